@@ -1,0 +1,10 @@
+// Copies what tsc leaves behind (Lua scripts, pages) from src/ to dist/, and marks the command executable.
+import { chmodSync, cpSync } from 'node:fs';
+import { extname } from 'node:path';
+
+const kept = new Set(['', '.lua', '.html', '.css', '.svg']);
+cpSync('src', 'dist', {
+  recursive: true,
+  filter: (path) => kept.has(extname(path)) && !path.endsWith('.DS_Store'),
+});
+chmodSync('dist/main.js', 0o755);
