@@ -1,0 +1,76 @@
+/**
+ * The node's side of both encodings behind one face, so that nothing else on a node asks which one a connection
+ * speaks. Stateless: one instance of each serves every connection.
+ */
+import { concatBytes } from '../util/bytes.ts';
+import { undecodable } from './commands.ts';
+import type { DecodedCommand, ServerFrame } from './frames.ts';
+import * as json from './json/codec.ts';
+import * as msgpack from './msgpack/codec.ts';
+import type { Encoding } from './subprotocol.ts';
+
+/** One or more encoded frames: what is sent as a binary (bytes) or text (string) WebSocket message. */
+export type EncodedFrames = Uint8Array | string;
+
+export interface ServerCodec {
+  readonly encoding: Encoding;
+  /**
+   * All commands of one WebSocket message, whose bytes are given for text messages too. Never throws. The `data` of
+   * a publish may be a view of `message`.
+   */
+  decodeCommands(message: Uint8Array): DecodedCommand[];
+  /** @throws {PackError} for values that cannot be sent: a fault of the caller, never of a peer. */
+  encode(frame: ServerFrame): EncodedFrames;
+  /** The same as `encode` of the reply, faster. */
+  encodePublishOk(id: number, epoch: string, offset: number, duplicate: boolean): EncodedFrames;
+  /**
+   * The reply to a history request, from a run of stored `message` frames in MessagePack.
+   *
+   * @throws {FrameError} where they are anything else.
+   */
+  encodeHistoryOk(id: number, epoch: string, offset: number, frames: Uint8Array): EncodedFrames;
+  /**
+   * A run of stored `message` frames in MessagePack as this encoding sends them: for MessagePack the same bytes.
+   *
+   * @throws {FrameError} in the JSON codec, where they are anything else.
+   */
+  messages(frames: Uint8Array): EncodedFrames;
+  /** Frames that this codec encoded, as one WebSocket message. */
+  join(parts: readonly EncodedFrames[]): EncodedFrames;
+}
+
+export const msgpackCodec: ServerCodec = {
+  encoding: 'msgpack',
+  decodeCommands: msgpack.decodeCommands,
+  encode: msgpack.encodeFrame,
+  encodePublishOk: msgpack.encodePublishOk,
+  encodeHistoryOk: msgpack.encodeHistoryOk,
+  messages: (frames) => frames,
+  join: (parts) => concatBytes(parts as readonly Uint8Array[]),
+};
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+export const jsonCodec: ServerCodec = {
+  encoding: 'json',
+  decodeCommands: decodeText,
+  encode: json.encodeFrame,
+  encodePublishOk: json.encodePublishOk,
+  encodeHistoryOk: json.encodeHistoryOk,
+  messages: json.transcodeMessages,
+  join: (parts) => parts.join('\n'),
+};
+
+function decodeText(message: Uint8Array): DecodedCommand[] {
+  let text: string;
+  try {
+    text = utf8.decode(message);
+  } catch {
+    return [undecodable('the text is not valid UTF-8')];
+  }
+  return json.decodeCommands(text);
+}
+
+export function serverCodec(encoding: Encoding): ServerCodec {
+  return encoding === 'json' ? jsonCodec : msgpackCodec;
+}

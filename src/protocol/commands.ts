@@ -1,0 +1,139 @@
+/**
+ * What makes a command valid. Both codecs bring the elements of a frame as JavaScript values (a payload packed) and
+ * leave every rule to this file. A field of the wrong type is `bad_frame`; of the right type but with a value that
+ * cannot be, `bad_request`, or `bad_room` where it is the name of a room.
+ */
+import type { ErrorCode } from './codes.ts';
+import type { Command, PackedValue, Position, RejectedCommand, Undecodable } from './frames.ts';
+import { MAX_KEY_BYTES, roomNameProblem, utf8Length } from './limits.ts';
+
+/** The options that this version knows, not checked yet. */
+export interface RawOptions {
+  readonly since?: unknown;
+  readonly limit?: unknown;
+  readonly key?: unknown;
+  readonly echo?: unknown;
+}
+
+/** Shared, because a peer can put tens of thousands of these into one WebSocket message. */
+export const NOT_AN_ARRAY = rejected(0, 'bad_frame', 'a frame is not an array');
+export const EMPTY_FRAME = rejected(0, 'bad_frame', 'a frame is empty');
+
+export function rejected(id: number, code: ErrorCode, message: string): RejectedCommand {
+  return { type: 'rejected', id, code, message };
+}
+
+export function undecodable(reason: string): Undecodable {
+  return { type: 'undecodable', reason };
+}
+
+/** The id of a frame where it is a valid one, else 0. */
+export function idOrZero(id: unknown): number {
+  // Adding 0 turns -0, which JSON can spell, into 0.
+  return isCount(id) ? id + 0 : 0;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/**
+ * Builds the command of a frame or says why not. `target`: the element after the id, a room or a token. `data`:
+ * the payload of a publish, null where the frame has none. `options`: undefined or null where it has none.
+ */
+export function buildCommand(
+  type: unknown,
+  id: unknown,
+  target: unknown,
+  data: PackedValue | null,
+  options: unknown,
+): Command | RejectedCommand {
+  if (typeof type !== 'string')
+    return rejected(idOrZero(id), 'bad_frame', 'the type of a frame is not a string');
+  if (type === 'publish') return buildPublish(id, target, data, options);
+  if (!isCommandType(type)) return rejected(idOrZero(id), 'bad_frame', 'the type of a frame is unknown');
+  if (!isCount(id)) return badId();
+  if (type === 'ping') return { type, id: id + 0 };
+  if (type === 'auth') return buildAuth(id + 0, target);
+  const refused = refusedRoom(id, target);
+  if (refused !== null) return refused;
+  const room = target as string;
+  if (type === 'leave' || type === 'members') return { type, id: id + 0, room };
+  return type === 'join' ? buildJoin(id + 0, room, options) : buildHistory(id + 0, room, options);
+}
+
+const OTHER_TYPES = ['join', 'leave', 'members', 'history', 'auth', 'ping'] as const;
+
+function isCommandType(type: string): type is (typeof OTHER_TYPES)[number] {
+  return (OTHER_TYPES as readonly string[]).includes(type);
+}
+
+function badId(): RejectedCommand {
+  return rejected(0, 'bad_frame', 'the id is not a non-negative integer');
+}
+
+function refusedRoom(id: number, room: unknown): RejectedCommand | null {
+  if (typeof room !== 'string') return rejected(id + 0, 'bad_frame', 'a room name is not a string');
+  const problem = roomNameProblem(room);
+  return problem === null ? null : rejected(id + 0, 'bad_room', problem);
+}
+
+function buildPublish(
+  id: unknown,
+  room: unknown,
+  data: PackedValue | null,
+  options: unknown,
+): Command | RejectedCommand {
+  if (!isCount(id)) return badId();
+  const refused = refusedRoom(id, room);
+  if (refused !== null) return refused;
+  if (data === null) return rejected(id + 0, 'bad_frame', 'a publish has no data');
+  if (!isOptions(options)) return badOptions(id);
+  const key = options?.key ?? null;
+  if (key !== null && typeof key !== 'string') return rejected(id + 0, 'bad_frame', 'key is not a string');
+  if (key === '' || (key !== null && utf8Length(key) > MAX_KEY_BYTES)) {
+    return rejected(id + 0, 'bad_request', `key has not 1 to ${MAX_KEY_BYTES} bytes`);
+  }
+  const echo = options?.echo ?? true;
+  if (typeof echo !== 'boolean') return rejected(id + 0, 'bad_frame', 'echo is not a boolean');
+  return { type: 'publish', id: id + 0, room: room as string, data, key, echo };
+}
+
+function buildAuth(id: number, token: unknown): Command | RejectedCommand {
+  if (typeof token !== 'string') return rejected(id, 'bad_frame', 'the token is not a string');
+  return { type: 'auth', id, token };
+}
+
+function buildJoin(id: number, room: string, options: unknown): Command | RejectedCommand {
+  if (!isOptions(options)) return badOptions(id);
+  const since = options?.since ?? null;
+  if (since !== null && !isPosition(since)) return badSince(id);
+  return { type: 'join', id, room, since };
+}
+
+function buildHistory(id: number, room: string, options: unknown): Command | RejectedCommand {
+  if (!isOptions(options)) return badOptions(id);
+  const since = options?.since ?? null;
+  if (since !== null && !isPosition(since)) return badSince(id);
+  const limit = options?.limit ?? null;
+  if (limit !== null && !Number.isSafeInteger(limit))
+    return rejected(id, 'bad_frame', 'limit is not an integer');
+  if (limit !== null && (limit as number) < 1) return rejected(id, 'bad_request', 'limit is less than 1');
+  return { type: 'history', id, room, since, limit: limit as number | null };
+}
+
+function isOptions(options: unknown): options is RawOptions | null | undefined {
+  return options === undefined || (typeof options === 'object' && !Array.isArray(options));
+}
+
+function badOptions(id: number): RejectedCommand {
+  return rejected(id + 0, 'bad_frame', 'the options are not a map');
+}
+
+function isPosition(since: unknown): since is Position {
+  return Array.isArray(since) && since.length === 2 && typeof since[0] === 'string' && isCount(since[1]);
+}
+
+function badSince(id: number): RejectedCommand {
+  return rejected(id, 'bad_frame', 'since is not a pair of an epoch and an offset');
+}

@@ -1,0 +1,4 @@
+/** Bytes or text that are not frames of this protocol, where the caller expected some. */
+export class FrameError extends Error {
+  override readonly name = 'FrameError';
+}

@@ -1,0 +1,208 @@
+/**
+ * The frames of protocol version 1, as TypeScript sees them. PROTOCOL.md beside this file is the contract.
+ *
+ * Two shapes exist on purpose. The *wire* tuples (`CommandFrame`, `ReplyFrame`, `PushFrame`) are what travels
+ * and what a client reads and writes. A `Command` is a command frame after the node has validated it: options
+ * are spread into fields, and a publish keeps its payload as the MessagePack bytes it will leave as.
+ */
+import type { ErrorCode } from './codes.ts';
+
+export const PROTOCOL_VERSION = 1;
+
+/** Where a reader stands in a room: the life of the numbering and the last offset seen. */
+export type Position = readonly [epoch: string, offset: number];
+
+/** A connection's identity as others see it. */
+export interface Member {
+  readonly connection: string;
+  readonly user: string | null;
+  readonly info?: unknown;
+}
+
+// ---- client to node, on the wire ------------------------------------------------------------------------
+
+export interface JoinOptions {
+  readonly since?: Position;
+}
+export interface PublishOptions {
+  /** Idempotency key, at most 64 bytes of UTF-8. */
+  readonly key?: string;
+  /** `false`: do not deliver to the publishing connection. Default true. */
+  readonly echo?: boolean;
+}
+export interface HistoryOptions {
+  readonly since?: Position;
+  readonly limit?: number;
+}
+
+export type CommandFrame =
+  | readonly ['join', id: number, room: string, options?: JoinOptions]
+  | readonly ['leave', id: number, room: string]
+  | readonly ['publish', id: number, room: string, data: unknown, options?: PublishOptions]
+  | readonly ['members', id: number, room: string]
+  | readonly ['history', id: number, room: string, options?: HistoryOptions]
+  | readonly ['auth', id: number, token: string]
+  | readonly ['ping', id: number];
+
+export type CommandType = CommandFrame[0];
+
+// ---- client to node, validated --------------------------------------------------------------------------
+
+/** One MessagePack value, checked to be complete and well-formed: safe to copy into a frame as it is. */
+export type PackedValue = Uint8Array;
+
+export interface JoinCommand {
+  readonly type: 'join';
+  readonly id: number;
+  readonly room: string;
+  readonly since: Position | null;
+}
+export interface LeaveCommand {
+  readonly type: 'leave';
+  readonly id: number;
+  readonly room: string;
+}
+export interface PublishCommand {
+  readonly type: 'publish';
+  readonly id: number;
+  readonly room: string;
+  /** May be a view of the received buffer: valid only until the caller returns to the event loop. */
+  readonly data: PackedValue;
+  readonly key: string | null;
+  readonly echo: boolean;
+}
+export interface MembersCommand {
+  readonly type: 'members';
+  readonly id: number;
+  readonly room: string;
+}
+export interface HistoryCommand {
+  readonly type: 'history';
+  readonly id: number;
+  readonly room: string;
+  readonly since: Position | null;
+  readonly limit: number | null;
+}
+export interface AuthCommand {
+  readonly type: 'auth';
+  readonly id: number;
+  readonly token: string;
+}
+export interface PingCommand {
+  readonly type: 'ping';
+  readonly id: number;
+}
+
+export type Command =
+  | JoinCommand
+  | LeaveCommand
+  | PublishCommand
+  | MembersCommand
+  | HistoryCommand
+  | AuthCommand
+  | PingCommand;
+
+/** Well-formed bytes that are not a valid command: answered with an `error` frame; the connection lives. */
+export interface RejectedCommand {
+  readonly type: 'rejected';
+  /** The frame's id where it could be read, else 0. */
+  readonly id: number;
+  readonly code: ErrorCode;
+  /** Says what is wrong, in terms of the frame. Never repeats a payload. */
+  readonly message: string;
+}
+
+/** Bytes that no decoder can make sense of: the connection is closed with 1007. Always the last of a list. */
+export interface Undecodable {
+  readonly type: 'undecodable';
+  readonly reason: string;
+}
+
+export type DecodedCommand = Command | RejectedCommand | Undecodable;
+
+// ---- node to client -------------------------------------------------------------------------------------
+
+export interface HelloInfo {
+  readonly connection: string;
+  readonly node: string;
+  readonly user: string | null;
+  readonly heartbeatMs: number;
+  /** Bytes of one WebSocket message that the node accepts. */
+  readonly maxPayload: number;
+  readonly version: typeof PROTOCOL_VERSION;
+}
+export interface JoinResult {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly recovered: boolean;
+  readonly members?: number;
+}
+export interface PublishResult {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly duplicate?: true;
+}
+export interface MembersResult {
+  readonly count: number;
+  readonly members: readonly Member[];
+  readonly truncated?: true;
+}
+export interface HistoryResult {
+  readonly epoch: string;
+  readonly offset: number;
+  readonly messages: readonly MessageFrame[];
+}
+export interface AuthResult {
+  readonly user: string | null;
+  /** Milliseconds since the Unix epoch, or null for a token that does not expire. */
+  readonly expiresAt: number | null;
+}
+export type EmptyResult = Readonly<Record<string, never>>;
+export type Result = JoinResult | PublishResult | MembersResult | HistoryResult | AuthResult | EmptyResult;
+
+export interface ErrorDetails {
+  readonly retryAfterMs?: number;
+  readonly [name: string]: unknown;
+}
+
+export type OkFrame<R = Result> = readonly ['ok', id: number, result: R];
+export type ErrorFrame = readonly [
+  'error',
+  id: number,
+  code: ErrorCode,
+  message: string,
+  details?: ErrorDetails,
+];
+export type ReplyFrame = OkFrame | ErrorFrame;
+
+export type HelloFrame = readonly ['hello', info: HelloInfo];
+export type MessageFrame = readonly [
+  'message',
+  room: string,
+  offset: number,
+  time: number,
+  sender: string | null,
+  data: unknown,
+];
+export type MemberFrame = readonly [
+  'member',
+  room: string,
+  change: 'joined' | 'left',
+  who: Member,
+  count: number,
+];
+export type GapFrame = readonly ['gap', room: string, from: number, to: number];
+export type ResetFrame = readonly ['reset', room: string, epoch: string, offset: number];
+export type RemovedFrame = readonly ['removed', room: string, reason: string];
+export type ByeFrame = readonly ['bye', code: number, details: { readonly reconnectAfterMs: number }];
+
+export type PushFrame =
+  | HelloFrame
+  | MessageFrame
+  | MemberFrame
+  | GapFrame
+  | ResetFrame
+  | RemovedFrame
+  | ByeFrame;
+
+export type ServerFrame = ReplyFrame | PushFrame;

@@ -1,0 +1,62 @@
+/** Limits that are part of the contract: not configurable, the same on every node and in every client. */
+
+/** Bytes of UTF-8 in a room name. */
+export const MAX_ROOM_BYTES = 128;
+/** Bytes of UTF-8 in an idempotency key. */
+export const MAX_KEY_BYTES = 64;
+/** Integers on the wire fit a double without loss. */
+export const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
+/** Arrays and maps nested deeper than this inside one frame are refused: a decoder's stack is finite. */
+export const MAX_DEPTH = 64;
+/** Names that start with this are the node's own, such as `$user:<id>`. */
+export const RESERVED_PREFIX = '$';
+/** `$user:<id>` is the personal room of a user. */
+export const USER_ROOM_PREFIX = '$user:';
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it refuses.
+const FORBIDDEN_IN_ROOM = /[\u0000-\u001f\u007f-\u009f*]/;
+// Without the `u` flag a surrogate that has no partner is found by looking at what stands beside it.
+const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+
+/**
+ * What is wrong with a room name, or null for a good one. Reserved names are well-formed: whether one may be
+ * used is the caller's question.
+ */
+export function roomNameProblem(room: string): string | null {
+  if (room.length === 0) return 'a room name is empty';
+  if (isPlain(room)) return null;
+  if (utf8Length(room) > MAX_ROOM_BYTES) return `a room name is longer than ${MAX_ROOM_BYTES} bytes`;
+  if (FORBIDDEN_IN_ROOM.test(room)) return 'a room name holds a control character or *';
+  if (LONE_SURROGATE.test(room)) return 'a room name is not valid Unicode';
+  return null;
+}
+
+/** The quick answer for most names: printable ASCII that fits. It is asked for every publish. */
+function isPlain(room: string): boolean {
+  if (room.length > MAX_ROOM_BYTES) return false;
+  for (let i = 0; i < room.length; i++) {
+    const unit = room.charCodeAt(i);
+    if (unit < 0x20 || unit > 0x7e || unit === 0x2a) return false;
+  }
+  return true;
+}
+
+/** Bytes that a string takes in UTF-8; three for a surrogate without a partner, which is sent as U+FFFD. */
+export function utf8Length(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x80) continue;
+    if (unit < 0x800) bytes += 1;
+    else if (isPairAt(text, i)) {
+      bytes += 2;
+      i++;
+    } else bytes += 2;
+  }
+  return bytes;
+}
+
+function isPairAt(text: string, at: number): boolean {
+  // A surrogate without its partner is sent as U+FFFD: three bytes, and the next unit counts for itself.
+  return (text.charCodeAt(at) & 0xfc00) === 0xd800 && (text.charCodeAt(at + 1) & 0xfc00) === 0xdc00;
+}

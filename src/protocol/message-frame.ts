@@ -1,0 +1,133 @@
+/**
+ * The `message` frame, encoded once on the node that accepts a publish. Its offset is not known then: nine bytes
+ * are left for it, which the backplane fills in. From there to the subscriber's client nobody decodes it.
+ */
+import { readUint64, writeUint64 } from '../util/bytes.ts';
+import { codecCalls } from './calls.ts';
+import { FrameError } from './frame-error.ts';
+import type { MessageFrame, PackedValue } from './frames.ts';
+import { MAX_DEPTH, utf8Length } from './limits.ts';
+import { scanProblem, scanValue } from './msgpack/scanner.ts';
+import { writeUtf8 } from './msgpack/utf8.ts';
+import { unpackAll } from './msgpack/values.ts';
+import { checkServerFrame } from './server-frames.ts';
+
+export interface BuiltMessage {
+  /** The whole frame but for its offset, which is zero. */
+  readonly frame: Uint8Array;
+  /** Index of the 0xcf byte of the offset: the same for all frames of a room. */
+  readonly offsetAt: number;
+}
+
+// An array of six, and 'message'.
+const HEAD = Uint8Array.of(0x96, 0xa7, 0x6d, 0x65, 0x73, 0x73, 0x61, 0x67, 0x65);
+const UINT64 = 0xcf;
+const NIL = 0xc0;
+
+// Frames live until the envelope that takes them is drafted, and each array of its own costs more than everything
+// else here: they are cut from a block, which goes when the last of them does. Large ones stand alone.
+const BLOCK_BYTES = 64 * 1024;
+const LARGE_BYTES = 4 * 1024;
+let block = new Uint8Array(BLOCK_BYTES);
+let blockAt = 0;
+
+function allocate(length: number): Uint8Array {
+  if (length > LARGE_BYTES) return new Uint8Array(length);
+  if (blockAt + length > BLOCK_BYTES) {
+    block = new Uint8Array(BLOCK_BYTES);
+    blockAt = 0;
+  }
+  const bytes = new Uint8Array(block.buffer, blockAt, length);
+  blockAt += length;
+  return bytes;
+}
+
+/**
+ * `["message", room, offset, time, sender, data]` with the offset left open. `data` must be one valid MessagePack
+ * value and is copied. `timeMs`: milliseconds since the Unix epoch, a non-negative integer.
+ */
+export function buildMessageFrame(
+  room: string,
+  timeMs: number,
+  sender: string | null,
+  data: PackedValue,
+): BuiltMessage {
+  codecCalls.buildMessage++;
+  const roomBytes = utf8Length(room);
+  const senderBytes = sender === null ? -1 : utf8Length(sender);
+  const offsetAt = HEAD.length + textSize(roomBytes);
+  const dataAt = offsetAt + 18 + textSize(senderBytes);
+  const frame = allocate(dataAt + data.length);
+  for (let i = 0; i < HEAD.length; i++) frame[i] = HEAD[i]!;
+  writeText(frame, room, roomBytes, HEAD.length);
+  frame[offsetAt] = UINT64;
+  writeUint64(frame, 0, offsetAt + 1);
+  frame[offsetAt + 9] = UINT64;
+  writeUint64(frame, timeMs, offsetAt + 10);
+  if (sender === null) frame[offsetAt + 18] = NIL;
+  else writeText(frame, sender, senderBytes, offsetAt + 18);
+  frame.set(data, dataAt);
+  return { frame, offsetAt };
+}
+
+/** Bytes of a MessagePack string of so many bytes of UTF-8; of nil for -1. */
+function textSize(bytes: number): number {
+  if (bytes < 0x20) return Math.max(bytes, 0) + 1;
+  if (bytes < 0x100) return bytes + 2;
+  return bytes < 0x1_0000 ? bytes + 3 : bytes + 5;
+}
+
+function writeText(frame: Uint8Array, text: string, bytes: number, at: number): void {
+  if (bytes < 0x20) frame[at++] = 0xa0 | bytes;
+  else if (bytes < 0x100) {
+    frame[at++] = 0xd9;
+    frame[at++] = bytes;
+  } else {
+    const wide = bytes >= 0x1_0000;
+    frame[at++] = wide ? 0xdb : 0xda;
+    if (wide) frame[at++] = bytes >>> 24;
+    if (wide) frame[at++] = bytes >>> 16;
+    frame[at++] = bytes >>> 8;
+    frame[at++] = bytes;
+  }
+  writeUtf8(frame, text, at);
+}
+
+/** Fills in the offset of a built frame, in place. */
+export function setFrameOffset(frame: Uint8Array, offsetAt: number, offset: number): void {
+  writeUint64(frame, offset, offsetAt + 1);
+}
+
+export function frameOffset(frame: Uint8Array, offsetAt: number): number {
+  return readUint64(frame, offsetAt + 1);
+}
+
+/**
+ * Cuts a run of frames into views of each.
+ *
+ * @throws {FrameError} for bytes that are not whole frames one after the other.
+ */
+export function splitFrames(bytes: Uint8Array): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = scanValue(bytes, at, bytes.length, MAX_DEPTH);
+    if (end < 0) throw new FrameError(scanProblem(end));
+    frames.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return frames;
+}
+
+/**
+ * A run of `message` frames as values.
+ *
+ * @throws {FrameError} for bytes that are anything else.
+ */
+export function decodeMessageFrames(bytes: Uint8Array): MessageFrame[] {
+  codecCalls.decodeMessage++;
+  return unpackAll(bytes, MAX_DEPTH).map((value) => {
+    const frame = checkServerFrame(value);
+    if (frame[0] !== 'message') throw new FrameError(`a "${frame[0]}" frame among messages`);
+    return frame;
+  });
+}

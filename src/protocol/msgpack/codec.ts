@@ -1,0 +1,196 @@
+/** The node's side of `roomcast.v1.msgpack`: commands in, replies and pushes out. */
+import { codecCalls } from '../calls.ts';
+import {
+  buildCommand,
+  EMPTY_FRAME,
+  idOrZero,
+  NOT_AN_ARRAY,
+  type RawOptions,
+  rejected,
+  undecodable,
+} from '../commands.ts';
+import type {
+  Command,
+  DecodedCommand,
+  HistoryResult,
+  MessageFrame,
+  RejectedCommand,
+  Result,
+  ServerFrame,
+} from '../frames.ts';
+import { MAX_DEPTH } from '../limits.ts';
+import { splitFrames } from '../message-frame.ts';
+import { arrayCount, elementsAt, mapCount, readScalar } from './reader.ts';
+import { isUndecodable, scanProblem, scanValue, skipValue } from './scanner.ts';
+import { packed, writeValue } from './values.ts';
+import type { Writer } from './writer.ts';
+
+/** Levels that a frame from a node may have: a `history` reply wraps messages three levels deep. */
+export const SERVER_LEVELS = MAX_DEPTH + 3;
+
+// Where the first elements of the frame at hand begin. One for all: decoding never yields and never calls back.
+const FIELDS = 5;
+const starts = new Uint32Array(FIELDS);
+
+/**
+ * All commands of one WebSocket message. The `data` of a publish is a view of `bytes`, checked but not decoded.
+ * Never throws.
+ */
+export function decodeCommands(bytes: Uint8Array): DecodedCommand[] {
+  codecCalls.decodeCommands++;
+  const commands: DecodedCommand[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    let end = scanFrame(bytes, at);
+    if (end >= 0) commands.push(readFrame(bytes, at, end));
+    else {
+      const problem = scanProblem(end);
+      end = isUndecodable(end) ? end : skipValue(bytes, at, bytes.length);
+      if (end < 0) {
+        commands.push(undecodable(scanProblem(end)));
+        break;
+      }
+      commands.push(rejected(refusedId(bytes, at), 'bad_frame', problem));
+    }
+    at = end;
+  }
+  return commands;
+}
+
+/** Where the frame ends, or a problem; notes where its elements begin. */
+function scanFrame(bytes: Uint8Array, at: number): number {
+  const count = arrayCount(bytes, at, bytes.length);
+  if (count < 0) return scanValue(bytes, at, bytes.length, MAX_DEPTH);
+  let next = elementsAt(bytes, at);
+  for (let i = 0; i < count; i++) {
+    if (i < FIELDS) starts[i] = next;
+    next = scanValue(bytes, next, bytes.length, MAX_DEPTH - 1);
+    if (next < 0) return next;
+  }
+  return next;
+}
+
+function readFrame(bytes: Uint8Array, at: number, end: number): Command | RejectedCommand {
+  const count = arrayCount(bytes, at, end);
+  if (count < 0) return NOT_AN_ARRAY;
+  if (count === 0) return EMPTY_FRAME;
+  const type = readScalar(bytes, starts[0]!);
+  const id = count > 1 ? readScalar(bytes, starts[1]!) : undefined;
+  const target = count > 2 ? readScalar(bytes, starts[2]!) : undefined;
+  if (type === 'publish') {
+    const data = count > 3 ? bytes.subarray(starts[3]!, count > 4 ? starts[4]! : end) : null;
+    return buildCommand(type, id, target, data, count > 4 ? readOptions(bytes, starts[4]!) : null);
+  }
+  return buildCommand(type, id, target, null, count > 3 ? readOptions(bytes, starts[3]!) : null);
+}
+
+/** The options that are known; null for nil; something that is no map for what is none. */
+function readOptions(bytes: Uint8Array, at: number): unknown {
+  if (bytes[at] === 0xc0) return null;
+  const count = mapCount(bytes, at);
+  if (count < 0) return 'not a map';
+  const options: { -readonly [name in keyof RawOptions]: unknown } = {};
+  let next = elementsAt(bytes, at);
+  for (let i = 0; i < count; i++) {
+    const name = readScalar(bytes, next);
+    const valueAt = scanValue(bytes, next, bytes.length, MAX_DEPTH);
+    if (name === 'since') options.since = readSince(bytes, valueAt);
+    else if (name === 'key' || name === 'echo' || name === 'limit')
+      options[name] = readOption(bytes, valueAt);
+    next = scanValue(bytes, valueAt, bytes.length, MAX_DEPTH);
+  }
+  return options;
+}
+
+/** A scalar, or something that no option can be for an array, a map, bytes or a timestamp. */
+function readOption(bytes: Uint8Array, at: number): unknown {
+  const value = readScalar(bytes, at);
+  return value === undefined ? [] : value;
+}
+
+function readSince(bytes: Uint8Array, at: number): unknown {
+  if (arrayCount(bytes, at, bytes.length) !== 2) return readOption(bytes, at);
+  const epochAt = elementsAt(bytes, at);
+  const offsetAt = scanValue(bytes, epochAt, bytes.length, MAX_DEPTH);
+  return [readScalar(bytes, epochAt), readScalar(bytes, offsetAt)];
+}
+
+/** The id of a frame that was refused for what it holds: it stands before the trouble where it can be read. */
+function refusedId(bytes: Uint8Array, at: number): number {
+  if (arrayCount(bytes, at, bytes.length) < 2) return 0;
+  const idAt = scanValue(bytes, elementsAt(bytes, at), bytes.length, MAX_DEPTH);
+  if (idAt < 0 || scanValue(bytes, idAt, bytes.length, MAX_DEPTH) < 0) return 0;
+  return idOrZero(readScalar(bytes, idAt));
+}
+
+/**
+ * One frame. Integers are never floats, however large; `offset` and `time` of a `message` always take nine bytes.
+ *
+ * @throws {PackError} for values that cannot be sent, such as circular ones.
+ */
+export function encodeFrame(frame: ServerFrame): Uint8Array {
+  codecCalls.encode++;
+  return packed((writer) => {
+    if (frame[0] === 'message') writeMessage(writer, frame);
+    else if (frame[0] === 'ok' && isHistory(frame[2])) writeHistoryOk(writer, frame[1], frame[2]);
+    else writeValue(writer, frame, SERVER_LEVELS);
+  });
+}
+
+function writeMessage(writer: Writer, [type, room, offset, time, sender, data]: MessageFrame): void {
+  writer.arrayHeader(6);
+  writer.string(type);
+  writer.string(room);
+  writer.uint64(offset);
+  writer.uint64(time);
+  writeValue(writer, sender, 0);
+  writeValue(writer, data, MAX_DEPTH - 1);
+}
+
+function isHistory(result: Result): result is HistoryResult {
+  return 'messages' in result;
+}
+
+function writeHistoryOk(writer: Writer, id: number, { epoch, offset, messages }: HistoryResult): void {
+  writeOkHead(writer, id, 3, epoch, offset);
+  writer.string('messages');
+  writer.arrayHeader(messages.length);
+  for (const message of messages) writeMessage(writer, message);
+}
+
+/** The reply to a publish, the most frequent frame that a node encodes. */
+export function encodePublishOk(id: number, epoch: string, offset: number, duplicate: boolean): Uint8Array {
+  codecCalls.encode++;
+  return packed((writer) => {
+    writeOkHead(writer, id, duplicate ? 3 : 2, epoch, offset);
+    if (!duplicate) return;
+    writer.string('duplicate');
+    writer.boolean(true);
+  });
+}
+
+/**
+ * The reply to a history request. `frames`: a run of stored `message` frames, which go in as they are.
+ *
+ * @throws {FrameError} where they are not whole frames.
+ */
+export function encodeHistoryOk(id: number, epoch: string, offset: number, frames: Uint8Array): Uint8Array {
+  codecCalls.encode++;
+  const count = splitFrames(frames).length;
+  return packed((writer) => {
+    writeOkHead(writer, id, 3, epoch, offset);
+    writer.string('messages');
+    writer.arrayHeader(count);
+    writer.raw(frames);
+  });
+}
+
+function writeOkHead(writer: Writer, id: number, fields: number, epoch: string, offset: number): void {
+  writer.arrayHeader(3);
+  writer.string('ok');
+  writer.number(id);
+  writer.mapHeader(fields);
+  writer.string('epoch');
+  writer.string(epoch);
+  writer.string('offset');
+  writer.number(offset);
+}

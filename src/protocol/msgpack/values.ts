@@ -1,0 +1,135 @@
+/**
+ * Values on their way into and out of MessagePack. What JSON has no word for is treated as `JSON.stringify` would,
+ * so that a payload is the same whichever encoding it came in; only bytes and dates keep their own types.
+ */
+import { Unpackr } from 'msgpackr/unpack';
+import { FrameError } from '../frame-error.ts';
+import type { PackedValue } from '../frames.ts';
+import { MAX_DEPTH } from '../limits.ts';
+import { scanProblem, scanValue } from './scanner.ts';
+import { PackError, Writer } from './writer.ts';
+
+/** Levels that a payload may have: one is taken by the frame that it travels in. */
+export const DATA_LEVELS = MAX_DEPTH - 1;
+
+// `toJSON` of a value that is being packed may itself pack something: such a call finds no idle writer and brings
+// its own.
+let idle: Writer | null = new Writer();
+
+/** Runs `write` with an empty writer and returns what it wrote. */
+export function packed(write: (writer: Writer) => void): Uint8Array {
+  const writer = idle ?? new Writer();
+  idle = null;
+  try {
+    write(writer);
+    return writer.finish();
+  } finally {
+    writer.reset();
+    idle = writer;
+  }
+}
+
+/**
+ * Any value as MessagePack, ready to be a payload. `undefined` and functions become nil (and are left out of
+ * objects), Map and Set become maps and arrays, byte arrays become bin, Date a timestamp, an invalid Date nil, and
+ * `toJSON` is obeyed.
+ *
+ * @throws {PackError} for values nested deeper than `MAX_DEPTH` allows, circular ones, and BigInts beyond 53 bits.
+ */
+export function packValue(value: unknown): PackedValue {
+  return packed((writer) => writeValue(writer, value, DATA_LEVELS));
+}
+
+/** Writes a value with at most `levels` arrays and maps inside one another. See `packValue`. */
+export function writeValue(writer: Writer, value: unknown, levels: number): void {
+  if (typeof value === 'string') writer.string(value);
+  else if (typeof value === 'number') writer.number(value);
+  else if (typeof value === 'boolean') writer.boolean(value);
+  else if (typeof value === 'bigint') writeBigInt(writer, value);
+  else if (typeof value === 'object' && value !== null) writeObject(writer, value, levels);
+  else writer.nil();
+}
+
+function writeBigInt(writer: Writer, value: bigint): void {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new PackError('an integer does not fit 53 bits');
+  writer.number(number);
+}
+
+function writeObject(writer: Writer, value: object, levels: number): void {
+  if (value instanceof Date) writeDate(writer, value);
+  else if (value instanceof ArrayBuffer) writer.binary(new Uint8Array(value));
+  else if (ArrayBuffer.isView(value)) {
+    writer.binary(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+  } else if (levels === 0) {
+    throw new PackError(`a value is nested more than ${MAX_DEPTH} levels deep, or in a circle`);
+  } else writeContainer(writer, value, levels - 1);
+}
+
+function writeContainer(writer: Writer, value: object, levels: number): void {
+  if (Array.isArray(value)) writeArray(writer, value, levels);
+  else if (value instanceof Set) writeArray(writer, [...value], levels);
+  else if (value instanceof Map) writeEntries(writer, [...value], levels);
+  else if ('toJSON' in value && typeof value.toJSON === 'function')
+    writeValue(writer, value.toJSON(), levels);
+  else writePlain(writer, value as Record<string, unknown>, levels);
+}
+
+function writeDate(writer: Writer, date: Date): void {
+  const epochMs = date.getTime();
+  if (Number.isNaN(epochMs)) writer.nil();
+  else writer.timestamp(epochMs);
+}
+
+function writeArray(writer: Writer, values: readonly unknown[], levels: number): void {
+  writer.arrayHeader(values.length);
+  for (let i = 0; i < values.length; i++) writeValue(writer, values[i], levels);
+}
+
+function writePlain(writer: Writer, value: Readonly<Record<string, unknown>>, levels: number): void {
+  const entries = Object.entries(value);
+  const kept = entries.every(([, field]) => isKept(field))
+    ? entries
+    : entries.filter(([, field]) => isKept(field));
+  writeEntries(writer, kept, levels);
+}
+
+function writeEntries(writer: Writer, entries: readonly [unknown, unknown][], levels: number): void {
+  writer.mapHeader(entries.length);
+  for (const [name, field] of entries) {
+    writer.string(String(name));
+    writeValue(writer, field, levels);
+  }
+}
+
+function isKept(field: unknown): boolean {
+  return field !== undefined && typeof field !== 'function' && typeof field !== 'symbol';
+}
+
+// `msgpackr/unpack` and not `msgpackr`: that one loads a native add-on and Node's streams.
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
+
+/**
+ * One MessagePack value as JavaScript. Maps become plain objects (a key `__proto__` becomes `__proto_`), bin a
+ * Uint8Array that may be a view of `bytes`, timestamps Date.
+ *
+ * @throws {FrameError} for bytes that are not exactly one value of the kind that the protocol allows.
+ */
+export function unpackValue(bytes: PackedValue): unknown {
+  const values = unpackAll(bytes, DATA_LEVELS);
+  if (values.length !== 1) throw new FrameError(`${values.length} values where one was expected`);
+  return values[0];
+}
+
+/** Values that follow one another, at most `levels` deep. Checked first: the reader below trusts what it is given. */
+export function unpackAll(bytes: Uint8Array, levels: number): unknown[] {
+  for (let at = 0; at < bytes.length; ) {
+    const end = scanValue(bytes, at, bytes.length, levels);
+    if (end < 0) throw new FrameError(scanProblem(end));
+    at = end;
+  }
+  if (bytes.length === 0) return [];
+  // A plain Uint8Array, so that bin inside comes out as one too, and not as a Buffer in Node.
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return unpackr.unpackMultiple(plain) as unknown[];
+}
