@@ -1,0 +1,67 @@
+import { LATENCY_SECONDS } from './buckets.ts';
+import { CLOSE_CODES, ENCODINGS, type EncodingLabel, UPGRADE_REFUSALS, zeros } from './labels.ts';
+import { SampledHistogram } from './sampled-histogram.ts';
+import { counter, counterBy, gaugeBy, histogram, type SampledMetric } from './sampled-metric.ts';
+
+const KNOWN_CLOSE_CODES: ReadonlySet<number> = new Set(CLOSE_CODES);
+
+/** Connections: how they come, live and go. */
+export class ConnectionStats {
+  readonly opened = zeros(ENCODINGS);
+  /** By close code; see `countClose`. */
+  readonly closed = zeros([...CLOSE_CODES.map((code) => `${code}` as const), 'other']);
+  readonly upgradesRejected = zeros(UPGRADE_REFUSALS);
+  /** Seconds. */
+  readonly heartbeatRoundTrip = new SampledHistogram(LATENCY_SECONDS);
+  heartbeatTimeouts = 0;
+
+  /** Counts a close by its code, whichever side it came from; codes outside the closed set are `other`. */
+  countClose(code: number): void {
+    const label = KNOWN_CLOSE_CODES.has(code) ? (`${code}` as keyof ConnectionStats['closed']) : 'other';
+    this.closed[label]++;
+  }
+}
+
+export interface ConnectionSamples {
+  /** Connections open now. */
+  connections(): Readonly<Record<EncodingLabel, number>>;
+}
+
+export function connectionMetrics(stats: ConnectionStats, samples: ConnectionSamples): SampledMetric[] {
+  return [
+    gaugeBy(
+      'encoding',
+      'roomcast_connections',
+      'Connections open now, counted from the upgrade: one that has yet to present its token is among them.',
+      () => samples.connections(),
+    ),
+    counterBy(
+      'encoding',
+      'roomcast_connections_opened_total',
+      'Connections opened. Upgrades that were rejected are not counted here.',
+      () => stats.opened,
+    ),
+    counterBy(
+      'code',
+      'roomcast_connections_closed_total',
+      'Connections closed, by WebSocket close code, whichever side closed. 1006: the socket ended without a close frame. other: a code of the client outside the known set.',
+      () => stats.closed,
+    ),
+    counterBy(
+      'reason',
+      'roomcast_upgrades_rejected_total',
+      'WebSocket upgrades answered with an HTTP error. Requests that break HTTP itself never get this far and are not counted.',
+      () => stats.upgradesRejected,
+    ),
+    histogram(
+      'roomcast_heartbeat_round_trip_seconds',
+      'Time from a WebSocket ping to its pong, with the time that the event loop took to see it. Pings that were never answered are not counted here.',
+      stats.heartbeatRoundTrip,
+    ),
+    counter(
+      'roomcast_heartbeat_timeouts_total',
+      'Connections closed with 4010 because nothing came from them for two heartbeats.',
+      () => stats.heartbeatTimeouts,
+    ),
+  ];
+}

@@ -1,0 +1,47 @@
+import { LATENCY_SECONDS } from './buckets.ts';
+import { HTTP_ROUTES, type HttpRouteLabel, STATUS_CLASSES, type StatusClassLabel, zeros } from './labels.ts';
+import { SampledHistogram } from './sampled-histogram.ts';
+import { histogramBy, SampledMetric } from './sampled-metric.ts';
+
+/** HTTP requests other than WebSocket upgrades. */
+export class HttpStats {
+  readonly requests = byRoute(() => zeros(STATUS_CLASSES));
+  /** Seconds. */
+  readonly duration = byRoute(() => new SampledHistogram(LATENCY_SECONDS));
+
+  /** Counts one answered request. */
+  count(route: HttpRouteLabel, status: number, seconds: number): void {
+    this.requests[route][statusClass(status)]++;
+    this.duration[route].observe(seconds);
+  }
+}
+
+export function httpMetrics(stats: HttpStats): SampledMetric[] {
+  const requests = new SampledMetric({
+    type: 'counter',
+    name: 'roomcast_http_requests_total',
+    help: 'HTTP requests answered, by route template. WebSocket upgrades are not counted, nor requests whose client left before the answer.',
+    labelNames: ['route', 'status'],
+    read: () =>
+      HTTP_ROUTES.flatMap((route) =>
+        STATUS_CLASSES.map((status) => ({ labels: { route, status }, value: stats.requests[route][status] })),
+      ),
+  });
+  const duration = histogramBy(
+    'route',
+    'roomcast_http_request_duration_seconds',
+    'Time from the request line to handing the answer to the socket. The same requests are counted as in roomcast_http_requests_total.',
+    stats.duration,
+  );
+  return [requests, duration];
+}
+
+function statusClass(status: number): StatusClassLabel {
+  if (status >= 500) return '5xx';
+  if (status >= 400) return '4xx';
+  return status >= 300 ? '3xx' : '2xx';
+}
+
+function byRoute<T>(make: () => T): Record<HttpRouteLabel, T> {
+  return Object.fromEntries(HTTP_ROUTES.map((route) => [route, make()])) as Record<HttpRouteLabel, T>;
+}

@@ -1,0 +1,80 @@
+/**
+ * The closed sets that labels take their values from. No label ever holds a room, a user, a connection or anything
+ * else that a peer sent. The protocol's own sets are spelt again here because this folder imports nothing of
+ * the broker; a test compares them with `protocol/`, and the compiler refuses a code that is missing here.
+ */
+
+export const ENCODINGS = ['msgpack', 'json'] as const;
+export type EncodingLabel = (typeof ENCODINGS)[number];
+
+export const COMMAND_TYPES = ['join', 'leave', 'publish', 'members', 'history', 'auth', 'ping'] as const;
+export type CommandLabel = (typeof COMMAND_TYPES)[number];
+
+/** Codes of `error` frames and of HTTP error bodies. */
+export const ERROR_CODES = [
+  'bad_frame',
+  'bad_room',
+  'bad_request',
+  'unauthorized',
+  'token_expired',
+  'forbidden',
+  'not_found',
+  'method_not_allowed',
+  'not_joined',
+  'payload_too_large',
+  'limit_exceeded',
+  'rate_limited',
+  'internal',
+  'unavailable',
+  'timeout',
+] as const;
+export type ErrorLabel = (typeof ERROR_CODES)[number];
+
+/**
+ * WebSocket close codes that are counted by themselves: what a node sends, and what a client or its network commonly
+ * causes (1000, 1005 without a code, 1006 without a close frame). A client may send any number: the rest is `other`.
+ */
+export const CLOSE_CODES = [
+  1000, 1001, 1005, 1006, 1007, 1009, 1011, 1012, 4002, 4008, 4009, 4010, 4501, 4503, 4504,
+] as const;
+
+/** Why an upgrade was answered with an HTTP error. `aborted`: the client was gone before its token was checked. */
+export const UPGRADE_REFUSALS = ['subprotocol', 'unauthorized', 'origin', 'limit', 'aborted'] as const;
+export type UpgradeRefusalLabel = (typeof UPGRADE_REFUSALS)[number];
+
+/** Where a message came in. */
+export const MESSAGE_SOURCES = ['client', 'http_api'] as const;
+export type MessageSourceLabel = (typeof MESSAGE_SOURCES)[number];
+
+/** How a publish ended at the backplane: stored, found again by its key, or the backplane's error code. */
+export const PUBLISH_OUTCOMES = ['ok', 'duplicate', 'unavailable', 'timeout', 'internal'] as const;
+export type PublishOutcomeLabel = (typeof PUBLISH_OUTCOMES)[number];
+
+/** Whether an envelope was published by this node or by another. */
+export const ORIGINS = ['local', 'remote'] as const;
+export type OriginLabel = (typeof ORIGINS)[number];
+
+/** HTTP routes, as templates: a path that a client made up is `other`. `page` is the page at `/`. */
+export const HTTP_ROUTES = [
+  'page',
+  '/healthz',
+  '/readyz',
+  '/metrics',
+  '/v1/publish',
+  '/v1/publish/batch',
+  '/v1/rooms',
+  '/v1/rooms/:room/members',
+  '/v1/rooms/:room/history',
+  '/v1/users/:user/disconnect',
+  '/v1/nodes',
+  'other',
+] as const;
+export type HttpRouteLabel = (typeof HTTP_ROUTES)[number];
+
+export const STATUS_CLASSES = ['2xx', '3xx', '4xx', '5xx'] as const;
+export type StatusClassLabel = (typeof STATUS_CLASSES)[number];
+
+/** One zero for each label value: a plain object of numbers, to be counted up with `++`. */
+export function zeros<K extends string>(labels: readonly K[]): Record<K, number> {
+  return Object.fromEntries(labels.map((label) => [label, 0])) as Record<K, number>;
+}

@@ -1,0 +1,25 @@
+import { BackplaneStats } from './backplane.ts';
+import { CommandStats, newErrorStats } from './commands.ts';
+import { ConnectionStats } from './connections.ts';
+import { HttpStats } from './http.ts';
+import { MessageStats } from './messages.ts';
+import { RecoveryStats } from './recovery.ts';
+import { TrafficStats } from './traffic.ts';
+
+/**
+ * Everything that one node counts: plain numbers on plain objects, added to where things happen and read when
+ * Prometheus scrapes (`createRegistry`).
+ *
+ * There is no separate no-op twin on purpose. An instance that no registry reads costs the same few additions, which
+ * is less than a virtual call to nothing; tests and embedders simply make one and forget it.
+ */
+export class NodeMetrics {
+  readonly connections = new ConnectionStats();
+  readonly traffic = new TrafficStats();
+  readonly commands = new CommandStats();
+  readonly errors = newErrorStats();
+  readonly messages = new MessageStats();
+  readonly recovery = new RecoveryStats();
+  readonly backplane = new BackplaneStats();
+  readonly http = new HttpStats();
+}

@@ -1,0 +1,56 @@
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { type BackplaneSamples, backplaneMetrics } from './backplane.ts';
+import { commandMetrics, errorMetrics } from './commands.ts';
+import { type ConnectionSamples, connectionMetrics } from './connections.ts';
+import { httpMetrics } from './http.ts';
+import { messageMetrics } from './messages.ts';
+import type { NodeMetrics } from './node-metrics.ts';
+import { type RecoverySamples, recoveryMetrics } from './recovery.ts';
+import { type RoomSamples, roomMetrics } from './rooms.ts';
+import { SampledMetric } from './sampled-metric.ts';
+import { trafficMetrics } from './traffic.ts';
+
+/** What is not counted but looked at: called once at each scrape. MUST NOT throw, or the scrape fails. */
+export interface Samples extends ConnectionSamples, RoomSamples, RecoverySamples, BackplaneSamples {}
+
+export interface BuildInfo {
+  /** Of Roomcast. */
+  readonly version: string;
+  /** Of uWebSockets.js. */
+  readonly uws: string;
+}
+
+/**
+ * A registry over a node's numbers, with prom-client's defaults for the process (`process_*`, `nodejs_*`, the event
+ * loop's delay among them). `registry.metrics()` renders it. The defaults start watchers that live as long as
+ * the process: make one registry for each node.
+ */
+export function createRegistry(metrics: NodeMetrics, samples: Samples, build: BuildInfo): Registry {
+  const registry = new Registry();
+  const declared = [
+    buildInfo(build),
+    ...connectionMetrics(metrics.connections, samples),
+    ...roomMetrics(samples),
+    ...trafficMetrics(metrics.traffic),
+    ...commandMetrics(metrics.commands),
+    ...errorMetrics(metrics.errors),
+    ...messageMetrics(metrics.messages),
+    ...recoveryMetrics(metrics.recovery, samples),
+    ...backplaneMetrics(metrics.backplane, samples),
+    ...httpMetrics(metrics.http),
+  ];
+  for (const metric of declared) metric.register(registry);
+  collectDefaultMetrics({ register: registry });
+  return registry;
+}
+
+function buildInfo({ version, uws }: BuildInfo): SampledMetric {
+  const labels = { version, node_version: process.version, uws };
+  return new SampledMetric({
+    type: 'gauge',
+    name: 'roomcast_build_info',
+    help: 'Always 1; its labels say what runs.',
+    labelNames: Object.keys(labels),
+    read: () => [{ labels, value: 1 }],
+  });
+}

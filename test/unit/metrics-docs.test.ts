@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { metricsTable } from '../../src/metrics/table.ts';
+import { testRegistry } from '../support/metrics.ts';
+
+const README = fileURLToPath(new URL('../../README.md', import.meta.url));
+const BETWEEN_MARKERS = /(?<=<!-- metrics:begin -->\n).*(?=\n<!-- metrics:end -->)/s;
+
+describe('README.md', () => {
+  // `npx vitest run test/unit/metrics-docs.test.ts -u` writes the table into the README.
+  it('holds the table of metrics as the registry declares them', async () => {
+    const readme = readFileSync(README, 'utf8');
+    expect(readme).toMatch(BETWEEN_MARKERS);
+    const current = readme.replace(BETWEEN_MARKERS, () => metricsTable(testRegistry()));
+    await expect(current).toMatchFileSnapshot(README);
+  });
+});
+
+describe('metricsTable', () => {
+  it('has one row for each metric of Roomcast and none of others', () => {
+    const registry = testRegistry();
+    const ours = registry.getMetricsAsArray().filter(({ name }) => name.startsWith('roomcast_'));
+    const rows = metricsTable(registry).split('\n').slice(2);
+    expect(rows.map((row) => row.split('`')[1])).toEqual(ours.map(({ name }) => name));
+  });
+});
