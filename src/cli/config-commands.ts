@@ -1,0 +1,32 @@
+/** `roomcast config`: looks at a configuration without running it. */
+import { stringify } from 'yaml';
+import { describeConfig } from '../config/describe.ts';
+import { loadConfig } from '../config/load.ts';
+import { maskSecrets } from '../config/mask.ts';
+import { fail, type Io } from './io.ts';
+
+export interface ConfigOptions {
+  readonly config?: string;
+}
+
+/** Says whether a node would start with this configuration. Returns the exit code. */
+export function checkConfig(io: Io, { config: file }: ConfigOptions): number {
+  const result = loadConfig({ file, env: io.env });
+  if ('problems' in result) return fail(io, result.problems);
+  io.stdout('configuration is valid\n');
+  return 0;
+}
+
+/** Prints what a node would run with, from all sources, without secrets. Returns the exit code. */
+export function printConfig(io: Io, { config: file }: ConfigOptions): number {
+  const result = loadConfig({ file, env: io.env });
+  if ('problems' in result) return fail(io, result.problems);
+  io.stdout(stringify(maskSecrets(result.config), { aliasDuplicateObjects: false }));
+  return 0;
+}
+
+/** Prints the tables of the README. Returns the exit code. */
+export function printDocs(io: Io): number {
+  io.stdout(`${describeConfig()}\n`);
+  return 0;
+}

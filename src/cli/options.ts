@@ -1,0 +1,40 @@
+/** Command line options, made from the settings that have one. */
+import { type Command, Option } from 'commander';
+import { flagName, SETTINGS, type Setting } from '../config/settings.ts';
+
+export function addConfigOption(command: Command): Command {
+  return command.option('--config <file>', 'settings as YAML or JSON (default: what ROOMCAST_CONFIG names)');
+}
+
+/** An option for every setting that has a flag. They carry no defaults: what is not given is left to other sources. */
+export function addSettingOptions(command: Command): Command {
+  for (const setting of SETTINGS) {
+    if (setting.flag !== undefined) addSetting(command, setting, setting.flag);
+  }
+  return command;
+}
+
+function addSetting(command: Command, setting: Setting, flag: string): void {
+  const meaning = plain(setting.meaning);
+  if (setting.kind === 'boolean') {
+    command.addOption(new Option(flag, meaning));
+    command.addOption(
+      new Option(
+        flagName(flag).replace('--', '--no-'),
+        `Do not ${meaning.charAt(0).toLowerCase()}${meaning.slice(1)}`,
+      ),
+    );
+  } else if (setting.kind === 'list') {
+    command.addOption(new Option(flag, `${meaning}. May be repeated`).argParser(appended));
+  } else {
+    command.addOption(new Option(flag, meaning));
+  }
+}
+
+function appended(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+function plain(markdown: string): string {
+  return markdown.replaceAll('`', '');
+}

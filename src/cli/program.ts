@@ -1,0 +1,72 @@
+/** The command line: which commands there are, and what their ends mean to a shell. */
+import { Command, CommanderError } from 'commander';
+import { checkConfig, printConfig, printDocs } from './config-commands.ts';
+import type { Io } from './io.ts';
+import { addConfigOption, addSettingOptions } from './options.ts';
+import { packageVersion } from './package-version.ts';
+import { serveCommand } from './serve-command.ts';
+
+const EXAMPLES = `
+Examples:
+  roomcast serve                                     one node, in memory, on port 8080
+  roomcast serve --redis redis://localhost:6379      a node of a cluster
+  roomcast serve --config roomcast.yaml --port 9000  settings from a file; flags count for more
+  roomcast config check --config roomcast.yaml       whether a node would start
+  roomcast config print                              what it would run with, without secrets
+
+Settings come from a file, from ROOMCAST_* variables and from flags; the later one counts.`;
+
+/** Runs one command line, without the program's own name. Returns the exit code. Never throws for what was typed. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  let exitCode = 0;
+  const program = createProgram(io, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(orHelp(argv), { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode;
+    throw error;
+  }
+}
+
+function createProgram(io: Io, ended: (exitCode: number) => void): Command {
+  const program = new Command('roomcast')
+    .description('A horizontally scaled pub/sub broker for rooms.')
+    .version(packageVersion(), '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .addHelpText('after', EXAMPLES)
+    .configureOutput({ writeOut: io.stdout, writeErr: io.stderr })
+    .showHelpAfterError('(roomcast --help says what there is)')
+    .exitOverride();
+  addServe(program, io, ended);
+  addConfig(program, io, ended);
+  return program;
+}
+
+function addServe(program: Command, io: Io, ended: (exitCode: number) => void): void {
+  const serve = program.command('serve').description('run a node').helpCommand(false);
+  addSettingOptions(addConfigOption(serve)).action(async (options) => ended(await serveCommand(io, options)));
+}
+
+function addConfig(program: Command, io: Io, ended: (exitCode: number) => void): void {
+  const config = program.command('config').description('look at a configuration').helpCommand(false);
+  addConfigOption(config.command('check'))
+    .description('say whether a node would start, or everything that is wrong')
+    .action((options) => ended(checkConfig(io, options)));
+  addConfigOption(config.command('print'))
+    .description('print what a node would run with, as YAML without secrets')
+    .action((options) => ended(printConfig(io, options)));
+  config
+    .command('docs', { hidden: true })
+    .description('print the tables of the README')
+    .action(() => ended(printDocs(io)));
+}
+
+/** A command of commands that is given none prints its help, which is no failure. An unknown one is. */
+function orHelp(argv: readonly string[]): readonly string[] {
+  const incomplete = argv.length === 0 || (argv.length === 1 && argv[0] === 'config');
+  return incomplete ? [...argv, '--help'] : argv;
+}

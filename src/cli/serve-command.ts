@@ -1,0 +1,30 @@
+/** `roomcast serve`: from settings to a running node. */
+import type { Flags } from '../config/flags.ts';
+import { loadConfig } from '../config/load.ts';
+import { fail, type Io } from './io.ts';
+import { createLogger, withoutSecrets } from './logger.ts';
+
+/** Returns the exit code: 0 once `io.serve` has resolved. */
+export async function serveCommand(io: Io, { config: file, ...flags }: Flags): Promise<number> {
+  const result = loadConfig({ file: typeof file === 'string' ? file : undefined, env: io.env, flags });
+  if ('problems' in result) return fail(io, result.problems);
+  const { log } = result.config;
+  try {
+    await io.serve(result.config, createLogger(log, { terminal: io.terminal }));
+    return 0;
+  } catch (error) {
+    return fail(io, [withoutSecrets(log.level === 'debug' ? stackOf(error) : sentenceOf(error))]);
+  }
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** A failed connection to several addresses is an error without a message around those that have one. */
+function sentenceOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.message !== '') return error.message;
+  if (error instanceof AggregateError) return error.errors.map(sentenceOf).join('; ');
+  return error.name;
+}

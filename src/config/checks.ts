@@ -1,0 +1,124 @@
+/** What no setting can know by itself: whether settings fit each other, and whether the files they name are there. */
+
+import { compilePattern } from '../util/pattern.ts';
+import type { Settings } from './schema.ts';
+import { SETTINGS } from './settings.ts';
+import { unreadableReason } from './source.ts';
+
+export interface CheckContext {
+  /** Source and key of a setting, as `environment ROOMCAST_PORT`, or `default port`. */
+  originOf(path: string): string;
+  /** Settings that were refused already: what stands in for them proves nothing. */
+  readonly refused: ReadonlySet<string>;
+}
+
+interface Check {
+  /** Paths of the settings that it compares. The first is the one that a problem is reported at. */
+  readonly of: readonly [string, ...string[]];
+  /** What is wrong, one text a problem. Begins with what stands between the setting's name and the colon. */
+  find(settings: Settings): string[];
+}
+
+const CHECKS: readonly Check[] = [
+  {
+    of: ['tls.certFile', 'tls.keyFile'],
+    find: ({ tls }) => bothOrNone(tls.certFile, tls.keyFile, 'tls.keyFile'),
+  },
+  {
+    of: ['tls.keyFile', 'tls.certFile'],
+    find: ({ tls }) => bothOrNone(tls.keyFile, tls.certFile, 'tls.certFile'),
+  },
+  {
+    of: ['redis.tls.certFile', 'redis.tls.keyFile'],
+    find: ({ redis }) => bothOrNone(redis.tls.certFile, redis.tls.keyFile, 'redis.tls.keyFile'),
+  },
+  {
+    of: ['redis.tls.keyFile', 'redis.tls.certFile'],
+    find: ({ redis }) => bothOrNone(redis.tls.keyFile, redis.tls.certFile, 'redis.tls.certFile'),
+  },
+  {
+    of: ['redis.url', 'redis.tls.caFile', 'redis.tls.certFile', 'redis.tls.keyFile'],
+    find: ({ redis: { url, tls } }) =>
+      (tls.caFile ?? tls.certFile ?? tls.keyFile) !== null && !url?.startsWith('rediss:')
+        ? [': must begin with rediss:// where redis.tls names a file, or the link would not be encrypted']
+        : [],
+  },
+  {
+    of: ['websocket.backpressureBytes', 'websocket.maxPayloadBytes'],
+    find: ({ websocket: { backpressureBytes, maxPayloadBytes } }) =>
+      atLeast(backpressureBytes, maxPayloadBytes, 'websocket.maxPayloadBytes'),
+  },
+  {
+    of: ['limits.commandBurst', 'limits.commandsPerSecond'],
+    find: ({ limits: { commandBurst, commandsPerSecond } }) =>
+      atLeast(commandBurst, commandsPerSecond, 'limits.commandsPerSecond'),
+  },
+  {
+    of: ['metaTtlMs', 'history.ageMs', 'history.messages'],
+    find: ({ metaTtlMs, history }) =>
+      history.messages > 0 ? atLeast(metaTtlMs, history.ageMs, 'history.ageMs') : [],
+  },
+  { of: ['metaTtlMs', 'rooms', 'history.messages', 'history.ageMs'], find: outlivedBy },
+  { of: ['rooms'], find: ({ rooms }) => neverReached(rooms) },
+  ...['auth.issuer', 'auth.audience', 'auth.algorithms'].map(needsKey),
+];
+
+/** All problems between settings, a line each. */
+export function crossProblems(settings: Settings, { originOf, refused }: CheckContext): string[] {
+  return CHECKS.filter(({ of }) => of.every((path) => !refused.has(path))).flatMap(({ of, find }) =>
+    find(settings).map((problem) => originOf(of[0]) + problem),
+  );
+}
+
+/** A line for each named file that cannot be read. `valueAt` gives a setting's value by path. */
+export function fileProblems(valueAt: (path: string) => unknown, { originOf }: CheckContext): string[] {
+  return SETTINGS.flatMap(({ path, readable }) => {
+    const file = readable === true ? valueAt(path) : null;
+    if (typeof file !== 'string') return [];
+    const reason = unreadableReason(file);
+    return reason === null ? [] : [`${originOf(path)}: cannot read ${file}: ${reason}`];
+  });
+}
+
+function bothOrNone(one: string | null, other: string | null, otherPath: string): string[] {
+  return one !== null && other === null ? [`: needs ${otherPath} as well`] : [];
+}
+
+function atLeast(value: number, least: number, leastPath: string): string[] {
+  return value < least ? [`: must be at least ${leastPath} (${least}), got ${value}`] : [];
+}
+
+/** A room's numbering must not end before its messages do: offsets would begin anew beside the old ones. */
+function outlivedBy({ metaTtlMs, rooms, history: standard }: Settings): string[] {
+  return rooms.flatMap(({ match, history }, at) => {
+    if (history === undefined || history === false) return [];
+    const ageMs = (history.messages ?? standard.messages) > 0 ? (history.ageMs ?? standard.ageMs) : 0;
+    return atLeast(metaTtlMs, ageMs, `the ageMs of rooms[${at}] "${match}"`);
+  });
+}
+
+function neverReached(rooms: Settings['rooms']): string[] {
+  return rooms.flatMap(({ match }, at) => {
+    // An asterisk in a pattern is matched by nothing but an asterisk of the other: then it covers all of its names.
+    const before = rooms.slice(0, at).findIndex((earlier) => compilePattern(earlier.match)(match));
+    if (before === -1) return [];
+    if (rooms[before]!.match === match) return [`[${at}].match: "${match}" repeats rooms[${before}]`];
+    return [
+      `[${at}].match: "${match}" is never reached, rooms[${before}] "${rooms[before]!.match}" comes first`,
+    ];
+  });
+}
+
+/** A rule for tokens without a key to check them by: everyone would be let in, which is not what was meant. */
+function needsKey(path: string): Check {
+  const name = path.slice('auth.'.length) as keyof Settings['auth'];
+  return {
+    of: [path, 'auth.secret', 'auth.publicKeyFile', 'auth.jwksUrl'],
+    find: ({ auth }) => {
+      const given = auth[name] !== null && auth[name].length > 0;
+      return given && (auth.secret ?? auth.publicKeyFile ?? auth.jwksUrl) === null
+        ? [': needs auth.secret, auth.publicKeyFile or auth.jwksUrl, or everyone would be let in']
+        : [];
+    },
+  };
+}

@@ -1,0 +1,67 @@
+/** The settings as Markdown tables, for the README. */
+import { type FieldNotes, fieldNotes } from './fields.ts';
+import { ruleSchema } from './rule-schema.ts';
+import { flagName, SETTINGS, type Setting } from './settings.ts';
+
+/** Where the README holds the tables. */
+export const DOCS_BEGIN = '<!-- config:begin -->';
+export const DOCS_END = '<!-- config:end -->';
+
+/** All settings, then the members of a room rule. Ends without a line end. */
+export function describeConfig(): string {
+  return [
+    ...table(['Key', 'Environment', 'Flag', 'Default', 'Meaning'], SETTINGS.map(settingRow)),
+    '',
+    'A room rule, one of the list `rooms`:',
+    '',
+    ...table(['Key', 'Default', 'Meaning'], ruleRows()),
+  ].join('\n');
+}
+
+function settingRow(setting: Setting): string[] {
+  const { path, flag, meaning } = setting;
+  return [
+    code(path),
+    environmentCell(setting),
+    flag ? flagCell(setting, flag) : '',
+    defaultCell(setting),
+    meaning,
+  ];
+}
+
+function environmentCell({ environment, alias, secret }: Setting): string {
+  const names = alias === undefined ? [environment] : [environment, alias];
+  return names.map((name) => code(secret === true ? `${name}[_FILE]` : name)).join(', ');
+}
+
+function flagCell({ kind }: Setting, flag: string): string {
+  return kind === 'boolean' ? `${code(flag)}, ${code(flagName(flag).replace('--', '--no-'))}` : code(flag);
+}
+
+function defaultCell({ defaultText, schema }: Setting): string {
+  if (defaultText !== undefined) return defaultText;
+  const value = schema.parse(undefined);
+  if (value === null) return 'none';
+  return code(typeof value === 'string' ? value : JSON.stringify(value));
+}
+
+function ruleRows(): string[][] {
+  const rows = Object.entries(ruleSchema.shape).map(([key, schema]) => {
+    const notes: FieldNotes | undefined = fieldNotes.get(schema);
+    return notes && [code(key), notes.defaultText ?? '', notes.meaning];
+  });
+  const match = [code('match'), 'required', 'Name of a room, in which `*` stands for any run of characters'];
+  return [match, ...rows.filter((row) => row !== undefined)];
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)];
+}
+
+function line(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}

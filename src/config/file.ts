@@ -1,0 +1,66 @@
+/** The configuration file: YAML, of which JSON is a part. */
+import { parseDocument } from 'yaml';
+import { shown } from './problems.ts';
+import { GROUPS, SETTING_AT } from './settings.ts';
+import { emptySource, readText, type Source } from './source.ts';
+import { didYouMean } from './suggest.ts';
+
+/** Reads a file of settings. A file that cannot be read or parsed is a problem, not an exception. */
+export function readConfigFile(path: string): Source {
+  const file = readText(path);
+  const source = emptySource();
+  if ('reason' in file) {
+    source.problems.push(`file ${path}: cannot be read: ${file.reason}`);
+    return source;
+  }
+  const root = parse(file.text, path, source);
+  if (source.problems.length === 0) visitGroup(source, `file ${path}`, root, '');
+  return source;
+}
+
+function parse(text: string, path: string, source: Source): unknown {
+  const document = parseDocument(text, { prettyErrors: true });
+  for (const error of document.errors) {
+    const reason = error.message.split('\n', 1)[0]!.replace(/:$/, '');
+    source.problems.push(`file ${path}: ${reason}`);
+  }
+  if (source.problems.length > 0) return null;
+  try {
+    return document.toJS();
+  } catch (error) {
+    // An alias without its anchor, or aliases that multiply without end.
+    source.problems.push(`file ${path}: ${(error as Error).message}`);
+    return null;
+  }
+}
+
+function visitGroup(source: Source, origin: string, value: unknown, path: string): void {
+  // A group whose settings are all commented out is nothing, and means nothing.
+  if (value === null || value === undefined) return;
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    const where = path === '' ? origin : `${origin} ${path}`;
+    source.problems.push(`${where}: expected a group of settings, got ${shown(value)}`);
+    return;
+  }
+  for (const [key, member] of Object.entries(value)) {
+    if (key.includes('.'))
+      source.problems.push(`${origin}: unknown key "${key}" — keys are nested, not dotted`);
+    else visit(source, origin, member, path === '' ? key : `${path}.${key}`);
+  }
+}
+
+function visit(source: Source, origin: string, value: unknown, path: string): void {
+  const setting = SETTING_AT.get(path);
+  if (setting) source.given.push({ setting, value, origin: `${origin} ${path}` });
+  else if (GROUPS.has(path)) visitGroup(source, origin, value, path);
+  else source.problems.push(`${origin}: unknown key "${path}"${hint(path)}`);
+}
+
+function hint(path: string): string {
+  const suggestion = didYouMean(path, [...SETTING_AT.keys(), ...GROUPS]);
+  if (suggestion !== '') return suggestion;
+  // A setting at the wrong level: the right name in the wrong group.
+  const last = path.slice(path.lastIndexOf('.') + 1);
+  const elsewhere = [...SETTING_AT.keys()].find((known) => known.endsWith(`.${last}`));
+  return elsewhere === undefined ? '' : ` — did you mean "${elsewhere}"?`;
+}

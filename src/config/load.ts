@@ -1,0 +1,91 @@
+/** Puts the sources together: defaults, then the file, then the environment, then flags; the later one counts. */
+import { type CheckContext, crossProblems, fileProblems } from './checks.ts';
+import { type Config, toConfig } from './config.ts';
+import { CONFIG_VARIABLE, type Environment, readEnvironment, variable } from './environment.ts';
+import { readConfigFile } from './file.ts';
+import { type Flags, readFlags } from './flags.ts';
+import { problemLines } from './problems.ts';
+import { settingsSchema } from './schema.ts';
+import { SETTINGS } from './settings.ts';
+import { emptySource, type Given, type Source } from './source.ts';
+
+export interface LoadOptions {
+  /** Path of a YAML or JSON file. Default: what `ROOMCAST_CONFIG` names, or none. */
+  readonly file?: string | undefined;
+  readonly env: Environment;
+  readonly flags?: Flags;
+}
+
+/** A configuration, or everything that is wrong with it: a line each, naming the source and the key. */
+export type LoadResult = { readonly config: Config } | { readonly problems: readonly string[] };
+
+/** Reads files, nothing else. Never throws for what an operator wrote. */
+export function loadConfig({ file, env, flags = {} }: LoadOptions): LoadResult {
+  const sources = [readFile(file ?? variable(env, CONFIG_VARIABLE)), readEnvironment(env), readFlags(flags)];
+  const merged = new MergedSettings(
+    env,
+    sources.flatMap(({ unread }) => unread),
+  );
+  const problems = sources.flatMap(({ problems }) => problems);
+  for (const given of sources.flatMap((source) => source.given)) problems.push(...merged.take(given));
+  problems.push(...merged.conflicts());
+  return problems.length > 0 ? { problems } : { config: toConfig(merged.settings()) };
+}
+
+function readFile(path: string | null): Source {
+  return path === null ? emptySource() : readConfigFile(path);
+}
+
+class MergedSettings {
+  private readonly values: Map<string, unknown>;
+  private readonly origins = new Map<string, string>();
+  private readonly refused: Set<string>;
+
+  constructor(env: Environment, unread: readonly string[]) {
+    this.refused = new Set(unread);
+    this.values = new Map(SETTINGS.map(({ path, schema }) => [path, schema.safeParse(undefined).data]));
+    this.values.set('production', env.NODE_ENV === 'production');
+  }
+
+  /** Takes a value over an earlier one. Returns what is wrong with it: then the earlier one stays. */
+  take({ setting, value, origin }: Given): string[] {
+    const { path, schema, secret = false } = setting;
+    const result = schema.safeParse(value);
+    // `undefined` would be taken for the default, which no source can ask for.
+    if (!result.success) {
+      this.refused.add(path);
+      return problemLines(origin, result.error, value, secret);
+    }
+    this.values.set(path, result.data);
+    this.origins.set(path, origin);
+    return [];
+  }
+
+  conflicts(): string[] {
+    const context: CheckContext = {
+      originOf: (path) => this.origins.get(path) ?? `default ${path}`,
+      refused: this.refused,
+    };
+    return [
+      ...crossProblems(this.settings(), context),
+      ...fileProblems((path) => this.values.get(path), context),
+    ];
+  }
+
+  /** The whole tree. Each value in it has passed its schema, so the schema of all accepts it. */
+  settings() {
+    const root: Record<string, unknown> = {};
+    for (const { path, keys } of SETTINGS) put(root, keys, this.values.get(path));
+    root.demo ??= !root.production;
+    return settingsSchema.parse(root);
+  }
+}
+
+function put(root: Record<string, unknown>, keys: readonly string[], value: unknown): void {
+  let group = root;
+  for (const key of keys.slice(0, -1)) {
+    group[key] ??= {};
+    group = group[key] as Record<string, unknown>;
+  }
+  group[keys.at(-1)!] = value;
+}

@@ -1,0 +1,32 @@
+/** The configuration as it may be shown: secrets replaced, everything else as it is. */
+import type { Config } from './config.ts';
+import { hasHost } from './fields.ts';
+
+const MASK = '***';
+
+/** A copy to print. Not a configuration to run with. */
+export function maskSecrets(config: Config): Config {
+  const { tls, redis, auth } = config;
+  return {
+    ...config,
+    apiKeys: config.apiKeys.map(() => MASK),
+    tls: tls && { ...tls, passphrase: masked(tls.passphrase) },
+    redis: { ...redis, url: redis.url === null ? null : maskUrl(redis.url) },
+    auth: { ...auth, secret: masked(auth.secret) },
+  };
+}
+
+/** A URL without its password, wherever it stands. Text that is no URL may be anything, and is masked whole. */
+export function maskUrl(text: string): string {
+  if (!hasHost(text)) return MASK;
+  const url = new URL(text);
+  if (url.password !== '') url.password = MASK;
+  for (const name of url.searchParams.keys()) {
+    if (/password|token|secret/i.test(name)) url.searchParams.set(name, MASK);
+  }
+  return url.href;
+}
+
+function masked(secret: string | null): string | null {
+  return secret === null ? null : MASK;
+}

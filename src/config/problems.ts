@@ -1,0 +1,64 @@
+/** Turns what a schema refuses into lines for people: the source, the key, what was expected, what came. */
+import type { z } from 'zod';
+import { ruleSchema } from './rule-schema.ts';
+import { didYouMean } from './suggest.ts';
+
+type Issue = z.core.$ZodIssue;
+
+const SHOWN_CHARACTERS = 60;
+
+/**
+ * One line an issue. `origin` names source and key, as `environment ROOMCAST_PORT`. What was given is left out of a
+ * secret's line.
+ */
+export function problemLines(origin: string, error: z.ZodError, given: unknown, secret: boolean): string[] {
+  const lines = error.issues.flatMap((issue) => issueLines(origin, issue, given, [], secret));
+  return [...new Set(lines)];
+}
+
+/** A value on one line, cut where it is long. */
+export function shown(value: unknown): string {
+  if (value === undefined || value === null) return 'nothing';
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
+}
+
+function issueLines(
+  origin: string,
+  issue: Issue,
+  given: unknown,
+  above: readonly PropertyKey[],
+  secret: boolean,
+): string[] {
+  const path = [...above, ...issue.path];
+  const value = valueAt(given, path);
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => unknownKeyLine(origin, path, key));
+  }
+  if (issue.code === 'invalid_union' && isObject(value)) {
+    // `false`, or a group: whoever wrote a group wants to hear what is wrong inside it.
+    return (issue.errors.at(-1) ?? []).flatMap((inner) => issueLines(origin, inner, given, path, secret));
+  }
+  const got = secret ? '' : `, got ${shown(value)}`;
+  return [`${origin}${suffix(path)}: ${issue.message}${got}`];
+}
+
+function unknownKeyLine(origin: string, path: readonly PropertyKey[], key: string): string {
+  const known = path.at(-1) === 'history' ? ['messages', 'ageMs'] : Object.keys(ruleSchema.shape);
+  return `${origin}${suffix(path)}: unknown key "${key}"${didYouMean(key, known)}`;
+}
+
+/** `[0].match` */
+function suffix(path: readonly PropertyKey[]): string {
+  return path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
+}
+
+function valueAt(given: unknown, path: readonly PropertyKey[]): unknown {
+  let value = given;
+  for (const key of path) value = isObject(value) ? Reflect.get(value, key) : undefined;
+  return value;
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,57 @@
+/** What applies to a room: the first rule whose pattern matches its name, filled up from the defaults. */
+import { compilePattern } from '../util/pattern.ts';
+import { type Config, deepFreeze } from './config.ts';
+
+/** Fully resolved. `history.messages` 0: a room without history. */
+export interface RoomRule {
+  readonly history: { readonly messages: number; readonly ageMs: number };
+  readonly presence: boolean;
+  readonly memberEvents: boolean;
+  readonly join: 'anyone' | 'authenticated' | 'nobody';
+  readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
+  readonly slowReaders: 'resume' | 'latest' | 'disconnect';
+}
+
+/** Names are kept up to this many; then the memory of them starts afresh, so that invented names cost nothing. */
+const CACHED_ROOMS = 10_000;
+
+/**
+ * A function from a room's name to its rule, for the hot path: it answers a name that it has seen from a map.
+ * Equal answers are the same frozen object.
+ */
+export function compileRules(config: Pick<Config, 'history' | 'rooms'>): (room: string) => RoomRule {
+  const standard = resolve({}, config.history);
+  const rules = config.rooms.map((rule) => ({
+    matches: compilePattern(rule.match),
+    rule: resolve(rule, config.history),
+  }));
+  if (rules.length === 0) return () => standard;
+  const seen = new Map<string, RoomRule>();
+  return (room) => {
+    const known = seen.get(room);
+    if (known !== undefined) return known;
+    const rule = rules.find(({ matches }) => matches(room))?.rule ?? standard;
+    if (seen.size >= CACHED_ROOMS) seen.clear();
+    seen.set(room, rule);
+    return rule;
+  };
+}
+
+function resolve(rule: Partial<Config['rooms'][number]>, history: Config['history']): RoomRule {
+  return deepFreeze({
+    history: historyOf(rule.history, history),
+    presence: rule.presence ?? true,
+    memberEvents: rule.memberEvents ?? false,
+    join: rule.join ?? 'anyone',
+    publish: rule.publish ?? 'anyone',
+    slowReaders: rule.slowReaders ?? 'resume',
+  });
+}
+
+function historyOf(
+  own: Partial<Config['rooms'][number]>['history'],
+  standard: Config['history'],
+): RoomRule['history'] {
+  if (own === false) return { messages: 0, ageMs: standard.ageMs };
+  return { messages: own?.messages ?? standard.messages, ageMs: own?.ageMs ?? standard.ageMs };
+}

@@ -1,0 +1,343 @@
+/** Every setting of a node: its default beside its reason, its bounds and what it means. The only such place. */
+import { z } from 'zod';
+import {
+  derivedYesNo,
+  listOf,
+  matching,
+  oneOf,
+  optionalText,
+  optionalUrl,
+  text,
+  whole,
+  yesNo,
+} from './fields.ts';
+import { DAY_MS, HISTORY_AGE_MAX_MS, HISTORY_MESSAGES_MAX, ruleSchema } from './rule-schema.ts';
+
+const MINUTE_MS = 60_000;
+const MIB = 1_048_576;
+
+const FILE_PATH = { pattern: /./, expected: 'the path of a file' };
+const API_KEY = /^[^\s,]+$/;
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/(\*\.)?[^\s/*,]+$/i;
+
+// Signature algorithms by name, so that `none` can never be one of them.
+const ALGORITHMS = /^((HS|RS|PS)(256|384|512)|ES(256|384|512)|EdDSA|Ed25519)$/;
+
+const tls = z.strictObject({
+  certFile: optionalText({
+    ...FILE_PATH,
+    readable: true,
+    meaning: 'PEM certificate chain; with `tls.keyFile`, the node speaks TLS itself',
+  }),
+  keyFile: optionalText({ ...FILE_PATH, readable: true, meaning: 'PEM private key' }),
+  passphrase: optionalText({
+    pattern: /./,
+    expected: 'a passphrase',
+    secret: true,
+    meaning: 'Passphrase of the private key',
+  }),
+});
+
+const redisTls = z.strictObject({
+  caFile: optionalText({
+    ...FILE_PATH,
+    readable: true,
+    meaning: "PEM certificates that a `rediss://` server is checked against, in place of the system's",
+  }),
+  certFile: optionalText({ ...FILE_PATH, readable: true, meaning: 'PEM client certificate for Redis' }),
+  keyFile: optionalText({
+    ...FILE_PATH,
+    readable: true,
+    meaning: 'PEM private key of the client certificate',
+  }),
+  rejectUnauthorized: yesNo({
+    standard: true,
+    meaning: 'Refuse a Redis whose certificate does not check out',
+  }),
+});
+
+const redis = z.strictObject({
+  // Null: the memory backplane, a whole broker in one process, so that nothing else is needed to try it.
+  url: optionalUrl({
+    protocols: ['redis:', 'rediss:'],
+    expected: 'a URL such as redis://localhost:6379 or rediss://user:password@host:6380/0',
+    flag: '--redis <url>',
+    alias: 'REDIS_URL',
+    secret: true,
+    meaning: 'Redis that joins the nodes; without it one node is the whole broker, in memory',
+  }),
+  // No braces: they would take the place of the hash tag that keeps a room's keys together.
+  keyPrefix: text({
+    standard: 'rc',
+    pattern: /^[\w.:-]{1,64}$/,
+    expected: '1 to 64 letters, digits or any of _ . : -',
+    meaning: 'First part of every key and channel; clusters that share a Redis need different ones',
+  }),
+  // Long enough for a Redis that starts together with the node, short enough for an orchestrator to notice.
+  startupTimeoutMs: whole({
+    min: 0,
+    max: 10 * MINUTE_MS,
+    standard: 10_000,
+    meaning: 'Milliseconds for which an unreachable Redis is tried again at start',
+  }),
+  // A publisher should hear `unavailable` or `timeout` before its own patience ends.
+  commandTimeoutMs: whole({
+    min: 50,
+    max: MINUTE_MS,
+    standard: 1500,
+    meaning: 'Milliseconds after which a command to Redis has failed',
+  }),
+  // Many more than the masters of any sensible cluster, few enough that rooms under load share a batch.
+  partitions: whole({
+    min: 1,
+    max: 16_384,
+    standard: 128,
+    meaning: 'Buckets that rooms are hashed to; must be the same on every node of a cluster',
+  }),
+  tls: redisTls,
+});
+
+const websocket = z.strictObject({
+  path: text({
+    standard: '/ws',
+    pattern: /^\/[\w.~/-]*$/,
+    expected: 'a path such as /ws',
+    meaning: 'Path of the WebSocket endpoint',
+  }),
+  // Chat and game state fit many times over; larger things belong in an object store.
+  maxPayloadBytes: whole({
+    min: 1024,
+    max: 16 * MIB,
+    standard: 65_536,
+    meaning: 'Bytes in one WebSocket message from a client; a larger one closes it (1009)',
+  }),
+  // What a stuck reader may cost in this process; the kernel holds up to 4 MB more.
+  backpressureBytes: whole({
+    min: 1024,
+    max: 1024 * MIB,
+    standard: MIB,
+    meaning: 'Bytes that may wait for one client to read before it is taken off live delivery',
+  }),
+  maxConnections: whole({
+    min: 0,
+    max: 10_000_000,
+    standard: 0,
+    meaning: 'Connections that the node holds at most; `0`: no limit',
+  }),
+  authTimeoutMs: whole({
+    min: 100,
+    max: 10 * MINUTE_MS,
+    standard: 5000,
+    meaning: 'Milliseconds within which a connection without a token sends its `auth` frame',
+  }),
+});
+
+const heartbeat = z.strictObject({
+  // Below half of the minute after which proxies and load balancers commonly cut an idle connection.
+  intervalMs: whole({
+    min: 1000,
+    max: 5 * MINUTE_MS,
+    standard: 25_000,
+    meaning: 'Milliseconds between WebSocket pings; a connection silent for two of them is closed (4010)',
+  }),
+});
+
+const limits = z.strictObject({
+  roomsPerConnection: whole({
+    min: 1,
+    max: 100_000,
+    standard: 100,
+    meaning: 'Rooms that one connection may be in',
+  }),
+  // Far above any person, and well below what one connection could use to starve the others.
+  commandsPerSecond: whole({
+    min: 0,
+    max: 10_000_000,
+    standard: 1000,
+    meaning: 'Commands a second that one connection may send for long; `0`: no limit',
+  }),
+  // Joining many rooms after a reconnect comes all at once.
+  commandBurst: whole({
+    min: 0,
+    max: 100_000_000,
+    standard: 5000,
+    meaning: 'Commands that one connection may send at once after a pause',
+  }),
+  // A page is held whole in memory and sent as one frame.
+  historyPage: whole({
+    min: 1,
+    max: 100_000,
+    standard: 1000,
+    meaning: 'Messages in one answer to `history`',
+  }),
+  membersPage: whole({
+    min: 1,
+    max: 100_000,
+    standard: 1000,
+    meaning: 'Members in one answer to `members`; beyond it the answer is marked `truncated`',
+  }),
+  bodyBytes: whole({
+    min: 1024,
+    max: 64 * MIB,
+    standard: MIB,
+    meaning: 'Bytes in the body of one HTTP request',
+  }),
+});
+
+const history = z.strictObject({
+  // Covers a reconnect, a lift ride and a deploy in ordinary rooms at a cost of some kilobytes a room.
+  messages: whole({
+    min: 0,
+    max: HISTORY_MESSAGES_MAX,
+    standard: 100,
+    meaning: 'Messages that a room keeps; `0`: nothing is stored or numbered',
+  }),
+  ageMs: whole({
+    min: 1000,
+    max: HISTORY_AGE_MAX_MS,
+    standard: 300_000,
+    meaning: 'Milliseconds for which a message is kept',
+  }),
+});
+
+const auth = z.strictObject({
+  secret: optionalText({
+    pattern: /./,
+    expected: 'a secret',
+    secret: true,
+    meaning: 'Shared secret of HS256 tokens; take 32 random bytes or more',
+  }),
+  publicKeyFile: optionalText({
+    ...FILE_PATH,
+    readable: true,
+    meaning: 'PEM public key that the signatures of tokens are checked with',
+  }),
+  jwksUrl: optionalUrl({
+    protocols: ['http:', 'https:'],
+    expected: 'a URL such as https://id.example.com/.well-known/jwks.json',
+    meaning: 'URL of the key set that the signatures of tokens are checked with',
+  }),
+  issuer: optionalText({
+    pattern: /./,
+    expected: 'the name of an issuer',
+    meaning: '`iss` that a token must carry',
+  }),
+  audience: optionalText({
+    pattern: /./,
+    expected: 'the name of an audience',
+    meaning: '`aud` that a token must carry',
+  }),
+  algorithms: listOf({
+    item: matching(ALGORITHMS, 'a signature algorithm such as HS256, RS256, ES256 or EdDSA'),
+    expected: 'a list of signature algorithms',
+    defaultText: 'those that fit the key',
+    meaning: 'Signature algorithms that are accepted',
+  }),
+});
+
+export const settingsSchema = z.strictObject({
+  host: text({
+    standard: '0.0.0.0',
+    pattern: /^[^\s]+$/,
+    expected: 'an address',
+    flag: '--host <address>',
+    meaning: 'Address to listen on',
+  }),
+  port: whole({
+    min: 0,
+    max: 65_535,
+    standard: 8080,
+    flag: '--port <number>',
+    alias: 'PORT',
+    meaning: 'Port to listen on; `0`: any free one',
+  }),
+  production: derivedYesNo({
+    defaultText: '`true` where `NODE_ENV` is `production`',
+    meaning: 'Close what is open for development: the demo page, and the HTTP API while it has no key',
+  }),
+  demo: derivedYesNo({ defaultText: 'not `production`', flag: '--demo', meaning: 'Serve the demo page' }),
+  // Off: a header that anyone can send is no address unless a proxy of one's own writes it.
+  trustProxy: yesNo({ standard: false, meaning: "Take the client's address from `X-Forwarded-For`" }),
+  apiKeys: listOf({
+    item: matching(API_KEY, 'a key without spaces and commas'),
+    expected: 'a list of keys',
+    flag: '--api-key <key>',
+    secret: true,
+    meaning: 'Keys of the HTTP API. None: open to everyone while not in production, off in production',
+  }),
+  allowedOrigins: listOf({
+    item: matching(ORIGIN, 'an origin such as https://example.com or https://*.example.com'),
+    expected: 'a list of origins',
+    meaning:
+      'Origins of web pages that may connect, `https://*.example.com` for all subdomains. None: any page',
+  }),
+  tls,
+  redis,
+  websocket,
+  heartbeat,
+  limits,
+  history,
+  // Long enough for a publisher to try again through a whole outage that its clients would sit out.
+  dedupWindowMs: whole({
+    min: 1000,
+    max: DAY_MS,
+    standard: 300_000,
+    meaning: 'Milliseconds for which an idempotency key is remembered',
+  }),
+  // A day: whoever comes back tomorrow learns what was missed (`gap`), not that the room began anew (`reset`).
+  metaTtlMs: whole({
+    min: 1000,
+    max: 365 * DAY_MS,
+    standard: DAY_MS,
+    meaning: 'Milliseconds for which a quiet room keeps its numbering, also when its messages are gone',
+  }),
+  rooms: listOf({
+    item: ruleSchema,
+    expected: 'a list of room rules, as JSON in the environment',
+    kind: 'json',
+    meaning: 'Rules for rooms by name, as JSON in the environment; the first that matches is used. See below',
+  }),
+  presence: z.strictObject({
+    // Renewed at a fraction of this; members of a killed node are gone from every list after about as long.
+    leaseMs: whole({
+      min: 1000,
+      max: 5 * MINUTE_MS,
+      standard: 6000,
+      meaning: 'Milliseconds after which the members of a dead node are removed',
+    }),
+  }),
+  drain: z.strictObject({
+    // Within the 30 s that orchestrators commonly grant, and slow enough for the other nodes to take over.
+    windowMs: whole({
+      min: 0,
+      max: 10 * MINUTE_MS,
+      standard: 10_000,
+      meaning: 'Milliseconds over which a node that shuts down sends its connections elsewhere',
+    }),
+  }),
+  acceptRate: z.strictObject({
+    perSecond: whole({
+      min: 0,
+      max: 1_000_000,
+      standard: 0,
+      meaning: 'New connections a second that the node accepts; `0`: no limit',
+    }),
+  }),
+  auth,
+  log: z.strictObject({
+    level: oneOf({
+      values: ['debug', 'info', 'warn', 'error', 'silent'],
+      standard: 'info',
+      flag: '--log-level <level>',
+      meaning: 'Least level that is logged: `debug`, `info`, `warn`, `error`, or `silent` for none',
+    }),
+    format: oneOf({
+      values: ['auto', 'pretty', 'json'],
+      standard: 'auto',
+      flag: '--log-format <format>',
+      meaning: '`json`, `pretty` for people, or `auto`: pretty on a terminal',
+    }),
+  }),
+});
+
+export type Settings = z.output<typeof settingsSchema>;

@@ -1,0 +1,37 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { DOCS_BEGIN, DOCS_END, describeConfig } from '../../src/config/describe.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
+
+const README = join(import.meta.dirname, '../../README.md');
+const REMEDY = `run \`node dist/main.js config docs\` and put what it prints between ${DOCS_BEGIN} and ${DOCS_END} in README.md`;
+
+it('the README describes the settings as they are', () => {
+  const readme = existsSync(README) ? readFileSync(README, 'utf8') : '';
+  const begin = readme.indexOf(DOCS_BEGIN);
+  const end = readme.indexOf(DOCS_END);
+  const table = begin === -1 || end < begin ? null : readme.slice(begin + DOCS_BEGIN.length, end).trim();
+  expect(table, REMEDY).toBe(describeConfig());
+});
+
+it('every setting and every member of a rule has a row of its own', () => {
+  const rows = describeConfig().split('\n');
+  for (const { path, environment } of SETTINGS) {
+    expect(rows.filter((row) => row.startsWith(`| \`${path}\` | \`${environment}`))).toHaveLength(1);
+  }
+  for (const member of ['match', 'history', 'presence', 'memberEvents', 'join', 'publish', 'slowReaders']) {
+    expect(rows.filter((row) => row.startsWith(`| \`${member}\` | `))).toHaveLength(1);
+  }
+});
+
+it('rows hold the flag, the default and the customary variable', () => {
+  const rows = describeConfig().split('\n');
+  expect(rows).toContain(
+    '| `port` | `ROOMCAST_PORT`, `PORT` | `--port <number>` | `8080` | Port to listen on; `0`: any free one |',
+  );
+  expect(rows.find((row) => row.startsWith('| `demo`'))).toContain(
+    '| `--demo`, `--no-demo` | not `production` |',
+  );
+  expect(rows.find((row) => row.startsWith('| `redis.url`'))).toContain('`REDIS_URL[_FILE]`');
+});

@@ -1,0 +1,384 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import type { Config } from '../../src/config/config.ts';
+import { type LoadOptions, loadConfig } from '../../src/config/load.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
+
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'roomcast-config-'));
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function write(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function load(options: Partial<LoadOptions>): Config {
+  const result = loadConfig({ env: {}, ...options });
+  if ('problems' in result) throw new Error(result.problems.join('\n'));
+  return result.config;
+}
+
+/** The problems, with the folder of this run left out. */
+function problems(options: Partial<LoadOptions>): string[] {
+  const result = loadConfig({ env: {}, ...options });
+  if ('config' in result) throw new Error('the configuration is valid');
+  return result.problems.map((line) => line.replaceAll(`${folder}/`, ''));
+}
+
+describe('defaults', () => {
+  it('need nothing to be given', () => {
+    const config = load({});
+    expect(config.port).toBe(8080);
+    expect(config.redis.url).toBeNull();
+    expect(config.tls).toBeNull();
+    expect(config.rooms).toEqual([]);
+    expect(config.history).toEqual({ messages: 100, ageMs: 300_000 });
+  });
+
+  it('take production from NODE_ENV, and the demo page from production', () => {
+    expect(load({})).toMatchObject({ production: false, demo: true });
+    expect(load({ env: { NODE_ENV: 'production' } })).toMatchObject({ production: true, demo: false });
+    expect(load({ env: { ROOMCAST_PRODUCTION: 'true' } })).toMatchObject({ production: true, demo: false });
+    const shown = load({ env: { NODE_ENV: 'production', ROOMCAST_DEMO: 'on' } });
+    expect(shown).toMatchObject({ production: true, demo: true });
+  });
+
+  it('are what the example file spells out, but for its rules', () => {
+    const file = join(import.meta.dirname, '../../deploy/roomcast.example.yaml');
+    const { rooms, ...example } = load({ file });
+    const { rooms: _, ...standard } = load({});
+    expect(example).toEqual(standard);
+    expect(rooms).toHaveLength(3);
+    const spelt = parse(readFileSync(file, 'utf8'));
+    const missing = SETTINGS.filter(({ keys }) => keys.reduce((at, key) => at?.[key], spelt) === undefined);
+    expect(missing.map(({ path }) => path)).toEqual(['production', 'demo']);
+  });
+});
+
+describe('sources', () => {
+  it('count for more the later they come: defaults, file, environment, flags', () => {
+    const file = write(
+      'order.yaml',
+      'port: 1001\nhost: 10.0.0.1\nlog: { level: warn }\nheartbeat: { intervalMs: 5000 }',
+    );
+    const env = { ROOMCAST_PORT: '1002', ROOMCAST_LOG_LEVEL: 'error' };
+    const config = load({ file, env, flags: { port: '1003' } });
+    expect(config.port).toBe(1003);
+    expect(config.log).toEqual({ level: 'error', format: 'auto' });
+    expect(config.host).toBe('10.0.0.1');
+    expect(config.heartbeat.intervalMs).toBe(5000);
+    expect(config.drain.windowMs).toBe(10_000);
+  });
+
+  it('may be a JSON file, which ROOMCAST_CONFIG names unless a flag names one', () => {
+    const json = write('a.json', '{"port": 1, "apiKeys": ["k"]}');
+    const other = write('b.yaml', 'port: 2');
+    expect(load({ env: { ROOMCAST_CONFIG: json } })).toMatchObject({ port: 1, apiKeys: ['k'] });
+    expect(load({ file: other, env: { ROOMCAST_CONFIG: json } }).port).toBe(2);
+  });
+
+  it('include PORT and REDIS_URL, which ROOMCAST_PORT and ROOMCAST_REDIS_URL beat', () => {
+    const env = { PORT: '1', REDIS_URL: 'redis://a:1' };
+    expect(load({ env })).toMatchObject({ port: 1, redis: { url: 'redis://a:1' } });
+    const both = { ...env, ROOMCAST_PORT: '2', ROOMCAST_REDIS_URL: 'redis://b:2' };
+    expect(load({ env: both })).toMatchObject({ port: 2, redis: { url: 'redis://b:2' } });
+  });
+
+  it('give lists with commas, booleans as words and rules as JSON in the environment', () => {
+    const config = load({
+      env: {
+        ROOMCAST_API_KEYS: 'a, b,',
+        ROOMCAST_TRUST_PROXY: 'YES',
+        ROOMCAST_REDIS_TLS_REJECT_UNAUTHORIZED: '0',
+        ROOMCAST_ROOMS: '[{"match": "chat:*", "history": {"messages": 5}}]',
+      },
+    });
+    expect(config.apiKeys).toEqual(['a', 'b']);
+    expect(config.trustProxy).toBe(true);
+    expect(config.redis.tls.rejectUnauthorized).toBe(false);
+    expect(config.rooms).toEqual([{ match: 'chat:*', history: { messages: 5 } }]);
+  });
+
+  it('give every setting a variable of its own, derived from its path', () => {
+    const names = SETTINGS.map(({ environment }) => environment);
+    expect(new Set(names).size).toBe(names.length);
+    const intervalMs = SETTINGS.find(({ path }) => path === 'heartbeat.intervalMs');
+    expect(intervalMs?.environment).toBe('ROOMCAST_HEARTBEAT_INTERVAL_MS');
+  });
+
+  it('hold an empty variable for one that is not set', () => {
+    expect(
+      load({ env: { ROOMCAST_REDIS_URL: '', REDIS_URL: 'redis://a', ROOMCAST_PORT: ' ' } }),
+    ).toMatchObject({
+      port: 8080,
+      redis: { url: 'redis://a' },
+    });
+  });
+
+  it('hold an empty group in the file for nothing, so that its settings may be commented out', () => {
+    expect(load({ file: write('empty.yaml', 'tls:\nheartbeat:\n  # intervalMs: 5\n') })).toEqual(load({}));
+    expect(load({ file: write('none.yaml', '# nothing\n') })).toEqual(load({}));
+  });
+
+  it('read secrets from the files that _FILE variables name', () => {
+    const config = load({
+      env: {
+        ROOMCAST_API_KEYS_FILE: write('keys', 'first\nsecond\n'),
+        ROOMCAST_AUTH_SECRET_FILE: write('secret', 'hush\n'),
+        REDIS_URL_FILE: write('url', 'redis://:pw@redis:6379\n'),
+      },
+    });
+    expect(config.apiKeys).toEqual(['first', 'second']);
+    expect(config.auth.secret).toBe('hush');
+    expect(config.redis.url).toBe('redis://:pw@redis:6379');
+  });
+
+  it('leave alone what Kubernetes says of a service with the same name', () => {
+    const env = {
+      ROOMCAST_PORT: 'tcp://10.0.0.7:80',
+      ROOMCAST_PORT_80_TCP: 'tcp://10.0.0.7:80',
+      ROOMCAST_PORT_80_TCP_ADDR: '10.0.0.7',
+      ROOMCAST_SERVICE_HOST: '10.0.0.7',
+      ROOMCAST_REDIS_SERVICE_PORT_MAIN: '6379',
+    };
+    expect(load({ env })).toEqual(load({}));
+  });
+});
+
+describe('the result', () => {
+  it('is frozen to its leaves', () => {
+    const config = load({ env: { ROOMCAST_ROOMS: '[{"match": "a", "history": {"messages": 1}}]' } });
+    const parts = [
+      config,
+      config.redis,
+      config.redis.tls,
+      config.rooms,
+      config.rooms[0],
+      config.rooms[0]?.history,
+    ];
+    expect(parts.every((part) => Object.isFrozen(part))).toBe(true);
+    expect(() => Object.assign(config.history, { messages: 1 })).toThrow(TypeError);
+  });
+
+  it('does not share its lists with the next one', () => {
+    expect(load({}).apiKeys).not.toBe(load({}).apiKeys);
+  });
+
+  it('has TLS where both files are named', () => {
+    const certFile = write('cert.pem', 'c');
+    const keyFile = write('key.pem', 'k');
+    expect(load({ env: { ROOMCAST_TLS_CERT_FILE: certFile, ROOMCAST_TLS_KEY_FILE: keyFile } }).tls).toEqual({
+      certFile,
+      keyFile,
+      passphrase: null,
+    });
+  });
+});
+
+describe('problems', () => {
+  it('are all reported together, each with its source and key', () => {
+    const file = write(
+      'bad.yaml',
+      'heartbeet: {}\nredis_url: redis://a\nhost: 7\nintervalMs: 3\nhistory.messages: 4\nredis: { tls: 3, partitions: 0 }',
+    );
+    const env = {
+      ROOMCAST_HEARTBEAT_INTERVAL_MS: 'abc',
+      ROOMCAST_HEARTBEAT_INTERVAL: '5',
+      ROOMCAST_TRUST_PROXY: 'maybe',
+      ROOMCAST_QQQQ: '1',
+    };
+    expect(problems({ file, env, flags: { port: '99999', logLevel: 'loud' } }).sort()).toEqual([
+      'environment ROOMCAST_HEARTBEAT_INTERVAL: unknown variable — did you mean "ROOMCAST_HEARTBEAT_INTERVAL_MS"?',
+      'environment ROOMCAST_HEARTBEAT_INTERVAL_MS: expected a whole number from 1000 to 300000, got "abc"',
+      'environment ROOMCAST_QQQQ: unknown variable',
+      'environment ROOMCAST_TRUST_PROXY: expected true or false, got "maybe"',
+      'file bad.yaml host: expected an address, got 7',
+      'file bad.yaml redis.partitions: expected a whole number from 1 to 16384, got 0',
+      'file bad.yaml redis.tls: expected a group of settings, got 3',
+      'file bad.yaml: unknown key "heartbeet" — did you mean "heartbeat"?',
+      'file bad.yaml: unknown key "history.messages" — keys are nested, not dotted',
+      'file bad.yaml: unknown key "intervalMs" — did you mean "heartbeat.intervalMs"?',
+      'file bad.yaml: unknown key "redis_url" — did you mean "redis.url"?',
+      'flag --log-level: expected one of debug, info, warn, error, silent, got "loud"',
+      'flag --port: expected a whole number from 0 to 65535, got 99999',
+    ]);
+  });
+
+  it('are reported also where a later source would have counted', () => {
+    const file = write('over.yaml', 'port: none');
+    expect(problems({ file, env: { PORT: '80' } })).toEqual([
+      'file over.yaml port: expected a whole number from 0 to 65535, got "none"',
+    ]);
+  });
+
+  it('name the rule, the member and what was probably meant', () => {
+    const rooms = [
+      { match: 'a', histry: false },
+      { match: 'b', history: { messages: 'x', agems: 3 }, join: 'nobdy' },
+      7,
+      { presence: true },
+      { match: 'c', history: true },
+    ];
+    expect(problems({ env: { ROOMCAST_ROOMS: JSON.stringify(rooms) } })).toEqual([
+      'environment ROOMCAST_ROOMS[0]: unknown key "histry" — did you mean "history"?',
+      'environment ROOMCAST_ROOMS[1].history.messages: expected a whole number from 0 to 100000, got "x"',
+      'environment ROOMCAST_ROOMS[1].history: unknown key "agems" — did you mean "ageMs"?',
+      'environment ROOMCAST_ROOMS[1].join: expected one of anyone, authenticated, nobody, got "nobdy"',
+      'environment ROOMCAST_ROOMS[2]: expected a rule such as {"match": "chat:*"}, got 7',
+      'environment ROOMCAST_ROOMS[3].match: expected a pattern of 1 to 128 characters such as chat:*, got nothing',
+      'environment ROOMCAST_ROOMS[4].history: expected false, or a group of messages and ageMs, got true',
+    ]);
+  });
+
+  it.each([
+    ['{', 'expected a list of room rules, as JSON in the environment, got "{"'],
+    ['{}', 'expected a list of room rules, as JSON in the environment, got {}'],
+  ])('say that ROOMCAST_ROOMS=%s is no list of rules', (text, problem) => {
+    expect(problems({ env: { ROOMCAST_ROOMS: text } })).toEqual([`environment ROOMCAST_ROOMS: ${problem}`]);
+  });
+
+  it.each(['redis:6379', 'localhost:6379', 'redis://', 'http://redis', 'redis://a:99999'])(
+    'refuse %s for Redis',
+    (url) => {
+      expect(problems({ env: { REDIS_URL: url } })).toEqual([
+        'environment REDIS_URL: expected a URL such as redis://localhost:6379 or rediss://user:password@host:6380/0',
+      ]);
+    },
+  );
+
+  it('never show a secret', () => {
+    const lines = problems({
+      env: { REDIS_URL: 'http://:hush@redis', ROOMCAST_API_KEYS: 'has hush' },
+      flags: { redis: 'redis://:hush@a b' },
+    });
+    expect(lines).toHaveLength(3);
+    expect(lines.join()).not.toContain('hush');
+  });
+
+  it('say where a file is no YAML, no group, or no file', () => {
+    const [syntax] = problems({ file: write('syntax.yaml', 'port: [1\nhost: x') });
+    expect(syntax).toMatch(/^file syntax\.yaml: .* at line 2, column 1$/);
+    expect(problems({ file: write('twice.yaml', 'port: 1\nport: 2') })[0]).toMatch(/Map keys must be unique/);
+    expect(problems({ file: write('alias.yaml', 'port: *nowhere') })[0]).toMatch(
+      /^file alias\.yaml: .*nowhere/,
+    );
+    expect(problems({ file: write('list.yaml', '- port: 1') })).toEqual([
+      'file list.yaml: expected a group of settings, got [{"port":1}]',
+    ]);
+    expect(problems({ env: { ROOMCAST_CONFIG: `${folder}/absent.yaml` } })).toEqual([
+      'file absent.yaml: cannot be read: no such file',
+    ]);
+    expect(problems({ file: folder })[0]).toMatch(/cannot be read: it is a directory$/);
+  });
+
+  it('arise where a secret is given by value and by file, or its file is missing', () => {
+    const env = {
+      ROOMCAST_API_KEYS: 'a',
+      ROOMCAST_API_KEYS_FILE: '/b',
+      ROOMCAST_AUTH_SECRET_FILE: `${folder}/absent`,
+      ROOMCAST_AUTH_ISSUER: 'me',
+    };
+    expect(problems({ env })).toEqual([
+      'environment ROOMCAST_API_KEYS: set together with ROOMCAST_API_KEYS_FILE, one of them has to go',
+      'environment ROOMCAST_AUTH_SECRET_FILE: cannot read absent: no such file',
+    ]);
+  });
+});
+
+describe('settings that have to fit each other', () => {
+  it.each<[string, Record<string, string>, string[]]>([
+    [
+      'a burst is no smaller than the rate',
+      { ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '10000' },
+      ['default limits.commandBurst: must be at least limits.commandsPerSecond (10000), got 5000'],
+    ],
+    [
+      'a message fits what may wait for its reader',
+      { ROOMCAST_WEBSOCKET_BACKPRESSURE_BYTES: '2048' },
+      [
+        'environment ROOMCAST_WEBSOCKET_BACKPRESSURE_BYTES: must be at least websocket.maxPayloadBytes (65536), got 2048',
+      ],
+    ],
+    [
+      'numbering outlives the messages of every room',
+      {
+        ROOMCAST_META_TTL_MS: '60000',
+        ROOMCAST_ROOMS: '[{"match":"a"},{"match":"b","history":{"ageMs":70000}}]',
+      },
+      [
+        'environment ROOMCAST_META_TTL_MS: must be at least history.ageMs (300000), got 60000',
+        'environment ROOMCAST_META_TTL_MS: must be at least the ageMs of rooms[1] "b" (70000), got 60000',
+      ],
+    ],
+    [
+      'each rule can be reached',
+      { ROOMCAST_ROOMS: '[{"match":"a:*"},{"match":"b"},{"match":"a:*"},{"match":"a:x:*"},{"match":"*"}]' },
+      [
+        'environment ROOMCAST_ROOMS[2].match: "a:*" repeats rooms[0]',
+        'environment ROOMCAST_ROOMS[3].match: "a:x:*" is never reached, rooms[0] "a:*" comes first',
+      ],
+    ],
+    [
+      'a TLS certificate has a key, and a Redis client key a certificate',
+      {
+        ROOMCAST_TLS_CERT_FILE: '/dev/null',
+        ROOMCAST_REDIS_TLS_KEY_FILE: '/dev/null',
+        REDIS_URL: 'rediss://a',
+      },
+      [
+        'environment ROOMCAST_TLS_CERT_FILE: needs tls.keyFile as well',
+        'environment ROOMCAST_REDIS_TLS_KEY_FILE: needs redis.tls.certFile as well',
+      ],
+    ],
+    [
+      'files for TLS to Redis go with a URL that asks for TLS',
+      { ROOMCAST_REDIS_TLS_CA_FILE: '/dev/null', REDIS_URL: 'redis://a' },
+      [
+        'environment REDIS_URL: must begin with rediss:// where redis.tls names a file, or the link would not be encrypted',
+      ],
+    ],
+    [
+      'a rule for tokens goes with a key to check them by',
+      { ROOMCAST_AUTH_AUDIENCE: 'me' },
+      [
+        'environment ROOMCAST_AUTH_AUDIENCE: needs auth.secret, auth.publicKeyFile or auth.jwksUrl, or everyone would be let in',
+      ],
+    ],
+    [
+      'a file that is named can be read',
+      { ROOMCAST_AUTH_PUBLIC_KEY_FILE: '/no/such/key.pem' },
+      ['environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: cannot read /no/such/key.pem: no such file'],
+    ],
+  ])('%s', (_, env, expected) => {
+    expect(problems({ env })).toEqual(expected);
+  });
+
+  it('may do without limits: no rate, no history', () => {
+    const config = load({
+      env: {
+        ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
+        ROOMCAST_LIMITS_COMMAND_BURST: '0',
+        ROOMCAST_HISTORY_MESSAGES: '0',
+        ROOMCAST_META_TTL_MS: '1000',
+        ROOMCAST_ROOMS: '[{"match": "a", "history": false}]',
+      },
+    });
+    expect(config.limits.commandsPerSecond).toBe(0);
+  });
+
+  it('are not compared with a value that was refused', () => {
+    const env = { ROOMCAST_LIMITS_COMMAND_BURST: 'many', ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '9000' };
+    expect(problems({ env })).toEqual([
+      'environment ROOMCAST_LIMITS_COMMAND_BURST: expected a whole number from 0 to 100000000, got "many"',
+    ]);
+  });
+});
