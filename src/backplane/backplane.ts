@@ -1,0 +1,106 @@
+/**
+ * The port between a node and what joins the nodes: something that numbers, stores and carries messages.
+ * `memory/` is the whole broker in one process; `redis/` joins many. One conformance suite runs over both.
+ */
+import type { Envelope } from './envelope.ts';
+
+/** How many messages of a room are kept, and for how long. `messages: 0` means a room without history. */
+export interface HistoryPolicy {
+  readonly messages: number;
+  readonly ageMs: number;
+}
+
+export interface PublishRequest {
+  readonly room: string;
+  readonly history: HistoryPolicy;
+  /** A finished `message` frame but for its offset: nine bytes at `offsetAt`, 0xcf and a uint64 of zero. */
+  readonly frame: Uint8Array;
+  readonly offsetAt: number;
+  /** Idempotency key, or null. */
+  readonly key: string | null;
+  /** Number of the local connection that is not to get its own message; 0 for none. */
+  readonly exclude: number;
+  /**
+   * Called exactly once, never before `publish` returns. `error` null: the message has this position and is stored
+   * and sent (or, `duplicate`, was so before). In a room without history `epoch` is '' and `offset` 0.
+   */
+  settled(error: BackplaneError | null, epoch: string, offset: number, duplicate: boolean): void;
+}
+
+/** Messages of a room after some offset, oldest first, and where the room stands now: one atomic view. */
+export interface HistoryPage {
+  readonly epoch: string;
+  /** Offset of the room's newest message, 0 if there never was one. */
+  readonly offset: number;
+  /**
+   * Contiguous. The first may begin at or before the offset asked for (an envelope is never cut), or after the next one
+   * where older messages are gone. Empty where none are kept or the limit is 0.
+   */
+  readonly envelopes: readonly Envelope[];
+}
+
+export interface ReadOptions {
+  /** Only messages with a higher offset. Default 0: from the oldest that is kept. */
+  readonly after?: number;
+  /** At most about this many messages, rounded up to whole envelopes; 0 asks for the position alone. */
+  readonly limit: number;
+}
+
+/** What a backplane tells its node. Handlers MUST NOT throw. */
+export interface BackplaneEvents {
+  /**
+   * An envelope of a subscribed room arrived. Its bytes stay valid: the handler may keep them. In rooms with
+   * history they arrive in the order of offsets, but after a lost link some may be missing.
+   */
+  envelope(room: string, envelope: Envelope): void;
+  /** Envelopes may have been missed: every subscribed room is to be checked. Called after re-subscription. */
+  resumed(): void;
+}
+
+export interface BackplaneStatus {
+  readonly ready: boolean;
+  /** What is wrong, for people; null when ready. */
+  readonly reason: string | null;
+}
+
+export interface Backplane {
+  readonly kind: 'memory' | 'redis';
+  /** Resolves when usable. Rejects with a `BackplaneError` that says what to do. Called once. */
+  start(events: BackplaneEvents): Promise<void>;
+  /**
+   * Takes a message for publication. Never throws, never blocks, bounded: when too much waits, the request is
+   * settled with `unavailable`. Requests for one room are stored in the order of the calls.
+   */
+  publish(request: PublishRequest): void;
+  /** Resolves when envelopes of the room published from now on will arrive. Repeating it is harmless. */
+  subscribe(room: string): Promise<void>;
+  /** Stops envelopes of the room. Late ones may still arrive for a moment. */
+  unsubscribe(room: string): void;
+  /** Position and messages of a room. Gives the room an epoch if it has none. */
+  read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage>;
+  /**
+   * The store is behind `seen`, an offset that was given out in this epoch: it lost writes. Starts a new epoch that keeps
+   * what survived, unless the room moved on meanwhile (another epoch, or an offset of at least `seen`). Atomic, so that of
+   * several nodes that notice one does it.
+   */
+  renew(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void>;
+  status(): BackplaneStatus;
+  /** Settles what waits, frees timers and links. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** `unavailable`: nothing was stored. `timeout`: not known. `internal`: the backplane answered with an error. */
+export type BackplaneErrorCode = 'unavailable' | 'timeout' | 'internal';
+
+export class BackplaneError extends Error {
+  override readonly name = 'BackplaneError';
+  readonly code: BackplaneErrorCode;
+  /** What was being done: `connect`, `publish`, `read`, `subscribe`, `presence`. */
+  readonly stage: string;
+
+  constructor(code: BackplaneErrorCode, stage: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.stage = stage;
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The whole broker in one process: what a single node runs on when no Redis is configured, and what every test that
+ * is not about Redis runs on. It keeps the promises of the Redis backplane, by the same conformance suite.
+ */
+import type { Clock } from '../../util/clock.ts';
+import {
+  type Backplane,
+  BackplaneError,
+  type BackplaneEvents,
+  type BackplaneStatus,
+  type HistoryPage,
+  type HistoryPolicy,
+  type PublishRequest,
+  type ReadOptions,
+} from '../backplane.ts';
+import { type Envelope, finishEnvelope } from '../envelope.ts';
+import { PublishQueue } from '../publish-queue.ts';
+import type { BatchResult, RoomBatch } from '../room-batch.ts';
+import { type Commit, RoomLog } from './room-log.ts';
+
+export interface MemoryBackplaneOptions {
+  /** Exactly eight ASCII characters. */
+  readonly nodeId: string;
+  readonly clock: Clock;
+  /** How long an idempotency key is remembered. */
+  readonly dedupWindowMs: number;
+  /** How long an unused room keeps its numbering. */
+  readonly metaTtlMs: number;
+  /** How often what is too old is dropped from rooms that nobody uses. Default a tenth of `metaTtlMs`, at most 30 s. */
+  readonly sweepMs?: number;
+}
+
+const MAX_SWEEP_MS = 30_000;
+const NUMBERLESS: BatchResult = { epoch: '', first: 0, duplicates: null };
+const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
+
+export class MemoryBackplane implements Backplane {
+  readonly kind = 'memory';
+  readonly #options: MemoryBackplaneOptions;
+  readonly #queue = new PublishQueue();
+  readonly #rooms = new Map<string, RoomLog>();
+  readonly #subscribed = new Set<string>();
+  #events: BackplaneEvents | null = null;
+  #isScheduled = false;
+  #isClosed = false;
+  #sweeper: NodeJS.Timeout | undefined;
+
+  constructor(options: MemoryBackplaneOptions) {
+    this.#options = options;
+  }
+
+  async start(events: BackplaneEvents): Promise<void> {
+    this.#events = events;
+    const sweepMs = this.#options.sweepMs ?? Math.min(MAX_SWEEP_MS, this.#options.metaTtlMs / 10);
+    this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref();
+  }
+
+  publish(request: PublishRequest): void {
+    if (this.#isClosed) {
+      const error = closedError('publish');
+      queueMicrotask(() => request.settled(error, '', 0, false));
+      return;
+    }
+    this.#queue.push(request, this.#options.clock.nowMs());
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.#flush());
+  }
+
+  async subscribe(room: string): Promise<void> {
+    if (this.#isClosed) throw closedError('subscribe');
+    this.#subscribed.add(room);
+  }
+
+  unsubscribe(room: string): void {
+    this.#subscribed.delete(room);
+  }
+
+  async read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage> {
+    if (this.#isClosed) throw closedError('read');
+    if (history.messages === 0) return NO_HISTORY;
+    return this.#log(room).read(history, options, this.#options.clock.nowMs());
+  }
+
+  async renew(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
+    if (this.#isClosed) throw closedError('read');
+    this.#rooms.get(room)?.renew(epoch, seen);
+  }
+
+  status(): BackplaneStatus {
+    if (this.#isClosed) return { ready: false, reason: 'the memory backplane is closed' };
+    if (this.#events === null) return { ready: false, reason: 'the memory backplane is not started' };
+    return { ready: true, reason: null };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#sweeper);
+    const error = closedError('publish');
+    for (const batch of this.#queue.takeAll()) batch.fail(error);
+    this.#rooms.clear();
+    this.#subscribed.clear();
+  }
+
+  #flush(): void {
+    this.#isScheduled = false;
+    for (const batch of this.#queue.takeAll()) {
+      const { envelope, result } = this.#commit(batch);
+      if (envelope !== null) this.#deliver(batch.room, envelope);
+      batch.settle(result);
+    }
+  }
+
+  #commit(batch: RoomBatch): Commit {
+    const { nodeId, clock, dedupWindowMs } = this.#options;
+    const sentAtMs = clock.wallMs();
+    // A room that needs neither numbers nor keys leaves nothing behind.
+    if (!batch.hasHistory && batch.keyed === 0) {
+      return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), '', 0), result: NUMBERLESS };
+    }
+    return this.#log(batch.room).commit(batch, nodeId, sentAtMs, clock.nowMs(), dedupWindowMs);
+  }
+
+  #deliver(room: string, envelope: Envelope): void {
+    if (this.#subscribed.has(room)) this.#events?.envelope(room, envelope);
+  }
+
+  #log(room: string): RoomLog {
+    let log = this.#rooms.get(room);
+    if (log === undefined) {
+      log = new RoomLog(this.#options.clock.nowMs());
+      this.#rooms.set(room, log);
+    }
+    return log;
+  }
+
+  #sweep(): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const [room, log] of this.#rooms) {
+      if (log.sweep(nowMs, this.#options.metaTtlMs)) this.#rooms.delete(room);
+    }
+  }
+}
+
+function closedError(stage: string): BackplaneError {
+  return new BackplaneError('unavailable', stage, 'the node is shutting down');
+}

@@ -1,0 +1,118 @@
+/** One room of the memory backplane: its numbering, the envelopes it keeps, the idempotency keys it remembers. */
+import { randomId } from '../../util/ids.ts';
+import type { HistoryPage, HistoryPolicy, ReadOptions } from '../backplane.ts';
+import { type Envelope, finishEnvelope, ID_BYTES } from '../envelope.ts';
+import type { BatchResult, FirstResult, RoomBatch } from '../room-batch.ts';
+
+interface Entry {
+  readonly envelope: Envelope;
+  readonly storedAtMs: number;
+}
+
+interface RememberedKey extends FirstResult {
+  readonly expiresAtMs: number;
+}
+
+/** What a commit made: the envelope to deliver (null when all were duplicates), and how to settle the batch. */
+export interface Commit {
+  readonly envelope: Envelope | null;
+  readonly result: BatchResult;
+}
+
+/** All times are the injected clock's `nowMs`. */
+export class RoomLog {
+  #epoch: string;
+  #offset = 0;
+  #entries: Entry[] = [];
+  /** In the order of expiry, since the window is the same for all. */
+  readonly #keys = new Map<string, RememberedKey>();
+  #history: HistoryPolicy = { messages: 0, ageMs: 0 };
+  #usedAtMs: number;
+
+  constructor(nowMs: number) {
+    this.#epoch = randomId(ID_BYTES);
+    this.#usedAtMs = nowMs;
+  }
+
+  commit(batch: RoomBatch, nodeId: string, sentAtMs: number, nowMs: number, dedupWindowMs: number): Commit {
+    this.#touch(batch.history, nowMs);
+    const epoch = batch.hasHistory ? this.#epoch : '';
+    const duplicates = batch.keyed === 0 ? null : this.#sift(batch, epoch, nowMs, dedupWindowMs);
+    const fresh = duplicates === null ? batch : batch.without(duplicates);
+    const first = batch.hasHistory ? this.#offset + 1 : 0;
+    const result = { epoch, first, duplicates };
+    if (fresh.requests.length === 0) return { envelope: null, result };
+    const envelope = finishEnvelope(fresh.draft(nodeId, sentAtMs), epoch, first);
+    if (batch.hasHistory) this.#store(envelope, nowMs);
+    return { envelope, result };
+  }
+
+  read(history: HistoryPolicy, { after = 0, limit }: ReadOptions, nowMs: number): HistoryPage {
+    this.#touch(history, nowMs);
+    this.#trim(nowMs);
+    const from = Math.max(after, this.#offset - history.messages);
+    const envelopes: Envelope[] = [];
+    let messages = 0;
+    for (const { envelope } of this.#entries) {
+      if (messages >= limit) break;
+      if (envelope.last <= from) continue;
+      envelopes.push(envelope);
+      messages += envelope.last - Math.max(from, envelope.first - 1);
+    }
+    return { epoch: this.#epoch, offset: this.#offset, envelopes };
+  }
+
+  /** See `Backplane.renew`. A process cannot lose writes and go on, but the port is the same for all. */
+  renew(epoch: string, seen: number): void {
+    if (epoch === this.#epoch && this.#offset < seen) this.#epoch = randomId(ID_BYTES);
+  }
+
+  /** Drops what is too old. True if the room itself has not been used for `metaTtlMs` and can be forgotten. */
+  sweep(nowMs: number, metaTtlMs: number): boolean {
+    this.#trim(nowMs);
+    this.#forgetKeys(nowMs);
+    return nowMs - this.#usedAtMs >= metaTtlMs && this.#keys.size === 0;
+  }
+
+  #touch(history: HistoryPolicy, nowMs: number): void {
+    this.#usedAtMs = nowMs;
+    this.#history = history;
+  }
+
+  #store(envelope: Envelope, nowMs: number): void {
+    this.#offset = envelope.last;
+    this.#entries.push({ envelope, storedAtMs: nowMs });
+    this.#trim(nowMs);
+  }
+
+  #trim(nowMs: number): void {
+    const oldest = this.#offset - this.#history.messages;
+    const isGone = ({ envelope, storedAtMs }: Entry) =>
+      envelope.last <= oldest || nowMs - storedAtMs > this.#history.ageMs;
+    let gone = 0;
+    while (gone < this.#entries.length && isGone(this.#entries[gone]!)) gone++;
+    if (gone > 0) this.#entries.splice(0, gone);
+  }
+
+  /** Looks up the batch's keys and remembers the new ones. Null where all of them are new. */
+  #sift(batch: RoomBatch, epoch: string, nowMs: number, windowMs: number): Map<number, FirstResult> | null {
+    this.#forgetKeys(nowMs);
+    const duplicates = new Map<number, FirstResult>();
+    for (let i = 0; i < batch.requests.length; i++) {
+      const { key } = batch.requests[i]!;
+      if (key === null) continue;
+      const before = this.#keys.get(key);
+      const offset = batch.hasHistory ? this.#offset + 1 + i - duplicates.size : 0;
+      if (before !== undefined) duplicates.set(i, { epoch: before.epoch, offset: before.offset });
+      else this.#keys.set(key, { epoch, offset, expiresAtMs: nowMs + windowMs });
+    }
+    return duplicates.size === 0 ? null : duplicates;
+  }
+
+  #forgetKeys(nowMs: number): void {
+    for (const [key, { expiresAtMs }] of this.#keys) {
+      if (expiresAtMs > nowMs) return;
+      this.#keys.delete(key);
+    }
+  }
+}

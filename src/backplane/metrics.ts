@@ -1,0 +1,29 @@
+/** What a backplane reports about itself. Plain calls with plain numbers: whoever listens turns them into metrics. */
+export interface BackplaneMetrics {
+  /** One group commit was answered or failed: what it carried, and the time from sending it. */
+  publishBatch(messages: number, rooms: number, bytes: number, durationMs: number): void;
+  /** A link came up or went down. `link` is `command` or `subscribe`. */
+  linkState(link: string, up: boolean): void;
+  /** A link that was lost came back. Not called for the first connection, nor for failed attempts. */
+  reconnected(link: string): void;
+  /** A probe published by this node arrived on its own subscribe link. */
+  probe(lagMs: number): void;
+  /** Redis did not know a script, as after a restart, and it was sent again. */
+  scriptReloaded(): void;
+  /** Bytes that are not an envelope of this version were dropped. */
+  malformedEnvelope(): void;
+}
+
+function ignore(): void {
+  // Silence is the purpose.
+}
+
+/** Counts nothing: for tests and tools. */
+export const silentMetrics: BackplaneMetrics = {
+  publishBatch: ignore,
+  linkState: ignore,
+  reconnected: ignore,
+  probe: ignore,
+  scriptReloaded: ignore,
+  malformedEnvelope: ignore,
+};

@@ -1,0 +1,71 @@
+/** Messages that wait to be committed: gathered by room, handed out in the order of arrival. */
+import type { PublishRequest } from './backplane.ts';
+import { RoomBatch } from './room-batch.ts';
+
+/** What one `take` may hand out. The first batch is always handed out, however large. */
+export interface TakeLimits {
+  readonly batches: number;
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+export class PublishQueue {
+  #batches: RoomBatch[] = [];
+  /** The newest batch of each room: the only one that still grows, which keeps a room's messages in order. */
+  readonly #open = new Map<string, RoomBatch>();
+  #messages = 0;
+  #bytes = 0;
+
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** Of the frames. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** `nowMs` is the arrival of the request. */
+  push(request: PublishRequest, nowMs: number): void {
+    let batch = this.#open.get(request.room);
+    if (batch === undefined || !batch.takes(request)) {
+      batch = new RoomBatch(request.room, request.history, nowMs);
+      this.#open.set(request.room, batch);
+      this.#batches.push(batch);
+    }
+    batch.add(request);
+    this.#messages++;
+    this.#bytes += request.frame.length;
+  }
+
+  /** The oldest batches, by the arrival of their first message: a busy room does not hold up the others. */
+  take(limits: TakeLimits): RoomBatch[] {
+    const count = this.#countWithin(limits);
+    const taken = count === this.#batches.length ? this.#batches : this.#batches.splice(0, count);
+    if (taken === this.#batches) this.#batches = [];
+    for (const batch of taken) {
+      this.#messages -= batch.requests.length;
+      this.#bytes -= batch.bytes;
+      if (this.#open.get(batch.room) === batch) this.#open.delete(batch.room);
+    }
+    return taken;
+  }
+
+  takeAll(): RoomBatch[] {
+    return this.take({ batches: Infinity, messages: Infinity, bytes: Infinity });
+  }
+
+  #countWithin(limits: TakeLimits): number {
+    let count = 0;
+    let messages = 0;
+    let bytes = 0;
+    for (const batch of this.#batches) {
+      messages += batch.requests.length;
+      bytes += batch.bytes;
+      if (count > 0 && (count === limits.batches || messages > limits.messages || bytes > limits.bytes))
+        break;
+      count++;
+    }
+    return count;
+  }
+}

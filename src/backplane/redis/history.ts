@@ -1,0 +1,49 @@
+/** Reads a room from Redis: how a call of `history.lua` is written and its reply read. */
+import type { Redis } from 'ioredis';
+import type { HistoryPage, HistoryPolicy, ReadOptions } from '../backplane.ts';
+import { Envelope } from '../envelope.ts';
+import type { BackplaneMetrics } from '../metrics.ts';
+import { detach } from './detach.ts';
+import type { Keys } from './keys.ts';
+import { historyScript } from './scripts.ts';
+
+export interface HistoryCall {
+  readonly room: string;
+  readonly history: HistoryPolicy;
+  readonly options: ReadOptions;
+  readonly metaTtlMs: number;
+  /** For a room that has none. */
+  readonly epoch: string;
+}
+
+/** Rejects with whatever ioredis does. */
+export async function readHistory(
+  redis: Redis,
+  keys: Keys,
+  { room, history, options, metaTtlMs, epoch }: HistoryCall,
+  metrics: BackplaneMetrics,
+): Promise<HistoryPage> {
+  const { after = 0, limit } = options;
+  const args = [after, limit, history.messages, history.ageMs, epoch, metaTtlMs];
+  const reply = await historyScript.call(redis, [keys.meta(room), keys.log(room)], args, metrics);
+  const [storedEpoch, offset, ...entries] = reply as Buffer[];
+  return {
+    epoch: storedEpoch!.toString(),
+    offset: Number(offset!.toString()),
+    envelopes: parseEntries(entries, metrics),
+  };
+}
+
+/** What is malformed is counted and makes all before it worthless: a page has no holes. */
+function parseEntries(entries: readonly Buffer[], metrics: BackplaneMetrics): Envelope[] {
+  let envelopes: Envelope[] = [];
+  for (const bytes of entries) {
+    const envelope = Envelope.parse(detach(bytes));
+    if (envelope !== null) envelopes.push(envelope);
+    else {
+      metrics.malformedEnvelope();
+      envelopes = [];
+    }
+  }
+  return envelopes;
+}

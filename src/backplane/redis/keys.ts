@@ -1,0 +1,79 @@
+/**
+ * The only place that spells Redis keys and channels: `<prefix>:{<tag>}:<kind>:<room>`.
+ *
+ * All keys of a room carry the tag of its partition, so a script may touch them together on Redis Cluster, and all
+ * rooms of a partition can share one call. Tags are chosen so that the partitions lie evenly over the slots.
+ */
+import { slotOf, tagsOverSlots } from './slots.ts';
+
+export class Keys {
+  readonly #heads: readonly string[];
+  readonly #prefix: string;
+
+  /** `partitions` is from 1 to 16384. Nodes that share a Redis MUST agree on both arguments. */
+  constructor(prefix: string, partitions: number) {
+    this.#prefix = `${prefix}:{`;
+    this.#heads = tagsOverSlots(partitions).map((tag) => `${this.#prefix}${tag}}:`);
+  }
+
+  get partitions(): number {
+    return this.#heads.length;
+  }
+
+  partitionOf(room: string): number {
+    return hash32(room) % this.#heads.length;
+  }
+
+  /** String: the room's epoch and offset, as `publish.lua` describes it. */
+  meta(room: string): string {
+    return `${this.#head(room)}meta:${room}`;
+  }
+
+  /** Stream: the envelopes that are kept. */
+  log(room: string): string {
+    return `${this.#head(room)}log:${room}`;
+  }
+
+  /** Pub/sub channel. */
+  channel(room: string): string {
+    return `${this.#head(room)}ch:${room}`;
+  }
+
+  /** String: where the message with this idempotency key is. No room has a `*` in its name, so no two can collide. */
+  dedup(room: string, key: string): string {
+    return `${this.#head(room)}dedup:${room}*${key}`;
+  }
+
+  /** The pub/sub channel on which a node hears itself. */
+  probe(nodeId: string): string {
+    return `${this.#head(nodeId)}probe:${nodeId}`;
+  }
+
+  /** The room of a channel, or null for anything that `channel` did not make. Exact: tags hold no brace. */
+  roomOf(channel: string): string | null {
+    if (!channel.startsWith(this.#prefix)) return null;
+    const at = channel.indexOf('}:ch:', this.#prefix.length);
+    return at === -1 ? null : channel.slice(at + 5);
+  }
+
+  /** The cluster slot of everything that belongs to a partition. */
+  slotOfPartition(partition: number): number {
+    return slotOf(this.#heads[partition]!.slice(this.#prefix.length, -2));
+  }
+
+  #head(room: string): string {
+    return this.#heads[this.partitionOf(room)]!;
+  }
+}
+
+/**
+ * FNV-1a over UTF-16 units, then murmur3's finish: FNV alone leaves the low bits, which the modulo takes, too much
+ * alike for names that differ in their last character only.
+ */
+function hash32(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

@@ -1,0 +1,176 @@
+/** One connection to Redis that comes back by itself, and knows since when it is down and why. */
+import type { ConnectionOptions } from 'node:tls';
+import { Redis, type RedisOptions } from 'ioredis';
+import { backoffMs } from '../../util/backoff.ts';
+import type { Clock } from '../../util/clock.ts';
+import type { Logger } from '../../util/log.ts';
+import { BackplaneError } from '../backplane.ts';
+import type { BackplaneMetrics } from '../metrics.ts';
+import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
+
+export type LinkRole = 'command' | 'subscribe';
+
+export interface LinkOptions {
+  /** `redis://` or, with TLS, `rediss://`; may hold user, password and database. */
+  readonly url: string;
+  readonly tls?: ConnectionOptions;
+  /** Exactly eight ASCII characters. */
+  readonly nodeId: string;
+  readonly commandTimeoutMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: BackplaneMetrics;
+}
+
+/** Both are called once for each change. */
+export interface LinkWatcher {
+  up(): void;
+  down(): void;
+}
+
+/** Short, since members wait; long enough that a cluster of nodes does not hold up a Redis that is loading. */
+const RECONNECT = { baseMs: 50, capMs: 2_000 };
+const MIN_CONNECT_TIMEOUT_MS = 1_000;
+/** How long a socket that we end may linger. */
+const DISCONNECT_TIMEOUT_MS = 100;
+
+export class Link {
+  readonly role: LinkRole;
+  readonly redis: Redis;
+  readonly #options: LinkOptions;
+  readonly #watcher: LinkWatcher;
+  #isUp = false;
+  #wasUp = false;
+  #isClosed = false;
+  #downSinceMs: number;
+  #lastError: Error | null = null;
+  #waiter: { resolve(): void; reject(error: Error): void } | null = null;
+
+  constructor(role: LinkRole, options: LinkOptions, watcher: LinkWatcher) {
+    this.role = role;
+    this.#options = options;
+    this.#watcher = watcher;
+    this.#downSinceMs = options.clock.nowMs();
+    this.redis = new Redis(options.url, redisOptions(role, options));
+    this.redis.on('error', (error: Error) => this.#failed(error));
+    this.redis.on('ready', () => this.#ready());
+    this.redis.on('close', () => this.#lost());
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  /** Host and port, without credentials. */
+  get address(): string {
+    return new URL(this.#options.url).host;
+  }
+
+  /** What is wrong, for people; null when the link is up. */
+  problem(): string | null {
+    if (this.#isUp) return null;
+    const seconds = Math.round((this.#options.clock.nowMs() - this.#downSinceMs) / 1000);
+    return `redis ${this.role} link is down: ${this.#cause()} since ${seconds} s`;
+  }
+
+  /** Resolves when the link is up for the first time. Rejects after `timeoutMs`, or at once if it is refused. */
+  async connect(timeoutMs: number): Promise<void> {
+    const timer = setTimeout(() => this.#waiter?.reject(this.#connectError(timeoutMs)), timeoutMs);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#waiter = { resolve, reject };
+        // Its failures come as `error` events, with the attempts that follow the first one.
+        this.redis
+          .connect()
+          .catch((error: Error) => this.#options.log.debug({ error }, 'redis not reached yet'));
+      });
+    } finally {
+      this.#waiter = null;
+      clearTimeout(timer);
+    }
+  }
+
+  /** Drops the connection and makes a new one: for a link that is up and does not work. */
+  reconnect(reason: string): void {
+    if (!this.#isUp || this.#isClosed) return;
+    this.#options.log.warn({ link: this.role, reason }, 'redis link dropped to make a new one');
+    this.#lastError = new Error(reason);
+    this.redis.disconnect(true);
+  }
+
+  /** Ends the connection without waiting for anything: Redis may be frozen. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.redis.disconnect();
+    this.#lost();
+  }
+
+  #ready(): void {
+    if (this.#isClosed) return;
+    if (this.#wasUp) this.#options.metrics.reconnected(this.role);
+    this.#options.metrics.linkState(this.role, true);
+    this.#options.log.info({ link: this.role, address: this.address }, 'redis link is up');
+    this.#isUp = true;
+    this.#wasUp = true;
+    this.#lastError = null;
+    this.#waiter?.resolve();
+    this.#watcher.up();
+  }
+
+  #lost(): void {
+    if (!this.#isUp) return;
+    this.#isUp = false;
+    this.#downSinceMs = this.#options.clock.nowMs();
+    this.#options.metrics.linkState(this.role, false);
+    if (!this.#isClosed)
+      this.#options.log.warn({ link: this.role, cause: this.#cause() }, 'redis link is down');
+    this.#watcher.down();
+  }
+
+  #failed(error: Error): void {
+    this.#lastError = error;
+    if (this.#waiter !== null && isWrongCredentials(error)) {
+      const message = `cannot log in to Redis at ${this.address}: ${error.message}`;
+      this.#waiter.reject(new BackplaneError('unavailable', 'connect', message, { cause: error }));
+    }
+  }
+
+  #cause(): string {
+    if (this.#lastError === null) return 'the connection was closed';
+    const { code } = this.#lastError as NodeJS.ErrnoException;
+    return code ?? this.#lastError.message;
+  }
+
+  #connectError(timeoutMs: number): BackplaneError {
+    const tried = `cannot reach Redis at ${this.address} within ${Math.round(timeoutMs / 1000)} s`;
+    const advice = 'check that it runs there and that the URL is right';
+    const cause = this.#lastError === null ? 'no answer' : this.#cause();
+    return new BackplaneError('unavailable', 'connect', `${tried} (${cause}): ${advice}`);
+  }
+}
+
+function redisOptions(role: LinkRole, options: LinkOptions): RedisOptions & { replyMapping: 'legacy' } {
+  const shortName = role === 'command' ? 'cmd' : 'sub';
+  return {
+    // RESP2, spoken by every server and proxy. Its one drawback, a link that only subscribes, we have anyway.
+    protocol: 2,
+    replyMapping: 'legacy',
+    lazyConnect: true,
+    connectionName: `roomcast-${options.nodeId}-${shortName}`,
+    commandTimeout: options.commandTimeoutMs,
+    connectTimeout: Math.max(MIN_CONNECT_TIMEOUT_MS, options.commandTimeoutMs),
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+    // Whoever calls decides what happens while the link is down; nothing may wait for it unseen.
+    enableOfflineQueue: false,
+    // A publish that was sent twice would be stored twice.
+    autoResendUnfulfilledCommands: false,
+    // Without this, commands that were sent before the link died are rejected only by their timeout.
+    maxRetriesPerRequest: 0,
+    // `subscriptions.ts` does it, so as to know when it is complete.
+    autoResubscribe: false,
+    retryStrategy: (attempt) => backoffMs(attempt - 1, RECONNECT),
+    reconnectOnError: (error) => isReadOnly(error.message),
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
+  };
+}

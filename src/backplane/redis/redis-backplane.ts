@@ -1,0 +1,250 @@
+/** Joins many nodes through one Redis: the parts of this folder, put together. */
+import type { ConnectionOptions } from 'node:tls';
+import type { Clock } from '../../util/clock.ts';
+import { randomId } from '../../util/ids.ts';
+import type { Logger } from '../../util/log.ts';
+import {
+  type Backplane,
+  BackplaneError,
+  type BackplaneEvents,
+  type BackplaneStatus,
+  type HistoryPage,
+  type HistoryPolicy,
+  type PublishRequest,
+  type ReadOptions,
+} from '../backplane.ts';
+import { ID_BYTES } from '../envelope.ts';
+import type { BackplaneMetrics } from '../metrics.ts';
+import { GroupCommit } from './group-commit.ts';
+import { readHistory } from './history.ts';
+import { Keys } from './keys.ts';
+import { Link } from './link.ts';
+import { Probe } from './probe.ts';
+import { Publisher } from './publisher.ts';
+import { errorFromCall } from './redis-errors.ts';
+import { historyScript, publishScript, renewScript } from './scripts.ts';
+import { checkVersion } from './server-version.ts';
+import { Subscriptions } from './subscriptions.ts';
+
+export interface RedisBackplaneOptions {
+  /** `redis://` or, with TLS, `rediss://`; may hold user, password and database. */
+  readonly url: string;
+  readonly tls?: ConnectionOptions;
+  /** Nodes of one cluster share prefix and number of partitions (1 to 16384); clusters on one Redis do not. */
+  readonly keyPrefix: string;
+  readonly partitions: number;
+  /** What is not answered by then counts as lost. */
+  readonly commandTimeoutMs: number;
+  readonly startupTimeoutMs: number;
+  readonly dedupWindowMs: number;
+  /** How long an unused room keeps its numbering. */
+  readonly metaTtlMs: number;
+  /** How often the node checks that it hears itself. Default 5 s. */
+  readonly probeIntervalMs?: number;
+  /** Exactly eight ASCII characters. */
+  readonly nodeId: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: BackplaneMetrics;
+}
+
+const DEFAULT_PROBE_INTERVAL_MS = 5_000;
+const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
+
+export class RedisBackplane implements Backplane {
+  readonly kind = 'redis';
+  readonly #options: RedisBackplaneOptions;
+  readonly #keys: Keys;
+  readonly #command: Link;
+  readonly #subscribe: Link;
+  readonly #commits: GroupCommit;
+  readonly #subscriptions: Subscriptions;
+  readonly #probe: Probe;
+  #events: BackplaneEvents | null = null;
+  #isStarted = false;
+  #isClosed = false;
+  #wasReady = false;
+
+  constructor(options: RedisBackplaneOptions) {
+    this.#options = options;
+    this.#keys = new Keys(options.keyPrefix, options.partitions);
+    this.#command = new Link('command', options, {
+      up: () => this.#commandUp(),
+      down: () => this.#commandDown(),
+    });
+    this.#subscribe = new Link('subscribe', options, {
+      up: () => void this.#subscriptions.linkUp(),
+      down: () => this.#subscribeDown(),
+    });
+    this.#commits = this.#buildCommits();
+    this.#subscriptions = this.#buildSubscriptions();
+    this.#probe = this.#buildProbe();
+  }
+
+  async start(events: BackplaneEvents): Promise<void> {
+    this.#events = events;
+    try {
+      const { startupTimeoutMs } = this.#options;
+      await Promise.all([this.#command.connect(startupTimeoutMs), this.#subscribe.connect(startupTimeoutMs)]);
+      await checkVersion(this.#command);
+      for (const script of [publishScript, historyScript, renewScript])
+        await script.load(this.#command.redis);
+    } catch (error) {
+      await this.close();
+      throw errorFromCall(error, 'connect');
+    }
+    this.#probe.start();
+    this.#isStarted = true;
+    this.#wasReady = this.status().ready;
+  }
+
+  publish(request: PublishRequest): void {
+    this.#commits.publish(request);
+  }
+
+  subscribe(room: string): Promise<void> {
+    if (this.#isClosed) return Promise.reject(closedError('subscribe'));
+    return this.#subscriptions.subscribe(room);
+  }
+
+  unsubscribe(room: string): void {
+    this.#subscriptions.unsubscribe(room);
+  }
+
+  async read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage> {
+    if (history.messages === 0) return NO_HISTORY;
+    const { metaTtlMs, metrics } = this.#options;
+    const call = { room, history, options, metaTtlMs, epoch: randomId(ID_BYTES) };
+    return this.#ask(() => readHistory(this.#command.redis, this.#keys, call, metrics));
+  }
+
+  async renew(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
+    if (history.messages === 0) return;
+    const args = [epoch, seen, randomId(ID_BYTES)];
+    const { metrics } = this.#options;
+    await this.#ask(() => renewScript.call(this.#command.redis, [this.#keys.meta(room)], args, metrics));
+  }
+
+  status(): BackplaneStatus {
+    const reason = this.#commandProblem() ?? this.#subscribeProblem();
+    return { ready: reason === null, reason };
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#probe.stop();
+    this.#commits.close();
+    this.#subscriptions.close();
+    this.#command.close();
+    this.#subscribe.close();
+  }
+
+  /** Fails fast while Redis is away, instead of queueing on a link that does not answer. */
+  async #ask<T>(work: () => Promise<T>): Promise<T> {
+    const problem = this.#commandProblem();
+    if (problem !== null) throw new BackplaneError('unavailable', 'read', problem);
+    try {
+      return await work();
+    } catch (cause) {
+      const error = errorFromCall(cause, 'read');
+      if (error.code === 'timeout') this.#commits.noAnswer();
+      throw error;
+    }
+  }
+
+  #commandProblem(): string | null {
+    if (this.#isClosed) return 'the node is shutting down';
+    return this.#command.problem() ?? (this.#commits.isSuspect ? 'redis does not answer' : null);
+  }
+
+  #subscribeProblem(): string | null {
+    const problem = this.#subscribe.problem();
+    if (problem !== null) return problem;
+    if (!this.#subscriptions.isRestored) return 'rooms are being subscribed again';
+    return this.#probe.isDeaf ? 'the node does not hear what is published' : null;
+  }
+
+  #commandUp(): void {
+    this.#commits.linkUp();
+    this.#changed();
+  }
+
+  #commandDown(): void {
+    this.#commits.linkDown();
+    this.#changed();
+  }
+
+  #subscribeDown(): void {
+    this.#subscriptions.linkDown();
+    this.#changed();
+  }
+
+  /** Whenever all is well again, envelopes may have been missed, or checks for them have failed. */
+  #changed(): void {
+    if (!this.#isStarted || this.#isClosed) return;
+    this.#probe.linksChanged();
+    this.#review();
+  }
+
+  #review(): void {
+    if (!this.#isStarted || this.#isClosed) return;
+    const { ready, reason } = this.status();
+    if (ready === this.#wasReady) return;
+    this.#wasReady = ready;
+    if (ready) this.#options.log.info({}, 'backplane is ready again');
+    else this.#options.log.warn({ reason }, 'backplane is not ready');
+    if (ready) this.#events?.resumed();
+  }
+
+  #buildCommits(): GroupCommit {
+    const publisher = new Publisher(this.#command, this.#keys, this.#options);
+    return new GroupCommit({
+      clock: this.#options.clock,
+      maxWaitMs: this.#options.commandTimeoutMs,
+      send: (batches) => publisher.send(batches),
+      problem: () => this.#command.problem(),
+      ping: () => this.#command.redis.ping(),
+      reconnect: (reason) => this.#command.reconnect(reason),
+      suspectChanged: () => this.#changed(),
+    });
+  }
+
+  #buildSubscriptions(): Subscriptions {
+    return new Subscriptions(this.#subscribe, this.#keys, {
+      metrics: this.#options.metrics,
+      probeChannel: this.#keys.probe(this.#options.nodeId),
+      envelope: (room, envelope) => this.#events?.envelope(room, envelope),
+      probe: (bytes) => this.#probe.arrived(bytes),
+      restored: () => this.#changed(),
+    });
+  }
+
+  #buildProbe(): Probe {
+    const { clock, commandTimeoutMs, probeIntervalMs, metrics, nodeId } = this.#options;
+    const channel = this.#keys.probe(nodeId);
+    return new Probe({
+      clock,
+      intervalMs: probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS,
+      timeoutMs: commandTimeoutMs,
+      canProbe: () => this.#commandProblem() === null && this.#subscriptions.isRestored,
+      publish: (bytes) => this.#publishProbe(channel, bytes),
+      heard: (lagMs) => metrics.probe(lagMs),
+      changed: () => this.#review(),
+      reconnect: (reason) => this.#subscribe.reconnect(reason),
+    });
+  }
+
+  async #publishProbe(channel: string, bytes: string): Promise<void> {
+    try {
+      await this.#command.redis.publish(channel, bytes);
+    } catch (cause) {
+      if (errorFromCall(cause, 'publish').code === 'timeout') this.#commits.noAnswer();
+      throw cause;
+    }
+  }
+}
+
+function closedError(stage: string): BackplaneError {
+  return new BackplaneError('unavailable', stage, 'the node is shutting down');
+}

@@ -1,0 +1,41 @@
+/** What an error from Redis, or on the way to it, means for what was being done. */
+import { BackplaneError, type BackplaneErrorCode } from '../backplane.ts';
+
+/** Answers by which Redis refuses to do anything at all: full, read-only, loading, busy, cut off. */
+const REFUSALS =
+  /^(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOPERM)\b/;
+const WRONG_CREDENTIALS = /\b(WRONGPASS|NOAUTH|invalid password|invalid username-password)/i;
+
+/** For errors that Redis answered with: their text begins with a code in capitals. */
+export function errorFromReply(message: string, stage: string): BackplaneError {
+  return new BackplaneError(REFUSALS.test(message) ? 'unavailable' : 'internal', stage, `redis: ${message}`);
+}
+
+/** For whatever an ioredis call was rejected with. */
+export function errorFromCall(cause: unknown, stage: string): BackplaneError {
+  if (cause instanceof BackplaneError) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const code = codeOf(message);
+  return code === null
+    ? errorFromReply(message, stage)
+    : new BackplaneError(code, stage, `redis: ${message}`, { cause });
+}
+
+/** The answer of a replica that was a primary: the link leads to the wrong server by now. */
+export function isReadOnly(message: string): boolean {
+  return message.startsWith('READONLY');
+}
+
+export function isWrongCredentials(error: Error): boolean {
+  return WRONG_CREDENTIALS.test(error.message);
+}
+
+/** Null for an answer from Redis. ioredis tells these cases apart only by their words. */
+function codeOf(message: string): BackplaneErrorCode | null {
+  if (message.startsWith("Stream isn't writeable")) return 'unavailable';
+  if (message === 'Command timed out') return 'timeout';
+  // It was sent and the link died: only Redis knows.
+  if (/^(Connection is closed|Reached the max retries|Command aborted|.*ECONNRESET)/.test(message))
+    return 'timeout';
+  return null;
+}

@@ -1,0 +1,47 @@
+/** The Lua scripts, called by their hash and sent again where Redis does not know them. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { Redis } from 'ioredis';
+import type { BackplaneMetrics } from '../metrics.ts';
+
+export type ScriptArgument = string | Buffer | number;
+
+export class Script {
+  readonly #source: string;
+  readonly #sha: string;
+
+  /** `name` without its extension, in `scripts/`. */
+  constructor(name: string) {
+    this.#source = readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8');
+    this.#sha = createHash('sha1').update(this.#source).digest('hex');
+  }
+
+  async load(redis: Redis): Promise<void> {
+    await redis.script('LOAD', this.#source);
+  }
+
+  /**
+   * Replies are Buffers. A Redis that was restarted or flushed its scripts has run nothing when it answers NOSCRIPT,
+   * so calling again is safe, once.
+   */
+  async call(
+    redis: Redis,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+    metrics: BackplaneMetrics,
+  ): Promise<unknown> {
+    const words = [this.#sha, keys.length, ...keys, ...args];
+    try {
+      return await redis.callBuffer('evalsha', words);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      metrics.scriptReloaded();
+      await this.load(redis);
+      return redis.callBuffer('evalsha', words);
+    }
+  }
+}
+
+export const publishScript = new Script('publish');
+export const historyScript = new Script('history');
+export const renewScript = new Script('renew');

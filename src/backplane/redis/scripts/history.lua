@@ -1,0 +1,50 @@
+-- Reads a room's position and the messages after an offset as one atomic view. Gives the room an epoch if it has none.
+--
+-- KEYS  1 meta; 2 log
+-- ARGV  1 only messages after this offset; 2 how many messages, about (0: the position alone);
+--       3 how many the room keeps; 4 for how many ms; 5 epoch for a room that has none (8 ASCII characters);
+--       6 life of unused meta in ms
+-- Returns epoch, offset as text, then the envelopes, oldest first.
+--
+-- The formats of meta and log are described in publish.lua. As there, age is measured with Redis's own time.
+local call, format = redis.call, string.format
+local after, limit, messages, age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local PAGE = 16 -- entries are read a few at a time, since how many messages are in one is not known beforehand
+
+local function begin()
+  call('SET', KEYS[1], ARGV[5] .. string.rep('\0', 16), 'PX', format('%d', ARGV[6] * 1.1))
+  call('DEL', KEYS[2]) -- a log without its numbering cannot be continued
+  return ARGV[5], 0
+end
+
+local function position()
+  local meta = call('GET', KEYS[1])
+  if not meta then return begin() end
+  local epoch, _, offset = struct.unpack('>c8I8I8', meta)
+  -- Being read keeps a room's numbering alive too. When that was is not noted: it speaks for the log as well.
+  if call('PTTL', KEYS[1]) < tonumber(ARGV[6]) then call('PEXPIRE', KEYS[1], format('%d', ARGV[6] * 1.1)) end
+  return epoch, offset
+end
+
+local epoch, offset = position()
+local reply = { epoch, format('%d', offset) }
+local clock = call('TIME')
+local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - age
+local from = math.max(after, offset - messages) + 1
+local found, seen = 0, false
+while found < limit and from <= offset do
+  local entries = call('XRANGE', KEYS[2], format('%d', from), '+', 'COUNT', PAGE)
+  for i = 1, #entries do
+    local last, count = string.match(entries[i][1], '^(%d+)-(%d+)$')
+    local fields = entries[i][2]
+    -- Only a prefix can be too old: after the first young entry all count, or a clock that was set would make a hole.
+    seen = seen or tonumber(fields[4]) >= oldest
+    if seen and found < limit then
+      reply[#reply + 1] = fields[2]
+      found = found + math.min(tonumber(count), tonumber(last) - from + 1)
+    end
+    from = tonumber(last) + 1
+  end
+  if #entries < PAGE then break end
+end
+return reply

@@ -1,0 +1,226 @@
+/**
+ * Which channels this node hears, and keeping it so. What is asked for within one tick goes out as few commands;
+ * after a lost link every room is subscribed again, by our own doing, so that it is known when that is complete.
+ *
+ * A room's last wish counts: commands on a link are executed in order, and a room is sent SUBSCRIBE and UNSUBSCRIBE
+ * in the order in which it was wanted and not wanted, less what cancelled out within a tick.
+ */
+import { BackplaneError } from '../backplane.ts';
+import { Envelope } from '../envelope.ts';
+import type { BackplaneMetrics } from '../metrics.ts';
+import { detach } from './detach.ts';
+import type { Keys } from './keys.ts';
+import type { Link } from './link.ts';
+
+export interface SubscriptionsOptions {
+  readonly metrics: BackplaneMetrics;
+  /** The node's own channel, heard whatever rooms there are. */
+  readonly probeChannel: string;
+  envelope(room: string, envelope: Envelope): void;
+  probe(bytes: Buffer): void;
+  /** All rooms are subscribed again after the link came up, the first time included. */
+  restored(): void;
+}
+
+/** Channels in one command: large enough to be cheap, small enough not to hold up what else Redis has to do. */
+const CHUNK = 500;
+
+/** One room that is wanted, or was until the end of this tick. */
+interface Subscription {
+  readonly room: string;
+  isWanted: boolean;
+  /** SUBSCRIBE was sent on this link. */
+  isSent: boolean;
+  /** It was answered on this link, or on one before: the room is kept through a lost link. */
+  isConfirmed: boolean;
+  readonly confirmed: Promise<void>;
+  resolve(): void;
+  reject(error: BackplaneError): void;
+}
+
+export class Subscriptions {
+  readonly #link: Link;
+  readonly #keys: Keys;
+  readonly #options: SubscriptionsOptions;
+  readonly #rooms = new Map<string, Subscription>();
+  #changed: Subscription[] = [];
+  #isScheduled = false;
+  #isRestored = false;
+  /** Counts connections of the link: what belongs to an earlier one says nothing about this one. */
+  #generation = 0;
+
+  constructor(link: Link, keys: Keys, options: SubscriptionsOptions) {
+    this.#link = link;
+    this.#keys = keys;
+    this.#options = options;
+    link.redis.on('messageBuffer', (channel: Buffer, bytes: Buffer) => this.#arrived(channel, bytes));
+  }
+
+  get isRestored(): boolean {
+    return this.#isRestored;
+  }
+
+  /** Rejects with `unavailable` when the link is down or goes down before the answer; the room is then not wanted. */
+  subscribe(room: string): Promise<void> {
+    let subscription = this.#rooms.get(room);
+    if (subscription?.isWanted === true) return subscription.confirmed;
+    if (!this.#link.isUp) return Promise.reject(this.#unavailable());
+    if (subscription === undefined) {
+      subscription = newSubscription(room);
+      this.#rooms.set(room, subscription);
+    }
+    subscription.isWanted = true;
+    this.#change(subscription);
+    return subscription.confirmed;
+  }
+
+  unsubscribe(room: string): void {
+    const subscription = this.#rooms.get(room);
+    if (subscription === undefined) return;
+    subscription.isWanted = false;
+    this.#change(subscription);
+  }
+
+  /** Asks for everything that is wanted, on a link that is new. */
+  async linkUp(): Promise<void> {
+    const generation = ++this.#generation;
+    const subscriptions = [...this.#rooms.values()].filter((subscription) => subscription.isWanted);
+    const sending = [
+      this.#link.redis.subscribe(this.#options.probeChannel).then(
+        () => true,
+        () => false,
+      ),
+    ];
+    for (const chunk of chunks(subscriptions)) sending.push(this.#subscribeChunk(chunk));
+    const results = await Promise.all(sending);
+    if (generation !== this.#generation || !this.#link.isUp) return;
+    if (results.includes(false)) return this.#link.reconnect('subscribing was not answered');
+    this.#isRestored = true;
+    this.#options.restored();
+  }
+
+  linkDown(): void {
+    this.#generation++;
+    this.#isRestored = false;
+    const error = this.#unavailable();
+    for (const subscription of this.#rooms.values()) {
+      subscription.isSent = false;
+      if (!subscription.isConfirmed || !subscription.isWanted) this.#forget(subscription, error);
+    }
+  }
+
+  close(): void {
+    const error = new BackplaneError('unavailable', 'subscribe', 'the node is shutting down');
+    for (const subscription of this.#rooms.values()) this.#forget(subscription, error);
+  }
+
+  #change(subscription: Subscription): void {
+    this.#changed.push(subscription);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    // Not a microtask: joins of one tick come from many sockets, with microtasks run between them.
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#isScheduled = false;
+    const added: Subscription[] = [];
+    const removed: Subscription[] = [];
+    for (const subscription of new Set(this.#changed)) {
+      if (this.#rooms.get(subscription.room) !== subscription) continue;
+      if (!subscription.isWanted) removed.push(subscription);
+      else if (!subscription.isSent) added.push(subscription);
+    }
+    this.#changed = [];
+    this.#unsubscribeAll(removed);
+    if (!this.#link.isUp) return;
+    for (const chunk of chunks(added)) this.#startChunk(chunk);
+  }
+
+  #unsubscribeAll(removed: readonly Subscription[]): void {
+    const error = new BackplaneError('unavailable', 'subscribe', 'the room was unsubscribed meanwhile');
+    const sent = removed.filter((subscription) => subscription.isSent);
+    for (const subscription of removed) this.#forget(subscription, error);
+    if (!this.#link.isUp) return;
+    for (const chunk of chunks(sent)) {
+      const failed = () => this.#link.reconnect('unsubscribing was not answered');
+      this.#link.redis.unsubscribe(...chunk.map(({ room }) => this.#keys.channel(room))).catch(failed);
+    }
+  }
+
+  #startChunk(chunk: readonly Subscription[]): void {
+    const generation = this.#generation;
+    // A link that does not answer may still carry it out later: only a new link is known to hear what is wanted.
+    const dropped = (isDone: boolean) => {
+      if (!isDone && generation === this.#generation) this.#link.reconnect('subscribing was not answered');
+    };
+    void this.#subscribeChunk(chunk).then(dropped);
+  }
+
+  /** Whether it was done. Never rejects. */
+  async #subscribeChunk(chunk: readonly Subscription[]): Promise<boolean> {
+    const generation = this.#generation;
+    for (const subscription of chunk) subscription.isSent = true;
+    try {
+      await this.#link.redis.subscribe(...chunk.map(({ room }) => this.#keys.channel(room)));
+    } catch {
+      // Whatever it was: the link is replaced, and `linkDown` rejects those that wait.
+      return false;
+    }
+    if (generation !== this.#generation) return true;
+    for (const subscription of chunk) {
+      subscription.isConfirmed = true;
+      subscription.resolve();
+    }
+    return true;
+  }
+
+  #forget(subscription: Subscription, error: BackplaneError): void {
+    this.#rooms.delete(subscription.room);
+    // Says nothing to those that were answered before.
+    subscription.reject(error);
+  }
+
+  #arrived(channel: Buffer, bytes: Buffer): void {
+    const name = channel.toString();
+    const room = this.#keys.roomOf(name);
+    if (room === null) {
+      if (name === this.#options.probeChannel) this.#options.probe(bytes);
+      return;
+    }
+    if (this.#rooms.get(room)?.isWanted !== true) return;
+    const envelope = Envelope.parse(detach(bytes));
+    if (envelope === null) this.#options.metrics.malformedEnvelope();
+    else this.#options.envelope(room, envelope);
+  }
+
+  #unavailable(): BackplaneError {
+    return new BackplaneError('unavailable', 'subscribe', this.#link.problem() ?? 'redis is not reached');
+  }
+}
+
+function newSubscription(room: string): Subscription {
+  const { promise, resolve, reject } = withResolvers();
+  // Those who asked get it; when nobody asked again, it is not unhandled.
+  promise.catch(ignoreRejection);
+  return { room, isWanted: true, isSent: false, isConfirmed: false, confirmed: promise, resolve, reject };
+}
+
+function ignoreRejection(): void {
+  // Whoever called `subscribe` has the same promise and hears of it.
+}
+
+/** `Promise.withResolvers` came with Node 22. */
+function withResolvers() {
+  let resolve!: () => void;
+  let reject!: (error: BackplaneError) => void;
+  const promise = new Promise<void>((whenDone, whenFailed) => {
+    resolve = whenDone;
+    reject = whenFailed;
+  });
+  return { promise, resolve, reject };
+}
+
+function* chunks(subscriptions: readonly Subscription[]): Generator<readonly Subscription[]> {
+  for (let at = 0; at < subscriptions.length; at += CHUNK) yield subscriptions.slice(at, at + CHUNK);
+}
