@@ -1,0 +1,36 @@
+/** Who a connection belongs to, as its token says. */
+export interface Identity {
+  readonly user: string;
+  /** Shown to other members beside the user id; any value, or absent. */
+  readonly info?: unknown;
+  /** Milliseconds since the Unix epoch, or null for a token that does not expire. */
+  readonly expiresAtMs: number | null;
+  readonly permissions: Permissions;
+}
+
+/** What an identity may do in a room, beyond what the room's rule allows to everyone. */
+export interface Permissions {
+  mayJoin(room: string): boolean;
+  mayPublish(room: string): boolean;
+}
+
+export const ALL_PERMITTED: Permissions = { mayJoin: () => true, mayPublish: () => true };
+
+export type AuthFailureCode = 'unauthorized' | 'token_expired';
+
+/** A token that was not accepted. The message is for the token's owner: it never holds the token. */
+export class AuthFailure extends Error {
+  override readonly name = 'AuthFailure';
+  readonly code: AuthFailureCode;
+
+  constructor(code: AuthFailureCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Turns a token into an identity. */
+export interface Authenticator {
+  /** Rejects with `AuthFailure`. */
+  authenticate(token: string): Promise<Identity>;
+}

@@ -1,0 +1,39 @@
+import { compilePattern } from '../util/pattern.ts';
+import { ALL_PERMITTED, AuthFailure, type Permissions } from './identity.ts';
+
+interface Grant {
+  readonly matches: (room: string) => boolean;
+  readonly join: boolean;
+  readonly publish: boolean;
+}
+
+/** Grants in one token; a claim with more is refused rather than looked through at every command. */
+const MAX_GRANTS = 100;
+
+/**
+ * Permissions from a token's `rooms` claim: a list of `{"match": "chat:*", "join": true, "publish": false}`. The first
+ * whose pattern matches a room decides; what it leaves out is not permitted, nor is a room that none matches. A token
+ * without the claim is not restricted. Throws `AuthFailure` for a claim of another shape.
+ */
+export function permissionsFrom(claim: unknown): Permissions {
+  if (claim === undefined) return ALL_PERMITTED;
+  if (!Array.isArray(claim) || claim.length > MAX_GRANTS) throw malformed();
+  const grants = claim.map(toGrant);
+  const find = (room: string) => grants.find(({ matches }) => matches(room));
+  return {
+    mayJoin: (room) => find(room)?.join ?? false,
+    mayPublish: (room) => find(room)?.publish ?? false,
+  };
+}
+
+function toGrant(value: unknown): Grant {
+  if (typeof value !== 'object' || value === null) throw malformed();
+  const { match, join, publish } = value as Record<string, unknown>;
+  if (typeof match !== 'string') throw malformed();
+  return { matches: compilePattern(match), join: join === true, publish: publish === true };
+}
+
+function malformed(): AuthFailure {
+  const shape = `a list of at most ${MAX_GRANTS} {match, join, publish}`;
+  return new AuthFailure('unauthorized', `the token's rooms claim is not ${shape}`);
+}

@@ -1,0 +1,293 @@
+import type { Identity } from '../auth/identity.ts';
+import type { ServerCodec } from '../protocol/codec.ts';
+import { CLOSE, type CloseReason, type ErrorCode } from '../protocol/codes.ts';
+import type {
+  Command,
+  DecodedCommand,
+  ErrorDetails,
+  RejectedCommand,
+  Result,
+  ServerFrame,
+} from '../protocol/frames.ts';
+import type { ConnectionContext } from './context.ts';
+import { handleCommand } from './handlers/index.ts';
+import type { Request } from './services.ts';
+import type { Socket } from './socket.ts';
+
+/** Which of the turn's lanes a connection waits in; see `Outboxes`. */
+type Lane = 'none' | 'rest' | 'first';
+
+/** Frames of one flush are joined into WebSocket messages of about this many bytes. */
+const JOINED_BYTES = 16 * 1024;
+/** Frames that break the protocol, in a row, before the connection is closed. */
+const MAX_VIOLATIONS = 100;
+
+/**
+ * One client's session on a socket: decodes what it sends, hands commands to their handlers, queues what goes back.
+ * A node holds tens of thousands of these, so each field is paid for many times over: lists are made when needed.
+ */
+export class Connection {
+  readonly number: number;
+  readonly socket: Socket;
+  readonly codec: ServerCodec;
+  readonly context: ConnectionContext;
+  identity: Identity | null;
+  /** Names of the rooms it is in. Written by the hub. */
+  rooms: readonly string[] = NO_ROOMS;
+  heartbeatSlot = -1;
+  heartbeatIndex = 0;
+  heardAtBeat = 0;
+  #open = true;
+  #lane: Lane = 'none';
+  #outbox: (Uint8Array | string)[] | null = null;
+  #paidUntilMs = 0;
+  #violations = 0;
+  /** Messages that came while a token was being checked; null when none is. */
+  #held: DecodedCommand[] | null = null;
+
+  constructor(
+    number: number,
+    socket: Socket,
+    codec: ServerCodec,
+    identity: Identity | null,
+    context: ConnectionContext,
+  ) {
+    this.number = number;
+    this.socket = socket;
+    this.codec = codec;
+    this.identity = identity;
+    this.context = context;
+  }
+
+  /** Unique in the cluster. Made on demand: most connections are never asked. */
+  get id(): string {
+    return `${this.context.services.nodeId}-${this.number.toString(36)}`;
+  }
+
+  get user(): string | null {
+    return this.identity?.user ?? null;
+  }
+
+  /** A token is asked for, and none has been accepted yet. */
+  get awaitsAuth(): boolean {
+    return this.identity === null && this.context.authenticator !== null;
+  }
+
+  /** Who a message of this connection is from. */
+  get sender(): string {
+    return this.identity?.user ?? this.id;
+  }
+
+  get readsText(): boolean {
+    return this.codec.encoding === 'json';
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** Says hello. Called once, when the connection may be used. */
+  welcome(): void {
+    const { services, heartbeatMs, maxPayloadBytes } = this.context;
+    this.push([
+      'hello',
+      {
+        connection: this.id,
+        node: services.nodeId,
+        user: this.user,
+        heartbeatMs,
+        maxPayload: maxPayloadBytes,
+        version: 1,
+      },
+    ]);
+  }
+
+  /** Takes one WebSocket message. The bytes are the caller's again when this returns. */
+  receive(message: Uint8Array): void {
+    if (!this.#open) return;
+    const { traffic } = this.context.metrics;
+    traffic.messagesReceived++;
+    traffic.bytesReceived += message.length;
+    const commands = this.codec.decodeCommands(message);
+    if (this.#held === null) this.#take(commands, 0);
+    else this.#hold(commands);
+  }
+
+  #take(commands: readonly DecodedCommand[], from: number): void {
+    const nowMs = this.context.clock.nowMs();
+    for (let i = from; i < commands.length && this.#open; i++) {
+      const command = commands[i]!;
+      if (command.type === 'undecodable') {
+        this.context.log.debug({ connection: this.id, reason: command.reason }, 'undecodable message');
+        this.close(CLOSE.undecodable);
+      } else if (!this.#withinRate(command, nowMs)) continue;
+      else if (command.type === 'rejected') this.#violation(command);
+      else this.#run(command);
+      if (this.#held !== null) return this.#hold(commands.slice(i + 1));
+    }
+  }
+
+  #run(command: Command): void {
+    this.#violations = 0;
+    this.context.metrics.commands.received[command.type]++;
+    try {
+      handleCommand(this, command);
+    } catch (error) {
+      // A fault of ours must not take the node down with all of its connections.
+      this.context.log.error({ error, command: command.type }, 'a command handler failed');
+      this.fail(command.id, 'internal', 'the node failed to handle this command');
+    }
+  }
+
+  #withinRate(command: Command | RejectedCommand, nowMs: number): boolean {
+    const { rateLimit } = this.context;
+    const paidUntilMs = rateLimit.take(this.#paidUntilMs, nowMs);
+    if (paidUntilMs !== -1) {
+      this.#paidUntilMs = paidUntilMs;
+      return true;
+    }
+    this.context.metrics.commands.rateLimited++;
+    const retryAfterMs = rateLimit.retryAfterMs(this.#paidUntilMs, nowMs);
+    this.fail(command.id, 'rate_limited', 'too many commands', { retryAfterMs });
+    // A client that answers refusals with more commands would otherwise be served errors at any rate it likes.
+    if (++this.#violations > this.context.maxRefusals) this.close(CLOSE.rateLimited);
+    return false;
+  }
+
+  #violation(rejected: RejectedCommand): void {
+    this.fail(rejected.id, rejected.code, rejected.message);
+    if (++this.#violations > MAX_VIOLATIONS) this.close(CLOSE.violations);
+  }
+
+  /** Keeps commands back until `resume`; payloads are copied, since the received buffer goes away. */
+  #hold(commands: readonly DecodedCommand[]): void {
+    this.#held ??= [];
+    for (const command of commands) {
+      this.#held.push(command.type === 'publish' ? { ...command, data: command.data.slice() } : command);
+    }
+    if (this.#held.length > this.context.maxHeldCommands) {
+      this.fail(0, 'limit_exceeded', 'too many commands while the token is being checked');
+      this.close(CLOSE.violations);
+    }
+  }
+
+  /** From now on commands wait, in order, for `resume`. */
+  pause(): void {
+    this.#held ??= [];
+  }
+
+  resume(): void {
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null && this.#open) this.#take(held, 0);
+  }
+
+  /** A handle on one command's reply. */
+  request(id: number): Request {
+    return {
+      connection: this,
+      ok: (result) => this.ok(id, result),
+      fail: (code, message, details) => this.fail(id, code, message, details),
+    };
+  }
+
+  /** Queues the reply of a command that succeeded. An id of 0 asked for none. */
+  ok(id: number, result: Result): void {
+    if (id !== 0) this.push(['ok', id, result]);
+  }
+
+  publishOk(id: number, epoch: string, offset: number, duplicate: boolean): void {
+    if (id !== 0) this.queue(this.codec.encodePublishOk(id, epoch, offset, duplicate));
+  }
+
+  /** Queues the reply of a command that did not succeed; also for an id of 0. */
+  fail(id: number, code: ErrorCode, message: string, details?: ErrorDetails): void {
+    this.context.metrics.errors[code]++;
+    this.push(details ? ['error', id, code, message, details] : ['error', id, code, message]);
+  }
+
+  push(frame: ServerFrame): void {
+    if (this.#open) this.queue(this.codec.encode(frame));
+  }
+
+  /** Queues an encoded frame for the end of the turn. */
+  queue(frame: Uint8Array | string): void {
+    if (!this.#open) return;
+    if (this.#outbox === null) this.#outbox = [frame];
+    else this.#outbox.push(frame);
+    if (this.#lane !== 'none') return;
+    this.#lane = 'rest';
+    this.context.outboxes.addRest(this);
+  }
+
+  /** What is queued must leave before the turn's room messages. */
+  flushBeforeMessages(): void {
+    if (this.#lane === 'first' || this.#outbox === null) return;
+    this.#lane = 'first';
+    this.context.outboxes.addFirst(this);
+  }
+
+  /** Sends what is queued. Called by `Outboxes` at the end of the turn. */
+  flush(): void {
+    const frames = this.#outbox;
+    this.#lane = 'none';
+    if (frames === null || !this.#open) return;
+    this.#outbox = null;
+    this.socket.cork(() => this.#send(frames));
+  }
+
+  #send(frames: readonly (Uint8Array | string)[]): void {
+    for (let from = 0; from < frames.length; ) {
+      let to = from;
+      let bytes = 0;
+      do bytes += frames[to++]!.length;
+      while (to < frames.length && bytes + frames[to]!.length <= JOINED_BYTES);
+      const outcome = this.socket.send(this.codec.join(frames.slice(from, to)));
+      if (outcome === 'dropped') return this.#unsent(frames.slice(from));
+      from = to;
+    }
+  }
+
+  /** The peer does not read, and its queue is full: keep what is left until it drains, within bounds. */
+  #unsent(frames: (Uint8Array | string)[]): void {
+    if (!this.#open) return;
+    let bytes = 0;
+    for (const frame of frames) bytes += frame.length;
+    if (bytes > this.context.maxUnsentBytes) return this.close(CLOSE.tooSlow);
+    this.#outbox = frames;
+  }
+
+  /** The socket has room again. */
+  drained(): void {
+    if (this.#outbox !== null) this.flush();
+  }
+
+  ping(): void {
+    this.socket.ping();
+  }
+
+  /** Two heartbeat intervals without a sign of life. */
+  silent(): void {
+    this.context.metrics.connections.heartbeatTimeouts++;
+    this.close(CLOSE.heartbeatTimeout);
+    // The peer is likely gone, and would never acknowledge the close frame.
+    this.socket.destroy();
+  }
+
+  /** Sends what is queued, then closes. Nothing that is queued later is sent. Harmless when closed. */
+  close(reason: CloseReason): void {
+    if (!this.#open) return;
+    this.flush();
+    this.#open = false;
+    this.socket.end(reason);
+  }
+
+  /** The socket is gone. */
+  closed(): void {
+    this.#open = false;
+    this.#outbox = null;
+    this.#held = null;
+  }
+}
+
+const NO_ROOMS: readonly string[] = Object.freeze([]);

@@ -1,0 +1,47 @@
+import { AuthFailure, type Identity } from '../../auth/identity.ts';
+import { CLOSE } from '../../protocol/codes.ts';
+import type { AuthCommand } from '../../protocol/frames.ts';
+import type { Connection } from '../connection.ts';
+
+/** Presents a token in band, or refreshes one. What the client sends meanwhile waits, in order. */
+export function handleAuth(connection: Connection, command: AuthCommand): void {
+  const { authenticator, log } = connection.context;
+  if (authenticator === null) {
+    return connection.fail(
+      command.id,
+      'bad_request',
+      'this node asks for no token: authentication is not configured',
+    );
+  }
+  connection.pause();
+  authenticator
+    .authenticate(command.token)
+    .then((identity) => accept(connection, command.id, identity))
+    .catch((error: unknown) => {
+      if (!(error instanceof AuthFailure)) log.error({ error }, 'a token could not be checked');
+      refuse(connection, command.id, error);
+    });
+}
+
+function accept(connection: Connection, id: number, identity: Identity): void {
+  if (!connection.isOpen) return;
+  const present = connection.identity;
+  if (present !== null && present.user !== identity.user) {
+    connection.fail(id, 'unauthorized', 'a refreshed token must be for the same user');
+    return connection.close(CLOSE.unauthorized);
+  }
+  connection.context.identified(connection, identity);
+  connection.ok(id, { user: identity.user, expiresAt: identity.expiresAtMs });
+  connection.resume();
+}
+
+function refuse(connection: Connection, id: number, error: unknown): void {
+  if (!connection.isOpen) return;
+  const known = error instanceof AuthFailure;
+  connection.fail(
+    id,
+    known ? error.code : 'internal',
+    known ? error.message : 'the token could not be checked',
+  );
+  connection.close(known && error.code === 'token_expired' ? CLOSE.tokenExpired : CLOSE.unauthorized);
+}

@@ -1,0 +1,94 @@
+/** What the heartbeat needs of a connection. It owns the three numbers. */
+export interface Beating {
+  /** The slot it sits in, and where in it; -1 before `add` and after `remove`. */
+  heartbeatSlot: number;
+  heartbeatIndex: number;
+  /** The beat at which the peer was last heard. */
+  heardAtBeat: number;
+  ping(): void;
+  /** The peer was silent for two intervals. Called again at each further interval until it is removed. */
+  silent(): void;
+}
+
+export interface HeartbeatOptions {
+  /** Milliseconds between two pings of one connection. */
+  readonly intervalMs: number;
+  readonly nowMs: () => number;
+  /** Called with each round trip, in milliseconds. */
+  readonly onRoundTrip: (milliseconds: number) => void;
+}
+
+/** Slots that the connections are spread over: one is pinged per beat, so that pings never burst. */
+const SLOTS = 64;
+
+/**
+ * Heartbeats of all connections of a node from one timer. An interval is divided into beats; at each beat the
+ * connections of one slot are checked and pinged. A connection costs three small integers and one array element.
+ */
+export class Heartbeats<C extends Beating> {
+  readonly #slots: C[][] = Array.from({ length: SLOTS }, () => []);
+  /** When each slot was last pinged: all of its pings leave at once, so a round trip needs no field per connection. */
+  readonly #pingedAtMs = new Float64Array(SLOTS);
+  readonly #options: HeartbeatOptions;
+  #beat = 0;
+  #nextSlot = 0;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(options: HeartbeatOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => this.beat(), this.#options.intervalMs / SLOTS);
+  }
+
+  stop(): void {
+    if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  add(connection: C): void {
+    const slot = this.#slots[this.#nextSlot]!;
+    connection.heartbeatSlot = this.#nextSlot;
+    connection.heartbeatIndex = slot.push(connection) - 1;
+    connection.heardAtBeat = this.#beat;
+    this.#nextSlot = (this.#nextSlot + 1) % SLOTS;
+  }
+
+  /** Harmless for a connection that is not here. */
+  remove(connection: C): void {
+    if (connection.heartbeatSlot === -1) return;
+    const slot = this.#slots[connection.heartbeatSlot]!;
+    const last = slot.pop()!;
+    if (last !== connection) {
+      slot[connection.heartbeatIndex] = last;
+      last.heartbeatIndex = connection.heartbeatIndex;
+    }
+    connection.heartbeatSlot = -1;
+  }
+
+  /** The peer sent something. */
+  heard(connection: C): void {
+    connection.heardAtBeat = this.#beat;
+  }
+
+  /** The peer answered a ping. */
+  ponged(connection: C): void {
+    connection.heardAtBeat = this.#beat;
+    if (connection.heartbeatSlot === -1) return;
+    const pingedAtMs = this.#pingedAtMs[connection.heartbeatSlot]!;
+    if (pingedAtMs > 0) this.#options.onRoundTrip(this.#options.nowMs() - pingedAtMs);
+  }
+
+  /** One beat: what the timer calls, and tests by hand. */
+  beat(): void {
+    const slot = this.#beat % SLOTS;
+    this.#pingedAtMs[slot] = this.#options.nowMs();
+    // A copy: ending a silent connection takes it out of the slot while we walk it.
+    for (const connection of [...this.#slots[slot]!]) {
+      if (this.#beat - connection.heardAtBeat >= 2 * SLOTS) connection.silent();
+      else connection.ping();
+    }
+    this.#beat++;
+  }
+}

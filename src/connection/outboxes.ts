@@ -1,0 +1,44 @@
+import type { Connection } from './connection.ts';
+
+/**
+ * Connections with replies or pushes that wait for the end of the turn, so that what a turn produced for one socket is
+ * one WebSocket message. Two lanes, because of two orders that matter:
+ *
+ * - *first*: leaves before the turn's room messages. The `ok` of a join must come before any message of its room.
+ * - *rest*: leaves after them. A publisher that is a member then gets its message and its `ok` in one system call, since
+ *   sending to a corked socket first drains what its topics hold for it.
+ */
+export class Outboxes {
+  readonly #request: () => void;
+  #first: Connection[] = [];
+  #rest: Connection[] = [];
+
+  /** `request` asks for a flush at the end of the turn. */
+  constructor(request: () => void) {
+    this.#request = request;
+  }
+
+  addFirst(connection: Connection): void {
+    this.#first.push(connection);
+    this.#request();
+  }
+
+  addRest(connection: Connection): void {
+    this.#rest.push(connection);
+    this.#request();
+  }
+
+  flushFirst(): void {
+    const connections = this.#first;
+    if (connections.length === 0) return;
+    this.#first = [];
+    for (const connection of connections) connection.flush();
+  }
+
+  flushRest(): void {
+    const connections = this.#rest;
+    if (connections.length === 0) return;
+    this.#rest = [];
+    for (const connection of connections) connection.flush();
+  }
+}

@@ -1,0 +1,25 @@
+/** What a connection asks of its node. `node/` implements it; the handlers are written against it. */
+import type { ErrorCode } from '../protocol/codes.ts';
+import type { ErrorDetails, Position, PublishCommand, Result } from '../protocol/frames.ts';
+import type { Connection } from './connection.ts';
+
+/** One command that waits for its reply. Exactly one of the two methods is called, once; both never throw. */
+export interface Request {
+  readonly connection: Connection;
+  ok(result: Result): void;
+  fail(code: ErrorCode, message: string, details?: ErrorDetails): void;
+}
+
+export interface RoomServices {
+  /** The node's id: 8 lower-case letters and digits, new at each start. */
+  readonly nodeId: string;
+  /** Makes the connection a member; the reply is queued before any message of the room. */
+  join(request: Request, room: string, since: Position | null): void;
+  leave(request: Request, room: string): void;
+  /** Takes the payload's bytes before it returns. The reply has the message's position. */
+  publish(connection: Connection, command: PublishCommand): void;
+  history(request: Request, room: string, since: Position | null, limit: number | null): void;
+  members(request: Request, room: string): void;
+  /** The connection is gone: its memberships end. */
+  disconnected(connection: Connection): void;
+}

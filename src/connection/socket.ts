@@ -1,0 +1,37 @@
+/**
+ * What a connection needs of the socket it lives on. `transport/` implements it over uWebSockets.js; a test with a
+ * list. A connection never sees the raw socket.
+ */
+import type { CloseReason } from '../protocol/codes.ts';
+
+export type SendOutcome = 'sent' | 'queued' | 'dropped';
+
+export interface Socket {
+  /** Address of the peer, for logs. */
+  readonly remoteAddress: string;
+  /**
+   * Sends one WebSocket message. `queued`: it waits for the peer to read. `dropped`: the queue is at its limit or the
+   * socket is gone. MUST NOT throw, also after the socket closed.
+   */
+  send(message: Uint8Array | string): SendOutcome;
+  /** Runs `work` so that what it sends to this socket leaves in one system call. */
+  cork(work: () => void): void;
+  /** Puts the socket on a native topic. Repeating it is harmless. */
+  subscribe(topic: string): void;
+  unsubscribe(topic: string): void;
+  /** Publishes to a topic without this socket. */
+  publishToOthers(topic: string, message: Uint8Array | string): void;
+  /** Sends a WebSocket ping. */
+  ping(): void;
+  /** Bytes that wait in this process for the peer to read. */
+  bufferedBytes(): number;
+  /** Sends what waits, then a close frame. */
+  end(reason: CloseReason): void;
+  /** Drops the socket at once: no close frame, nothing flushed. */
+  destroy(): void;
+}
+
+/** Native fan-out: one call reaches every socket on a topic. */
+export interface Fanout {
+  publish(topic: string, message: Uint8Array | string): void;
+}

@@ -1,0 +1,112 @@
+import { Room } from './room.ts';
+
+/** What the hub needs to know of a connection. */
+export interface HubConnection {
+  /** Unique on this node for its lifetime, from 1. */
+  readonly number: number;
+  readonly user: string | null;
+  readonly readsText: boolean;
+  /**
+   * Names of the rooms it is in; the hub writes it. An array that is replaced on change, since it is exactly as long as it
+   * must be: one that is pushed to reserves room for 16 more, and most connections are in one or two rooms.
+   */
+  rooms: readonly string[];
+}
+
+/** Who on this node is in which room. Pure bookkeeping: it neither sends nor asks anyone. */
+export class Hub<C extends HubConnection> {
+  readonly #rooms = new Map<string, Room>();
+  readonly #connections = new Map<number, C>();
+  readonly #byUser = new Map<string, Set<C>>();
+  #memberships = 0;
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  get roomCount(): number {
+    return this.#rooms.size;
+  }
+
+  get membershipCount(): number {
+    return this.#memberships;
+  }
+
+  rooms(): IterableIterator<Room> {
+    return this.#rooms.values();
+  }
+
+  connections(): IterableIterator<C> {
+    return this.#connections.values();
+  }
+
+  room(name: string): Room | undefined {
+    return this.#rooms.get(name);
+  }
+
+  connection(number: number): C | undefined {
+    return this.#connections.get(number);
+  }
+
+  /** The connections of one user on this node. */
+  connectionsOf(user: string): Iterable<C> {
+    return this.#byUser.get(user) ?? [];
+  }
+
+  add(connection: C): void {
+    this.#connections.set(connection.number, connection);
+    this.identify(connection);
+  }
+
+  /** Files a connection under its user, once that is known. */
+  identify(connection: C): void {
+    if (connection.user === null) return;
+    const known = this.#byUser.get(connection.user);
+    if (known) known.add(connection);
+    else this.#byUser.set(connection.user, new Set([connection]));
+  }
+
+  /** Forgets a connection, which must have left its rooms. */
+  remove(connection: C): void {
+    this.#connections.delete(connection.number);
+    if (connection.user === null) return;
+    const known = this.#byUser.get(connection.user);
+    known?.delete(connection);
+    if (known?.size === 0) this.#byUser.delete(connection.user);
+  }
+
+  isMember(connection: C, name: string): boolean {
+    return connection.rooms.includes(name);
+  }
+
+  /** Makes a connection a member. Returns the room; `room.members` is 1 when this was the first. */
+  enter(connection: C, name: string): Room {
+    let room = this.#rooms.get(name);
+    if (!room) {
+      room = new Room(name);
+      this.#rooms.set(name, room);
+    }
+    // The room's own copy of the name: the caller's would be kept alive once for each membership.
+    connection.rooms = [...connection.rooms, room.name];
+    if (connection.readsText) room.textMembers++;
+    else room.binaryMembers++;
+    this.#memberships++;
+    return room;
+  }
+
+  /** Ends a membership. Returns the room, or null where there was none. An empty room stays until `drop`. */
+  leave(connection: C, name: string): Room | null {
+    if (!connection.rooms.includes(name)) return null;
+    const room = this.#rooms.get(name)!;
+    connection.rooms = connection.rooms.filter((joined) => joined !== name);
+    if (connection.readsText) room.textMembers--;
+    else room.binaryMembers--;
+    this.#memberships--;
+    return room;
+  }
+
+  /** Forgets an empty room. */
+  drop(room: Room): void {
+    if (room.members === 0 && this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
+  }
+}
