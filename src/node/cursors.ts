@@ -1,0 +1,224 @@
+import { type Backplane, BackplaneError, type HistoryPage } from '../backplane/backplane.ts';
+import type { Envelope } from '../backplane/envelope.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { NodeMetrics } from '../metrics/node-metrics.ts';
+import type { Clock } from '../util/clock.ts';
+import type { Logger } from '../util/log.ts';
+import type { Cursor } from './cursor.ts';
+import type { Feed } from './feed.ts';
+import { transcode } from './transcode.ts';
+
+/** Bytes fed to one connection in one turn: others get theirs in between. */
+const BYTES_PER_TURN = 256 * 1024;
+/** With more than this waiting for the peer, a cursor waits too. */
+const BUFFERED_BYTES = 256 * 1024;
+const PAGE_MESSAGES = 500;
+/** How long a cursor whose read failed waits before it tries again. */
+const RETRY_MS = 500;
+
+export interface CursorsParts {
+  readonly backplane: Backplane;
+  readonly metrics: NodeMetrics;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Publishes what a feed has pending, after all replies that must come before it. */
+  readonly flushFeed: (feed: Feed) => void;
+  /** Has a feed look for what it missed. */
+  readonly repair: (feed: Feed) => void;
+}
+
+/** Feeds the members that are catching up. See `Cursor`. */
+export class Cursors {
+  readonly #parts: CursorsParts;
+  readonly #byConnection = new Map<Connection, Set<Cursor>>();
+
+  constructor(parts: CursorsParts) {
+    this.#parts = parts;
+  }
+
+  get count(): number {
+    let count = 0;
+    for (const cursors of this.#byConnection.values()) count += cursors.size;
+    return count;
+  }
+
+  /** Starts to feed a cursor; its connection must not be on the topic. */
+  start(cursor: Cursor): void {
+    cursor.feed.cursors.add(cursor);
+    const known = this.#byConnection.get(cursor.connection);
+    if (known) known.add(cursor);
+    else this.#byConnection.set(cursor.connection, new Set([cursor]));
+    if (cursor.feed.state === 'opening') cursor.feed.whenOpened.push(() => this.#advance(cursor));
+    else this.#advance(cursor);
+  }
+
+  /** Whether the connection is catching up in this feed. */
+  find(connection: Connection, feed: Feed): Cursor | null {
+    for (const cursor of this.#byConnection.get(connection) ?? []) if (cursor.feed === feed) return cursor;
+    return null;
+  }
+
+  stop(cursor: Cursor): void {
+    cursor.feed.cursors.delete(cursor);
+    const known = this.#byConnection.get(cursor.connection);
+    known?.delete(cursor);
+    if (known?.size === 0) this.#byConnection.delete(cursor.connection);
+  }
+
+  /** The connection is gone. */
+  stopAll(connection: Connection): void {
+    for (const cursor of [...(this.#byConnection.get(connection) ?? [])]) this.stop(cursor);
+  }
+
+  /** The connection's socket has room again. */
+  drained(connection: Connection): void {
+    for (const cursor of [...(this.#byConnection.get(connection) ?? [])]) {
+      cursor.isBlocked = false;
+      this.#advance(cursor);
+    }
+  }
+
+  #isActive(cursor: Cursor): boolean {
+    return cursor.connection.isOpen && cursor.feed.cursors.has(cursor);
+  }
+
+  /** One step: feeds what is at hand, reads what is not, or moves the connection to the topic. */
+  #advance(cursor: Cursor): void {
+    if (!this.#isActive(cursor) || cursor.isReading || cursor.isBlocked) return;
+    const { feed } = cursor;
+    if (cursor.isFresh || !feed.keepsHistory) {
+      cursor.isFresh = false;
+      cursor.epoch = feed.epoch;
+      cursor.offset = feed.offset;
+    }
+    if (this.#isAtHand(cursor)) {
+      cursor.begin(true);
+      this.#feed(cursor, feed.recent.after(cursor.offset));
+    } else this.#read(cursor);
+  }
+
+  /** Whether the node remembers all that the cursor lacks. */
+  #isAtHand({ epoch, offset, feed }: Cursor): boolean {
+    if (epoch !== feed.epoch || offset > feed.offset) return false;
+    return feed.recent.covers(offset, feed.offset, this.#parts.clock.nowMs());
+  }
+
+  /** Feeds envelopes that follow on, as much as a turn allows, and goes on from there. */
+  #feed(cursor: Cursor, envelopes: readonly Envelope[]): void {
+    let bytes = 0;
+    for (const envelope of envelopes) {
+      if (bytes > BYTES_PER_TURN) break;
+      bytes += this.#feedOne(cursor, envelope);
+    }
+    if (cursor.offset >= cursor.feed.offset) this.#goLive(cursor);
+    else this.#later(cursor);
+  }
+
+  /** Same tick: nothing of the room can come between the last frame fed and the topic. */
+  #goLive(cursor: Cursor): void {
+    const { connection, feed } = cursor;
+    this.#parts.flushFeed(feed);
+    this.stop(cursor);
+    connection.socket.subscribe(feed.room.topic(connection.readsText));
+  }
+
+  #later(cursor: Cursor): void {
+    if (cursor.connection.socket.bufferedBytes() > BUFFERED_BYTES) cursor.isBlocked = true;
+    else setImmediate(() => this.#advance(cursor));
+  }
+
+  #read(cursor: Cursor): void {
+    cursor.isReading = true;
+    this.#readFor(cursor)
+      .finally(() => {
+        cursor.isReading = false;
+      })
+      .then(() => this.#advance(cursor))
+      .catch((error: unknown) => this.#retry(cursor, error));
+  }
+
+  #retry(cursor: Cursor, error: unknown): void {
+    if (error instanceof BackplaneError) cursor.fail(error);
+    this.#parts.log.warn({ error }, 'a member could not be caught up yet');
+    setTimeout(() => this.#advance(cursor), RETRY_MS).unref();
+  }
+
+  async #readFor(cursor: Cursor): Promise<void> {
+    const { feed } = cursor;
+    if (cursor.epoch !== feed.epoch || cursor.offset > feed.offset) return this.#restart(cursor);
+    await this.#prime(feed);
+    if (!this.#isActive(cursor) || this.#isAtHand(cursor)) return;
+    const page = await this.#page(feed, cursor.offset, PAGE_MESSAGES);
+    if (!this.#isActive(cursor)) return;
+    const available = page.envelopes[0]?.first ?? page.offset + 1;
+    // The page may know more than the feed: what is beyond the feed's offset comes with the topic.
+    if (available > cursor.offset + 1) this.#gap(cursor, Math.min(available - 1, feed.offset));
+    cursor.begin(true);
+    this.#feedPage(cursor, page.envelopes);
+  }
+
+  /** Reads the history of a room into the node's memory, once for all who come back together. */
+  #prime(feed: Feed): Promise<void> {
+    feed.priming ??= this.#readRecent(feed).finally(() => {
+      feed.priming = null;
+    });
+    return feed.priming;
+  }
+
+  async #readRecent(feed: Feed): Promise<void> {
+    const upTo = (feed.recent.first ?? feed.offset + 1) - 1;
+    const depth = Math.min(feed.rule.history.messages, PAGE_MESSAGES);
+    const page = await this.#page(feed, Math.max(0, upTo - depth), depth);
+    feed.recent.prepend(page.envelopes, feed.offset, this.#parts.clock);
+  }
+
+  /** A page of the feed's epoch. Where the room has another by now, the feed has to learn that first. */
+  async #page(feed: Feed, after: number, limit: number): Promise<HistoryPage> {
+    const page = await this.#parts.backplane.read(feed.room.name, feed.rule.history, { after, limit });
+    this.#parts.metrics.recovery.historyReads++;
+    if (page.epoch === feed.epoch) return page;
+    this.#parts.repair(feed);
+    throw new Error('the room began a new epoch during a read');
+  }
+
+  /** The numbering that the client knows is over: it forgets its position, and gets all that the present one holds. */
+  async #restart(cursor: Cursor): Promise<void> {
+    const { connection, feed } = cursor;
+    const page = await this.#page(feed, 0, 1);
+    if (!this.#isActive(cursor)) return;
+    const start = Math.min((page.envelopes[0]?.first ?? page.offset + 1) - 1, feed.offset);
+    cursor.begin(false);
+    connection.push(['reset', feed.room.name, feed.epoch, start]);
+    connection.flushBeforeMessages();
+    cursor.epoch = feed.epoch;
+    cursor.offset = start;
+  }
+
+  #feedPage(cursor: Cursor, envelopes: readonly Envelope[]): void {
+    for (const envelope of envelopes) {
+      if (envelope.last <= cursor.offset) continue;
+      if (envelope.last > cursor.feed.offset) break;
+      this.#feedOne(cursor, envelope);
+    }
+    if (cursor.connection.socket.bufferedBytes() > BUFFERED_BYTES) cursor.isBlocked = true;
+  }
+
+  #feedOne(cursor: Cursor, envelope: Envelope): number {
+    const { connection } = cursor;
+    const frames = envelope.after(cursor.offset);
+    this.#parts.metrics.recovery.recovered += envelope.last - Math.max(cursor.offset, envelope.first - 1);
+    cursor.offset = envelope.last;
+    const message = connection.readsText ? transcode(frames, this.#parts.metrics) : frames;
+    if (message !== null) connection.queue(message);
+    connection.flushBeforeMessages();
+    return frames.length;
+  }
+
+  #gap(cursor: Cursor, to: number): void {
+    cursor.begin(false);
+    this.#parts.metrics.recovery.gaps++;
+    cursor.connection.push(['gap', cursor.feed.room.name, cursor.offset + 1, to]);
+    cursor.connection.flushBeforeMessages();
+    cursor.offset = to;
+  }
+}

@@ -1,0 +1,46 @@
+import type { Backplane } from '../backplane/backplane.ts';
+import type { HistoryResult, MessageFrame, Position } from '../protocol/frames.ts';
+import { decodeMessageFrames } from '../protocol/message-frame.ts';
+import type { RoomRule } from './room-rule.ts';
+
+/** Bytes of message frames in one answer: a page of large messages is cut short, and the client reads on. */
+const PAGE_BYTES = 1024 * 1024;
+
+export interface HistoriesParts {
+  readonly backplane: Backplane;
+  readonly rule: (room: string) => RoomRule;
+  /** Most messages in one answer. */
+  readonly pageMessages: number;
+}
+
+/** Answers who asks for stored messages. */
+export class Histories {
+  readonly #parts: HistoriesParts;
+
+  constructor(parts: HistoriesParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * With `since`, the oldest messages after it; without, the newest ones. At most `limit`, oldest first. A position of an
+   * epoch that is over counts as none of the present one: from the oldest. Rejects with `BackplaneError`.
+   */
+  async read(room: string, since: Position | null, limit: number | null): Promise<HistoryResult> {
+    const { backplane, pageMessages } = this.#parts;
+    const { history } = this.#parts.rule(room);
+    const most = Math.min(limit ?? pageMessages, pageMessages);
+    const now = await backplane.read(room, history, { limit: 0 });
+    let after = Math.max(0, now.offset - most);
+    if (since !== null) after = since[0] === now.epoch ? since[1] : 0;
+    const page = await backplane.read(room, history, { after, limit: most });
+    const messages: MessageFrame[] = [];
+    let bytes = 0;
+    for (const envelope of page.envelopes) {
+      const frames = envelope.after(after);
+      bytes += frames.length;
+      if (messages.length > 0 && bytes > PAGE_BYTES) break;
+      messages.push(...decodeMessageFrames(frames));
+    }
+    return { epoch: page.epoch, offset: page.offset, messages: messages.slice(0, most) };
+  }
+}

@@ -1,0 +1,105 @@
+import type { Backplane, BackplaneError } from '../backplane/backplane.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { NodeMetrics } from '../metrics/node-metrics.ts';
+import type { ErrorCode } from '../protocol/codes.ts';
+import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
+import { buildMessageFrame } from '../protocol/message-frame.ts';
+import type { Clock } from '../util/clock.ts';
+import { PendingPublish, type PublishReply } from './pending-publish.ts';
+import type { RoomRule } from './room-rule.ts';
+
+export interface PublishingParts {
+  readonly backplane: Backplane;
+  readonly rule: (room: string) => RoomRule;
+  readonly metrics: NodeMetrics;
+  readonly clock: Clock;
+}
+
+/** A message of the server API, on its way in. */
+export interface ServerMessage {
+  readonly room: string;
+  readonly data: PackedValue;
+  readonly key: string | null;
+}
+
+/** Accepts messages: checks the room's rule, builds the frame that every member will get, and hands it on. */
+export class Publishing {
+  readonly #parts: PublishingParts;
+
+  constructor(parts: PublishingParts) {
+    this.#parts = parts;
+  }
+
+  /** From a connection. The payload's bytes are copied before this returns. */
+  fromConnection(connection: Connection, command: PublishCommand): void {
+    const rule = this.#parts.rule(command.room);
+    const refusal = refusedBy(rule, connection, command.room);
+    if (refusal) return connection.fail(command.id, refusal.code, refusal.message);
+    this.#parts.metrics.messages.accepted.client++;
+    const { room, data, key } = command;
+    const exclude = command.echo ? 0 : connection.number;
+    this.#accept(
+      rule,
+      { room, data, key },
+      connection.sender,
+      exclude,
+      new ConnectionReply(connection, command.id),
+    );
+  }
+
+  /** From the server API: no rule is asked, there is no sender. */
+  fromServer(message: ServerMessage, reply: PublishReply): void {
+    this.#parts.metrics.messages.accepted.http_api++;
+    this.#accept(this.#parts.rule(message.room), message, null, 0, reply);
+  }
+
+  #accept(
+    rule: RoomRule,
+    { room, data, key }: ServerMessage,
+    sender: string | null,
+    exclude: number,
+    reply: PublishReply,
+  ): void {
+    const { clock, metrics, backplane } = this.#parts;
+    const { frame, offsetAt } = buildMessageFrame(room, clock.wallMs(), sender, data);
+    const message = { room, history: rule.history, frame, offsetAt, key, exclude };
+    backplane.publish(new PendingPublish(message, reply, metrics, clock.nowMs()));
+  }
+}
+
+class ConnectionReply implements PublishReply {
+  readonly #connection: Connection;
+  readonly #id: number;
+
+  constructor(connection: Connection, id: number) {
+    this.#connection = connection;
+    this.#id = id;
+  }
+
+  published(epoch: string, offset: number, duplicate: boolean): void {
+    this.#connection.publishOk(this.#id, epoch, offset, duplicate);
+  }
+
+  failed(error: BackplaneError): void {
+    this.#connection.fail(this.#id, error.code, error.message);
+  }
+}
+
+function refusedBy(
+  rule: RoomRule,
+  connection: Connection,
+  room: string,
+): { code: ErrorCode; message: string } | null {
+  switch (rule.publish) {
+    case 'anyone':
+      return null;
+    case 'members':
+      if (connection.rooms.includes(room)) return null;
+      return { code: 'not_joined', message: 'only members may publish in this room: join it first' };
+    case 'authenticated':
+      if (connection.identity) return null;
+      return { code: 'forbidden', message: 'only authenticated users may publish in this room' };
+    case 'server':
+      return { code: 'forbidden', message: 'only the server API publishes in this room' };
+  }
+}

@@ -1,0 +1,11 @@
+import type { HistoryPolicy } from '../backplane/backplane.ts';
+
+/** What the configuration says about a room: the first rule whose pattern matches it, filled up with defaults. */
+export interface RoomRule {
+  readonly history: HistoryPolicy;
+  readonly presence: boolean;
+  readonly memberEvents: boolean;
+  readonly join: 'anyone' | 'authenticated' | 'nobody';
+  readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
+  readonly slowReaders: 'resume' | 'latest' | 'disconnect';
+}
