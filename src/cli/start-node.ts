@@ -1,0 +1,211 @@
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import { tokenAuthenticator } from '../auth/authenticator.ts';
+import type { Backplane } from '../backplane/backplane.ts';
+import { MemoryBackplane } from '../backplane/memory/memory-backplane.ts';
+import { RedisBackplane } from '../backplane/redis/redis-backplane.ts';
+import type { Config } from '../config/config.ts';
+import { compileRules } from '../config/rules.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { ConnectionContext } from '../connection/context.ts';
+import { Heartbeats } from '../connection/heartbeats.ts';
+import { Outboxes } from '../connection/outboxes.ts';
+import { NodeMetrics } from '../metrics/node-metrics.ts';
+import { createRegistry } from '../metrics/registry.ts';
+import { BrokerNode } from '../node/broker-node.ts';
+import { Server } from '../transport/server.ts';
+import { UWS_VERSION } from '../transport/uws.ts';
+import { systemClock } from '../util/clock.ts';
+import { randomId } from '../util/ids.ts';
+import type { Logger } from '../util/log.ts';
+import { RateLimit } from '../util/rate-limit.ts';
+import { Turn } from '../util/turn.ts';
+import { packageVersion } from './package-version.ts';
+import { Shutdown } from './shutdown.ts';
+
+/** A node that accepts connections. */
+export interface RunningNode {
+  readonly id: string;
+  /** The port that was bound. */
+  readonly port: number;
+  readonly url: string;
+  /** Stops accepting, says `bye`, closes, frees everything. May be called twice. */
+  stop(): Promise<void>;
+}
+
+/** Commands that may wait while a connection's token is being checked. */
+const MAX_HELD_COMMANDS = 1000;
+
+/** Builds the parts of a node in order and starts it. Rejects with an error whose message says what to do. */
+export async function startNode(config: Config, log: Logger): Promise<RunningNode> {
+  const id = randomId();
+  const metrics = new NodeMetrics();
+  const server = new Server(config.tls);
+  const backplane = createBackplane(config, id, metrics, log);
+  const turn = new Turn(() => node.endTurn());
+  const outboxes = new Outboxes(() => turn.request());
+  const node = new BrokerNode({
+    nodeId: id,
+    backplane,
+    sockets: server,
+    outboxes,
+    requestTurn: () => turn.request(),
+    rule: compileRules(config),
+    limits: config.limits,
+    metrics,
+    clock: systemClock,
+    log,
+  });
+  const heartbeats = new Heartbeats<Connection>({
+    intervalMs: config.heartbeat.intervalMs,
+    nowMs: systemClock.nowMs,
+    onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
+  });
+  const context = await connectionContext(config, node, outboxes, metrics, log);
+  const shutdown = new Shutdown({ node, server, heartbeats, log });
+  registerEndpoints(config, { node, server, heartbeats, context, shutdown, metrics, log });
+  await node.start();
+  heartbeats.start();
+  const port = await listen(server, node, config);
+  const url = `${config.tls ? 'https' : 'http'}://${displayHost(config.host)}:${port}`;
+  return { id, port, url, stop: () => shutdown.run() };
+}
+
+function createBackplane(config: Config, nodeId: string, metrics: NodeMetrics, log: Logger): Backplane {
+  const { redis, dedupWindowMs, metaTtlMs } = config;
+  const shared = { nodeId, dedupWindowMs, metaTtlMs, clock: systemClock };
+  if (redis.url === null) return new MemoryBackplane(shared);
+  const { url, tls, ...rest } = redis;
+  return new RedisBackplane({
+    ...shared,
+    ...rest,
+    url,
+    metrics: metrics.backplane,
+    log,
+    // Options of TLS, even empty ones, would make the client speak it.
+    ...(url.startsWith('rediss:') ? { tls: readTls(tls) } : {}),
+  });
+}
+
+/** Files named in the settings were found readable when those were checked. */
+function readTls({
+  caFile,
+  certFile,
+  keyFile,
+  rejectUnauthorized,
+}: Config['redis']['tls']): ConnectionOptions {
+  return {
+    rejectUnauthorized,
+    ...(caFile === null ? {} : { ca: readFileSync(caFile) }),
+    ...(certFile === null ? {} : { cert: readFileSync(certFile) }),
+    ...(keyFile === null ? {} : { key: readFileSync(keyFile) }),
+  };
+}
+
+async function connectionContext(
+  config: Config,
+  node: BrokerNode,
+  outboxes: Outboxes,
+  metrics: NodeMetrics,
+  log: Logger,
+): Promise<ConnectionContext> {
+  const authenticator = await tokenAuthenticator(config.auth);
+  if (authenticator === null) {
+    log.warn({}, 'no authentication is configured: anyone who reaches this node may join and publish');
+  }
+  const { commandsPerSecond, commandBurst } = config.limits;
+  return {
+    services: node,
+    outboxes,
+    authenticator,
+    identified: (connection, identity) => node.identified(connection, identity),
+    rateLimit: new RateLimit(commandsPerSecond, commandBurst),
+    maxRefusals: Math.max(100, commandBurst),
+    maxHeldCommands: MAX_HELD_COMMANDS,
+    maxUnsentBytes: config.websocket.backpressureBytes,
+    heartbeatMs: config.heartbeat.intervalMs,
+    maxPayloadBytes: config.websocket.maxPayloadBytes,
+    clock: systemClock,
+    metrics,
+    log,
+  };
+}
+
+interface Parts {
+  readonly node: BrokerNode;
+  readonly server: Server;
+  readonly heartbeats: Heartbeats<Connection>;
+  readonly context: ConnectionContext;
+  readonly shutdown: Shutdown;
+  readonly metrics: NodeMetrics;
+  readonly log: Logger;
+}
+
+function registerEndpoints(config: Config, parts: Parts): void {
+  const { node, server, heartbeats, context, shutdown, metrics, log } = parts;
+  const registry = createRegistry(metrics, samples(node), { version: packageVersion(), uws: UWS_VERSION });
+  const { maxConnections, backpressureBytes, authTimeoutMs, maxPayloadBytes, path } = config.websocket;
+  server.register(
+    {
+      node,
+      context,
+      heartbeats,
+      authenticator: context.authenticator,
+      allowedOrigins: config.allowedOrigins,
+      trustProxy: config.trustProxy,
+      backpressureBytes,
+      authTimeoutMs,
+      refusal: () => {
+        if (shutdown.isRunning) return { message: 'this node is shutting down', retryAfterS: 1 };
+        if (maxConnections === 0 || node.hub.connectionCount < maxConnections) return null;
+        return { message: 'this node has all the connections that it may have', retryAfterS: 5 };
+      },
+    },
+    {
+      node,
+      metrics,
+      log,
+      apiKeys: config.apiKeys,
+      production: config.production,
+      bodyBytes: config.limits.bodyBytes,
+      maxPayloadBytes,
+      demoPage: config.demo ? demoPage() : null,
+      wsPath: path,
+      scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+      notReady: () => (shutdown.isRunning ? 'the node is shutting down' : node.status().reason),
+    },
+  );
+}
+
+function samples(node: BrokerNode): Parameters<typeof createRegistry>[1] {
+  return {
+    connections: () => {
+      let json = 0;
+      for (const connection of node.hub.connections()) if (connection.readsText) json++;
+      return { json, msgpack: node.hub.connectionCount - json };
+    },
+    rooms: () => node.hub.roomCount,
+    memberships: () => node.hub.membershipCount,
+    catchingUp: () => node.catchingUp,
+    backplaneReady: () => node.status().ready,
+  };
+}
+
+function demoPage(): string {
+  return readFileSync(new URL('../transport/http/demo/index.html', import.meta.url), 'utf8');
+}
+
+async function listen(server: Server, node: BrokerNode, config: Config): Promise<number> {
+  try {
+    return await server.listen(config.host, config.port);
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
+}
+
+/** Where a person on this machine finds a node that listens on `host`. */
+function displayHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
+}

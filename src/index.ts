@@ -1,0 +1,12 @@
+/**
+ * The server library: a Roomcast node inside a program of your own.
+ *
+ *     const loaded = loadConfig({ env: process.env, flags: { port: 8080 } });
+ *     if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
+ *     const node = await startNode(loaded.config, silentLog);
+ *     await node.stop();
+ */
+export { type RunningNode, startNode } from './cli/start-node.ts';
+export type { Config } from './config/config.ts';
+export { loadConfig } from './config/load.ts';
+export { type Logger, silentLog } from './util/log.ts';

@@ -1,0 +1,49 @@
+import type { BrokerNode } from '../../node/broker-node.ts';
+import type { Position } from '../../protocol/frames.ts';
+import { roomNameProblem } from '../../protocol/limits.ts';
+import { type Exchange, HttpError } from './exchange.ts';
+
+export interface HistoryQuery {
+  readonly room: string;
+  readonly since: string | undefined;
+  readonly limit: string | undefined;
+}
+
+/** `GET /v1/rooms/:room/history?since=epoch,offset&limit=` */
+export async function historyRoute(exchange: Exchange, node: BrokerNode, query: HistoryQuery): Promise<void> {
+  const room = decodeRoom(query.room);
+  const since = parseSince(query.since);
+  const limit = parseLimit(query.limit);
+  exchange.reply(200, await node.readHistory(room, since, limit));
+}
+
+/** A room name from a path segment. Throws `HttpError`. */
+export function decodeRoom(segment: string): string {
+  let room: string;
+  try {
+    room = decodeURIComponent(segment);
+  } catch {
+    throw new HttpError('bad_room', 'the room in the path is not percent-encoded UTF-8');
+  }
+  const problem = roomNameProblem(room);
+  if (problem) throw new HttpError('bad_room', problem);
+  return room;
+}
+
+function parseSince(value: string | undefined): Position | null {
+  if (value === undefined || value === '') return null;
+  const comma = value.lastIndexOf(',');
+  const offset = Number(value.slice(comma + 1));
+  if (comma === -1 || value.length === comma + 1 || !Number.isSafeInteger(offset) || offset < 0) {
+    throw new HttpError('bad_request', 'since is not epoch,offset');
+  }
+  return [value.slice(0, comma), offset];
+}
+
+function parseLimit(value: string | undefined): number | null {
+  if (value === undefined || value === '') return null;
+  const limit = Number(value);
+  if (!Number.isSafeInteger(limit) || limit < 1)
+    throw new HttpError('bad_request', 'limit is not a positive integer');
+  return limit;
+}

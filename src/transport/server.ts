@@ -1,0 +1,74 @@
+import type { Fanout } from '../connection/socket.ts';
+import { type HttpOptions, type HttpParts, registerRoutes } from './http/routes.ts';
+import { type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
+import { type WsEndpointOptions, type WsEndpointParts, wsBehavior } from './ws-endpoint.ts';
+import type { SocketData } from './ws-socket.ts';
+
+/** `listen` with options and a host, which the types leave out. */
+type ListenExclusively = (
+  host: string,
+  port: number,
+  options: number,
+  done: (socket: us_listen_socket | false) => void,
+) => TemplatedApp;
+
+export interface TlsOptions {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly passphrase: string | null;
+}
+
+/** The uWebSockets.js application of a node: its listening socket, and native fan-out. */
+export class Server implements Fanout {
+  readonly #app: TemplatedApp;
+  #listening: us_listen_socket | null = null;
+
+  constructor(tls: TlsOptions | null) {
+    this.#app = tls
+      ? uws.SSLApp({
+          cert_file_name: tls.certFile,
+          key_file_name: tls.keyFile,
+          ...(tls.passphrase === null ? {} : { passphrase: tls.passphrase }),
+        })
+      : uws.App();
+  }
+
+  /** Adds the WebSocket endpoint and the HTTP routes. Called once, before `listen`. */
+  register(ws: WsEndpointOptions & WsEndpointParts, http: HttpOptions & HttpParts): void {
+    this.#app.ws<SocketData>(http.wsPath, wsBehavior(ws, ws));
+    registerRoutes(this.#app, http, http);
+  }
+
+  publish(topic: string, message: Uint8Array | string): void {
+    this.#app.publish(topic, message, typeof message !== 'string');
+  }
+
+  /** Resolves with the port that was bound: `port` 0 picks a free one. Rejects with a sentence. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      // Exclusive: uWebSockets.js shares ports by default, and two nodes on one would each get half of the connections.
+      const listen = this.#app.listen as unknown as ListenExclusively;
+      listen.call(this.#app, host, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
+        if (!socket) {
+          const problem = `cannot listen on ${host}:${port}: the port is in use, or this user may not bind it`;
+          return reject(new Error(problem));
+        }
+        this.#listening = socket;
+        // A listening socket is a socket to the addon, though not to its types.
+        resolve(uws.us_socket_local_port(socket as us_socket));
+      });
+    });
+  }
+
+  /** Accepts no more connections; those that are open stay. */
+  stopListening(): void {
+    if (this.#listening) uws.us_listen_socket_close(this.#listening);
+    this.#listening = null;
+  }
+
+  /** Closes everything that is still open. */
+  close(): void {
+    this.stopListening();
+    this.#app.close();
+  }
+}

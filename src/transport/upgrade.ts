@@ -1,0 +1,121 @@
+import { type Authenticator, AuthFailure, type Identity } from '../auth/identity.ts';
+import type { NodeMetrics } from '../metrics/node-metrics.ts';
+import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
+import { chooseSubprotocol } from '../protocol/subprotocol.ts';
+import type { Logger } from '../util/log.ts';
+import { originMatcher } from './origins.ts';
+import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
+import { type SocketData, WsSocket } from './ws-socket.ts';
+
+export interface UpgradeOptions {
+  readonly authenticator: Authenticator | null;
+  /** Empty: any. */
+  readonly allowedOrigins: readonly string[];
+  readonly trustProxy: boolean;
+  /** Null where one more connection may come, else why not. */
+  readonly refusal: () => { readonly message: string; readonly retryAfterS: number } | null;
+  readonly metrics: NodeMetrics;
+  readonly log: Logger;
+}
+
+/** All that is wanted of the request, which is gone after the first `await`. */
+interface UpgradeRequest {
+  readonly key: string;
+  readonly protocol: string;
+  readonly extensions: string;
+  readonly origin: string;
+  readonly token: string | null;
+  readonly forwardedFor: string | null;
+}
+
+type UpgradeHandler = (res: HttpResponse, req: HttpRequest, context: us_socket_context_t) => void;
+
+/** Decides about WebSocket upgrades: origin, room for one more, subprotocol, token. */
+export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
+  const mayCome = originMatcher(options.allowedOrigins);
+  const { upgradesRejected } = options.metrics.connections;
+  return (res, req, context) => {
+    const request = readRequest(req, options.trustProxy);
+    const refusal = options.refusal();
+    const chosen = chooseSubprotocol(request.protocol);
+    if (refusal) {
+      upgradesRejected.limit++;
+      return refuse(res, 'unavailable', refusal.message, refusal.retryAfterS);
+    }
+    if (request.origin !== '' && !mayCome(request.origin)) {
+      upgradesRejected.origin++;
+      return refuse(res, 'forbidden', 'this origin is not allowed: see allowedOrigins');
+    }
+    if (!chosen) {
+      upgradesRejected.subprotocol++;
+      return refuse(
+        res,
+        'bad_request',
+        'offer the subprotocol roomcast.v1.msgpack or roomcast.v1.json, or none',
+      );
+    }
+    const accept = (identity: Identity | null) => {
+      const socket = new WsSocket(chosen.encoding === 'msgpack', identity, request.forwardedFor);
+      // In an object of its own: uWebSockets.js copies the properties of what it is given, and no methods.
+      res.upgrade<SocketData>({ socket }, request.key, chosen.subprotocol ?? '', request.extensions, context);
+    };
+    if (options.authenticator === null || request.token === null) return accept(null);
+    authenticate(res, options.authenticator, request.token, options, accept);
+  };
+}
+
+function readRequest(req: HttpRequest, trustProxy: boolean): UpgradeRequest {
+  const authorization = req.getHeader('authorization');
+  const bearer = /^bearer (.+)$/i.exec(authorization)?.[1];
+  return {
+    key: req.getHeader('sec-websocket-key'),
+    protocol: req.getHeader('sec-websocket-protocol'),
+    extensions: req.getHeader('sec-websocket-extensions'),
+    origin: req.getHeader('origin'),
+    token: bearer ?? (req.getQuery('token') || null),
+    forwardedFor: trustProxy ? req.getHeader('x-forwarded-for').split(',')[0]!.trim() || null : null,
+  };
+}
+
+function authenticate(
+  res: HttpResponse,
+  authenticator: Authenticator,
+  token: string,
+  { metrics, log }: UpgradeOptions,
+  accept: (identity: Identity) => void,
+): void {
+  let isAborted = false;
+  res.onAborted(() => {
+    isAborted = true;
+    metrics.connections.upgradesRejected.aborted++;
+  });
+  authenticator.authenticate(token).then(
+    (identity) => {
+      if (!isAborted) res.cork(() => accept(identity));
+    },
+    (error: unknown) => {
+      if (isAborted) return;
+      metrics.connections.upgradesRejected.unauthorized++;
+      if (!(error instanceof AuthFailure)) log.error({ error }, 'a token could not be checked');
+      const code = error instanceof AuthFailure ? error.code : 'internal';
+      const message = error instanceof AuthFailure ? error.message : 'the token could not be checked';
+      res.cork(() => refuse(res, code, message));
+    },
+  );
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};
+
+function refuse(res: HttpResponse, code: ErrorCode, message: string, retryAfterS?: number): void {
+  const status = ERROR_STATUS[code];
+  res.writeStatus(`${status} ${REASONS[status] ?? ''}`);
+  res.writeHeader('Content-Type', 'application/json');
+  if (retryAfterS !== undefined) res.writeHeader('Retry-After', String(retryAfterS));
+  res.end(JSON.stringify({ error: { code, message } }), true);
+}

@@ -1,0 +1,55 @@
+/**
+ * The one place that imports uWebSockets.js. It is a native addon: where there is no build for this machine, the sentence
+ * that says so is worth more than the loader's.
+ */
+import type * as UWebSockets from 'uWebSockets.js';
+
+export type {
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_listen_socket,
+  us_socket,
+  us_socket_context_t,
+  WebSocket,
+  WebSocketBehavior,
+} from 'uWebSockets.js';
+
+/** Of the upstream release that is pinned in package.json. */
+export const UWS_VERSION = '20.49.0';
+
+const SUPPORTED_MAJORS = [20, 22];
+
+function unsupported(cause: unknown): string {
+  const major = Number(process.versions.node.split('.')[0]);
+  const detail = cause instanceof Error ? (cause.message.split('\n').at(-1) ?? '') : String(cause);
+  if (!SUPPORTED_MAJORS.includes(major)) {
+    return `Roomcast runs on Node 20 and 22; this is Node ${process.versions.node}. Install one of those.`;
+  }
+  if (process.platform === 'linux' && !hasGlibc()) {
+    return 'Roomcast needs glibc, and this Linux has another libc (Alpine has musl). Use a Debian-based image, such as node:22-bookworm-slim.';
+  }
+  return `uWebSockets.js could not be loaded on ${process.platform} ${process.arch}: ${detail} It needs glibc 2.34 or newer on Linux, or macOS or Windows; the README says how to switch to another build.`;
+}
+
+function hasGlibc(): boolean {
+  const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return header?.glibcVersionRuntime !== undefined;
+}
+
+async function load(): Promise<typeof UWebSockets & Constants> {
+  try {
+    return (await import('uWebSockets.js')) as typeof UWebSockets & Constants;
+  } catch (cause) {
+    throw new Error(unsupported(cause), { cause });
+  }
+}
+
+/** What the repack has at run time, and its types leave out. */
+interface Constants {
+  readonly DISABLED: number;
+  readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
+}
+
+/** The addon. Loading it fails with a sentence that says what to do. */
+export const uws = await load();

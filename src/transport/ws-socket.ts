@@ -1,0 +1,83 @@
+import type { Identity } from '../auth/identity.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { SendOutcome, Socket } from '../connection/socket.ts';
+import type { CloseReason } from '../protocol/codes.ts';
+import type { WebSocket } from './uws.ts';
+
+/** What uWebSockets.js carries for a socket. */
+export interface SocketData {
+  readonly socket: WsSocket;
+}
+
+/** What `ws.send` returns, by number. */
+const OUTCOMES: readonly SendOutcome[] = ['queued', 'sent', 'dropped'];
+
+/**
+ * A connection's socket over uWebSockets.js, which throws when a closed socket is touched: here that is harmless.
+ */
+export class WsSocket implements Socket {
+  readonly isBinary: boolean;
+  /** From a token on the upgrade, or null. */
+  readonly identity: Identity | null;
+  connection: Connection | null = null;
+  /** The client's address as a trusted proxy gave it, or null. */
+  readonly #forwardedFor: string | null;
+  #ws: WebSocket<SocketData> | null = null;
+
+  constructor(isBinary: boolean, identity: Identity | null, forwardedFor: string | null) {
+    this.isBinary = isBinary;
+    this.identity = identity;
+    this.#forwardedFor = forwardedFor;
+  }
+
+  opened(ws: WebSocket<SocketData>): void {
+    this.#ws = ws;
+  }
+
+  /** The socket is gone: from now on nothing touches it. */
+  closed(): void {
+    this.#ws = null;
+  }
+
+  get remoteAddress(): string {
+    if (this.#forwardedFor !== null) return this.#forwardedFor;
+    return this.#ws === null ? '' : Buffer.from(this.#ws.getRemoteAddressAsText()).toString();
+  }
+
+  send(message: Uint8Array | string): SendOutcome {
+    if (this.#ws === null) return 'dropped';
+    return OUTCOMES[this.#ws.send(message, this.isBinary)] ?? 'dropped';
+  }
+
+  cork(work: () => void): void {
+    this.#ws?.cork(work);
+  }
+
+  subscribe(topic: string): void {
+    this.#ws?.subscribe(topic);
+  }
+
+  unsubscribe(topic: string): void {
+    this.#ws?.unsubscribe(topic);
+  }
+
+  publishToOthers(topic: string, message: Uint8Array | string): void {
+    this.#ws?.publish(topic, message, this.isBinary);
+  }
+
+  ping(): void {
+    this.#ws?.ping();
+  }
+
+  bufferedBytes(): number {
+    return this.#ws?.getBufferedAmount() ?? 0;
+  }
+
+  end({ code, reason }: CloseReason): void {
+    this.#ws?.end(code, reason);
+  }
+
+  destroy(): void {
+    this.#ws?.close();
+  }
+}
