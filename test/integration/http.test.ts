@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packValue, unpackValue } from '../../src/protocol/msgpack/values.ts';
+import { NodeProcess } from '../support/node-process.ts';
+
+let open: NodeProcess;
+let guarded: NodeProcess;
+let production: NodeProcess;
+
+beforeAll(async () => {
+  [open, guarded, production] = await Promise.all([
+    NodeProcess.start(),
+    NodeProcess.start({ flags: ['--api-key', 'first', '--api-key', 'second'] }),
+    NodeProcess.start({ env: { NODE_ENV: 'production' } }),
+  ]);
+});
+
+afterAll(async () => {
+  await Promise.all([open, guarded, production].map((node) => node.stop()));
+});
+
+async function post(node: NodeProcess, path: string, body: unknown, headers: Record<string, string> = {}) {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  const answer = await fetch(`${node.url}${path}`, { method: 'POST', body: text, headers });
+  return { status: answer.status, body: await answer.json() };
+}
+
+describe('the HTTP API', () => {
+  it('publishes, deduplicates by key, and serves the history', async () => {
+    const message = { room: 'http:a', data: { n: 1 }, key: 'k' };
+    const first = await post(open, '/v1/publish', message);
+    expect(first).toEqual({ status: 200, body: { epoch: expect.any(String), offset: 1 } });
+    const second = await post(open, '/v1/publish', message);
+    expect(second.body).toEqual({ epoch: first.body.epoch, offset: 1, duplicate: true });
+    const history = await (await fetch(`${open.url}/v1/rooms/http%3Aa/history?limit=10`)).json();
+    expect(history).toEqual({
+      epoch: first.body.epoch,
+      offset: 1,
+      messages: [['message', 'http:a', 1, expect.any(Number), null, { n: 1 }]],
+    });
+  });
+
+  it('publishes a batch in order and says what failed in its place', async () => {
+    const large = 'x'.repeat(70_000);
+    const messages = [1, large, 3].map((data) => ({ room: 'http:b', data }));
+    const { status, body } = await post(open, '/v1/publish/batch', { messages });
+    expect(status).toBe(200);
+    expect(body.results).toEqual([
+      { epoch: expect.any(String), offset: 1 },
+      { error: { code: 'payload_too_large', message: expect.any(String) } },
+      { epoch: expect.any(String), offset: 2 },
+    ]);
+  });
+
+  it('speaks MessagePack where it is asked to', async () => {
+    const answer = await fetch(`${open.url}/v1/publish`, {
+      method: 'POST',
+      body: packValue({ room: 'http:c', data: new Uint8Array([1, 2, 3]) }) as BodyInit,
+      headers: { 'Content-Type': 'application/msgpack' },
+    });
+    expect(answer.headers.get('content-type')).toBe('application/msgpack');
+    expect(unpackValue(new Uint8Array(await answer.arrayBuffer()))).toMatchObject({ offset: 1 });
+  });
+
+  it.each([
+    ['not JSON', '/v1/publish', '{', 400, 'bad_request'],
+    ['a body that is no object', '/v1/publish', '[]', 400, 'bad_request'],
+    ['a missing room', '/v1/publish', { data: 1 }, 400, 'bad_request'],
+    ['a bad room', '/v1/publish', { room: 'a*', data: 1 }, 400, 'bad_room'],
+    ['missing data', '/v1/publish', { room: 'a' }, 400, 'bad_request'],
+    ['a bad key', '/v1/publish', { room: 'a', data: 1, key: 'x'.repeat(65) }, 400, 'bad_request'],
+    ['large data', '/v1/publish', { room: 'a', data: 'x'.repeat(70_000) }, 413, 'payload_too_large'],
+    ['a large body', '/v1/publish', { room: 'a', data: 'x'.repeat(1_100_000) }, 413, 'payload_too_large'],
+    ['a batch that is no list', '/v1/publish/batch', { messages: 1 }, 400, 'bad_request'],
+    ['an unknown path', '/v1/unknown', {}, 404, 'not_found'],
+  ])('answers %s with a body that says so', async (_, path, body, status, code) => {
+    expect(await post(open, path, body)).toEqual({
+      status,
+      body: { error: { code, message: expect.any(String) } },
+    });
+  });
+
+  it('says which method a path takes', async () => {
+    const answer = await fetch(`${open.url}/v1/publish`);
+    expect(answer.status).toBe(405);
+    expect(answer.headers.get('allow')).toBe('POST');
+    expect(await answer.json()).toEqual({ error: { code: 'method_not_allowed', message: 'use POST here' } });
+  });
+
+  it('asks for a key where one is set, and is off in production where none is', async () => {
+    const message = { room: 'a', data: 1 };
+    expect((await post(guarded, '/v1/publish', message)).status).toBe(401);
+    expect((await post(guarded, '/v1/publish', message, { Authorization: 'Bearer wrong' })).status).toBe(401);
+    expect((await post(guarded, '/v1/publish', message, { Authorization: 'Bearer second' })).status).toBe(
+      200,
+    );
+    expect((await fetch(`${guarded.url}/v1/rooms/a/history`)).status).toBe(401);
+    expect((await post(production, '/v1/publish', message)).status).toBe(403);
+  });
+
+  it('serves health, metrics and the demo page in the open, the page not in production', async () => {
+    for (const path of ['/healthz', '/readyz', '/metrics']) {
+      expect((await fetch(`${guarded.url}${path}`)).status).toBe(200);
+    }
+    const page = await fetch(`${open.url}/`);
+    expect(page.headers.get('content-type')).toContain('text/html');
+    expect(await page.text()).toContain('roomcast.v1.json');
+    expect((await fetch(`${production.url}/`)).status).toBe(404);
+  });
+});
