@@ -1,13 +1,8 @@
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import {
-  createRemoteJWKSet,
-  errors,
-  importSPKI,
-  type JWTPayload,
-  type JWTVerifyOptions,
-  jwtVerify,
-} from 'jose';
-import { type Authenticator, AuthFailure, type Identity } from './identity.ts';
+import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { acceptedAlgorithms, algorithmsOf, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from './algorithms.ts';
+import { type Authenticator, AuthFailure, CLOCK_TOLERANCE_MS, type Identity } from './identity.ts';
 import { permissionsFrom } from './permissions.ts';
 
 /** Where tokens come from. At most one of `secret`, `publicKeyFile` and `jwksUrl` is set. */
@@ -24,21 +19,25 @@ export interface TokenOptions {
   readonly algorithms: readonly string[];
 }
 
-const HMAC = ['HS256', 'HS384', 'HS512'];
-const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
-/** Seconds by which the clocks of the issuer and of this node may differ. */
-const CLOCK_TOLERANCE_S = 5;
 const MAX_USER_BYTES = 100;
 
-type Verify = (token: string, options: JWTVerifyOptions) => Promise<{ payload: JWTPayload }>;
+/** How tokens are checked: the key, and the algorithms that it can be used with. */
+interface Verification {
+  readonly verify: (token: string, options: JWTVerifyOptions) => Promise<{ payload: JWTPayload }>;
+  readonly possible: readonly string[];
+}
 
-/** The authenticator for JSON Web Tokens, or null where no key is configured. Throws for a key that cannot be used. */
-export async function tokenAuthenticator(options: TokenOptions): Promise<Authenticator | null> {
-  const verify = await verifier(options);
-  if (verify === null) return null;
+/**
+ * The authenticator for JSON Web Tokens, or null where no key is configured. Throws, with a sentence, for a key that
+ * cannot be used and for algorithms that do not fit it.
+ */
+export function tokenAuthenticator(options: TokenOptions): Authenticator | null {
+  const verification = verificationOf(options);
+  if (verification === null) return null;
+  const { verify, possible } = verification;
   const checks: JWTVerifyOptions = {
-    algorithms: algorithms(options),
-    clockTolerance: CLOCK_TOLERANCE_S,
+    algorithms: acceptedAlgorithms(options.algorithms, possible),
+    clockTolerance: CLOCK_TOLERANCE_MS / 1000,
     ...(options.issuer === null ? {} : { issuer: options.issuer }),
     ...(options.audience === null ? {} : { audience: options.audience }),
   };
@@ -54,39 +53,36 @@ export async function tokenAuthenticator(options: TokenOptions): Promise<Authent
   };
 }
 
-/** The algorithms are fixed by the kind of key, so that a public key can never be taken for a shared secret. */
-function algorithms({ secret, algorithms }: TokenOptions): string[] {
-  if (algorithms.length > 0) return [...algorithms];
-  return secret === null ? ASYMMETRIC : HMAC;
-}
-
-async function verifier({
-  secret,
-  publicKeyFile,
-  jwksUrl,
-  algorithms,
-}: TokenOptions): Promise<Verify | null> {
+function verificationOf({ secret, publicKeyFile, jwksUrl }: TokenOptions): Verification | null {
+  if ([secret, publicKeyFile, jwksUrl].filter((source) => source !== null).length > 1) {
+    throw new Error('auth: set one of auth.secret, auth.publicKeyFile and auth.jwksUrl, not several');
+  }
   if (secret !== null) {
     const key = new TextEncoder().encode(secret);
-    return (token, options) => jwtVerify(token, key, options);
+    return { verify: (token, options) => jwtVerify(token, key, options), possible: SECRET_ALGORITHMS };
   }
   if (publicKeyFile !== null) {
-    const pem = readFileSync(publicKeyFile, 'utf8');
-    const key = await importSPKI(pem, algorithms[0] ?? guessAlgorithm(pem));
-    return (token, options) => jwtVerify(token, key, options);
+    const { key, possible } = readPublicKey(publicKeyFile);
+    return { verify: (token, options) => jwtVerify(token, key, options), possible };
   }
   if (jwksUrl !== null) {
     const keys = createRemoteJWKSet(new URL(jwksUrl));
-    return (token, options) => jwtVerify(token, keys, options);
+    return { verify: (token, options) => jwtVerify(token, keys, options), possible: PUBLIC_KEY_ALGORITHMS };
   }
   return null;
 }
 
-/** Keys of elliptic curves are a fraction of the length of an RSA key in PEM. */
-function guessAlgorithm(pem: string): string {
-  const length = pem.replace(/-----[^-]+-----|\s/g, '').length;
-  if (length > 250) return 'RS256';
-  return length < 70 ? 'EdDSA' : 'ES256';
+function readPublicKey(path: string): { key: KeyObject; possible: readonly string[] } {
+  const pem = readFileSync(path, 'utf8');
+  try {
+    const key = createPublicKey(pem);
+    return { key, possible: algorithmsOf(key) };
+  } catch (cause) {
+    const { message, code } = cause as NodeJS.ErrnoException;
+    // OpenSSL's own words for what it cannot parse help nobody.
+    const problem = code === undefined ? message : 'it holds no public key in PEM';
+    throw new Error(`auth.publicKeyFile: ${path} cannot be used: ${problem}`, { cause });
+  }
 }
 
 function identityFrom(payload: JWTPayload): Identity {
@@ -105,12 +101,17 @@ function identityFrom(payload: JWTPayload): Identity {
   };
 }
 
+/** What is the token's fault becomes an `AuthFailure`; all else, such as a key set that cannot be had, stays as it is. */
 function asFailure(error: unknown): Error {
   if (error instanceof AuthFailure) return error;
   if (error instanceof errors.JWTExpired) return new AuthFailure('token_expired', 'the token has expired');
-  if (error instanceof errors.JWKSTimeout) return error;
-  if (error instanceof errors.JOSEError) {
+  if (error instanceof errors.JOSEError && !isOfKeySet(error)) {
     return new AuthFailure('unauthorized', `the token was not accepted: ${error.message}`, { cause: error });
   }
   return error instanceof Error ? error : new Error('a token could not be checked', { cause: error });
+}
+
+/** jose gives an answer other than 200, or one that is not JSON, the general code. */
+function isOfKeySet({ code }: errors.JOSEError): boolean {
+  return ['ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID', 'ERR_JWK_INVALID', errors.JOSEError.code].includes(code);
 }

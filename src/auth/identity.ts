@@ -1,3 +1,6 @@
+/** By how much the clocks of the issuer and of this node may differ: a token is good for this much longer than it says. */
+export const CLOCK_TOLERANCE_MS = 5000;
+
 /** Who a connection belongs to, as its token says. */
 export interface Identity {
   readonly user: string;

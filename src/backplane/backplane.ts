@@ -76,6 +76,8 @@ export interface Backplane {
   subscribe(room: string): Promise<void>;
   /** Stops envelopes of the room. Late ones may still arrive for a moment. */
   unsubscribe(room: string): void;
+  /** Subscribes a room anew that is subscribed and hears nothing. Envelopes may be missed meanwhile. */
+  resubscribe(room: string): Promise<void>;
   /** Position and messages of a room. Gives the room an epoch if it has none. */
   read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage>;
   /**

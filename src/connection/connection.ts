@@ -1,4 +1,4 @@
-import type { Identity } from '../auth/identity.ts';
+import { CLOCK_TOLERANCE_MS, type Identity } from '../auth/identity.ts';
 import type { ServerCodec } from '../protocol/codec.ts';
 import { CLOSE, type CloseReason, type ErrorCode } from '../protocol/codes.ts';
 import type {
@@ -11,6 +11,7 @@ import type {
 } from '../protocol/frames.ts';
 import type { ConnectionContext } from './context.ts';
 import { handleCommand } from './handlers/index.ts';
+import { HeldCommands } from './held-commands.ts';
 import type { Request } from './services.ts';
 import type { Socket } from './socket.ts';
 
@@ -41,9 +42,10 @@ export class Connection {
   #lane: Lane = 'none';
   #outbox: (Uint8Array | string)[] | null = null;
   #paidUntilMs = 0;
+  #refusals = 0;
   #violations = 0;
-  /** Messages that came while a token was being checked; null when none is. */
-  #held: DecodedCommand[] | null = null;
+  /** What came while a token was being checked; null when none is. */
+  #held: HeldCommands | null = null;
 
   constructor(
     number: number,
@@ -109,13 +111,14 @@ export class Connection {
     traffic.messagesReceived++;
     traffic.bytesReceived += message.length;
     const commands = this.codec.decodeCommands(message);
-    if (this.#held === null) this.#take(commands, 0);
-    else this.#hold(commands);
+    if (this.#held !== null) this.#hold(this.#held, commands);
+    else if (this.#hasExpired() && commands[0]?.type !== 'auth') this.#expire();
+    else this.#take(commands);
   }
 
-  #take(commands: readonly DecodedCommand[], from: number): void {
+  #take(commands: readonly DecodedCommand[]): void {
     const nowMs = this.context.clock.nowMs();
-    for (let i = from; i < commands.length && this.#open; i++) {
+    for (let i = 0; i < commands.length && this.#open; i++) {
       const command = commands[i]!;
       if (command.type === 'undecodable') {
         this.context.log.debug({ connection: this.id, reason: command.reason }, 'undecodable message');
@@ -123,7 +126,7 @@ export class Connection {
       } else if (!this.#withinRate(command, nowMs)) continue;
       else if (command.type === 'rejected') this.#violation(command);
       else this.#run(command);
-      if (this.#held !== null) return this.#hold(commands.slice(i + 1));
+      if (this.#held !== null) return this.#hold(this.#held, commands.slice(i + 1));
     }
   }
 
@@ -144,13 +147,14 @@ export class Connection {
     const paidUntilMs = rateLimit.take(this.#paidUntilMs, nowMs);
     if (paidUntilMs !== -1) {
       this.#paidUntilMs = paidUntilMs;
+      this.#refusals = 0;
       return true;
     }
     this.context.metrics.commands.rateLimited++;
     const retryAfterMs = rateLimit.retryAfterMs(this.#paidUntilMs, nowMs);
     this.fail(command.id, 'rate_limited', 'too many commands', { retryAfterMs });
     // A client that answers refusals with more commands would otherwise be served errors at any rate it likes.
-    if (++this.#violations > this.context.maxRefusals) this.close(CLOSE.rateLimited);
+    if (++this.#refusals > this.context.maxRefusals) this.close(CLOSE.rateLimited);
     return false;
   }
 
@@ -159,27 +163,34 @@ export class Connection {
     if (++this.#violations > MAX_VIOLATIONS) this.close(CLOSE.violations);
   }
 
-  /** Keeps commands back until `resume`; payloads are copied, since the received buffer goes away. */
-  #hold(commands: readonly DecodedCommand[]): void {
-    this.#held ??= [];
-    for (const command of commands) {
-      this.#held.push(command.type === 'publish' ? { ...command, data: command.data.slice() } : command);
-    }
-    if (this.#held.length > this.context.maxHeldCommands) {
-      this.fail(0, 'limit_exceeded', 'too many commands while the token is being checked');
-      this.close(CLOSE.violations);
-    }
+  #hold(held: HeldCommands, commands: readonly DecodedCommand[]): void {
+    held.add(commands);
+    const { maxHeldCommands, maxUnsentBytes } = this.context;
+    if (held.commands.length <= maxHeldCommands && held.bytes <= maxUnsentBytes) return;
+    this.fail(0, 'limit_exceeded', 'too many commands while the token is being checked');
+    this.close(CLOSE.violations);
   }
 
   /** From now on commands wait, in order, for `resume`. */
   pause(): void {
-    this.#held ??= [];
+    this.#held ??= new HeldCommands();
   }
 
   resume(): void {
     const held = this.#held;
     this.#held = null;
-    if (held !== null && this.#open) this.#take(held, 0);
+    if (held !== null && this.#open) this.#take(held.commands);
+  }
+
+  /** Asked when the peer says something and at each heartbeat, so that an expiry needs no timer of its own. */
+  #hasExpired(): boolean {
+    const expiresAtMs = this.identity?.expiresAtMs ?? null;
+    return expiresAtMs !== null && this.context.clock.wallMs() >= expiresAtMs + CLOCK_TOLERANCE_MS;
+  }
+
+  #expire(): void {
+    this.fail(0, 'token_expired', 'the token has expired: present a fresh one');
+    this.close(CLOSE.tokenExpired);
   }
 
   /** A handle on one command's reply. */
@@ -255,6 +266,12 @@ export class Connection {
     for (const frame of frames) bytes += frame.length;
     if (bytes > this.context.maxUnsentBytes) return this.close(CLOSE.tooSlow);
     this.#outbox = frames;
+    this.context.services.stalled(this);
+  }
+
+  /** What was queued could not be sent, and waits for the socket to drain. */
+  get isStalled(): boolean {
+    return this.#outbox !== null && this.#lane === 'none';
   }
 
   /** The socket has room again. */
@@ -262,8 +279,10 @@ export class Connection {
     if (this.#outbox !== null) this.flush();
   }
 
+  /** The heartbeat. A peer whose token has expired is not asked whether it is there, unless a fresh one is being checked. */
   ping(): void {
-    this.socket.ping();
+    if (this.#held === null && this.#hasExpired()) this.#expire();
+    else this.socket.ping();
   }
 
   /** Two heartbeat intervals without a sign of life. */
@@ -278,6 +297,8 @@ export class Connection {
   close(reason: CloseReason): void {
     if (!this.#open) return;
     this.flush();
+    // A peer that does not read may have been closed for that just now.
+    if (!this.#open) return;
     this.#open = false;
     this.socket.end(reason);
   }

@@ -20,7 +20,7 @@ export interface ConnectionContext {
   readonly maxRefusals: number;
   /** Commands that may wait while a token is being checked. */
   readonly maxHeldCommands: number;
-  /** Bytes of replies kept for a socket that does not read. */
+  /** Bytes of replies kept for a socket that does not read, and of commands while a token is being checked. */
   readonly maxUnsentBytes: number;
   readonly heartbeatMs: number;
   readonly maxPayloadBytes: number;

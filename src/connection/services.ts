@@ -20,6 +20,8 @@ export interface RoomServices {
   publish(connection: Connection, command: PublishCommand): void;
   history(request: Request, room: string, since: Position | null, limit: number | null): void;
   members(request: Request, room: string): void;
+  /** Replies wait in the connection because its peer does not read. */
+  stalled(connection: Connection): void;
   /** The connection is gone: its memberships end. */
   disconnected(connection: Connection): void;
 }

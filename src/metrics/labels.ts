@@ -50,6 +50,9 @@ export type MessageSourceLabel = (typeof MESSAGE_SOURCES)[number];
 export const PUBLISH_OUTCOMES = ['ok', 'duplicate', 'unavailable', 'timeout', 'internal'] as const;
 export type PublishOutcomeLabel = (typeof PUBLISH_OUTCOMES)[number];
 
+/** What is done about members that read too slowly, as a room's rule says. */
+export const SLOW_READER_POLICIES = ['resume', 'latest', 'disconnect'] as const;
+
 /** Whether an envelope was published by this node or by another. */
 export const ORIGINS = ['local', 'remote'] as const;
 export type OriginLabel = (typeof ORIGINS)[number];

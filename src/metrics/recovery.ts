@@ -1,13 +1,17 @@
-import { counter, gauge, type SampledMetric } from './sampled-metric.ts';
+import { SLOW_READER_POLICIES, zeros } from './labels.ts';
+import { counter, counterBy, gauge, type SampledMetric } from './sampled-metric.ts';
 
 /** What was missed, and what was done about it. */
 export class RecoveryStats {
   holes = 0;
   holesFilled = 0;
+  deafRooms = 0;
   gaps = 0;
   resets = 0;
   recovered = 0;
   historyReads = 0;
+  /** By what was done about them. */
+  readonly slowReaders = zeros(SLOW_READER_POLICIES);
 }
 
 export interface RecoverySamples {
@@ -28,6 +32,11 @@ export function recoveryMetrics(stats: RecoveryStats, samples: RecoverySamples):
       () => stats.holesFilled,
     ),
     counter(
+      'roomcast_deaf_rooms_total',
+      'Rooms that did not get what was published in them although the link was sound, and were subscribed anew.',
+      () => stats.deafRooms,
+    ),
+    counter(
       'roomcast_gaps_total',
       'Gaps told to members: messages that existed and could no longer be had. One for a whole room on this node, or for one member that was catching up.',
       () => stats.gaps,
@@ -46,6 +55,12 @@ export function recoveryMetrics(stats: RecoveryStats, samples: RecoverySamples):
       'roomcast_history_reads_total',
       'Reads of the backplane’s history on behalf of members that were catching up. What the node remembered itself cost none.',
       () => stats.historyReads,
+    ),
+    counterBy(
+      'policy',
+      'roomcast_slow_readers_total',
+      'Times that a member read too slowly for what its socket may hold, by what was done, once for each of its rooms.',
+      () => stats.slowReaders,
     ),
     gauge(
       'roomcast_catching_up_members',

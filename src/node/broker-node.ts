@@ -18,12 +18,17 @@ import { Histories } from './histories.ts';
 import type { PublishReply } from './pending-publish.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
 import type { RoomRule } from './room-rule.ts';
+import { SentLog } from './sent-log.ts';
+import { SlowReaders } from './slow-readers.ts';
 
 // Part of this class's contract: what its promises reject with.
 export { BackplaneError };
 
 /** How long a room stays subscribed after its last member left: those who reload a page find it warm. */
 const ROOM_GRACE_MS = 5_000;
+
+/** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
+const CHECK_ROUND_S = 30;
 
 export interface BrokerNodeParts {
   readonly nodeId: string;
@@ -46,6 +51,8 @@ export class BrokerNode implements RoomServices {
   readonly #parts: BrokerNodeParts;
   readonly #feeds: Feeds;
   readonly #cursors: Cursors;
+  readonly #sent = new SentLog();
+  readonly #slowReaders: SlowReaders;
   readonly #fanOut: FanOut;
   readonly #publishing: Publishing;
   readonly #histories: Histories;
@@ -57,7 +64,15 @@ export class BrokerNode implements RoomServices {
     const { nodeId, backplane, sockets, rule, metrics, clock, log } = parts;
     this.nodeId = nodeId;
     this.#parts = parts;
-    this.#fanOut = new FanOut({ nodeId, sockets, hub: this.hub, metrics, clock });
+    this.#fanOut = new FanOut({
+      nodeId,
+      sockets,
+      hub: this.hub,
+      sent: this.#sent,
+      settleSlow: () => this.#slowReaders.settle(),
+      metrics,
+      clock,
+    });
     this.#feeds = new Feeds({
       backplane,
       rule,
@@ -68,12 +83,20 @@ export class BrokerNode implements RoomServices {
       failed: (feed, error) => this.#feedFailed(feed, error),
     });
     this.#cursors = new Cursors({
+      nodeId,
       backplane,
       metrics,
       clock,
       log,
       flushFeed: (feed) => this.#flushFeed(feed),
-      repair: (feed) => this.#feeds.repair(feed),
+      repair: (feed) => void this.#feeds.repair(feed),
+    });
+    this.#slowReaders = new SlowReaders({
+      feeds: this.#feeds,
+      cursors: this.#cursors,
+      sent: this.#sent,
+      metrics,
+      requestTurn: parts.requestTurn,
     });
     this.#publishing = new Publishing({ backplane, rule, metrics, clock });
     this.#histories = new Histories({ backplane, rule, pageMessages: parts.limits.historyPage });
@@ -83,7 +106,7 @@ export class BrokerNode implements RoomServices {
   async start(): Promise<void> {
     await this.#parts.backplane.start({
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
-      resumed: () => this.#feeds.repairAll(),
+      resumed: () => void this.#feeds.checkAll(),
     });
     this.#sweeper = setInterval(() => this.#sweep(), 1000);
     this.#sweeper.unref();
@@ -107,7 +130,10 @@ export class BrokerNode implements RoomServices {
   /** The end of the event loop's turn: what it produced leaves, in the order that `Outboxes` explains. */
   endTurn(): void {
     const { outboxes } = this.#parts;
+    this.#slowReaders.settle();
+    this.#sent.clear();
     outboxes.flushFirst();
+    this.#slowReaders.settle();
     const dirty = this.#dirty;
     this.#dirty = [];
     for (const feed of dirty) this.#fanOut.flush(feed);
@@ -115,15 +141,15 @@ export class BrokerNode implements RoomServices {
   }
 
   #markDirty(feed: Feed): void {
-    // The first thing pending puts a feed on the list, once.
-    if (feed.pending.length !== 1) return;
     this.#dirty.push(feed);
     this.#parts.requestTurn();
   }
 
   #flushFeed(feed: Feed): void {
+    this.#slowReaders.settle();
     if (feed.pending.length === 0) return;
     this.#parts.outboxes.flushFirst();
+    this.#slowReaders.settle();
     this.#fanOut.flush(feed);
   }
 
@@ -145,6 +171,15 @@ export class BrokerNode implements RoomServices {
   drained(connection: Connection): void {
     connection.drained();
     this.#cursors.drained(connection);
+  }
+
+  /** uWebSockets.js dropped a message for this connection, whose bytes are valid during the call. */
+  dropped(connection: Connection, message: Uint8Array): void {
+    this.#slowReaders.dropped(connection, message);
+  }
+
+  stalled(connection: Connection): void {
+    this.#slowReaders.stalled(connection);
   }
 
   disconnected(connection: Connection): void {
@@ -213,7 +248,9 @@ export class BrokerNode implements RoomServices {
     this.#idle.add(feed);
   }
 
+  /** Each second: closes rooms that have been empty for a while, and checks some of the others. */
   #sweep(): void {
+    void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
     const before = this.#parts.clock.nowMs() - ROOM_GRACE_MS;
     for (const feed of this.#idle) {
       if (feed.idleSinceMs === null || feed.idleSinceMs > before) continue;
@@ -240,7 +277,7 @@ export class BrokerNode implements RoomServices {
     // The connection sent a join and this in one go, and expects to receive it: were it stored before the room is
     // subscribed here, the join would begin after it.
     const kept = { ...command, data: command.data.slice() };
-    feed.whenOpened.push(() => this.#publishing.fromConnection(connection, kept));
+    feed.whenOpened(() => this.#publishing.fromConnection(connection, kept));
   }
 
   /** A message of the server API. `reply` is called once, later. */

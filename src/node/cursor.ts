@@ -26,8 +26,8 @@ export class Cursor {
   hasReplied = false;
   /** A read of history is under way. */
   isReading = false;
-  /** Its connection does not read: goes on when the socket drains. */
-  isBlocked = false;
+  /** It skips to the newest message instead of catching up with all of them. */
+  isConflating = false;
   readonly #reply: CursorReply;
 
   /** `since` null begins at the live offset. */
@@ -38,6 +38,14 @@ export class Cursor {
     this.epoch = since?.[0] ?? '';
     this.offset = since?.[1] ?? 0;
     this.#reply = reply;
+  }
+
+  /** A cursor for a member that is in the room already: there is no reply to wait for. */
+  static resuming(connection: Connection, feed: Feed, from: Position): Cursor {
+    const cursor = new Cursor(connection, feed, from, NO_REPLY);
+    cursor.hasReplied = true;
+    cursor.isConflating = feed.rule.slowReaders === 'latest';
+    return cursor;
   }
 
   /** Queues the reply, once; later calls do nothing. */
@@ -53,3 +61,9 @@ export class Cursor {
     this.#reply.failed(error);
   }
 }
+
+function ignore(): void {
+  // Nobody asked.
+}
+
+const NO_REPLY: CursorReply = { begun: ignore, failed: ignore };

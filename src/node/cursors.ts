@@ -13,10 +13,13 @@ const BYTES_PER_TURN = 256 * 1024;
 /** With more than this waiting for the peer, a cursor waits too. */
 const BUFFERED_BYTES = 256 * 1024;
 const PAGE_MESSAGES = 500;
+/** Reads of history on behalf of cursors at one time; those beyond wait in line. */
+const READS_AT_ONCE = 64;
 /** How long a cursor whose read failed waits before it tries again. */
 const RETRY_MS = 500;
 
 export interface CursorsParts {
+  readonly nodeId: string;
   readonly backplane: Backplane;
   readonly metrics: NodeMetrics;
   readonly clock: Clock;
@@ -31,6 +34,8 @@ export interface CursorsParts {
 export class Cursors {
   readonly #parts: CursorsParts;
   readonly #byConnection = new Map<Connection, Set<Cursor>>();
+  #reads = 0;
+  #waiting: Cursor[] = [];
 
   constructor(parts: CursorsParts) {
     this.#parts = parts;
@@ -44,12 +49,27 @@ export class Cursors {
 
   /** Starts to feed a cursor; its connection must not be on the topic. */
   start(cursor: Cursor): void {
+    if (cursor.feed.state !== 'opening' && cursor.isFresh) {
+      // The common case, a join without a position in a room that is live here: nothing to catch up with.
+      cursor.begin(true);
+      return this.#goLive(cursor);
+    }
+    this.#add(cursor);
+    if (cursor.feed.state === 'opening') cursor.feed.whenOpened(() => this.#advance(cursor));
+    else this.#advance(cursor);
+  }
+
+  /** Starts a cursor that takes its first step later: this is called while a feed is being fanned out. */
+  park(cursor: Cursor): void {
+    this.#add(cursor);
+    setImmediate(() => this.#advance(cursor));
+  }
+
+  #add(cursor: Cursor): void {
     cursor.feed.cursors.add(cursor);
     const known = this.#byConnection.get(cursor.connection);
     if (known) known.add(cursor);
     else this.#byConnection.set(cursor.connection, new Set([cursor]));
-    if (cursor.feed.state === 'opening') cursor.feed.whenOpened.push(() => this.#advance(cursor));
-    else this.#advance(cursor);
   }
 
   /** Whether the connection is catching up in this feed. */
@@ -72,10 +92,7 @@ export class Cursors {
 
   /** The connection's socket has room again. */
   drained(connection: Connection): void {
-    for (const cursor of [...(this.#byConnection.get(connection) ?? [])]) {
-      cursor.isBlocked = false;
-      this.#advance(cursor);
-    }
+    for (const cursor of [...(this.#byConnection.get(connection) ?? [])]) this.#advance(cursor);
   }
 
   #isActive(cursor: Cursor): boolean {
@@ -84,13 +101,15 @@ export class Cursors {
 
   /** One step: feeds what is at hand, reads what is not, or moves the connection to the topic. */
   #advance(cursor: Cursor): void {
-    if (!this.#isActive(cursor) || cursor.isReading || cursor.isBlocked) return;
+    if (!this.#isActive(cursor) || cursor.isReading || isBehind(cursor.connection)) return;
     const { feed } = cursor;
     if (cursor.isFresh || !feed.keepsHistory) {
       cursor.isFresh = false;
       cursor.epoch = feed.epoch;
       cursor.offset = feed.offset;
     }
+    const skips = cursor.isConflating && cursor.epoch === feed.epoch && cursor.offset < feed.offset - 1;
+    if (skips) this.#gap(cursor, feed.offset - 1);
     if (this.#isAtHand(cursor)) {
       cursor.begin(true);
       this.#feed(cursor, feed.recent.after(cursor.offset));
@@ -111,7 +130,8 @@ export class Cursors {
       bytes += this.#feedOne(cursor, envelope);
     }
     if (cursor.offset >= cursor.feed.offset) this.#goLive(cursor);
-    else this.#later(cursor);
+    // Others get their turn first. A connection that does not read wakes its cursors when it drains.
+    else setImmediate(() => this.#advance(cursor));
   }
 
   /** Same tick: nothing of the room can come between the last frame fed and the topic. */
@@ -122,19 +142,31 @@ export class Cursors {
     connection.socket.subscribe(feed.room.topic(connection.readsText));
   }
 
-  #later(cursor: Cursor): void {
-    if (cursor.connection.socket.bufferedBytes() > BUFFERED_BYTES) cursor.isBlocked = true;
-    else setImmediate(() => this.#advance(cursor));
-  }
-
+  /** Reads for a cursor, or has it wait for its turn: a storm of returning clients must not become one of reads. */
   #read(cursor: Cursor): void {
+    if (this.#reads >= READS_AT_ONCE) {
+      this.#waiting.push(cursor);
+      return;
+    }
+    this.#reads++;
     cursor.isReading = true;
     this.#readFor(cursor)
       .finally(() => {
         cursor.isReading = false;
+        this.#reads--;
       })
       .then(() => this.#advance(cursor))
-      .catch((error: unknown) => this.#retry(cursor, error));
+      .catch((error: unknown) => this.#retry(cursor, error))
+      .finally(() => this.#readNext());
+  }
+
+  /** What was read meanwhile may serve the next one too. */
+  #readNext(): void {
+    while (this.#reads < READS_AT_ONCE) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#advance(next);
+    }
   }
 
   #retry(cursor: Cursor, error: unknown): void {
@@ -200,18 +232,30 @@ export class Cursors {
       if (envelope.last > cursor.feed.offset) break;
       this.#feedOne(cursor, envelope);
     }
-    if (cursor.connection.socket.bufferedBytes() > BUFFERED_BYTES) cursor.isBlocked = true;
   }
 
   #feedOne(cursor: Cursor, envelope: Envelope): number {
     const { connection } = cursor;
-    const frames = envelope.after(cursor.offset);
+    const frames = this.#framesFor(cursor, envelope);
     this.#parts.metrics.recovery.recovered += envelope.last - Math.max(cursor.offset, envelope.first - 1);
     cursor.offset = envelope.last;
     const message = connection.readsText ? transcode(frames, this.#parts.metrics) : frames;
-    if (message !== null) connection.queue(message);
-    connection.flushBeforeMessages();
+    if (message !== null && message.length > 0) {
+      connection.queue(message);
+      connection.flushBeforeMessages();
+    }
     return frames.length;
+  }
+
+  /** A publisher that asked for no echo of a message does not get it by catching up either. */
+  #framesFor({ connection, offset }: Cursor, envelope: Envelope): Uint8Array {
+    if (!envelope.hasExcludes || envelope.origin !== this.#parts.nodeId) return envelope.after(offset);
+    const frames: Buffer[] = [];
+    for (let i = 0; i < envelope.count; i++) {
+      const isNew = envelope.first + i > offset;
+      if (isNew && envelope.excluded(i) !== connection.number) frames.push(envelope.slice(i, i + 1));
+    }
+    return Buffer.concat(frames);
   }
 
   #gap(cursor: Cursor, to: number): void {
@@ -221,4 +265,9 @@ export class Cursors {
     cursor.connection.flushBeforeMessages();
     cursor.offset = to;
   }
+}
+
+/** Whether so much waits for the connection's peer that more would only be kept here. Its socket tells when it drains. */
+function isBehind(connection: Connection): boolean {
+  return connection.isStalled || connection.socket.bufferedBytes() > BUFFERED_BYTES;
 }

@@ -2,24 +2,45 @@ import type { Envelope } from '../backplane/envelope.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Fanout } from '../connection/socket.ts';
 import type { Hub } from '../hub/hub.ts';
-import type { Room } from '../hub/room.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import { jsonCodec, msgpackCodec } from '../protocol/codec.ts';
 import type { PushFrame } from '../protocol/frames.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Feed } from './feed.ts';
+import type { SentLog } from './sent-log.ts';
 import { transcode } from './transcode.ts';
 
 /** Envelopes of one room and turn are joined into WebSocket messages of about this many bytes. */
 const JOINED_BYTES = 64 * 1024;
 
-/** A run of frames for the same audience. */
+/** Frames that come one after the other in an envelope. */
+interface Piece {
+  readonly frames: Buffer;
+  readonly messages: number;
+  readonly last: number;
+  readonly exclude: number;
+}
+
+/** Frames for the same audience that leave as one WebSocket message. */
 interface Run {
-  parts: Buffer[];
+  readonly parts: Buffer[];
   bytes: number;
   messages: number;
+  /** Offset of its newest message; 0 in rooms without history. */
+  last: number;
   /** Local connection that is left out, or 0. */
-  exclude: number;
+  readonly exclude: number;
+}
+
+export interface FanOutParts {
+  readonly nodeId: string;
+  readonly sockets: Fanout;
+  readonly hub: Hub<Connection>;
+  readonly sent: SentLog;
+  /** Called after each publish: sockets that dropped it must leave the topic before the next one. */
+  readonly settleSlow: () => void;
+  readonly metrics: NodeMetrics;
+  readonly clock: Clock;
 }
 
 /**
@@ -30,110 +51,104 @@ interface Run {
  * would cost a system call per member (measured: twice the CPU of the same publishes from the end of the turn).
  */
 export class FanOut {
-  readonly #nodeId: string;
-  readonly #sockets: Fanout;
-  readonly #hub: Hub<Connection>;
-  readonly #metrics: NodeMetrics;
-  readonly #clock: Clock;
+  readonly #parts: FanOutParts;
 
-  constructor(parts: {
-    nodeId: string;
-    sockets: Fanout;
-    hub: Hub<Connection>;
-    metrics: NodeMetrics;
-    clock: Clock;
-  }) {
-    this.#nodeId = parts.nodeId;
-    this.#sockets = parts.sockets;
-    this.#hub = parts.hub;
-    this.#metrics = parts.metrics;
-    this.#clock = parts.clock;
+  constructor(parts: FanOutParts) {
+    this.#parts = parts;
   }
 
   /** Publishes all that is pending in a feed. */
   flush(feed: Feed): void {
-    const { pending, room } = feed;
+    const { pending } = feed;
     if (pending.length === 0) return;
     feed.pending = [];
     let run: Run | null = null;
     for (const item of pending) {
-      if (!isEnvelope(item)) {
-        this.#publishRun(room, run);
+      if (isEnvelope(item)) run = this.#extend(feed, run, item);
+      else {
+        this.#publishRun(feed, run);
         run = null;
-        this.#publishPush(room, item);
-      } else if (room.members > 0) {
-        this.#observeLatency(item);
-        run = this.#extend(room, run, item);
+        this.#publishPush(feed, item);
       }
     }
-    this.#publishRun(room, run);
+    this.#publishRun(feed, run);
   }
 
-  #extend(room: Room, run: Run | null, envelope: Envelope): Run {
+  #extend(feed: Feed, run: Run | null, envelope: Envelope): Run {
+    this.#observeLatency(envelope);
     // Only the node that has the publisher needs to take a run apart to leave it out.
-    if (envelope.hasExcludes && envelope.origin === this.#nodeId)
-      return this.#extendFrames(room, run, envelope);
-    return this.#add(room, run, envelope.frames, envelope.count, 0);
-  }
-
-  #extendFrames(room: Room, run: Run | null, envelope: Envelope): Run {
+    if (!envelope.hasExcludes || envelope.origin !== this.#parts.nodeId) {
+      const { frames, count: messages, last } = envelope;
+      return this.#add(feed, run, { frames, messages, last, exclude: 0 });
+    }
     let current = run;
     for (let i = 0; i < envelope.count; i++) {
-      current = this.#add(room, current, envelope.slice(i, i + 1), 1, envelope.excluded(i));
+      const last = envelope.first === 0 ? 0 : envelope.first + i;
+      const piece = { frames: envelope.slice(i, i + 1), messages: 1, last, exclude: envelope.excluded(i) };
+      current = this.#add(feed, current, piece);
     }
     return current!;
   }
 
-  #add(room: Room, run: Run | null, frames: Buffer, messages: number, exclude: number): Run {
-    if (run !== null && run.exclude === exclude && run.bytes + frames.length <= JOINED_BYTES) {
-      run.parts.push(frames);
-      run.bytes += frames.length;
-      run.messages += messages;
-      return run;
+  /** Adds a piece to a run, or publishes the run and begins another. */
+  #add(feed: Feed, run: Run | null, { frames, messages, last, exclude }: Piece): Run {
+    const bytes = frames.length;
+    if (run === null || run.exclude !== exclude || run.bytes + bytes > JOINED_BYTES) {
+      this.#publishRun(feed, run);
+      return { parts: [frames], bytes, messages, last, exclude };
     }
-    this.#publishRun(room, run);
-    return { parts: [frames], bytes: frames.length, messages, exclude };
+    run.parts.push(frames);
+    run.bytes += bytes;
+    run.messages += messages;
+    run.last = last;
+    return run;
   }
 
-  #publishRun(room: Room, run: Run | null): void {
+  #publishRun(feed: Feed, run: Run | null): void {
     if (run === null) return;
-    const frames = run.parts.length === 1 ? run.parts[0]! : Buffer.concat(run.parts, run.bytes);
-    const excluded = run.exclude === 0 ? undefined : this.#hub.connection(run.exclude);
-    let reached = 0;
-    if (room.binaryMembers > 0) reached += this.#publish(room, frames, room.binaryMembers, excluded, false);
-    const text = room.textMembers > 0 ? transcode(frames, this.#metrics) : null;
-    if (text !== null) reached += this.#publish(room, text, room.textMembers, excluded, true);
-    this.#metrics.messages.delivered += reached * run.messages;
+    const { room } = feed;
+    if (room.members > 0) {
+      const frames = run.parts.length === 1 ? run.parts[0]! : Buffer.concat(run.parts, run.bytes);
+      let reached = 0;
+      if (room.binaryMembers > 0) reached += this.#publish(feed, frames, run.exclude, false);
+      const text = room.textMembers > 0 ? transcode(frames, this.#parts.metrics) : null;
+      if (text !== null) reached += this.#publish(feed, text, run.exclude, true);
+      this.#parts.metrics.messages.delivered += reached * run.messages;
+    }
+    if (run.last !== 0) feed.sent = [feed.sent[0], run.last];
+    this.#parts.settleSlow();
   }
 
-  /** Returns how many sockets were reached, members that are catching up on a cursor included. */
-  #publish(
-    room: Room,
-    message: Uint8Array | string,
-    members: number,
-    excluded: Connection | undefined,
-    text: boolean,
-  ): number {
+  #publishPush(feed: Feed, frame: PushFrame): void {
+    if (feed.room.binaryMembers > 0) this.#publish(feed, msgpackCodec.encode(frame), 0, false);
+    if (feed.room.textMembers > 0) this.#publish(feed, jsonCodec.encode(frame), 0, true);
+    if (frame[0] === 'reset') feed.sent = [frame[2], frame[3]];
+    else if (frame[0] === 'gap') feed.sent = [feed.sent[0], frame[3]];
+    this.#parts.settleSlow();
+  }
+
+  /** Returns how many sockets were reached. */
+  #publish(feed: Feed, message: Uint8Array | string, exclude: number, text: boolean): number {
+    const { sockets, sent, hub, metrics } = this.#parts;
+    const { room } = feed;
     const topic = room.topic(text);
-    const leavesOut =
-      excluded !== undefined && excluded.readsText === text && excluded.rooms.includes(room.name);
-    if (leavesOut) excluded.socket.publishToOthers(topic, message);
-    else this.#sockets.publish(topic, message);
-    const reached = leavesOut ? members - 1 : members;
-    this.#metrics.traffic.messagesSent += reached;
-    this.#metrics.traffic.bytesSent += reached * message.length;
+    const publisher = exclude === 0 ? undefined : hub.connection(exclude);
+    const isLeftOut = publisher?.readsText === text && publisher.rooms.includes(room.name);
+    sent.add({ feed, message, after: feed.sent, exclude });
+    if (isLeftOut) publisher.socket.publishToOthers(topic, message);
+    else sockets.publish(topic, message);
+    let reached = (text ? room.textMembers : room.binaryMembers) - (isLeftOut ? 1 : 0);
+    for (const { connection } of feed.cursors) if (connection.readsText === text) reached--;
+    metrics.traffic.messagesSent += reached;
+    metrics.traffic.bytesSent += reached * message.length;
     return reached;
   }
 
-  #publishPush(room: Room, frame: PushFrame): void {
-    if (room.binaryMembers > 0) this.#sockets.publish(room.binaryTopic, msgpackCodec.encode(frame));
-    if (room.textMembers > 0) this.#sockets.publish(room.textTopic, jsonCodec.encode(frame));
-  }
-
   #observeLatency(envelope: Envelope): void {
-    const { deliveryLatency } = this.#metrics.messages;
-    const histogram = envelope.origin === this.#nodeId ? deliveryLatency.local : deliveryLatency.remote;
-    histogram.observe(Math.max(0, this.#clock.wallMs() - envelope.sentAtMs) / 1000);
+    const { metrics, nodeId, clock } = this.#parts;
+    const { deliveryLatency } = metrics.messages;
+    const histogram = envelope.origin === nodeId ? deliveryLatency.local : deliveryLatency.remote;
+    histogram.observe(Math.max(0, clock.wallMs() - envelope.sentAtMs) / 1000);
   }
 }
 

@@ -36,12 +36,15 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   const { upgradesRejected } = options.metrics.connections;
   return (res, req, context) => {
     const request = readRequest(req, options.trustProxy);
-    const refusal = options.refusal();
     const chosen = chooseSubprotocol(request.protocol);
-    if (refusal) {
+    const isRefused = () => {
+      const refusal = options.refusal();
+      if (refusal === null) return false;
       upgradesRejected.limit++;
-      return refuse(res, 'unavailable', refusal.message, refusal.retryAfterS);
-    }
+      refuse(res, 'unavailable', refusal.message, refusal.retryAfterS);
+      return true;
+    };
+    if (isRefused()) return;
     if (request.origin !== '' && !mayCome(request.origin)) {
       upgradesRejected.origin++;
       return refuse(res, 'forbidden', 'this origin is not allowed: see allowedOrigins');
@@ -60,7 +63,10 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
       res.upgrade<SocketData>({ socket }, request.key, chosen.subprotocol ?? '', request.extensions, context);
     };
     if (options.authenticator === null || request.token === null) return accept(null);
-    authenticate(res, options.authenticator, request.token, options, accept);
+    authenticate(res, options.authenticator, request.token, options, (identity) => {
+      // Asked anew: while the token was being checked, others came, or the node began to shut down.
+      if (!isRefused()) accept(identity);
+    });
   };
 }
 

@@ -65,6 +65,11 @@ export function wsBehavior(
       else connection.receive(new Uint8Array(message));
     },
 
+    dropped(ws, message) {
+      const { connection } = ws.getUserData().socket;
+      if (connection) node.dropped(connection, new Uint8Array(message));
+    },
+
     drain(ws) {
       const { connection } = ws.getUserData().socket;
       if (connection) node.drained(connection);

@@ -208,6 +208,16 @@ describe.each(FACTORIES)('the %s backplane', (_kind, startOne) => {
       expect(textsOf(after.envelopes)).toEqual(['2']);
     });
 
+    it('of a room in use lacks what is too old', async () => {
+      const { backplane } = await start();
+      await publishTiny(backplane, 'room', 'old');
+      const young = { messages: 100, ageMs: 100 };
+      const read = async () => textsOf((await backplane.read('room', young, { limit: 10 })).envelopes);
+      await waitFor(async () => (await read()).length === 0, { for: 'the message to age' });
+      await publishTiny(backplane, 'room', 'new');
+      expect(await read()).toEqual(['new']);
+    });
+
     it('begins anew in another epoch when a room was not used for the life of its numbering', async () => {
       const { backplane } = await start({ metaTtlMs: 100 });
       const first = await publishTiny(backplane, 'room', '1', { history: { messages: 10, ageMs: 50 } });

@@ -11,6 +11,12 @@ import { waitFor } from './wait.ts';
 /** Settings as in redis.conf, for example `{ appendonly: 'yes' }`. */
 export type RedisSettings = Readonly<Record<string, string>>;
 
+/** Those that run: none outlives the test process, whatever happens to it. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 export class RedisServer {
   readonly port: number;
   readonly #dir: string;
@@ -104,6 +110,8 @@ export class RedisServer {
       output = (output + data.toString()).slice(-4000);
     });
     this.#process = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     const failed = once(child, 'exit').then(() => Promise.reject(new Error(`redis-server ended: ${output}`)));
     failed.catch(ignoreOutage);
     await Promise.race([failed, waitFor(() => this.#answers(), { for: 'redis-server to answer' })]);

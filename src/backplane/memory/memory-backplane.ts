@@ -72,6 +72,10 @@ export class MemoryBackplane implements Backplane {
     this.#subscribed.add(room);
   }
 
+  resubscribe(room: string): Promise<void> {
+    return this.subscribe(room);
+  }
+
   unsubscribe(room: string): void {
     this.#subscribed.delete(room);
   }

@@ -61,6 +61,7 @@ export class RedisBackplane implements Backplane {
   readonly #subscriptions: Subscriptions;
   readonly #probe: Probe;
   #events: BackplaneEvents | null = null;
+  #restoring: Promise<void> | null = null;
   #isStarted = false;
   #isClosed = false;
   #wasReady = false;
@@ -73,7 +74,9 @@ export class RedisBackplane implements Backplane {
       down: () => this.#commandDown(),
     });
     this.#subscribe = new Link('subscribe', options, {
-      up: () => void this.#subscriptions.linkUp(),
+      up: () => {
+        this.#restoring = this.#subscriptions.linkUp();
+      },
       down: () => this.#subscribeDown(),
     });
     this.#commits = this.#buildCommits();
@@ -86,6 +89,7 @@ export class RedisBackplane implements Backplane {
     try {
       const { startupTimeoutMs } = this.#options;
       await Promise.all([this.#command.connect(startupTimeoutMs), this.#subscribe.connect(startupTimeoutMs)]);
+      await this.#restoring;
       await checkVersion(this.#command);
       for (const script of [publishScript, historyScript, renewScript])
         await script.load(this.#command.redis);
@@ -105,6 +109,11 @@ export class RedisBackplane implements Backplane {
   subscribe(room: string): Promise<void> {
     if (this.#isClosed) return Promise.reject(closedError('subscribe'));
     return this.#subscriptions.subscribe(room);
+  }
+
+  resubscribe(room: string): Promise<void> {
+    if (this.#isClosed) return Promise.reject(closedError('subscribe'));
+    return this.#subscriptions.resubscribe(room);
   }
 
   unsubscribe(room: string): void {

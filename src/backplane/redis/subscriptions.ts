@@ -11,6 +11,7 @@ import type { BackplaneMetrics } from '../metrics.ts';
 import { detach } from './detach.ts';
 import type { Keys } from './keys.ts';
 import type { Link } from './link.ts';
+import { errorFromCall } from './redis-errors.ts';
 
 export interface SubscriptionsOptions {
   readonly metrics: BackplaneMetrics;
@@ -72,6 +73,18 @@ export class Subscriptions {
     subscription.isWanted = true;
     this.#change(subscription);
     return subscription.confirmed;
+  }
+
+  /** SUBSCRIBE of a channel that Redis believes subscribed does nothing; so it is left first, in the same go. */
+  async resubscribe(room: string): Promise<void> {
+    const subscription = this.#rooms.get(room);
+    if (subscription?.isSent !== true) return this.subscribe(room);
+    const channel = this.#keys.channel(room);
+    try {
+      await Promise.all([this.#link.redis.unsubscribe(channel), this.#link.redis.subscribe(channel)]);
+    } catch (cause) {
+      throw errorFromCall(cause, 'subscribe');
+    }
   }
 
   unsubscribe(room: string): void {

@@ -37,11 +37,12 @@ function accept(connection: Connection, id: number, identity: Identity): void {
 
 function refuse(connection: Connection, id: number, error: unknown): void {
   if (!connection.isOpen) return;
-  const known = error instanceof AuthFailure;
-  connection.fail(
-    id,
-    known ? error.code : 'internal',
-    known ? error.message : 'the token could not be checked',
-  );
-  connection.close(known && error.code === 'token_expired' ? CLOSE.tokenExpired : CLOSE.unauthorized);
+  if (error instanceof AuthFailure) {
+    connection.fail(id, error.code, error.message);
+    return connection.close(error.code === 'token_expired' ? CLOSE.tokenExpired : CLOSE.unauthorized);
+  }
+  // Not the token's fault: who is known already stays, and others are to come back, which 4501 would forbid.
+  connection.fail(id, 'internal', 'the token could not be checked');
+  if (connection.awaitsAuth) connection.close(CLOSE.internal);
+  else connection.resume();
 }

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { Keys } from '../../src/backplane/redis/keys.ts';
+import { versionProblem } from '../../src/backplane/redis/server-version.ts';
+import { SLOTS, slotOf, tagsOverSlots } from '../../src/backplane/redis/slots.ts';
+
+const ROOMS = ['lobby', 'chat:lobby', '$user:1', 'a}:ch:{b', '{x}', ':', 'żółć 🦊', 'meta:x', "it's"];
+
+describe('slots', () => {
+  it('are those of Redis Cluster', () => {
+    expect(slotOf('123456789')).toBe(0x31c3);
+    expect(slotOf('foo')).toBe(12182);
+    expect(slotOf('bar')).toBe(5061);
+  });
+
+  it.each([1, 7, 128, 1024, SLOTS])(
+    'are shared evenly by %i partitions, each with a tag of its own',
+    (partitions) => {
+      const tags = tagsOverSlots(partitions);
+      expect(new Set(tags).size).toBe(partitions);
+      tags.forEach((tag, p) => {
+        expect(Math.floor((slotOf(tag) * partitions) / SLOTS)).toBe(p);
+        expect(tag).toMatch(/^[0-9a-z]{1,5}$/);
+      });
+    },
+  );
+
+  it('have the same tags for ever, since stored keys depend on them', () => {
+    expect(tagsOverSlots(4)).toEqual(['3', '2', '1', '0']);
+  });
+});
+
+describe('keys', () => {
+  const keys = new Keys('rc', 128);
+
+  it('are spelt prefix, tag, kind, room', () => {
+    const [, tag] = /\{(\w+)\}/.exec(keys.meta('lobby'))!;
+    expect(keys.meta('lobby')).toBe(`rc:{${tag}}:meta:lobby`);
+    expect(keys.log('lobby')).toBe(`rc:{${tag}}:log:lobby`);
+    expect(keys.channel('lobby')).toBe(`rc:{${tag}}:ch:lobby`);
+    expect(keys.dedup('lobby', 'k')).toBe(`rc:{${tag}}:dedup:lobby*k`);
+    expect(slotOf(tag!)).toBe(keys.slotOfPartition(keys.partitionOf('lobby')));
+  });
+
+  it.each(ROOMS)('give the room %s back from its channel', (room) => {
+    expect(keys.roomOf(keys.channel(room))).toBe(room);
+  });
+
+  it('give no room for other channels', () => {
+    const others = [keys.probe('aaaaaaaa'), keys.meta('lobby'), 'rc:x', '', 'other:{0}:ch:lobby'];
+    for (const channel of others) expect(keys.roomOf(channel)).toBeNull();
+  });
+
+  it('of different idempotency keys and rooms never collide', () => {
+    const pairs = [
+      ['a', 'b*c'],
+      ['a', 'b:c'],
+      ['a:b', 'c'],
+      ['a', ''],
+      ['a', 'b'],
+    ] as const;
+    expect(new Set(pairs.map(([room, key]) => keys.dedup(room, key).replace(/\{.*?\}/, ''))).size).toBe(
+      pairs.length,
+    );
+  });
+
+  it('spread rooms that differ in one character over the partitions', () => {
+    const counts = new Array<number>(128).fill(0);
+    for (let i = 0; i < 12_800; i++) counts[keys.partitionOf(`room:${i}`)]!++;
+    expect(Math.min(...counts)).toBeGreaterThan(60);
+    expect(Math.max(...counts)).toBeLessThan(145);
+  });
+
+  it('keep each room in its partition for ever, since stored keys depend on it', () => {
+    expect(['lobby', 'chat:1', 'żółć 🦊'].map((room) => keys.partitionOf(room))).toEqual([116, 46, 46]);
+  });
+});
+
+describe('the version of a Redis', () => {
+  it('is enough from 7 on, Valkey included', () => {
+    for (const version of ['7.0.15', '7.2.4', '8.2.1', '10.0.0']) {
+      expect(versionProblem(`# Server\r\nredis_version:${version}\r\nos:Linux\r\n`)).toBeNull();
+    }
+    expect(
+      versionProblem('redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n'),
+    ).toBeNull();
+  });
+
+  it('is refused below 7 and where it is not told', () => {
+    expect(versionProblem('redis_version:6.2.14\r\n')).toContain('6.2.14');
+    expect(versionProblem('')).toBe('it does not tell its version');
+  });
+});
