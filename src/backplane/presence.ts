@@ -1,0 +1,61 @@
+/**
+ * The port for who is in a room, on any node. Entries belong to the lease of the node that made them: a live node renews
+ * one lease, and when it lapses a surviving node removes the dead one's entries and announces that they left.
+ */
+
+/** One connection in a room. `info` is any value that MessagePack can carry. */
+export interface PresenceEntry {
+  /** Unique in the cluster; begins with the id of its node and `-`. */
+  readonly connection: string;
+  readonly user: string | null;
+  readonly info?: unknown;
+}
+
+export interface PresenceChange {
+  readonly change: 'joined' | 'left';
+  readonly who: PresenceEntry;
+  /** Entries in the room right after this change. */
+  readonly count: number;
+}
+
+export interface PresencePage {
+  /** Entries in the room, those that are not listed included. */
+  readonly count: number;
+  /** Distinct users among all entries; connections without a user are not counted. */
+  readonly users: number;
+  readonly members: readonly PresenceEntry[];
+  /** Some are not listed. */
+  readonly truncated: boolean;
+}
+
+/** What presence tells its node. Handlers MUST NOT throw. */
+export interface PresenceEvents {
+  /**
+   * Entries of a room changed, on any node, in the order in which they did. Only for rooms that this node is subscribed
+   * to and whose changes were announced. At most once for each change.
+   */
+  changed(room: string, changes: readonly PresenceChange[]): void;
+  /**
+   * The node's lease lapsed while it lived (it was frozen, or the store was lost), so its entries may be gone: it is to
+   * enter all of its members again.
+   */
+  leaseLost(): void;
+}
+
+export interface Presence {
+  /** Takes the lease and keeps renewing it. Called once, after the backplane started. */
+  start(events: PresenceEvents): Promise<void>;
+  /**
+   * Enters or removes a connection of this node. Never throws and never blocks: changes gather and are written in few
+   * calls, those of one room in the order of these calls. `announce`: tell the nodes that are subscribed to the room.
+   * While the store is away changes are kept (the last one of each connection and room), and written when it is back.
+   */
+  enter(room: string, entry: PresenceEntry, announce: boolean): void;
+  leave(room: string, entry: PresenceEntry, announce: boolean): void;
+  /** At most `limit` entries. Reflects what this node has entered before. Rejects with `BackplaneError`. */
+  list(room: string, limit: number): Promise<PresencePage>;
+  /** Nodes whose leases are valid now, this one included. Rejects with `BackplaneError`. */
+  nodes(): Promise<readonly string[]>;
+  /** Writes what waits, then gives up the lease. The connections must have left by then. Bounded in time. */
+  close(): Promise<void>;
+}
