@@ -1,0 +1,141 @@
+import { nowUs } from './clock.ts';
+import type { BenchConnection } from './connection.ts';
+import type { Dialect } from './dialect.ts';
+import { maskedFrame } from './frames.ts';
+import { createPayload, stampPayload } from './payload.ts';
+
+/**
+ * `closed`: so many publishes are in flight, and one that its publisher sees again makes room for the next. It measures
+ * capacity; its latencies are those of a system that is kept exactly that busy. `open`: so many publishes a second
+ * whatever comes back, with latency from the time at which each should have been sent, so that a server that stalls does
+ * not get the time of the stall for free.
+ */
+export type LoadPlan =
+  | { readonly kind: 'closed'; readonly inFlight: number }
+  | { readonly kind: 'open'; readonly perSecond: number };
+
+/** A member that publishes: its frame is built once, and copied with a new stamp for each publish. */
+export class Publisher {
+  readonly room: number;
+  published = 0;
+  readonly #connection: BenchConnection;
+  readonly #frame: Buffer;
+  readonly #payloadAt: number;
+  #counter = 0;
+  /** Intended times of what is to be sent at the end of the chunk. */
+  #due: number[] = [];
+
+  constructor(connection: BenchConnection, dialect: Dialect, roomName: string, payloadBytes: number) {
+    this.room = connection.room;
+    this.#connection = connection;
+    const payload = createPayload(payloadBytes, connection.room, connection.publisher);
+    const template = dialect.publish(roomName, payload);
+    const { bytes, bodyAt } = maskedFrame(template.opcode, template.body);
+    this.#frame = bytes;
+    this.#payloadAt = bodyAt + template.payloadAt;
+  }
+
+  /** Has one more to send with the next `flush`. Returns whether it is the first. */
+  add(sentUs: number): boolean {
+    return this.#due.push(sentUs) === 1;
+  }
+
+  /** Sends what was added, in one write: what a client does that publishes several at once. */
+  flush(): void {
+    const due = this.#due;
+    this.#due = [];
+    const length = this.#frame.length;
+    const bytes = Buffer.allocUnsafe(length * due.length);
+    due.forEach((sentUs, i) => {
+      bytes.set(this.#frame, i * length);
+      stampPayload(bytes, i * length + this.#payloadAt, ++this.#counter, sentUs);
+    });
+    this.published += due.length;
+    this.#connection.write(bytes);
+  }
+}
+
+/** Publishes in turn from all publishers of this process, by a plan. */
+export class Load {
+  readonly #publishers: readonly Publisher[];
+  readonly #plan: LoadPlan;
+  #next = 0;
+  #waiting: Publisher[] = [];
+  #isRunning = false;
+  #inFlight = 0;
+  #idle: () => void = ignore;
+  #dueUs = 0;
+
+  constructor(publishers: readonly Publisher[], plan: LoadPlan) {
+    if (publishers.length === 0) throw new Error('a load needs a publisher');
+    this.#publishers = publishers;
+    this.#plan = plan;
+  }
+
+  start(): void {
+    this.#isRunning = true;
+    if (this.#plan.kind === 'open') {
+      this.#dueUs = nowUs();
+      return this.#tick(1_000_000 / this.#plan.perSecond);
+    }
+    for (let i = 0; i < this.#plan.inFlight; i++) this.#publish(nowUs());
+    this.chunkRead();
+  }
+
+  /** Publishes no more. Resolves when nothing is in flight, or after `patienceMs`: the rest may be lost. */
+  stop(patienceMs: number): Promise<void> {
+    this.#isRunning = false;
+    if (this.#inFlight === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, patienceMs);
+      this.#idle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** A publisher saw its own message. */
+  returned(): void {
+    this.#inFlight--;
+    if (this.#isRunning && this.#plan.kind === 'closed') this.#publish(nowUs());
+    else if (this.#inFlight === 0) this.#idle();
+  }
+
+  /** Sends what the chunk made room for. */
+  chunkRead(): void {
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const publisher of waiting) publisher.flush();
+  }
+
+  #publish(sentUs: number): void {
+    const publisher = this.#publishers[this.#next]!;
+    this.#next = (this.#next + 1) % this.#publishers.length;
+    this.#inFlight++;
+    if (publisher.add(sentUs)) this.#waiting.push(publisher);
+  }
+
+  /**
+   * Timers are coarse by a millisecond, which would be added to every latency. At low rates the last stretch is spent
+   * going round the event loop; at high ones what is due is sent every millisecond.
+   */
+  #tick(intervalUs: number): void {
+    if (!this.#isRunning) return;
+    const now = nowUs();
+    while (this.#dueUs <= now) {
+      this.#publish(this.#dueUs);
+      this.#dueUs += intervalUs;
+    }
+    this.chunkRead();
+    const waitMs = (this.#dueUs - now) / 1000;
+    if (waitMs > 2) setTimeout(() => this.#tick(intervalUs), Math.floor(waitMs - 1));
+    else if (intervalUs >= 5000) setImmediate(() => this.#tick(intervalUs));
+    else setTimeout(() => this.#tick(intervalUs), 1);
+  }
+}
+
+function ignore(): void {
+  // Nobody waits.
+}

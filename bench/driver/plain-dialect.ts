@@ -1,0 +1,46 @@
+import type { BenchConnection } from './connection.ts';
+import type { Dialect, PublishTemplate } from './dialect.ts';
+import { OPCODE } from './frames.ts';
+import { payloadCounter, payloadPublisher } from './payload.ts';
+import type { Tally } from './tally.ts';
+
+const JOINED = 'joined';
+
+/**
+ * What the control servers speak, the least there is: a message is `[length of room][room][payload]` both ways, the room
+ * to join is in the URL, and `joined` says that it is. Nothing is numbered, so each publisher's own counter is checked.
+ */
+export function plainDialect(payloadBytes: number): Dialect {
+  return {
+    subprotocol: null,
+    path: (room) => `/?room=${encodeURIComponent(room)}`,
+    join: () => null,
+    isJoined: (body) => Buffer.from(body).toString() === JOINED,
+
+    publish(room: string, payload: Uint8Array): PublishTemplate {
+      const name = Buffer.from(room);
+      const body = Buffer.concat([Buffer.of(name.length), name, payload]);
+      return { opcode: OPCODE.binary, body, payloadAt: 1 + name.length };
+    },
+
+    receive(connection: BenchConnection, bytes: Uint8Array, _at: number, end: number, tally: Tally): void {
+      const payloadAt = end - payloadBytes;
+      checkCounter(connection, bytes, payloadAt, tally);
+      tally.deliver(connection, bytes, payloadAt);
+    },
+  };
+}
+
+/** The messages of one publisher carry its counter, which rises by one. */
+export function checkCounter(
+  connection: BenchConnection,
+  bytes: Uint8Array,
+  payloadAt: number,
+  tally: Tally,
+): void {
+  const publisher = payloadPublisher(bytes, payloadAt);
+  const counter = payloadCounter(bytes, payloadAt);
+  const last = connection.lastOf[publisher] ?? 0;
+  const isNext = counter === last + 1;
+  connection.lastOf[publisher] = isNext ? counter : tally.outOfStep(connection, publisher, counter, last);
+}

@@ -1,0 +1,98 @@
+import type { BenchConnection } from './connection.ts';
+import { Histogram, type HistogramData } from './histogram.ts';
+import { payloadAgeUs, payloadPublisher, payloadRoom } from './payload.ts';
+
+/** One delivery in so many is looked into. A prime, so as not to fall in step with batches and member counts. */
+const SAMPLE_EVERY = 17;
+
+/** What one driver process counted in one phase; a plain object, to be sent and added up. */
+export interface TallyData {
+  /** WebSocket messages and bytes received, headers included. */
+  readonly wsMessages: number;
+  readonly bytes: number;
+  /** Room messages, one for each member that got one. */
+  readonly delivered: number;
+  readonly repeated: number;
+  readonly reordered: number;
+  /** Sampled deliveries that were in a connection of another room. */
+  readonly misrouted: number;
+  /** Acknowledged publishes, where the server acknowledges. */
+  readonly acknowledged: number;
+  /** Error frames, gaps, closes and the like; the first of them in words. */
+  readonly trouble: number;
+  readonly firstTrouble: string | null;
+  readonly latency: HistogramData;
+}
+
+/** Counts what a driver process receives. Everything here is on the hot path: a delivery may cost some 20 ns. */
+export class Tally {
+  wsMessages = 0;
+  bytes = 0;
+  delivered = 0;
+  repeated = 0;
+  reordered = 0;
+  misrouted = 0;
+  acknowledged = 0;
+  troubles = 0;
+  firstTrouble: string | null = null;
+  /** When the chunk at hand was read. */
+  chunkUs = 0;
+  /** Called when a publisher sees its own message again. */
+  returned: () => void = ignore;
+  #latency = new Histogram();
+  #untilSample = SAMPLE_EVERY;
+
+  /** One room message; its payload stands at `payloadAt`. */
+  deliver(connection: BenchConnection, bytes: Uint8Array, payloadAt: number): void {
+    this.delivered++;
+    if (--this.#untilSample === 0) this.#sample(connection, bytes, payloadAt);
+    if (connection.publisher >= 0 && payloadPublisher(bytes, payloadAt) === connection.publisher)
+      this.returned();
+  }
+
+  /** A message came whose number is not the one after the last. Returns the last number from now on. */
+  outOfStep(connection: BenchConnection, stream: number, number: number, last: number): number {
+    connection.missing ??= new Set();
+    const { missing } = connection;
+    if (number > last) {
+      for (let skipped = last + 1; skipped < number; skipped++) missing.add(keyOf(stream, skipped));
+      return number;
+    }
+    if (missing.delete(keyOf(stream, number))) this.reordered++;
+    else this.repeated++;
+    return last;
+  }
+
+  trouble(what: string): void {
+    this.troubles++;
+    this.firstTrouble ??= what;
+  }
+
+  /** Forgets what was counted: a new phase begins. */
+  reset(): void {
+    this.wsMessages = this.bytes = this.delivered = this.repeated = this.reordered = 0;
+    this.misrouted = this.acknowledged = this.troubles = 0;
+    this.firstTrouble = null;
+    this.#latency = new Histogram();
+  }
+
+  data(): TallyData {
+    const { wsMessages, bytes, delivered, repeated, reordered, misrouted, acknowledged, firstTrouble } = this;
+    const counts = { wsMessages, bytes, delivered, repeated, reordered, misrouted, acknowledged };
+    return { ...counts, trouble: this.troubles, firstTrouble, latency: this.#latency.toJSON() };
+  }
+
+  #sample(connection: BenchConnection, bytes: Uint8Array, payloadAt: number): void {
+    this.#untilSample = SAMPLE_EVERY;
+    if (payloadRoom(bytes, payloadAt) !== connection.room) this.misrouted++;
+    this.#latency.record(payloadAgeUs(bytes, payloadAt, this.chunkUs));
+  }
+}
+
+function keyOf(stream: number, number: number): number {
+  return stream * 2 ** 36 + number;
+}
+
+function ignore(): void {
+  // Nothing is in flight.
+}
