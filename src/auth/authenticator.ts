@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { roomNameProblem, USER_ROOM_PREFIX, utf8Length } from '../protocol/limits.ts';
 import { acceptedAlgorithms, algorithmsOf, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from './algorithms.ts';
 import { type Authenticator, AuthFailure, CLOCK_TOLERANCE_MS, type Identity } from './identity.ts';
 import { permissionsFrom } from './permissions.ts';
@@ -87,12 +88,16 @@ function readPublicKey(path: string): { key: KeyObject; possible: readonly strin
 
 function identityFrom(payload: JWTPayload): Identity {
   const { sub, exp } = payload;
-  if (typeof sub !== 'string' || sub === '' || new TextEncoder().encode(sub).length > MAX_USER_BYTES) {
+  if (typeof sub !== 'string' || sub === '' || utf8Length(sub) > MAX_USER_BYTES) {
     throw new AuthFailure(
       'unauthorized',
       `the token has no sub of 1 to ${MAX_USER_BYTES} bytes: it names the user`,
     );
   }
+  // The user's personal room has it in its name.
+  const problem = roomNameProblem(USER_ROOM_PREFIX + sub);
+  if (problem !== null)
+    throw new AuthFailure('unauthorized', `the token's sub cannot name a user: ${problem}`);
   return {
     user: sub,
     ...(payload.info === undefined ? {} : { info: payload.info }),

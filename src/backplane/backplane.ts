@@ -2,7 +2,9 @@
  * The port between a node and what joins the nodes: something that numbers, stores and carries messages.
  * `memory/` is the whole broker in one process; `redis/` joins many. One conformance suite runs over both.
  */
+import type { Acks } from './acks.ts';
 import type { Envelope } from './envelope.ts';
+import type { Presence } from './presence.ts';
 
 /** How many messages of a room are kept, and for how long. `messages: 0` means a room without history. */
 export interface HistoryPolicy {
@@ -65,6 +67,10 @@ export interface BackplaneStatus {
 
 export interface Backplane {
   readonly kind: 'memory' | 'redis';
+  /** Who is in which room. It is started after the backplane and closed before it; `close` alone looks like a crash. */
+  readonly presence: Presence;
+  /** How far users have read. Usable from the start of the backplane to its end. */
+  readonly acks: Acks;
   /** Resolves when usable. Rejects with a `BackplaneError` that says what to do. Called once. */
   start(events: BackplaneEvents): Promise<void>;
   /**
@@ -97,7 +103,7 @@ export type BackplaneErrorCode = 'unavailable' | 'timeout' | 'internal';
 export class BackplaneError extends Error {
   override readonly name = 'BackplaneError';
   readonly code: BackplaneErrorCode;
-  /** What was being done: `connect`, `publish`, `read`, `subscribe`, `presence`. */
+  /** What was being done: `connect`, `publish`, `read`, `subscribe`, `presence`, `acks`. */
   readonly stage: string;
 
   constructor(code: BackplaneErrorCode, stage: string, message: string, options?: ErrorOptions) {

@@ -10,8 +10,18 @@ export interface BackplaneMetrics {
   probe(lagMs: number): void;
   /** Redis did not know a script, as after a restart, and it was sent again. */
   scriptReloaded(): void;
-  /** Bytes that are not an envelope of this version were dropped. */
+  /** Bytes that are neither an envelope nor a presence event of this version were dropped. */
   malformedEnvelope(): void;
+  /** One call with presence changes was answered or failed. Changes that are kept and sent again count again. */
+  presenceBatch(changes: number, rooms: number, durationMs: number): void;
+  /** Whether this node's presence lease is valid, as far as the node knows. */
+  leaseState(held: boolean): void;
+  /** The lease lapsed, or the store forgot it, while the node lived. */
+  leaseLost(): void;
+  /** This node claimed the entries of a dead one. */
+  claimMade(): void;
+  /** It removed that many of them. */
+  entriesSwept(count: number): void;
 }
 
 function ignore(): void {
@@ -26,4 +36,9 @@ export const silentMetrics: BackplaneMetrics = {
   probe: ignore,
   scriptReloaded: ignore,
   malformedEnvelope: ignore,
+  presenceBatch: ignore,
+  leaseState: ignore,
+  leaseLost: ignore,
+  claimMade: ignore,
+  entriesSwept: ignore,
 };

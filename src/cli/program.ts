@@ -1,6 +1,7 @@
 /** The command line: which commands there are, and what their ends mean to a shell. */
 import { Command, CommanderError } from 'commander';
 import { checkConfig, printConfig, printDocs } from './config-commands.ts';
+import { addDoctorOptions } from './doctor-options.ts';
 import type { Io } from './io.ts';
 import { addConfigOption, addSettingOptions } from './options.ts';
 import { packageVersion } from './package-version.ts';
@@ -13,6 +14,7 @@ Examples:
   roomcast serve --config roomcast.yaml --port 9000  settings from a file; flags count for more
   roomcast config check --config roomcast.yaml       whether a node would start
   roomcast config print                              what it would run with, without secrets
+  roomcast doctor --node http://node1:8080           what is wrong with a deployment, and how to mend it
 
 Settings come from a file, from ROOMCAST_* variables and from flags; the later one counts.`;
 
@@ -43,6 +45,7 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
     .exitOverride();
   addServe(program, io, ended);
   addConfig(program, io, ended);
+  addDoctor(program, io, ended);
   return program;
 }
 
@@ -63,6 +66,15 @@ function addConfig(program: Command, io: Io, ended: (exitCode: number) => void):
     .command('docs', { hidden: true })
     .description('print the tables of the README')
     .action(() => ended(printDocs(io)));
+}
+
+function addDoctor(program: Command, io: Io, ended: (exitCode: number) => void): void {
+  const doctor = program.command('doctor').description('check a deployment').helpCommand(false);
+  addDoctorOptions(addSettingOptions(addConfigOption(doctor))).action(async (options) => {
+    // Loaded when wanted: the other commands do not need Redis.
+    const { doctorCommand } = await import('./doctor.ts');
+    ended(await doctorCommand(io, options));
+  });
 }
 
 /** A command of commands that is given none prints its help, which is no failure. An unknown one is. */

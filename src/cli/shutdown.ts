@@ -1,18 +1,28 @@
 import type { Connection } from '../connection/connection.ts';
 import type { Heartbeats } from '../connection/heartbeats.ts';
 import type { BrokerNode } from '../node/broker-node.ts';
-import { CLOSE } from '../protocol/codes.ts';
+import { Drain } from '../node/drain.ts';
 import type { Server } from '../transport/server.ts';
+import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 
 export interface ShutdownParts {
   readonly node: BrokerNode;
   readonly server: Server;
   readonly heartbeats: Heartbeats<Connection>;
+  /** Milliseconds over which connections are sent elsewhere. */
+  readonly windowMs: number;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** The orderly end of a node: not ready, no new connections, `bye` to those that are open, then closed. */
+/** How often the drain takes a step. */
+const STEP_MS = 20;
+
+/**
+ * The orderly end of a node: not ready, no new connections, `bye` to those that are open, paced; then what is left is flushed
+ * and let go. It goes on listening until the end, so that a balancer that asks hears why it is not ready.
+ */
 export class Shutdown {
   readonly #parts: ShutdownParts;
   #running: Promise<void> | null = null;
@@ -25,6 +35,7 @@ export class Shutdown {
     return this.#running !== null;
   }
 
+  /** Resolves when all is closed. May be called again: the same end is awaited. */
   run(): Promise<void> {
     this.#running ??= this.#run();
     return this.#running;
@@ -32,15 +43,24 @@ export class Shutdown {
 
   async #run(): Promise<void> {
     const { node, server, heartbeats, log } = this.#parts;
-    log.info({ connections: node.hub.connectionCount }, 'shutting down');
-    server.stopListening();
+    log.info({ connections: node.hub.connectionCount }, 'draining');
+    await this.#drain();
     heartbeats.stop();
-    for (const connection of [...node.hub.connections()]) {
-      connection.push(['bye', CLOSE.restart.code, { reconnectAfterMs: 0 }]);
-      connection.close(CLOSE.restart);
-    }
+    server.stopListening();
     await node.close();
     server.close();
     log.info({}, 'shut down');
+  }
+
+  #drain(): Promise<void> {
+    const { node, windowMs, clock } = this.#parts;
+    const drain = new Drain(node.hub.connections(), clock.nowMs(), { windowMs, random: Math.random });
+    return new Promise((resolve) => {
+      const timer = setInterval(() => {
+        if (!drain.step(clock.nowMs())) return;
+        clearInterval(timer);
+        resolve();
+      }, STEP_MS);
+    });
   }
 }

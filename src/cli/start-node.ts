@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import type { ConnectionOptions } from 'node:tls';
 import { tokenAuthenticator } from '../auth/authenticator.ts';
 import type { Backplane } from '../backplane/backplane.ts';
 import { MemoryBackplane } from '../backplane/memory/memory-backplane.ts';
@@ -13,6 +12,7 @@ import { Outboxes } from '../connection/outboxes.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { createRegistry } from '../metrics/registry.ts';
 import { BrokerNode } from '../node/broker-node.ts';
+import { Admission } from '../transport/admission.ts';
 import { Server } from '../transport/server.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
@@ -21,6 +21,7 @@ import type { Logger } from '../util/log.ts';
 import { RateLimit } from '../util/rate-limit.ts';
 import { Turn } from '../util/turn.ts';
 import { packageVersion } from './package-version.ts';
+import { readRedisTls } from './redis-tls.ts';
 import { Shutdown } from './shutdown.ts';
 
 /** A node that accepts connections. */
@@ -52,6 +53,7 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
     requestTurn: () => turn.request(),
     rule: compileRules(config),
     limits: config.limits,
+    detailedMembers: config.presence.detailedMembers,
     metrics,
     clock: systemClock,
     log,
@@ -62,7 +64,8 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
     onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
   });
   const context = await connectionContext(config, node, outboxes, metrics, log);
-  const shutdown = new Shutdown({ node, server, heartbeats, log });
+  const { windowMs } = config.drain;
+  const shutdown = new Shutdown({ node, server, heartbeats, windowMs, clock: systemClock, log });
   registerEndpoints(config, { node, server, heartbeats, context, shutdown, metrics, log });
   await node.start();
   heartbeats.start();
@@ -72,34 +75,20 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
 }
 
 function createBackplane(config: Config, nodeId: string, metrics: NodeMetrics, log: Logger): Backplane {
-  const { redis, dedupWindowMs, metaTtlMs } = config;
-  const shared = { nodeId, dedupWindowMs, metaTtlMs, clock: systemClock };
+  const { redis, presence, dedupWindowMs, metaTtlMs, acks } = config;
+  const shared = { nodeId, dedupWindowMs, metaTtlMs, acksTtlMs: acks.ttlMs, clock: systemClock };
   if (redis.url === null) return new MemoryBackplane(shared);
   const { url, tls, ...rest } = redis;
   return new RedisBackplane({
     ...shared,
     ...rest,
+    leaseMs: presence.leaseMs,
     url,
     metrics: metrics.backplane,
     log,
     // Options of TLS, even empty ones, would make the client speak it.
-    ...(url.startsWith('rediss:') ? { tls: readTls(tls) } : {}),
+    ...(url.startsWith('rediss:') ? { tls: readRedisTls(tls) } : {}),
   });
-}
-
-/** Files named in the settings were found readable when those were checked. */
-function readTls({
-  caFile,
-  certFile,
-  keyFile,
-  rejectUnauthorized,
-}: Config['redis']['tls']): ConnectionOptions {
-  return {
-    rejectUnauthorized,
-    ...(caFile === null ? {} : { ca: readFileSync(caFile) }),
-    ...(certFile === null ? {} : { cert: readFileSync(certFile) }),
-    ...(keyFile === null ? {} : { key: readFileSync(keyFile) }),
-  };
 }
 
 async function connectionContext(
@@ -143,8 +132,18 @@ interface Parts {
 
 function registerEndpoints(config: Config, parts: Parts): void {
   const { node, server, heartbeats, context, shutdown, metrics, log } = parts;
-  const registry = createRegistry(metrics, samples(node), { version: packageVersion(), uws: UWS_VERSION });
-  const { maxConnections, backpressureBytes, authTimeoutMs, maxPayloadBytes, path } = config.websocket;
+  const registry = createRegistry(metrics, samples(node, shutdown), {
+    version: packageVersion(),
+    uws: UWS_VERSION,
+  });
+  const admission = new Admission({
+    perSecond: config.acceptRate.perSecond,
+    maxConnections: config.websocket.maxConnections,
+    openConnections: () => node.hub.connectionCount,
+    isShuttingDown: () => shutdown.isRunning,
+    clock: systemClock,
+  });
+  const { backpressureBytes, authTimeoutMs, maxPayloadBytes, path } = config.websocket;
   server.register(
     {
       node,
@@ -155,11 +154,7 @@ function registerEndpoints(config: Config, parts: Parts): void {
       trustProxy: config.trustProxy,
       backpressureBytes,
       authTimeoutMs,
-      refusal: () => {
-        if (shutdown.isRunning) return { message: 'this node is shutting down', retryAfterS: 1 };
-        if (maxConnections === 0 || node.hub.connectionCount < maxConnections) return null;
-        return { message: 'this node has all the connections that it may have', retryAfterS: 5 };
-      },
+      admission,
     },
     {
       node,
@@ -177,7 +172,7 @@ function registerEndpoints(config: Config, parts: Parts): void {
   );
 }
 
-function samples(node: BrokerNode): Parameters<typeof createRegistry>[1] {
+function samples(node: BrokerNode, shutdown: Shutdown): Parameters<typeof createRegistry>[1] {
   return {
     connections: () => {
       let json = 0;
@@ -188,6 +183,7 @@ function samples(node: BrokerNode): Parameters<typeof createRegistry>[1] {
     memberships: () => node.hub.membershipCount,
     catchingUp: () => node.catchingUp,
     backplaneReady: () => node.status().ready,
+    draining: () => shutdown.isRunning,
   };
 }
 

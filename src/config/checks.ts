@@ -60,6 +60,7 @@ const CHECKS: readonly Check[] = [
   },
   { of: ['metaTtlMs', 'rooms', 'history.messages', 'history.ageMs'], find: outlivedBy },
   { of: ['rooms'], find: ({ rooms }) => neverReached(rooms) },
+  { of: ['rooms', 'history.messages'], find: nothingToAcknowledge },
   ...['auth.issuer', 'auth.audience', 'auth.algorithms'].map(needsKey),
 ];
 
@@ -94,6 +95,16 @@ function outlivedBy({ metaTtlMs, rooms, history: standard }: Settings): string[]
     if (history === undefined || history === false) return [];
     const ageMs = (history.messages ?? standard.messages) > 0 ? (history.ageMs ?? standard.ageMs) : 0;
     return atLeast(metaTtlMs, ageMs, `the ageMs of rooms[${at}] "${match}"`);
+  });
+}
+
+/** Where nothing is numbered, there is no position to acknowledge. */
+function nothingToAcknowledge({ rooms, history: standard }: Settings): string[] {
+  return rooms.flatMap(({ match, acks, history }, at) => {
+    const messages = history === false ? 0 : (history?.messages ?? standard.messages);
+    return acks === true && messages === 0
+      ? [`[${at}].acks: "${match}" keeps no history to acknowledge`]
+      : [];
   });
 }
 

@@ -53,6 +53,13 @@ export const ruleSchema = z.strictObject(
       'Who may publish: `anyone`, `members`, `authenticated`, or `server` for the HTTP API alone',
       '`anyone`',
     ),
+    // Off: where it is on, each join of a user costs a read of what the user has acknowledged.
+    acks: optionalIn(
+      trueOrFalse(),
+      'boolean',
+      'Whether it is kept how far each user has read; needs history',
+      '`false`',
+    ),
     slowReaders: optionalIn(
       choice(['resume', 'latest', 'disconnect']),
       'text',

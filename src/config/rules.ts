@@ -9,6 +9,7 @@ export interface RoomRule {
   readonly memberEvents: boolean;
   readonly join: 'anyone' | 'authenticated' | 'nobody';
   readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
+  readonly acks: boolean;
   readonly slowReaders: 'resume' | 'latest' | 'disconnect';
 }
 
@@ -44,6 +45,7 @@ function resolve(rule: Partial<Config['rooms'][number]>, history: Config['histor
     memberEvents: rule.memberEvents ?? false,
     join: rule.join ?? 'anyone',
     publish: rule.publish ?? 'anyone',
+    acks: rule.acks ?? false,
     slowReaders: rule.slowReaders ?? 'resume',
   });
 }

@@ -291,6 +291,16 @@ export const settingsSchema = z.strictObject({
     standard: DAY_MS,
     meaning: 'Milliseconds for which a quiet room keeps its numbering, also when its messages are gone',
   }),
+  acks: z.strictObject({
+    // A holiday of a week. Beyond `metaTtlMs` it counts only in rooms that are used meanwhile: it ends with the numbering.
+    ttlMs: whole({
+      min: 1000,
+      max: 365 * DAY_MS,
+      standard: 7 * DAY_MS,
+      meaning:
+        'Milliseconds, since the last ack in a room, for which it is kept how far its users have read; ends with the numbering of the room',
+    }),
+  }),
   rooms: listOf({
     item: ruleSchema,
     expected: 'a list of room rules, as JSON in the environment',
@@ -304,6 +314,14 @@ export const settingsSchema = z.strictObject({
       max: 5 * MINUTE_MS,
       standard: 6000,
       meaning: 'Milliseconds after which the members of a dead node are removed',
+    }),
+    // Names of hundreds that come and go are of no use to anyone, and cost as much as messages do.
+    detailedMembers: whole({
+      min: 0,
+      max: 100_000,
+      standard: 200,
+      meaning:
+        'Members of a room up to which member events name who joined or left; in larger ones a count is pushed once a second',
     }),
   }),
   drain: z.strictObject({

@@ -38,6 +38,8 @@ export class Connection {
   heartbeatSlot = -1;
   heartbeatIndex = 0;
   heardAtBeat = 0;
+  /** Messages that it published and that the backplane has not answered yet. */
+  awaiting = 0;
   #open = true;
   #lane: Lane = 'none';
   #outbox: (Uint8Array | string)[] | null = null;
@@ -102,6 +104,7 @@ export class Connection {
         version: 1,
       },
     ]);
+    this.flushBeforeMessages();
   }
 
   /** Takes one WebSocket message. The bytes are the caller's again when this returns. */

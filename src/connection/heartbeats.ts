@@ -84,8 +84,9 @@ export class Heartbeats<C extends Beating> {
   beat(): void {
     const slot = this.#beat % SLOTS;
     this.#pingedAtMs[slot] = this.#options.nowMs();
-    // A copy: ending a silent connection takes it out of the slot while we walk it.
+    // A copy: ending a silent connection takes it, and maybe others, out of the slot while we walk it.
     for (const connection of [...this.#slots[slot]!]) {
+      if (connection.heartbeatSlot === -1) continue;
       if (this.#beat - connection.heardAtBeat >= 2 * SLOTS) connection.silent();
       else connection.ping();
     }

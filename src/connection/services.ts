@@ -13,13 +13,18 @@ export interface Request {
 export interface RoomServices {
   /** The node's id: 8 lower-case letters and digits, new at each start. */
   readonly nodeId: string;
-  /** Makes the connection a member; the reply is queued before any message of the room. */
-  join(request: Request, room: string, since: Position | null): void;
+  /**
+   * Makes the connection a member; the reply is queued before any message of the room. `resume`: begins after what the
+   * user has acknowledged, where that is kept.
+   */
+  join(request: Request, room: string, since: Position | null, resume: boolean): void;
   leave(request: Request, room: string): void;
   /** Takes the payload's bytes before it returns. The reply has the message's position. */
   publish(connection: Connection, command: PublishCommand): void;
   history(request: Request, room: string, since: Position | null, limit: number | null): void;
   members(request: Request, room: string): void;
+  /** Keeps that the user, the connection's own, has processed everything in the room up to this position. */
+  ack(request: Request, user: string, room: string, position: Position): void;
   /** Replies wait in the connection because its peer does not read. */
   stalled(connection: Connection): void;
   /** The connection is gone: its memberships end. */

@@ -18,6 +18,13 @@ export class BackplaneStats {
   readonly probeLag = new SampledHistogram(LATENCY_SECONDS);
   scriptReloads = 0;
   malformedEnvelopes = 0;
+  readonly presenceBatchChanges = new SampledHistogram(BATCH_COUNTS);
+  /** Seconds. */
+  readonly presenceBatchDuration = new SampledHistogram(LATENCY_SECONDS);
+  leaseHeld = 0;
+  leasesLost = 0;
+  claims = 0;
+  sweptEntries = 0;
 
   /** One group commit was answered. */
   publishBatch(messages: number, rooms: number, bytes: number, durationMs: number): void {
@@ -47,6 +54,28 @@ export class BackplaneStats {
   malformedEnvelope(): void {
     this.malformedEnvelopes++;
   }
+
+  /** One call with presence changes was answered or failed. */
+  presenceBatch(changes: number, _rooms: number, durationMs: number): void {
+    this.presenceBatchChanges.observe(changes);
+    this.presenceBatchDuration.observe(durationMs / 1000);
+  }
+
+  leaseState(held: boolean): void {
+    this.leaseHeld = held ? 1 : 0;
+  }
+
+  leaseLost(): void {
+    this.leasesLost++;
+  }
+
+  claimMade(): void {
+    this.claims++;
+  }
+
+  entriesSwept(count: number): void {
+    this.sweptEntries += count;
+  }
 }
 
 export interface BackplaneSamples {
@@ -54,7 +83,7 @@ export interface BackplaneSamples {
 }
 
 export function backplaneMetrics(stats: BackplaneStats, samples: BackplaneSamples): SampledMetric[] {
-  return [...linkMetrics(stats, samples), ...batchMetrics(stats)];
+  return [...linkMetrics(stats, samples), ...batchMetrics(stats), ...presenceMetrics(stats)];
 }
 
 function linkMetrics(stats: BackplaneStats, samples: BackplaneSamples): SampledMetric[] {
@@ -88,7 +117,7 @@ function linkMetrics(stats: BackplaneStats, samples: BackplaneSamples): SampledM
     ),
     counter(
       'roomcast_backplane_malformed_envelopes_total',
-      'What arrived from the backplane, live or from history, and was dropped because it is not an envelope of this version.',
+      'What arrived from the backplane, live or from history, and was dropped because it is neither an envelope nor a presence event of this version.',
       () => stats.malformedEnvelopes,
     ),
   ];
@@ -111,6 +140,41 @@ function batchMetrics(stats: BackplaneStats): SampledMetric[] {
       'roomcast_backplane_batch_duration_seconds',
       'Time from sending a group commit to its answer or failure. What its messages waited for the commit before it is not in it.',
       stats.batchDuration,
+    ),
+  ];
+}
+
+function presenceMetrics(stats: BackplaneStats): SampledMetric[] {
+  return [
+    histogram(
+      'roomcast_backplane_presence_batch_changes',
+      'Presence changes in one call to Redis; none with the memory backplane. Failed calls are counted too, and their changes again when they are sent again.',
+      stats.presenceBatchChanges,
+    ),
+    histogram(
+      'roomcast_backplane_presence_batch_duration_seconds',
+      'Time from sending presence changes to their answer or failure. What they waited for the call before it is not in it.',
+      stats.presenceBatchDuration,
+    ),
+    gauge(
+      'roomcast_backplane_presence_lease_held',
+      '1 while the lease on the presence entries of this node is valid, as far as the node knows, else 0. Always 0 with the memory backplane.',
+      () => stats.leaseHeld,
+    ),
+    counter(
+      'roomcast_backplane_presence_leases_lost_total',
+      'Times that the lease of this node lapsed and was claimed by another, or was forgotten by Redis, while the node lived. Its members were then entered again. A lease that was renewed late but in time is not counted.',
+      () => stats.leasesLost,
+    ),
+    counter(
+      'roomcast_backplane_presence_claims_total',
+      'Times that this node claimed the presence entries of a dead node. Claims that another node was quicker to make are not counted.',
+      () => stats.claims,
+    ),
+    counter(
+      'roomcast_backplane_presence_swept_entries_total',
+      'Presence entries of dead nodes that this node removed.',
+      () => stats.sweptEntries,
     ),
   ];
 }

@@ -1,7 +1,7 @@
 import { LATENCY_SECONDS } from './buckets.ts';
 import { CLOSE_CODES, ENCODINGS, type EncodingLabel, UPGRADE_REFUSALS, zeros } from './labels.ts';
 import { SampledHistogram } from './sampled-histogram.ts';
-import { counter, counterBy, gaugeBy, histogram, type SampledMetric } from './sampled-metric.ts';
+import { counter, counterBy, gauge, gaugeBy, histogram, type SampledMetric } from './sampled-metric.ts';
 
 const KNOWN_CLOSE_CODES: ReadonlySet<number> = new Set(CLOSE_CODES);
 
@@ -25,6 +25,8 @@ export class ConnectionStats {
 export interface ConnectionSamples {
   /** Connections open now. */
   connections(): Readonly<Record<EncodingLabel, number>>;
+  /** The node is shutting down and sends its connections elsewhere. */
+  draining(): boolean;
 }
 
 export function connectionMetrics(stats: ConnectionStats, samples: ConnectionSamples): SampledMetric[] {
@@ -34,6 +36,11 @@ export function connectionMetrics(stats: ConnectionStats, samples: ConnectionSam
       'roomcast_connections',
       'Connections open now, counted from the upgrade: one that has yet to present its token is among them.',
       () => samples.connections(),
+    ),
+    gauge(
+      'roomcast_draining',
+      '1 while the node shuts down and sends its connections elsewhere, else 0.',
+      () => (samples.draining() ? 1 : 0),
     ),
     counterBy(
       'encoding',

@@ -7,7 +7,16 @@
 export const ENCODINGS = ['msgpack', 'json'] as const;
 export type EncodingLabel = (typeof ENCODINGS)[number];
 
-export const COMMAND_TYPES = ['join', 'leave', 'publish', 'members', 'history', 'auth', 'ping'] as const;
+export const COMMAND_TYPES = [
+  'join',
+  'leave',
+  'publish',
+  'members',
+  'history',
+  'ack',
+  'auth',
+  'ping',
+] as const;
 export type CommandLabel = (typeof COMMAND_TYPES)[number];
 
 /** Codes of `error` frames and of HTTP error bodies. */
@@ -39,7 +48,15 @@ export const CLOSE_CODES = [
 ] as const;
 
 /** Why an upgrade was answered with an HTTP error. `aborted`: the client was gone before its token was checked. */
-export const UPGRADE_REFUSALS = ['subprotocol', 'unauthorized', 'origin', 'limit', 'aborted'] as const;
+export const UPGRADE_REFUSALS = [
+  'subprotocol',
+  'unauthorized',
+  'origin',
+  'limit',
+  'rate',
+  'draining',
+  'aborted',
+] as const;
 export type UpgradeRefusalLabel = (typeof UPGRADE_REFUSALS)[number];
 
 /** Where a message came in. */
@@ -49,6 +66,18 @@ export type MessageSourceLabel = (typeof MESSAGE_SOURCES)[number];
 /** How a publish ended at the backplane: stored, found again by its key, or the backplane's error code. */
 export const PUBLISH_OUTCOMES = ['ok', 'duplicate', 'unavailable', 'timeout', 'internal'] as const;
 export type PublishOutcomeLabel = (typeof PUBLISH_OUTCOMES)[number];
+
+/** How an ack ended: kept, not higher than what was kept, not of the present epoch, beyond the newest message, or the backplane's error code. */
+export const ACK_OUTCOMES = [
+  'kept',
+  'not_higher',
+  'other_epoch',
+  'beyond',
+  'unavailable',
+  'timeout',
+  'internal',
+] as const;
+export type AckOutcomeLabel = (typeof ACK_OUTCOMES)[number];
 
 /** What is done about members that read too slowly, as a room's rule says. */
 export const SLOW_READER_POLICIES = ['resume', 'latest', 'disconnect'] as const;
@@ -68,6 +97,7 @@ export const HTTP_ROUTES = [
   '/v1/rooms',
   '/v1/rooms/:room/members',
   '/v1/rooms/:room/history',
+  '/v1/rooms/:room/acks',
   '/v1/users/:user/disconnect',
   '/v1/nodes',
   'other',

@@ -1,3 +1,4 @@
+import { AckStats } from './acks.ts';
 import { BackplaneStats } from './backplane.ts';
 import { CommandStats, newErrorStats } from './commands.ts';
 import { ConnectionStats } from './connections.ts';
@@ -20,6 +21,7 @@ export class NodeMetrics {
   readonly errors = newErrorStats();
   readonly messages = new MessageStats();
   readonly recovery = new RecoveryStats();
+  readonly acks = new AckStats();
   readonly backplane = new BackplaneStats();
   readonly http = new HttpStats();
 }

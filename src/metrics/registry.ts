@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
+import { ackMetrics } from './acks.ts';
 import { type BackplaneSamples, backplaneMetrics } from './backplane.ts';
 import { commandMetrics, errorMetrics } from './commands.ts';
 import { type ConnectionSamples, connectionMetrics } from './connections.ts';
@@ -36,6 +37,7 @@ export function createRegistry(metrics: NodeMetrics, samples: Samples, build: Bu
     ...errorMetrics(metrics.errors),
     ...messageMetrics(metrics.messages),
     ...recoveryMetrics(metrics.recovery, samples),
+    ...ackMetrics(metrics.acks),
     ...backplaneMetrics(metrics.backplane, samples),
     ...httpMetrics(metrics.http),
   ];

@@ -1,4 +1,5 @@
 import type { Identity } from '../auth/identity.ts';
+import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Outboxes } from '../connection/outboxes.ts';
@@ -6,16 +7,18 @@ import type { Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import type { HistoryResult, Position, PublishCommand } from '../protocol/frames.ts';
+import type { HistoryResult, MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
-import { Cursor } from './cursor.ts';
+import { AckedReading } from './acks.ts';
 import { Cursors } from './cursors.ts';
 import { FanOut } from './fan-out.ts';
 import type { Feed } from './feed.ts';
 import { Feeds } from './feeds.ts';
 import { Histories } from './histories.ts';
+import { Memberships } from './memberships.ts';
 import type { PublishReply } from './pending-publish.ts';
+import { Presences } from './presences.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
 import type { RoomRule } from './room-rule.ts';
 import { SentLog } from './sent-log.ts';
@@ -23,9 +26,6 @@ import { SlowReaders } from './slow-readers.ts';
 
 // Part of this class's contract: what its promises reject with.
 export { BackplaneError };
-
-/** How long a room stays subscribed after its last member left: those who reload a page find it warm. */
-const ROOM_GRACE_MS = 5_000;
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
@@ -38,7 +38,13 @@ export interface BrokerNodeParts {
   /** Asks for `endTurn` at the end of the event loop's turn. */
   readonly requestTurn: () => void;
   readonly rule: (room: string) => RoomRule;
-  readonly limits: { readonly roomsPerConnection: number; readonly historyPage: number };
+  readonly limits: {
+    readonly roomsPerConnection: number;
+    readonly historyPage: number;
+    readonly membersPage: number;
+  };
+  /** Rooms with more members get counts in place of names in their member events. */
+  readonly detailedMembers: number;
   readonly metrics: NodeMetrics;
   readonly clock: Clock;
   readonly log: Logger;
@@ -53,11 +59,13 @@ export class BrokerNode implements RoomServices {
   readonly #cursors: Cursors;
   readonly #sent = new SentLog();
   readonly #slowReaders: SlowReaders;
+  readonly #presences: Presences;
+  readonly #acks: AckedReading;
+  readonly #memberships: Memberships;
   readonly #fanOut: FanOut;
   readonly #publishing: Publishing;
   readonly #histories: Histories;
   #dirty: Feed[] = [];
-  readonly #idle = new Set<Feed>();
   #sweeper: NodeJS.Timeout | null = null;
 
   constructor(parts: BrokerNodeParts) {
@@ -80,7 +88,7 @@ export class BrokerNode implements RoomServices {
       clock,
       log,
       dirty: (feed) => this.#markDirty(feed),
-      failed: (feed, error) => this.#feedFailed(feed, error),
+      failed: (feed, error) => this.#memberships.feedFailed(feed, error),
     });
     this.#cursors = new Cursors({
       nodeId,
@@ -89,7 +97,26 @@ export class BrokerNode implements RoomServices {
       clock,
       log,
       flushFeed: (feed) => this.#flushFeed(feed),
-      repair: (feed) => void this.#feeds.repair(feed),
+      repair: (feed) => this.#feeds.repair(feed),
+    });
+    this.#presences = new Presences({
+      presence: backplane.presence,
+      hub: this.hub,
+      feeds: this.#feeds,
+      membersPage: parts.limits.membersPage,
+      detailedMembers: parts.detailedMembers,
+      log,
+    });
+    this.#acks = new AckedReading({ backplane, cursors: this.#cursors, rule, metrics, log });
+    this.#memberships = new Memberships({
+      hub: this.hub,
+      feeds: this.#feeds,
+      cursors: this.#cursors,
+      presences: this.#presences,
+      acks: this.#acks,
+      rule,
+      roomsPerConnection: parts.limits.roomsPerConnection,
+      clock,
     });
     this.#slowReaders = new SlowReaders({
       feeds: this.#feeds,
@@ -108,6 +135,7 @@ export class BrokerNode implements RoomServices {
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
       resumed: () => void this.#feeds.checkAll(),
     });
+    await this.#presences.start();
     this.#sweeper = setInterval(() => this.#sweep(), 1000);
     this.#sweeper.unref();
   }
@@ -115,6 +143,7 @@ export class BrokerNode implements RoomServices {
   /** Lets go of the backplane. The connections must be closed by then. */
   async close(): Promise<void> {
     if (this.#sweeper) clearInterval(this.#sweeper);
+    await this.#presences.close();
     await this.#parts.backplane.close();
   }
 
@@ -125,6 +154,12 @@ export class BrokerNode implements RoomServices {
 
   status(): BackplaneStatus {
     return this.#parts.backplane.status();
+  }
+
+  /** Each second: closes rooms that have been empty for a while, and checks some of the others. */
+  #sweep(): void {
+    void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
+    this.#memberships.closeIdle();
   }
 
   /** The end of the event loop's turn: what it produced leaves, in the order that `Outboxes` explains. */
@@ -157,6 +192,7 @@ export class BrokerNode implements RoomServices {
 
   connected(connection: Connection): void {
     this.hub.add(connection);
+    this.#memberships.enterPersonal(connection);
   }
 
   identified(connection: Connection, identity: Identity): void {
@@ -164,6 +200,7 @@ export class BrokerNode implements RoomServices {
     connection.identity = identity;
     if (!isFirst) return;
     this.hub.identify(connection);
+    this.#memberships.enterPersonal(connection);
     connection.welcome();
   }
 
@@ -183,101 +220,62 @@ export class BrokerNode implements RoomServices {
   }
 
   disconnected(connection: Connection): void {
-    this.#cursors.stopAll(connection);
-    for (const name of connection.rooms) this.#left(connection, name);
+    this.#memberships.leftAll(connection);
     this.hub.remove(connection);
   }
 
   // ---- rooms ---------------------------------------------------------------------------------------------
 
-  join(request: Request, name: string, since: Position | null): void {
-    const { connection } = request;
-    const rule = this.#parts.rule(name);
-    if (rule.join === 'nobody') return request.fail('forbidden', 'nobody may join this room');
-    if (rule.join === 'authenticated' && connection.identity === null) {
-      return request.fail('forbidden', 'only authenticated users may join this room');
-    }
-    if (connection.rooms.includes(name)) this.#suspend(connection, name);
-    else if (connection.rooms.length >= this.#parts.limits.roomsPerConnection) {
-      const { roomsPerConnection } = this.#parts.limits;
-      return request.fail('limit_exceeded', `a connection may be in at most ${roomsPerConnection} rooms`);
-    } else this.hub.enter(connection, name);
-    const feed = this.#feeds.open(this.hub.room(name)!);
-    this.#idle.delete(feed);
-    this.#cursors.start(
-      new Cursor(connection, feed, since, {
-        begun: (recovered) => {
-          request.ok({ epoch: feed.epoch, offset: feed.offset, recovered: recovered && since !== null });
-          connection.flushBeforeMessages();
-        },
-        failed: (error) => {
-          this.#left(connection, name);
-          request.fail(error.code, error.message);
-        },
-      }),
-    );
+  join(request: Request, name: string, since: Position | null, resume: boolean): void {
+    this.#memberships.join(request, name, since, resume);
   }
 
   leave(request: Request, name: string): void {
-    const { connection } = request;
-    if (!connection.rooms.includes(name)) return request.fail('not_joined', 'not a member of this room');
-    this.#left(connection, name);
-    request.ok({});
+    this.#memberships.leave(request, name);
   }
 
-  members(request: Request, _room: string): void {
-    request.fail('bad_request', 'presence is not kept in this room');
+  members(request: Request, room: string): void {
+    this.#presences.members(request, room, this.#parts.rule(room).presence);
   }
 
-  /** Takes a member off its room's topic; what it is on its way to, if anything, is forgotten. */
-  #suspend(connection: Connection, name: string): Feed | undefined {
-    const room = this.hub.room(name);
-    const feed = this.#feeds.get(name);
-    if (room) connection.socket.unsubscribe(room.topic(connection.readsText));
-    const cursor = feed && this.#cursors.find(connection, feed);
-    if (cursor) this.#cursors.stop(cursor);
-    return feed;
+  /** Who is in a room, on any node. Rejects with `BackplaneError`. */
+  listMembers(room: string): Promise<MembersResult> {
+    return this.#presences.list(room);
   }
 
-  #left(connection: Connection, name: string): void {
-    const feed = this.#suspend(connection, name);
-    const room = this.hub.leave(connection, name);
-    if (!room || room.members > 0) return;
-    if (!feed) return this.hub.drop(room);
-    feed.idleSinceMs = this.#parts.clock.nowMs();
-    this.#idle.add(feed);
+  /** Ids of the nodes that are alive, this one included. Rejects with `BackplaneError`. */
+  listNodes(): Promise<readonly string[]> {
+    return this.#parts.backplane.presence.nodes();
   }
 
-  /** Each second: closes rooms that have been empty for a while, and checks some of the others. */
-  #sweep(): void {
-    void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
-    const before = this.#parts.clock.nowMs() - ROOM_GRACE_MS;
-    for (const feed of this.#idle) {
-      if (feed.idleSinceMs === null || feed.idleSinceMs > before) continue;
-      this.#idle.delete(feed);
-      this.#feeds.close(feed);
-      this.hub.drop(feed.room);
-    }
+  ack(request: Request, user: string, room: string, position: Position): void {
+    this.#acks.ack(request, user, room, position);
   }
 
-  #feedFailed(feed: Feed, error: BackplaneError): void {
-    this.#idle.delete(feed);
-    for (const cursor of [...feed.cursors]) cursor.fail(error);
-    this.hub.drop(feed.room);
-    feed.opened();
+  /** Whether it is kept in a room how far its users have read. */
+  keepsAcks(room: string): boolean {
+    return this.#acks.isKeptIn(room);
+  }
+
+  /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError`. */
+  listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
+    const { membersPage } = this.#parts.limits;
+    return this.#acks.list(room, from, Math.min(limit ?? membersPage, membersPage));
   }
 
   // ---- messages ------------------------------------------------------------------------------------------
 
   publish(connection: Connection, command: PublishCommand): void {
     const feed = this.#feeds.get(command.room);
-    if (feed?.state !== 'opening' || !connection.rooms.includes(command.room)) {
+    const held = feed ? this.#acks.heldJoin(connection, feed) : null;
+    if (!held && (feed?.state !== 'opening' || !connection.rooms.includes(command.room))) {
       return this.#publishing.fromConnection(connection, command);
     }
     // The connection sent a join and this in one go, and expects to receive it: were it stored before the room is
     // subscribed here, the join would begin after it.
-    const kept = { ...command, data: command.data.slice() };
-    feed.whenOpened(() => this.#publishing.fromConnection(connection, kept));
+    const kept = { ...command, data: new Uint8Array(command.data) };
+    if (held) held.whenReleased(() => this.publish(connection, kept));
+    else feed?.whenOpened(() => this.#publishing.fromConnection(connection, kept));
   }
 
   /** A message of the server API. `reply` is called once, later. */

@@ -136,6 +136,11 @@ export class Feed {
     this.offset = offset;
   }
 
+  /** A push to all members, in its place among the messages. */
+  push(frame: PushFrame): void {
+    this.#add(frame);
+  }
+
   #add(item: Envelope | PushFrame): void {
     this.pending.push(item);
     if (this.pending.length === 1) this.#dirty(this);

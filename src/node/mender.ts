@@ -30,8 +30,10 @@ export class Mender {
   async readOn(feed: Feed): Promise<void> {
     for (;;) {
       const heldBefore = feed.releaseHeld();
-      const page = await this.#read(feed, feed.offset);
+      // From the newest message that members have had, to see that it is still the same one.
+      const page = await this.#read(feed, Math.max(0, feed.offset - 1));
       if (page.epoch !== feed.epoch) await this.#restart(feed);
+      else if (hasDiverged(feed, page)) await this.#renew(feed, Number.MAX_SAFE_INTEGER);
       else if (page.offset < feed.offset) await this.#renew(feed, feed.offset);
       else {
         this.#apply(feed, page);
@@ -82,27 +84,45 @@ export class Mender {
 
   /** The room has a new epoch: members are told, and get what it holds that they have not had. */
   async #restart(feed: Feed): Promise<void> {
-    const page = await this.#read(feed, 0);
+    const common = await this.#lastInCommon(feed);
+    const page = await this.#read(feed, common ?? 0);
     this.#parts.metrics.recovery.resets++;
-    feed.reset(page.epoch, commonOffset(feed, page));
+    feed.reset(page.epoch, common ?? (page.envelopes[0]?.first ?? page.offset + 1) - 1);
     this.#apply(feed, page);
+  }
+
+  /**
+   * The newest message that the room holds under the number under which members have had it; null where there is none,
+   * and all that the room holds is new to them.
+   */
+  async #lastInCommon(feed: Feed): Promise<number | null> {
+    const had = framesByOffset(feed.recent.after(0));
+    let common: number | null = null;
+    let after = (feed.recent.first ?? 0) - 1;
+    while (after >= 0) {
+      const { envelopes } = await this.#read(feed, after);
+      const last = envelopes.at(-1)?.last;
+      for (const [offset, frame] of framesByOffset(envelopes)) {
+        if (had.get(offset)?.equals(frame)) common = offset;
+      }
+      if (last === undefined || common !== last) return common;
+      after = last;
+    }
+    return common;
   }
 }
 
-/**
- * The position in a new epoch from which members have to be served: after the last message that they have had under the
- * same number. None where the room began again; the last that survived where the newest were lost.
- */
-function commonOffset(feed: Feed, page: HistoryPage): number {
-  const had = new Map<number, Buffer>();
-  for (const envelope of feed.recent.after(0)) {
-    for (let i = 0; i < envelope.count; i++) had.set(envelope.first + i, envelope.slice(i, i + 1));
+function framesByOffset(envelopes: readonly Envelope[]): Map<number, Buffer> {
+  const frames = new Map<number, Buffer>();
+  for (const envelope of envelopes) {
+    for (let i = 0; i < envelope.count; i++) frames.set(envelope.first + i, envelope.slice(i, i + 1));
   }
-  let common = (page.envelopes[0]?.first ?? page.offset + 1) - 1;
-  for (const envelope of page.envelopes) {
-    for (let i = 0; i < envelope.count; i++) {
-      if (had.get(envelope.first + i)?.equals(envelope.slice(i, i + 1))) common = envelope.first + i;
-    }
-  }
-  return common;
+  return frames;
+}
+
+/** Whether the room holds another message under the number of the newest that members have had: it lost that, and went on. */
+function hasDiverged(feed: Feed, page: HistoryPage): boolean {
+  const had = framesByOffset(feed.recent.after(feed.offset - 1)).get(feed.offset);
+  const holds = framesByOffset(page.envelopes.slice(0, 1)).get(feed.offset);
+  return had !== undefined && holds !== undefined && !had.equals(holds);
 }

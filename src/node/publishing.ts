@@ -74,13 +74,16 @@ class ConnectionReply implements PublishReply {
   constructor(connection: Connection, id: number) {
     this.#connection = connection;
     this.#id = id;
+    connection.awaiting++;
   }
 
   published(epoch: string, offset: number, duplicate: boolean): void {
+    this.#connection.awaiting--;
     this.#connection.publishOk(this.#id, epoch, offset, duplicate);
   }
 
   failed(error: BackplaneError): void {
+    this.#connection.awaiting--;
     this.#connection.fail(this.#id, error.code, error.message);
   }
 }

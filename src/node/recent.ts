@@ -41,6 +41,13 @@ export class RecentEnvelopes {
     return first !== null && after >= first - 1;
   }
 
+  /** Whether so many older messages, of the size of those that are here, would be kept. */
+  hasRoomFor(messages: number): boolean {
+    if (this.#messages === 0) return true;
+    const bytes = (this.#bytes / this.#messages) * messages;
+    return this.#messages + messages <= this.#limits.messages && this.#bytes + bytes <= this.#limits.bytes;
+  }
+
   /** Adds the envelope that follows on. */
   append(envelope: Envelope, nowMs: number): void {
     this.#entries.push({ envelope, expiresAtMs: nowMs + this.#limits.ageMs });

@@ -7,5 +7,7 @@ export interface RoomRule {
   readonly memberEvents: boolean;
   readonly join: 'anyone' | 'authenticated' | 'nobody';
   readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
+  /** Whether it is kept how far each user has read. */
+  readonly acks: boolean;
   readonly slowReaders: 'resume' | 'latest' | 'disconnect';
 }

@@ -1,6 +1,5 @@
 import type { Connection } from '../connection/connection.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import { CLOSE } from '../protocol/codes.ts';
 import { Cursor } from './cursor.ts';
 import type { Cursors } from './cursors.ts';
 import type { Feed } from './feed.ts';
@@ -69,12 +68,8 @@ export class SlowReaders {
     const { cursors, metrics, sent } = this.#parts;
     const policy = feed.rule.slowReaders;
     const lacks = sent.firstFor(feed, at, connection.number, connection.readsText);
-    if (policy === 'disconnect') {
-      // A room that lost nothing for this reader does not end the connection.
-      if (!lacks) return;
-      metrics.recovery.slowReaders.disconnect++;
-      return connection.close(CLOSE.tooSlow);
-    }
+    // A room that lost nothing for this reader does not end the connection.
+    if (policy === 'disconnect' && !lacks) return;
     metrics.recovery.slowReaders[policy]++;
     connection.socket.unsubscribe(feed.room.topic(connection.readsText));
     cursors.park(Cursor.resuming(connection, feed, lacks ? lacks.after : feed.sent));

@@ -13,6 +13,7 @@ export interface RawOptions {
   readonly limit?: unknown;
   readonly key?: unknown;
   readonly echo?: unknown;
+  readonly resume?: unknown;
 }
 
 /** Shared, because a peer can put tens of thousands of these into one WebSocket message. */
@@ -39,7 +40,8 @@ function isCount(value: unknown): value is number {
 
 /**
  * Builds the command of a frame or says why not. `target`: the element after the id, a room or a token. `data`:
- * the payload of a publish, null where the frame has none. `options`: undefined or null where it has none.
+ * the payload of a publish, null where the frame has none. `options`: undefined or null where it has none; of an ack,
+ * whose fourth element is no options, its position.
  */
 export function buildCommand(
   type: unknown,
@@ -59,10 +61,11 @@ export function buildCommand(
   if (refused !== null) return refused;
   const room = target as string;
   if (type === 'leave' || type === 'members') return { type, id: id + 0, room };
+  if (type === 'ack') return buildAck(id + 0, room, options);
   return type === 'join' ? buildJoin(id + 0, room, options) : buildHistory(id + 0, room, options);
 }
 
-const OTHER_TYPES = ['join', 'leave', 'members', 'history', 'auth', 'ping'] as const;
+const OTHER_TYPES = ['join', 'leave', 'members', 'history', 'ack', 'auth', 'ping'] as const;
 
 function isCommandType(type: string): type is (typeof OTHER_TYPES)[number] {
   return (OTHER_TYPES as readonly string[]).includes(type);
@@ -108,7 +111,17 @@ function buildJoin(id: number, room: string, options: unknown): Command | Reject
   if (!isOptions(options)) return badOptions(id);
   const since = options?.since ?? null;
   if (since !== null && !isPosition(since)) return badSince(id);
-  return { type: 'join', id, room, since };
+  const resume = options?.resume ?? false;
+  if (typeof resume !== 'boolean') return rejected(id, 'bad_frame', 'resume is not a boolean');
+  if (resume && since !== null) return rejected(id, 'bad_request', 'since and resume exclude each other');
+  return { type: 'join', id, room, since, resume };
+}
+
+function buildAck(id: number, room: string, position: unknown): Command | RejectedCommand {
+  if (!isPosition(position)) {
+    return rejected(id, 'bad_frame', 'the position is not a pair of an epoch and an offset');
+  }
+  return { type: 'ack', id, room, position: [position[0], position[1] + 0] };
 }
 
 function buildHistory(id: number, room: string, options: unknown): Command | RejectedCommand {
@@ -130,8 +143,8 @@ function badOptions(id: number): RejectedCommand {
   return rejected(id + 0, 'bad_frame', 'the options are not a map');
 }
 
-function isPosition(since: unknown): since is Position {
-  return Array.isArray(since) && since.length === 2 && typeof since[0] === 'string' && isCount(since[1]);
+function isPosition(value: unknown): value is Position {
+  return Array.isArray(value) && value.length === 2 && typeof value[0] === 'string' && isCount(value[1]);
 }
 
 function badSince(id: number): RejectedCommand {

@@ -23,6 +23,8 @@ export interface Member {
 
 export interface JoinOptions {
   readonly since?: Position;
+  /** Begin after what the user has acknowledged in the room. Default false. Not together with `since`. */
+  readonly resume?: boolean;
 }
 export interface PublishOptions {
   /** Idempotency key, at most 64 bytes of UTF-8. */
@@ -41,6 +43,7 @@ export type CommandFrame =
   | readonly ['publish', id: number, room: string, data: unknown, options?: PublishOptions]
   | readonly ['members', id: number, room: string]
   | readonly ['history', id: number, room: string, options?: HistoryOptions]
+  | readonly ['ack', id: number, room: string, position: Position]
   | readonly ['auth', id: number, token: string]
   | readonly ['ping', id: number];
 
@@ -55,7 +58,9 @@ export interface JoinCommand {
   readonly type: 'join';
   readonly id: number;
   readonly room: string;
+  /** Null where `resume` is true. */
   readonly since: Position | null;
+  readonly resume: boolean;
 }
 export interface LeaveCommand {
   readonly type: 'leave';
@@ -83,6 +88,12 @@ export interface HistoryCommand {
   readonly since: Position | null;
   readonly limit: number | null;
 }
+export interface AckCommand {
+  readonly type: 'ack';
+  readonly id: number;
+  readonly room: string;
+  readonly position: Position;
+}
 export interface AuthCommand {
   readonly type: 'auth';
   readonly id: number;
@@ -99,6 +110,7 @@ export type Command =
   | PublishCommand
   | MembersCommand
   | HistoryCommand
+  | AckCommand
   | AuthCommand
   | PingCommand;
 
@@ -136,6 +148,8 @@ export interface JoinResult {
   readonly offset: number;
   readonly recovered: boolean;
   readonly members?: number;
+  /** What the user has acknowledged in this epoch; only for users, in rooms that keep it. */
+  readonly acked?: number;
 }
 export interface PublishResult {
   readonly epoch: string;
@@ -144,6 +158,8 @@ export interface PublishResult {
 }
 export interface MembersResult {
   readonly count: number;
+  /** Distinct users among all members; connections without a user are not counted. */
+  readonly users: number;
   readonly members: readonly Member[];
   readonly truncated?: true;
 }
@@ -152,13 +168,25 @@ export interface HistoryResult {
   readonly offset: number;
   readonly messages: readonly MessageFrame[];
 }
+/** What is kept for the user now, in the room's present epoch; offset 0 where nothing is. */
+export interface AckResult {
+  readonly epoch: string;
+  readonly offset: number;
+}
 export interface AuthResult {
   readonly user: string | null;
   /** Milliseconds since the Unix epoch, or null for a token that does not expire. */
   readonly expiresAt: number | null;
 }
 export type EmptyResult = Readonly<Record<string, never>>;
-export type Result = JoinResult | PublishResult | MembersResult | HistoryResult | AuthResult | EmptyResult;
+export type Result =
+  | JoinResult
+  | PublishResult
+  | MembersResult
+  | HistoryResult
+  | AckResult
+  | AuthResult
+  | EmptyResult;
 
 export interface ErrorDetails {
   readonly retryAfterMs?: number;
@@ -188,7 +216,7 @@ export type MemberFrame = readonly [
   'member',
   room: string,
   change: 'joined' | 'left',
-  who: Member,
+  who: Member | null,
   count: number,
 ];
 export type GapFrame = readonly ['gap', room: string, from: number, to: number];

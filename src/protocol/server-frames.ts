@@ -17,7 +17,7 @@ const SHAPES: Readonly<Record<ServerFrame[0], readonly Field[]>> = {
   ok: [integer, map],
   error: [integer, text, text, mapOrNone],
   message: [text, integer, integer, textOrNull, present],
-  member: [text, text, map, integer],
+  member: [text, text, mapOrNone, integer],
   gap: [text, integer, integer],
   reset: [text, text, integer],
   removed: [text, text],

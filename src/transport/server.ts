@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
 import { type HttpOptions, type HttpParts, registerRoutes } from './http/routes.ts';
 import { type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
@@ -23,14 +25,9 @@ export class Server implements Fanout {
   readonly #app: TemplatedApp;
   #listening: us_listen_socket | null = null;
 
+  /** Throws, with a sentence, for a certificate and a key that cannot be used. */
   constructor(tls: TlsOptions | null) {
-    this.#app = tls
-      ? uws.SSLApp({
-          cert_file_name: tls.certFile,
-          key_file_name: tls.keyFile,
-          ...(tls.passphrase === null ? {} : { passphrase: tls.passphrase }),
-        })
-      : uws.App();
+    this.#app = tls ? secureApp(tls) : uws.App();
   }
 
   /** Adds the WebSocket endpoint and the HTTP routes. Called once, before `listen`. */
@@ -50,8 +47,9 @@ export class Server implements Fanout {
       const listen = this.#app.listen as unknown as ListenExclusively;
       listen.call(this.#app, host, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
         if (!socket) {
-          const problem = `cannot listen on ${host}:${port}: the port is in use, or this user may not bind it`;
-          return reject(new Error(problem));
+          const problem =
+            'the port is in use, the address is not one of this machine, or this user may not bind it';
+          return reject(new Error(`cannot listen on ${host}:${port}: ${problem}`));
         }
         this.#listening = socket;
         // A listening socket is a socket to the addon, though not to its types.
@@ -70,5 +68,29 @@ export class Server implements Fanout {
   close(): void {
     this.stopListening();
     this.#app.close();
+  }
+}
+
+function secureApp({ certFile, keyFile, passphrase }: TlsOptions): TemplatedApp {
+  const secret = passphrase === null ? {} : { passphrase };
+  try {
+    return uws.SSLApp({ cert_file_name: certFile, key_file_name: keyFile, ...secret });
+  } catch (cause) {
+    throw new Error(
+      `cannot speak TLS with ${certFile} and ${keyFile}: ${tlsProblem(certFile, keyFile, secret)}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** uWebSockets.js says that it failed; Node, asked for the same, says why. */
+function tlsProblem(certFile: string, keyFile: string, secret: { readonly passphrase?: string }): string {
+  try {
+    createSecureContext({ cert: readFileSync(certFile), key: readFileSync(keyFile), ...secret });
+    return 'the certificate or the key is of a kind that is not supported';
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }

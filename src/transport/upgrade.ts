@@ -3,6 +3,7 @@ import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
 import { chooseSubprotocol } from '../protocol/subprotocol.ts';
 import type { Logger } from '../util/log.ts';
+import type { Admission, Refusal } from './admission.ts';
 import { originMatcher } from './origins.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 import { type SocketData, WsSocket } from './ws-socket.ts';
@@ -12,8 +13,7 @@ export interface UpgradeOptions {
   /** Empty: any. */
   readonly allowedOrigins: readonly string[];
   readonly trustProxy: boolean;
-  /** Null where one more connection may come, else why not. */
-  readonly refusal: () => { readonly message: string; readonly retryAfterS: number } | null;
+  readonly admission: Admission;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
@@ -37,14 +37,13 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   return (res, req, context) => {
     const request = readRequest(req, options.trustProxy);
     const chosen = chooseSubprotocol(request.protocol);
-    const isRefused = () => {
-      const refusal = options.refusal();
+    const isRefused = (refusal: Refusal | null) => {
       if (refusal === null) return false;
-      upgradesRejected.limit++;
+      upgradesRejected[refusal.reason]++;
       refuse(res, 'unavailable', refusal.message, refusal.retryAfterS);
       return true;
     };
-    if (isRefused()) return;
+    if (isRefused(options.admission.admit())) return;
     if (request.origin !== '' && !mayCome(request.origin)) {
       upgradesRejected.origin++;
       return refuse(res, 'forbidden', 'this origin is not allowed: see allowedOrigins');
@@ -65,7 +64,7 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
     if (options.authenticator === null || request.token === null) return accept(null);
     authenticate(res, options.authenticator, request.token, options, (identity) => {
       // Asked anew: while the token was being checked, others came, or the node began to shut down.
-      if (!isRefused()) accept(identity);
+      if (!isRefused(options.admission.refusal())) accept(identity);
     });
   };
 }
@@ -97,7 +96,10 @@ function authenticate(
   });
   authenticator.authenticate(token).then(
     (identity) => {
-      if (!isAborted) res.cork(() => accept(identity));
+      // Not corked, against the documentation: after an upgrade inside of `cork` uWebSockets.js at times takes the new
+      // WebSocket for the old response, and closes it (1006): 16 of the first five connections to each of 100 fresh nodes, and
+      // none without it.
+      if (!isAborted) accept(identity);
     },
     (error: unknown) => {
       if (isAborted) return;
@@ -105,7 +107,7 @@ function authenticate(
       if (!(error instanceof AuthFailure)) log.error({ error }, 'a token could not be checked');
       const code = error instanceof AuthFailure ? error.code : 'internal';
       const message = error instanceof AuthFailure ? error.message : 'the token could not be checked';
-      res.cork(() => refuse(res, code, message));
+      refuse(res, code, message);
     },
   );
 }
@@ -120,8 +122,10 @@ const REASONS: Readonly<Record<number, string>> = {
 
 function refuse(res: HttpResponse, code: ErrorCode, message: string, retryAfterS?: number): void {
   const status = ERROR_STATUS[code];
-  res.writeStatus(`${status} ${REASONS[status] ?? ''}`);
-  res.writeHeader('Content-Type', 'application/json');
-  if (retryAfterS !== undefined) res.writeHeader('Retry-After', String(retryAfterS));
-  res.end(JSON.stringify({ error: { code, message } }), true);
+  res.cork(() => {
+    res.writeStatus(`${status} ${REASONS[status] ?? ''}`);
+    res.writeHeader('Content-Type', 'application/json');
+    if (retryAfterS !== undefined) res.writeHeader('Retry-After', String(retryAfterS));
+    res.end(JSON.stringify({ error: { code, message } }), true);
+  });
 }

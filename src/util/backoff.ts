@@ -6,7 +6,7 @@ export interface BackoffOptions {
 }
 
 /**
- * Exponential backoff with full jitter: the wait before attempt number `attempt` (0 is the first), anywhere from
+ * Exponential backoff with jitter: the wait before attempt number `attempt` (0 is the first), anywhere from
  * half of the exponential step to the whole of it, so that clients cut off together do not come back together.
  */
 export function backoffMs(attempt: number, { baseMs, capMs, random = Math.random }: BackoffOptions): number {

@@ -1,3 +1,6 @@
+/** Sums of intervals are rounded, the more so the longer the clock runs: without this, the last event of a burst is refused. */
+const ROUNDING_MS = 0.001;
+
 /**
  * A token bucket kept as one number: the moment at which all that was let through would have been paid for at the steady
  * rate (the generic cell rate algorithm). No timers, and 8 bytes for each thing that is limited.
@@ -9,7 +12,7 @@ export class RateLimit {
   /** `perSecond` 0 lets everything through. */
   constructor(perSecond: number, burst: number) {
     this.#intervalMs = perSecond === 0 ? 0 : 1000 / perSecond;
-    this.#toleranceMs = this.#intervalMs * Math.max(1, burst);
+    this.#toleranceMs = this.#intervalMs * Math.max(1, burst) + Math.min(this.#intervalMs / 100, ROUNDING_MS);
   }
 
   /** The new state after one more event at `nowMs`, or -1 where it is one too many. A state starts at 0. */

@@ -14,7 +14,10 @@ function expected(frame: CommandFrame): Record<string, unknown> {
   if (type === 'ping') return { type, id };
   if (type === 'auth') return { type, id, token: frame[2] };
   const room = frame[2];
-  if (type === 'join') return { type, id, room, since: frame[3]?.since ?? null };
+  if (type === 'join') {
+    return { type, id, room, since: frame[3]?.since ?? null, resume: frame[3]?.resume ?? false };
+  }
+  if (type === 'ack') return { type, id, room, position: frame[3] };
   if (type === 'history') {
     return { type, id, room, since: frame[3]?.since ?? null, limit: frame[3]?.limit ?? null };
   }

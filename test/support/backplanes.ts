@@ -40,6 +40,7 @@ export class Heard {
 export interface Times {
   readonly dedupWindowMs?: number;
   readonly metaTtlMs?: number;
+  readonly acksTtlMs?: number;
 }
 
 export interface Running<B extends Backplane = Backplane> {
@@ -50,7 +51,7 @@ export interface Running<B extends Backplane = Backplane> {
 
 export async function startMemory(times: Times = {}): Promise<Running> {
   const nodeId = randomId(8);
-  const settings = { dedupWindowMs: 60_000, metaTtlMs: 60_000, sweepMs: 20, ...times };
+  const settings = { dedupWindowMs: 60_000, metaTtlMs: 60_000, acksTtlMs: 60_000, sweepMs: 20, ...times };
   return start(new MemoryBackplane({ nodeId, clock: systemClock, ...settings }), nodeId);
 }
 
@@ -66,6 +67,7 @@ export function redisOptions(
     startupTimeoutMs: 5_000,
     dedupWindowMs: 60_000,
     metaTtlMs: 60_000,
+    acksTtlMs: 60_000,
     nodeId: randomId(8),
     clock: systemClock,
     log: silentLog,

@@ -3,6 +3,7 @@
  * it came. What the SDK promises is not tested through this.
  */
 import { once } from 'node:events';
+import type { IncomingHttpHeaders } from 'node:http';
 import WebSocket from 'ws';
 import { decodeServerFrames, encodeCommand } from '../../src/protocol/client-codec.ts';
 import type {
@@ -24,6 +25,8 @@ export interface ConnectOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Subprotocols to offer in place of the encoding's. */
   readonly protocols?: readonly string[];
+  /** PEM certificate to trust, for `wss:`. */
+  readonly ca?: string;
 }
 
 export interface Closed {
@@ -35,10 +38,12 @@ export interface Closed {
 export class UpgradeRefused extends Error {
   override readonly name = 'UpgradeRefused';
   readonly status: number;
+  readonly headers: IncomingHttpHeaders;
 
-  constructor(status: number) {
+  constructor(status: number, headers: IncomingHttpHeaders) {
     super(`the upgrade was answered with ${status}`);
     this.status = status;
+    this.headers = headers;
   }
 }
 
@@ -71,14 +76,17 @@ export class TestClient {
 
   /** Resolves when the socket is open. `hello` may still be on its way. Rejects with `UpgradeRefused`. */
   static async connect(url: string, options: ConnectOptions = {}): Promise<TestClient> {
-    const { encoding = 'msgpack', token, headers = {}, protocols = [SUBPROTOCOL[encoding]] } = options;
+    const { encoding = 'msgpack', token, headers = {}, protocols = [SUBPROTOCOL[encoding]], ca } = options;
     const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const socket = new WebSocket(url, [...protocols], { headers: { ...headers, ...authorization } });
+    const socket = new WebSocket(url, [...protocols], {
+      headers: { ...headers, ...authorization },
+      ...(ca === undefined ? {} : { ca }),
+    });
     const client = new TestClient(socket, encoding);
     const refused = new Promise<never>((_, reject) => {
       socket.once('unexpected-response', (request, response) => {
         request.destroy();
-        reject(new UpgradeRefused(response.statusCode ?? 0));
+        reject(new UpgradeRefused(response.statusCode ?? 0, response.headers));
       });
     });
     await Promise.race([once(socket, 'open'), refused]);
@@ -118,7 +126,7 @@ export class TestClient {
   }
 
   /** The first frame that matches, received or yet to come, that no earlier `next` has returned. */
-  next(matches: (frame: ServerFrame) => boolean, timeoutMs = 5000): Promise<ServerFrame> {
+  next(matches: (frame: ServerFrame) => boolean, timeoutMs = 15_000): Promise<ServerFrame> {
     const received = this.frames.find((frame) => !this.#taken.has(frame) && matches(frame));
     if (received) {
       this.#taken.add(received);

@@ -9,6 +9,7 @@ export const idleSamples: Samples = {
   memberships: () => 0,
   catchingUp: () => 0,
   backplaneReady: () => true,
+  draining: () => false,
 };
 
 /** A registry as a node would have it, over numbers of its own. */

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { noteProcess } from './leftovers.ts';
 import { within } from './wait.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
@@ -49,6 +50,7 @@ export class NodeProcess {
       env: { PATH, HOME, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    if (this.#child.pid !== undefined) noteProcess(this.#child.pid, MAIN);
     this.#read(this.#child.stdout!);
     this.#read(this.#child.stderr!);
     this.exited = this.#whenClosed();

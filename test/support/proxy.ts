@@ -1,4 +1,7 @@
-/** A TCP proxy whose connections can be made deaf: they stay open, and nothing comes back on them. */
+/**
+ * A TCP proxy that does to connections what networks do: it makes them deaf (open, and nothing comes back on them), holds
+ * everything up as a cut cable does, or leads elsewhere from one moment to the next.
+ */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 interface Passage {
@@ -12,9 +15,12 @@ interface Passage {
 export class DeafeningProxy {
   readonly #listener: Server;
   readonly #passages = new Set<Passage>();
+  #targetPort: number;
+  #isCut = false;
 
   private constructor(targetPort: number) {
-    this.#listener = createServer((client) => this.#open(client, connect(targetPort, '127.0.0.1')));
+    this.#targetPort = targetPort;
+    this.#listener = createServer((client) => this.#open(client, connect(this.#targetPort, '127.0.0.1')));
   }
 
   static async start(targetPort: number): Promise<DeafeningProxy> {
@@ -34,8 +40,35 @@ export class DeafeningProxy {
     return chosen.length;
   }
 
+  /** Nothing passes any more, either way, and no connection is told. What is sent meanwhile arrives after `heal`. */
+  cut(): void {
+    this.#isCut = true;
+    for (const { client, server } of this.#passages) {
+      client.pause();
+      server.pause();
+    }
+  }
+
+  heal(): void {
+    this.#isCut = false;
+    for (const { client, server } of this.#passages) {
+      client.resume();
+      server.resume();
+    }
+  }
+
+  /** Ends all connections; new ones lead to this port. */
+  lead(targetPort: number): void {
+    this.#targetPort = targetPort;
+    this.#drop();
+  }
+
   dispose(): void {
     this.#listener.close();
+    this.#drop();
+  }
+
+  #drop(): void {
     for (const { client, server } of this.#passages) {
       client.destroy();
       server.destroy();
@@ -46,12 +79,17 @@ export class DeafeningProxy {
     const passage: Passage = { client, server, sent: '', isDeaf: false };
     this.#passages.add(passage);
     client.on('data', (data) => {
-      passage.sent = (passage.sent + data.toString('latin1')).slice(0, 10_000);
+      if (passage.sent.length < 10_000)
+        passage.sent = (passage.sent + data.toString('latin1')).slice(0, 10_000);
       server.write(data);
     });
     server.on('data', (data) => {
       if (!passage.isDeaf) client.write(data);
     });
+    if (this.#isCut) {
+      client.pause();
+      server.pause();
+    }
     for (const socket of [client, server]) {
       socket.on('error', () => socket.destroy());
       socket.on('close', () => {

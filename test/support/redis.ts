@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { noteProcess } from './leftovers.ts';
 import { freePort } from './ports.ts';
 import { waitFor } from './wait.ts';
 
@@ -110,6 +111,7 @@ export class RedisServer {
       output = (output + data.toString()).slice(-4000);
     });
     this.#process = child;
+    if (child.pid !== undefined) noteProcess(child.pid, 'redis-server');
     running.add(child);
     child.once('exit', () => running.delete(child));
     const failed = once(child, 'exit').then(() => Promise.reject(new Error(`redis-server ended: ${output}`)));

@@ -1,5 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** For how long something is to last. Not a way to wait for an event. */
+export { delay };
+
 export interface WaitOptions {
   /** Default 5,000. */
   readonly timeoutMs?: number;

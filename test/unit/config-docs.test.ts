@@ -20,7 +20,16 @@ it('every setting and every member of a rule has a row of its own', () => {
   for (const { path, environment } of SETTINGS) {
     expect(rows.filter((row) => row.startsWith(`| \`${path}\` | \`${environment}`))).toHaveLength(1);
   }
-  for (const member of ['match', 'history', 'presence', 'memberEvents', 'join', 'publish', 'slowReaders']) {
+  for (const member of [
+    'match',
+    'history',
+    'presence',
+    'memberEvents',
+    'join',
+    'publish',
+    'acks',
+    'slowReaders',
+  ]) {
     expect(rows.filter((row) => row.startsWith(`| \`${member}\` | `))).toHaveLength(1);
   }
 });

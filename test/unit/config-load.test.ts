@@ -328,6 +328,17 @@ describe('settings that have to fit each other', () => {
       ],
     ],
     [
+      'a rule keeps acks only where there is history',
+      {
+        ROOMCAST_ROOMS:
+          '[{"match":"a","acks":true},{"match":"b","acks":true,"history":false},{"match":"c","acks":true,"history":{"messages":0}}]',
+      },
+      [
+        'environment ROOMCAST_ROOMS[1].acks: "b" keeps no history to acknowledge',
+        'environment ROOMCAST_ROOMS[2].acks: "c" keeps no history to acknowledge',
+      ],
+    ],
+    [
       'a TLS certificate has a key, and a Redis client key a certificate',
       {
         ROOMCAST_TLS_CERT_FILE: '/dev/null',

@@ -57,6 +57,7 @@ describe('rules', () => {
       memberEvents: false,
       join: 'anyone',
       publish: 'anyone',
+      acks: false,
       slowReaders: 'resume',
     };
     expect(compileRules({ history, rooms: [] })('a')).toEqual(standard);

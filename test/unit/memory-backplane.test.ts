@@ -12,7 +12,7 @@ beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   nowMs = 0;
   const clock = { nowMs: () => nowMs, wallMs: () => 1e12 + nowMs };
-  const life = { dedupWindowMs: 10_000, metaTtlMs: 60_000, sweepMs: SWEEP_MS };
+  const life = { dedupWindowMs: 10_000, metaTtlMs: 60_000, acksTtlMs: 60_000, sweepMs: SWEEP_MS };
   backplane = new MemoryBackplane({ nodeId: 'aaaaaaaa', clock, ...life });
   await backplane.start(new Heard());
 });
@@ -69,7 +69,13 @@ describe('the memory backplane', () => {
 
   it('is not ready before it is started', () => {
     const clock = { nowMs: () => 0, wallMs: () => 0 };
-    const fresh = new MemoryBackplane({ nodeId: 'aaaaaaaa', clock, dedupWindowMs: 1, metaTtlMs: 1 });
+    const fresh = new MemoryBackplane({
+      nodeId: 'aaaaaaaa',
+      clock,
+      dedupWindowMs: 1,
+      metaTtlMs: 1,
+      acksTtlMs: 1,
+    });
     expect(fresh.status()).toEqual({ ready: false, reason: 'the memory backplane is not started' });
   });
 });

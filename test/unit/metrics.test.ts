@@ -9,10 +9,16 @@ import { CLOSE, ERROR_STATUS } from '../../src/protocol/codes.ts';
 import type { CommandType } from '../../src/protocol/frames.ts';
 import { idleSamples, readMetric, testRegistry } from '../support/metrics.ts';
 
-const COMMANDS = { join: 1, leave: 1, publish: 1, members: 1, history: 1, auth: 1, ping: 1 } satisfies Record<
-  CommandType,
-  1
->;
+const COMMANDS = {
+  join: 1,
+  leave: 1,
+  publish: 1,
+  members: 1,
+  history: 1,
+  ack: 1,
+  auth: 1,
+  ping: 1,
+} satisfies Record<CommandType, 1>;
 
 describe('label sets', () => {
   it('hold exactly the error codes of the protocol', () => {

@@ -16,6 +16,8 @@ import {
 import { type Envelope, finishEnvelope } from '../envelope.ts';
 import { PublishQueue } from '../publish-queue.ts';
 import type { BatchResult, RoomBatch } from '../room-batch.ts';
+import { MemoryAcks } from './memory-acks.ts';
+import { MemoryPresence } from './memory-presence.ts';
 import { type Commit, RoomLog } from './room-log.ts';
 
 export interface MemoryBackplaneOptions {
@@ -26,6 +28,8 @@ export interface MemoryBackplaneOptions {
   readonly dedupWindowMs: number;
   /** How long an unused room keeps its numbering. */
   readonly metaTtlMs: number;
+  /** How long it is kept how far the users of a room have read, from the last ack on. */
+  readonly acksTtlMs: number;
   /** How often what is too old is dropped from rooms that nobody uses. Default a tenth of `metaTtlMs`, at most 30 s. */
   readonly sweepMs?: number;
 }
@@ -36,6 +40,8 @@ const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class MemoryBackplane implements Backplane {
   readonly kind = 'memory';
+  readonly presence: MemoryPresence;
+  readonly acks: MemoryAcks;
   readonly #options: MemoryBackplaneOptions;
   readonly #queue = new PublishQueue();
   readonly #rooms = new Map<string, RoomLog>();
@@ -47,6 +53,13 @@ export class MemoryBackplane implements Backplane {
 
   constructor(options: MemoryBackplaneOptions) {
     this.#options = options;
+    const { nodeId, clock, acksTtlMs } = options;
+    this.presence = new MemoryPresence({ nodeId, isSubscribed: (room) => this.#subscribed.has(room) });
+    this.acks = new MemoryAcks({
+      clock,
+      ttlMs: acksTtlMs,
+      position: (room, history) => this.#position(room, history),
+    });
   }
 
   async start(events: BackplaneEvents): Promise<void> {
@@ -103,6 +116,8 @@ export class MemoryBackplane implements Backplane {
     const error = closedError('publish');
     for (const batch of this.#queue.takeAll()) batch.fail(error);
     this.#rooms.clear();
+    this.acks.clear();
+    await this.presence.close();
     this.#subscribed.clear();
   }
 
@@ -129,6 +144,11 @@ export class MemoryBackplane implements Backplane {
     if (this.#subscribed.has(room)) this.#events?.envelope(room, envelope);
   }
 
+  #position(room: string, history: HistoryPolicy): HistoryPage {
+    if (this.#isClosed) throw closedError('acks');
+    return this.#log(room).read(history, { limit: 0 }, this.#options.clock.nowMs());
+  }
+
   #log(room: string): RoomLog {
     let log = this.#rooms.get(room);
     if (log === undefined) {
@@ -140,6 +160,7 @@ export class MemoryBackplane implements Backplane {
 
   #sweep(): void {
     const nowMs = this.#options.clock.nowMs();
+    this.acks.sweep();
     for (const [room, log] of this.#rooms) {
       if (log.sweep(nowMs, this.#options.metaTtlMs)) this.#rooms.delete(room);
     }

@@ -114,9 +114,10 @@ export class GroupCommit {
     while (true) {
       const taken = this.#queue.take(CALL_LIMITS);
       const fresh = taken.filter((batch) => batch.sinceMs >= oldestMs);
+      if (fresh.length === taken.length) return fresh;
       const error = unavailable('waited too long for Redis');
       for (const batch of taken) if (batch.sinceMs < oldestMs) batch.fail(error);
-      if (fresh.length > 0 || taken.length === 0) return fresh;
+      if (fresh.length > 0) return fresh;
     }
   }
 

@@ -12,19 +12,21 @@ export interface HistoryCall {
   readonly history: HistoryPolicy;
   readonly options: ReadOptions;
   readonly metaTtlMs: number;
-  /** For a room that has none. */
+  /** For a room that needs one. */
   readonly epoch: string;
+  /** Of this Redis. */
+  readonly lineage: string;
 }
 
 /** Rejects with whatever ioredis does. */
 export async function readHistory(
   redis: Redis,
   keys: Keys,
-  { room, history, options, metaTtlMs, epoch }: HistoryCall,
+  { room, history, options, metaTtlMs, epoch, lineage }: HistoryCall,
   metrics: BackplaneMetrics,
 ): Promise<HistoryPage> {
   const { after = 0, limit } = options;
-  const args = [after, limit, history.messages, history.ageMs, epoch, metaTtlMs];
+  const args = [after, limit, history.messages, history.ageMs, epoch, metaTtlMs, lineage];
   const reply = await historyScript.call(redis, [keys.meta(room), keys.log(room)], args, metrics);
   const [storedEpoch, offset, ...entries] = reply as Buffer[];
   return {

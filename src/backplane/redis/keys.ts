@@ -44,6 +44,31 @@ export class Keys {
     return `${this.#head(room)}dedup:${room}*${key}`;
   }
 
+  /** Hash: connection to entry, as `presence.lua` describes it. */
+  presence(room: string): string {
+    return `${this.#head(room)}pres:${room}`;
+  }
+
+  /** Hash: user to number of connections in the room. */
+  presenceUsers(room: string): string {
+    return `${this.#head(room)}presu:${room}`;
+  }
+
+  /** Hash: node to the record of its presence lease, as `lease.lua` describes it. One for the cluster, with a tag of its own. */
+  leases(): string {
+    return `${this.#prefix}nodes}:leases`;
+  }
+
+  /** Hash: rooms in which the node may have entries. In the slot of the leases. */
+  nodeRooms(nodeId: string): string {
+    return `${this.#prefix}nodes}:rooms:${nodeId}`;
+  }
+
+  /** Sorted set: how far each user has read in this epoch. */
+  acks(room: string, epoch: string): string {
+    return `${this.#head(room)}acks:${room}*${epoch}`;
+  }
+
   /** The pub/sub channel on which a node hears itself. */
   probe(nodeId: string): string {
     return `${this.#head(nodeId)}probe:${nodeId}`;

@@ -6,6 +6,7 @@ import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import { BackplaneError } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
+import { isReplica, lineageOf } from './lineage.ts';
 import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
 
 export type LinkRole = 'command' | 'subscribe';
@@ -43,6 +44,7 @@ export class Link {
   #wasUp = false;
   #isClosed = false;
   #downSinceMs: number;
+  #lineage = '';
   #lastError: Error | null = null;
   #waiter: { resolve(): void; reject(error: Error): void } | null = null;
 
@@ -53,12 +55,17 @@ export class Link {
     this.#downSinceMs = options.clock.nowMs();
     this.redis = new Redis(options.url, redisOptions(role, options));
     this.redis.on('error', (error: Error) => this.#failed(error));
-    this.redis.on('ready', () => this.#ready());
+    this.redis.on('ready', () => void this.#identify());
     this.redis.on('close', () => this.#lost());
   }
 
   get isUp(): boolean {
     return this.#isUp;
+  }
+
+  /** Of the server that a command link leads to; see `lineageOf`. */
+  get lineage(): string {
+    return this.#lineage;
   }
 
   /** Host and port, without credentials. */
@@ -106,8 +113,27 @@ export class Link {
     this.#lost();
   }
 
+  /** Before anything is written: what this server may lack decides how. */
+  async #identify(): Promise<void> {
+    if (this.role === 'command') {
+      try {
+        const info = await this.redis.info('replication');
+        if (isReplica(info)) return this.#refuse('this Redis is a read-only replica');
+        this.#lineage = lineageOf(info);
+      } catch (error) {
+        return this.#refuse(`redis did not say what it is: ${(error as Error).message}`);
+      }
+    }
+    this.#ready();
+  }
+
+  #refuse(reason: string): void {
+    this.#lastError = new Error(reason);
+    if (!this.#isClosed && this.redis.status === 'ready') this.redis.disconnect(true);
+  }
+
   #ready(): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.redis.status !== 'ready') return;
     if (this.#wasUp) this.#options.metrics.reconnected(this.role);
     this.#options.metrics.linkState(this.role, true);
     this.#options.log.info({ link: this.role, address: this.address }, 'redis link is up');

@@ -68,7 +68,8 @@ export class Publisher {
     outcomes: Outcome[],
   ): Promise<void> {
     const keys: string[] = [];
-    const args: ScriptArgument[] = [randomId(ID_BYTES), this.#options.metaTtlMs, this.#options.dedupWindowMs];
+    const { metaTtlMs, dedupWindowMs } = this.#options;
+    const args: ScriptArgument[] = [randomId(ID_BYTES), metaTtlMs, dedupWindowMs, this.#link.lineage];
     for (const i of indexes) this.#addBatch(batches[i]!, drafts[i]!, keys, args);
     try {
       const reply = await publishScript.call(this.#link.redis, keys, args, this.#options.metrics);

@@ -3,6 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import { randomId } from '../../util/ids.ts';
 import type { Logger } from '../../util/log.ts';
+import type { Acks } from '../acks.ts';
 import {
   type Backplane,
   BackplaneError,
@@ -21,8 +22,10 @@ import { Keys } from './keys.ts';
 import { Link } from './link.ts';
 import { Probe } from './probe.ts';
 import { Publisher } from './publisher.ts';
+import { RedisAcks } from './redis-acks.ts';
 import { errorFromCall } from './redis-errors.ts';
-import { historyScript, publishScript, renewScript } from './scripts.ts';
+import { RedisPresence } from './redis-presence.ts';
+import { ALL_SCRIPTS, renewScript } from './scripts.ts';
 import { checkVersion } from './server-version.ts';
 import { Subscriptions } from './subscriptions.ts';
 
@@ -39,6 +42,10 @@ export interface RedisBackplaneOptions {
   readonly dedupWindowMs: number;
   /** How long an unused room keeps its numbering. */
   readonly metaTtlMs: number;
+  /** How long it is kept how far the users of a room have read, from the last ack on. */
+  readonly acksTtlMs: number;
+  /** How long the presence entries of a dead node outlive it, about. Default 6 s. */
+  readonly leaseMs?: number;
   /** How often the node checks that it hears itself. Default 5 s. */
   readonly probeIntervalMs?: number;
   /** Exactly eight ASCII characters. */
@@ -48,11 +55,14 @@ export interface RedisBackplaneOptions {
   readonly metrics: BackplaneMetrics;
 }
 
+const DEFAULT_LEASE_MS = 6_000;
 const DEFAULT_PROBE_INTERVAL_MS = 5_000;
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class RedisBackplane implements Backplane {
   readonly kind = 'redis';
+  readonly presence: RedisPresence;
+  readonly acks: Acks;
   readonly #options: RedisBackplaneOptions;
   readonly #keys: Keys;
   readonly #command: Link;
@@ -80,8 +90,10 @@ export class RedisBackplane implements Backplane {
       down: () => this.#subscribeDown(),
     });
     this.#commits = this.#buildCommits();
+    this.acks = this.#buildAcks();
     this.#subscriptions = this.#buildSubscriptions();
     this.#probe = this.#buildProbe();
+    this.presence = this.#buildPresence();
   }
 
   async start(events: BackplaneEvents): Promise<void> {
@@ -91,8 +103,7 @@ export class RedisBackplane implements Backplane {
       await Promise.all([this.#command.connect(startupTimeoutMs), this.#subscribe.connect(startupTimeoutMs)]);
       await this.#restoring;
       await checkVersion(this.#command);
-      for (const script of [publishScript, historyScript, renewScript])
-        await script.load(this.#command.redis);
+      for (const script of ALL_SCRIPTS) await script.load(this.#command.redis);
     } catch (error) {
       await this.close();
       throw errorFromCall(error, 'connect');
@@ -123,7 +134,9 @@ export class RedisBackplane implements Backplane {
   async read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage> {
     if (history.messages === 0) return NO_HISTORY;
     const { metaTtlMs, metrics } = this.#options;
-    const call = { room, history, options, metaTtlMs, epoch: randomId(ID_BYTES) };
+    const epoch = randomId(ID_BYTES);
+    const { lineage } = this.#command;
+    const call = { room, history, options, metaTtlMs, epoch, lineage };
     return this.#ask(() => readHistory(this.#command.redis, this.#keys, call, metrics));
   }
 
@@ -143,6 +156,7 @@ export class RedisBackplane implements Backplane {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#probe.stop();
+    this.presence.stop();
     this.#commits.close();
     this.#subscriptions.close();
     this.#command.close();
@@ -150,13 +164,13 @@ export class RedisBackplane implements Backplane {
   }
 
   /** Fails fast while Redis is away, instead of queueing on a link that does not answer. */
-  async #ask<T>(work: () => Promise<T>): Promise<T> {
+  async #ask<T>(work: () => Promise<T>, stage = 'read'): Promise<T> {
     const problem = this.#commandProblem();
-    if (problem !== null) throw new BackplaneError('unavailable', 'read', problem);
+    if (problem !== null) throw new BackplaneError('unavailable', stage, problem);
     try {
       return await work();
     } catch (cause) {
-      const error = errorFromCall(cause, 'read');
+      const error = errorFromCall(cause, stage);
       if (error.code === 'timeout') this.#commits.noAnswer();
       throw error;
     }
@@ -193,6 +207,7 @@ export class RedisBackplane implements Backplane {
   #changed(): void {
     if (!this.#isStarted || this.#isClosed) return;
     this.#probe.linksChanged();
+    this.presence.available();
     this.#review();
   }
 
@@ -219,11 +234,23 @@ export class RedisBackplane implements Backplane {
     });
   }
 
+  #buildAcks(): Acks {
+    return new RedisAcks({
+      redis: this.#command.redis,
+      keys: this.#keys,
+      ttlMs: this.#options.acksTtlMs,
+      metrics: this.#options.metrics,
+      ask: (work) => this.#ask(work, 'acks'),
+      epochOf: async (room, history) => (await this.read(room, history, { limit: 0 })).epoch,
+    });
+  }
+
   #buildSubscriptions(): Subscriptions {
     return new Subscriptions(this.#subscribe, this.#keys, {
       metrics: this.#options.metrics,
       probeChannel: this.#keys.probe(this.#options.nodeId),
       envelope: (room, envelope) => this.#events?.envelope(room, envelope),
+      presence: (room, changes) => this.presence.arrived(room, changes),
       probe: (bytes) => this.#probe.arrived(bytes),
       restored: () => this.#changed(),
     });
@@ -241,6 +268,21 @@ export class RedisBackplane implements Backplane {
       heard: (lagMs) => metrics.probe(lagMs),
       changed: () => this.#review(),
       reconnect: (reason) => this.#subscribe.reconnect(reason),
+    });
+  }
+
+  #buildPresence(): RedisPresence {
+    const { clock, leaseMs = DEFAULT_LEASE_MS, log, metrics, nodeId } = this.#options;
+    return new RedisPresence({
+      nodeId,
+      leaseMs,
+      redis: this.#command.redis,
+      keys: this.#keys,
+      clock,
+      log,
+      metrics,
+      problem: () => this.#commandProblem(),
+      ask: (work) => this.#ask(work, 'presence'),
     });
   }
 

@@ -45,3 +45,28 @@ export class Script {
 export const publishScript = new Script('publish');
 export const historyScript = new Script('history');
 export const renewScript = new Script('renew');
+export const ackScript = new Script('ack');
+export const acksScript = new Script('acks');
+export const presenceScript = new Script('presence');
+export const membersScript = new Script('members');
+export const leaseScript = new Script('lease');
+export const claimScript = new Script('claim');
+export const sweepScript = new Script('sweep');
+export const forgetScript = new Script('forget');
+export const releaseScript = new Script('release');
+
+/** Those that a node sends when it starts. */
+export const ALL_SCRIPTS: readonly Script[] = [
+  publishScript,
+  historyScript,
+  renewScript,
+  ackScript,
+  acksScript,
+  presenceScript,
+  membersScript,
+  leaseScript,
+  claimScript,
+  sweepScript,
+  forgetScript,
+  releaseScript,
+];

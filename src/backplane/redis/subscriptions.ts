@@ -8,6 +8,8 @@
 import { BackplaneError } from '../backplane.ts';
 import { Envelope } from '../envelope.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
+import type { PresenceChange } from '../presence.ts';
+import { PRESENCE_EVENT, parsePresenceEvent } from '../presence-event.ts';
 import { detach } from './detach.ts';
 import type { Keys } from './keys.ts';
 import type { Link } from './link.ts';
@@ -18,6 +20,7 @@ export interface SubscriptionsOptions {
   /** The node's own channel, heard whatever rooms there are. */
   readonly probeChannel: string;
   envelope(room: string, envelope: Envelope): void;
+  presence(room: string, changes: readonly PresenceChange[]): void;
   probe(bytes: Buffer): void;
   /** All rooms are subscribed again after the link came up, the first time included. */
   restored(): void;
@@ -202,9 +205,16 @@ export class Subscriptions {
       return;
     }
     if (this.#rooms.get(room)?.isWanted !== true) return;
+    if (bytes[0] === PRESENCE_EVENT) return this.#presenceArrived(room, bytes);
     const envelope = Envelope.parse(detach(bytes));
     if (envelope === null) this.#options.metrics.malformedEnvelope();
     else this.#options.envelope(room, envelope);
+  }
+
+  #presenceArrived(room: string, bytes: Buffer): void {
+    const changes = parsePresenceEvent(bytes);
+    if (changes === null) this.#options.metrics.malformedEnvelope();
+    else this.#options.presence(room, changes);
   }
 
   #unavailable(): BackplaneError {

@@ -1,6 +1,7 @@
 import { CLOSE } from '../../protocol/codes.ts';
 import type { Command } from '../../protocol/frames.ts';
 import type { Connection } from '../connection.ts';
+import { handleAck } from './ack.ts';
 import { handleAuth } from './auth.ts';
 import { handleHistory } from './history.ts';
 import { handleJoin } from './join.ts';
@@ -26,6 +27,8 @@ export function handleCommand(connection: Connection, command: Command): void {
       return handleMembers(connection, command);
     case 'history':
       return handleHistory(connection, command);
+    case 'ack':
+      return handleAck(connection, command);
     case 'auth':
       return handleAuth(connection, command);
     case 'ping':

@@ -13,5 +13,6 @@ export function handleJoin(connection: Connection, command: JoinCommand): void {
   if (connection.identity && !connection.identity.permissions.mayJoin(command.room)) {
     return connection.fail(command.id, 'forbidden', 'the token does not permit joining this room');
   }
-  connection.context.services.join(connection.request(command.id), command.room, command.since);
+  const { id, room, since, resume } = command;
+  connection.context.services.join(connection.request(id), room, since, resume);
 }

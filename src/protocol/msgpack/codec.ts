@@ -80,7 +80,9 @@ function readFrame(bytes: Uint8Array, at: number, end: number): Command | Reject
     const data = count > 3 ? bytes.subarray(starts[3]!, count > 4 ? starts[4]! : end) : null;
     return buildCommand(type, id, target, data, count > 4 ? readOptions(bytes, starts[4]!) : null);
   }
-  return buildCommand(type, id, target, null, count > 3 ? readOptions(bytes, starts[3]!) : null);
+  if (count <= 3) return buildCommand(type, id, target, null, null);
+  const fourth = type === 'ack' ? readPosition(bytes, starts[3]!) : readOptions(bytes, starts[3]!);
+  return buildCommand(type, id, target, null, fourth);
 }
 
 /** The options that are known; null for nil; something that is no map for what is none. */
@@ -93,8 +95,8 @@ function readOptions(bytes: Uint8Array, at: number): unknown {
   for (let i = 0; i < count; i++) {
     const name = readScalar(bytes, next);
     const valueAt = scanValue(bytes, next, bytes.length, MAX_DEPTH);
-    if (name === 'since') options.since = readSince(bytes, valueAt);
-    else if (name === 'key' || name === 'echo' || name === 'limit')
+    if (name === 'since') options.since = readPosition(bytes, valueAt);
+    else if (name === 'key' || name === 'echo' || name === 'limit' || name === 'resume')
       options[name] = readOption(bytes, valueAt);
     next = scanValue(bytes, valueAt, bytes.length, MAX_DEPTH);
   }
@@ -107,7 +109,7 @@ function readOption(bytes: Uint8Array, at: number): unknown {
   return value === undefined ? [] : value;
 }
 
-function readSince(bytes: Uint8Array, at: number): unknown {
+function readPosition(bytes: Uint8Array, at: number): unknown {
   if (arrayCount(bytes, at, bytes.length) !== 2) return readOption(bytes, at);
   const epochAt = elementsAt(bytes, at);
   const offsetAt = scanValue(bytes, epochAt, bytes.length, MAX_DEPTH);

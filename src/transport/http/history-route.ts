@@ -40,7 +40,8 @@ function parseSince(value: string | undefined): Position | null {
   return [value.slice(0, comma), offset];
 }
 
-function parseLimit(value: string | undefined): number | null {
+/** How many to list, null where it is not said. Throws `HttpError`. */
+export function parseLimit(value: string | undefined): number | null {
   if (value === undefined || value === '') return null;
   const limit = Number(value);
   if (!Number.isSafeInteger(limit) || limit < 1)

@@ -2,11 +2,14 @@ import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import { BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
 import { FrameError } from '../../protocol/frame-error.ts';
+import { systemClock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import type { HttpRequest, TemplatedApp } from '../uws.ts';
+import { acksRoute } from './acks-route.ts';
 import { apiGuard } from './api-guard.ts';
 import { Exchange, HttpError } from './exchange.ts';
 import { historyRoute } from './history-route.ts';
+import { membersRoute, nodesRoute } from './members-route.ts';
 import { PublishRoutes } from './publish-routes.ts';
 
 export interface HttpOptions {
@@ -68,7 +71,8 @@ function openRoutes({ demoPage, wsPath }: HttpOptions, { scrape, notReady }: Htt
       method: 'get',
       path: '/healthz',
       label: '/healthz',
-      handle: (exchange) => exchange.reply(200, { status: 'alive' }),
+      // The time is for those who compare the clocks of nodes.
+      handle: (exchange) => exchange.reply(200, { status: 'alive', time: systemClock.wallMs() }),
     },
     {
       method: 'get',
@@ -137,12 +141,36 @@ function apiRoutes(options: HttpOptions, { node }: HttpParts): Route[] {
     },
     {
       method: 'get',
+      path: '/v1/nodes',
+      label: '/v1/nodes',
+      handle: guarded((exchange) => nodesRoute(exchange, node)),
+    },
+    {
+      method: 'get',
+      path: '/v1/rooms/:room/members',
+      label: '/v1/rooms/:room/members',
+      handle: guarded((exchange, req) => membersRoute(exchange, node, req.getParameter(0) ?? '')),
+    },
+    {
+      method: 'get',
       path: '/v1/rooms/:room/history',
       label: '/v1/rooms/:room/history',
       handle: guarded((exchange, req) =>
         historyRoute(exchange, node, {
           room: req.getParameter(0) ?? '',
           since: req.getQuery('since'),
+          limit: req.getQuery('limit'),
+        }),
+      ),
+    },
+    {
+      method: 'get',
+      path: '/v1/rooms/:room/acks',
+      label: '/v1/rooms/:room/acks',
+      handle: guarded((exchange, req) =>
+        acksRoute(exchange, node, {
+          room: req.getParameter(0) ?? '',
+          from: req.getQuery('from'),
           limit: req.getQuery('limit'),
         }),
       ),

@@ -1,18 +1,20 @@
--- Reads a room's position and the messages after an offset as one atomic view. Gives the room an epoch if it has none.
+-- Reads a room's position and the messages after an offset as one atomic view. Gives the room an epoch if it has none,
+-- or another Redis numbered it before this one was promoted.
 --
 -- KEYS  1 meta; 2 log
 -- ARGV  1 only messages after this offset; 2 how many messages, about (0: the position alone);
---       3 how many the room keeps; 4 for how many ms; 5 epoch for a room that has none (8 ASCII characters);
---       6 life of unused meta in ms
+--       3 how many the room keeps; 4 for how many ms; 5 epoch for a room that needs one (8 ASCII characters);
+--       6 life of unused meta in ms; 7 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts)
 -- Returns epoch, offset as text, then the envelopes, oldest first.
 --
 -- The formats of meta and log are described in publish.lua. As there, age is measured with Redis's own time.
 local call, format = redis.call, string.format
 local after, limit, messages, age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local lineage = ARGV[7]
 local PAGE = 16 -- entries are read a few at a time, since how many messages are in one is not known beforehand
 
 local function begin()
-  call('SET', KEYS[1], ARGV[5] .. string.rep('\0', 16), 'PX', format('%d', ARGV[6] * 1.1))
+  call('SET', KEYS[1], ARGV[5] .. string.rep('\0', 16) .. lineage, 'PX', format('%d', ARGV[6] * 1.1))
   call('DEL', KEYS[2]) -- a log without its numbering cannot be continued
   return ARGV[5], 0
 end
@@ -21,6 +23,11 @@ local function position()
   local meta = call('GET', KEYS[1])
   if not meta then return begin() end
   local epoch, _, offset = struct.unpack('>c8I8I8', meta)
+  if lineage ~= '' and string.sub(meta, 25) ~= lineage then
+    epoch = ARGV[5]
+    call('SETRANGE', KEYS[1], 0, epoch)
+    call('SETRANGE', KEYS[1], 24, lineage)
+  end
   -- Being read keeps a room's numbering alive too. When that was is not noted: it speaks for the log as well.
   if call('PTTL', KEYS[1]) < tonumber(ARGV[6]) then call('PEXPIRE', KEYS[1], format('%d', ARGV[6] * 1.1)) end
   return epoch, offset

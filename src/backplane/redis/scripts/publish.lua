@@ -2,8 +2,8 @@
 -- Each batch is one atomic step of its own: an error in one is answered for that one and leaves the others alone.
 --
 -- KEYS  for each batch: meta, log, channel; then the dedup key of each keyed frame, in the order of the frames.
--- ARGV  1 epoch for rooms that have none (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
---       then for each batch its draft envelope (see envelope.ts) and, only if it has keyed frames, their indexes
+-- ARGV  1 epoch for rooms that need one (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
+--       4 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts); then for each batch its draft envelope (see envelope.ts) and, only if it has keyed frames, their indexes
 --       (u16 each, from 0). Bytes 4..19 of a draft, which are filled in here, arrive holding a ticket: u32 messages
 --       to keep (0: a room without history), u32 for how many ms, u16 number of keyed frames.
 -- Returns one string, for each batch:
@@ -11,15 +11,15 @@
 --             u16 index, epoch (8 bytes), u64 offset (0 in rooms without history, where epochs say nothing)
 --       u8 1, u16 length, error message: nothing of this batch was stored.
 --
--- meta is one string: epoch (8 bytes), u64 when the lives of meta and log were last prolonged, u64 offset. Not a hash,
--- nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET. Prolonging lives only when a
+-- meta is one string: epoch (8 bytes), u64 when the lives of meta and log were last prolonged, u64 offset, lineage (8 bytes
+-- or none). A room that another Redis numbered before this one was promoted gets a new epoch. Not a hash, nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET. Prolonging lives only when a
 -- tenth is over saves two calls on nearly every publish; hence lives are a tenth longer than asked for.
 -- A log entry is a whole envelope, id `<its last offset>-<messages in it>`: an XADD of many costs that of one.
 -- Time is Redis's own: the age of an entry must not depend on which node's clock wrote it and which one reads it.
 local call, sub, floor, format, concat = redis.call, string.sub, math.floor, string.format, table.concat
 local pack, unpack = struct.pack, struct.unpack
 local TABLE, ZEROS = 38, string.rep('\0', 16)
-local candidate, life, window = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local candidate, life, window, lineage = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local clock = call('TIME')
 local now = clock[1] * 1000 + floor(clock[2] / 1000)
 local now_text = format('%d', now)
@@ -76,7 +76,7 @@ local function without(draft, excludes, count, gone, kept)
   return sub(draft, 1, 2) .. pack('>I2', kept) .. sub(draft, 5, TABLE) .. concat(lengths) .. concat(excluded) .. concat(frames)
 end
 
-local function store(k, envelope, count, last, messages, age, epoch, fresh)
+local function store(k, envelope, count, last, messages, age, epoch, fresh, ancestry)
   local meta, log, packed = KEYS[k], KEYS[k + 1], pack('>I8', last)
   local id, oldest = format('%d-%d', last, count), last - messages + 1
   -- Trimming costs as much as adding, so it is done when an eighth of what is kept is new, and `~` drops whole stream
@@ -90,17 +90,19 @@ local function store(k, envelope, count, last, messages, age, epoch, fresh)
   if now - fresh < (age < life and age or life) / 10 and now >= fresh then
     call('SETRANGE', meta, '16', packed)
   else
-    call('SET', meta, epoch .. pack('>I8', now) .. packed, 'PX', format('%d', life * 1.1))
+    call('SET', meta, epoch .. pack('>I8', now) .. packed .. ancestry, 'PX', format('%d', life * 1.1))
     call('PEXPIRE', log, format('%d', age * 1.1))
   end
 end
 
 local function commit(k, draft, indexes, excludes, count, messages, age, keyed, offset_at)
-  local epoch, fresh, offset = '--------', 0, nil
+  local epoch, fresh, offset, ancestry = '--------', 0, nil, lineage
   if messages > 0 then
     local meta = call('GET', KEYS[k])
     if meta then
       epoch, fresh, offset = unpack('>c8I8I8', meta)
+      ancestry = sub(meta, 25)
+      if lineage ~= '' and ancestry ~= lineage then epoch, fresh, ancestry = candidate, 0, lineage end
     else
       epoch, offset = candidate, 0
       call('DEL', KEYS[k + 1]) -- a log without its numbering cannot be continued
@@ -115,13 +117,13 @@ local function commit(k, draft, indexes, excludes, count, messages, age, keyed, 
   local first = offset and offset + 1 or 0
   if count > 0 then
     local envelope = fill(draft, excludes, count, offset_at, first, epoch)
-    if offset then store(k, envelope, count, offset + count, messages, age, epoch, fresh) end
+    if offset then store(k, envelope, count, offset + count, messages, age, epoch, fresh, ancestry) end
     call('PUBLISH', KEYS[k + 2], envelope)
   end
   return pack('>Bc8I8I2', 0, epoch, first, duplicates) .. reply
 end
 
-local replies, n, k, a = {}, 0, 1, 4
+local replies, n, k, a = {}, 0, 1, 5
 while ARGV[a] do
   local draft = ARGV[a]
   local excludes, count, messages, age, keyed, offset_at = unpack('>xBI2I4I4I2xxxxxxxxxxxxxxxxxxxxxxI2', draft)

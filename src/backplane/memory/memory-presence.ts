@@ -1,0 +1,104 @@
+/**
+ * Who is in which room of the only node there is. Changes gather for a turn, as they do on their way to Redis, so that
+ * events come in the same batches and never out of `enter`; no lease can lapse, since the entries die with the process.
+ */
+import { Turn } from '../../util/turn.ts';
+import { BackplaneError } from '../backplane.ts';
+import type { Presence, PresenceChange, PresenceEntry, PresenceEvents, PresencePage } from '../presence.ts';
+
+export interface MemoryPresenceOptions {
+  readonly nodeId: string;
+  readonly isSubscribed: (room: string) => boolean;
+}
+
+/** A change that waits for the end of the turn. `isEnter` false: it leaves. */
+interface Wish {
+  readonly isEnter: boolean;
+  readonly entry: PresenceEntry;
+  readonly announce: boolean;
+}
+
+export class MemoryPresence implements Presence {
+  readonly #options: MemoryPresenceOptions;
+  readonly #rooms = new Map<string, Map<string, PresenceEntry>>();
+  readonly #turn = new Turn(() => this.#flush());
+  #waiting = new Map<string, Wish[]>();
+  #events: PresenceEvents | null = null;
+  #isClosed = false;
+
+  constructor(options: MemoryPresenceOptions) {
+    this.#options = options;
+  }
+
+  async start(events: PresenceEvents): Promise<void> {
+    this.#events = events;
+  }
+
+  enter(room: string, entry: PresenceEntry, announce: boolean): void {
+    this.#wish(room, { isEnter: true, entry, announce });
+  }
+
+  leave(room: string, entry: PresenceEntry, announce: boolean): void {
+    this.#wish(room, { isEnter: false, entry, announce });
+  }
+
+  async list(room: string, limit: number): Promise<PresencePage> {
+    this.#checkOpen();
+    this.#flush();
+    const entries = this.#rooms.get(room) ?? new Map<string, PresenceEntry>();
+    const users = new Set<string>();
+    for (const { user } of entries.values()) if (user !== null) users.add(user);
+    const members = [...entries.values()].slice(0, limit);
+    return { count: entries.size, users: users.size, members, truncated: members.length < entries.size };
+  }
+
+  async nodes(): Promise<readonly string[]> {
+    this.#checkOpen();
+    return [this.#options.nodeId];
+  }
+
+  async close(): Promise<void> {
+    this.#flush();
+    this.#isClosed = true;
+    this.#rooms.clear();
+  }
+
+  #wish(room: string, wish: Wish): void {
+    if (this.#isClosed) return;
+    const wishes = this.#waiting.get(room);
+    if (wishes === undefined) this.#waiting.set(room, [wish]);
+    else wishes.push(wish);
+    this.#turn.request();
+  }
+
+  #flush(): void {
+    const waiting = this.#waiting;
+    this.#waiting = new Map();
+    for (const [room, wishes] of waiting) {
+      const changes = this.#apply(room, wishes);
+      if (changes.length > 0 && this.#options.isSubscribed(room)) this.#events?.changed(room, changes);
+    }
+  }
+
+  /** The changes that are to be announced. */
+  #apply(room: string, wishes: readonly Wish[]): PresenceChange[] {
+    const entries = this.#rooms.get(room) ?? new Map<string, PresenceEntry>();
+    const changes: PresenceChange[] = [];
+    for (const { isEnter, entry, announce } of wishes) {
+      const before = entries.get(entry.connection);
+      if (isEnter) entries.set(entry.connection, entry);
+      else entries.delete(entry.connection);
+      if (!announce || isEnter === (before !== undefined)) continue;
+      // As in Redis, who left is who was entered.
+      const who = before ?? entry;
+      changes.push({ change: isEnter ? 'joined' : 'left', who, count: entries.size });
+    }
+    if (entries.size === 0) this.#rooms.delete(room);
+    else this.#rooms.set(room, entries);
+    return changes;
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new BackplaneError('unavailable', 'presence', 'the node is shutting down');
+  }
+}

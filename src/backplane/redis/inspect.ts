@@ -1,0 +1,139 @@
+/** What a Redis says about itself, as plain facts, for those who check a deployment. Changes nothing there. */
+import type { ConnectionOptions } from 'node:tls';
+import { Redis } from 'ioredis';
+import { versionProblem } from './server-version.ts';
+
+export interface InspectOptions {
+  /** As in `RedisBackplaneOptions`. */
+  readonly url: string;
+  readonly tls?: ConnectionOptions;
+  /** For connecting, and for each answer. */
+  readonly timeoutMs: number;
+}
+
+/** When a client that only subscribes is cut off: at `hardBytes`, or above `softBytes` for `softSeconds`. 0: never. */
+export interface OutputBufferLimit {
+  readonly hardBytes: number;
+  readonly softBytes: number;
+  readonly softSeconds: number;
+}
+
+export interface RedisFacts {
+  readonly version: string;
+  /** Why a node would refuse this version, or null. */
+  readonly versionProblem: string | null;
+  readonly role: string;
+  readonly isCluster: boolean;
+  /** 0: no limit. */
+  readonly maxMemoryBytes: number;
+  readonly usedMemoryBytes: number;
+  readonly maxMemoryPolicy: string;
+  readonly evictedKeys: number;
+  readonly appendOnly: boolean;
+  /** Null where the server does not let itself be asked (CONFIG is off). */
+  readonly appendFsync: string | null;
+  /** Points at which a snapshot is made, as `3600 1 300 100`; empty: never. Null as above. */
+  readonly snapshots: string | null;
+  /** Whether the last write to disk, of either kind, failed. */
+  readonly diskFailed: boolean;
+  /** Null as above. */
+  readonly pubsubBuffer: OutputBufferLimit | null;
+  readonly maxClients: number | null;
+  readonly connectedClients: number;
+  /** Its clock minus ours, milliseconds. Off by half of `roundTripMs` at most. */
+  readonly clockAheadMs: number;
+  readonly roundTripMs: number;
+}
+
+/** Rejects where the server cannot be reached, logged in to, or asked for INFO and TIME. The message holds no secrets. */
+export async function inspectRedis({ url, tls, timeoutMs }: InspectOptions): Promise<RedisFacts> {
+  const redis = new Redis(url, {
+    protocol: 2,
+    replyMapping: 'legacy',
+    lazyConnect: true,
+    connectionName: 'roomcast-doctor',
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    maxRetriesPerRequest: 0,
+    // INFO is what we ask for ourselves, also of a server that is still loading.
+    enableReadyCheck: false,
+    retryStrategy: () => null,
+    ...(tls === undefined ? {} : { tls }),
+  });
+  let lastError: Error | null = null;
+  redis.on('error', (error: Error) => {
+    lastError = error;
+  });
+  try {
+    await redis.connect();
+    return await factsOf(redis);
+  } catch (error) {
+    // `connect` says only that the connection is closed; the event before it says why.
+    throw lastError ?? error;
+  } finally {
+    redis.disconnect();
+  }
+}
+
+async function factsOf(redis: Redis): Promise<RedisFacts> {
+  const info = await redis.info();
+  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
+  const [settings, clock] = [await settingsOf(redis), await clockOf(redis)];
+  return {
+    version: field('redis_version'),
+    versionProblem: versionProblem(info),
+    role: field('role'),
+    isCluster: field('cluster_enabled') === '1',
+    maxMemoryBytes: Number(field('maxmemory')),
+    usedMemoryBytes: Number(field('used_memory')),
+    maxMemoryPolicy: field('maxmemory_policy'),
+    evictedKeys: Number(field('evicted_keys')),
+    appendOnly: field('aof_enabled') === '1',
+    appendFsync: settings.get('appendfsync') ?? null,
+    snapshots: settings.get('save') ?? null,
+    diskFailed: [field('rdb_last_bgsave_status'), field('aof_last_write_status')].includes('err'),
+    pubsubBuffer: bufferLimit(settings.get('client-output-buffer-limit')),
+    maxClients: settings.has('maxclients') ? Number(settings.get('maxclients')) : null,
+    connectedClients: Number(field('connected_clients')),
+    ...clock,
+  };
+}
+
+/** Empty where CONFIG is renamed or forbidden, as it is with most who sell Redis as a service. */
+async function settingsOf(redis: Redis): Promise<ReadonlyMap<string, string>> {
+  const settings = new Map<string, string>();
+  for (const name of ['appendfsync', 'save', 'client-output-buffer-limit', 'maxclients']) {
+    const answer = await redis.call('CONFIG', 'GET', name).catch(refused);
+    if (!Array.isArray(answer)) return settings;
+    if (answer.length === 2) settings.set(String(answer[0]), String(answer[1]));
+  }
+  return settings;
+}
+
+/** An answer that begins with a code in capitals is a refusal; anything else is a lost connection. */
+function refused(error: Error): null {
+  if (/^[A-Z]+ /.test(error.message)) return null;
+  throw error;
+}
+
+/** The clock is read half-way between sending and answer, as nearly as can be told. The shortest of three is the best. */
+async function clockOf(redis: Redis): Promise<Pick<RedisFacts, 'clockAheadMs' | 'roundTripMs'>> {
+  let best = { clockAheadMs: 0, roundTripMs: Number.POSITIVE_INFINITY };
+  for (let i = 0; i < 3; i++) {
+    const sentMs = Date.now();
+    const sent = performance.now();
+    const [seconds, microseconds] = await redis.time();
+    const roundTripMs = performance.now() - sent;
+    const clockAheadMs = Number(seconds) * 1000 + Number(microseconds) / 1000 - (sentMs + roundTripMs / 2);
+    if (roundTripMs < best.roundTripMs) best = { clockAheadMs, roundTripMs };
+  }
+  return best;
+}
+
+/** From `normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60`. */
+function bufferLimit(setting: string | undefined): OutputBufferLimit | null {
+  const match = /\bpubsub (\d+) (\d+) (\d+)/.exec(setting ?? '');
+  if (match === null) return null;
+  const [hardBytes, softBytes, softSeconds] = match.slice(1).map(Number) as [number, number, number];
+  return { hardBytes, softBytes, softSeconds };
+}

@@ -1,0 +1,159 @@
+/** How far users have read, in Redis: one sorted set for each room and epoch. Acks of one tick share a call. */
+import type { Redis } from 'ioredis';
+import type { Acked, AckOutcome, AckPage, AckResult, Acks } from '../acks.ts';
+import { BackplaneError, type HistoryPolicy } from '../backplane.ts';
+import type { BackplaneMetrics } from '../metrics.ts';
+import type { Keys } from './keys.ts';
+import { ackScript, acksScript, type ScriptArgument } from './scripts.ts';
+
+export interface RedisAcksParts {
+  readonly redis: Redis;
+  readonly keys: Keys;
+  /** Life of a room's acks in milliseconds, from its last ack on. */
+  readonly ttlMs: number;
+  readonly metrics: BackplaneMetrics;
+  /** Runs a call unless Redis is known to be away; what it rejects with is a `BackplaneError`. */
+  readonly ask: <T>(work: () => Promise<T>) => Promise<T>;
+  /** The present epoch of a room, which gets one if it has none. */
+  readonly epochOf: (room: string, history: HistoryPolicy) => Promise<string>;
+}
+
+interface Entry {
+  readonly room: string;
+  readonly epoch: string;
+  readonly user: string;
+  readonly offset: number;
+}
+
+/** What Redis says to an entry; `newest` -1: its epoch is not the present one. */
+interface Reply {
+  readonly newest: number;
+  readonly kept: number;
+  readonly isRaised: boolean;
+}
+
+interface Waiting {
+  readonly entry: Entry;
+  resolve(reply: Reply): void;
+  reject(error: unknown): void;
+}
+
+/** An epoch as nodes make them: what a client sends may be anything, and becomes part of a key. */
+const EPOCH = /^[0-9a-z]{8}$/;
+/** Entries in one call: Redis serves nobody else meanwhile, for about 2 us an entry. */
+const MAX_ENTRIES = 500;
+/** Epochs are remembered of up to this many rooms; then the memory of them starts afresh. */
+const KNOWN_EPOCHS = 10_000;
+/** An epoch that was read and is over when it is used: once is bad luck. */
+const TRIES = 3;
+
+export class RedisAcks implements Acks {
+  readonly #parts: RedisAcksParts;
+  /** The key holds the epoch, so it has to be known beforehand: guessed from here, and put right by the answer. */
+  readonly #epochs = new Map<string, string>();
+  #waiting: Waiting[] = [];
+
+  constructor(parts: RedisAcksParts) {
+    this.#parts = parts;
+  }
+
+  async ack(
+    room: string,
+    history: HistoryPolicy,
+    user: string,
+    [epoch, offset]: readonly [epoch: string, offset: number],
+  ): Promise<AckResult> {
+    if (EPOCH.test(epoch)) {
+      const reply = await this.#send({ room, epoch, user, offset });
+      if (reply.newest !== -1) {
+        this.#remember(room, epoch);
+        return { epoch, offset: reply.kept, outcome: outcomeOf(reply, offset) };
+      }
+    }
+    return { ...(await this.get(room, history, user)), outcome: 'other_epoch' };
+  }
+
+  get(room: string, history: HistoryPolicy, user: string): Promise<Acked> {
+    return this.#inPresentEpoch(room, history, async (epoch) => {
+      const { newest, kept } = await this.#send({ room, epoch, user, offset: 0 });
+      return newest === -1 ? null : { epoch, offset: kept };
+    });
+  }
+
+  list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
+    const { redis, keys, metrics, ask } = this.#parts;
+    return this.#inPresentEpoch(room, history, async (epoch) => {
+      const args = [epoch, from ?? '', limit];
+      const names = [keys.meta(room), keys.acks(room, epoch)];
+      const reply = await ask(() => acksScript.call(redis, names, args, metrics));
+      const [newest, count, ...listed] = reply as [number, number, ...Buffer[]];
+      return newest === -1 ? null : { epoch, offset: newest, count, users: pairs(listed) };
+    });
+  }
+
+  /** Calls `work` with what is taken for the room's present epoch, again where it answers null: that is over. */
+  async #inPresentEpoch<T>(
+    room: string,
+    history: HistoryPolicy,
+    work: (epoch: string) => Promise<T | null>,
+  ): Promise<T> {
+    const guess = this.#epochs.get(room);
+    const guessed = guess === undefined ? null : await work(guess);
+    if (guessed !== null) return guessed;
+    for (let i = 0; i < TRIES; i++) {
+      const epoch = await this.#parts.epochOf(room, history);
+      this.#remember(room, epoch);
+      const answer = await work(epoch);
+      if (answer !== null) return answer;
+    }
+    throw new BackplaneError('unavailable', 'acks', 'the room keeps beginning new epochs');
+  }
+
+  #remember(room: string, epoch: string): void {
+    if (this.#epochs.size >= KNOWN_EPOCHS) this.#epochs.clear();
+    this.#epochs.set(room, epoch);
+  }
+
+  #send(entry: Entry): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.length === 0) setImmediate(() => this.#flush());
+      this.#waiting.push({ entry, resolve, reject });
+    });
+  }
+
+  #flush(): void {
+    const all = this.#waiting;
+    this.#waiting = [];
+    for (let at = 0; at < all.length; at += MAX_ENTRIES) void this.#call(all.slice(at, at + MAX_ENTRIES));
+  }
+
+  /** One call for entries of whatever rooms. For Redis Cluster it becomes one for each partition. */
+  async #call(all: readonly Waiting[]): Promise<void> {
+    const { redis, keys, ttlMs, metrics, ask } = this.#parts;
+    const names = all.flatMap(({ entry: { room, epoch } }) => [keys.meta(room), keys.acks(room, epoch)]);
+    const args: ScriptArgument[] = [ttlMs];
+    for (const { entry } of all) args.push(entry.epoch, entry.user, entry.offset);
+    try {
+      const reply = (await ask(() => ackScript.call(redis, names, args, metrics))) as number[];
+      all.forEach(({ resolve }, i) => {
+        const [newest, kept, raised] = reply.slice(i * 3, i * 3 + 3) as [number, number, number];
+        resolve({ newest, kept, isRaised: raised === 1 });
+      });
+    } catch (error) {
+      for (const { reject } of all) reject(error);
+    }
+  }
+}
+
+function outcomeOf({ newest, isRaised }: Reply, offset: number): AckOutcome {
+  if (offset > newest) return 'beyond';
+  return isRaised ? 'kept' : 'not_higher';
+}
+
+function pairs(listed: readonly Buffer[]): { user: string; offset: number }[] {
+  const users: { user: string; offset: number }[] = [];
+  for (let i = 0; i < listed.length; i += 2) {
+    users.push({ user: listed[i]!.toString(), offset: Number(listed[i + 1]!.toString()) });
+  }
+  return users;
+}

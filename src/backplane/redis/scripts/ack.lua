@@ -1,0 +1,33 @@
+-- Keeps how far users have read: of each entry's offset and what is kept for its user, the higher. One call carries the entries
+-- of many rooms, each a step of its own that may be repeated: an error leaves those before it done and tells nobody so.
+--
+-- KEYS  for each entry: meta; acks of the entry's epoch
+-- ARGV  1 life of the acks of a room, in ms, from its last ack on;
+--       then for each entry: epoch (8 ASCII characters); user; offset (0: keep nothing, only tell what is kept)
+-- Returns for each entry: offset of the room's newest message, or -1 if that epoch is not its present one;
+--       offset that is kept, 0 if none; 1 if this entry raised it, else 0. What is beyond the newest message is not kept.
+--
+-- acks is a sorted set: user by offset. The format of meta is described in publish.lua.
+local call = redis.call
+local life = ARGV[1]
+
+local function keep(meta, acks, epoch, user, offset)
+  local stored = call('GET', meta)
+  if not stored then return -1, 0, 0 end
+  local present, _, newest = struct.unpack('>c8I8I8', stored)
+  if present ~= epoch then return -1, 0, 0 end
+  local raised = 0
+  if tonumber(offset) > 0 and tonumber(offset) <= newest then
+    raised = call('ZADD', acks, 'GT', 'CH', offset, user)
+    call('PEXPIRE', acks, life)
+  end
+  return newest, tonumber(call('ZSCORE', acks, user) or 0), raised
+end
+
+local reply, n = {}, 0
+for i = 0, #KEYS / 2 - 1 do
+  local k, a = i * 2, i * 3 + 1
+  reply[n + 1], reply[n + 2], reply[n + 3] = keep(KEYS[k + 1], KEYS[k + 2], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3])
+  n = n + 3
+end
+return reply

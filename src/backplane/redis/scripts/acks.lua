@@ -1,0 +1,18 @@
+-- Lists the users of a room who have read up to an offset or further.
+--
+-- KEYS  1 meta; 2 acks of the epoch
+-- ARGV  1 epoch (8 ASCII characters); 2 offset, or '' for that of the room's newest message; 3 how many to list
+-- Returns offset of the room's newest message (-1, and nothing else, if that epoch is not its present one); how many users there
+--       are; then user and offset as text of those listed, highest first.
+--
+-- The format of acks is described in ack.lua, that of meta in publish.lua.
+local call = redis.call
+local meta = call('GET', KEYS[1])
+if not meta then return { -1 } end
+local epoch, _, newest = struct.unpack('>c8I8I8', meta)
+if epoch ~= ARGV[1] then return { -1 } end
+local from = ARGV[2] == '' and string.format('%d', newest) or ARGV[2]
+local reply = { newest, call('ZCOUNT', KEYS[2], from, '+inf') }
+local listed = call('ZREVRANGEBYSCORE', KEYS[2], '+inf', from, 'WITHSCORES', 'LIMIT', 0, ARGV[3])
+for i = 1, #listed do reply[i + 2] = listed[i] end
+return reply

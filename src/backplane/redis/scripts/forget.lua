@@ -1,0 +1,11 @@
+-- Takes rooms that were swept off a dead node's list, but for those that it has registered again since.
+--
+-- KEYS  1 the node's rooms (hash: room to `<term>:<1 if announced>`)
+-- ARGV  1 the term that was claimed; then rooms
+-- Returns nothing of interest.
+local term = tonumber(ARGV[1])
+for i = 2, #ARGV do
+  local value = redis.call('HGET', KEYS[1], ARGV[i])
+  if value and tonumber(string.match(value, '^%d+')) <= term then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end
+return 0

@@ -1,0 +1,16 @@
+-- Renews a node's lease, or takes a new one if it is gone or claimed, and reads the leases of all nodes.
+--
+-- KEYS  1 leases
+-- ARGV  1 node; 2 the term that it holds, 0 for none; 3 its record if it still holds it; 4 its record if it does not
+-- Returns 1 if it held it, else 0; then node and record by turns, its own included.
+--
+-- A record is `<term>:<beat>:<ms>:<claimer>`. The beat is another each time: that a record does not change is how the others
+-- see that its node is dead, each by its own steady clock (lease-watch.ts). Redis's time may be set, and all the leases
+-- would lapse at once. A term is never used again after the lease was lost. After that many ms without a change it has
+-- lapsed. No claimer: the lease is the node's own.
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+local held = before and string.match(before, '^(%d+):%d+:%d+:$') == ARGV[2]
+redis.call('HSET', KEYS[1], ARGV[1], held and ARGV[3] or ARGV[4])
+local reply = redis.call('HGETALL', KEYS[1])
+table.insert(reply, 1, held and 1 or 0)
+return reply

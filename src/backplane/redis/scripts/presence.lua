@@ -1,0 +1,73 @@
+-- Enters and removes connections of one node. One call carries many rooms. Each room is one atomic step of its own:
+-- an error in one is answered for that one and leaves the others alone.
+--
+-- KEYS  for each room: entries, users, channel
+-- ARGV  1 term of the node's lease (u32);
+--       then for each room '1' if its changes are announced, else '0', and the number of its changes;
+--       for each of these the connection and who it is (MessagePack: [user] or [user, info]), or '' for one that leaves
+-- Returns for each room '' or the error message.
+--
+-- An entry is the term, then who. A sweep (sweep.lua) of a dead node spares entries of a later term than the one it
+-- claimed: they were made by a node that was only frozen and is back.
+-- An event (presence-event.ts) is a byte 2, then for each change that really was one, in MessagePack: true if it joined,
+-- the connection, who, entries in the room afterwards. So a leave is announced once, whoever writes it how often.
+local call, pack, sub = redis.call, struct.pack, string.sub
+local term = ARGV[1]
+
+local function count_user(users, who, by)
+  local _, user = cmsgpack.unpack_limit(who, 1, 1)
+  if user and call('HINCRBY', users, user, by) <= 0 then call('HDEL', users, user) end
+end
+
+-- Whether it is new.
+local function enter(entries, users, connection, who)
+  if call('HSETNX', entries, connection, term .. who) == 1 then
+    count_user(users, who, 1)
+    return true
+  end
+  local before = sub(call('HGET', entries, connection), 5)
+  call('HSET', entries, connection, term .. who)
+  if before ~= who then
+    count_user(users, who, 1)
+    count_user(users, before, -1)
+  end
+  return false
+end
+
+-- Who left, or nil.
+local function leave(entries, users, connection)
+  local before = call('HGET', entries, connection)
+  if not before then return nil end
+  local who = sub(before, 5)
+  call('HDEL', entries, connection)
+  count_user(users, who, -1)
+  return who
+end
+
+local function apply(k, a, changes, announced)
+  local entries, users = KEYS[k], KEYS[k + 1]
+  local count, event, n = call('HLEN', entries), { '\2' }, 1
+  for i = a, a + 2 * changes - 2, 2 do
+    local connection, who, head = ARGV[i], ARGV[i + 1], nil
+    if who == '' then
+      who = leave(entries, users, connection)
+      if who then head, count = '\194', count - 1 end
+    elseif enter(entries, users, connection, who) then
+      head, count = '\195', count + 1
+    end
+    if head and announced then
+      n = n + 1
+      event[n] = head .. cmsgpack.pack(connection) .. who .. pack('>BI4', 0xce, count)
+    end
+  end
+  if n > 1 then call('PUBLISH', KEYS[k + 2], table.concat(event)) end
+end
+
+local replies, n, k, a = {}, 0, 1, 2
+while ARGV[a] do
+  local changes = tonumber(ARGV[a + 1])
+  local fine, problem = pcall(apply, k, a + 2, changes, ARGV[a] == '1')
+  n, k, a = n + 1, k + 3, a + 2 + 2 * changes
+  replies[n] = fine and '' or (type(problem) == 'table' and problem.err or tostring(problem))
+end
+return replies

@@ -1,0 +1,110 @@
+/** `roomcast doctor`: looks at a deployment before its users do, and says what is wrong and how to mend it. */
+import { inspectRedis } from '../backplane/redis/inspect.ts';
+import type { Config } from '../config/config.ts';
+import type { Flags } from '../config/flags.ts';
+import { loadConfig } from '../config/load.ts';
+import { checkAccess } from './doctor/access.ts';
+import { type ClockReading, checkClocks } from './doctor/clocks.ts';
+import { checkCluster } from './doctor/cluster.ts';
+import { type Finding, ok, problem } from './doctor/finding.ts';
+import { checkKernel, kernelFacts } from './doctor/kernel.ts';
+import { checkNode } from './doctor/node.ts';
+import { checkOpenFiles, openFilesLimit } from './doctor/open-files.ts';
+import { type NodeFacts, probeNode } from './doctor/probe-node.ts';
+import { checkRedisLink, redisUnreachable } from './doctor/redis-link.ts';
+import { checkRedisMemory } from './doctor/redis-memory.ts';
+import { checkRedisOutputBuffer } from './doctor/redis-output-buffer.ts';
+import { checkRedisPersistence } from './doctor/redis-persistence.ts';
+import { checkRedisServer } from './doctor/redis-server.ts';
+import { exitCodeFor, jsonReport, textReport } from './doctor/report.ts';
+import { checkTls } from './doctor/tls.ts';
+import type { Io } from './io.ts';
+import { withoutSecrets } from './logger.ts';
+import { readRedisTls } from './redis-tls.ts';
+
+export interface DoctorOptions {
+  readonly config?: string;
+  /** Base URLs of the nodes, `http:` or `https:`. */
+  readonly node?: readonly URL[];
+  /** Connections that one node is to hold. Default: `websocket.maxConnections`. */
+  readonly connections?: number;
+  readonly token?: string;
+  readonly json?: boolean;
+  readonly strict?: boolean;
+}
+
+/** What a person waits for without thinking that it hangs; more than any healthy answer takes. */
+const TIMEOUT_MS = 5000;
+/** Where no token is given, and a node that asks for one says nothing: enough to see that upgrades get through. */
+const NO_HELLO_MS = 1000;
+
+/** Prints what it found. Returns the exit code: 1 for problems, with `strict` for warnings too, else 0. */
+export async function doctorCommand(io: Io, options: DoctorOptions & Flags): Promise<number> {
+  const { config: file, node, connections, token, json, strict, ...flags } = options;
+  const loaded = loadConfig({ file, env: io.env, flags });
+  const findings =
+    'problems' in loaded
+      ? loaded.problems.map((says) => problem('configuration', says, 'see roomcast config check'))
+      : await examine(loaded.config, options);
+  const report = json === true ? jsonReport(findings) : textReport(findings);
+  io.stdout(withoutSecrets(report));
+  return exitCodeFor(findings, strict === true);
+}
+
+async function examine(config: Config, options: DoctorOptions): Promise<Finding[]> {
+  const { node: urls = [], connections = config.websocket.maxConnections, token = null } = options;
+  const needsToken = token === null && asksForTokens(config);
+  const probing = {
+    wsPath: config.websocket.path,
+    token,
+    timeoutMs: TIMEOUT_MS,
+    socketTimeoutMs: needsToken ? NO_HELLO_MS : TIMEOUT_MS,
+  };
+  const [redis, nodes] = await Promise.all([
+    examineRedis(config),
+    Promise.all(urls.map((url) => probeNode(url, probing))),
+  ]);
+  const clocks = [...redis.clocks, ...nodes.flatMap(({ clock }) => (clock === null ? [] : [clock]))];
+  return [
+    ok('configuration', 'it is valid'),
+    ...checkAccess(config),
+    ...checkTls(config, Date.now()),
+    ...checkOpenFiles(openFilesLimit(), connections),
+    ...checkKernel(kernelFacts()),
+    ...redis.findings,
+    ...examineNodes(nodes, needsToken),
+    ...checkCluster(config, nodes),
+    ...checkClocks(clocks),
+  ];
+}
+
+function examineNodes(nodes: readonly NodeFacts[], needsToken: boolean): Finding[] {
+  if (nodes.length === 0) {
+    return [ok('nodes', 'none was looked at', 'name each with --node <url>')];
+  }
+  return nodes.flatMap((facts) => checkNode(facts, { needsToken }));
+}
+
+function asksForTokens({ auth: { secret, publicKeyFile, jwksUrl } }: Config): boolean {
+  return (secret ?? publicKeyFile ?? jwksUrl) !== null;
+}
+
+async function examineRedis(config: Config): Promise<{ findings: Finding[]; clocks: ClockReading[] }> {
+  const { url, tls } = config.redis;
+  if (url === null) return { findings: [], clocks: [] };
+  try {
+    const secure = url.startsWith('rediss:') ? { tls: readRedisTls(tls) } : {};
+    const facts = await inspectRedis({ url, timeoutMs: TIMEOUT_MS, ...secure });
+    const findings = [
+      ...checkRedisLink(config, facts),
+      ...checkRedisServer(facts),
+      ...checkRedisMemory(facts),
+      ...checkRedisOutputBuffer(facts),
+      ...checkRedisPersistence(facts),
+    ];
+    const { clockAheadMs: aheadMs, roundTripMs } = facts;
+    return { findings, clocks: [{ whose: 'redis', aheadMs, doubtMs: roundTripMs / 2 }] };
+  } catch (error) {
+    return { findings: [redisUnreachable(new URL(url).host, error)], clocks: [] };
+  }
+}

@@ -1,0 +1,43 @@
+import type { Config } from '../../config/config.ts';
+import { type Finding, ok, problem, warning } from './finding.ts';
+import type { NodeFacts } from './probe-node.ts';
+
+const ABOUT = 'cluster';
+
+/** Whether the nodes are one cluster: something joins them, and they run the same. */
+export function checkCluster(config: Config, nodes: readonly NodeFacts[]): Finding[] {
+  return [...joined(config, nodes), ...versions(nodes)];
+}
+
+function joined({ redis }: Config, nodes: readonly NodeFacts[]): Finding[] {
+  if (redis.url !== null) return [];
+  if (nodes.length > 1) {
+    return [
+      problem(
+        ABOUT,
+        `no Redis is set: each of the ${nodes.length} nodes is a broker of its own`,
+        'set redis.url (ROOMCAST_REDIS_URL) to the same Redis on all of them',
+      ),
+    ];
+  }
+  return [
+    ok(
+      ABOUT,
+      'one node, in memory: no Redis is set',
+      'a restart loses history, and a second node needs redis.url',
+    ),
+  ];
+}
+
+function versions(nodes: readonly NodeFacts[]): Finding[] {
+  const known = nodes.flatMap(({ url, version }) => (version === null ? [] : [{ host: url.host, version }]));
+  const first = known[0];
+  if (first === undefined || known.length < 2) return [];
+  if (known.every(({ version }) => version === first.version)) {
+    return [ok(ABOUT, `${known.length} nodes run version ${first.version}`)];
+  }
+  const each = known.map(({ host, version }) => `${host} ${version}`).join(', ');
+  return [
+    warning(ABOUT, `nodes run different versions: ${each}`, 'finish the roll-out, or go back on all of them'),
+  ];
+}

@@ -1,0 +1,66 @@
+import type { RedisFacts } from '../../backplane/redis/inspect.ts';
+import type { Config } from '../../config/config.ts';
+import { type Finding, ok, problem, warning } from './finding.ts';
+import { duration } from './units.ts';
+
+const ABOUT = 'redis link';
+const SLOW_MS = 20;
+const LOCAL = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+/** The way to Redis: how long it takes, and who can listen. `from` of an IP network within a host needs no encryption. */
+export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] {
+  const { protocol, hostname, host, password } = new URL(redis.url!);
+  const findings = [roundTrip(host, facts.roundTripMs)];
+  const isLocal = LOCAL.has(hostname);
+  if (protocol === 'rediss:' && !redis.tls.rejectUnauthorized) {
+    findings.push(
+      warning(
+        ABOUT,
+        'the certificate of Redis is not checked: whoever stands between can read and change everything',
+        'name its authority in redis.tls.caFile and leave redis.tls.rejectUnauthorized on',
+      ),
+    );
+  }
+  if (protocol === 'redis:' && password === '' && !isLocal) {
+    findings.push(
+      warning(
+        ABOUT,
+        'Redis asks for no password: whoever reaches it reads and writes every room',
+        'set requirepass or an ACL user, or keep it on a network of the nodes alone',
+      ),
+    );
+  }
+  if (protocol === 'redis:' && !isLocal) {
+    findings.push(ok(ABOUT, 'it is not encrypted', 'use rediss:// wherever others share the network'));
+  }
+  return findings;
+}
+
+export function redisUnreachable(host: string, error: unknown): Finding {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (/WRONGPASS|NOAUTH/.test(message)) {
+    return problem(ABOUT, `cannot log in to ${host}: ${message}`, 'check user and password in redis.url');
+  }
+  if (/NOPERM/.test(message)) {
+    return problem(
+      ABOUT,
+      `${host} does not let this user look: ${message}`,
+      'allow INFO and TIME, as nodes need INFO too',
+    );
+  }
+  return problem(
+    ABOUT,
+    `cannot reach ${host}: ${code ?? message}`,
+    'check that it runs there, that redis.url is right, and that nothing in between closes the port',
+  );
+}
+
+function roundTrip(host: string, roundTripMs: number): Finding {
+  const says = `${host} answers within ${duration(Math.max(1, roundTripMs))}`;
+  if (roundTripMs < SLOW_MS) return ok(ABOUT, says);
+  return warning(
+    ABOUT,
+    says,
+    'run Redis and the nodes in one place: every publish waits for this, and every delivery is late by it',
+  );
+}

@@ -1,0 +1,51 @@
+import type { RedisFacts } from '../../backplane/redis/inspect.ts';
+import { type Finding, ok, problem, warning } from './finding.ts';
+
+const ABOUT = 'redis persistence';
+
+/** What a restart of Redis would lose. */
+export function checkRedisPersistence(facts: RedisFacts): Finding[] {
+  return facts.diskFailed ? [failed(), kept(facts)] : [kept(facts)];
+}
+
+function failed(): Finding {
+  return problem(
+    ABOUT,
+    'its last write to disk failed',
+    'look at its log; free space, mend the disk or the rights: Redis may refuse all writes until then',
+  );
+}
+
+function kept({ appendOnly, appendFsync, snapshots }: RedisFacts): Finding {
+  if (appendOnly && appendFsync === 'no') {
+    return warning(
+      ABOUT,
+      'the append-only file is on, but the system decides when it is written: a crash of the machine loses half a minute',
+      'set appendfsync everysec',
+    );
+  }
+  if (appendOnly) {
+    const lost = appendFsync === 'always' ? 'nothing' : 'at most a second';
+    return ok(ABOUT, `the append-only file is on: a crash loses ${lost}`);
+  }
+  const advice = 'set appendonly yes and appendfsync everysec';
+  if (snapshots === null) {
+    return warning(
+      ABOUT,
+      'the append-only file is off, and Redis does not tell whether it makes snapshots (CONFIG is off)',
+      'turn persistence on with its provider, or a restart loses history and members get reset',
+    );
+  }
+  if (snapshots === '') {
+    return warning(
+      ABOUT,
+      'nothing is kept on disk: a restart of Redis loses all history and numbering, and every room gets reset',
+      advice,
+    );
+  }
+  return warning(
+    ABOUT,
+    'only snapshots are kept on disk: a crash loses what came after the last one, and those rooms get reset',
+    advice,
+  );
+}

@@ -1,0 +1,45 @@
+import type { RedisFacts } from '../../backplane/redis/inspect.ts';
+import { type Finding, ok, problem, warning } from './finding.ts';
+
+const ABOUT = 'redis server';
+/** Two links a node, and somebody has to be able to look. */
+const SPARE_CLIENTS = 50;
+
+/** Its version, and whether it is one that nodes can write to. */
+export function checkRedisServer(facts: RedisFacts): Finding[] {
+  const findings = [version(facts)];
+  if (facts.role !== 'master') {
+    findings.push(
+      problem(
+        ABOUT,
+        `it is a replica (role ${facts.role}), and takes no writes`,
+        'point redis.url at the primary',
+      ),
+    );
+  }
+  if (facts.isCluster) {
+    findings.push(
+      problem(
+        ABOUT,
+        'it is a node of a Redis Cluster, and holds only a part of the rooms',
+        'use a single primary, with replicas for safety',
+      ),
+    );
+  }
+  const { maxClients, connectedClients } = facts;
+  if (maxClients !== null && maxClients - connectedClients < SPARE_CLIENTS) {
+    findings.push(
+      warning(
+        ABOUT,
+        `${connectedClients} of ${maxClients} clients are connected`,
+        'raise maxclients: each node takes two',
+      ),
+    );
+  }
+  return findings;
+}
+
+function version({ version, versionProblem }: RedisFacts): Finding {
+  if (versionProblem === null) return ok(ABOUT, `version ${version}`);
+  return problem(ABOUT, versionProblem, 'upgrade to Redis 7 or Valkey');
+}

@@ -1,0 +1,18 @@
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import type { Config } from '../config/config.ts';
+
+/** Options for a `rediss://` link. Files named in the settings were found readable when those were checked. */
+export function readRedisTls({
+  caFile,
+  certFile,
+  keyFile,
+  rejectUnauthorized,
+}: Config['redis']['tls']): ConnectionOptions {
+  return {
+    rejectUnauthorized,
+    ...(caFile === null ? {} : { ca: readFileSync(caFile) }),
+    ...(certFile === null ? {} : { cert: readFileSync(certFile) }),
+    ...(keyFile === null ? {} : { key: readFileSync(keyFile) }),
+  };
+}

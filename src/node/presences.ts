@@ -1,0 +1,134 @@
+import { BackplaneError } from '../backplane/backplane.ts';
+import type { Presence, PresenceChange, PresenceEntry } from '../backplane/presence.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { Request } from '../connection/services.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { MembersResult } from '../protocol/frames.ts';
+import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
+import type { Logger } from '../util/log.ts';
+import type { Feed } from './feed.ts';
+import type { Feeds } from './feeds.ts';
+
+/** How long changes of a large room are gathered into one push. */
+const COALESCE_MS = 1_000;
+
+export interface PresencesParts {
+  readonly presence: Presence;
+  readonly hub: Hub<Connection>;
+  readonly feeds: Feeds;
+  /** Most members in one answer. */
+  readonly membersPage: number;
+  /** Rooms with more members get counts in place of names. */
+  readonly detailedMembers: number;
+  readonly log: Logger;
+}
+
+/** What a large room has gone through since its members were last told. */
+interface Summary {
+  before: number;
+  count: number;
+}
+
+/** Who is in which room, on any node: enters and removes this node's members, and tells them of each other. */
+export class Presences {
+  readonly #parts: PresencesParts;
+  readonly #summaries = new Map<Feed, Summary>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(parts: PresencesParts) {
+    this.#parts = parts;
+  }
+
+  /** Rejects with `BackplaneError`. */
+  start(): Promise<void> {
+    return this.#parts.presence.start({
+      changed: (room, changes) => this.#changed(room, changes),
+      leaseLost: () => this.#enterAll(),
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer);
+    await this.#parts.presence.close();
+  }
+
+  joined(connection: Connection, feed: Feed): void {
+    if (!isKept(feed)) return;
+    this.#parts.presence.enter(feed.room.name, entryOf(connection), feed.rule.memberEvents);
+  }
+
+  /** Harmless for a connection that had not joined. */
+  left(connection: Connection, feed: Feed): void {
+    if (!isKept(feed)) return;
+    this.#parts.presence.leave(feed.room.name, entryOf(connection), feed.rule.memberEvents);
+  }
+
+  /** The store forgot this node: all of its members enter again. */
+  #enterAll(): void {
+    this.#parts.log.warn({}, 'the presence lease was lost: entering all members again');
+    for (const connection of this.#parts.hub.connections()) {
+      for (const name of connection.rooms) {
+        const feed = this.#parts.feeds.get(name);
+        if (feed) this.joined(connection, feed);
+      }
+    }
+  }
+
+  /** Answers who is in a room. */
+  members(request: Request, room: string, isKept: boolean): void {
+    if (!isKept) return request.fail('bad_request', 'presence is not kept in this room');
+    this.list(room).then(
+      (result) => request.ok(result),
+      (error: unknown) => {
+        const known = error instanceof BackplaneError ? error : null;
+        if (!known) this.#parts.log.error({ error }, 'presence could not be read');
+        request.fail(known?.code ?? 'internal', known?.message ?? 'presence could not be read');
+      },
+    );
+  }
+
+  /** Rejects with `BackplaneError`. */
+  async list(room: string): Promise<MembersResult> {
+    const { count, users, members, truncated } = await this.#parts.presence.list(
+      room,
+      this.#parts.membersPage,
+    );
+    return { count, users, members, ...(truncated ? { truncated } : {}) };
+  }
+
+  #changed(room: string, changes: readonly PresenceChange[]): void {
+    const feed = this.#parts.feeds.get(room);
+    if (!feed?.rule.memberEvents || feed.state === 'opening') return;
+    for (const { change, who, count } of changes) {
+      if (count > this.#parts.detailedMembers || this.#summaries.has(feed))
+        this.#summarise(feed, change, count);
+      else feed.push(['member', room, change, who, count]);
+    }
+  }
+
+  #summarise(feed: Feed, change: PresenceChange['change'], count: number): void {
+    const known = this.#summaries.get(feed);
+    if (known) known.count = count;
+    else this.#summaries.set(feed, { before: change === 'joined' ? count - 1 : count + 1, count });
+    this.#timer ??= setInterval(() => this.#tellSummaries(), COALESCE_MS).unref();
+  }
+
+  #tellSummaries(): void {
+    for (const [feed, { before, count }] of this.#summaries) {
+      if (count !== before) {
+        feed.push(['member', feed.room.name, count > before ? 'joined' : 'left', null, count]);
+      }
+    }
+    this.#summaries.clear();
+  }
+}
+
+/** Personal rooms are a way to reach a user, not a place where anyone is seen. */
+function isKept({ rule, room }: Feed): boolean {
+  return rule.presence && !room.name.startsWith(USER_ROOM_PREFIX);
+}
+
+function entryOf(connection: Connection): PresenceEntry {
+  const info = connection.identity?.info;
+  return { connection: connection.id, user: connection.user, ...(info === undefined ? {} : { info }) };
+}

@@ -1,0 +1,14 @@
+import type { BrokerNode } from '../../node/broker-node.ts';
+import type { Exchange } from './exchange.ts';
+import { decodeRoom } from './history-route.ts';
+
+/** `GET /v1/rooms/:room/members`: who is in a room, on any node. */
+export async function membersRoute(exchange: Exchange, node: BrokerNode, segment: string): Promise<void> {
+  exchange.reply(200, await node.listMembers(decodeRoom(segment)));
+}
+
+/** `GET /v1/nodes`: the nodes that hold a lease now. */
+export async function nodesRoute(exchange: Exchange, node: BrokerNode): Promise<void> {
+  const nodes = await node.listNodes();
+  exchange.reply(200, { node: node.nodeId, nodes: [...nodes].sort().map((id) => ({ id })) });
+}

@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expectFlawless } from '../support/checker.ts';
+import { TestClient } from '../support/client.ts';
+import { Cluster } from '../support/cluster.ts';
+import { Crowd } from '../support/crowd.ts';
+import { RedisServer } from '../support/redis.ts';
+import { delay } from '../support/wait.ts';
+
+let redis: RedisServer;
+let cluster: Cluster;
+
+beforeAll(async () => {
+  redis = await RedisServer.start();
+  cluster = await Cluster.start({ redis: redis.url });
+});
+
+afterAll(async () => {
+  await cluster.dispose();
+  await redis.dispose();
+});
+
+function gather(room: string): Promise<Crowd> {
+  return Crowd.gather({ room, urls: cluster.urls, members: [34, 33, 33], publishers: [0, 1, 2] });
+}
+
+describe('when Redis is frozen for 10 s', { timeout: 120_000 }, () => {
+  it('connections stay, publishes and joins are answered within 2 s, and afterwards every member has everything', async () => {
+    const crowd = await gather('chaos:redis-frozen');
+    const newcomer = await TestClient.connect(cluster.urls[0]!);
+    crowd.publish(500);
+    await crowd.heard(1_000);
+    redis.freeze();
+    const thawed = delay(10_000).then(() => redis.thaw());
+    const askedAtMs = performance.now();
+    const refusal = await newcomer.request('join', 'chaos:another-room');
+    const joinMs = performance.now() - askedAtMs;
+    expect(refusal[0]).toBe('error');
+    expect(['timeout', 'unavailable']).toContain(refusal[2]);
+    expect(joinMs).toBeLessThan(2_000);
+    expect((await newcomer.request('join', 'chaos:another-room'))[2]).toBe('unavailable');
+    await thawed;
+    await crowd.heard(2_000);
+    const verdict = await crowd.conclude(
+      'redis frozen',
+      () => `${crowd.answers()}, join refused after ${Math.round(joinMs)} ms`,
+    );
+    expectFlawless(verdict);
+    expect(verdict).toMatchObject({ members: 100, gaps: 0, resets: 0 });
+    expect(crowd.refused()).toBeGreaterThan(0);
+    expect(crowd.slowestAnswerMs()).toBeLessThan(2_000);
+    for (const { connections } of [...crowd.members, ...crowd.publishers]) expect(connections).toBe(1);
+    await newcomer.ok('join', 'chaos:another-room');
+    await Promise.all([crowd.disperse(), newcomer.close()]);
+  });
+});

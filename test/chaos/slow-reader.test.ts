@@ -1,0 +1,147 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expectFlawless } from '../support/checker.ts';
+import { Cluster } from '../support/cluster.ts';
+import { Crowd } from '../support/crowd.ts';
+import { RedisServer } from '../support/redis.ts';
+import { waitFor } from '../support/wait.ts';
+
+const MIB = 1_048_576;
+const MESSAGE = Buffer.alloc(16 * 1024, 'x');
+/** 100 MB in messages of 16 KiB. */
+const STALLED_MESSAGES = Math.ceil(100_000_000 / MESSAGE.length);
+const PER_SECOND = 500;
+/** More than the kernel holds for one socket, whose receive buffer grows to 32 MiB where the system lets it. */
+const ENOUGH_MESSAGES = 3_000;
+
+let redis: RedisServer;
+let cluster: Cluster;
+
+beforeAll(async () => {
+  redis = await RedisServer.start();
+  const rooms = [
+    { match: 'deep:*', history: { messages: 20_000 } },
+    { match: 'shallow:*', history: { messages: 100 } },
+    { match: 'ticker:*', slowReaders: 'latest', history: { messages: 5_000 } },
+    { match: 'strict:*', slowReaders: 'disconnect', history: { messages: 5_000 } },
+  ];
+  cluster = await Cluster.start({
+    redis: redis.url,
+    nodes: 1,
+    env: { ROOMCAST_ROOMS: JSON.stringify(rooms) },
+  });
+});
+
+afterAll(async () => {
+  await cluster.dispose();
+  await redis.dispose();
+});
+
+function gather(room: string): Promise<Crowd> {
+  return Crowd.gather({ room, urls: cluster.urls, members: [4], publishers: [0] });
+}
+
+interface Stall {
+  readonly grownBytes: number;
+  readonly p99Ms: number;
+  readonly p99BeforeMs: number;
+}
+
+/** The first member stops reading while that many messages pass. It goes on to read when this resolves. */
+async function stall(crowd: Crowd, messages: number): Promise<Stall> {
+  const [slow, ...others] = crowd.members as [Crowd['members'][0], ...Crowd['members']];
+  crowd.publish(PER_SECOND, MESSAGE);
+  await crowd.heard(1_000);
+  const first = crowd.acknowledged.length;
+  const before = await cluster.residentBytes(0);
+  let most = before;
+  const sampling = setInterval(async () => {
+    most = Math.max(most, await cluster.residentBytes(0));
+  }, 50);
+  slow.socket.pause();
+  await crowd.heard(messages, 100_000);
+  clearInterval(sampling);
+  const last = crowd.acknowledged.length;
+  await crowd.quiet();
+  slow.socket.resume();
+  return {
+    grownBytes: most - before,
+    p99Ms: crowd.p99Ms(others, first, last),
+    p99BeforeMs: crowd.p99Ms(others, 300, first),
+  };
+}
+
+/** Two cores carry everything here, the tests beside this one too: a stall of the node is seconds, not this. */
+function expectUnaffected({ p99Ms, p99BeforeMs }: Stall): void {
+  expect(p99Ms).toBeLessThan(3 * p99BeforeMs + 1_000);
+}
+
+function inWords({ grownBytes, p99Ms, p99BeforeMs }: Stall): string {
+  const latency = `p99 of the others ${p99BeforeMs.toFixed(1)} ms before, ${p99Ms.toFixed(1)} ms meanwhile`;
+  return `node grew by ${(grownBytes / MIB).toFixed(1)} MiB, ${latency}`;
+}
+
+describe('a member that stops reading while 100 MB pass through its room', { timeout: 120_000 }, () => {
+  it('costs the node less than 32 MiB and the others nothing, and gets it all from history', async () => {
+    const crowd = await gather('deep:100-mb');
+    const stalled = await stall(crowd, STALLED_MESSAGES);
+    const verdict = await crowd.conclude('slow reader, deep history', () => inWords(stalled));
+    await crowd.disperse();
+    expectFlawless(verdict);
+    expect(verdict).toMatchObject({ gaps: 0, resets: 0 });
+    // Not by coming back: it was never closed.
+    for (const { connections } of crowd.members) expect(connections).toBe(1);
+    expect(stalled.grownBytes).toBeLessThan(32 * MIB);
+    expectUnaffected(stalled);
+    expect(await cluster.metric(0, 'roomcast_slow_readers_total{policy="resume"}')).toBeGreaterThan(0);
+  });
+
+  it('is told of a gap where history no longer reaches, and gets what it holds', async () => {
+    const crowd = await gather('shallow:100-mb');
+    const stalled = await stall(crowd, STALLED_MESSAGES);
+    const verdict = await crowd.conclude('slow reader, shallow history', () => inWords(stalled));
+    await crowd.disperse();
+    expectFlawless(verdict);
+    expect(verdict.gaps).toBe(1);
+    const slow = crowd.members[0]!.log(crowd.room);
+    const { event } = slow.marks.find(({ event: { kind } }) => kind === 'gap')!;
+    const { offset } = crowd.acknowledged.at(-1)!;
+    // All of the hundred that history holds, and the last message.
+    expect(event).toMatchObject({ to: expect.any(Number) });
+    expect((event as { to: number }).to).toBeLessThanOrEqual(offset - 100);
+    expect(stalled.grownBytes).toBeLessThan(32 * MIB);
+    expectUnaffected(stalled);
+  });
+});
+
+describe('a member that stops reading', { timeout: 120_000 }, () => {
+  it('skips to the newest message where the rule says latest', async () => {
+    const crowd = await gather('ticker:slow');
+    const stalled = await stall(crowd, ENOUGH_MESSAGES);
+    const verdict = await crowd.conclude('slow reader, latest', () => inWords(stalled));
+    await crowd.disperse();
+    expectFlawless(verdict);
+    expect(verdict.gaps).toBeGreaterThan(0);
+    const slow = crowd.members[0]!.log(crowd.room);
+    expect(slow.count('gap')).toBe(verdict.gaps);
+    // The last one before the silence, which it could not read then, it is given in the end.
+    const last = slow.marks.findLast(({ event: { kind } }) => kind === 'gap')!;
+    expect(slow.offsets[last.at]).toBe((last.event as { to: number }).to + 1);
+    expect(await cluster.metric(0, 'roomcast_slow_readers_total{policy="latest"}')).toBeGreaterThan(0);
+  });
+
+  it('is closed with 4008 where the rule says disconnect, and recovers what it missed', async () => {
+    const crowd = await gather('strict:slow');
+    await stall(crowd, ENOUGH_MESSAGES);
+    const slow = crowd.members[0]!;
+    await waitFor(() => slow.closes.size > 0, { for: 'the slow reader to be closed' });
+    const verdict = await crowd.conclude(
+      'slow reader, disconnect',
+      () => `closes ${[...slow.closes.keys()]}`,
+    );
+    expectFlawless(verdict);
+    expect(verdict).toMatchObject({ gaps: 0, resets: 0 });
+    expect([...slow.closes.keys()]).toEqual([4008]);
+    for (const other of crowd.members.slice(1)) expect(other.connections).toBe(1);
+    await crowd.disperse();
+  });
+});

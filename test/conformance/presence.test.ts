@@ -1,0 +1,230 @@
+/** What presence promises on every backplane: one suite over memory and Redis. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Backplane } from '../../src/backplane/backplane.ts';
+import { type Running, startMemory, startRedis } from '../support/backplanes.ts';
+import { enterMany, entryOf, type PresentNode, startPresence } from '../support/presence.ts';
+import { RedisServer } from '../support/redis.ts';
+
+let server: RedisServer;
+const open: Backplane[] = [];
+
+const FACTORIES: readonly [kind: string, start: () => Promise<Running>][] = [
+  ['memory', startMemory],
+  ['redis', () => startRedis(server.url)],
+];
+
+beforeAll(async () => {
+  server = await RedisServer.start();
+});
+
+afterAll(() => server.dispose());
+
+afterEach(async () => {
+  for (const backplane of open.splice(0)) await backplane.close();
+});
+
+describe.each(FACTORIES)('presence on the %s backplane', (_kind, startOne) => {
+  async function start(...rooms: string[]): Promise<PresentNode> {
+    const running = await startOne();
+    open.push(running.backplane);
+    for (const room of rooms) await running.backplane.subscribe(room);
+    return startPresence(running);
+  }
+
+  describe('listing', () => {
+    it('shows an empty room as empty', async () => {
+      const { backplane } = await start();
+      expect(await backplane.presence.list('room', 10)).toEqual({
+        count: 0,
+        users: 0,
+        members: [],
+        truncated: false,
+      });
+    });
+
+    it('shows at once what the node has entered before, and no longer what has left', async () => {
+      const node = await start();
+      const { presence } = node.backplane;
+      presence.enter('room', entryOf(node, 1, 'ann'), true);
+      presence.enter('room', entryOf(node, 2, 'bob'), true);
+      expect((await presence.list('room', 10)).members).toHaveLength(2);
+      presence.leave('room', entryOf(node, 1, 'ann'), true);
+      const page = await presence.list('room', 10);
+      expect(page).toEqual({ count: 1, users: 1, members: [entryOf(node, 2, 'bob')], truncated: false });
+    });
+
+    it('counts several connections of a user as several members and one user', async () => {
+      const node = await start();
+      const { presence } = node.backplane;
+      for (const n of [1, 2, 3]) presence.enter('room', entryOf(node, n, 'ann'), false);
+      presence.enter('room', entryOf(node, 4, 'bob'), false);
+      presence.enter('room', entryOf(node, 5, null), false);
+      expect(await presence.list('room', 10)).toMatchObject({ count: 5, users: 2 });
+      presence.leave('room', entryOf(node, 1, 'ann'), false);
+      presence.leave('room', entryOf(node, 4, 'bob'), false);
+      expect(await presence.list('room', 10)).toMatchObject({ count: 3, users: 1 });
+    });
+
+    it('keeps rooms apart', async () => {
+      const node = await start();
+      enterMany(node, 'a', 3);
+      enterMany(node, 'b', 1);
+      expect(await node.backplane.presence.list('a', 10)).toMatchObject({ count: 3 });
+      expect(await node.backplane.presence.list('b', 10)).toMatchObject({ count: 1 });
+    });
+
+    it('carries info of every shape, and tells none from null', async () => {
+      const node = await start();
+      const { presence } = node.backplane;
+      const infos = [{ name: 'Zoë', tags: ['a', { b: 1.5 }] }, null, 'text', 0, [new Uint8Array([1, 2])]];
+      for (const [n, info] of infos.entries()) presence.enter('room', { ...entryOf(node, n), info }, false);
+      presence.enter('room', entryOf(node, 9), false);
+      const { members } = await presence.list('room', 10);
+      const byConnection = new Map(members.map((member) => [member.connection, member]));
+      expect(infos.map((_, n) => byConnection.get(`${node.nodeId}-${n}`)!.info)).toEqual(infos);
+      expect(byConnection.get(`${node.nodeId}-9`)).not.toHaveProperty('info');
+    });
+
+    it('stops at the limit and says so', async () => {
+      const node = await start();
+      const { presence } = node.backplane;
+      enterMany(node, 'room', 700, false);
+      const page = await presence.list('room', 50);
+      expect(page).toMatchObject({ count: 700, users: 700, truncated: true });
+      expect(new Set(page.members.map(({ connection }) => connection)).size).toBe(50);
+      expect((await presence.list('room', 50)).members).toEqual(page.members);
+      const all = await presence.list('room', 700);
+      expect(all.truncated).toBe(false);
+      expect(new Set(all.members.map(({ connection }) => connection)).size).toBe(700);
+      expect(await presence.list('room', 0)).toMatchObject({ count: 700, members: [], truncated: true });
+    });
+
+    it('takes the newer of two entries of a connection', async () => {
+      const node = await start('room');
+      const { presence } = node.backplane;
+      presence.enter('room', entryOf(node, 1, 'ann'), true);
+      presence.enter('room', entryOf(node, 1, 'bob'), true);
+      expect(await presence.list('room', 10)).toMatchObject({
+        count: 1,
+        users: 1,
+        members: [entryOf(node, 1, 'bob')],
+      });
+      presence.leave('room', entryOf(node, 1, 'bob'), true);
+      expect(await presence.list('room', 10)).toMatchObject({ count: 0, users: 0 });
+      expect(await node.presence.untilChanges('room', 2)).toEqual([
+        `+${node.nodeId}-1 1`,
+        `-${node.nodeId}-1 0`,
+      ]);
+    });
+  });
+
+  describe('announcing', () => {
+    it('tells of each change once, in order, with the count right after it', async () => {
+      const node = await start('room');
+      const { presence } = node.backplane;
+      enterMany(node, 'room', 3);
+      for (const n of [2, 1, 3]) presence.leave('room', entryOf(node, n, `u${n}`), true);
+      const { nodeId } = node;
+      expect(await node.presence.untilChanges('room', 6)).toEqual([
+        `+${nodeId}-1 1`,
+        `+${nodeId}-2 2`,
+        `+${nodeId}-3 3`,
+        `-${nodeId}-2 2`,
+        `-${nodeId}-1 1`,
+        `-${nodeId}-3 0`,
+      ]);
+    });
+
+    it('tells who it was, with info, when joining and when leaving', async () => {
+      const node = await start('room');
+      const who = { ...entryOf(node, 1, 'ann'), info: { name: 'Ann' } };
+      node.backplane.presence.enter('room', who, true);
+      node.backplane.presence.leave('room', { connection: who.connection, user: 'ann' }, true);
+      await node.presence.untilChanges('room', 2);
+      expect(node.presence.of('room')).toEqual([
+        { change: 'joined', who, count: 1 },
+        { change: 'left', who, count: 0 },
+      ]);
+    });
+
+    it('tells of one that leaves in the turn in which it came', async () => {
+      const node = await start('room');
+      const { presence } = node.backplane;
+      for (let n = 1; n <= 100; n++) {
+        presence.enter('room', entryOf(node, n), true);
+        presence.leave('room', entryOf(node, n), true);
+      }
+      const lines = await node.presence.untilChanges('room', 200);
+      expect(lines.slice(-2)).toEqual([`+${node.nodeId}-100 1`, `-${node.nodeId}-100 0`]);
+      expect(await presence.list('room', 10)).toMatchObject({ count: 0, users: 0 });
+    });
+
+    it('says nothing of entering twice, nor of leaving a room without being in it', async () => {
+      const node = await start('room');
+      const { presence } = node.backplane;
+      presence.enter('room', entryOf(node, 1), true);
+      presence.leave('room', entryOf(node, 2), true);
+      presence.enter('room', entryOf(node, 1), true);
+      presence.leave('room', entryOf(node, 1), true);
+      presence.leave('room', entryOf(node, 1), true);
+      presence.enter('room', entryOf(node, 3), true);
+      const { nodeId } = node;
+      expect(await node.presence.untilChanges('room', 3)).toEqual([
+        `+${nodeId}-1 1`,
+        `-${nodeId}-1 0`,
+        `+${nodeId}-3 1`,
+      ]);
+    });
+
+    it('says nothing where it is not asked to, and counts all the same', async () => {
+      const node = await start('quiet', 'loud');
+      enterMany(node, 'quiet', 2, false);
+      enterMany(node, 'loud', 1, true);
+      await node.presence.untilChanges('loud', 1);
+      expect(await node.backplane.presence.list('quiet', 10)).toMatchObject({ count: 2 });
+      expect(node.presence.of('quiet')).toEqual([]);
+    });
+
+    it('says nothing of rooms that the node is not subscribed to', async () => {
+      const node = await start('heard');
+      enterMany(node, 'unheard', 2);
+      enterMany(node, 'heard', 1);
+      await node.presence.untilChanges('heard', 1);
+      expect(node.presence.of('unheard')).toEqual([]);
+    });
+
+    it('leaves envelopes and presence of a room apart', async () => {
+      const node = await start('room');
+      enterMany(node, 'room', 2);
+      await node.presence.untilChanges('room', 2);
+      expect(node.heard.of('room')).toEqual([]);
+    });
+  });
+
+  it('carries thousands of rooms and members at once', async () => {
+    const node = await start();
+    for (let r = 0; r < 500; r++) enterMany(node, `room:${r}`, 4, false);
+    enterMany(node, 'large', 3_000, false);
+    expect(await node.backplane.presence.list('large', 0)).toMatchObject({ count: 3_000, users: 3_000 });
+    expect(await node.backplane.presence.list('room:499', 10)).toMatchObject({ count: 4, users: 4 });
+    for (let n = 1; n <= 3_000; n++) node.backplane.presence.leave('large', entryOf(node, n), false);
+    expect(await node.backplane.presence.list('large', 10)).toMatchObject({ count: 0, users: 0 });
+  });
+
+  it('names this node among the nodes', async () => {
+    const { backplane, nodeId } = await start();
+    expect(await backplane.presence.nodes()).toEqual([nodeId]);
+  });
+
+  it('can be closed twice, and refuses to list afterwards', async () => {
+    const node = await start();
+    enterMany(node, 'room', 1);
+    await node.backplane.presence.close();
+    await node.backplane.presence.close();
+    enterMany(node, 'room', 2);
+    await expect(node.backplane.presence.list('room', 10)).rejects.toMatchObject({
+      name: 'BackplaneError',
+      code: 'unavailable',
+    });
+  });
+});

@@ -1,0 +1,393 @@
+/** Presence of several nodes on one Redis: nodes that die, freeze and come back, and a Redis that does. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type BackplaneMetrics, silentMetrics } from '../../src/backplane/metrics.ts';
+import { Keys } from '../../src/backplane/redis/keys.ts';
+import type { RedisBackplane, RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
+import { randomId } from '../../src/util/ids.ts';
+import { startRedis } from '../support/backplanes.ts';
+import { enterMany, entryOf, type PresentNode, startPresence } from '../support/presence.ts';
+import { DeafeningProxy } from '../support/proxy.ts';
+import { RedisServer } from '../support/redis.ts';
+import { waitFor, within } from '../support/wait.ts';
+
+/** Short, and still several times what a busy machine may keep an event loop waiting. */
+const LEASE_MS = 600;
+/** A dead node is claimed at the latest this long after its death, and a bit. */
+const SWEPT_MS = 10 * LEASE_MS;
+
+type Node = PresentNode<RedisBackplane>;
+
+let shared: RedisServer;
+let prefix: string;
+const open: RedisBackplane[] = [];
+const servers: RedisServer[] = [];
+const proxies: DeafeningProxy[] = [];
+
+beforeAll(async () => {
+  shared = await RedisServer.start();
+});
+
+afterAll(() => shared.dispose());
+
+afterEach(async () => {
+  for (const backplane of open.splice(0)) await backplane.close();
+  for (const proxy of proxies.splice(0)) proxy.dispose();
+  for (const server of servers.splice(0)) await server.dispose();
+});
+
+/** A server of the test's own, for harm. */
+async function ownServer(settings: Record<string, string> = {}): Promise<RedisServer> {
+  const server = await RedisServer.start(settings);
+  servers.push(server);
+  return server;
+}
+
+/** Counts what one node did about dead ones. */
+class Deeds {
+  claims = 0;
+  swept = 0;
+  /** Of one round, which is one call where there is one room. */
+  largestStep = 0;
+  losses = 0;
+  onSwept: () => void = () => undefined;
+
+  readonly metrics: BackplaneMetrics = {
+    ...silentMetrics,
+    claimMade: () => {
+      this.claims++;
+    },
+    entriesSwept: (count) => {
+      this.swept += count;
+      this.largestStep = Math.max(this.largestStep, count);
+      this.onSwept();
+    },
+    leaseLost: () => {
+      this.losses++;
+    },
+  };
+}
+
+interface StartOptions extends Partial<RedisBackplaneOptions> {
+  readonly rooms?: readonly string[];
+}
+
+/** Nodes of one test share its prefix. */
+function cluster(): (url?: string, options?: StartOptions) => Promise<Node> {
+  prefix = `p${randomId(6)}`;
+  return async (url = shared.url, { rooms = [], ...settings } = {}) => {
+    const running = await startRedis(url, { keyPrefix: prefix, leaseMs: LEASE_MS, ...settings });
+    open.push(running.backplane);
+    await Promise.all(rooms.map((room) => running.backplane.subscribe(room)));
+    return startPresence(running);
+  };
+}
+
+/** Its links are dropped and it says nothing, as when its process is killed. */
+async function kill({ backplane }: Node): Promise<void> {
+  await backplane.close();
+}
+
+async function keysLeft(): Promise<string[]> {
+  return (await shared.client.keys(`${prefix}:*`)).sort();
+}
+
+function connectionsOf(lines: readonly string[], sign: string): string[] {
+  return lines.filter((line) => line.startsWith(sign)).map((line) => line.slice(1).split(' ')[0]!);
+}
+
+describe('several nodes', () => {
+  it('see one another, their members and their changes, in one order', async () => {
+    const start = cluster();
+    const [a, b] = [await start(undefined, { rooms: ['room'] }), await start(undefined, { rooms: ['room'] })];
+    for (let n = 1; n <= 50; n++) {
+      a.backplane.presence.enter('room', entryOf(a, n, 'ann'), true);
+      b.backplane.presence.enter('room', entryOf(b, n, 'bob'), true);
+    }
+    const lines = await a.presence.untilChanges('room', 100);
+    expect(await b.presence.untilChanges('room', 100)).toEqual(lines);
+    expect(lines.map((line) => Number(line.split(' ')[1]))).toEqual(
+      Array.from({ length: 100 }, (_, i) => i + 1),
+    );
+    expect(await a.backplane.presence.list('room', 0)).toMatchObject({ count: 100, users: 2 });
+    expect([...(await a.backplane.presence.nodes())].sort()).toEqual([a.nodeId, b.nodeId].sort());
+  });
+
+  it('leave nothing behind when they close in good order', async () => {
+    const start = cluster();
+    const node = await start();
+    enterMany(node, 'room', 20);
+    expect(await node.backplane.presence.list('room', 0)).toMatchObject({ count: 20 });
+    for (let n = 1; n <= 20; n++) node.backplane.presence.leave('room', entryOf(node, n), true);
+    await node.backplane.presence.close();
+    expect(await keysLeft()).toEqual([]);
+  });
+
+  it('take rooms that they have left off their lists', async () => {
+    const start = cluster();
+    const node = await start();
+    enterMany(node, 'kept', 1);
+    enterMany(node, 'left', 2);
+    for (const n of [1, 2]) node.backplane.presence.leave('left', entryOf(node, n), true);
+    await node.backplane.presence.list('left', 0);
+    const rooms = () => shared.client.hkeys(new Keys(prefix, 16).nodeRooms(node.nodeId));
+    await waitFor(async () => (await rooms()).join() === 'kept', { for: 'the room to be off the list' });
+  });
+});
+
+describe('a node that dies', () => {
+  it('is swept by one of the survivors, with one leave for each of its members', async () => {
+    const start = cluster();
+    const deeds = [new Deeds(), new Deeds(), new Deeds()];
+    const survivors = await Promise.all(
+      deeds.map(({ metrics }) => start(undefined, { rooms: ['room', 'quiet'], metrics })),
+    );
+    const dead = await start();
+    enterMany(dead, 'room', 300);
+    enterMany(dead, 'quiet', 30, false);
+    enterMany(survivors[0]!, 'room', 5);
+    for (const { presence } of survivors) await presence.untilChanges('room', 305);
+    await dead.backplane.presence.list('quiet', 0);
+    await kill(dead);
+    const killedAtMs = performance.now();
+    for (const survivor of survivors) {
+      const lines = await survivor.presence.untilChanges('room', 605, SWEPT_MS);
+      const left = connectionsOf(lines, '-');
+      expect(left.every((connection) => connection.startsWith(`${dead.nodeId}-`))).toBe(true);
+      expect(new Set(left).size).toBe(300);
+    }
+    console.log(
+      `lease ${LEASE_MS} ms: all leaves arrived after ${Math.round(performance.now() - killedAtMs)} ms`,
+    );
+    const { presence } = survivors[1]!.backplane;
+    await waitFor(async () => (await presence.list('quiet', 0)).count === 0, {
+      for: 'the quiet room to be swept',
+    });
+    expect(await presence.list('room', 10)).toMatchObject({ count: 5, users: 5 });
+    expect(survivors[1]!.presence.of('quiet')).toEqual([]);
+    await waitFor(async () => !(await presence.nodes()).includes(dead.nodeId), {
+      for: 'the lease to be gone',
+    });
+    expect(deeds.map(({ claims }) => claims).sort()).toEqual([0, 0, 1]);
+    expect(deeds.reduce((sum, { swept }) => sum + swept, 0)).toBe(330);
+    expect(survivors.map((survivor) => survivor.presence.of('room').length)).toEqual([605, 605, 605]);
+  });
+
+  it('is swept by another survivor where the first one dies while sweeping', async () => {
+    const start = cluster();
+    const rooms = Array.from({ length: 300 }, (_, r) => `room:${r}`);
+    const listener = await start(undefined, { rooms, leaseMs: 60_000 });
+    const dead = await start();
+    for (const room of rooms) enterMany(dead, room, 2);
+    for (const room of rooms) await listener.presence.untilChanges(room, 2);
+    const first = new Deeds();
+    const sweeper = await start(undefined, { metrics: first.metrics });
+    first.onSwept = () => void sweeper.backplane.close();
+    await kill(dead);
+    await waitFor(() => first.swept > 0, { for: 'the first survivor to sweep', timeoutMs: SWEPT_MS });
+    expect(first.swept).toBeLessThan(600);
+    const second = new Deeds();
+    await start(undefined, { metrics: second.metrics });
+    for (const room of rooms) await listener.presence.untilChanges(room, 4, SWEPT_MS);
+    const keys = new Keys(prefix, 16);
+    await waitFor(async () => (await shared.client.exists(keys.nodeRooms(dead.nodeId))) === 0);
+    // The dead sweeper had no entries, and is itself swept.
+    await waitFor(async () => (await shared.client.hlen(keys.leases())) === 2, { timeoutMs: SWEPT_MS });
+    expect(first.swept + second.swept).toBe(600);
+    for (const room of rooms) expect(new Set(listener.presence.lines(room)).size).toBe(4);
+  });
+
+  it('is swept after all nodes were gone, when the next one starts', async () => {
+    const start = cluster();
+    const dead = await start();
+    enterMany(dead, 'room', 3);
+    await dead.backplane.presence.list('room', 0);
+    await kill(dead);
+    const next = await start();
+    expect(await next.backplane.presence.list('room', 0)).toMatchObject({ count: 3 });
+    await waitFor(async () => (await next.backplane.presence.list('room', 0)).count === 0, {
+      timeoutMs: SWEPT_MS,
+    });
+  });
+
+  it('leaves a large room that is swept in small steps, while others list it quickly', async () => {
+    const server = await ownServer();
+    const start = cluster();
+    const deeds = new Deeds();
+    const dead = await start(server.url);
+    const survivor = await start(server.url, { metrics: deeds.metrics });
+    enterMany(dead, 'room', 10_000);
+    expect(await dead.backplane.presence.list('room', 0)).toMatchObject({ count: 10_000 });
+    const startedMs = performance.now();
+    const page = await survivor.backplane.presence.list('room', 100);
+    const listMs = performance.now() - startedMs;
+    expect(page).toMatchObject({ count: 10_000, users: 10_000, truncated: true });
+    expect(page.members).toHaveLength(100);
+    await server.client.config('SET', 'slowlog-log-slower-than', '200');
+    await server.client.slowlog('RESET');
+    await kill(dead);
+    await waitFor(() => deeds.swept === 10_000, { for: 'the room to be swept', timeoutMs: SWEPT_MS });
+    const slow = (await server.client.slowlog('GET', -1)) as [number, number, number][];
+    const longestUs = Math.max(0, ...slow.map(([, , durationUs]) => durationUs));
+    console.log(`list of 100 of 10,000: ${listMs.toFixed(1)} ms; longest call of the sweep: ${longestUs} us`);
+    // Entries, not microseconds: what else the machine does makes any call take long now and then.
+    expect(deeds.largestStep).toBeLessThan(1_000);
+  });
+});
+
+describe('a node that was only frozen', () => {
+  it('is told that its lease is lost, enters its members again, and nobody sweeps those', async () => {
+    const start = cluster();
+    const deeds = new Deeds();
+    const proxy = await DeafeningProxy.start(shared.port);
+    proxies.push(proxy);
+    const other = await start(undefined, { rooms: ['room'], metrics: deeds.metrics });
+    const frozen = await start(`redis://127.0.0.1:${proxy.port}`, {
+      commandTimeoutMs: 20_000,
+      probeIntervalMs: 60_000,
+    });
+    frozen.presence.onLost = () => enterMany(frozen, 'room', 3);
+    enterMany(frozen, 'room', 4);
+    await other.presence.untilChanges('room', 4);
+    proxy.cut();
+    // What it wants meanwhile must wait for a lease, or it could be missed by the sweep.
+    await other.presence.untilChanges('room', 8, SWEPT_MS);
+    frozen.backplane.presence.leave('room', entryOf(frozen, 4), true);
+    proxy.heal();
+    const lines = await other.presence.untilChanges('room', 11, SWEPT_MS);
+    expect(connectionsOf(lines.slice(4, 8), '-')).toHaveLength(4);
+    expect(connectionsOf(lines.slice(8), '+').sort()).toEqual([1, 2, 3].map((n) => `${frozen.nodeId}-${n}`));
+    expect(frozen.presence.losses).toBe(1);
+    expect(await other.backplane.presence.list('room', 0)).toMatchObject({ count: 3, users: 3 });
+    // It lives again: several leases later it still has its members.
+    const beats = () => shared.client.hget(new Keys(prefix, 16).leases(), frozen.nodeId);
+    const beatsBefore = Number((await beats())!.split(':')[1]);
+    await waitFor(async () => Number((await beats())!.split(':')[1]) > beatsBefore + 15, {
+      timeoutMs: SWEPT_MS,
+    });
+    expect(await other.backplane.presence.list('room', 0)).toMatchObject({ count: 3 });
+    expect(deeds.claims).toBe(1);
+  });
+
+  it('keeps what it entered under its new lease when a sweep of the old one goes on', async () => {
+    const start = cluster();
+    const node = await start();
+    const keys = new Keys(prefix, 16);
+    node.presence.onLost = () => enterMany(node, 'room', 2);
+    enterMany(node, 'room', 2);
+    await node.backplane.presence.list('room', 0);
+    const record = await shared.client.hget(keys.leases(), node.nodeId);
+    await shared.client.hset(keys.leases(), node.nodeId, `${record!.split(':')[0]}:1:600:somebody`);
+    await waitFor(() => node.presence.losses === 1, { for: 'the lease to be lost' });
+    expect(await node.backplane.presence.list('room', 0)).toMatchObject({ count: 2 });
+    const lua = new URL('../../src/backplane/redis/scripts/sweep.lua', import.meta.url);
+    const { readFile } = await import('node:fs/promises');
+    const roomKeys = [keys.presence('room'), keys.presenceUsers('room'), keys.channel('room')];
+    const sweep = (term: number) =>
+      readFile(lua, 'utf8').then((source) =>
+        shared.client.eval(source, 3, ...roomKeys, `${node.nodeId}-`, term, '1', '0', 100),
+      );
+    expect(await sweep(1)).toEqual(['0', 0]);
+    expect(await sweep(2)).toEqual(['0', 2]);
+  });
+});
+
+describe('a Redis that', () => {
+  it('forgets everything makes nodes enter their members again', async () => {
+    const server = await ownServer();
+    const start = cluster();
+    const nodes = [await start(server.url), await start(server.url)];
+    for (const node of nodes) node.presence.onLost = () => enterMany(node, 'room', 10);
+    for (const node of nodes) enterMany(node, 'room', 10);
+    await waitFor(async () => (await nodes[0]!.backplane.presence.list('room', 0)).count === 20);
+    await server.client.flushall();
+    await waitFor(() => nodes.every(({ presence }) => presence.losses === 1), {
+      for: 'both to lose their leases',
+    });
+    await waitFor(async () => (await nodes[1]!.backplane.presence.list('room', 0)).count === 20);
+    expect(await nodes[0]!.backplane.presence.list('room', 0)).toMatchObject({ count: 20, users: 10 });
+    expect(nodes.map(({ presence }) => presence.losses)).toEqual([1, 1]);
+  });
+
+  it('is away makes listing fail at once, and gets what was wanted meanwhile when it is back', async () => {
+    const server = await ownServer({ appendonly: 'yes' });
+    const start = cluster();
+    const deeds = new Deeds();
+    const node = await start(server.url, { rooms: ['room'], metrics: deeds.metrics });
+    const other = await start(server.url);
+    enterMany(node, 'room', 5);
+    enterMany(other, 'room', 1);
+    await node.presence.untilChanges('room', 6);
+    await server.stop();
+    await waitFor(() => !node.backplane.status().ready);
+    const { presence } = node.backplane;
+    presence.leave('room', entryOf(node, 1, 'u1'), true);
+    presence.enter('room', entryOf(node, 6, 'u6'), true);
+    presence.enter('room', entryOf(node, 7, 'u7'), true);
+    presence.leave('room', entryOf(node, 6, 'u6'), true);
+    const refused = within(200, 'the refusal', presence.list('room', 10));
+    await expect(refused).rejects.toMatchObject({ code: 'unavailable', stage: 'presence' });
+    await expect(presence.nodes()).rejects.toMatchObject({ code: 'unavailable' });
+    await server.restart();
+    await waitFor(async () => (await presence.list('room', 10)).count === 6, {
+      for: 'the members',
+      timeoutMs: 10_000,
+    });
+    const page = await presence.list('room', 10);
+    const own = page.members
+      .map(({ connection }) => connection)
+      .filter((connection) => connection.startsWith(node.nodeId));
+    expect(own.sort()).toEqual([2, 3, 4, 5, 7].map((n) => `${node.nodeId}-${n}`));
+    // Nobody could renew: that is no death, and after the outage nobody is swept for it.
+    expect(deeds.claims).toBe(0);
+  });
+
+  it('freezes keeps what was sent and what was not, and applies it once', async () => {
+    const server = await ownServer();
+    const start = cluster();
+    const node = await start(server.url, { rooms: ['room'], commandTimeoutMs: 300 });
+    enterMany(node, 'room', 2);
+    await node.presence.untilChanges('room', 2);
+    server.freeze();
+    const { presence } = node.backplane;
+    presence.enter('room', entryOf(node, 3), true);
+    presence.leave('room', entryOf(node, 1), true);
+    await expect(presence.list('room', 10)).rejects.toMatchObject({ name: 'BackplaneError' });
+    presence.enter('room', entryOf(node, 4), true);
+    await waitFor(() => !node.backplane.status().ready);
+    server.thaw();
+    await waitFor(async () => (await presence.list('room', 10)).count === 3, { for: 'all of it' });
+    const lines = await node.presence.untilChanges('room', 5);
+    expect(new Set(lines).size).toBe(lines.length);
+    expect(lines).toHaveLength(5);
+  });
+
+  it('has a broken room drops that room’s changes and writes all others', async () => {
+    const start = cluster();
+    const node = await start();
+    await shared.client.set(new Keys(prefix, 16).presence('bad'), 'not a hash');
+    enterMany(node, 'bad', 2);
+    enterMany(node, 'good', 2);
+    expect(await node.backplane.presence.list('good', 10)).toMatchObject({ count: 2 });
+    await expect(node.backplane.presence.list('bad', 10)).rejects.toMatchObject({ code: 'internal' });
+  });
+
+  it('carries an event that is none counts it and goes on', async () => {
+    const start = cluster();
+    let malformed = 0;
+    const metrics = { ...silentMetrics, malformedEnvelope: () => malformed++ };
+    const node = await start(undefined, { rooms: ['room'], metrics });
+    const channel = new Keys(prefix, 16).channel('room');
+    for (const bytes of [
+      [2],
+      [2, 0xc3],
+      [2, 0xc3, 1, 0x91, 0xc0, 1],
+      [2, 0xc1],
+      [2, 0xdd, 255, 255, 255, 255],
+    ]) {
+      await shared.client.publish(channel, Buffer.from(bytes));
+    }
+    enterMany(node, 'room', 1);
+    await node.presence.untilChanges('room', 1);
+    expect(malformed).toBe(5);
+  });
+});

@@ -1,0 +1,301 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Finding } from '../../src/cli/doctor/finding.ts';
+import { run } from '../../src/cli/program.ts';
+import { NodeProcess } from '../support/node-process.ts';
+import { freePort } from '../support/ports.ts';
+import { RedisServer } from '../support/redis.ts';
+import { SECRET, token as signToken } from '../support/tokens.ts';
+import { waitFor } from '../support/wait.ts';
+
+interface Outcome {
+  readonly exitCode: number;
+  readonly stdout: string;
+}
+
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  ROOMCAST_AUTH_SECRET: SECRET,
+  ROOMCAST_ALLOWED_ORIGINS: 'https://example.com',
+  ROOMCAST_API_KEYS: 'a-key-of-24-characters-a',
+};
+
+async function doctor(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+  let stdout = '';
+  const exitCode = await run(['doctor', ...args], {
+    env,
+    terminal: false,
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stdout += text;
+    },
+    serve: () => Promise.reject(new Error('a doctor runs no node')),
+  });
+  return { exitCode, stdout };
+}
+
+async function findings(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<readonly Finding[]> {
+  const { stdout } = await doctor([...args, '--json'], env);
+  return (JSON.parse(stdout) as { findings: Finding[] }).findings;
+}
+
+/** Level and words of what was found about something. */
+function about(found: readonly Finding[], what: string): string[] {
+  return found.filter((one) => one.about.startsWith(what)).map(({ level, says }) => `${level}: ${says}`);
+}
+
+describe('roomcast doctor, with a Redis as it should be', () => {
+  let redis: RedisServer;
+  let nodes: NodeProcess[];
+
+  beforeAll(async () => {
+    redis = await RedisServer.start({
+      maxmemory: '256mb',
+      'maxmemory-policy': 'noeviction',
+      appendonly: 'yes',
+      requirepass: 'hush-hush',
+    });
+    await redis.client.config('SET', 'client-output-buffer-limit', 'pubsub 67108864 33554432 30');
+    const start = () =>
+      NodeProcess.start({
+        flags: ['--host', '127.0.0.1', '--redis', redis.url],
+        env: { ROOMCAST_AUTH_SECRET: SECRET },
+      });
+    nodes = await Promise.all([start(), start()]);
+  });
+
+  afterAll(async () => {
+    await Promise.all(nodes.map((node) => node.stop()));
+    await redis.dispose();
+  });
+
+  const nodeFlags = () => nodes.flatMap(({ url }) => ['--node', url]);
+
+  it('finds nothing wrong, exits with 0, and prints no password', async () => {
+    const { exitCode, stdout } = await doctor(['--redis', redis.url, ...nodeFlags()], PRODUCTION);
+    expect(stdout).toMatch(/\n0 problems, \d+ warnings?\n$/);
+    expect(exitCode).toBe(0);
+    expect(stdout).not.toContain('hush-hush');
+    expect(stdout).not.toContain(SECRET);
+    for (const line of stdout.trimEnd().split('\n').slice(0, -2)) expect(line).toMatch(/^(ok|warning) /);
+  });
+
+  it('says of Redis what it saw', async () => {
+    const found = await findings(['--redis', redis.url], PRODUCTION);
+    expect(about(found, 'redis server')).toEqual([expect.stringMatching(/^ok: version \d/)]);
+    expect(about(found, 'redis memory')).toEqual([
+      expect.stringMatching(/^ok: .* of 256 MiB are used$/),
+      'ok: nothing is evicted (noeviction)',
+    ]);
+    expect(about(found, 'redis output buffer')).toEqual([
+      'ok: subscribers are cut off at 64 MiB, or 32 MiB for 30 s',
+    ]);
+    expect(about(found, 'redis persistence')).toEqual([
+      'ok: the append-only file is on: a crash loses at most a second',
+    ]);
+    expect(about(found, 'clocks')).toEqual(['ok: 2 clocks agree to within 250 ms']);
+  });
+
+  it('sees that nodes wait for a token, and goes through to them with one', async () => {
+    const without = await findings(['--redis', redis.url, ...nodeFlags()], PRODUCTION);
+    const [first] = nodes as [NodeProcess, NodeProcess];
+    const name = `node ${new URL(first.url).host}`;
+    expect(about(without, name)).toEqual([
+      'ok: alive and ready',
+      'ok: WebSocket opens, and waits for a token',
+    ]);
+    const token = await signToken({ sub: 'doctor' });
+    const withOne = await findings(['--redis', redis.url, ...nodeFlags(), '--token', token], PRODUCTION);
+    expect(about(withOne, name)[1]).toMatch(/^ok: WebSocket, hello and ping work: node \w{8}, \d+ ms$/);
+    expect(about(withOne, 'cluster')).toEqual([expect.stringMatching(/^ok: 2 nodes run version \d/)]);
+    expect(about(withOne, 'clocks')).toEqual(['ok: 4 clocks agree to within 250 ms']);
+  });
+
+  it('says that a token is refused', async () => {
+    const found = await findings(
+      ['--redis', redis.url, ...nodeFlags(), '--token', 'made.up.token'],
+      PRODUCTION,
+    );
+    expect(about(found, 'node')[1]).toMatch(/^problem: the WebSocket upgrade is answered with 401/);
+  });
+
+  it('says that it cannot log in, without the password', async () => {
+    const url = redis.url.replace('hush-hush', 'wrong-one');
+    const { exitCode, stdout } = await doctor(['--redis', url], PRODUCTION);
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(
+      /problem +redis link +cannot log in to 127\.0\.0\.1:\d+: WRONGPASS.* -> check user/,
+    );
+    expect(stdout).not.toContain('wrong-one');
+  });
+
+  it('fails for warnings where it is told to be strict', async () => {
+    const args = ['--redis', redis.url, '--connections', '0'];
+    const { ROOMCAST_ALLOWED_ORIGINS: _, ...careless } = PRODUCTION;
+    expect((await doctor(args, careless)).exitCode).toBe(0);
+    expect((await doctor([...args, '--strict'], careless)).exitCode).toBe(1);
+  });
+
+  it('counts connections that are wanted against the files that may be open', async () => {
+    const { exitCode, stdout } = await doctor(
+      ['--redis', redis.url, '--connections', '900000000'],
+      PRODUCTION,
+    );
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(/problem +open files .*900000000 connections are wanted -> raise the limit/);
+  });
+});
+
+describe('roomcast doctor, with a Redis as it should not be', () => {
+  it('names eviction, small buffers and the lack of persistence', async () => {
+    const redis = await RedisServer.start({ maxmemory: '64mb', 'maxmemory-policy': 'allkeys-lru' });
+    try {
+      const { exitCode } = await doctor(['--redis', redis.url]);
+      expect(exitCode).toBe(1);
+      const found = await findings(['--redis', redis.url]);
+      expect(about(found, 'redis memory')[1]).toMatch(/^problem: maxmemory-policy is allkeys-lru/);
+      expect(about(found, 'redis output buffer')[0]).toMatch(/^warning: subscribers are cut off at 32 MiB/);
+      expect(about(found, 'redis persistence')[0]).toMatch(/^warning: nothing is kept on disk/);
+    } finally {
+      await redis.dispose();
+    }
+  });
+
+  it('warns of no limit and of snapshots alone, and gives advice with each', async () => {
+    const redis = await RedisServer.start({ save: '3600 1' });
+    try {
+      const found = await findings(['--redis', redis.url]);
+      expect(about(found, 'redis memory')[0]).toMatch(/^warning: there is no limit/);
+      expect(about(found, 'redis persistence')[0]).toMatch(/^warning: only snapshots/);
+      for (const { level, advice } of found) if (level !== 'ok') expect(advice).toBeTruthy();
+    } finally {
+      await redis.dispose();
+    }
+  });
+
+  it('refuses a replica, and looks on where CONFIG is forbidden', async () => {
+    const primary = await RedisServer.start();
+    const replica = await RedisServer.start({ replicaof: `127.0.0.1 ${primary.port}` });
+    try {
+      expect(about(await findings(['--redis', replica.url]), 'redis server')[1]).toMatch(
+        /^problem: it is a replica/,
+      );
+      await primary.client.call('ACL', 'SETUSER', 'guest', 'on', '>pw', '+@all', '-config', '~*', '&*');
+      const url = primary.url.replace('redis://', 'redis://guest:pw@');
+      const found = await findings(['--redis', url]);
+      expect(about(found, 'redis server')[0]).toMatch(/^ok: version/);
+      expect(about(found, 'redis output buffer')).toEqual([
+        'ok: Redis does not tell its limits (CONFIG is off)',
+      ]);
+      expect(about(found, 'redis persistence')[0]).toMatch(
+        /^warning: the append-only file is off, and Redis does not/,
+      );
+    } finally {
+      await Promise.all([primary.dispose(), replica.dispose()]);
+    }
+  });
+
+  it('says that Redis is not there, or does not answer', async () => {
+    const port = await freePort();
+    const gone = await findings(['--redis', `redis://127.0.0.1:${port}`]);
+    expect(about(gone, 'redis link')).toEqual([`problem: cannot reach 127.0.0.1:${port}: ECONNREFUSED`]);
+    const redis = await RedisServer.start();
+    try {
+      redis.freeze();
+      const frozen = await findings(['--redis', redis.url]);
+      expect(about(frozen, 'redis link')[0]).toMatch(/^problem: cannot reach/);
+    } finally {
+      await redis.dispose();
+    }
+  });
+});
+
+describe('roomcast doctor, with nodes that are not well', () => {
+  const stand: Server[] = [];
+
+  async function standIn(answer: Parameters<typeof createServer>[1]): Promise<string> {
+    const server = createServer(answer!);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    stand.push(server);
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  afterAll(() => {
+    for (const server of stand) server.close();
+  });
+
+  it('tells why a node is not ready', async () => {
+    const redis = await RedisServer.start();
+    const node = await NodeProcess.start({ flags: ['--host', '127.0.0.1', '--redis', redis.url] });
+    try {
+      await redis.kill();
+      await waitFor(async () => (await fetch(`${node.url}/readyz`)).status === 503);
+      const found = await findings(['--redis', redis.url, '--node', node.url]);
+      expect(about(found, 'node')[0]).toMatch(/^problem: not ready: redis \w+ link is down/);
+      expect(about(found, 'node')[1]).toMatch(/^ok: WebSocket, hello and ping work/);
+    } finally {
+      await node.stop();
+      await redis.dispose();
+    }
+  });
+
+  it('tells nodes that are not there, hang, or are something else', async () => {
+    const port = await freePort();
+    const other = await standIn((_, response) => response.end('<html>hello</html>'));
+    const found = await findings(['--node', `http://127.0.0.1:${port}`, '--node', other]);
+    expect(about(found, `node 127.0.0.1:${port}`)).toEqual([
+      `problem: cannot reach http://127.0.0.1:${port}/: ECONNREFUSED`,
+    ]);
+    expect(about(found, `node ${new URL(other).host}`)).toEqual([
+      'problem: /healthz answers 200, not as a node does',
+    ]);
+    expect(about(found, 'cluster')[0]).toMatch(/^problem: no Redis is set: each of the 2 nodes/);
+  });
+
+  it('tells a proxy that does not pass upgrades on, a clock that is off, and versions that differ', async () => {
+    const pretend = (version: string, aheadMs: number) =>
+      standIn((request, response) => {
+        if (request.url === '/healthz') {
+          return response.end(JSON.stringify({ status: 'alive', time: Date.now() + aheadMs }));
+        }
+        if (request.url === '/metrics') return response.end(`roomcast_build_info{version="${version}"} 1\n`);
+        if (request.url === '/ws') return response.writeHead(502).end('bad gateway');
+        return response.end(JSON.stringify({ status: 'ready' }));
+      });
+    const [a, b] = [await pretend('1.0.0', 0), await pretend('1.1.0', 5000)];
+    const found = await findings(['--node', a, '--node', b.replace('http', 'ws')]);
+    expect(about(found, `node ${new URL(a).host}`)).toEqual([
+      'ok: alive and ready',
+      'problem: the WebSocket upgrade is answered with 502: bad gateway',
+    ]);
+    expect(about(found, 'clocks')[0]).toMatch(/^warning: 127\.0\.0\.1:\d+ is (5|4\.\d) s ahead of/);
+    expect(about(found, 'cluster').at(-1)).toMatch(
+      /^warning: nodes run different versions: .* 1\.0\.0, .* 1\.1\.0$/,
+    );
+  });
+});
+
+describe('roomcast doctor, asked wrongly', () => {
+  it('reports every problem of the configuration as a finding', async () => {
+    const { exitCode, stdout } = await doctor(['--json'], { PORT: 'x', ROOMCAST_DEMO: 'y' });
+    const report = JSON.parse(stdout) as { healthy: boolean; problems: number };
+    expect(exitCode).toBe(1);
+    expect(report).toMatchObject({ healthy: false, problems: 2, warnings: 0 });
+  });
+
+  it.each([
+    [['--node', 'node1'], 'It must be a URL'],
+    [['--node', 'ftp://node1'], 'It must be a URL'],
+    [['--connections', 'many'], 'It must be a whole number'],
+  ])('refuses %s', async (args, says) => {
+    const { exitCode, stdout } = await doctor(args);
+    expect(exitCode).toBe(1);
+    expect(stdout).toContain(says);
+  });
+});

@@ -1,0 +1,130 @@
+/** A connection on a list in place of a socket, with a clock, a turn and a node that the test holds in its hands. */
+import type { Authenticator, Identity } from '../../src/auth/identity.ts';
+import { Connection } from '../../src/connection/connection.ts';
+import type { ConnectionContext } from '../../src/connection/context.ts';
+import { Outboxes } from '../../src/connection/outboxes.ts';
+import type { Request, RoomServices } from '../../src/connection/services.ts';
+import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
+import { encodeCommand } from '../../src/protocol/client-codec.ts';
+import { jsonCodec, msgpackCodec } from '../../src/protocol/codec.ts';
+import type { CommandFrame, Position, PublishCommand } from '../../src/protocol/frames.ts';
+import type { Encoding } from '../../src/protocol/subprotocol.ts';
+import { silentLog } from '../../src/util/log.ts';
+import { RateLimit } from '../../src/util/rate-limit.ts';
+import { FakeClock } from './fake-clock.ts';
+import { ListSocket } from './list-socket.ts';
+
+/** A node that answers every command at once, and keeps the publishes that it was given. */
+class AnsweringNode implements RoomServices {
+  readonly nodeId = 'node0001';
+  readonly published: PublishCommand[] = [];
+  readonly acks: { user: string; room: string; epoch: string; offset: number }[] = [];
+  stalls = 0;
+
+  join({ connection, ok }: Request, room: string): void {
+    if (room === 'broken') throw new Error('a fault of ours');
+    ok({ epoch: 'epoch001', offset: 0, recovered: false });
+    connection.flushBeforeMessages();
+  }
+
+  leave(request: Request): void {
+    request.fail('not_joined', 'not a member of this room');
+  }
+
+  publish(connection: Connection, command: PublishCommand): void {
+    this.published.push(command);
+    connection.publishOk(command.id, 'epoch001', this.published.length, false);
+  }
+
+  history(request: Request): void {
+    request.ok({ epoch: 'epoch001', offset: 0, messages: [] });
+  }
+
+  ack(request: Request, user: string, room: string, [epoch, offset]: Position): void {
+    this.acks.push({ user, room, epoch, offset });
+    request.ok({ epoch, offset });
+  }
+
+  members(request: Request): void {
+    request.ok({ count: 0, users: 0, members: [] });
+  }
+
+  stalled(): void {
+    this.stalls++;
+  }
+
+  disconnected(): void {
+    throw new Error('that is for the transport to say');
+  }
+}
+
+export interface SessionOptions {
+  readonly encoding?: Encoding;
+  readonly identity?: Identity;
+  readonly authenticator?: Authenticator;
+  /** Commands a second and at once; default no limit. */
+  readonly rate?: readonly [perSecond: number, burst: number];
+  readonly maxRefusals?: number;
+  readonly maxHeldCommands?: number;
+  readonly maxUnsentBytes?: number;
+}
+
+export class Session {
+  readonly socket = new ListSocket();
+  readonly clock = new FakeClock();
+  readonly metrics = new NodeMetrics();
+  readonly node = new AnsweringNode();
+  readonly connection: Connection;
+  /** How often the end of the turn was asked for. */
+  turnRequests = 0;
+  readonly outboxes = new Outboxes(() => this.turnRequests++);
+  readonly #encoding: Encoding;
+
+  constructor(options: SessionOptions = {}) {
+    const { encoding = 'msgpack', identity = null } = options;
+    this.#encoding = encoding;
+    const codec = encoding === 'msgpack' ? msgpackCodec : jsonCodec;
+    this.connection = new Connection(35, this.socket, codec, identity, this.#context(options));
+  }
+
+  /** Sends commands in one WebSocket message, whose bytes are gone when this returns, as those of a real one. */
+  receive(...frames: readonly CommandFrame[]): void {
+    const parts = frames.map((frame) => Buffer.from(encodeCommand(frame, this.#encoding)));
+    const separator = this.#encoding === 'json' ? '\n' : '';
+    this.receiveBytes(Buffer.concat(parts.flatMap((part) => [part, Buffer.from(separator)])));
+  }
+
+  receiveBytes(bytes: Uint8Array): void {
+    const buffer = new Uint8Array(bytes);
+    this.connection.receive(buffer);
+    buffer.fill(0xff);
+  }
+
+  endTurn(): void {
+    this.outboxes.flushFirst();
+    this.outboxes.flushRest();
+  }
+
+  #context(options: SessionOptions): ConnectionContext {
+    const [perSecond, burst] = options.rate ?? [0, 0];
+    return {
+      services: this.node,
+      outboxes: this.outboxes,
+      authenticator: options.authenticator ?? null,
+      identified: (connection, identity) => {
+        const isFirst = connection.identity === null;
+        connection.identity = identity;
+        if (isFirst) connection.welcome();
+      },
+      rateLimit: new RateLimit(perSecond, burst),
+      maxRefusals: options.maxRefusals ?? 100,
+      maxHeldCommands: options.maxHeldCommands ?? 10,
+      maxUnsentBytes: options.maxUnsentBytes ?? 100_000,
+      heartbeatMs: 25_000,
+      maxPayloadBytes: 65_536,
+      clock: this.clock,
+      metrics: this.metrics,
+      log: silentLog,
+    };
+  }
+}

@@ -1,0 +1,286 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type TokenOptions, tokenAuthenticator } from '../../src/auth/authenticator.ts';
+import { type Authenticator, AuthFailure, type Identity } from '../../src/auth/identity.ts';
+import { SECRET, secondsFromNow, secretKey, type TokenSettings, token } from '../support/tokens.ts';
+
+const NOTHING: TokenOptions = {
+  secret: null,
+  publicKeyFile: null,
+  jwksUrl: null,
+  issuer: null,
+  audience: null,
+  algorithms: [],
+};
+
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'roomcast-auth-'));
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function authenticator(options: Partial<TokenOptions>): Authenticator {
+  const made = tokenAuthenticator({ ...NOTHING, ...options });
+  if (made === null) throw new Error('no authentication is configured');
+  return made;
+}
+
+interface Pair {
+  readonly privateKey: KeyObject;
+  readonly pem: string;
+  readonly publicKeyFile: string;
+}
+
+let files = 0;
+
+function write(text: string): string {
+  const path = join(folder, `${++files}.pem`);
+  writeFileSync(path, text);
+  return path;
+}
+
+const KINDS: Readonly<Record<string, () => { publicKey: KeyObject; privateKey: KeyObject }>> = {
+  rsa: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  'short-rsa': () => generateKeyPairSync('rsa', { modulusLength: 1024 }),
+  p256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  p384: () => generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+  p521: () => generateKeyPairSync('ec', { namedCurve: 'P-521' }),
+  secp256k1: () => generateKeyPairSync('ec', { namedCurve: 'secp256k1' }),
+  ed25519: () => generateKeyPairSync('ed25519'),
+  ed448: () => generateKeyPairSync('ed448'),
+};
+
+function keyPair(kind: string): Pair {
+  const { publicKey, privateKey } = KINDS[kind]!();
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  return { privateKey, pem, publicKeyFile: write(pem) };
+}
+
+/** The code of the failure that a token is refused with. Any other outcome is an error. */
+async function refusal(by: Authenticator, text: string): Promise<string> {
+  const outcome: unknown = await by.authenticate(text).catch((error: unknown) => error);
+  if (!(outcome instanceof AuthFailure)) throw new Error('not refused as it should be', { cause: outcome });
+  // What is shorter can be a word of the sentence.
+  if (text.length > 20) expect(outcome.message).not.toContain(text);
+  return outcome.code;
+}
+
+describe('a token signed with the shared secret', () => {
+  it.each(['HS256', 'HS384', 'HS512'])('of %s says who its owner is', async (alg) => {
+    const exp = secondsFromNow(60);
+    const claims = { sub: 'ann', exp, info: { name: 'Ann' } };
+    const identity = await authenticator({ secret: SECRET }).authenticate(await token(claims, { alg }));
+    expect(identity).toMatchObject({ user: 'ann', info: { name: 'Ann' }, expiresAtMs: exp * 1000 });
+  });
+
+  it('need not expire', async () => {
+    const identity = await authenticator({ secret: SECRET }).authenticate(await token({ sub: 'ann' }));
+    expect(identity.expiresAtMs).toBeNull();
+    expect(identity).not.toHaveProperty('info');
+  });
+
+  it('is refused with another secret, unsigned, cut short or tampered with', async () => {
+    const by = authenticator({ secret: SECRET });
+    const good = await token({ sub: 'ann' });
+    const [head, , signature] = good.split('.') as [string, string, string];
+    const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const bad = [
+      await token({ sub: 'ann' }, { key: secretKey('another secret, of more than 32 bytes') }),
+      `${encode({ alg: 'none' })}.${encode({ sub: 'ann' })}.`,
+      `${head}.${encode({ sub: 'bob' })}.${signature}`,
+      good.slice(0, -5),
+      `${head}..${signature}`,
+      'not a token',
+      '',
+    ];
+    for (const text of bad) expect(await refusal(by, text)).toBe('unauthorized');
+  });
+
+  it('is refused, never more than that, whatever it is made of', async () => {
+    const by = authenticator({ secret: SECRET });
+    const [head, payload, signature] = (await token({ sub: 'ann' })).split('.') as [string, string, string];
+    const part = fc.oneof(
+      fc.constantFrom('', head, payload, signature),
+      fc.json().map((json) => Buffer.from(json).toString('base64url')),
+      fc
+        .record({ alg: fc.constantFrom('HS256', 'RS256', 'none'), crit: fc.jsonValue(), b64: fc.jsonValue() })
+        .map((header) => Buffer.from(JSON.stringify(header)).toString('base64url')),
+      fc.string(),
+    );
+    const text = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('.'));
+    await fc.assert(
+      fc.asyncProperty(text, async (made) => {
+        fc.pre(made !== `${head}.${payload}.${signature}`);
+        expect(await refusal(by, made)).toBe('unauthorized');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is refused once it has expired, with five seconds of grace, or before its time', async () => {
+    vi.useFakeTimers({ now: Date.UTC(2030, 0, 1), toFake: ['Date'] });
+    try {
+      const by = authenticator({ secret: SECRET });
+      const accepted = await by.authenticate(await token({ sub: 'ann', exp: secondsFromNow(-4) }));
+      expect(accepted.user).toBe('ann');
+      expect(await refusal(by, await token({ sub: 'ann', exp: secondsFromNow(-5) }))).toBe('token_expired');
+      expect(await refusal(by, await token({ sub: 'ann', nbf: secondsFromNow(6) }))).toBe('unauthorized');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it.each([
+    ['another issuer', { iss: 'other', aud: 'roomcast' }],
+    ['no issuer', { aud: 'roomcast' }],
+    ['another audience', { iss: 'id.example', aud: ['a', 'b'] }],
+    ['no audience', { iss: 'id.example' }],
+  ])('is refused with %s', async (_, claims) => {
+    const by = authenticator({ secret: SECRET, issuer: 'id.example', audience: 'roomcast' });
+    expect(await refusal(by, await token({ sub: 'ann', ...claims }))).toBe('unauthorized');
+    const good = { sub: 'ann', iss: 'id.example', aud: ['x', 'roomcast'] };
+    expect(await by.authenticate(await token(good))).toMatchObject({ user: 'ann' });
+  });
+
+  it.each([undefined, '', 7, 'x'.repeat(101), 'ü'.repeat(51)])('is refused with the sub %j', async (sub) => {
+    const by = authenticator({ secret: SECRET });
+    const claims = { ...(sub === undefined ? {} : { sub }) } as { sub?: string };
+    expect(await refusal(by, await token(claims))).toBe('unauthorized');
+    const longest = await token({ sub: 'ü'.repeat(50) });
+    expect(await by.authenticate(longest)).toMatchObject({ user: 'ü'.repeat(50) });
+  });
+});
+
+describe('a token signed with a private key', () => {
+  it.each([
+    ['rsa', ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']],
+    ['p256', ['ES256']],
+    ['p384', ['ES384']],
+    ['p521', ['ES512']],
+    ['ed25519', ['EdDSA', 'Ed25519']],
+  ])('is accepted by the public key of its %s pair, and by no other', async (kind, algorithms) => {
+    const { privateKey: key, publicKeyFile } = keyPair(kind);
+    const by = authenticator({ publicKeyFile });
+    const other = authenticator({ publicKeyFile: keyPair(kind).publicKeyFile });
+    for (const alg of algorithms) {
+      const text = await token({ sub: 'ann' }, { alg, key });
+      expect(await by.authenticate(text)).toMatchObject({ user: 'ann' });
+      expect(await refusal(other, text)).toBe('unauthorized');
+    }
+  });
+
+  it('is not to be confused with one for which the text of the public key was the secret', async () => {
+    for (const kind of ['rsa', 'p256', 'ed25519']) {
+      const { pem, publicKeyFile } = keyPair(kind);
+      const by = authenticator({ publicKeyFile });
+      for (const text of [pem, pem.trim()]) {
+        const forged = await token({ sub: 'admin' }, { key: secretKey(text) });
+        expect(await refusal(by, forged)).toBe('unauthorized');
+      }
+    }
+  });
+
+  it('is refused, and no fault of the node, where its algorithm is one of another kind of key', async () => {
+    const p256 = authenticator({ publicKeyFile: keyPair('p256').publicKeyFile });
+    const others: TokenSettings[] = [
+      { alg: 'RS256', key: keyPair('rsa').privateKey },
+      { alg: 'PS512', key: keyPair('rsa').privateKey },
+      { alg: 'ES384', key: keyPair('p384').privateKey },
+      { alg: 'EdDSA', key: keyPair('ed25519').privateKey },
+    ];
+    for (const settings of others) {
+      expect(await refusal(p256, await token({ sub: 'ann' }, settings))).toBe('unauthorized');
+    }
+  });
+});
+
+describe('the algorithms', () => {
+  it('that are accepted are those that are configured', async () => {
+    const { privateKey: key, publicKeyFile } = keyPair('rsa');
+    const by = authenticator({ publicKeyFile, algorithms: ['PS256', 'RS512'] });
+    for (const alg of ['PS256', 'RS512']) {
+      expect(await by.authenticate(await token({ sub: 'ann' }, { alg, key }))).toMatchObject({ user: 'ann' });
+    }
+    expect(await refusal(by, await token({ sub: 'ann' }, { alg: 'RS256', key }))).toBe('unauthorized');
+  });
+
+  it.each([
+    [
+      'HS256 for a public key',
+      () => ({ publicKeyFile: keyPair('rsa').publicKeyFile, algorithms: ['HS256'] }),
+    ],
+    ['ES256 for an RSA key', () => ({ publicKeyFile: keyPair('rsa').publicKeyFile, algorithms: ['ES256'] })],
+    ['RS256 for a secret', () => ({ secret: SECRET, algorithms: ['HS256', 'RS256'] })],
+    ['HS256 for a key set', () => ({ jwksUrl: 'http://127.0.0.1:1/', algorithms: ['HS256'] })],
+  ])('are refused at start where they do not fit the key: %s', (_, options) => {
+    expect(() => authenticator(options())).toThrow(
+      /^auth\.algorithms: [HER]S256 cannot be used with this kind/,
+    );
+  });
+});
+
+describe('a key', () => {
+  it('need not be there: then there is no authentication', () => {
+    expect(tokenAuthenticator(NOTHING)).toBeNull();
+  });
+
+  it.each([
+    [
+      'a short RSA key',
+      () => keyPair('short-rsa').publicKeyFile,
+      /needs 2048 bits or more, this one has 1024/,
+    ],
+    ['an unknown curve', () => keyPair('secp256k1').publicKeyFile, /curve secp256k1 are not known/],
+    ['an unknown type', () => keyPair('ed448').publicKeyFile, /type ed448 are not known/],
+    ['no key', () => write('hello'), /cannot be used: it holds no public key in PEM$/],
+  ])('of no use is refused at start with a sentence: %s', (_, file, problem) => {
+    expect(() => authenticator({ publicKeyFile: file() })).toThrow(problem);
+  });
+
+  it('is one, not several', () => {
+    const several = { secret: SECRET, jwksUrl: 'http://127.0.0.1:1/' };
+    expect(() => authenticator(several)).toThrow('set one of');
+  });
+});
+
+describe('the rooms claim', () => {
+  const identityWith = async (rooms: unknown): Promise<Identity> =>
+    authenticator({ secret: SECRET }).authenticate(await token({ sub: 'ann', rooms }));
+
+  it('is not a restriction where it is absent', async () => {
+    const { permissions } = await authenticator({ secret: SECRET }).authenticate(await token({ sub: 'ann' }));
+    expect([permissions.mayJoin('any'), permissions.mayPublish('any')]).toEqual([true, true]);
+  });
+
+  it('permits what the first grant that matches says, and nothing else', async () => {
+    const { permissions } = await identityWith([
+      { match: 'chat:staff', join: true },
+      { match: 'chat:*', join: true, publish: true },
+      { match: 'news:*', join: true, publish: 'yes' },
+    ]);
+    const may = (room: string) => [permissions.mayJoin(room), permissions.mayPublish(room)];
+    expect(may('chat:staff')).toEqual([true, false]);
+    expect(may('chat:lobby')).toEqual([true, true]);
+    expect(may('news:today')).toEqual([true, false]);
+    expect(may('other')).toEqual([false, false]);
+  });
+
+  it('permits nothing where it is empty', async () => {
+    const { permissions } = await identityWith([]);
+    expect([permissions.mayJoin('a'), permissions.mayPublish('a')]).toEqual([false, false]);
+  });
+
+  it.each([null, {}, 'chat:*', [null], ['chat:*'], [{ join: true }], Array(101).fill({ match: 'a' })])(
+    'has the token refused where it is malformed: %j',
+    async (rooms) => {
+      const text = await token({ sub: 'ann', rooms });
+      expect(await refusal(authenticator({ secret: SECRET }), text)).toBe('unauthorized');
+    },
+  );
+});

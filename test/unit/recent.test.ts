@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { draftEnvelope, type Envelope, finishEnvelope } from '../../src/backplane/envelope.ts';
+import { RecentEnvelopes, type RecentLimits } from '../../src/node/recent.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { tinyFrame } from '../support/frames.ts';
+
+const LIMITS: RecentLimits = { messages: 10, ageMs: 60_000, bytes: 1_000_000 };
+
+/** Messages `first` to `last`. */
+function envelope(first: number, last: number, { text = 'x', sentAtMs = 0 } = {}): Envelope {
+  const frame = { frame: tinyFrame(text), offsetAt: 3, exclude: 0 };
+  const drafts = Array.from({ length: last - first + 1 }, () => frame);
+  return finishEnvelope(draftEnvelope(drafts, 'node0001', sentAtMs), 'epoch001', first);
+}
+
+const ranges = (envelopes: readonly Envelope[]) => envelopes.map(({ first, last }) => [first, last]);
+
+describe('recent envelopes', () => {
+  it('cover what follows a position as far back as they reach', () => {
+    const recent = new RecentEnvelopes(LIMITS);
+    expect(recent.covers(5, 5, 0)).toBe(true);
+    expect(recent.covers(4, 5, 0)).toBe(false);
+    recent.append(envelope(6, 8), 0);
+    recent.append(envelope(9, 9), 0);
+    expect(recent.first).toBe(6);
+    expect([4, 5, 6, 9, 20].map((after) => recent.covers(after, 9, 0))).toEqual([
+      false,
+      true,
+      true,
+      true,
+      true,
+    ]);
+    expect(ranges(recent.after(5))).toEqual([
+      [6, 8],
+      [9, 9],
+    ]);
+    expect(ranges(recent.after(7))).toEqual([
+      [6, 8],
+      [9, 9],
+    ]);
+    expect(ranges(recent.after(8))).toEqual([[9, 9]]);
+    expect(recent.after(9)).toEqual([]);
+  });
+
+  it('keep as many messages as history does, or as many more as one envelope holds', () => {
+    const recent = new RecentEnvelopes(LIMITS);
+    for (let first = 1; first <= 28; first += 4) recent.append(envelope(first, first + 3), 0);
+    expect(ranges(recent.after(0))).toEqual([
+      [17, 20],
+      [21, 24],
+      [25, 28],
+    ]);
+    recent.append(envelope(29, 60), 0);
+    expect(ranges(recent.after(0))).toEqual([[29, 60]]);
+  });
+
+  it('keep within their bytes, but always the newest envelope', () => {
+    const recent = new RecentEnvelopes({ ...LIMITS, bytes: 3000 });
+    const text = 'x'.repeat(900);
+    for (let offset = 1; offset <= 5; offset++) recent.append(envelope(offset, offset, { text }), 0);
+    expect(recent.first).toBe(3);
+    recent.append(envelope(6, 6, { text: 'x'.repeat(5000) }), 0);
+    expect(ranges(recent.after(0))).toEqual([[6, 6]]);
+    recent.append(envelope(7, 7), 0);
+    expect(ranges(recent.after(0))).toEqual([[7, 7]]);
+  });
+
+  it('do not outlive their age', () => {
+    const recent = new RecentEnvelopes(LIMITS);
+    recent.append(envelope(1, 1), 0);
+    recent.append(envelope(2, 2), 50_000);
+    expect(recent.covers(0, 2, 59_999)).toBe(true);
+    expect(recent.covers(0, 2, 60_000)).toBe(false);
+    expect(recent.covers(1, 2, 109_999)).toBe(true);
+    expect(recent.covers(1, 2, 110_000)).toBe(false);
+    expect(recent.first).toBeNull();
+    expect(recent.covers(2, 2, 110_000)).toBe(true);
+  });
+
+  it('take older ones in front, where they end where these begin', () => {
+    const clock = new FakeClock();
+    const sentAtMs = clock.wallMs();
+    const recent = new RecentEnvelopes(LIMITS);
+    recent.append(envelope(9, 9), clock.nowMs());
+    recent.prepend([envelope(3, 4, { sentAtMs })], 9, clock);
+    expect(recent.first).toBe(9);
+    recent.prepend([], 9, clock);
+    const read = [envelope(5, 6, { sentAtMs }), envelope(7, 8, { sentAtMs }), envelope(9, 9, { sentAtMs })];
+    recent.prepend(read, 9, clock);
+    expect(ranges(recent.after(0))).toEqual([
+      [5, 6],
+      [7, 8],
+      [9, 9],
+    ]);
+    const empty = new RecentEnvelopes(LIMITS);
+    empty.prepend(read.slice(0, 2), 9, clock);
+    expect(empty.first).toBeNull();
+    empty.prepend(read, 9, clock);
+    expect(empty.first).toBe(5);
+  });
+
+  it('age older ones by when they were sent, and no less where the sender is ahead', () => {
+    const clock = new FakeClock();
+    const recent = new RecentEnvelopes(LIMITS);
+    recent.prepend([envelope(1, 1, { sentAtMs: clock.wallMs() - 40_000 })], 1, clock);
+    expect(recent.covers(0, 1, clock.nowMs() + 19_999)).toBe(true);
+    expect(recent.covers(0, 1, clock.nowMs() + 20_001)).toBe(false);
+    recent.prepend([envelope(1, 1, { sentAtMs: clock.wallMs() + 3_600_000 })], 1, clock);
+    expect(recent.covers(0, 1, clock.nowMs() + 59_999)).toBe(true);
+    expect(recent.covers(0, 1, clock.nowMs() + 60_000)).toBe(false);
+  });
+});
