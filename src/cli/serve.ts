@@ -4,28 +4,38 @@ import { type RunningNode, startNode } from './start-node.ts';
 
 /** Starts a node and ties its end to the signals of the process. Resolves when it listens. */
 export async function serve(config: Config, log: Logger): Promise<void> {
+  // Before anything else: the first process of a container has no default handlers, and a node may wait for Redis here.
+  const signals = new EndOnSignals(log);
   const node = await startNode(config, log);
+  signals.node = node;
   const backplane = config.redis.url === null ? 'memory' : 'redis';
   const { id, port, url } = node;
   log.info({ event: 'listening', node: id, port, url, backplane, demo: config.demo }, 'listening');
-  endOnSignals(node, log);
 }
 
-/** The first signal ends the node in order, a second one at once. */
-function endOnSignals(node: RunningNode, log: Logger): void {
-  let isEnding = false;
-  const end = (signal: NodeJS.Signals): void => {
-    if (isEnding) process.exit(1);
-    isEnding = true;
-    log.info({ signal }, 'stopping');
-    node.stop().then(
+/** The first signal ends the node in order, a second one at once; so does the first while there is no node yet. */
+class EndOnSignals {
+  node: RunningNode | null = null;
+  readonly #log: Logger;
+  #isEnding = false;
+
+  constructor(log: Logger) {
+    this.#log = log;
+    process.on('SIGTERM', this.#end);
+    process.on('SIGINT', this.#end);
+  }
+
+  readonly #end = (signal: NodeJS.Signals): void => {
+    if (this.#isEnding) process.exit(1);
+    this.#isEnding = true;
+    this.#log.info({ signal }, 'stopping');
+    if (this.node === null) process.exit(0);
+    this.node.stop().then(
       () => process.exit(0),
       (error: unknown) => {
-        log.error({ error }, 'the node did not stop in order');
+        this.#log.error({ error }, 'the node did not stop in order');
         process.exit(1);
       },
     );
   };
-  process.on('SIGTERM', end);
-  process.on('SIGINT', end);
 }

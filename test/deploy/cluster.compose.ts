@@ -186,6 +186,27 @@ describe('under clients that publish through the balancer', () => {
   }, 180_000);
 });
 
+describe('a roll-out as deploy/README.md describes it', () => {
+  it('replaces every node with nothing lost, and has three in service throughout', async () => {
+    const crowd = await gather('rollout');
+    crowd.publish(PER_SECOND);
+    const old = await cluster.containers('node');
+    await cluster.scale(2 * NODES, '--no-recreate');
+    await cluster.balanced(2 * NODES);
+    for (const id of old) {
+      await cluster.docker('stop', '-t', '30', id);
+      await cluster.docker('rm', id);
+    }
+    await cluster.balanced(NODES);
+    expect((await cluster.containers('node')).filter((id) => old.includes(id))).toEqual([]);
+    const verdict = await crowd.conclude('roll-out', () => crowd.answers());
+    const closes = closesOf(crowd);
+    await crowd.disperse();
+    expect(verdict).toMatchObject({ faults: [], forgotten: [], gaps: 0, resets: 0 });
+    expect([...closes.keys()]).toEqual([1012]);
+  }, 120_000);
+});
+
 describe('--profile load', () => {
   it('moves the metrics, and its clients miss nothing', async () => {
     await cluster.compose('--profile', 'load', 'up', '-d', '--no-build', '--no-deps', 'load');

@@ -95,8 +95,8 @@ export class ComposeCluster {
     });
   }
 
-  scale(nodes: number): Promise<string> {
-    return this.compose('up', '-d', '--no-build', '--no-deps', '--scale', `node=${nodes}`, 'node');
+  scale(nodes: number, ...flags: readonly string[]): Promise<string> {
+    return this.compose('up', '-d', '--no-build', '--no-deps', ...flags, '--scale', `node=${nodes}`, 'node');
   }
 
   down(): Promise<string> {

@@ -1,4 +1,5 @@
-// Runs before the tests and sees to the programs that they start: a Redis server, and a Chromium for the browser tests.
+// Runs before the tests and sees to the programs that they start: a Redis server, a Chromium for the browser tests, and
+// HAProxy and Prometheus, which check the configurations under deploy/.
 // On Debian, as root, it installs what is missing; elsewhere it says what to do. Quick and silent when all is there.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -52,6 +53,12 @@ const NEEDED = [
   },
 ];
 
+/** Nice to have: tests that want them are skipped with a reason where they are missing. */
+const WELCOME = [
+  { isThere: () => find('haproxy') !== null, debianPackage: 'haproxy' },
+  { isThere: () => find('promtool') !== null && find('prometheus') !== null, debianPackage: 'prometheus' },
+];
+
 function install(packages) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   // What apt prints goes to stderr, so that the test runner's own output stays clean.
@@ -63,8 +70,9 @@ function install(packages) {
 }
 
 const missing = NEEDED.filter(({ isThere }) => !isThere());
-if (missing.length > 0 && process.getuid?.() === 0 && find('apt-get') !== null) {
-  install(missing.map(({ debianPackage }) => debianPackage));
+const wanted = [...missing, ...WELCOME.filter(({ isThere }) => !isThere())];
+if (wanted.length > 0 && process.getuid?.() === 0 && find('apt-get') !== null) {
+  install(wanted.map(({ debianPackage }) => debianPackage));
 }
 for (const { advice } of missing.filter(({ isThere }) => !isThere())) {
   console.error(`prepare: ${advice}`);
