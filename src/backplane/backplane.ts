@@ -57,6 +57,8 @@ export interface BackplaneEvents {
   envelope(room: string, envelope: Envelope): void;
   /** Envelopes may have been missed: every subscribed room is to be checked. Called after re-subscription. */
   resumed(): void;
+  /** A node, perhaps this one, sent this to all nodes. At most once; never called before `signal` returns. */
+  signal(text: string): void;
 }
 
 export interface BackplaneStatus {
@@ -92,6 +94,11 @@ export interface Backplane {
    * several nodes that notice one does it.
    */
   renew(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void>;
+  /**
+   * Sends a text to all nodes, this one included. Resolves when it is sent: a node that is cut off from the others at this
+   * moment never gets it. Rejects with `BackplaneError` while this node could not send it or would not hear it.
+   */
+  signal(text: string): Promise<void>;
   status(): BackplaneStatus;
   /** Settles what waits, frees timers and links. May be called twice. */
   close(): Promise<void>;
@@ -103,7 +110,7 @@ export type BackplaneErrorCode = 'unavailable' | 'timeout' | 'internal';
 export class BackplaneError extends Error {
   override readonly name = 'BackplaneError';
   readonly code: BackplaneErrorCode;
-  /** What was being done: `connect`, `publish`, `read`, `subscribe`, `presence`, `acks`. */
+  /** What was being done: `connect`, `publish`, `read`, `subscribe`, `presence`, `acks`, `signal`. */
   readonly stage: string;
 
   constructor(code: BackplaneErrorCode, stage: string, message: string, options?: ErrorOptions) {

@@ -10,7 +10,7 @@ export interface BackplaneMetrics {
   probe(lagMs: number): void;
   /** Redis did not know a script, as after a restart, and it was sent again. */
   scriptReloaded(): void;
-  /** Bytes that are neither an envelope nor a presence event of this version were dropped. */
+  /** Bytes that are no envelope, presence event or signal of this version were dropped. */
   malformedEnvelope(): void;
   /** One call with presence changes was answered or failed. Changes that are kept and sent again count again. */
   presenceBatch(changes: number, rooms: number, durationMs: number): void;

@@ -28,6 +28,20 @@ export interface PresencePage {
   readonly truncated: boolean;
 }
 
+/** A room that has entries. */
+export interface PresentRoom {
+  readonly room: string;
+  /** How many. */
+  readonly count: number;
+}
+
+export interface RoomsPage {
+  /** Sorted by name, in the order of UTF-16 units. */
+  readonly rooms: readonly PresentRoom[];
+  /** There are more. */
+  readonly truncated: boolean;
+}
+
 /** What presence tells its node. Handlers MUST NOT throw. */
 export interface PresenceEvents {
   /**
@@ -54,6 +68,11 @@ export interface Presence {
   leave(room: string, entry: PresenceEntry, announce: boolean): void;
   /** At most `limit` entries. Reflects what this node has entered before. Rejects with `BackplaneError`. */
   list(room: string, limit: number): Promise<PresencePage>;
+  /**
+   * The first `limit` rooms by name that have entries, of any node whose lease is valid. Not one atomic view: rooms are
+   * counted one after the other. Reflects what this node has entered before. Rejects with `BackplaneError`.
+   */
+  rooms(limit: number): Promise<RoomsPage>;
   /** Nodes whose leases are valid now, this one included. Rejects with `BackplaneError`. */
   nodes(): Promise<readonly string[]>;
   /** Writes what waits, then gives up the lease. The connections must have left by then. Bounded in time. */

@@ -117,7 +117,7 @@ function linkMetrics(stats: BackplaneStats, samples: BackplaneSamples): SampledM
     ),
     counter(
       'roomcast_backplane_malformed_envelopes_total',
-      'What arrived from the backplane, live or from history, and was dropped because it is neither an envelope nor a presence event of this version.',
+      'What arrived from the backplane, live or from history, and was dropped because it is no envelope, presence event or signal of this version.',
       () => stats.malformedEnvelopes,
     ),
   ];

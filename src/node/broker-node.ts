@@ -1,6 +1,7 @@
 import type { Identity } from '../auth/identity.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
+import type { RoomsPage } from '../backplane/presence.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Outboxes } from '../connection/outboxes.ts';
 import type { Request, RoomServices } from '../connection/services.ts';
@@ -22,6 +23,7 @@ import { Presences } from './presences.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
 import type { RoomRule } from './room-rule.ts';
 import { SentLog } from './sent-log.ts';
+import { Signals } from './signals.ts';
 import { SlowReaders } from './slow-readers.ts';
 
 // Part of this class's contract: what its promises reject with.
@@ -65,6 +67,7 @@ export class BrokerNode implements RoomServices {
   readonly #fanOut: FanOut;
   readonly #publishing: Publishing;
   readonly #histories: Histories;
+  readonly #signals: Signals;
   #dirty: Feed[] = [];
   #sweeper: NodeJS.Timeout | null = null;
 
@@ -127,6 +130,7 @@ export class BrokerNode implements RoomServices {
     });
     this.#publishing = new Publishing({ backplane, rule, metrics, clock });
     this.#histories = new Histories({ backplane, rule, pageMessages: parts.limits.historyPage });
+    this.#signals = new Signals({ backplane, hub: this.hub, metrics, log });
   }
 
   /** Connects to the backplane. Rejects with a `BackplaneError`. */
@@ -134,6 +138,7 @@ export class BrokerNode implements RoomServices {
     await this.#parts.backplane.start({
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
       resumed: () => void this.#feeds.checkAll(),
+      signal: (text) => this.#signals.arrived(text),
     });
     await this.#presences.start();
     this.#sweeper = setInterval(() => this.#sweep(), 1000);
@@ -224,6 +229,11 @@ export class BrokerNode implements RoomServices {
     this.hub.remove(connection);
   }
 
+  /** Ends every connection of a user, on every node. Resolves when all were told. Rejects with `BackplaneError`. */
+  disconnectUser(user: string): Promise<void> {
+    return this.#signals.disconnect(user);
+  }
+
   // ---- rooms ---------------------------------------------------------------------------------------------
 
   join(request: Request, name: string, since: Position | null, resume: boolean): void {
@@ -241,6 +251,12 @@ export class BrokerNode implements RoomServices {
   /** Who is in a room, on any node. Rejects with `BackplaneError`. */
   listMembers(room: string): Promise<MembersResult> {
     return this.#presences.list(room);
+  }
+
+  /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError`. */
+  listRooms(limit: number | null): Promise<RoomsPage> {
+    const { membersPage } = this.#parts.limits;
+    return this.#parts.backplane.presence.rooms(Math.min(limit ?? membersPage, membersPage));
   }
 
   /** Ids of the nodes that are alive, this one included. Rejects with `BackplaneError`. */

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { MembersResult } from '../../src/protocol/frames.ts';
 import { expectFlawless } from '../support/checker.ts';
 import { Cluster } from '../support/cluster.ts';
 import { Crowd } from '../support/crowd.ts';
 import { DeafeningProxy } from '../support/proxy.ts';
 import { chaosSeed, Random } from '../support/random.ts';
 import { RedisServer } from '../support/redis.ts';
-import { delay } from '../support/wait.ts';
+import { delay, waitFor } from '../support/wait.ts';
 
 const SECONDS = Number(process.env.CHAOS_SECONDS ?? 120);
 const NODES = 3;
@@ -131,6 +132,27 @@ function choose(random: Random): string {
   return random.pick(names);
 }
 
+/** All nodes list the same members: those that are there. Within what a dead node's lease and its sweep take. */
+async function expectAgreement({ room, members }: Crowd): Promise<void> {
+  const expected = members
+    .filter((member) => member.isIn(room))
+    .map(({ connection }) => connection)
+    .sort();
+  expect(expected.length).toBeGreaterThan(0);
+  for (const url of cluster.urls) {
+    const address = `${url.replace(/^ws/, 'http').replace(/\/ws$/, '')}/v1/rooms/${encodeURIComponent(room)}/members`;
+    let listed: string[] = [];
+    const agrees = async () => {
+      const answer = (await (await fetch(address)).json()) as MembersResult;
+      listed = answer.members.map(({ connection }) => connection).sort();
+      return answer.count === expected.length && listed.join() === expected.join();
+    };
+    await waitFor(agrees, { timeoutMs: 30_000, intervalMs: 250 }).catch(() =>
+      expect(listed).toEqual(expected),
+    );
+  }
+}
+
 describe(`${SECONDS} s of anything that can happen to three nodes`, () => {
   it(
     'leave every member with every acknowledged message of its time once, in order, or with the word that it is gone',
@@ -171,6 +193,7 @@ describe(`${SECONDS} s of anything that can happen to three nodes`, () => {
         expect(verdict.gaps).toBe(0);
         expect(crowd.slowestAnswerMs()).toBeLessThan(ANSWER_MS);
         expect(verdict.messages).toBeGreaterThan(SECONDS * 20);
+        await expectAgreement(crowd);
       }
       const counts = Object.keys(HAPPENINGS).map(
         (name) => `${name} ${story.filter((one) => one === name).length}`,

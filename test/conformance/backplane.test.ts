@@ -470,6 +470,35 @@ describe.each(FACTORIES)('the %s backplane', (_kind, startOne) => {
     });
   });
 
+  describe('signals', () => {
+    it('reach the node that sends them, as they are and in order', async () => {
+      const { backplane, heard } = await start();
+      const texts = ['{"a":1}', '', 'żółć 🦊', 'x'.repeat(10_000)];
+      for (const text of texts) await backplane.signal(text);
+      await waitFor(() => heard.signals.length >= texts.length, { for: 'all signals' });
+      expect(heard.signals).toEqual(texts);
+      expect(heard.envelopes).toEqual([]);
+    });
+
+    it('never arrive before `signal` returns', async () => {
+      const { backplane, heard } = await start();
+      const sending = backplane.signal('x');
+      expect(heard.signals).toEqual([]);
+      await sending;
+      await waitFor(() => heard.signals.length === 1, { for: 'the signal' });
+    });
+
+    it('are refused once it is closed', async () => {
+      const { backplane } = await start();
+      await backplane.close();
+      await expect(backplane.signal('late')).rejects.toMatchObject({
+        name: 'BackplaneError',
+        code: 'unavailable',
+        stage: 'signal',
+      });
+    });
+  });
+
   describe('closing', () => {
     it('settles everything, also what comes after it', async () => {
       const { backplane } = await start();

@@ -118,6 +118,64 @@ describe.each(FACTORIES)('presence on the %s backplane', (_kind, startOne) => {
     });
   });
 
+  describe('rooms', () => {
+    it('are those with entries, by name, each with its count', async () => {
+      const node = await start();
+      const { presence } = node.backplane;
+      expect(await presence.rooms(10)).toEqual({ rooms: [], truncated: false });
+      enterMany(node, 'b', 2, false);
+      enterMany(node, 'ż', 1);
+      enterMany(node, 'a:1', 3);
+      enterMany(node, 'B', 1);
+      expect(await presence.rooms(10)).toEqual({
+        rooms: [
+          { room: 'B', count: 1 },
+          { room: 'a:1', count: 3 },
+          { room: 'b', count: 2 },
+          { room: 'ż', count: 1 },
+        ],
+        truncated: false,
+      });
+    });
+
+    it('are gone with their last entry', async () => {
+      const node = await start();
+      const { presence } = node.backplane;
+      enterMany(node, 'a', 2);
+      enterMany(node, 'b', 1);
+      presence.leave('a', entryOf(node, 1), true);
+      presence.leave('b', entryOf(node, 1), true);
+      expect(await presence.rooms(10)).toEqual({ rooms: [{ room: 'a', count: 1 }], truncated: false });
+      presence.leave('a', entryOf(node, 2), true);
+      expect(await presence.rooms(10)).toEqual({ rooms: [], truncated: false });
+    });
+
+    it('are answered while changes keep coming', async () => {
+      const node = await start();
+      let number = 0;
+      let isAnswered = false;
+      const keepEntering = () => {
+        node.backplane.presence.enter('busy', entryOf(node, ++number), false);
+        if (!isAnswered) setImmediate(keepEntering);
+      };
+      keepEntering();
+      const { rooms } = await node.backplane.presence.rooms(10);
+      isAnswered = true;
+      expect(rooms.map(({ room }) => room)).toEqual(['busy']);
+    });
+
+    it('are the first ones where there are more than the limit, and it is said', async () => {
+      const node = await start();
+      const { presence } = node.backplane;
+      const names = Array.from({ length: 1_500 }, (_, i) => `room:${i}`);
+      for (const name of names) enterMany(node, name, 1, false);
+      const sorted = names.sort().map((room) => ({ room, count: 1 }));
+      expect(await presence.rooms(3)).toEqual({ rooms: sorted.slice(0, 3), truncated: true });
+      expect(await presence.rooms(1_499)).toEqual({ rooms: sorted.slice(0, 1_499), truncated: true });
+      expect(await presence.rooms(1_500)).toEqual({ rooms: sorted, truncated: false });
+    });
+  });
+
   describe('announcing', () => {
     it('tells of each change once, in order, with the count right after it', async () => {
       const node = await start('room');
@@ -222,9 +280,8 @@ describe.each(FACTORIES)('presence on the %s backplane', (_kind, startOne) => {
     await node.backplane.presence.close();
     await node.backplane.presence.close();
     enterMany(node, 'room', 2);
-    await expect(node.backplane.presence.list('room', 10)).rejects.toMatchObject({
-      name: 'BackplaneError',
-      code: 'unavailable',
-    });
+    const refusal = { name: 'BackplaneError', code: 'unavailable' };
+    await expect(node.backplane.presence.list('room', 10)).rejects.toMatchObject(refusal);
+    await expect(node.backplane.presence.rooms(10)).rejects.toMatchObject(refusal);
   });
 });

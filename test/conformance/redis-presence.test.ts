@@ -112,6 +112,38 @@ describe('several nodes', () => {
     expect([...(await a.backplane.presence.nodes())].sort()).toEqual([a.nodeId, b.nodeId].sort());
   });
 
+  it('list the rooms of all, a shared one once, and one that has no entries not at all', async () => {
+    const start = cluster();
+    const [a, b] = [await start(), await start()];
+    enterMany(a, 'shared', 2);
+    enterMany(b, 'shared', 1);
+    enterMany(a, 'of a', 1);
+    enterMany(b, 'of b', 1);
+    // What a node leaves on its list when the answer to its last call is lost.
+    await shared.client.hset(new Keys(prefix, 16).nodeRooms(a.nodeId), 'empty', '1:0');
+    await Promise.all([a, b].map(({ backplane }) => backplane.presence.list('shared', 0)));
+    const rooms = [
+      { room: 'of a', count: 1 },
+      { room: 'of b', count: 1 },
+      { room: 'shared', count: 3 },
+    ];
+    await waitFor(async () => (await a.backplane.presence.rooms(10)).rooms.length === 3);
+    expect(await b.backplane.presence.rooms(3)).toEqual({ rooms, truncated: false });
+    expect(await a.backplane.presence.rooms(2)).toEqual({ rooms: rooms.slice(0, 2), truncated: true });
+  });
+
+  it('no longer list the rooms of one that died', async () => {
+    const start = cluster();
+    const [survivor, dead] = [await start(), await start()];
+    enterMany(survivor, 'kept', 1);
+    enterMany(dead, 'lost', 1);
+    expect((await dead.backplane.presence.rooms(10)).rooms.map(({ room }) => room)).toContain('lost');
+    await kill(dead);
+    const listed = async () => (await survivor.backplane.presence.rooms(10)).rooms.map(({ room }) => room);
+    await waitFor(async () => !(await listed()).includes('lost'), { timeoutMs: SWEPT_MS });
+    expect(await listed()).toEqual(['kept']);
+  });
+
   it('leave nothing behind when they close in good order', async () => {
     const start = cluster();
     const node = await start();

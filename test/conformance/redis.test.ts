@@ -91,6 +91,43 @@ describe('several nodes', () => {
   });
 });
 
+describe('signals', () => {
+  it('reach every node of the cluster, and none of another', async () => {
+    const [a, b] = [
+      await start(shared, { keyPrefix: 'signals' }),
+      await start(shared, { keyPrefix: 'signals' }),
+    ];
+    const other = await start(shared, { keyPrefix: 'others' });
+    await a.backplane.signal('one');
+    await b.backplane.signal('two');
+    await other.backplane.signal('three');
+    await waitFor(() => [a, b].every(({ heard }) => heard.signals.length === 2), { for: 'both signals' });
+    await waitFor(() => other.heard.signals.length > 0, { for: 'the signal of the other cluster' });
+    expect([a, b, other].map(({ heard }) => heard.signals)).toEqual([
+      ['one', 'two'],
+      ['one', 'two'],
+      ['three'],
+    ]);
+  });
+
+  it('are refused while Redis is away, and arrive again after it is back', async () => {
+    const server = await ownServer();
+    const running = await start(server);
+    await server.stop();
+    await until(running, false);
+    await expect(running.backplane.signal('lost')).rejects.toMatchObject({
+      name: 'BackplaneError',
+      code: 'unavailable',
+      stage: 'signal',
+    });
+    await server.restart();
+    await until(running, true);
+    await running.backplane.signal('heard');
+    await waitFor(() => running.heard.signals.length > 0, { for: 'the signal' });
+    expect(running.heard.signals).toEqual(['heard']);
+  });
+});
+
 describe('calls', () => {
   it('carry all rooms that wait: 1,000 rooms of one tick take a few', async () => {
     const { backplane } = await start(shared);

@@ -12,6 +12,7 @@ import { waitFor } from './wait.ts';
 /** What a backplane told its node. */
 export class Heard {
   readonly envelopes: { readonly room: string; readonly envelope: Envelope }[] = [];
+  readonly signals: string[] = [];
   resumes = 0;
 
   envelope(room: string, envelope: Envelope): void {
@@ -20,6 +21,10 @@ export class Heard {
 
   resumed(): void {
     this.resumes++;
+  }
+
+  signal(text: string): void {
+    this.signals.push(text);
   }
 
   of(room: string): Envelope[] {

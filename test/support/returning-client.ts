@@ -81,6 +81,7 @@ export class ReturningClient {
   #next: number;
   #attempt = 0;
   #lastId = 0;
+  #connection = '';
   #lastKey = 0;
   #reconnectAfterMs: number | null = null;
   #isEnding = false;
@@ -96,6 +97,16 @@ export class ReturningClient {
   /** The close code by which a node told it to stay away, or null. */
   get stoppedBy(): number | null {
     return this.#stopped;
+  }
+
+  /** Id of its present connection, or of the last one. */
+  get connection(): string {
+    return this.#connection;
+  }
+
+  /** Whether its join of a room was answered on its present connection. */
+  isIn(room: string): boolean {
+    return this.isConnected && this.#memberships.get(room)?.isIn === true;
   }
 
   get isConnected(): boolean {
@@ -310,6 +321,7 @@ export class ReturningClient {
     switch (frame[0]) {
       case 'hello':
         this.#attempt = 0;
+        this.#connection = frame[1].connection;
         return;
       case 'bye':
         this.#reconnectAfterMs = frame[2].reconnectAfterMs;

@@ -46,7 +46,14 @@ describe('keys', () => {
   });
 
   it('give no room for other channels', () => {
-    const others = [keys.probe('aaaaaaaa'), keys.meta('lobby'), 'rc:x', '', 'other:{0}:ch:lobby'];
+    const others = [
+      keys.probe('aaaaaaaa'),
+      keys.signals(),
+      keys.meta('lobby'),
+      'rc:x',
+      '',
+      'other:{0}:ch:lobby',
+    ];
     for (const channel of others) expect(keys.roomOf(channel)).toBeNull();
   });
 

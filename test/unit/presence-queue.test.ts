@@ -30,6 +30,18 @@ describe('waiting presence changes', () => {
     expect(queue.isEmpty).toBe(true);
   });
 
+  it('know the number of the oldest, of one room and of all', () => {
+    const queue = new PresenceQueue();
+    expect([queue.oldest('a'), queue.oldest(null)]).toEqual([Infinity, Infinity]);
+    enter(queue, 'a', '1', '2');
+    enter(queue, 'b', '3');
+    expect([queue.oldest('a'), queue.oldest('b'), queue.oldest(null)]).toEqual([1, 3, 1]);
+    // What comes while a call is under way must not make those wait who asked before.
+    queue.take({ wishes: 2, bytes: 1_000 });
+    enter(queue, 'a', '4');
+    expect([queue.oldest('a'), queue.oldest(null)]).toEqual([4, 3]);
+  });
+
   it('are taken in parts, and a room that had its part goes behind the others', () => {
     const queue = new PresenceQueue();
     enter(queue, 'large', '1', '2', '3', '4', '5');

@@ -104,6 +104,13 @@ export class MemoryBackplane implements Backplane {
     this.#rooms.get(room)?.renew(epoch, seen);
   }
 
+  async signal(text: string): Promise<void> {
+    if (this.#isClosed) throw closedError('signal');
+    setImmediate(() => {
+      if (!this.#isClosed) this.#events?.signal(text);
+    });
+  }
+
   status(): BackplaneStatus {
     if (this.#isClosed) return { ready: false, reason: 'the memory backplane is closed' };
     if (this.#events === null) return { ready: false, reason: 'the memory backplane is not started' };

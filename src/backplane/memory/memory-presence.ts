@@ -4,7 +4,15 @@
  */
 import { Turn } from '../../util/turn.ts';
 import { BackplaneError } from '../backplane.ts';
-import type { Presence, PresenceChange, PresenceEntry, PresenceEvents, PresencePage } from '../presence.ts';
+import type {
+  Presence,
+  PresenceChange,
+  PresenceEntry,
+  PresenceEvents,
+  PresencePage,
+  RoomsPage,
+} from '../presence.ts';
+import { PresentRooms } from '../present-rooms.ts';
 
 export interface MemoryPresenceOptions {
   readonly nodeId: string;
@@ -50,6 +58,14 @@ export class MemoryPresence implements Presence {
     for (const { user } of entries.values()) if (user !== null) users.add(user);
     const members = [...entries.values()].slice(0, limit);
     return { count: entries.size, users: users.size, members, truncated: members.length < entries.size };
+  }
+
+  async rooms(limit: number): Promise<RoomsPage> {
+    this.#checkOpen();
+    this.#flush();
+    const present = new PresentRooms(limit);
+    present.add([...this.#rooms].map(([room, entries]) => ({ room, count: entries.size })));
+    return present.page();
   }
 
   async nodes(): Promise<readonly string[]> {

@@ -74,6 +74,11 @@ export class Keys {
     return `${this.#head(nodeId)}probe:${nodeId}`;
   }
 
+  /** The pub/sub channel that all nodes hear. */
+  signals(): string {
+    return `${this.#prefix}nodes}:signals`;
+  }
+
   /** The room of a channel, or null for anything that `channel` did not make. Exact: tags hold no brace. */
   roomOf(channel: string): string | null {
     if (!channel.startsWith(this.#prefix)) return null;

@@ -126,9 +126,12 @@ export class PresenceQueue {
     this.#forgetIfEmpty(room);
   }
 
-  /** The number of the oldest wish of a room that waits, or infinity. */
-  oldest(name: string): number {
-    return this.#rooms.get(name)?.waiting[0]?.number ?? Infinity;
+  /** The number of the oldest wish of a room that waits (null: of all rooms), or infinity. */
+  oldest(name: string | null): number {
+    if (name !== null) return this.#rooms.get(name)?.waiting[0]?.number ?? Infinity;
+    let oldest = Infinity;
+    for (const { waiting } of this.#waiting) oldest = Math.min(oldest, waiting[0]?.number ?? Infinity);
+    return oldest;
   }
 
   /** The node's list of rooms in the store is gone, or about to be. */

@@ -199,7 +199,7 @@ export class PresenceWriter {
     const { queue } = this.#options;
     const isInFlight = this.#inFlight.some((batch) => room === null || batch.room.name === room);
     if (isInFlight) return true;
-    return room === null ? !queue.isEmpty : queue.oldest(room) <= number;
+    return queue.oldest(room) <= number;
   }
 
   #resolve(): void {

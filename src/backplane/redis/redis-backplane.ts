@@ -147,6 +147,13 @@ export class RedisBackplane implements Backplane {
     await this.#ask(() => renewScript.call(this.#command.redis, [this.#keys.meta(room)], args, metrics));
   }
 
+  async signal(text: string): Promise<void> {
+    // A node that is deaf itself would not do what it asks of all.
+    const { reason } = this.status();
+    if (reason !== null) throw new BackplaneError('unavailable', 'signal', reason);
+    await this.#ask(() => this.#command.redis.publish(this.#keys.signals(), text), 'signal');
+  }
+
   status(): BackplaneStatus {
     const reason = this.#commandProblem() ?? this.#subscribeProblem();
     return { ready: reason === null, reason };
@@ -252,6 +259,8 @@ export class RedisBackplane implements Backplane {
       envelope: (room, envelope) => this.#events?.envelope(room, envelope),
       presence: (room, changes) => this.presence.arrived(room, changes),
       probe: (bytes) => this.#probe.arrived(bytes),
+      signalChannel: this.#keys.signals(),
+      signal: (bytes) => this.#events?.signal(bytes.toString()),
       restored: () => this.#changed(),
     });
   }

@@ -4,13 +4,21 @@ import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import { BackplaneError } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
-import type { Presence, PresenceChange, PresenceEntry, PresenceEvents, PresencePage } from '../presence.ts';
+import type {
+  Presence,
+  PresenceChange,
+  PresenceEntry,
+  PresenceEvents,
+  PresencePage,
+  RoomsPage,
+} from '../presence.ts';
 import { packWho, unpackWho } from '../presence-event.ts';
 import type { Keys } from './keys.ts';
 import { Lease } from './lease.ts';
 import { PresenceQueue } from './presence-queue.ts';
 import { PresenceWriter } from './presence-writer.ts';
 import { errorFromCall } from './redis-errors.ts';
+import { scanRooms } from './room-scan.ts';
 import { membersScript } from './scripts.ts';
 import { Sweeper } from './sweeper.ts';
 
@@ -85,6 +93,12 @@ export class RedisPresence implements Presence {
       const members = this.#entries(fields);
       return { count, users, members, truncated: fields.length / 2 < count };
     });
+  }
+
+  async rooms(limit: number): Promise<RoomsPage> {
+    if (this.#isStopped) throw presenceError('the node is shutting down');
+    await this.#writer.settled(null);
+    return scanRooms(await this.#lease.nodes(), limit, this.#options);
   }
 
   async nodes(): Promise<readonly string[]> {

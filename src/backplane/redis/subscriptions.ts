@@ -19,9 +19,12 @@ export interface SubscriptionsOptions {
   readonly metrics: BackplaneMetrics;
   /** The node's own channel, heard whatever rooms there are. */
   readonly probeChannel: string;
+  /** All nodes hear it, whatever rooms there are. */
+  readonly signalChannel: string;
   envelope(room: string, envelope: Envelope): void;
   presence(room: string, changes: readonly PresenceChange[]): void;
   probe(bytes: Buffer): void;
+  signal(bytes: Buffer): void;
   /** All rooms are subscribed again after the link came up, the first time included. */
   restored(): void;
 }
@@ -101,8 +104,9 @@ export class Subscriptions {
   async linkUp(): Promise<void> {
     const generation = ++this.#generation;
     const subscriptions = [...this.#rooms.values()].filter((subscription) => subscription.isWanted);
+    const { probeChannel, signalChannel } = this.#options;
     const sending = [
-      this.#link.redis.subscribe(this.#options.probeChannel).then(
+      this.#link.redis.subscribe(probeChannel, signalChannel).then(
         () => true,
         () => false,
       ),
@@ -202,6 +206,7 @@ export class Subscriptions {
     const room = this.#keys.roomOf(name);
     if (room === null) {
       if (name === this.#options.probeChannel) this.#options.probe(bytes);
+      else if (name === this.#options.signalChannel) this.#options.signal(bytes);
       return;
     }
     if (this.#rooms.get(room)?.isWanted !== true) return;

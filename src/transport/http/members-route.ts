@@ -1,6 +1,16 @@
 import type { BrokerNode } from '../../node/broker-node.ts';
 import type { Exchange } from './exchange.ts';
-import { decodeRoom } from './history-route.ts';
+import { decodeRoom, parseLimit } from './history-route.ts';
+
+/** `GET /v1/rooms?limit=`: rooms that have members now, on any node, by name. */
+export async function roomsRoute(
+  exchange: Exchange,
+  node: BrokerNode,
+  limit: string | undefined,
+): Promise<void> {
+  const { rooms, truncated } = await node.listRooms(parseLimit(limit));
+  exchange.reply(200, { rooms, ...(truncated ? { truncated } : {}) });
+}
 
 /** `GET /v1/rooms/:room/members`: who is in a room, on any node. */
 export async function membersRoute(exchange: Exchange, node: BrokerNode, segment: string): Promise<void> {

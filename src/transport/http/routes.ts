@@ -9,8 +9,9 @@ import { acksRoute } from './acks-route.ts';
 import { apiGuard } from './api-guard.ts';
 import { Exchange, HttpError } from './exchange.ts';
 import { historyRoute } from './history-route.ts';
-import { membersRoute, nodesRoute } from './members-route.ts';
+import { membersRoute, nodesRoute, roomsRoute } from './members-route.ts';
 import { PublishRoutes } from './publish-routes.ts';
+import { disconnectRoute } from './users-route.ts';
 
 export interface HttpOptions {
   readonly apiKeys: readonly string[];
@@ -144,6 +145,18 @@ function apiRoutes(options: HttpOptions, { node }: HttpParts): Route[] {
       path: '/v1/nodes',
       label: '/v1/nodes',
       handle: guarded((exchange) => nodesRoute(exchange, node)),
+    },
+    {
+      method: 'post',
+      path: '/v1/users/:user/disconnect',
+      label: '/v1/users/:user/disconnect',
+      handle: guarded((exchange, req) => disconnectRoute(exchange, node, req.getParameter(0) ?? '')),
+    },
+    {
+      method: 'get',
+      path: '/v1/rooms',
+      label: '/v1/rooms',
+      handle: guarded((exchange, req) => roomsRoute(exchange, node, req.getQuery('limit'))),
     },
     {
       method: 'get',
