@@ -30,8 +30,6 @@ const AT_TABLE = 38;
 
 /** Epochs and node ids are exactly this long, ASCII. */
 export const ID_BYTES = 8;
-/** Most frames in one envelope. */
-export const MAX_FRAMES = 65_535;
 
 /** One frame on its way into an envelope. */
 export interface DraftFrame {

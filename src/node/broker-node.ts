@@ -12,6 +12,7 @@ import type { HistoryResult, MembersResult, Position, PublishCommand } from '../
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 import { AckedReading } from './acks.ts';
+import { answer } from './answer.ts';
 import { Cursors } from './cursors.ts';
 import { FanOut } from './fan-out.ts';
 import type { Feed } from './feed.ts';
@@ -300,13 +301,7 @@ export class BrokerNode implements RoomServices {
   }
 
   history(request: Request, room: string, since: Position | null, limit: number | null): void {
-    this.readHistory(room, since, limit)
-      .then((result) => request.ok(result))
-      .catch((error: unknown) => {
-        const known = error instanceof BackplaneError ? error : null;
-        if (!known) this.#parts.log.error({ error }, 'history could not be read');
-        request.fail(known?.code ?? 'internal', known?.message ?? 'history could not be read');
-      });
+    answer(request, this.readHistory(room, since, limit), this.#parts.log);
   }
 
   /** Stored messages of a room; see `Histories.read`. */

@@ -29,10 +29,15 @@ export class Histories {
     const { backplane, pageMessages } = this.#parts;
     const { history } = this.#parts.rule(room);
     const most = Math.min(limit ?? pageMessages, pageMessages);
-    const now = await backplane.read(room, history, { limit: 0 });
-    let after = Math.max(0, now.offset - most);
-    if (since !== null) after = since[0] === now.epoch ? since[1] : 0;
-    const page = await backplane.read(room, history, { after, limit: most });
+    let after = since?.[1] ?? 0;
+    // Without a position the newest are wanted, and where they begin is known from where the room stands.
+    if (since === null)
+      after = Math.max(0, (await backplane.read(room, history, { limit: 0 })).offset - most);
+    let page = await backplane.read(room, history, { after, limit: most });
+    if (since !== null && after > 0 && since[0] !== page.epoch) {
+      after = 0;
+      page = await backplane.read(room, history, { after, limit: most });
+    }
     const messages: MessageFrame[] = [];
     let bytes = 0;
     for (const envelope of page.envelopes) {

@@ -1,4 +1,3 @@
-import { BackplaneError } from '../backplane/backplane.ts';
 import type { Presence, PresenceChange, PresenceEntry } from '../backplane/presence.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Request } from '../connection/services.ts';
@@ -6,6 +5,7 @@ import type { Hub } from '../hub/hub.ts';
 import type { MembersResult } from '../protocol/frames.ts';
 import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Logger } from '../util/log.ts';
+import { answer } from './answer.ts';
 import type { Feed } from './feed.ts';
 import type { Feeds } from './feeds.ts';
 
@@ -77,14 +77,7 @@ export class Presences {
   /** Answers who is in a room. */
   members(request: Request, room: string, isKept: boolean): void {
     if (!isKept) return request.fail('bad_request', 'presence is not kept in this room');
-    this.list(room).then(
-      (result) => request.ok(result),
-      (error: unknown) => {
-        const known = error instanceof BackplaneError ? error : null;
-        if (!known) this.#parts.log.error({ error }, 'presence could not be read');
-        request.fail(known?.code ?? 'internal', known?.message ?? 'presence could not be read');
-      },
-    );
+    answer(request, this.list(room), this.#parts.log);
   }
 
   /** Rejects with `BackplaneError`. */

@@ -4,8 +4,6 @@
 export const MAX_ROOM_BYTES = 128;
 /** Bytes of UTF-8 in an idempotency key. */
 export const MAX_KEY_BYTES = 64;
-/** Integers on the wire fit a double without loss. */
-export const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
 /** Arrays and maps nested deeper than this inside one frame are refused: a decoder's stack is finite. */
 export const MAX_DEPTH = 64;
 /** Names that start with this are the node's own, such as `$user:<id>`. */
