@@ -1,6 +1,9 @@
-import type { BenchConnection } from './connection.ts';
+import type { LoadConnection } from './connection.ts';
 import { Histogram, type HistogramData } from './histogram.ts';
 import { payloadAgeUs, payloadPublisher, payloadRoom } from './payload.ts';
+
+/** What a connection watches for, besides the index of a publisher in its room: a message that it sees makes room for the next. */
+export const WATCH = { none: -1, all: -2 } as const;
 
 /** One delivery in so many is looked into. A prime, so as not to fall in step with batches and member counts. */
 const SAMPLE_EVERY = 17;
@@ -37,21 +40,22 @@ export class Tally {
   firstTrouble: string | null = null;
   /** When the chunk at hand was read. */
   chunkUs = 0;
-  /** Called when a publisher sees its own message again. */
+  /** Called when a message comes to the connection that watches for it. */
   returned: () => void = ignore;
   #latency = new Histogram();
   #untilSample = SAMPLE_EVERY;
 
   /** One room message; its payload stands at `payloadAt`. */
-  deliver(connection: BenchConnection, bytes: Uint8Array, payloadAt: number): void {
+  deliver(connection: LoadConnection, bytes: Uint8Array, payloadAt: number): void {
     this.delivered++;
     if (--this.#untilSample === 0) this.#sample(connection, bytes, payloadAt);
-    if (connection.publisher >= 0 && payloadPublisher(bytes, payloadAt) === connection.publisher)
-      this.returned();
+    const { watches } = connection;
+    if (watches === WATCH.none) return;
+    if (watches === WATCH.all || payloadPublisher(bytes, payloadAt) === watches) this.returned();
   }
 
   /** A message came whose number is not the one after the last. Returns the last number from now on. */
-  outOfStep(connection: BenchConnection, stream: number, number: number, last: number): number {
+  outOfStep(connection: LoadConnection, stream: number, number: number, last: number): number {
     connection.missing ??= new Set();
     const { missing } = connection;
     if (number > last) {
@@ -82,7 +86,7 @@ export class Tally {
     return { ...counts, trouble: this.troubles, firstTrouble, latency: this.#latency.toJSON() };
   }
 
-  #sample(connection: BenchConnection, bytes: Uint8Array, payloadAt: number): void {
+  #sample(connection: LoadConnection, bytes: Uint8Array, payloadAt: number): void {
     this.#untilSample = SAMPLE_EVERY;
     if (payloadRoom(bytes, payloadAt) !== connection.room) this.misrouted++;
     this.#latency.record(payloadAgeUs(bytes, payloadAt, this.chunkUs));

@@ -1,8 +1,8 @@
-import type { BenchConnection } from './connection.ts';
-import type { Dialect, PublishTemplate } from './dialect.ts';
-import { OPCODE } from './frames.ts';
-import { payloadCounter, payloadPublisher } from './payload.ts';
-import type { Tally } from './tally.ts';
+import type { LoadConnection } from '../../src/load/connection.ts';
+import type { Dialect, DialectOptions, PublishTemplate } from '../../src/load/dialect.ts';
+import { OPCODE } from '../../src/load/frames.ts';
+import { payloadCounter, payloadPublisher } from '../../src/load/payload.ts';
+import type { Tally } from '../../src/load/tally.ts';
 
 const JOINED = 'joined';
 
@@ -10,12 +10,11 @@ const JOINED = 'joined';
  * What the control servers speak, the least there is: a message is `[length of room][room][payload]` both ways, the room
  * to join is in the URL, and `joined` says that it is. Nothing is numbered, so each publisher's own counter is checked.
  */
-export function plainDialect(payloadBytes: number): Dialect {
+export function createDialect({ payloadBytes }: DialectOptions): Dialect {
   return {
-    subprotocol: null,
-    path: (room) => `/?room=${encodeURIComponent(room)}`,
-    join: () => null,
-    isJoined: (body) => Buffer.from(body).toString() === JOINED,
+    upgrade: (room) => ({ path: room === null ? '/' : `/?room=${encodeURIComponent(room)}`, headers: {} }),
+    opening: () => null,
+    opened: (_connection, bytes, at, end) => Buffer.from(bytes.subarray(at, end)).toString() === JOINED,
 
     publish(room: string, payload: Uint8Array): PublishTemplate {
       const name = Buffer.from(room);
@@ -23,7 +22,7 @@ export function plainDialect(payloadBytes: number): Dialect {
       return { opcode: OPCODE.binary, body, payloadAt: 1 + name.length };
     },
 
-    receive(connection: BenchConnection, bytes: Uint8Array, _at: number, end: number, tally: Tally): void {
+    receive(connection, bytes, _at, end, tally) {
       const payloadAt = end - payloadBytes;
       checkCounter(connection, bytes, payloadAt, tally);
       tally.deliver(connection, bytes, payloadAt);
@@ -33,7 +32,7 @@ export function plainDialect(payloadBytes: number): Dialect {
 
 /** The messages of one publisher carry its counter, which rises by one. */
 export function checkCounter(
-  connection: BenchConnection,
+  connection: LoadConnection,
   bytes: Uint8Array,
   payloadAt: number,
   tally: Tally,

@@ -3,8 +3,12 @@ import { randomBytes } from 'node:crypto';
 
 export const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** The upgrade request. `subprotocol` null: none is offered. */
-export function upgradeRequest(host: string, path: string, subprotocol: string | null): string {
+/** The upgrade request, with the headers that a dialect adds. */
+export function upgradeRequest(
+  host: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+): string {
   const lines = [
     `GET ${path} HTTP/1.1`,
     `Host: ${host}`,
@@ -13,7 +17,7 @@ export function upgradeRequest(host: string, path: string, subprotocol: string |
     `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
     'Sec-WebSocket-Version: 13',
   ];
-  if (subprotocol !== null) lines.push(`Sec-WebSocket-Protocol: ${subprotocol}`);
+  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 

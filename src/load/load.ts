@@ -1,35 +1,44 @@
 import { nowUs } from './clock.ts';
-import type { BenchConnection } from './connection.ts';
+import type { LoadConnection } from './connection.ts';
 import type { Dialect } from './dialect.ts';
 import { maskedFrame } from './frames.ts';
 import { createPayload, stampPayload } from './payload.ts';
 
 /**
- * `closed`: so many publishes are in flight, and one that its publisher sees again makes room for the next. It measures
+ * `closed`: so many publishes are in flight, and one that is seen by who watches for it (its publisher, if that is a
+ * member) makes room for the next. It measures
  * capacity; its latencies are those of a system that is kept exactly that busy. `open`: so many publishes a second
  * whatever comes back, with latency from the time at which each should have been sent, so that a server that stalls does
- * not get the time of the stall for free.
+ * not get the time of the stall for free. With `rampSeconds` the rate rises from 0 in a straight line.
  */
 export type LoadPlan =
   | { readonly kind: 'closed'; readonly inFlight: number }
-  | { readonly kind: 'open'; readonly perSecond: number };
+  | { readonly kind: 'open'; readonly perSecond: number; readonly rampSeconds?: number };
 
-/** A member that publishes: its frame is built once, and copied with a new stamp for each publish. */
+export interface PublisherPlan {
+  readonly roomName: string;
+  readonly room: number;
+  /** Index within the room. */
+  readonly index: number;
+  readonly payloadBytes: number;
+}
+
+/** One that publishes, member or not: its frame is built once, and copied with a new stamp for each publish. */
 export class Publisher {
   readonly room: number;
   published = 0;
-  readonly #connection: BenchConnection;
+  readonly #connection: LoadConnection;
   readonly #frame: Buffer;
   readonly #payloadAt: number;
   #counter = 0;
   /** Intended times of what is to be sent at the end of the chunk. */
   #due: number[] = [];
 
-  constructor(connection: BenchConnection, dialect: Dialect, roomName: string, payloadBytes: number) {
-    this.room = connection.room;
+  constructor(connection: LoadConnection, dialect: Dialect, plan: PublisherPlan) {
+    this.room = plan.room;
     this.#connection = connection;
-    const payload = createPayload(payloadBytes, connection.room, connection.publisher);
-    const template = dialect.publish(roomName, payload);
+    const payload = createPayload(plan.payloadBytes, plan.room, plan.index);
+    const template = dialect.publish(plan.roomName, payload);
     const { bytes, bodyAt } = maskedFrame(template.opcode, template.body);
     this.#frame = bytes;
     this.#payloadAt = bodyAt + template.payloadAt;
@@ -64,6 +73,7 @@ export class Load {
   #isRunning = false;
   #inFlight = 0;
   #idle: () => void = ignore;
+  #startUs = 0;
   #dueUs = 0;
 
   constructor(publishers: readonly Publisher[], plan: LoadPlan) {
@@ -75,8 +85,8 @@ export class Load {
   start(): void {
     this.#isRunning = true;
     if (this.#plan.kind === 'open') {
-      this.#dueUs = nowUs();
-      return this.#tick(1_000_000 / this.#plan.perSecond);
+      this.#startUs = this.#dueUs = nowUs();
+      return this.#tick(this.#plan.perSecond, (this.#plan.rampSeconds ?? 0) * 1e6);
     }
     for (let i = 0; i < this.#plan.inFlight; i++) this.#publish(nowUs());
     this.chunkRead();
@@ -95,7 +105,7 @@ export class Load {
     });
   }
 
-  /** A publisher saw its own message. */
+  /** A message was seen by who watches for it. */
   returned(): void {
     this.#inFlight--;
     if (this.#isRunning && this.#plan.kind === 'closed') this.#publish(nowUs());
@@ -121,19 +131,25 @@ export class Load {
    * Timers are coarse by a millisecond, which would be added to every latency. At low rates the last stretch is spent
    * going round the event loop; at high ones what is due is sent every millisecond.
    */
-  #tick(intervalUs: number): void {
+  #tick(perSecond: number, rampUs: number): void {
     if (!this.#isRunning) return;
     const now = nowUs();
     while (this.#dueUs <= now) {
       this.#publish(this.#dueUs);
-      this.#dueUs += intervalUs;
+      this.#dueUs += 1e6 / rateAt(this.#dueUs - this.#startUs, perSecond, rampUs);
     }
     this.chunkRead();
     const waitMs = (this.#dueUs - now) / 1000;
-    if (waitMs > 2) setTimeout(() => this.#tick(intervalUs), Math.floor(waitMs - 1));
-    else if (intervalUs >= 5000) setImmediate(() => this.#tick(intervalUs));
-    else setTimeout(() => this.#tick(intervalUs), 1);
+    if (waitMs > 2) setTimeout(() => this.#tick(perSecond, rampUs), Math.floor(waitMs - 1));
+    else if (1e6 / perSecond >= 5000) setImmediate(() => this.#tick(perSecond, rampUs));
+    else setTimeout(() => this.#tick(perSecond, rampUs), 1);
   }
+}
+
+/** Publishes a second, so long after the start. Never below a hundredth of the full rate: the first one has to come. */
+function rateAt(elapsedUs: number, perSecond: number, rampUs: number): number {
+  if (elapsedUs >= rampUs) return perSecond;
+  return perSecond * Math.max(0.01, elapsedUs / rampUs);
 }
 
 function ignore(): void {

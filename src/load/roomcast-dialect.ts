@@ -1,9 +1,11 @@
-import { decodeServerFrames, encodeCommand } from '../../src/protocol/client-codec.ts';
-import { skipValue } from '../../src/protocol/msgpack/scanner.ts';
-import { readUint64 } from '../../src/util/bytes.ts';
-import type { BenchConnection } from './connection.ts';
-import type { Dialect, PublishTemplate } from './dialect.ts';
+import { decodeServerFrames, encodeCommand } from '../protocol/client-codec.ts';
+import type { CommandFrame } from '../protocol/frames.ts';
+import { skipValue } from '../protocol/msgpack/scanner.ts';
+import { readUint64 } from '../util/bytes.ts';
+import type { LoadConnection } from './connection.ts';
+import type { Dialect, DialectOptions, PublishTemplate, WireMessage } from './dialect.ts';
 import { OPCODE } from './frames.ts';
+import { joinFrame, roomcastUpgrade, takeOpening, takeOther } from './roomcast-frames.ts';
 import type { Tally } from './tally.ts';
 
 /** The parts of a `message` frame (see `src/protocol/message-frame.ts`): 0x96, then 'message', then the room. */
@@ -15,16 +17,24 @@ const OK_ARRAY = 0x93;
 const OK_NAME = 0xa2;
 
 /** `roomcast.v1.msgpack`. Publishes ask for an acknowledgement. Offsets are checked: they rise by exactly one. */
-export function roomcastDialect(): Dialect {
+export function createDialect(options: DialectOptions): Dialect {
   return {
-    subprotocol: 'roomcast.v1.msgpack',
-    path: () => '/ws',
-    join: (room) => command(['join', 1, room]),
-    isJoined: (body) =>
-      decodeServerFrames(body).some((frame) => {
-        if (frame[0] === 'error') throw new Error(`a join was refused: ${frame[2]} (${frame[3]})`);
-        return frame[0] === 'ok';
-      }),
+    upgrade: () => roomcastUpgrade('msgpack', options),
+    opening: (connection) => (connection.roomName === null ? null : command(joinFrame(connection))),
+
+    opened(connection, bytes, at, end, tally) {
+      let isReady = false;
+      for (let from = at; from < end; ) {
+        if (isMessage(bytes, from)) from = receiveMessage(connection, bytes, from, tally);
+        else {
+          const next = skipValue(bytes, from, end);
+          const frames = decodeServerFrames(bytes.subarray(from, next));
+          for (const frame of frames) isReady = takeOpening(connection, frame, tally) || isReady;
+          from = next;
+        }
+      }
+      return isReady;
+    },
 
     publish(room: string, payload: Uint8Array): PublishTemplate {
       // As text, which the node has to check: what most payloads are.
@@ -32,36 +42,30 @@ export function roomcastDialect(): Dialect {
       return { opcode, body, payloadAt: body.length - payload.length };
     },
 
-    receive: receiveFrames,
+    receive(connection, bytes, at, end, tally) {
+      while (at < end) {
+        if (isMessage(bytes, at)) at = receiveMessage(connection, bytes, at, tally);
+        else at = receiveOther(bytes, at, end, tally);
+      }
+    },
   };
 }
 
-function command(frame: Parameters<typeof encodeCommand>[0]): { opcode: number; body: Uint8Array } {
+function command(frame: CommandFrame): WireMessage {
   return { opcode: OPCODE.binary, body: encodeCommand(frame, 'msgpack') as Uint8Array };
 }
 
-function receiveFrames(
-  connection: BenchConnection,
-  bytes: Uint8Array,
-  at: number,
-  end: number,
-  tally: Tally,
-): void {
-  while (at < end) {
-    if (bytes[at] === MESSAGE_ARRAY && bytes[at + 1] === MESSAGE_NAME)
-      at = receiveMessage(connection, bytes, at, tally);
-    else at = receiveOther(bytes, at, end, tally);
-  }
+function isMessage(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === MESSAGE_ARRAY && bytes[at + 1] === MESSAGE_NAME;
 }
 
 /** Walks one `message` frame by its lengths. Returns where it ends. */
-function receiveMessage(connection: BenchConnection, bytes: Uint8Array, at: number, tally: Tally): number {
+function receiveMessage(connection: LoadConnection, bytes: Uint8Array, at: number, tally: Tally): number {
   const offsetAt = textEnd(bytes, at + ROOM_AT);
   const offset = readUint64(bytes, offsetAt + 1);
   const dataAt = textEnd(bytes, offsetAt + 2 * UINT64_BYTES);
   const last = connection.lastOffset;
-  // The first one may be any: the position that the join was given is where others have published since.
-  if (offset === last + 1 || last === 0) connection.lastOffset = offset;
+  if (offset === last + 1) connection.lastOffset = offset;
   else if (offset !== 0) connection.lastOffset = tally.outOfStep(connection, 0, offset, last);
   tally.deliver(connection, bytes, textStart(bytes, dataAt));
   return textEnd(bytes, dataAt);
@@ -83,11 +87,11 @@ function textEnd(bytes: Uint8Array, at: number): number {
   throw new Error(`a message frame holds 0x${byte.toString(16)} where the driver expects a string`);
 }
 
-/** Replies, and pushes that should not come in a run in which nothing breaks. Returns where the frame ends. */
+/** Replies and other pushes. Returns where the frame ends. */
 function receiveOther(bytes: Uint8Array, at: number, end: number, tally: Tally): number {
   const next = skipValue(bytes, at, end);
   if (next < 0) throw new Error('the node sent something that is not MessagePack');
   if (bytes[at] === OK_ARRAY && bytes[at + 1] === OK_NAME) tally.acknowledged++;
-  else tally.trouble(JSON.stringify(decodeServerFrames(bytes.subarray(at, next))));
+  else for (const frame of decodeServerFrames(bytes.subarray(at, next))) takeOther(frame, tally);
   return next;
 }

@@ -1,0 +1,64 @@
+import { Histogram, type Percentiles } from './histogram.ts';
+import type { WorkerReport } from './worker.ts';
+
+/** One phase of load, of all driver processes together. */
+export interface Phase {
+  readonly seconds: number;
+  readonly published: number;
+  readonly acknowledged: number;
+  readonly delivered: number;
+  readonly wsMessages: number;
+  readonly bytes: number;
+  /** Deliveries that should have come and did not. */
+  readonly lost: number;
+  readonly repeated: number;
+  readonly reordered: number;
+  readonly misrouted: number;
+  readonly trouble: number;
+  readonly firstTrouble: string | null;
+  readonly latencyUs: Percentiles;
+  /** Share of its core that the busiest driver process used. */
+  readonly driverShare: number;
+  /** User and system time of all of them. */
+  readonly driverUs: number;
+  /** How often they slept; see `WorkerReport`. */
+  readonly sleeps: number;
+}
+
+/** `stopped`: when the load ended, for times; `settled`: when all had come, for counts. */
+export function summarise(
+  stopped: readonly WorkerReport[],
+  settled: readonly WorkerReport[],
+  expected: number,
+): Phase {
+  const total = (pick: (report: WorkerReport) => number): number =>
+    settled.reduce((sum, report) => sum + pick(report), 0);
+  const latency = new Histogram();
+  for (const report of settled) latency.merge(report.latency);
+  const delivered = total((report) => report.delivered);
+  const repeated = total((report) => report.repeated);
+  return {
+    seconds: Math.max(...stopped.map(({ wallUs }) => wallUs)) / 1e6,
+    published: publishedIn(settled),
+    acknowledged: total((report) => report.acknowledged),
+    delivered,
+    wsMessages: total((report) => report.wsMessages),
+    bytes: total((report) => report.bytes),
+    lost: Math.max(0, expected - delivered + repeated),
+    repeated,
+    reordered: total((report) => report.reordered),
+    misrouted: total((report) => report.misrouted),
+    trouble: total((report) => report.trouble),
+    firstTrouble: settled.find(({ firstTrouble }) => firstTrouble !== null)?.firstTrouble ?? null,
+    latencyUs: latency.percentiles(),
+    driverUs: total((report) => report.cpuUs),
+    driverShare: Math.max(...stopped.map(({ cpuUs, wallUs }) => cpuUs / wallUs)),
+    sleeps: total((report) => report.sleeps),
+  };
+}
+
+/** By all processes, in all rooms. */
+export function publishedIn(reports: readonly WorkerReport[]): number {
+  const rooms = reports.flatMap(({ publishedByRoom }) => publishedByRoom);
+  return rooms.reduce((sum, [, published]) => sum + published, 0);
+}

@@ -1,0 +1,49 @@
+/** What both encodings of Roomcast's protocol share: how a member joins, comes back, and takes what is not a message. */
+import type { CommandFrame, ServerFrame } from '../protocol/frames.ts';
+import { type Encoding, SUBPROTOCOL } from '../protocol/subprotocol.ts';
+import type { LoadConnection } from './connection.ts';
+import type { DialectOptions } from './dialect.ts';
+import type { Tally } from './tally.ts';
+
+/** The `session` of a connection that is in no room: it has no epoch to keep. */
+const NO_ROOM = '-';
+
+export function roomcastUpgrade(
+  encoding: Encoding,
+  { path = '/ws', token }: DialectOptions,
+): { path: string; headers: Record<string, string> } {
+  const headers: Record<string, string> = { 'Sec-WebSocket-Protocol': SUBPROTOCOL[encoding] };
+  if (token !== undefined) headers.Authorization = `Bearer ${token}`;
+  return { path, headers };
+}
+
+/** Asks for everything since the last message seen, where the connection was a member before. */
+export function joinFrame({ roomName, session, lastOffset }: LoadConnection): CommandFrame {
+  if (roomName === null) throw new Error('a connection without a room does not join');
+  return session === '' ? ['join', 1, roomName] : ['join', 1, roomName, { since: [session, lastOffset] }];
+}
+
+/** A frame before the connection is ready. Throws for a refusal. */
+export function takeOpening(connection: LoadConnection, frame: ServerFrame, tally: Tally): boolean {
+  if (frame[0] === 'error') throw new Error(`a join was refused: ${frame[2]} (${frame[3]})`);
+  if (frame[0] === 'hello' && connection.roomName === null) {
+    connection.session = NO_ROOM;
+    return true;
+  }
+  if (frame[0] !== 'ok') {
+    takeOther(frame, tally);
+    return false;
+  }
+  const { epoch, offset } = frame[2] as { epoch: string; offset: number };
+  // The first time this is where it begins. When it comes back, it is where it stood before.
+  if (connection.session === '') connection.lastOffset = offset;
+  connection.session = epoch;
+  return true;
+}
+
+/** Pushes and errors that are no message. Presence is not counted; the rest should not come in a run in which nothing breaks. */
+export function takeOther(frame: ServerFrame, tally: Tally): void {
+  if (frame[0] === 'hello' || frame[0] === 'member') return;
+  if (frame[0] === 'ok') tally.acknowledged++;
+  else tally.trouble(JSON.stringify(frame));
+}

@@ -1,0 +1,153 @@
+/** One driver process: many connections, told by its parent what to do. */
+import { LoadConnection, type Target } from './connection.ts';
+import type { Dialect, DialectChoice, DialectModule } from './dialect.ts';
+import { Load, type LoadPlan, Publisher } from './load.ts';
+import { Opener, type Opening, type OpeningPlan } from './opener.ts';
+import { Tally, type TallyData, WATCH } from './tally.ts';
+
+/** This process's part of a room. */
+export interface RoomPlan {
+  readonly name: string;
+  readonly index: number;
+  readonly members: number;
+  /** Indexes, within the room, of those that publish here. */
+  readonly publishers: readonly number[];
+}
+
+export interface WorkerPlan {
+  readonly targets: readonly Target[];
+  readonly dialect: DialectChoice;
+  readonly payloadBytes: number;
+  /** Publishers are members; else they have connections of their own, and each room's first member watches for all of them. */
+  readonly publishersJoin: boolean;
+  readonly rooms: readonly RoomPlan[];
+}
+
+/** What a phase came to. */
+export interface WorkerReport extends TallyData {
+  readonly publishedByRoom: readonly (readonly [room: number, published: number])[];
+  /** User and system time of this process since `start`, and the time that went by. */
+  readonly cpuUs: number;
+  readonly wallUs: number;
+  /** How often it had nothing to do and slept since `start`: who sends to a sleeper pays for waking it. */
+  readonly sleeps: number;
+}
+
+/** What a parent can ask for, and what it gets. */
+export interface WorkerCalls {
+  plan(plan: WorkerPlan): null;
+  /** Connects and joins everyone. */
+  open(plan: OpeningPlan): Opening;
+  start(load: LoadPlan): null;
+  /** Ends the load and waits for what is in flight. */
+  stop(patienceMs: number): WorkerReport;
+  report(): WorkerReport;
+  /** Cuts all members' links without a word, and has them come back, each to a target by chance. */
+  cut(plan: OpeningPlan & { readonly backAfterMs: number }): Opening;
+}
+
+type Handlers = {
+  readonly [Call in keyof WorkerCalls]: (
+    ...given: Parameters<WorkerCalls[Call]>
+  ) => ReturnType<WorkerCalls[Call]> | Promise<ReturnType<WorkerCalls[Call]>>;
+};
+
+export interface WorkerQuestion {
+  readonly id: number;
+  readonly call: keyof WorkerCalls;
+  readonly given: readonly unknown[];
+}
+
+export type WorkerAnswer =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly failed: string };
+
+class Worker implements Handlers {
+  readonly #tally = new Tally();
+  readonly #members: LoadConnection[] = [];
+  readonly #outsiders: LoadConnection[] = [];
+  readonly #publishers: Publisher[] = [];
+  #opener = new Opener([], () => undefined);
+  #load: Load | null = null;
+  #cpuAtStart = process.resourceUsage();
+  #startedMs = 0;
+
+  async plan(plan: WorkerPlan): Promise<null> {
+    const { createDialect } = (await import(plan.dialect.module)) as DialectModule;
+    const dialect = createDialect(plan.dialect.options);
+    for (const room of plan.rooms) this.#planRoom(room, plan, dialect);
+    this.#opener = new Opener(plan.targets, () => this.#load?.chunkRead());
+    return null;
+  }
+
+  #planRoom(room: RoomPlan, { publishersJoin, payloadBytes }: WorkerPlan, dialect: Dialect): void {
+    const connect = (roomName: string | null, watches: number): LoadConnection =>
+      new LoadConnection({ roomName, room: room.index, watches }, dialect, this.#tally);
+    for (let member = 0; member < room.members; member++) {
+      const watches = publishersJoin ? room.publishers[member] : member === 0 ? WATCH.all : undefined;
+      this.#members.push(connect(room.name, watches ?? WATCH.none));
+    }
+    const members = this.#members.slice(-room.members);
+    room.publishers.forEach((index, i) => {
+      const connection = publishersJoin ? members[i]! : connect(null, WATCH.none);
+      if (!publishersJoin) this.#outsiders.push(connection);
+      const plan = { roomName: room.name, room: room.index, index, payloadBytes };
+      this.#publishers.push(new Publisher(connection, dialect, plan));
+    });
+  }
+
+  open(plan: OpeningPlan): Promise<Opening> {
+    return this.#opener.open([...this.#members, ...this.#outsiders], plan);
+  }
+
+  async cut(plan: OpeningPlan & { readonly backAfterMs: number }): Promise<Opening> {
+    for (const member of this.#members) member.cut();
+    return this.#opener.reopen(this.#members, plan, plan.backAfterMs);
+  }
+
+  start(plan: LoadPlan): null {
+    this.#tally.reset();
+    for (const publisher of this.#publishers) publisher.published = 0;
+    const load = new Load(this.#publishers, plan);
+    this.#load = load;
+    this.#tally.returned = () => load.returned();
+    this.#cpuAtStart = process.resourceUsage();
+    this.#startedMs = performance.now();
+    load.start();
+    return null;
+  }
+
+  async stop(patienceMs: number): Promise<WorkerReport> {
+    await this.#load?.stop(patienceMs);
+    return this.report();
+  }
+
+  report(): WorkerReport {
+    const now = process.resourceUsage();
+    const start = this.#cpuAtStart;
+    const byRoom = new Map<number, number>();
+    for (const { room, published } of this.#publishers) byRoom.set(room, (byRoom.get(room) ?? 0) + published);
+    return {
+      ...this.#tally.data(),
+      publishedByRoom: [...byRoom],
+      cpuUs: now.userCPUTime + now.systemCPUTime - start.userCPUTime - start.systemCPUTime,
+      wallUs: (performance.now() - this.#startedMs) * 1000,
+      sleeps: now.voluntaryContextSwitches - start.voluntaryContextSwitches,
+    };
+  }
+}
+
+const worker: Handlers = new Worker();
+
+process.on('message', ({ id, call, given }: WorkerQuestion) => {
+  const answer = (what: WorkerAnswer): void => {
+    process.send?.(what);
+  };
+  // One name of many: that question and arguments belong together is what `ask` in the parent holds.
+  const handle = (async () => (worker[call] as (...given: readonly unknown[]) => unknown)(...given))();
+  handle.then(
+    (result) => answer({ id, result }),
+    (error: unknown) => answer({ id, failed: error instanceof Error ? error.message : String(error) }),
+  );
+});
+process.on('disconnect', () => process.exit(0));
