@@ -4,6 +4,7 @@ import { run } from './cli/program.ts';
 const exitCode = await run(process.argv.slice(2), {
   env: process.env,
   terminal: process.stdout.isTTY === true,
+  stderrTerminal: process.stderr.isTTY === true,
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
   // Loaded when wanted: the other commands need neither sockets nor Redis.

@@ -7,6 +7,8 @@ export interface Io {
   readonly env: Environment;
   /** Whether standard output is a terminal. */
   readonly terminal: boolean;
+  /** The same of standard error. */
+  readonly stderrTerminal: boolean;
   /** Text as it is: the line end is the caller's. */
   stdout(text: string): void;
   stderr(text: string): void;

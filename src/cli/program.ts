@@ -1,5 +1,6 @@
 /** The command line: which commands there are, and what their ends mean to a shell. */
 import { Command, CommanderError } from 'commander';
+import { addBenchOptions, type BenchOptions } from './bench/options.ts';
 import { checkConfig, printConfig, printDocs } from './config-commands.ts';
 import { addDoctorOptions } from './doctor-options.ts';
 import type { Io } from './io.ts';
@@ -15,6 +16,7 @@ Examples:
   roomcast config check --config roomcast.yaml       whether a node would start
   roomcast config print                              what it would run with, without secrets
   roomcast doctor --node http://node1:8080           what is wrong with a deployment, and how to mend it
+  roomcast bench ws://localhost:8080/ws              what a deployment carries
 
 Settings come from a file, from ROOMCAST_* variables and from flags; the later one counts.`;
 
@@ -46,6 +48,7 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
   addServe(program, io, ended);
   addConfig(program, io, ended);
   addDoctor(program, io, ended);
+  addBench(program, io, ended);
   return program;
 }
 
@@ -74,6 +77,14 @@ function addDoctor(program: Command, io: Io, ended: (exitCode: number) => void):
     // Loaded when wanted: the other commands do not need Redis.
     const { doctorCommand } = await import('./doctor.ts');
     ended(await doctorCommand(io, options));
+  });
+}
+
+function addBench(program: Command, io: Io, ended: (exitCode: number) => void): void {
+  const bench = program.command('bench').description('put load on nodes and say what they carried');
+  addBenchOptions(bench.helpCommand(false)).action(async (urls: readonly URL[], options: BenchOptions) => {
+    const { benchCommand } = await import('./bench/command.ts');
+    ended(await benchCommand(io, urls, options));
   });
 }
 

@@ -1,4 +1,4 @@
-import { connect, type OnReadOpts, type Socket } from 'node:net';
+import { connect, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { nowUs } from './clock.ts';
 import type { Dialect, WireMessage } from './dialect.ts';
@@ -57,6 +57,10 @@ export class LoadConnection {
     this.#tally = tally;
   }
 
+  get isReady(): boolean {
+    return this.#stage === 'ready';
+  }
+
   /** Connects, upgrades and joins. `chunkRead` is called after each chunk that was handled. After a `cut`, anew. */
   open(target: Target, chunkRead: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -72,7 +76,7 @@ export class LoadConnection {
       const socket = openSocket(target, { buffer: READ_BUFFER, callback });
       this.#socket = socket;
       const { path, headers } = this.#dialect.upgrade(this.roomName);
-      const request = upgradeRequest(`${target.host}:${target.port}`, path, headers);
+      const request = upgradeRequest(authority(target), path, headers);
       socket.once(target.isSecure ? 'secureConnect' : 'connect', () => socket.write(request));
       socket.on('error', (error) => this.#ended(socket, error));
       socket.on('close', () => this.#ended(socket, new Error('the server closed a connection')));
@@ -136,7 +140,8 @@ export class LoadConnection {
     if (headEnd < 0) return 0;
     const status = bytes.toString('latin1', 0, bytes.indexOf('\r\n'));
     if (!status.includes(' 101 ')) {
-      this.#lost(new Error(`an upgrade was refused: ${status}`));
+      const why = /"message":"([^"]*)"/.exec(bytes.toString('utf8', headEnd, end))?.[1];
+      this.#lost(new Error(`an upgrade was refused: ${status}${why === undefined ? '' : ` (${why})`}`));
       return end;
     }
     this.#stage = 'opening';
@@ -156,6 +161,7 @@ export class LoadConnection {
       if (opcode !== OPCODE.binary && opcode !== OPCODE.text) this.#control(opcode, bytes, bodyAt, bodyEnd);
       else if (this.#stage === 'ready') {
         this.#tally.wsMessages++;
+        this.#tally.messageUs = this.#tally.chunkUs;
         this.#dialect.receive(this, bytes, bodyAt, bodyEnd, this.#tally);
       } else if (this.#stage === 'opening') this.#opening(bytes, bodyAt, bodyEnd);
       at = bodyEnd;
@@ -181,10 +187,16 @@ export class LoadConnection {
   }
 }
 
+/** As the `Host` header has it. */
+function authority({ host, port }: Target): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 function openSocket({ host, port, isSecure }: Target, onread: OnReadOpts): Socket {
   if (!isSecure) return connect({ host, port, noDelay: true, onread });
   // `tls.connect` takes the options of `net.connect` as well, which its types leave out.
-  const options = { host, port, servername: host, noDelay: true, onread };
+  const servername = isIP(host) === 0 ? { servername: host } : {};
+  const options = { host, port, noDelay: true, onread, ...servername };
   return connectTls(options);
 }
 

@@ -5,10 +5,10 @@ import { Histogram, type Percentiles } from './histogram.ts';
 import type { LoadPlan } from './load.ts';
 import type { Opening, OpeningPlan } from './opener.ts';
 import { type Phase, publishedIn, summarise } from './phase.ts';
-import type { WorkerPlan, WorkerReport } from './worker.ts';
+import type { WorkerPlan, WorkerProgress, WorkerReport } from './worker.ts';
 import { WorkerProcess } from './worker-process.ts';
 
-/** How long what is in flight may take to come back once nothing more is published. */
+/** Nothing more is published, something is missing, and nothing has come for so long: it is lost. */
 const PATIENCE_MS = 3000;
 const AT_ONCE = 64;
 
@@ -46,19 +46,23 @@ export interface OpeningSummary {
 /** The load driver: one or more processes, each with its part of every room. */
 export class Driver {
   readonly #workers: readonly WorkerProcess[];
-  readonly #audience: Audience;
+  /** How many of the publishers each has. */
+  readonly #publishers: readonly number[];
+  readonly #membersPerRoom: number;
 
-  private constructor(workers: readonly WorkerProcess[], audience: Audience) {
+  private constructor(workers: readonly WorkerProcess[], plans: readonly WorkerPlan[], audience: Audience) {
     this.#workers = workers;
-    this.#audience = audience;
+    this.#publishers = plans.map(({ rooms }) => rooms.reduce((sum, room) => sum + room.publishers.length, 0));
+    this.#membersPerRoom = audience.membersPerRoom;
   }
 
   /** Starts the processes. Nothing is connected yet. */
   static async start(plan: DriverPlan): Promise<Driver> {
     const workers = plan.cores.map((core) => new WorkerProcess(core));
-    const driver = new Driver(workers, plan.audience);
+    const plans = workers.map((_, i) => workerPlan(i, workers.length, plan));
+    const driver = new Driver(workers, plans, plan.audience);
     try {
-      await Promise.all(workers.map((worker, i) => worker.ask('plan', workerPlan(i, workers.length, plan))));
+      await Promise.all(workers.map((worker, i) => worker.ask('plan', plans[i]!)));
       return driver;
     } catch (error) {
       await driver.close();
@@ -74,21 +78,21 @@ export class Driver {
 
   /**
    * Puts on load for so long, and for as long as `meanwhile` takes, then waits until all that was published was delivered,
-   * or will not be.
+   * or will not be. `until` ends the load before its time.
    */
-  async run(load: LoadPlan, seconds: number, meanwhile?: () => Promise<void>): Promise<Phase> {
-    const share = this.#loadShare(load);
-    await Promise.all(this.#workers.map((worker) => worker.ask('start', share)));
-    await Promise.all([sleep(seconds * 1000), meanwhile?.()]);
+  async run(
+    load: LoadPlan,
+    seconds: number,
+    meanwhile?: () => Promise<void>,
+    until?: AbortSignal,
+  ): Promise<Phase> {
+    const shares = loadShares(load, this.#publishers);
+    await Promise.all(this.#workers.map((worker, i) => worker.ask('start', shares[i]!)));
+    await Promise.all([pause(seconds * 1000, until), meanwhile?.()]);
     const stopped = await Promise.all(this.#workers.map((worker) => worker.ask('stop', PATIENCE_MS)));
-    const expected = publishedIn(stopped) * this.#audience.membersPerRoom;
-    const deadline = performance.now() + PATIENCE_MS;
-    let settled = await this.#report();
-    while (distinct(settled) < expected && performance.now() < deadline) {
-      await sleep(20);
-      settled = await this.#report();
-    }
-    return summarise(stopped, settled, expected);
+    const published = publishedIn(stopped);
+    const settled = await this.#settle(published);
+    return summarise(stopped, settled, published * this.#membersPerRoom);
   }
 
   /** Cuts the links of all members without a word to the server; after a pause they come back, each to a target by chance. */
@@ -97,18 +101,40 @@ export class Driver {
     return summariseOpenings(await Promise.all(this.#workers.map((worker) => worker.ask('cut', share))));
   }
 
+  /** How far the phase at hand has come, or the opening. May be asked at any time. */
+  async progress(): Promise<WorkerProgress> {
+    const parts = await Promise.all(this.#workers.map((worker) => worker.ask('progress')));
+    return parts.reduce((all, part) => ({
+      open: all.open + part.open,
+      published: all.published + part.published,
+      delivered: all.delivered + part.delivered,
+      firstTrouble: all.firstTrouble ?? part.firstTrouble,
+    }));
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.close()));
   }
 
-  #report(): Promise<WorkerReport[]> {
-    return Promise.all(this.#workers.map((worker) => worker.ask('report')));
+  /** Waits for what was published, and for its acknowledgements where there are any, for as long as some of it comes. */
+  async #settle(published: number): Promise<WorkerReport[]> {
+    const expected = published * this.#membersPerRoom;
+    let come = -1;
+    let deadline = 0;
+    for (;;) {
+      const settled = await this.#report();
+      const deliveries = distinct(settled);
+      const acknowledged = settled.reduce((sum, report) => sum + report.acknowledged, 0);
+      if (deliveries >= expected && (acknowledged === 0 || acknowledged >= published)) return settled;
+      if (deliveries + acknowledged > come) deadline = performance.now() + PATIENCE_MS;
+      else if (performance.now() > deadline) return settled;
+      come = deliveries + acknowledged;
+      await sleep(20);
+    }
   }
 
-  #loadShare(load: LoadPlan): LoadPlan {
-    const workers = this.#workers.length;
-    if (load.kind === 'open') return { ...load, perSecond: load.perSecond / workers };
-    return { ...load, inFlight: Math.max(1, Math.round(load.inFlight / workers)) };
+  #report(): Promise<WorkerReport[]> {
+    return Promise.all(this.#workers.map((worker) => worker.ask('report')));
   }
 
   #openingShare({ atOnce = AT_ONCE, perSecond = null }: Partial<OpeningPlan>): OpeningPlan {
@@ -118,6 +144,33 @@ export class Driver {
       perSecond: perSecond === null ? null : perSecond / workers,
     };
   }
+}
+
+/** Each process's part by the publishers it has, rounded so that the parts add up. */
+function loadShares(load: LoadPlan, publishers: readonly number[]): LoadPlan[] {
+  const all = publishers.reduce((sum, count) => sum + count, 0);
+  let before = 0;
+  return publishers.map((count) => {
+    const from = before / all;
+    before += count;
+    const to = before / all;
+    if (load.kind === 'open') return { ...load, perSecond: load.perSecond * (to - from) };
+    return { ...load, inFlight: Math.round(load.inFlight * to) - Math.round(load.inFlight * from) };
+  });
+}
+
+/** Resolves after so long, or when told to. */
+export function pause(ms: number, until?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (until?.aborted) return resolve();
+    const end = (): void => {
+      clearTimeout(timer);
+      until?.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    until?.addEventListener('abort', end);
+  });
 }
 
 /** Members and publishers are dealt out evenly; those that only publish are where the first member of their room watches. */

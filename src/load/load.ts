@@ -64,7 +64,7 @@ export class Publisher {
   }
 }
 
-/** Publishes in turn from all publishers of this process, by a plan. */
+/** Publishes in turn from all publishers of this process, by a plan. Without publishers it does nothing. */
 export class Load {
   readonly #publishers: readonly Publisher[];
   readonly #plan: LoadPlan;
@@ -77,12 +77,12 @@ export class Load {
   #dueUs = 0;
 
   constructor(publishers: readonly Publisher[], plan: LoadPlan) {
-    if (publishers.length === 0) throw new Error('a load needs a publisher');
     this.#publishers = publishers;
     this.#plan = plan;
   }
 
   start(): void {
+    if (this.#publishers.length === 0) return;
     this.#isRunning = true;
     if (this.#plan.kind === 'open') {
       this.#startUs = this.#dueUs = nowUs();
@@ -92,14 +92,19 @@ export class Load {
     this.chunkRead();
   }
 
-  /** Publishes no more. Resolves when nothing is in flight, or after `patienceMs`: the rest may be lost. */
+  /** Publishes no more. Resolves when nothing is in flight, or nothing came back for `patienceMs`: the rest may be lost. */
   stop(patienceMs: number): Promise<void> {
     this.#isRunning = false;
     if (this.#inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, patienceMs);
+      let before = this.#inFlight;
+      const timer = setInterval(() => {
+        if (this.#inFlight === before) this.#idle();
+        before = this.#inFlight;
+      }, patienceMs);
       this.#idle = () => {
-        clearTimeout(timer);
+        clearInterval(timer);
+        this.#idle = ignore;
         resolve();
       };
     });
@@ -109,7 +114,7 @@ export class Load {
   returned(): void {
     this.#inFlight--;
     if (this.#isRunning && this.#plan.kind === 'closed') this.#publish(nowUs());
-    else if (this.#inFlight === 0) this.#idle();
+    else if (this.#inFlight === 0 && !this.#isRunning) this.#idle();
   }
 
   /** Sends what the chunk made room for. */

@@ -7,6 +7,8 @@ export interface Phase {
   readonly published: number;
   readonly acknowledged: number;
   readonly delivered: number;
+  /** Of these, the ones without a number: their order is not known. */
+  readonly unnumbered: number;
   readonly wsMessages: number;
   readonly bytes: number;
   /** Deliveries that should have come and did not. */
@@ -25,7 +27,7 @@ export interface Phase {
   readonly sleeps: number;
 }
 
-/** `stopped`: when the load ended, for times; `settled`: when all had come, for counts. */
+/** `stopped`: when the load ended, for how busy the driver was; `settled`: when all had come, for all else. */
 export function summarise(
   stopped: readonly WorkerReport[],
   settled: readonly WorkerReport[],
@@ -38,10 +40,11 @@ export function summarise(
   const delivered = total((report) => report.delivered);
   const repeated = total((report) => report.repeated);
   return {
-    seconds: Math.max(...stopped.map(({ wallUs }) => wallUs)) / 1e6,
+    seconds: Math.max(...settled.map(({ wallUs }) => wallUs)) / 1e6,
     published: publishedIn(settled),
     acknowledged: total((report) => report.acknowledged),
     delivered,
+    unnumbered: total((report) => report.unnumbered),
     wsMessages: total((report) => report.wsMessages),
     bytes: total((report) => report.bytes),
     lost: Math.max(0, expected - delivered + repeated),

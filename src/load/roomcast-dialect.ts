@@ -66,7 +66,8 @@ function receiveMessage(connection: LoadConnection, bytes: Uint8Array, at: numbe
   const dataAt = textEnd(bytes, offsetAt + 2 * UINT64_BYTES);
   const last = connection.lastOffset;
   if (offset === last + 1) connection.lastOffset = offset;
-  else if (offset !== 0) connection.lastOffset = tally.outOfStep(connection, 0, offset, last);
+  else if (offset === 0) tally.unnumbered++;
+  else connection.lastOffset = tally.outOfStep(connection, 0, offset, last);
   tally.deliver(connection, bytes, textStart(bytes, dataAt));
   return textEnd(bytes, dataAt);
 }

@@ -87,10 +87,11 @@ function receiveMessage(
   let at = from + MESSAGE.length;
   while (bytes[at] !== QUOTE) at++;
   let offset = 0;
-  for (at += 2; bytes[at]! >= ZERO; at++) offset = offset * 10 + bytes[at]! - ZERO;
+  for (at += 2; bytes[at]! >= ZERO; at++) offset = offset * 10 + (bytes[at]! - ZERO);
   const last = connection.lastOffset;
   if (offset === last + 1) connection.lastOffset = offset;
-  else if (offset !== 0) connection.lastOffset = tally.outOfStep(connection, 0, offset, last);
+  else if (offset === 0) tally.unnumbered++;
+  else connection.lastOffset = tally.outOfStep(connection, 0, offset, last);
   tally.deliver(connection, bytes, to - TAIL_BYTES - payloadBytes);
 }
 

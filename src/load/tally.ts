@@ -15,6 +15,8 @@ export interface TallyData {
   readonly bytes: number;
   /** Room messages, one for each member that got one. */
   readonly delivered: number;
+  /** Of these, the ones without a number, as in rooms without history: their order is not known. */
+  readonly unnumbered: number;
   readonly repeated: number;
   readonly reordered: number;
   /** Sampled deliveries that were in a connection of another room. */
@@ -32,6 +34,7 @@ export class Tally {
   wsMessages = 0;
   bytes = 0;
   delivered = 0;
+  unnumbered = 0;
   repeated = 0;
   reordered = 0;
   misrouted = 0;
@@ -40,6 +43,8 @@ export class Tally {
   firstTrouble: string | null = null;
   /** When the chunk at hand was read. */
   chunkUs = 0;
+  /** When the last chunk was read that held a WebSocket message; pings are none. */
+  messageUs = 0;
   /** Called when a message comes to the connection that watches for it. */
   returned: () => void = ignore;
   #latency = new Histogram();
@@ -75,15 +80,16 @@ export class Tally {
   /** Forgets what was counted: a new phase begins. */
   reset(): void {
     this.wsMessages = this.bytes = this.delivered = this.repeated = this.reordered = 0;
-    this.misrouted = this.acknowledged = this.troubles = 0;
+    this.unnumbered = this.misrouted = this.acknowledged = this.troubles = 0;
     this.firstTrouble = null;
     this.#latency = new Histogram();
   }
 
   data(): TallyData {
-    const { wsMessages, bytes, delivered, repeated, reordered, misrouted, acknowledged, firstTrouble } = this;
-    const counts = { wsMessages, bytes, delivered, repeated, reordered, misrouted, acknowledged };
-    return { ...counts, trouble: this.troubles, firstTrouble, latency: this.#latency.toJSON() };
+    const { wsMessages, bytes, delivered, unnumbered, repeated, reordered } = this;
+    const { misrouted, acknowledged, troubles: trouble, firstTrouble } = this;
+    const received = { wsMessages, bytes, delivered, unnumbered, repeated, reordered, misrouted };
+    return { ...received, acknowledged, trouble, firstTrouble, latency: this.#latency.toJSON() };
   }
 
   #sample(connection: LoadConnection, bytes: Uint8Array, payloadAt: number): void {

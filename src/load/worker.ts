@@ -1,4 +1,5 @@
 /** One driver process: many connections, told by its parent what to do. */
+import { nowUs } from './clock.ts';
 import { LoadConnection, type Target } from './connection.ts';
 import type { Dialect, DialectChoice, DialectModule } from './dialect.ts';
 import { Load, type LoadPlan, Publisher } from './load.ts';
@@ -26,11 +27,20 @@ export interface WorkerPlan {
 /** What a phase came to. */
 export interface WorkerReport extends TallyData {
   readonly publishedByRoom: readonly (readonly [room: number, published: number])[];
-  /** User and system time of this process since `start`, and the time that went by. */
+  /** User and system time of this process since `start`, and the time from there until it was stopped and the last delivery came. */
   readonly cpuUs: number;
   readonly wallUs: number;
   /** How often it had nothing to do and slept since `start`: who sends to a sleeper pays for waking it. */
   readonly sleeps: number;
+}
+
+/** How far a phase has come; cheaper than a report. */
+export interface WorkerProgress {
+  /** Connections that are ready now. */
+  readonly open: number;
+  readonly published: number;
+  readonly delivered: number;
+  readonly firstTrouble: string | null;
 }
 
 /** What a parent can ask for, and what it gets. */
@@ -39,9 +49,10 @@ export interface WorkerCalls {
   /** Connects and joins everyone. */
   open(plan: OpeningPlan): Opening;
   start(load: LoadPlan): null;
-  /** Ends the load and waits for what is in flight. */
+  /** Ends the load and waits for what is in flight, while any of it comes. */
   stop(patienceMs: number): WorkerReport;
   report(): WorkerReport;
+  progress(): WorkerProgress;
   /** Cuts all members' links without a word, and has them come back, each to a target by chance. */
   cut(plan: OpeningPlan & { readonly backAfterMs: number }): Opening;
 }
@@ -70,7 +81,8 @@ class Worker implements Handlers {
   #opener = new Opener([], () => undefined);
   #load: Load | null = null;
   #cpuAtStart = process.resourceUsage();
-  #startedMs = 0;
+  #startedUs = 0;
+  #endedUs: number | null = null;
 
   async plan(plan: WorkerPlan): Promise<null> {
     const { createDialect } = (await import(plan.dialect.module)) as DialectModule;
@@ -83,8 +95,10 @@ class Worker implements Handlers {
   #planRoom(room: RoomPlan, { publishersJoin, payloadBytes }: WorkerPlan, dialect: Dialect): void {
     const connect = (roomName: string | null, watches: number): LoadConnection =>
       new LoadConnection({ roomName, room: room.index, watches }, dialect, this.#tally);
+    // Where a room's publishers are elsewhere, what they have in flight is not for this process to count.
+    const first = room.publishers.length === 0 ? WATCH.none : WATCH.all;
     for (let member = 0; member < room.members; member++) {
-      const watches = publishersJoin ? room.publishers[member] : member === 0 ? WATCH.all : undefined;
+      const watches = publishersJoin ? room.publishers[member] : member === 0 ? first : undefined;
       this.#members.push(connect(room.name, watches ?? WATCH.none));
     }
     const members = this.#members.slice(-room.members);
@@ -112,14 +126,30 @@ class Worker implements Handlers {
     this.#load = load;
     this.#tally.returned = () => load.returned();
     this.#cpuAtStart = process.resourceUsage();
-    this.#startedMs = performance.now();
+    this.#startedUs = nowUs();
+    this.#endedUs = null;
     load.start();
     return null;
   }
 
   async stop(patienceMs: number): Promise<WorkerReport> {
+    const stoppedUs = nowUs();
     await this.#load?.stop(patienceMs);
+    // Not the wait for what is lost.
+    this.#endedUs = Math.max(stoppedUs, this.#tally.messageUs);
     return this.report();
+  }
+
+  progress(): WorkerProgress {
+    const published = this.#publishers.reduce((sum, publisher) => sum + publisher.published, 0);
+    const open = [...this.#members, ...this.#outsiders].filter(({ isReady }) => isReady).length;
+    const { delivered, firstTrouble } = this.#tally;
+    return { open, published, delivered, firstTrouble };
+  }
+
+  /** Of what comes after the stop, the last message counts; pings do not. */
+  #endUs(): number {
+    return this.#endedUs === null ? nowUs() : Math.max(this.#endedUs, this.#tally.messageUs);
   }
 
   report(): WorkerReport {
@@ -131,10 +161,17 @@ class Worker implements Handlers {
       ...this.#tally.data(),
       publishedByRoom: [...byRoom],
       cpuUs: now.userCPUTime + now.systemCPUTime - start.userCPUTime - start.systemCPUTime,
-      wallUs: (performance.now() - this.#startedMs) * 1000,
+      wallUs: this.#endUs() - this.#startedUs,
       sleeps: now.voluntaryContextSwitches - start.voluntaryContextSwitches,
     };
   }
+}
+
+/** A connect that failed at several addresses has no message of its own. */
+function sentenceOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.message !== '' || !(error instanceof AggregateError)) return error.message;
+  return error.errors.map(sentenceOf).join('; ');
 }
 
 const worker: Handlers = new Worker();
@@ -147,7 +184,9 @@ process.on('message', ({ id, call, given }: WorkerQuestion) => {
   const handle = (async () => (worker[call] as (...given: readonly unknown[]) => unknown)(...given))();
   handle.then(
     (result) => answer({ id, result }),
-    (error: unknown) => answer({ id, failed: error instanceof Error ? error.message : String(error) }),
+    (error: unknown) => answer({ id, failed: sentenceOf(error) }),
   );
 });
 process.on('disconnect', () => process.exit(0));
+// Ctrl-C goes to all processes of a terminal: what becomes of the run is for the parent to say.
+process.on('SIGINT', () => undefined);

@@ -26,6 +26,7 @@ async function doctor(args: readonly string[], env: Readonly<Record<string, stri
   const exitCode = await run(['doctor', ...args], {
     env,
     terminal: false,
+    stderrTerminal: false,
     stdout: (text) => {
       stdout += text;
     },

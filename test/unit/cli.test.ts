@@ -23,6 +23,7 @@ async function roomcast(line: string, options: Partial<Pick<Io, 'env' | 'serve'>
   const exitCode = await run(line === '' ? [] : line.split(' '), {
     env: {},
     terminal: false,
+    stderrTerminal: false,
     stdout: (text) => out.push(text),
     stderr: (text) => err.push(text),
     serve: async (config) => {

@@ -41,6 +41,7 @@ const TABLE: Readonly<Record<string, Row>> = {
     node: true,
   },
   client: { folders: ['protocol', 'util'], packages: [], node: false },
+  load: { folders: ['protocol', 'util'], packages: [], node: true },
   cli: { folders: 'all', packages: ['pino', 'pino-pretty', 'commander', 'yaml'], node: true },
   '': { folders: 'all', packages: ['pino', 'commander'], node: true },
 };

@@ -1,0 +1,96 @@
+/** One bench, from the first connection to the last delivery. */
+import { Driver, type OpeningSummary, pause } from '../../load/driver.ts';
+import type { Phase } from '../../load/phase.ts';
+import type { WorkerProgress } from '../../load/worker.ts';
+import { isRateLimit } from './advice.ts';
+import type { BenchPlan } from './plan.ts';
+import type { BenchResult } from './result.ts';
+import { type Stage, Watch } from './watch.ts';
+
+/** How long members are away whose links were cut. */
+const AWAY_MS = 2000;
+/** Nobody connects for so long: nobody will. Longer where connections are to come more slowly than that. */
+const PATIENCE_MS = 15_000;
+
+/**
+ * `interrupted` ends it early. Resolves with what was measured until then.
+ *
+ * @throws when it came to nothing: with what the driver, a node or the system said.
+ */
+export async function runBench(
+  plan: BenchPlan,
+  interrupted: AbortSignal,
+  print: ((line: string) => void) | null,
+): Promise<BenchResult> {
+  const ending = new AbortController();
+  const interrupt = (): void => ending.abort('interrupted');
+  interrupted.addEventListener('abort', interrupt);
+  const driver = await Driver.start(plan.driver);
+  const watch = new Watch(driver, watcher(plan, ending), print);
+  try {
+    return await run(plan, driver, watch, ending.signal);
+  } finally {
+    watch.stop();
+    interrupted.removeEventListener('abort', interrupt);
+    await driver.close();
+  }
+}
+
+async function run(plan: BenchPlan, driver: Driver, watch: Watch, ending: AbortSignal): Promise<BenchResult> {
+  const opening = await Promise.race([driver.open(plan.opening), whenEnding(ending)]);
+  const warmUp = await warmedUp(plan, driver, watch, ending);
+  watch.stage = 'measuring';
+  let cut: OpeningSummary | null = null;
+  const cutting = async (): Promise<void> => {
+    await pause((plan.seconds * 1000) / 3, ending);
+    if (!ending.aborted) cut = await driver.cut(AWAY_MS, plan.opening);
+  };
+  const measured = await driver.run(plan.load, plan.seconds, plan.cut ? cutting : undefined, ending);
+  const ended = ending.aborted ? String(ending.reason) : null;
+  return { plan, opening, phase: withTroubleOf(warmUp, measured), cut, ended };
+}
+
+async function warmedUp(
+  plan: BenchPlan,
+  driver: Driver,
+  watch: Watch,
+  ending: AbortSignal,
+): Promise<Phase | null> {
+  if (plan.warmUpSeconds === 0) return null;
+  watch.stage = 'warming up';
+  const phase = await driver.run(plan.load, plan.warmUpSeconds, undefined, ending);
+  if (!ending.aborted) return phase;
+  throw new Error(phase.firstTrouble ?? `${ending.reason} in the warm-up: nothing was measured`);
+}
+
+function withTroubleOf(warmUp: Phase | null, measured: Phase): Phase {
+  const trouble = measured.trouble + (warmUp?.trouble ?? 0);
+  return { ...measured, trouble, firstTrouble: warmUp?.firstTrouble ?? measured.firstTrouble };
+}
+
+/** Ends what goes on in vain. */
+function watcher(
+  { opening }: BenchPlan,
+  ending: AbortController,
+): (now: WorkerProgress, stage: Stage) => void {
+  const patienceMs = Math.max(PATIENCE_MS, 2000 / (opening.perSecond ?? 1));
+  let open = 0;
+  let sinceMs = performance.now();
+  return (now, stage) => {
+    if (now.firstTrouble !== null && isRateLimit(now.firstTrouble)) ending.abort('rate limited');
+    if (now.open !== open || stage !== 'connecting') sinceMs = performance.now();
+    open = now.open;
+    if (performance.now() - sinceMs > patienceMs) {
+      ending.abort(`no connection became ready for ${Math.round(patienceMs / 1000)} s (${open} are open)`);
+    }
+  };
+}
+
+function whenEnding(ending: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const end = (): void =>
+      reject(new Error(`${ending.reason}: not everyone was connected, nothing was measured`));
+    if (ending.aborted) end();
+    else ending.addEventListener('abort', end);
+  });
+}
