@@ -1,134 +1,135 @@
-/** `npm run bench`: runs a scenario, row by row, and writes down what came of it. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+/** `npm run bench`: runs scenarios, row by row, and writes down what came of it. */
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { FAN_OUT } from './scenarios/fan-out.ts';
-import { summarise } from './scenarios/summary.ts';
-import { table } from './scenarios/table.ts';
-import { runTrial, type Shape, type Trial, type TrialOptions } from './scenarios/trial.ts';
-import { CONTENDERS, CONTROL, contenderNamed, ROOMCAST_MAIN } from './server/contenders.ts';
+import { type BenchRequest, parseArguments, type Selection, USAGE } from './arguments.ts';
+import { report } from './report/readme.ts';
+import { merged, readRecord, rounded, type ShapeRecord, writeRecord } from './report/record.ts';
+import { summarise } from './report/summary.ts';
+import { textTable } from './report/table.ts';
+import { runRounds } from './rounds.ts';
+import { SCENARIOS } from './scenarios/index.ts';
+import { contenderNamed, ROOMCAST_MAIN } from './server/contenders.ts';
 import { describeMachine } from './system/machine.ts';
+import { describeVersions } from './system/versions.ts';
 
-const SCENARIOS: Readonly<Record<string, readonly Shape[]>> = { 'fan-out': FAN_OUT };
+/** The checkout. This file runs from `bench/dist/bench`. */
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const RESULTS = join(ROOT, 'bench/results');
+const LATEST = join(RESULTS, 'latest');
 
-/** This file runs from `bench/dist/bench`. */
-const RESULTS = fileURLToPath(new URL('../../results/', import.meta.url));
-
-/** Rounds in which void trials are done again before a row has to do with fewer. */
-const SPARE_ROUNDS = 4;
-
-const USAGE = `usage: npm run bench -- [scenario] [options]
-  scenario            ${Object.keys(SCENARIOS).join(', ')} (default: fan-out)
-  --shapes a,b        only these of its shapes
-  --rows a,b          only these rows: ${CONTENDERS.map(({ name }) => name).join(', ')}
-  --repetitions n     default 3; 5 for the record
-  --seconds n         of measurement in a trial (default 3)
-  --warm-up n         seconds of load before it (default 2)
-  --drivers n         driver processes (default 1)
-  --server-core n     default 0;  --driver-core n  default 1
-  --main file         the built broker to measure (default: dist/main.js)
-  --profile dir       each server writes a CPU profile there when it ends
-`;
-
-interface Request {
-  readonly scenario: string;
-  readonly shapes: readonly Shape[];
-  readonly rows: readonly string[];
-  readonly repetitions: number;
-  readonly trial: TrialOptions;
+/** Returns the exit code: 1 where a row was given up. */
+async function run(request: BenchRequest): Promise<number> {
+  const contenders = request.selections.flatMap(({ shapes }) => shapes.flatMap(({ rows }) => rows));
+  // A misspelt row is found now, not after an hour.
+  for (const name of contenders) contenderNamed(name);
+  if (describeMachine().connectionTracking)
+    say('connection tracking is on: sends cost more than they should');
+  let failed = 0;
+  for (const selection of request.selections) failed += await runScenario(selection, request);
+  return failed > 0 ? 1 : 0;
 }
 
-function readArguments(): Request {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      shapes: { type: 'string' },
-      rows: { type: 'string', default: CONTENDERS.map(({ name }) => name).join(',') },
-      repetitions: { type: 'string', default: '3' },
-      seconds: { type: 'string', default: '3' },
-      'warm-up': { type: 'string', default: '2' },
-      drivers: { type: 'string', default: '1' },
-      'server-core': { type: 'string', default: '0' },
-      'driver-core': { type: 'string', default: '1' },
-      main: { type: 'string' },
-      profile: { type: 'string' },
-    },
-  });
-  const scenario = positionals[0] ?? 'fan-out';
-  const shapes = SCENARIOS[scenario];
-  if (!shapes) throw new Error(`there is no scenario "${scenario}"`);
-  const wanted = values.shapes?.split(',');
-  const driverCore = Number(values['driver-core']);
-  const drivers = Array.from({ length: Number(values.drivers) }, () => driverCore);
+/** What is done is written after each shape: a long run that is interrupted has not been for nothing. Returns how many rows failed. */
+async function runScenario({ scenario, shapes }: Selection, request: BenchRequest): Promise<number> {
+  const isRecorded = request.record || !request.isPartial;
+  const directory = isRecorded ? RESULTS : LATEST;
+  const before = isRecorded ? readRecord(RESULTS, scenario.name) : null;
+  const done: ShapeRecord[] = [];
+  let failed = 0;
+  print(`\n${scenario.name}: ${scenario.question}\n`);
+  for (const selected of shapes) {
+    const { record, failures } = await runShape(selected, request);
+    print(`\n${record.name}: ${record.what}\n`);
+    print(`${textTable(record, summarise(record, record.trials), record.remarks)}\n`);
+    done.push(record);
+    failed += failures;
+    writeRecord(directory, merged(scenario, before, done));
+  }
+  say(`written to ${relative(process.cwd(), join(directory, scenario.name))}.{json,md,svg}`);
+  return failed;
+}
+
+async function runShape(
+  { shape, rows }: Selection['shapes'][number],
+  request: BenchRequest,
+): Promise<{ record: ShapeRecord; failures: number }> {
+  const { repetitions, options } = request;
+  const { run: _, ...view } = shape;
+  const contenders = rows.map(contenderNamed);
+  const machine = describeMachine();
+  const { trials, remarks, failed } = await runRounds(shape, contenders, repetitions, options, say);
+  const record: ShapeRecord = {
+    ...view,
+    remarks,
+    machine: { ...machine, kernel: machine.kernel.replace(/-.*/, '') },
+    versions: describeVersions(ROOT, options.roomcastMain),
+    terms: termsOf(request),
+    legend: Object.fromEntries(contenders.map((contender) => [contender.name, contender.what])),
+    trials: trials.map(rounded),
+  };
+  return { record, failures: failed.length };
+}
+
+function termsOf({ repetitions, options }: BenchRequest): ShapeRecord['terms'] {
+  const { cores, seconds, warmUpSeconds, profileDir } = options;
   return {
-    scenario,
-    shapes: wanted ? shapes.filter(({ name }) => wanted.includes(name)) : shapes,
-    rows: values.rows.split(','),
-    repetitions: Number(values.repetitions),
-    trial: {
-      cores: { server: Number(values['server-core']), redis: driverCore, drivers },
-      warmUpSeconds: Number(values['warm-up']),
-      seconds: Number(values.seconds),
-      roomcastMain: values.main === undefined ? ROOMCAST_MAIN : resolve(values.main),
-      profileDir: values.profile ?? null,
-    },
+    ...{ repetitions, warmUpSeconds, seconds },
+    serverCore: cores.server,
+    driverCores: cores.drivers,
+    isProfiled: profileDir !== null,
   };
 }
 
-/** Rows take turns, so that what changes on the machine meanwhile hits all of them. */
-async function runShape(shape: Shape, request: Request): Promise<Trial[]> {
-  const trials: Trial[] = [];
-  const isComplete = (row: string): boolean =>
-    trials.filter((trial) => trial.row === row && trial.voidBecause === null).length >= request.repetitions;
-  for (let round = 0; round < request.repetitions + SPARE_ROUNDS; round++) {
-    for (const row of request.rows) {
-      if (isComplete(row)) continue;
-      const trial = await runTrial(contenderNamed(row), shape, request.trial);
-      trials.push(trial);
-      process.stderr.write(`${describeTrial(trial)}\n`);
+function list({ selections }: BenchRequest): void {
+  for (const { scenario, shapes } of selections) {
+    print(`${scenario.name}: ${scenario.question}\n`);
+    for (const { shape, rows } of shapes) {
+      print(`  ${shape.name}: ${shape.what}\n    rows: ${rows.map(withAvailability).join(', ')}\n`);
     }
   }
-  return trials;
 }
 
-function describeTrial({ shape, row, phase, serverUs, driverBound, voidBecause }: Trial): string {
-  const cost = `${(serverUs / phase.delivered).toFixed(3)} us per delivery`;
-  const limit = driverBound ? ' (driver at its limit)' : '';
-  const trouble = phase.firstTrouble === null ? '' : `; trouble: ${phase.firstTrouble}`;
-  return `  ${shape} ${row}: ${cost}${limit}${voidBecause === null ? '' : `; void: ${voidBecause}`}${trouble}`;
+function withAvailability(row: string): string {
+  const why = contenderNamed(row).unavailable?.() ?? null;
+  return why === null ? row : `${row} (${why})`;
 }
 
-async function main(): Promise<void> {
-  const request = readArguments();
-  const machine = describeMachine();
-  const { cpu, cores, kernel, node, redis } = machine;
-  let text = `${request.scenario}, ${machine.takenAt}: ${cpu} x ${cores}, Linux ${kernel}, Node ${node}, Redis ${redis}\n`;
-  if (machine.connectionTracking)
-    process.stderr.write('connection tracking is on: sends cost more than they should\n');
-  const raw: Trial[] = [];
-  for (const shape of request.shapes) {
-    const trials = await runShape(shape, request);
-    raw.push(...trials);
-    const part = `\n${shape.name}: ${shape.what}\n${table(summarise(trials, CONTROL))}\n`;
-    process.stdout.write(part);
-    text += part;
-  }
-  mkdirSync(RESULTS, { recursive: true });
-  writeFileSync(`${RESULTS}${request.scenario}.txt`, text);
-  writeFileSync(
-    `${RESULTS}${request.scenario}.raw.json`,
-    JSON.stringify({ machine, request, trials: raw }, null, 1),
-  );
+function renderAnew(): void {
+  const benchReadme = join(ROOT, 'bench/README.md');
+  const names = report(SCENARIOS, { results: RESULTS, benchReadme, topReadme: join(ROOT, 'README.md') });
+  say(`rendered ${names.join(', ')}`);
+}
+
+async function main(): Promise<number> {
+  const request = parseArguments(process.argv.slice(2), SCENARIOS, ROOMCAST_MAIN);
+  if (request.command === 'run') return run(request);
+  if (request.command === 'gate') return (await import('./gate/gate.ts')).runGate(request, ROOT, print, say);
+  if (request.command === 'help') print(USAGE);
+  if (request.command === 'list') list(request);
+  if (request.command === 'report') renderAnew();
+  return 0;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 // An exit, unlike the signal itself, takes the servers along.
-process.once('SIGINT', () => process.exit(130));
-process.once('SIGTERM', () => process.exit(143));
+for (const [signal, code] of [
+  ['SIGHUP', 129] as const,
+  ['SIGINT', 130] as const,
+  ['SIGTERM', 143] as const,
+]) {
+  process.once(signal, () => process.exit(code));
+}
 
 try {
-  await main();
+  process.exitCode = await main();
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+  say(`${error instanceof Error ? error.message : String(error)}\n(--help says what there is)`);
   process.exitCode = 1;
 }

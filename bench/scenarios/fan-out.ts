@@ -1,31 +1,25 @@
-import type { Shape } from './trial.ts';
+import { loadShape } from './load-shape.ts';
+import type { Scenario } from './scenario.ts';
+import { BURST, ROOMS, SINGLE } from './usual-loads.ts';
 
-const PAYLOAD_BYTES = 128;
+const BROKERS = ['bare', 'bare-redis', 'roomcast', 'roomcast-redis'];
+const ROWS = [...BROKERS, 'ws', 'socket.io-redis'];
 
-/** What one message to many members costs: in bursts, singly, and spread over many rooms. */
-export const FAN_OUT: readonly Shape[] = [
-  {
-    name: 'burst',
-    what: '1 room x 1,000 members, 64 in flight',
-    audience: { rooms: 1, membersPerRoom: 1000, publishersPerRoom: 8, payloadBytes: PAYLOAD_BYTES },
-    load: { kind: 'closed', inFlight: 64 },
-  },
-  {
-    name: 'single',
-    what: '1 room x 1,000 members, 1 in flight',
-    audience: { rooms: 1, membersPerRoom: 1000, publishersPerRoom: 1, payloadBytes: PAYLOAD_BYTES },
-    load: { kind: 'closed', inFlight: 1 },
-  },
-  {
-    name: 'paced',
-    what: '1 room x 1,000 members, 50 publishes/s whatever comes back: latencies',
-    audience: { rooms: 1, membersPerRoom: 1000, publishersPerRoom: 8, payloadBytes: PAYLOAD_BYTES },
-    load: { kind: 'open', perSecond: 50 },
-  },
-  {
-    name: 'rooms',
-    what: '500 rooms x 10 members, 64 in flight',
-    audience: { rooms: 500, membersPerRoom: 10, publishersPerRoom: 1, payloadBytes: PAYLOAD_BYTES },
-    load: { kind: 'closed', inFlight: 64 },
-  },
-];
+export const FAN_OUT: Scenario = {
+  name: 'fan-out',
+  question:
+    'What does the delivery of a message to one member cost: in bursts, singly, and in many small rooms?',
+  shapes: [
+    loadShape({ name: 'burst', rows: ROWS, control: 'bare', ...BURST }),
+    loadShape({
+      name: 'burst-5000',
+      what: '1 room x 5,000 members, 8 publishers, 64 in flight',
+      rows: BROKERS,
+      control: 'bare',
+      audience: { ...BURST.audience, membersPerRoom: 5000 },
+      load: BURST.load,
+    }),
+    loadShape({ name: 'single', rows: ROWS, control: 'bare', ...SINGLE }),
+    loadShape({ name: 'rooms', rows: ROWS, control: 'bare', ...ROOMS }),
+  ],
+};

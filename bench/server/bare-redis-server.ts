@@ -1,5 +1,5 @@
 /**
- * The control row with Redis in the path: uWebSockets.js and ioredis in forty lines, as many start out. Every message is a
+ * The control row with Redis in the path: uWebSockets.js and ioredis in fifty lines, as many start out. Every message is a
  * PUBLISH, every room a channel; nothing is stored, numbered or acknowledged, and what a lost link swallows is gone.
  */
 
@@ -36,10 +36,27 @@ app.ws<Member>('/*', {
     void subscribing.then(() => ws.send('joined'));
   },
   message: (_ws, message) => {
-    const bytes = Buffer.from(message.slice(0));
-    void publisher.publish(bytes.subarray(1, 1 + bytes[0]!), bytes);
+    void publish(message);
   },
 });
+
+app.post('/publish', (res) => {
+  let isAborted = false;
+  res.onAborted(() => {
+    isAborted = true;
+  });
+  // As short as it is, a message comes in one chunk.
+  res.onData((message) => {
+    void publish(message).then(() => {
+      if (!isAborted) res.cork(() => res.end('{}'));
+    });
+  });
+});
+
+function publish(message: ArrayBuffer): Promise<number> {
+  const bytes = Buffer.from(message.slice(0));
+  return publisher.publish(bytes.subarray(1, 1 + bytes[0]!), bytes);
+}
 
 app.listen('127.0.0.1', port, (socket) => {
   if (!socket) throw new Error(`cannot listen on ${port}`);

@@ -19,13 +19,24 @@ app.ws<Member>('/*', {
     res.upgrade<Member>({ room: req.getQuery('room') ?? '' }, key, '', '', context);
   },
   open: (ws) => {
-    ws.subscribe(ws.getUserData().room);
+    const { room } = ws.getUserData();
+    if (room !== '') ws.subscribe(room);
     ws.send('joined');
   },
   message: (_ws, message) => {
     const room = new Uint8Array(message, 1, new Uint8Array(message)[0]);
     app.publish(room as unknown as string, message, true);
   },
+});
+
+app.post('/publish', (res) => {
+  res.onAborted(() => undefined);
+  // As short as it is, a message comes in one chunk.
+  res.onData((message) => {
+    const room = new Uint8Array(message, 1, new Uint8Array(message)[0]);
+    app.publish(room as unknown as string, message, true);
+    res.end('{}');
+  });
 });
 
 app.listen('127.0.0.1', port, (socket) => {

@@ -1,5 +1,3 @@
-import type { DialectName } from '../driver/worker.ts';
-
 /** Where a server finds what it needs. */
 export interface Surroundings {
   readonly port: number;
@@ -15,10 +13,16 @@ export interface Contender {
   readonly name: string;
   /** What it is, for the table's legend. */
   readonly what: string;
-  /** How the driver speaks to it. */
-  readonly dialect: DialectName;
+  /** URL of the module with its protocol, as the driver speaks it; see `Dialect`. */
+  readonly dialect: string;
   readonly usesRedis: boolean;
-  /** The program and its arguments, without Node's own. */
+  /** Processes that serve, all on the server's core, with one Redis. 1 if not given. */
+  readonly nodes?: number;
+  /** The program and its arguments: Node's own, if it is one of Node's, begin with the script. */
   arguments(surroundings: Surroundings): readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** What it takes over HTTP: `plain` as the control rows do, `json` as Roomcast's server API does. Nothing if not given. */
+  readonly http?: 'plain' | 'json';
+  /** Why it cannot be run here, in a line, or null. */
+  unavailable?(): string | null;
 }

@@ -1,61 +1,102 @@
 /** The rows that can be run. A new peer is an entry here, a server file beside, and a dialect if it has its own protocol. */
 import { fileURLToPath } from 'node:url';
+import { CENTRIFUGO_ENV, startCentrifugo, withoutCentrifugo } from './centrifugo.ts';
 import type { Contender, Surroundings } from './contender.ts';
 
-const BARE = fileURLToPath(new URL('./bare-server.js', import.meta.url));
-const BARE_REDIS = fileURLToPath(new URL('./bare-redis-server.js', import.meta.url));
+/** Of this folder, built. */
+const scriptAt = (name: string): string => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+const moduleAt = (path: string): string => new URL(path, import.meta.url).href;
+
+const PLAIN = moduleAt('./plain-dialect.js');
+const MSGPACK = moduleAt('../../src/load/roomcast-dialect.js');
+const JSON_TEXT = moduleAt('../../src/load/roomcast-json-dialect.js');
+const SOCKET_IO = moduleAt('./socket.io-dialect.js');
+const CENTRIFUGO = moduleAt('./centrifugo-dialect.js');
+
 /** The built broker. This file runs from `bench/dist/bench/server`. */
 export const ROOMCAST_MAIN = fileURLToPath(new URL('../../../../dist/main.js', import.meta.url));
 
+export const CONTROL = 'bare';
+
 /** Everything as a node has it by default, but for the rate limit, which is there to stop what a bench does. */
 const ROOMCAST_ENV = { ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0', ROOMCAST_LOG_LEVEL: 'warn' };
+const NO_HISTORY = { ROOMCAST_HISTORY_MESSAGES: '0' };
+const NO_PRESENCE = { ROOMCAST_ROOMS: '[{"match":"*","presence":false}]' };
 
-function roomcast({ port, redisUrl, roomcastMain }: Surroundings): string[] {
+function serve({ port, redisUrl, roomcastMain }: Surroundings): string[] {
   const where = ['--host', '127.0.0.1', '--port', String(port)];
   return [roomcastMain, 'serve', ...where, ...(redisUrl === '' ? [] : ['--redis', redisUrl])];
 }
 
-export const CONTROL = 'bare';
+/** A Roomcast row: a node as by default, but for what is said. */
+function roomcast(name: string, what: string, but: Partial<Contender> = {}): Contender {
+  const usesRedis = name.startsWith('roomcast-redis');
+  const http = 'json' as const;
+  return { name, what, dialect: MSGPACK, usesRedis, arguments: serve, env: ROOMCAST_ENV, http, ...but };
+}
+
+function peer(name: string, what: string, but: Partial<Contender> = {}): Contender {
+  const script = scriptAt(`${name}-server`);
+  const start = ({ port, redisUrl }: Surroundings): string[] => [script, String(port), redisUrl];
+  return { name, what, dialect: PLAIN, usesRedis: false, arguments: start, env: {}, ...but };
+}
+
+function socketIo(name: string, what: string, but: Partial<Contender> = {}): Contender {
+  return peer(name, what, { dialect: SOCKET_IO, usesRedis: true, ...but });
+}
+
+function centrifugo(name: string, what: string, usesRedis: boolean): Contender {
+  const start = { arguments: startCentrifugo, env: CENTRIFUGO_ENV, unavailable: withoutCentrifugo };
+  return { name, what, dialect: CENTRIFUGO, usesRedis, ...start };
+}
+
+/** How often the row with quick pings asks whether a link lives, and how long it waits: a dead one is seen within 1.6 s. */
+const QUICK_PING_MS = 800;
+const STREAMS_SCRIPT = scriptAt('socket.io-streams-server');
 
 export const CONTENDERS: readonly Contender[] = [
-  {
-    name: CONTROL,
-    what: 'uWebSockets.js, one app.publish a message: the control row',
-    dialect: 'plain',
-    usesRedis: false,
-    arguments: ({ port }) => [BARE, String(port)],
-    env: {},
-  },
-  {
-    name: 'bare-redis',
-    what: 'uWebSockets.js and ioredis in 40 lines, auto-pipelining on',
-    dialect: 'plain',
+  peer(CONTROL, 'uWebSockets.js, one app.publish a message: the control row', { http: 'plain' }),
+  peer('bare-redis', 'uWebSockets.js and ioredis in 50 lines, auto-pipelining on', {
     usesRedis: true,
-    arguments: ({ port, redisUrl }) => [BARE_REDIS, String(port), redisUrl],
-    env: {},
-  },
-  {
-    name: 'roomcast',
-    what: 'a Roomcast node, memory backplane, history on, publishes acknowledged',
-    dialect: 'roomcast',
-    usesRedis: false,
-    arguments: roomcast,
-    env: ROOMCAST_ENV,
-  },
-  {
-    name: 'roomcast-redis',
-    what: 'the same node with Redis in the path: stored and relayed there',
-    dialect: 'roomcast',
-    usesRedis: true,
-    arguments: roomcast,
-    env: ROOMCAST_ENV,
-  },
+    http: 'plain',
+  }),
+  roomcast('roomcast', 'a Roomcast node, memory backplane, history on, publishes acknowledged'),
+  roomcast('roomcast-redis', 'the same node with Redis in the path: stored and relayed there'),
+  roomcast('roomcast-no-history', 'memory backplane, rooms without history', {
+    env: { ...ROOMCAST_ENV, ...NO_HISTORY },
+  }),
+  roomcast('roomcast-redis-no-history', 'Redis, rooms without history: relayed, not stored', {
+    env: { ...ROOMCAST_ENV, ...NO_HISTORY },
+  }),
+  roomcast('roomcast-json', 'memory backplane, members speak JSON', { dialect: JSON_TEXT }),
+  roomcast('roomcast-redis-json', 'Redis, members speak JSON', { dialect: JSON_TEXT }),
+  roomcast('roomcast-no-presence', 'memory backplane, presence off', {
+    env: { ...ROOMCAST_ENV, ...NO_PRESENCE },
+  }),
+  roomcast('roomcast-redis-no-presence', 'Redis, presence off', {
+    env: { ...ROOMCAST_ENV, ...NO_PRESENCE },
+  }),
+  peer('ws', 'the ws package, a set of sockets for each room, one process'),
+  socketIo('socket.io-redis', 'Socket.IO with its Redis adapter'),
+  socketIo('socket.io-streams', 'Socket.IO with its Redis Streams adapter, state recovery on'),
+  socketIo('socket.io-streams-quick-ping', 'the same, pinging every 0.8 s instead of every 25 s', {
+    arguments: ({ port, redisUrl }) => [STREAMS_SCRIPT, String(port), redisUrl, String(QUICK_PING_MS)],
+  }),
+  centrifugo('centrifugo', 'Centrifugo 6, memory engine, history and recovery on', false),
+  centrifugo('centrifugo-redis', 'the same with its Redis engine', true),
 ];
 
-/** Throws with the names that there are. */
+/** `roomcast-redis x3`: the row `roomcast-redis` on three nodes. */
+const ON_NODES = /^(?<base>.+) x(?<nodes>[1-9])$/;
+
+/** A row of the list, or one of them on several nodes. Throws with the names that there are. */
 export function contenderNamed(name: string): Contender {
-  const found = CONTENDERS.find((contender) => contender.name === name);
-  if (found) return found;
-  const names = CONTENDERS.map((contender) => contender.name).join(', ');
-  throw new Error(`there is no row "${name}": choose of ${names}`);
+  const { base = name, nodes } = ON_NODES.exec(name)?.groups ?? {};
+  const found = CONTENDERS.find((contender) => contender.name === base);
+  if (!found) {
+    const names = CONTENDERS.map((contender) => contender.name).join(', ');
+    throw new Error(`there is no row "${base}": choose of ${names}`);
+  }
+  if (nodes === undefined) return found;
+  return { ...found, name, nodes: Number(nodes), what: `${found.what}; ${nodes} nodes on one core` };
 }

@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { Target } from '../../src/load/connection.ts';
 import { processCpuUs } from '../system/cpu.ts';
+import { processMemoryBytes } from '../system/memory.ts';
 import { PinnedProcess } from '../system/pinned.ts';
 import type { Contender } from './contender.ts';
+import { RunningRedis } from './running-redis.ts';
 
 /** Which core runs what. Redis shares the driver's: it must not take time from the server under test. */
 export interface Cores {
@@ -12,6 +12,7 @@ export interface Cores {
   readonly drivers: readonly number[];
 }
 
+/** What a contender runs on. */
 export interface ServerOptions {
   readonly cores: Cores;
   /** The built broker. */
@@ -20,42 +21,38 @@ export interface ServerOptions {
   readonly profileDir: string | null;
 }
 
-/** A server under test, with a Redis of its own where it uses one. */
+/** A server under test: one process or several, with a Redis of its own where it uses one. */
 export class RunningServer {
-  readonly port: number;
-  readonly #server: PinnedProcess;
+  readonly #nodes: readonly PinnedProcess[];
   readonly #redis: RunningRedis | null;
 
-  private constructor(server: PinnedProcess, redis: RunningRedis | null) {
-    this.port = server.port;
-    this.#server = server;
+  private constructor(nodes: readonly PinnedProcess[], redis: RunningRedis | null) {
+    this.#nodes = nodes;
     this.#redis = redis;
   }
 
-  /** Resolves when it listens. */
+  /** Resolves when all nodes listen. */
   static async start(contender: Contender, options: ServerOptions): Promise<RunningServer> {
-    const { cores, roomcastMain, profileDir } = options;
-    const redis = contender.usesRedis ? await RunningRedis.start(cores.redis) : null;
-    const profiling = profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
+    const redis = contender.usesRedis ? await RunningRedis.start(options.cores.redis) : null;
+    const nodes: PinnedProcess[] = [];
     try {
-      const server = await PinnedProcess.start(
-        cores.server,
-        (port) => [
-          process.execPath,
-          ...profiling,
-          ...contender.arguments({ port, redisUrl: redis?.url ?? '', roomcastMain }),
-        ],
-        { PATH: process.env.PATH, HOME: process.env.HOME, ...contender.env },
-      );
-      return new RunningServer(server, redis);
+      for (let i = 0; i < (contender.nodes ?? 1); i++)
+        nodes.push(await startNode(contender, options, redis?.url ?? ''));
+      return new RunningServer(nodes, redis);
     } catch (error) {
+      await Promise.all(nodes.map((node) => node.stop()));
       await redis?.stop();
       throw error;
     }
   }
 
+  get targets(): Target[] {
+    return this.#nodes.map(({ port }) => ({ host: '127.0.0.1', port }));
+  }
+
+  /** User and system time of all nodes. */
   get cpuUs(): number {
-    return processCpuUs(this.#server.pid);
+    return this.#nodes.reduce((sum, { pid }) => sum + processCpuUs(pid), 0);
   }
 
   /** 0 where there is no Redis. */
@@ -63,48 +60,41 @@ export class RunningServer {
     return this.#redis === null ? 0 : this.#redis.cpuUs;
   }
 
-  /** What the server printed last: at its log level, what went wrong. */
+  /** Resident memory of all nodes. */
+  get memoryBytes(): number {
+    return this.#nodes.reduce((sum, { pid }) => sum + processMemoryBytes(pid), 0);
+  }
+
+  /** To all nodes. */
+  signal(signal: NodeJS.Signals): void {
+    for (const { pid } of this.#nodes) process.kill(pid, signal);
+  }
+
+  /** What the nodes printed last: at their log level, what went wrong. */
   get output(): string {
-    return this.#server.output;
+    return this.#nodes.map(({ output }) => output).join('\n');
   }
 
   async stop(): Promise<void> {
-    await this.#server.stop();
+    await Promise.all(this.#nodes.map((node) => node.stop()));
     await this.#redis?.stop();
   }
 }
 
-class RunningRedis {
-  readonly #process: PinnedProcess;
-  readonly #dir: string;
-
-  private constructor(process: PinnedProcess, dir: string) {
-    this.#process = process;
-    this.#dir = dir;
-  }
-
-  static async start(core: number): Promise<RunningRedis> {
-    const dir = await mkdtemp(join(tmpdir(), 'roomcast-bench-'));
-    const settings = ['--bind', '127.0.0.1', '--save', '', '--dir', dir];
-    const process = await PinnedProcess.start(core, (port) => [
-      'redis-server',
-      '--port',
-      String(port),
-      ...settings,
-    ]);
-    return new RunningRedis(process, dir);
-  }
-
-  get url(): string {
-    return `redis://127.0.0.1:${this.#process.port}`;
-  }
-
-  get cpuUs(): number {
-    return processCpuUs(this.#process.pid);
-  }
-
-  async stop(): Promise<void> {
-    await this.#process.stop();
-    await rm(this.#dir, { recursive: true, force: true });
-  }
+function startNode(
+  contender: Contender,
+  { cores, roomcastMain, profileDir }: ServerOptions,
+  redisUrl: string,
+): Promise<PinnedProcess> {
+  const profiling = profileDir === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`];
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...contender.env };
+  return PinnedProcess.start(
+    cores.server,
+    (port) => {
+      const [script, ...rest] = contender.arguments({ port, redisUrl, roomcastMain });
+      const isNode = /\.[cm]?js$/.test(script!);
+      return [...(isNode ? [process.execPath, ...profiling] : []), script!, ...rest];
+    },
+    env,
+  );
 }

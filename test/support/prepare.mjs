@@ -1,5 +1,5 @@
 // Runs before the tests and sees to the programs that they start: a Redis server, a Chromium for the browser tests, and
-// HAProxy and Prometheus, which check the configurations under deploy/.
+// HAProxy and Prometheus, which check the configurations under deploy/, and strace, which counts system calls.
 // On Debian, as root, it installs what is missing; elsewhere it says what to do. Quick and silent when all is there.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -56,6 +56,7 @@ const NEEDED = [
 /** Nice to have: tests that want them are skipped with a reason where they are missing. */
 const WELCOME = [
   { isThere: () => find('haproxy') !== null, debianPackage: 'haproxy' },
+  { isThere: () => find('strace') !== null, debianPackage: 'strace' },
   { isThere: () => find('promtool') !== null && find('prometheus') !== null, debianPackage: 'prometheus' },
 ];
 

@@ -1,0 +1,119 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import type { codecCalls } from '../../src/protocol/calls.ts';
+import { PinnedProcess } from '../system/pinned.ts';
+
+/** What a node has done so far. */
+export interface Counts extends Readonly<typeof codecCalls> {
+  /** Bytes of the JavaScript heap in use: what was allocated, as long as nothing was collected. */
+  readonly heapUsed: number;
+  readonly collections: number;
+  /** System calls that send to WebSocket peers, and those that write to Redis; NaN without `strace`. */
+  readonly sends: number;
+  readonly writes: number;
+}
+
+const ANSWER_MS = 10_000;
+/** So much room for what is new that nothing is collected while a few thousand messages pass. */
+const HEAP = ['--max-semi-space-size=256', '--min-semi-space-size=256'];
+
+/** Whether system calls can be counted here. */
+export function canTrace(): boolean {
+  try {
+    execFileSync('strace', ['-V'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A node of its own process, as users run it, that can be asked what it did. */
+export class CountedNode {
+  readonly #process: PinnedProcess;
+  readonly #dir: string;
+  readonly #isTraced: boolean;
+
+  private constructor(process: PinnedProcess, dir: string, isTraced: boolean) {
+    this.#process = process;
+    this.#dir = dir;
+    this.#isTraced = isTraced;
+  }
+
+  /** `root`: the checkout, built. `redisUrl` null: on the memory backplane. */
+  static async start(root: string, redisUrl: string | null): Promise<CountedNode> {
+    const dir = await mkdtemp(join(tmpdir(), 'roomcast-gate-'));
+    const isTraced = canTrace();
+    // `-D`: the node is our child and strace looks on, so that signals and the end reach the node.
+    const trace = [
+      'strace',
+      '-D',
+      '-f',
+      '-qq',
+      '-s',
+      '0',
+      '-e',
+      'trace=sendto,write,writev',
+      '-o',
+      `${dir}/calls`,
+    ];
+    const redis = redisUrl === null ? [] : ['--redis', redisUrl];
+    const started = await PinnedProcess.start(
+      0,
+      (port) => [
+        ...(isTraced ? trace : []),
+        process.execPath,
+        ...HEAP,
+        '--import',
+        pathToFileURL(join(root, 'bench/gate/probe.mjs')).href,
+        join(root, 'dist/main.js'),
+        'serve',
+        '--port',
+        String(port),
+        ...redis,
+      ],
+      {
+        PATH: process.env.PATH,
+        PROBE_FILE: join(dir, 'probe'),
+        PROBE_CALLS: pathToFileURL(join(root, 'dist/protocol/calls.js')).href,
+        ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
+        ROOMCAST_LOG_LEVEL: 'warn',
+      },
+    );
+    return new CountedNode(started, dir, isTraced);
+  }
+
+  get port(): number {
+    return this.#process.port;
+  }
+
+  /** Rejects when the node does not answer. */
+  async counts(): Promise<Counts> {
+    const file = join(this.#dir, 'probe');
+    rmSync(file, { force: true });
+    process.kill(this.#process.pid, 'SIGUSR2');
+    const deadline = performance.now() + ANSWER_MS;
+    while (!existsSync(file)) {
+      if (performance.now() > deadline) throw new Error(`the node does not answer: ${this.#process.output}`);
+      await sleep(5);
+    }
+    const probed = JSON.parse(readFileSync(file, 'utf8')) as Omit<Counts, 'sends' | 'writes'>;
+    return { ...probed, ...this.#systemCalls() };
+  }
+
+  async stop(): Promise<void> {
+    await this.#process.stop();
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  /** strace writes a line for each call, at once. A socket of uWebSockets.js is sent to; one of Node's is written to. */
+  #systemCalls(): { sends: number; writes: number } {
+    if (!this.#isTraced) return { sends: Number.NaN, writes: Number.NaN };
+    const lines = readFileSync(join(this.#dir, 'calls'), 'utf8');
+    return { sends: lines.match(/ sendto\(/g)?.length ?? 0, writes: lines.match(/ writev?\(/g)?.length ?? 0 };
+  }
+}

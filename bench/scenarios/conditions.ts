@@ -1,0 +1,62 @@
+/** What surrounds a measurement: whether the machine was quiet, and what it cost the server. */
+import type { RunningServer } from '../server/running-server.ts';
+import { type MachineTime, machineTime, machineUse } from '../system/cpu.ts';
+
+/** Above these, a run says more about the machine than about the server. */
+const MAX_STOLEN = 0.03;
+const MAX_OTHERS = 0.2;
+/** How busy others may be when a trial begins, in cores. */
+export const MAX_BUSY = 0.2;
+/** How long a trial is held back while they are busier. */
+export const PATIENCE_MS = 60_000;
+
+/** What a stretch of time cost. */
+export interface Cost {
+  readonly seconds: number;
+  /** User and system time of the server's processes. */
+  readonly serverUs: number;
+  readonly redisUs: number;
+  /** Why it does not count, or null. */
+  readonly voidBecause: string | null;
+}
+
+/** Begins at its making; `end` may be called once. */
+export class Meter {
+  readonly #server: RunningServer;
+  readonly #startMs = performance.now();
+  readonly #machine: MachineTime = machineTime();
+  readonly #serverUs: number;
+  readonly #redisUs: number;
+  readonly #benchUs = benchUs();
+
+  constructor(server: RunningServer) {
+    this.#server = server;
+    this.#serverUs = server.cpuUs;
+    this.#redisUs = server.redisCpuUs;
+  }
+
+  /** `driverUs`: what the driver's processes used meanwhile, which is no disturbance. */
+  end(driverUs: number): Cost {
+    const seconds = (performance.now() - this.#startMs) / 1000;
+    const serverUs = this.#server.cpuUs - this.#serverUs;
+    const redisUs = this.#server.redisCpuUs - this.#redisUs;
+    const ownUs = serverUs + redisUs + driverUs + benchUs() - this.#benchUs;
+    const { stolen, others } = machineUse(this.#machine, machineTime(), ownUs, seconds);
+    return { seconds, serverUs, redisUs, voidBecause: whyVoid(stolen, others) };
+  }
+}
+
+function whyVoid(stolen: number, others: number): string | null {
+  if (stolen > MAX_STOLEN) return `the hypervisor took ${percent(stolen)}`;
+  return others > MAX_OTHERS ? `other processes used ${percent(others)} of a core` : null;
+}
+
+/** Of this process, which starts the others and waits. */
+function benchUs(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(0)}%`;
+}

@@ -1,0 +1,71 @@
+/** What a benchmark is made of. A scenario asks a question in one or more shapes; each shape is put to several rows. */
+import type { Contender } from '../server/contender.ts';
+import type { Cores } from '../server/running-server.ts';
+
+/** What a run was asked to do, for all of its trials. */
+export interface BenchOptions {
+  readonly cores: Cores;
+  readonly warmUpSeconds: number;
+  /** Of measurement, where the shape is one of load. */
+  readonly seconds: number;
+  /** The built broker. */
+  readonly roomcastMain: string;
+  /** Where each server writes a CPU profile when it ends, or null. */
+  readonly profileDir: string | null;
+}
+
+/** What no noise excuses. */
+export interface Checks {
+  /** Deliveries that should have come and did not. */
+  readonly lost: number;
+  readonly repeated: number;
+  readonly reordered: number;
+  /** Error frames, closes, misrouted messages; the first in words. */
+  readonly trouble: number;
+  readonly firstTrouble: string | null;
+}
+
+/** One row, once. */
+export interface Trial {
+  readonly shape: string;
+  readonly row: string;
+  /** By name; NaN where there is none. Times are in microseconds, memory in bytes, rates per second, shares of 1. */
+  readonly figures: Readonly<Record<string, number>>;
+  readonly checks: Checks;
+  /** The driver's core was full: rates and latencies are the driver's. What the server paid stands. */
+  readonly driverBound: boolean;
+  /** Why the trial does not count at all, or null. */
+  readonly voidBecause: string | null;
+}
+
+export interface Column {
+  readonly head: string;
+  /** Name of a figure of the trials. Its median is shown. */
+  readonly figure: string;
+  readonly digits: number;
+  /** `share` is shown in percent; `limited` is a rate or latency, which says more about the driver where that was the limit. */
+  readonly kind?: 'share' | 'limited';
+  /** The row that its values are held against, where that is not the shape's control: shown in brackets. */
+  readonly ratioTo?: string;
+}
+
+export interface Shape {
+  readonly name: string;
+  /** One line: who is there, what is sent. */
+  readonly what: string;
+  /** Names of contenders, in the order in which they are shown. */
+  readonly rows: readonly string[];
+  /** The row that ratios refer to. */
+  readonly control: string;
+  /** The figure that is compared. Less is better. */
+  readonly headline: Column;
+  readonly columns: readonly Column[];
+  /** Starts what it needs, measures, and takes it all down. Rejects when the row cannot be measured at all. */
+  run(contender: Contender, options: BenchOptions): Promise<Trial>;
+}
+
+export interface Scenario {
+  readonly name: string;
+  readonly question: string;
+  readonly shapes: readonly Shape[];
+}

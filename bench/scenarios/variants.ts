@@ -1,0 +1,37 @@
+/** The broker held against itself: what a setting costs, or a second node. */
+import { loadShape } from './load-shape.ts';
+import type { Scenario } from './scenario.ts';
+import { BURST, ROOMS, SINGLE, type UsualLoad } from './usual-loads.ts';
+
+type Named = readonly [name: string, load: UsualLoad];
+
+const IN_BURSTS: Named = ['burst', BURST];
+const SINGLY: Named = ['single', SINGLE];
+const IN_ROOMS: Named = ['rooms', ROOMS];
+
+export const HISTORY: Scenario = {
+  name: 'history',
+  question: 'What does it cost to keep the history from which members recover?',
+  shapes: shapes([IN_BURSTS, SINGLY, IN_ROOMS], ['roomcast-redis-no-history', 'roomcast-redis']),
+};
+
+export const FORMATS: Scenario = {
+  name: 'formats',
+  question: 'What do members cost that speak JSON and not MessagePack?',
+  shapes: shapes([IN_BURSTS, IN_ROOMS], ['roomcast-redis', 'roomcast-redis-json']),
+};
+
+/** All nodes share the server's core: what is counted is their time together, not how much faster they are. */
+export const NODES: Scenario = {
+  name: 'nodes',
+  question: 'What does it add to a delivery that members are spread over several nodes?',
+  shapes: shapes(
+    [IN_BURSTS, SINGLY, IN_ROOMS],
+    ['roomcast-redis', 'roomcast-redis x2', 'roomcast-redis x3', 'bare-redis', 'bare-redis x2'],
+  ),
+};
+
+/** The first row is the control. */
+function shapes(loads: readonly Named[], rows: readonly [string, ...string[]]): Scenario['shapes'] {
+  return loads.map(([name, load]) => loadShape({ name, rows, control: rows[0], ...load }));
+}
