@@ -3,7 +3,7 @@ import { Keys } from '../../src/backplane/redis/keys.ts';
 import { versionProblem } from '../../src/backplane/redis/server-version.ts';
 import { SLOTS, slotOf, tagsOverSlots } from '../../src/backplane/redis/slots.ts';
 
-const ROOMS = ['lobby', 'chat:lobby', '$user:1', 'a}:ch:{b', '{x}', ':', 'żółć 🦊', 'meta:x', "it's"];
+const ROOMS = ['lobby', 'chat:lobby', '$user:1', 'a}:log:{b', '{x}', ':', 'żółć 🦊', 'meta:x', "it's"];
 
 describe('slots', () => {
   it('are those of Redis Cluster', () => {
@@ -36,7 +36,7 @@ describe('keys', () => {
     const [, tag] = /\{(\w+)\}/.exec(keys.meta('lobby'))!;
     expect(keys.meta('lobby')).toBe(`rc:{${tag}}:meta:lobby`);
     expect(keys.log('lobby')).toBe(`rc:{${tag}}:log:lobby`);
-    expect(keys.channel('lobby')).toBe(`rc:{${tag}}:ch:lobby`);
+    expect(keys.channel('lobby')).toBe(keys.log('lobby'));
     expect(keys.dedup('lobby', 'k')).toBe(`rc:{${tag}}:dedup:lobby*k`);
     expect(slotOf(tag!)).toBe(keys.slotOfPartition(keys.partitionOf('lobby')));
   });
@@ -52,7 +52,7 @@ describe('keys', () => {
       keys.meta('lobby'),
       'rc:x',
       '',
-      'other:{0}:ch:lobby',
+      'other:{0}:log:lobby',
     ];
     for (const channel of others) expect(keys.roomOf(channel)).toBeNull();
   });

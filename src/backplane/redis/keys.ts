@@ -29,14 +29,14 @@ export class Keys {
     return `${this.#head(room)}meta:${room}`;
   }
 
-  /** Stream: the envelopes that are kept. */
+  /** Stream: the envelopes that are kept. Also the name of the room's pub/sub channel, which `publish.lua` makes use of. */
   log(room: string): string {
     return `${this.#head(room)}log:${room}`;
   }
 
-  /** Pub/sub channel. */
+  /** Pub/sub channel. Keys and channels do not share a space of names in Redis. */
   channel(room: string): string {
-    return `${this.#head(room)}ch:${room}`;
+    return this.log(room);
   }
 
   /** String: where the message with this idempotency key is. No room has a `*` in its name, so no two can collide. */
@@ -82,8 +82,8 @@ export class Keys {
   /** The room of a channel, or null for anything that `channel` did not make. Exact: tags hold no brace. */
   roomOf(channel: string): string | null {
     if (!channel.startsWith(this.#prefix)) return null;
-    const at = channel.indexOf('}:ch:', this.#prefix.length);
-    return at === -1 ? null : channel.slice(at + 5);
+    const at = channel.indexOf('}:log:', this.#prefix.length);
+    return at === -1 ? null : channel.slice(at + 6);
   }
 
   /** The cluster slot of everything that belongs to a partition. */

@@ -84,9 +84,9 @@ export class Publisher {
 
   #addBatch(batch: RoomBatch, draft: Buffer, keys: string[], args: ScriptArgument[]): void {
     const { room, requests, history, keyed } = batch;
-    keys.push(this.#keys.meta(room), this.#keys.log(room), this.#keys.channel(room));
-    writeTicket(draft, history.messages, history.ageMs, keyed);
-    args.push(draft);
+    keys.push(this.#keys.meta(room), this.#keys.log(room));
+    writeTicket(draft, 0, history.messages, history.ageMs, keyed);
+    args.push(draft.subarray(0, -16));
     if (keyed === 0) return;
     const keyedIndexes = Buffer.allocUnsafe(keyed * 2);
     let at = 0;
