@@ -79,13 +79,6 @@ export class Keys {
     return `${this.#prefix}nodes}:signals`;
   }
 
-  /** The room of a channel, or null for anything that `channel` did not make. Exact: tags hold no brace. */
-  roomOf(channel: string): string | null {
-    if (!channel.startsWith(this.#prefix)) return null;
-    const at = channel.indexOf('}:log:', this.#prefix.length);
-    return at === -1 ? null : channel.slice(at + 6);
-  }
-
   /** The cluster slot of everything that belongs to a partition. */
   slotOfPartition(partition: number): number {
     return slotOf(this.#heads[partition]!.slice(this.#prefix.length, -2));
