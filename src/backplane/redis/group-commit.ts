@@ -59,9 +59,7 @@ export class GroupCommit {
       return;
     }
     this.#queue.push(request, this.#options.clock.nowMs());
-    if (this.#inFlight !== null || this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(() => this.#flush());
+    this.#schedule();
   }
 
   /** The link is down: what waits was never sent. What is in flight, the link itself rejects. */
@@ -98,9 +96,14 @@ export class GroupCommit {
     this.#suspect();
   }
 
+  #schedule(): void {
+    if (this.#inFlight !== null || this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.#flush());
+  }
+
   #flush(): void {
     this.#isScheduled = false;
-    // A request that a `settled` made had this scheduled, and the next call went out at once nevertheless.
     if (this.#inFlight !== null) return;
     const batches = this.#takeUnexpired();
     if (batches.length === 0) return;
@@ -134,7 +137,7 @@ export class GroupCommit {
       } else batch.settle(outcome);
     });
     if (isLate) this.#suspect();
-    else this.#flush();
+    else this.#schedule();
   }
 
   #suspect(): void {

@@ -8,12 +8,17 @@ import { slotOf, tagsOverSlots } from './slots.ts';
 
 export class Keys {
   readonly #heads: readonly string[];
+  /** What comes before the room, by partition: `publish-call.ts` writes names without making strings of them. */
+  readonly metaHeads: readonly string[];
+  readonly logHeads: readonly string[];
   readonly #prefix: string;
 
   /** `partitions` is from 1 to 16384. Nodes that share a Redis MUST agree on both arguments. */
   constructor(prefix: string, partitions: number) {
     this.#prefix = `${prefix}:{`;
     this.#heads = tagsOverSlots(partitions).map((tag) => `${this.#prefix}${tag}}:`);
+    this.metaHeads = this.#heads.map((head) => `${head}meta:`);
+    this.logHeads = this.#heads.map((head) => `${head}log:`);
   }
 
   get partitions(): number {
@@ -26,12 +31,12 @@ export class Keys {
 
   /** String: the room's epoch and offset, as `publish.lua` describes it. */
   meta(room: string): string {
-    return `${this.#head(room)}meta:${room}`;
+    return this.metaHeads[this.partitionOf(room)]! + room;
   }
 
   /** Stream: the envelopes that are kept. Also the name of the room's pub/sub channel, which `publish.lua` makes use of. */
   log(room: string): string {
-    return `${this.#head(room)}log:${room}`;
+    return this.logHeads[this.partitionOf(room)]! + room;
   }
 
   /** Pub/sub channel. Keys and channels do not share a space of names in Redis. */

@@ -14,56 +14,70 @@ export interface PublishCallOptions {
 /** `*<up to 10 digits>\r\n`, and `$` likewise; what a bulk string ends with is counted to it. */
 const HEADER_BYTES = 13;
 const BULK_BYTES = HEADER_BYTES + 2;
+/** A UTF-16 unit is at most so many bytes in UTF-8. */
+const UNIT_BYTES = 3;
+const LEAST_SPACE = 16 * 1024;
 const CR = 13;
 const LF = 10;
 const DOLLAR = 36;
 const STAR = 42;
 
-/** What a batch adds to a call. */
-interface Part {
-  readonly batch: RoomBatch;
-  readonly keys: readonly string[];
-  readonly draftBytes: number;
-}
-
-/** The command EVALSHA for these batches. */
-export function publishCall(batches: readonly RoomBatch[], keys: Keys, options: PublishCallOptions): Buffer {
-  const parts = batches.map((batch) => partOf(batch, keys));
+/** The command EVALSHA for these batches: the beginning of `space` where it fits, else memory of its own. */
+export function publishCall(
+  batches: readonly RoomBatch[],
+  keys: Keys,
+  options: PublishCallOptions,
+  space: Buffer,
+): Buffer {
   const { head } = options;
   let keyCount = 0;
   let argCount = head.length;
-  let size = HEADER_BYTES;
-  for (const { batch, keys, draftBytes } of parts) {
-    keyCount += keys.length;
-    argCount += batch.keyed > 0 ? 2 : 1;
-    size += draftBytes + 2 * BULK_BYTES + batch.keyed * 2;
-    // A UTF-16 unit is at most three bytes in UTF-8.
-    for (const key of keys) size += key.length * 3 + BULK_BYTES;
+  for (const { keyed } of batches) {
+    keyCount += 2 + keyed;
+    argCount += keyed > 0 ? 2 : 1;
   }
   const words = ['evalsha', publishScript.sha, String(keyCount)];
-  for (const word of [...words, ...head]) size += word.length + BULK_BYTES;
-  const writer = new CallWriter(size);
+  const size = mostBytes(batches, keys, [...words, ...head]);
+  const writer = new CallWriter(
+    size <= space.length ? space : Buffer.allocUnsafeSlow(Math.max(size, LEAST_SPACE)),
+  );
   writer.count(STAR, words.length + keyCount + argCount);
-  for (const word of words) writer.text(word);
-  for (const { keys } of parts) for (const key of keys) writer.text(key);
-  for (const word of head) writer.text(word);
-  for (const part of parts) writer.batch(part, options);
+  for (const word of words) writer.text('', word);
+  for (const batch of batches) writeKeys(writer, batch, keys);
+  for (const word of head) writer.text('', word);
+  for (const batch of batches) writer.batch(batch, options);
   return writer.written();
 }
 
-function partOf(batch: RoomBatch, keys: Keys): Part {
-  const { room, requests, keyed } = batch;
-  const own = [keys.meta(room), keys.log(room)];
-  if (keyed > 0) for (const { key } of requests) if (key !== null) own.push(keys.dedup(room, key));
-  return { batch, keys: own, draftBytes: draftBytes(requests) };
+function mostBytes(batches: readonly RoomBatch[], keys: Keys, words: readonly string[]): number {
+  let size = HEADER_BYTES;
+  for (const word of words) size += word.length + BULK_BYTES;
+  const headUnits = keys.metaHeads[0]!.length + keys.logHeads[0]!.length;
+  for (const { room, requests, keyed } of batches) {
+    // Tags differ in length by a few characters.
+    size += draftBytes(requests) + (headUnits + 16 + 2 * room.length) * UNIT_BYTES + 4 * BULK_BYTES;
+    if (keyed === 0) continue;
+    size += keyed * 2;
+    for (const { key } of requests)
+      if (key !== null) size += keys.dedup(room, key).length * UNIT_BYTES + BULK_BYTES;
+  }
+  return size;
+}
+
+function writeKeys(writer: CallWriter, { room, requests, keyed }: RoomBatch, keys: Keys): void {
+  const partition = keys.partitionOf(room);
+  writer.text(keys.metaHeads[partition]!, room);
+  writer.text(keys.logHeads[partition]!, room);
+  if (keyed === 0) return;
+  for (const { key } of requests) if (key !== null) writer.text('', keys.dedup(room, key));
 }
 
 class CallWriter {
   readonly #bytes: Buffer;
   #at = 0;
 
-  constructor(size: number) {
-    this.#bytes = Buffer.allocUnsafe(size);
+  constructor(space: Buffer) {
+    this.#bytes = space;
   }
 
   written(): Buffer {
@@ -80,28 +94,35 @@ class CallWriter {
     this.#endLine();
   }
 
-  /** A bulk string. */
-  text(text: string): void {
+  /** A bulk string, in two parts so that they need not be joined. */
+  text(head: string, tail: string): void {
     const start = this.#at;
-    this.count(DOLLAR, text.length);
+    this.count(DOLLAR, head.length + tail.length);
+    if (!this.#ascii(head) || !this.#ascii(tail)) this.#utf8(head + tail, start);
+    this.#endLine();
+  }
+
+  /** Stops with false where it is more than ASCII. */
+  #ascii(text: string): boolean {
+    const bytes = this.#bytes;
+    let at = this.#at;
     for (let i = 0; i < text.length; i++) {
       const unit = text.charCodeAt(i);
-      if (unit > 127) return this.#utf8(text, start);
-      this.#bytes[this.#at++] = unit;
+      if (unit > 127) return false;
+      bytes[at++] = unit;
     }
-    this.#endLine();
+    this.#at = at;
+    return true;
   }
 
   #utf8(text: string, start: number): void {
     this.#at = start;
     this.count(DOLLAR, Buffer.byteLength(text));
     this.#at += this.#bytes.write(text, this.#at);
-    this.#endLine();
   }
 
-  batch({ batch, draftBytes }: Part, { nodeId, sentAtMs }: PublishCallOptions): void {
-    const { requests, history, keyed } = batch;
-    this.count(DOLLAR, draftBytes);
+  batch({ requests, history, keyed }: RoomBatch, { nodeId, sentAtMs }: PublishCallOptions): void {
+    this.count(DOLLAR, draftBytes(requests));
     const end = writeDraft(this.#bytes, this.#at, requests, nodeId, sentAtMs);
     writeTicket(this.#bytes, this.#at, history.messages, history.ageMs, keyed);
     this.#at = end;

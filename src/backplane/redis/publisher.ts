@@ -25,6 +25,9 @@ export interface PublisherOptions {
 export type Outcome = BatchResult | BackplaneError;
 
 const STAGE = 'publish';
+const NO_SPACE = Buffer.alloc(0);
+/** More is not worth keeping while idle. */
+const MAX_SPACE = 256 * 1024;
 const NOTHING: never[] = [];
 const NUMBERLESS: BatchResult = { epoch: '', first: 0, duplicates: null };
 /** The fixed part of a batch's reply: u8 status, epoch, u64 first offset, u16 duplicates. */
@@ -35,6 +38,8 @@ export class Publisher {
   readonly #link: Link;
   readonly #keys: Keys;
   readonly #options: PublisherOptions;
+  /** For the next call: free, since the one before it was answered. */
+  #space: Buffer = NO_SPACE;
 
   constructor(link: Link, keys: Keys, options: PublisherOptions) {
     this.#link = link;
@@ -67,9 +72,13 @@ export class Publisher {
   async #commit(batches: readonly RoomBatch[], sentAtMs: number): Promise<Outcome[]> {
     const { nodeId, metaTtlMs, dedupWindowMs, metrics } = this.#options;
     const head = [randomId(ID_BYTES), String(metaTtlMs), String(dedupWindowMs), this.#link.lineage];
+    const space = this.#space;
+    this.#space = NO_SPACE;
     try {
-      const call = publishCall(batches, this.#keys, { nodeId, sentAtMs, head });
+      const call = publishCall(batches, this.#keys, { nodeId, sentAtMs, head }, space);
       const reply = await publishScript.callPacked(this.#link.redis, call, metrics);
+      // Redis has read all of it. After an error some may still lie with the socket, and the memory is left to it.
+      if (call.buffer.byteLength <= MAX_SPACE) this.#space = Buffer.from(call.buffer);
       const reader = new ReplyReader(reply as Buffer);
       const outcomes = batches.map((batch) => reader.next(batch.hasHistory));
       if (reader.sawReadOnly) this.#link.reconnect('this Redis became a read-only replica');
