@@ -1,6 +1,6 @@
 /**
  * When batches are sent. One call is in flight at a time; what comes meanwhile gathers and goes with the next one, at
- * once when the reply is there. So there is no timer and no added wait when idle, and under load a call carries much.
+ * the end of the turn that brought the reply, with what else that turn brings. So there is no timer and no added wait when idle, and under load a call carries much.
  * It also keeps the order: nothing is ever sent while the fate of something earlier is open, but for a timeout.
  *
  * After a timeout Redis may be frozen. What waits is settled `unavailable`, since it was never sent, and so is what
