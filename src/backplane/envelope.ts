@@ -51,7 +51,7 @@ export interface DraftFrame {
   readonly exclude: number;
 }
 
-/** A read-only view of an envelope's bytes. */
+/** A view of an envelope's bytes, which live as long as the chunk that they came in: who keeps it beyond the turn keeps a `copy`. */
 export class Envelope {
   readonly bytes: Buffer;
   readonly count: number;
@@ -137,6 +137,11 @@ export class Envelope {
   after(after: number): Buffer {
     if (this.first === 0) return this.frames;
     return this.slice(Math.min(this.count, Math.max(0, after - this.first + 1)), this.count);
+  }
+
+  /** The same in memory of its own, to be held: what arrives is a view of all that one read of a socket brought. */
+  copy(): Envelope {
+    return new Envelope(Buffer.from(this.bytes), this.count, this.#framesAt, this.epoch);
   }
 
   #fillOffsets(): void {

@@ -106,7 +106,7 @@ export class Feed {
       this.held = [];
       this.#heldBytes = envelope.bytes.length;
     }
-    this.held.push(envelope);
+    this.held.push(envelope.copy());
   }
 
   /** Hands over what is held. */

@@ -35,7 +35,7 @@ describe('keys', () => {
   it('are spelt prefix, tag, kind, room', () => {
     const [, tag] = /\{(\w+)\}/.exec(keys.meta('lobby'))!;
     expect(keys.meta('lobby')).toBe(`rc:{${tag}}:meta:lobby`);
-    expect(keys.log('lobby')).toBe(`rc:{${tag}}:log:lobby`);
+    expect(keys.log('lobby')).toBe(`rc:{${tag}}:log3:lobby`);
     expect(keys.channel('lobby')).toBe(keys.log('lobby'));
     expect(keys.dedup('lobby', 'k')).toBe(`rc:{${tag}}:dedup:lobby*k`);
     expect(slotOf(tag!)).toBe(keys.slotOfPartition(keys.partitionOf('lobby')));

@@ -18,7 +18,7 @@ export class Keys {
     this.#prefix = `${prefix}:{`;
     this.#heads = tagsOverSlots(partitions).map((tag) => `${this.#prefix}${tag}}:`);
     this.metaHeads = this.#heads.map((head) => `${head}meta:`);
-    this.logHeads = this.#heads.map((head) => `${head}log:`);
+    this.logHeads = this.#heads.map((head) => `${head}log3:`);
   }
 
   get partitions(): number {
@@ -34,7 +34,10 @@ export class Keys {
     return this.metaHeads[this.partitionOf(room)]! + room;
   }
 
-  /** Stream: the envelopes that are kept. Also the name of the room's pub/sub channel, which `publish.lua` makes use of. */
+  /**
+   * Stream: the envelopes that are kept. Also the name of the room's pub/sub channel, which `publish.lua` makes use of. The
+   * number is that of the envelopes' version: nobody reads what another build stored, or hears what it says.
+   */
   log(room: string): string {
     return this.logHeads[this.partitionOf(room)]! + room;
   }

@@ -10,7 +10,6 @@ import { Envelope } from '../envelope.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import type { PresenceChange } from '../presence.ts';
 import { PRESENCE_EVENT, parsePresenceEvent } from '../presence-event.ts';
-import { RoomMemory } from './detach.ts';
 import type { Keys } from './keys.ts';
 import type { Link } from './link.ts';
 import { divertPushes } from './push-reader.ts';
@@ -39,7 +38,6 @@ interface Subscription {
   readonly channel: string;
   /** Of the room's newest envelope: likely that of the next one. */
   epoch: string;
-  readonly memory: RoomMemory;
   isWanted: boolean;
   /** SUBSCRIBE was sent on this link. */
   isSent: boolean;
@@ -224,7 +222,7 @@ export class Subscriptions {
     }
     if (!subscription.isWanted) return;
     if (bytes[0] === PRESENCE_EVENT) return this.#presenceArrived(subscription.room, bytes);
-    const envelope = Envelope.parse(subscription.memory.detach(bytes), subscription.epoch);
+    const envelope = Envelope.parse(bytes, subscription.epoch);
     if (envelope === null) return this.#options.metrics.malformedEnvelope();
     subscription.epoch = envelope.epoch;
     this.#options.envelope(subscription.room, envelope);
@@ -254,7 +252,6 @@ function newSubscription(room: string, channel: string): Subscription {
     room,
     channel,
     epoch: '',
-    memory: new RoomMemory(),
     isWanted: true,
     isSent: false,
     isConfirmed: false,
