@@ -1,35 +1,48 @@
 /**
  * What travels between nodes and what the history keeps: the finished `message` frames of one room, as one run of
- * bytes behind a small header. A node that relays it hands the frames to its sockets without decoding them.
+ * bytes between a small header and a trailer. A node that relays it hands the frames to its sockets without decoding them.
  *
  *   at  size  field
- *    0   u8   version, 1
+ *    0   u8   version, 3 (a presence event on the same channel begins with 2)
  *    1   u8   flags: 1 = the table of excluded connections is present
  *    2   u16  count of frames, 1 to 65535
- *    4   u64  offset of the first frame, the rest follow on; 0 in rooms without history   } filled in by the
- *   12   8 B  epoch, ASCII; zeros in rooms without history                               } backplane
- *   20   8 B  id of the node that published, ASCII
- *   28   u64  milliseconds since the Unix epoch when the node sent it; for the latency metric only
- *   36   u16  where in each frame the nine bytes of its offset begin: the same for all frames of a room
- *   38   u32  length of each frame, count times
+ *    4  10 B  ticket for `publish.lua` (see `writeTicket`); says nothing to anyone else
+ *   14   8 B  id of the node that published, ASCII
+ *   22   u64  milliseconds since the Unix epoch when the node sent it; for the latency metric only
+ *   30   u16  where in each frame the nine bytes of its offset begin: the same for all frames of a room
+ *   32   u32  length of each frame, count times
  *        u32  with flag 1: the publishing connection that is not to get this frame, or 0; count times
- *        ...  the frames
+ *        ...  the frames, their offsets not filled in
+ *        u64  offset of the first frame, the rest follow on; 0 in rooms without history   } added by the
+ *        8 B  epoch, ASCII; zeros in rooms without history                               } backplane
  *
- * All integers are big-endian.
+ * All integers are big-endian. What the backplane adds is at the end, and the offsets in the frames are filled in by whoever
+ * reads it: in Redis, where one thread works for all nodes, cutting a draft up to write into it cost more than storing it.
  */
-import { type ByteView, readAscii, readUint64, writeAscii, writeUint64 } from '../util/bytes.ts';
+import {
+  type ByteView,
+  readAscii,
+  readUint32,
+  readUint64,
+  writeAscii,
+  writeUint32,
+  writeUint64,
+} from '../util/bytes.ts';
 
-const VERSION = 1;
+const VERSION = 3;
 const FLAG_EXCLUDES = 1;
-const AT_FIRST = 4;
-const AT_EPOCH = 12;
-const AT_ORIGIN = 20;
-const AT_SENT = 28;
-const AT_OFFSET_AT = 36;
-const AT_TABLE = 38;
+const AT_TICKET = 4;
+const AT_ORIGIN = 14;
+const AT_SENT = 22;
+const AT_OFFSET_AT = 30;
+const AT_TABLE = 32;
+/** A type byte and a uint64. */
+const OFFSET_BYTES = 9;
 
 /** Epochs and node ids are exactly this long, ASCII. */
 export const ID_BYTES = 8;
+/** What a draft lacks. */
+const TRAILER_BYTES = 8 + ID_BYTES;
 
 /** One frame on its way into an envelope. */
 export interface DraftFrame {
@@ -38,7 +51,7 @@ export interface DraftFrame {
   readonly exclude: number;
 }
 
-/** A read-only view of an envelope's bytes. */
+/** A view of an envelope's bytes, which live as long as the chunk that they came in: who keeps it beyond the turn keeps a `copy`. */
 export class Envelope {
   readonly bytes: Buffer;
   readonly count: number;
@@ -48,23 +61,36 @@ export class Envelope {
   readonly epoch: string;
   readonly #framesAt: number;
 
-  private constructor(bytes: Buffer, count: number, framesAt: number) {
+  private constructor(bytes: Buffer, count: number, framesAt: number, likelyEpoch: string) {
     this.bytes = bytes;
     this.count = count;
     this.#framesAt = framesAt;
-    this.first = readUint64(bytes, AT_FIRST);
-    this.epoch = this.first === 0 ? '' : readAscii(bytes, AT_EPOCH, ID_BYTES);
+    const trailerAt = bytes.length - TRAILER_BYTES;
+    this.first = readUint64(bytes, trailerAt);
+    this.epoch = this.first === 0 ? '' : epochAt(bytes, trailerAt + 8, likelyEpoch);
   }
 
-  /** Null for bytes that are not an envelope of this version: peers' bytes never crash a node. */
-  static parse(bytes: Buffer): Envelope | null {
-    if (bytes.length < AT_TABLE || bytes[0] !== VERSION) return null;
-    const count = bytes.readUInt16BE(2);
+  /**
+   * Takes over the bytes, and writes each frame's offset into them. Null for what is not an envelope of this version: peers'
+   * bytes never crash a node. `likelyEpoch`, that of the room's last one, saves making the same string again.
+   */
+  static parse(bytes: Buffer, likelyEpoch = ''): Envelope | null {
+    if (bytes.length < AT_TABLE + TRAILER_BYTES || bytes[0] !== VERSION) return null;
+    const count = readUint16(bytes, 2);
     const framesAt = AT_TABLE + count * (bytes[1]! & FLAG_EXCLUDES ? 8 : 4);
-    if (count === 0 || bytes.length < framesAt) return null;
-    let length = framesAt;
-    for (let i = 0; i < count; i++) length += bytes.readUInt32BE(AT_TABLE + i * 4);
-    return length === bytes.length ? new Envelope(bytes, count, framesAt) : null;
+    const trailerAt = bytes.length - TRAILER_BYTES;
+    if (count === 0 || trailerAt < framesAt) return null;
+    const least = readUint16(bytes, AT_OFFSET_AT) + OFFSET_BYTES;
+    let at = framesAt;
+    for (let i = 0; i < count; i++) {
+      const length = readUint32(bytes, AT_TABLE + i * 4);
+      if (length < least) return null;
+      at += length;
+    }
+    if (at !== trailerAt) return null;
+    const envelope = new Envelope(bytes, count, framesAt, likelyEpoch);
+    if (envelope.first !== 0) envelope.#fillOffsets();
+    return envelope;
   }
 
   /** Offset of the last frame; 0 in rooms without history. */
@@ -86,16 +112,16 @@ export class Envelope {
 
   /** All frames as one run of bytes: one WebSocket message as it stands. */
   get frames(): Buffer {
-    return this.bytes.subarray(this.#framesAt);
+    return this.bytes.subarray(this.#framesAt, this.bytes.length - TRAILER_BYTES);
   }
 
   frameLength(index: number): number {
-    return this.bytes.readUInt32BE(AT_TABLE + index * 4);
+    return readUint32(this.bytes, AT_TABLE + index * 4);
   }
 
   /** The origin's connection that is not to get this frame, or 0. */
   excluded(index: number): number {
-    return this.hasExcludes ? this.bytes.readUInt32BE(AT_TABLE + (this.count + index) * 4) : 0;
+    return this.hasExcludes ? readUint32(this.bytes, AT_TABLE + (this.count + index) * 4) : 0;
   }
 
   /** The frames from `from` up to and without `to`, as one run of bytes. */
@@ -112,65 +138,111 @@ export class Envelope {
     if (this.first === 0) return this.frames;
     return this.slice(Math.min(this.count, Math.max(0, after - this.first + 1)), this.count);
   }
+
+  /** The same in memory of its own, to be held: what arrives is a view of all that one read of a socket brought. */
+  copy(): Envelope {
+    return new Envelope(Buffer.from(this.bytes), this.count, this.#framesAt, this.epoch);
+  }
+
+  #fillOffsets(): void {
+    let at = this.#framesAt + readUint16(this.bytes, AT_OFFSET_AT) + 1;
+    for (let i = 0; i < this.count; i++) {
+      writeUint64(this.bytes, this.first + i, at);
+      at += this.frameLength(i);
+    }
+  }
 }
 
-/** An envelope that lacks first offset and epoch: what a node hands to its backplane. */
-export function draftEnvelope(drafts: readonly DraftFrame[], origin: string, sentAtMs: number): Buffer {
+/** How many bytes `writeDraft` writes. */
+export function draftBytes(drafts: readonly DraftFrame[]): number {
+  let size = AT_TABLE + drafts.length * (excludesAny(drafts) ? 8 : 4);
+  for (const draft of drafts) size += draft.frame.length;
+  return size;
+}
+
+/** Writes an envelope that lacks its trailer: what `publish.lua` gets. Returns where it ends. */
+export function writeDraft(
+  bytes: Buffer,
+  start: number,
+  drafts: readonly DraftFrame[],
+  origin: string,
+  sentAtMs: number,
+): number {
   const count = drafts.length;
-  let size = 0;
-  let excludes = 0;
-  for (const draft of drafts) {
-    size += draft.frame.length;
-    excludes |= draft.exclude;
-  }
-  const framesAt = AT_TABLE + count * (excludes === 0 ? 4 : 8);
-  const bytes = Buffer.allocUnsafe(framesAt + size);
-  bytes[0] = VERSION;
-  bytes[1] = excludes === 0 ? 0 : FLAG_EXCLUDES;
-  bytes.writeUInt16BE(count, 2);
-  bytes.fill(0, AT_FIRST, AT_ORIGIN);
-  writeAscii(bytes, origin, AT_ORIGIN);
-  writeUint64(bytes, sentAtMs, AT_SENT);
-  bytes.writeUInt16BE(drafts[0]!.offsetAt, AT_OFFSET_AT);
-  let at = framesAt;
+  const hasExcludes = excludesAny(drafts);
+  bytes[start] = VERSION;
+  bytes[start + 1] = hasExcludes ? FLAG_EXCLUDES : 0;
+  writeUint16(bytes, count, start + 2);
+  bytes.fill(0, start + AT_TICKET, start + AT_ORIGIN);
+  writeAscii(bytes, origin, start + AT_ORIGIN);
+  writeUint64(bytes, sentAtMs, start + AT_SENT);
+  writeUint16(bytes, drafts[0]!.offsetAt, start + AT_OFFSET_AT);
+  const table = start + AT_TABLE;
+  let at = table + count * (hasExcludes ? 8 : 4);
   for (let i = 0; i < count; i++) {
     const { frame, exclude } = drafts[i]!;
-    bytes.writeUInt32BE(frame.length, AT_TABLE + i * 4);
-    if (excludes !== 0) bytes.writeUInt32BE(exclude, AT_TABLE + (count + i) * 4);
+    writeUint32(bytes, frame.length, table + i * 4);
+    if (hasExcludes) writeUint32(bytes, exclude, table + (count + i) * 4);
     bytes.set(frame, at);
     at += frame.length;
   }
+  return at;
+}
+
+/** An envelope with first offset 0 and no epoch: that of a room without history, or one that waits for `finishEnvelope`. */
+export function draftEnvelope(drafts: readonly DraftFrame[], origin: string, sentAtMs: number): Buffer {
+  const bytes = Buffer.allocUnsafe(draftBytes(drafts) + TRAILER_BYTES);
+  bytes.fill(0, writeDraft(bytes, 0, drafts, origin, sentAtMs));
   return bytes;
 }
 
 /**
- * Fills in what the draft lacks, in place: the memory backplane's half of what `publish.lua` does in Redis. A room
+ * Gives a draft its position, in place: the memory backplane's half of what `publish.lua` does in Redis. A room
  * without history has epoch '' and first 0, and every frame of it keeps offset 0.
  */
 export function finishEnvelope(draft: Buffer, epoch: string, first: number): Envelope {
-  writeUint64(draft, first, AT_FIRST);
-  writeAscii(draft, epoch, AT_EPOCH);
-  const envelope = Envelope.parse(draft);
+  writeUint64(draft, first, draft.length - TRAILER_BYTES);
+  writeAscii(draft, epoch, draft.length - ID_BYTES);
+  const envelope = Envelope.parse(draft, epoch);
   if (envelope === null) throw new Error('a draft envelope is malformed');
-  if (first !== 0) fillOffsets(envelope.frames, envelope, draft.readUInt16BE(AT_OFFSET_AT));
   return envelope;
 }
 
 /**
- * Writes into the sixteen bytes that `publish.lua` fills in what it has to know about the batch: how many messages of
- * the room to keep (0: a room without history), for how long, and how many of the frames have an idempotency key.
- * The script overwrites it all. It saves an argument, and a copy of the draft, for every room of every call.
+ * Writes into the draft at `start` what `publish.lua` has to know about the batch: how many messages of the room to keep
+ * (u32; 0: a room without history), for how many ms (u32), and how many of the frames have an idempotency key (u16).
+ * It saves an argument for every room of every call.
  */
-export function writeTicket(draft: Buffer, messages: number, ageMs: number, keyed: number): void {
-  draft.writeUInt32BE(Math.min(messages, 0xffff_ffff), AT_FIRST);
-  draft.writeUInt32BE(Math.min(ageMs, 0xffff_ffff), AT_FIRST + 4);
-  draft.writeUInt16BE(keyed, AT_EPOCH);
+export function writeTicket(
+  bytes: Buffer,
+  start: number,
+  messages: number,
+  ageMs: number,
+  keyed: number,
+): void {
+  writeUint32(bytes, Math.min(messages, 0xffff_ffff), start + AT_TICKET);
+  writeUint32(bytes, Math.min(ageMs, 0xffff_ffff), start + AT_TICKET + 4);
+  writeUint16(bytes, keyed, start + AT_TICKET + 8);
 }
 
-function fillOffsets(frames: ByteView, envelope: Envelope, offsetAt: number): void {
-  let at = 0;
-  for (let i = 0; i < envelope.count; i++) {
-    writeUint64(frames, envelope.first + i, at + offsetAt + 1);
-    at += envelope.frameLength(i);
+function excludesAny(drafts: readonly DraftFrame[]): boolean {
+  for (const draft of drafts) if (draft.exclude !== 0) return true;
+  return false;
+}
+
+function epochAt(bytes: ByteView, at: number, likely: string): string {
+  if (likely.length !== ID_BYTES) return readAscii(bytes, at, ID_BYTES);
+  for (let i = 0; i < ID_BYTES; i++) {
+    if (bytes[at + i] !== likely.charCodeAt(i)) return readAscii(bytes, at, ID_BYTES);
   }
+  return likely;
+}
+
+function readUint16(bytes: ByteView, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!;
+}
+
+function writeUint16(bytes: ByteView, value: number, at: number): void {
+  bytes[at] = value >>> 8;
+  bytes[at + 1] = value;
 }

@@ -40,6 +40,7 @@ export class Connection {
   heardAtBeat = 0;
   /** Messages that it published and that the backplane has not answered yet. */
   awaiting = 0;
+  #id: string | null = null;
   #open = true;
   #lane: Lane = 'none';
   #outbox: (Uint8Array | string)[] | null = null;
@@ -65,7 +66,8 @@ export class Connection {
 
   /** Unique in the cluster. Made on demand: most connections are never asked. */
   get id(): string {
-    return `${this.context.services.nodeId}-${this.number.toString(36)}`;
+    this.#id ??= `${this.context.services.nodeId}-${this.number.toString(36)}`;
+    return this.#id;
   }
 
   get user(): string | null {
@@ -247,7 +249,12 @@ export class Connection {
     this.#lane = 'none';
     if (frames === null || !this.#open) return;
     this.#outbox = null;
-    this.socket.cork(() => this.#send(frames));
+    this.socket.cork(frames.length === 1 ? () => this.#sendOne(frames) : () => this.#send(frames));
+  }
+
+  /** Nearly always it is one reply. */
+  #sendOne(frames: (Uint8Array | string)[]): void {
+    if (this.socket.send(frames[0]!) === 'dropped') this.#unsent(frames);
   }
 
   #send(frames: readonly (Uint8Array | string)[]): void {
@@ -268,7 +275,8 @@ export class Connection {
     let bytes = 0;
     for (const frame of frames) bytes += frame.length;
     if (bytes > this.context.maxUnsentBytes) return this.close(CLOSE.tooSlow);
-    this.#outbox = frames;
+    // Frames may be cut from blocks and slabs, all of which they would hold on to.
+    this.#outbox = frames.map((frame) => (typeof frame === 'string' ? frame : frame.slice()));
     this.context.services.stalled(this);
   }
 

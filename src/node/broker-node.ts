@@ -188,7 +188,7 @@ export class BrokerNode implements RoomServices {
 
   #flushFeed(feed: Feed): void {
     this.#slowReaders.settle();
-    if (feed.pending.length === 0) return;
+    if (!feed.hasPending) return;
     this.#parts.outboxes.flushFirst();
     this.#slowReaders.settle();
     this.#fanOut.flush(feed);

@@ -127,7 +127,7 @@ export class Cursors {
     if (skips) this.#gap(cursor, feed.offset - 1);
     if (this.#isAtHand(cursor)) {
       cursor.begin(true);
-      this.#feed(cursor, feed.recent.after(cursor.offset));
+      this.#feed(cursor, feed.recent.after(cursor.offset, BYTES_PER_TURN));
     } else this.#read(cursor);
   }
 

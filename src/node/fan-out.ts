@@ -59,9 +59,8 @@ export class FanOut {
 
   /** Publishes all that is pending in a feed. */
   flush(feed: Feed): void {
-    const { pending } = feed;
-    if (pending.length === 0) return;
-    feed.pending = [];
+    const pending = feed.takePending();
+    if (pending === null) return;
     let run: Run | null = null;
     for (const item of pending) {
       if (isEnvelope(item)) run = this.#extend(feed, run, item);
@@ -115,15 +114,15 @@ export class FanOut {
       if (text !== null) reached += this.#publish(feed, text, run.exclude, true);
       this.#parts.metrics.messages.delivered += reached * run.messages;
     }
-    if (run.last !== 0) feed.sent = [feed.sent[0], run.last];
+    if (run.last !== 0) feed.sentOffset = run.last;
     this.#parts.settleSlow();
   }
 
   #publishPush(feed: Feed, frame: PushFrame): void {
     if (feed.room.binaryMembers > 0) this.#publish(feed, msgpackCodec.encode(frame), 0, false);
     if (feed.room.textMembers > 0) this.#publish(feed, jsonCodec.encode(frame), 0, true);
-    if (frame[0] === 'reset') feed.sent = [frame[2], frame[3]];
-    else if (frame[0] === 'gap') feed.sent = [feed.sent[0], frame[3]];
+    if (frame[0] === 'reset') feed.sentEpoch = frame[2];
+    if (frame[0] === 'reset' || frame[0] === 'gap') feed.sentOffset = frame[3];
     this.#parts.settleSlow();
   }
 
@@ -134,7 +133,7 @@ export class FanOut {
     const topic = room.topic(text);
     const publisher = exclude === 0 ? undefined : hub.connection(exclude);
     const isLeftOut = publisher?.readsText === text && publisher.rooms.includes(room.name);
-    sent.add({ feed, message, after: feed.sent, exclude });
+    sent.add(feed, message, exclude);
     if (isLeftOut) publisher.socket.publishToOthers(topic, message);
     else sockets.publish(topic, message);
     let reached = (text ? room.textMembers : room.binaryMembers) - (isLeftOut ? 1 : 0);

@@ -1,6 +1,6 @@
 import type { Envelope } from '../backplane/envelope.ts';
 import type { Room } from '../hub/room.ts';
-import type { Position, PushFrame } from '../protocol/frames.ts';
+import type { PushFrame } from '../protocol/frames.ts';
 import type { Cursor } from './cursor.ts';
 import { RecentEnvelopes } from './recent.ts';
 import type { RoomRule } from './room-rule.ts';
@@ -29,9 +29,10 @@ export class Feed {
   /** Offset of the newest message that was handed to fan-out, what waits in `pending` included. */
   offset = 0;
   /** Up to where the room's topics have been served: behind `epoch` and `offset` by what is pending. */
-  sent: Position = ['', 0];
+  sentEpoch = '';
+  sentOffset = 0;
   /** What leaves at the end of the turn, in order: envelopes, and pushes that stand between them. */
-  pending: (Envelope | PushFrame)[] = [];
+  #pending: (Envelope | PushFrame)[] | null = null;
   /** What arrived and does not follow on, or arrived while the feed was not live. */
   held: Envelope[] = [];
   /** Someone is reading what it missed. */
@@ -75,7 +76,8 @@ export class Feed {
   startAt(epoch: string, offset: number): void {
     this.epoch = epoch;
     this.offset = offset;
-    this.sent = [epoch, offset];
+    this.sentEpoch = epoch;
+    this.sentOffset = offset;
   }
 
   /**
@@ -104,7 +106,7 @@ export class Feed {
       this.held = [];
       this.#heldBytes = envelope.bytes.length;
     }
-    this.held.push(envelope);
+    this.held.push(envelope.copy());
   }
 
   /** Hands over what is held. */
@@ -136,13 +138,29 @@ export class Feed {
     this.offset = offset;
   }
 
+  get hasPending(): boolean {
+    return this.#pending !== null;
+  }
+
+  /** Hands over what is pending; null where nothing is. */
+  takePending(): readonly (Envelope | PushFrame)[] | null {
+    const pending = this.#pending;
+    this.#pending = null;
+    return pending;
+  }
+
   /** A push to all members, in its place among the messages. */
   push(frame: PushFrame): void {
     this.#add(frame);
   }
 
   #add(item: Envelope | PushFrame): void {
-    this.pending.push(item);
-    if (this.pending.length === 1) this.#dirty(this);
+    if (this.#pending !== null) {
+      this.#pending.push(item);
+      return;
+    }
+    // A literal: a list that grows would be ten times as large, and mostly there is one.
+    this.#pending = [item];
+    this.#dirty(this);
   }
 }

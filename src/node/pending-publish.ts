@@ -1,5 +1,6 @@
 import type { BackplaneError, HistoryPolicy, PublishRequest } from '../backplane/backplane.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
+import type { BuiltMessage } from '../protocol/message-frame.ts';
 
 /** What came of a publish, for whoever asked for it. */
 export interface PublishReply {
@@ -7,41 +8,42 @@ export interface PublishReply {
   failed(error: BackplaneError): void;
 }
 
-/** One message on its way through the backplane; counts what became of it. */
-export class PendingPublish implements PublishRequest {
+export interface PendingMessage {
+  readonly room: string;
+  readonly history: HistoryPolicy;
+  readonly built: BuiltMessage;
+  readonly key: string | null;
+  readonly exclude: number;
+  readonly acceptedAtMs: number;
+}
+
+/**
+ * One message on its way through the backplane; counts what became of it. Whoever published it extends this with what is
+ * to be told, so that a message on its way is one object.
+ */
+export abstract class PendingPublish implements PublishRequest, PublishReply {
   readonly room: string;
   readonly history: HistoryPolicy;
   readonly frame: Uint8Array;
   readonly offsetAt: number;
   readonly key: string | null;
   readonly exclude: number;
-  readonly #reply: PublishReply;
   readonly #metrics: NodeMetrics;
   readonly #acceptedAtMs: number;
 
-  constructor(
-    message: {
-      room: string;
-      history: HistoryPolicy;
-      frame: Uint8Array;
-      offsetAt: number;
-      key: string | null;
-      exclude: number;
-    },
-    reply: PublishReply,
-    metrics: NodeMetrics,
-    nowMs: number,
-  ) {
-    this.room = message.room;
-    this.history = message.history;
-    this.frame = message.frame;
-    this.offsetAt = message.offsetAt;
-    this.key = message.key;
-    this.exclude = message.exclude;
-    this.#reply = reply;
+  constructor({ room, history, built, key, exclude, acceptedAtMs }: PendingMessage, metrics: NodeMetrics) {
+    this.room = room;
+    this.history = history;
+    this.frame = built.frame;
+    this.offsetAt = built.offsetAt;
+    this.key = key;
+    this.exclude = exclude;
     this.#metrics = metrics;
-    this.#acceptedAtMs = nowMs;
+    this.#acceptedAtMs = acceptedAtMs;
   }
+
+  abstract published(epoch: string, offset: number, duplicate: boolean): void;
+  abstract failed(error: BackplaneError): void;
 
   settled(
     error: BackplaneError | null,
@@ -53,7 +55,7 @@ export class PendingPublish implements PublishRequest {
     const { messages } = this.#metrics;
     messages.publishDuration.observe((nowMs - this.#acceptedAtMs) / 1000);
     messages.settled[error ? error.code : duplicate ? 'duplicate' : 'ok']++;
-    if (error) this.#reply.failed(error);
-    else this.#reply.published(epoch, offset, duplicate);
+    if (error) this.failed(error);
+    else this.published(epoch, offset, duplicate);
   }
 }

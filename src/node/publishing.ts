@@ -5,7 +5,7 @@ import type { ErrorCode } from '../protocol/codes.ts';
 import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
 import { buildMessageFrame } from '../protocol/message-frame.ts';
 import type { Clock } from '../util/clock.ts';
-import { PendingPublish, type PublishReply } from './pending-publish.ts';
+import { type PendingMessage, PendingPublish, type PublishReply } from './pending-publish.ts';
 import type { RoomRule } from './room-rule.ts';
 
 export interface PublishingParts {
@@ -35,56 +35,69 @@ export class Publishing {
     const rule = this.#parts.rule(command.room);
     const refusal = refusedBy(rule, connection, command.room);
     if (refusal) return connection.fail(command.id, refusal.code, refusal.message);
-    this.#parts.metrics.messages.accepted.client++;
-    const { room, data, key } = command;
+    const { metrics, backplane } = this.#parts;
+    metrics.messages.accepted.client++;
     const exclude = command.echo ? 0 : connection.number;
-    this.#accept(
-      rule,
-      { room, data, key },
-      connection.sender,
-      exclude,
-      new ConnectionReply(connection, command.id),
-    );
+    const message = this.#build(rule, command, connection.sender, exclude);
+    backplane.publish(new ConnectionPublish(message, metrics, connection, command.id));
   }
 
   /** From the server API: no rule is asked, there is no sender. */
   fromServer(message: ServerMessage, reply: PublishReply): void {
-    this.#parts.metrics.messages.accepted.http_api++;
-    this.#accept(this.#parts.rule(message.room), message, null, 0, reply);
+    const { metrics, backplane, rule } = this.#parts;
+    metrics.messages.accepted.http_api++;
+    const pending = this.#build(rule(message.room), message, null, 0);
+    backplane.publish(new ServerPublish(pending, metrics, reply));
   }
 
-  #accept(
-    rule: RoomRule,
+  #build(
+    { history }: RoomRule,
     { room, data, key }: ServerMessage,
     sender: string | null,
     exclude: number,
-    reply: PublishReply,
-  ): void {
-    const { clock, metrics, backplane } = this.#parts;
-    const { frame, offsetAt } = buildMessageFrame(room, clock.wallMs(), sender, data);
-    const message = { room, history: rule.history, frame, offsetAt, key, exclude };
-    backplane.publish(new PendingPublish(message, reply, metrics, clock.nowMs()));
+  ): PendingMessage {
+    const { clock } = this.#parts;
+    const built = buildMessageFrame(room, clock.wallMs(), sender, data);
+    return { room, history, built, key, exclude, acceptedAtMs: clock.nowMs() };
   }
 }
 
-class ConnectionReply implements PublishReply {
+class ConnectionPublish extends PendingPublish {
   readonly #connection: Connection;
   readonly #id: number;
 
-  constructor(connection: Connection, id: number) {
+  constructor(message: PendingMessage, metrics: NodeMetrics, connection: Connection, id: number) {
+    super(message, metrics);
     this.#connection = connection;
     this.#id = id;
     connection.awaiting++;
   }
 
-  published(epoch: string, offset: number, duplicate: boolean): void {
+  override published(epoch: string, offset: number, duplicate: boolean): void {
     this.#connection.awaiting--;
     this.#connection.publishOk(this.#id, epoch, offset, duplicate);
   }
 
-  failed(error: BackplaneError): void {
+  override failed(error: BackplaneError): void {
     this.#connection.awaiting--;
     this.#connection.fail(this.#id, error.code, error.message);
+  }
+}
+
+class ServerPublish extends PendingPublish {
+  readonly #reply: PublishReply;
+
+  constructor(message: PendingMessage, metrics: NodeMetrics, reply: PublishReply) {
+    super(message, metrics);
+    this.#reply = reply;
+  }
+
+  override published(epoch: string, offset: number, duplicate: boolean): void {
+    this.#reply.published(epoch, offset, duplicate);
+  }
+
+  override failed(error: BackplaneError): void {
+    this.#reply.failed(error);
   }
 }
 

@@ -1,11 +1,6 @@
 import type { Envelope } from '../backplane/envelope.ts';
+import { KeptEnvelopes } from '../backplane/kept-envelopes.ts';
 import type { Clock } from '../util/clock.ts';
-
-interface Entry {
-  readonly envelope: Envelope;
-  /** On the clock of `nowMs`. */
-  readonly expiresAtMs: number;
-}
 
 export interface RecentLimits {
   /** Messages; the history policy's number, since what history would not serve must not be served from here. */
@@ -20,9 +15,8 @@ export interface RecentLimits {
  */
 export class RecentEnvelopes {
   readonly #limits: RecentLimits;
-  #entries: Entry[] = [];
-  #messages = 0;
-  #bytes = 0;
+  /** With the time at which each expires, on the clock of `nowMs`. */
+  readonly #kept = new KeptEnvelopes();
 
   constructor(limits: RecentLimits) {
     this.#limits = limits;
@@ -30,7 +24,7 @@ export class RecentEnvelopes {
 
   /** Offset of the oldest message here, or null where there is none. */
   get first(): number | null {
-    return this.#entries[0]?.envelope.first ?? null;
+    return this.#kept.oldest?.first ?? null;
   }
 
   /** Whether everything after this offset is here, given where the room stands. */
@@ -43,16 +37,15 @@ export class RecentEnvelopes {
 
   /** Whether so many older messages, of the size of those that are here, would be kept. */
   hasRoomFor(messages: number): boolean {
-    if (this.#messages === 0) return true;
-    const bytes = (this.#bytes / this.#messages) * messages;
-    return this.#messages + messages <= this.#limits.messages && this.#bytes + bytes <= this.#limits.bytes;
+    const kept = this.#kept;
+    if (kept.messages === 0) return true;
+    const bytes = (kept.bytes / kept.messages) * messages;
+    return kept.messages + messages <= this.#limits.messages && kept.bytes + bytes <= this.#limits.bytes;
   }
 
   /** Adds the envelope that follows on. */
   append(envelope: Envelope, nowMs: number): void {
-    this.#entries.push({ envelope, expiresAtMs: nowMs + this.#limits.ageMs });
-    this.#messages += envelope.count;
-    this.#bytes += envelope.bytes.length;
+    this.#kept.append(envelope, nowMs + this.#limits.ageMs);
     this.#trim();
   }
 
@@ -63,51 +56,38 @@ export class RecentEnvelopes {
     if (older.at(-1)?.last !== upTo) return;
     // When they were received is not known here; what their sender's clock says is near enough to age them by.
     const bornMs = clock.nowMs() - clock.wallMs();
-    const entries = older.map((envelope) => ({
-      envelope,
-      expiresAtMs: Math.min(clock.nowMs(), bornMs + envelope.sentAtMs) + this.#limits.ageMs,
-    }));
-    this.#entries = [...entries, ...this.#entries];
-    for (const { envelope } of entries) {
-      this.#messages += envelope.count;
-      this.#bytes += envelope.bytes.length;
+    const kept = new KeptEnvelopes();
+    for (const envelope of older) {
+      const receivedMs = Math.min(clock.nowMs(), bornMs + envelope.sentAtMs);
+      kept.append(envelope, receivedMs + this.#limits.ageMs);
     }
+    this.#kept.prepend(kept);
     this.#trim();
   }
 
-  /** The envelopes that hold messages after this offset, oldest first. */
-  after(after: number): Envelope[] {
-    const from = this.#entries.findIndex(({ envelope }) => envelope.last > after);
-    return from === -1 ? [] : this.#entries.slice(from).map(({ envelope }) => envelope);
+  /**
+   * The envelopes that hold messages after this offset, oldest first: as many as it takes to exceed `maxBytes`, where that
+   * is given.
+   */
+  after(after: number, maxBytes?: number): Envelope[] {
+    return this.#kept.after(after, maxBytes);
   }
 
   clear(): void {
-    this.#entries = [];
-    this.#messages = 0;
-    this.#bytes = 0;
+    this.#kept.clear();
   }
 
   #trim(): void {
-    let drop = 0;
-    for (; drop < this.#entries.length - 1; drop++) {
-      const { envelope } = this.#entries[drop]!;
-      const spare = this.#messages - envelope.count >= this.#limits.messages;
-      if (!spare && this.#bytes <= this.#limits.bytes) break;
-      this.#forget(envelope);
+    const kept = this.#kept;
+    for (let oldest = kept.oldest; oldest !== null && oldest.messages < kept.messages; oldest = kept.oldest) {
+      const spare = kept.messages - oldest.messages >= this.#limits.messages;
+      if (!spare && kept.bytes <= this.#limits.bytes) return;
+      kept.dropOldest();
     }
-    if (drop > 0) this.#entries.splice(0, drop);
   }
 
   #expire(nowMs: number): void {
-    let drop = 0;
-    while (drop < this.#entries.length && this.#entries[drop]!.expiresAtMs <= nowMs) {
-      this.#forget(this.#entries[drop++]!.envelope);
-    }
-    if (drop > 0) this.#entries.splice(0, drop);
-  }
-
-  #forget(envelope: Envelope): void {
-    this.#messages -= envelope.count;
-    this.#bytes -= envelope.bytes.length;
+    const kept = this.#kept;
+    while (kept.oldest !== null && kept.oldest.timeMs <= nowMs) kept.dropOldest();
   }
 }

@@ -1,4 +1,3 @@
-import type { Position } from '../protocol/frames.ts';
 import type { Feed } from './feed.ts';
 
 /** One message that was handed to a topic. */
@@ -6,7 +5,8 @@ export interface SentEntry {
   readonly feed: Feed;
   readonly message: Uint8Array | string;
   /** Where the room's topics stood before it. */
-  readonly after: Position;
+  readonly afterEpoch: string;
+  readonly afterOffset: number;
   /** Local connection that was left out, or 0. */
   readonly exclude: number;
 }
@@ -24,8 +24,15 @@ export class SentLog {
     if (this.#entries.length > 0) this.#entries = [];
   }
 
-  add(entry: SentEntry): void {
-    this.#entries.push(entry);
+  /** A message that is about to be handed to a topic of the feed's room. */
+  add(feed: Feed, message: Uint8Array | string, exclude: number): void {
+    this.#entries.push({
+      feed,
+      message,
+      afterEpoch: feed.sentEpoch,
+      afterOffset: feed.sentOffset,
+      exclude,
+    });
   }
 
   /** Where the message with these bytes stands, or -1. */

@@ -1,5 +1,6 @@
 import type { Connection } from '../connection/connection.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
+import type { Position } from '../protocol/frames.ts';
 import { Cursor } from './cursor.ts';
 import type { Cursors } from './cursors.ts';
 import type { Feed } from './feed.ts';
@@ -72,6 +73,7 @@ export class SlowReaders {
     if (policy === 'disconnect' && !lacks) return;
     metrics.recovery.slowReaders[policy]++;
     connection.socket.unsubscribe(feed.room.topic(connection.readsText));
-    cursors.park(Cursor.resuming(connection, feed, lacks ? lacks.after : feed.sent));
+    const from: Position = lacks ? [lacks.afterEpoch, lacks.afterOffset] : [feed.sentEpoch, feed.sentOffset];
+    cursors.park(Cursor.resuming(connection, feed, from));
   }
 }

@@ -3,6 +3,7 @@
  * are left for it, which the backplane fills in. From there to the subscriber's client nobody decodes it.
  */
 import { readUint64, writeUint64 } from '../util/bytes.ts';
+import { cutFromBlock } from './block.ts';
 import { codecCalls } from './calls.ts';
 import { FrameError } from './frame-error.ts';
 import type { MessageFrame, PackedValue } from './frames.ts';
@@ -24,24 +25,6 @@ const HEAD = Uint8Array.of(0x96, 0xa7, 0x6d, 0x65, 0x73, 0x73, 0x61, 0x67, 0x65)
 const UINT64 = 0xcf;
 const NIL = 0xc0;
 
-// Frames live until the envelope that takes them is drafted, and each array of its own costs more than everything
-// else here: they are cut from a block, which goes when the last of them does. Large ones stand alone.
-const BLOCK_BYTES = 64 * 1024;
-const LARGE_BYTES = 4 * 1024;
-let block = new Uint8Array(BLOCK_BYTES);
-let blockAt = 0;
-
-function allocate(length: number): Uint8Array {
-  if (length > LARGE_BYTES) return new Uint8Array(length);
-  if (blockAt + length > BLOCK_BYTES) {
-    block = new Uint8Array(BLOCK_BYTES);
-    blockAt = 0;
-  }
-  const bytes = new Uint8Array(block.buffer, blockAt, length);
-  blockAt += length;
-  return bytes;
-}
-
 /**
  * `["message", room, offset, time, sender, data]` with the offset left open. `data` must be one valid MessagePack
  * value and is copied. `timeMs`: milliseconds since the Unix epoch, a non-negative integer.
@@ -57,7 +40,7 @@ export function buildMessageFrame(
   const senderBytes = sender === null ? -1 : utf8Length(sender);
   const offsetAt = HEAD.length + textSize(roomBytes);
   const dataAt = offsetAt + 18 + textSize(senderBytes);
-  const frame = allocate(dataAt + data.length);
+  const frame = cutFromBlock(dataAt + data.length);
   for (let i = 0; i < HEAD.length; i++) frame[i] = HEAD[i]!;
   writeText(frame, room, roomBytes, HEAD.length);
   frame[offsetAt] = UINT64;

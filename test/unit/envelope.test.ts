@@ -47,6 +47,10 @@ describe('an envelope', () => {
     expect(offsets(finished(2 ** 32 - 2).frames)).toEqual([2 ** 32 - 2, 2 ** 32 - 1, 2 ** 32]);
   });
 
+  it.each(['', EPOCH, 'otherone', 'k3v9x0ac', 'short'])('has its own epoch where %j is likely', (likely) => {
+    expect(Envelope.parse(Buffer.from(finished(7).bytes), likely)?.epoch).toBe(EPOCH);
+  });
+
   it('survives being parsed from its bytes', () => {
     const envelope = finished(7, [0, 4_000_000_000, 1]);
     const parsed = Envelope.parse(Buffer.from(envelope.bytes));
@@ -114,16 +118,22 @@ describe('bytes that are not an envelope', () => {
 
   it('are null with another version, or without a frame', () => {
     const other = Buffer.from(good);
-    other[0] = 2;
+    other[0] = 1;
     expect(Envelope.parse(other)).toBeNull();
-    expect(Envelope.parse(Buffer.concat([Buffer.of(1), Buffer.alloc(37)]))).toBeNull();
+    expect(Envelope.parse(Buffer.concat([Buffer.of(3), Buffer.alloc(47)]))).toBeNull();
+  });
+
+  it('are null where a frame is too short for its offset', () => {
+    const other = Buffer.from(good);
+    other.writeUInt16BE(other.readUInt32BE(32) - 8, 30);
+    expect(Envelope.parse(other)).toBeNull();
   });
 
   it('never make it throw, whatever they are', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 120 }), fc.boolean(), (bytes, versioned) => {
         const buffer = Buffer.from(bytes);
-        if (versioned && buffer.length > 0) buffer[0] = 1;
+        if (versioned && buffer.length > 0) buffer[0] = 3;
         const envelope = Envelope.parse(buffer);
         if (envelope !== null) expect(envelope.slice(0, envelope.count)).toEqual(envelope.frames);
       }),

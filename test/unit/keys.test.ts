@@ -3,7 +3,7 @@ import { Keys } from '../../src/backplane/redis/keys.ts';
 import { versionProblem } from '../../src/backplane/redis/server-version.ts';
 import { SLOTS, slotOf, tagsOverSlots } from '../../src/backplane/redis/slots.ts';
 
-const ROOMS = ['lobby', 'chat:lobby', '$user:1', 'a}:ch:{b', '{x}', ':', 'żółć 🦊', 'meta:x', "it's"];
+const ROOMS = ['lobby', 'chat:lobby', '$user:1', 'a}:log:{b', '{x}', ':', 'żółć 🦊', 'meta:x', "it's"];
 
 describe('slots', () => {
   it('are those of Redis Cluster', () => {
@@ -35,26 +35,16 @@ describe('keys', () => {
   it('are spelt prefix, tag, kind, room', () => {
     const [, tag] = /\{(\w+)\}/.exec(keys.meta('lobby'))!;
     expect(keys.meta('lobby')).toBe(`rc:{${tag}}:meta:lobby`);
-    expect(keys.log('lobby')).toBe(`rc:{${tag}}:log:lobby`);
-    expect(keys.channel('lobby')).toBe(`rc:{${tag}}:ch:lobby`);
+    expect(keys.log('lobby')).toBe(`rc:{${tag}}:log3:lobby`);
+    expect(keys.channel('lobby')).toBe(keys.log('lobby'));
     expect(keys.dedup('lobby', 'k')).toBe(`rc:{${tag}}:dedup:lobby*k`);
     expect(slotOf(tag!)).toBe(keys.slotOfPartition(keys.partitionOf('lobby')));
   });
 
-  it.each(ROOMS)('give the room %s back from its channel', (room) => {
-    expect(keys.roomOf(keys.channel(room))).toBe(room);
-  });
-
-  it('give no room for other channels', () => {
-    const others = [
-      keys.probe('aaaaaaaa'),
-      keys.signals(),
-      keys.meta('lobby'),
-      'rc:x',
-      '',
-      'other:{0}:ch:lobby',
-    ];
-    for (const channel of others) expect(keys.roomOf(channel)).toBeNull();
+  it('have a channel for each room that is no other channel', () => {
+    const channels = ROOMS.map((room) => keys.channel(room));
+    const others = ROOMS.flatMap((room) => [keys.meta(room), keys.probe(room)]);
+    expect(new Set([...channels, ...others, keys.signals()]).size).toBe(3 * ROOMS.length + 1);
   });
 
   it('of different idempotency keys and rooms never collide', () => {

@@ -2,12 +2,8 @@
 import { randomId } from '../../util/ids.ts';
 import type { HistoryPage, HistoryPolicy, ReadOptions } from '../backplane.ts';
 import { type Envelope, finishEnvelope, ID_BYTES } from '../envelope.ts';
+import { KeptEnvelopes } from '../kept-envelopes.ts';
 import type { BatchResult, FirstResult, RoomBatch } from '../room-batch.ts';
-
-interface Entry {
-  readonly envelope: Envelope;
-  readonly storedAtMs: number;
-}
 
 interface RememberedKey extends FirstResult {
   readonly expiresAtMs: number;
@@ -23,7 +19,8 @@ export interface Commit {
 export class RoomLog {
   #epoch: string;
   #offset = 0;
-  #entries: Entry[] = [];
+  /** With the time at which each was stored. */
+  readonly #kept = new KeptEnvelopes();
   /** In the order of expiry, since the window is the same for all. */
   readonly #keys = new Map<string, RememberedKey>();
   #history: HistoryPolicy = { messages: 0, ageMs: 0 };
@@ -53,9 +50,9 @@ export class RoomLog {
     const from = Math.max(after, this.#offset - history.messages);
     const envelopes: Envelope[] = [];
     let messages = 0;
-    for (const { envelope } of this.#entries) {
+    if (limit === 0) return { epoch: this.#epoch, offset: this.#offset, envelopes };
+    for (const envelope of this.#kept.after(from)) {
       if (messages >= limit) break;
-      if (envelope.last <= from) continue;
       envelopes.push(envelope);
       messages += envelope.last - Math.max(from, envelope.first - 1);
     }
@@ -81,17 +78,16 @@ export class RoomLog {
 
   #store(envelope: Envelope, nowMs: number): void {
     this.#offset = envelope.last;
-    this.#entries.push({ envelope, storedAtMs: nowMs });
+    this.#kept.append(envelope, nowMs);
     this.#trim(nowMs);
   }
 
   #trim(nowMs: number): void {
     const oldest = this.#offset - this.#history.messages;
-    const isGone = ({ envelope, storedAtMs }: Entry) =>
-      envelope.last <= oldest || nowMs - storedAtMs > this.#history.ageMs;
-    let gone = 0;
-    while (gone < this.#entries.length && isGone(this.#entries[gone]!)) gone++;
-    if (gone > 0) this.#entries.splice(0, gone);
+    for (let kept = this.#kept.oldest; kept !== null; kept = this.#kept.oldest) {
+      if (kept.last > oldest && nowMs - kept.timeMs <= this.#history.ageMs) return;
+      this.#kept.dropOldest();
+    }
   }
 
   /** Looks up the batch's keys and remembers the new ones. Null where all of them are new. */

@@ -1,6 +1,6 @@
 /**
  * When batches are sent. One call is in flight at a time; what comes meanwhile gathers and goes with the next one, at
- * once when the reply is there. So there is no timer and no added wait when idle, and under load a call carries much.
+ * the end of the turn that brought the reply, with what else that turn brings. So there is no timer and no added wait when idle, and under load a call carries much.
  * It also keeps the order: nothing is ever sent while the fate of something earlier is open, but for a timeout.
  *
  * After a timeout Redis may be frozen. What waits is settled `unavailable`, since it was never sent, and so is what
@@ -59,9 +59,7 @@ export class GroupCommit {
       return;
     }
     this.#queue.push(request, this.#options.clock.nowMs());
-    if (this.#inFlight !== null || this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(() => this.#flush());
+    this.#schedule();
   }
 
   /** The link is down: what waits was never sent. What is in flight, the link itself rejects. */
@@ -98,9 +96,14 @@ export class GroupCommit {
     this.#suspect();
   }
 
+  #schedule(): void {
+    if (this.#inFlight !== null || this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.#flush());
+  }
+
   #flush(): void {
     this.#isScheduled = false;
-    // A request that a `settled` made had this scheduled, and the next call went out at once nevertheless.
     if (this.#inFlight !== null) return;
     const batches = this.#takeUnexpired();
     if (batches.length === 0) return;
@@ -134,7 +137,7 @@ export class GroupCommit {
       } else batch.settle(outcome);
     });
     if (isLate) this.#suspect();
-    else this.#flush();
+    else this.#schedule();
   }
 
   #suspect(): void {

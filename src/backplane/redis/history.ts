@@ -3,7 +3,6 @@ import type { Redis } from 'ioredis';
 import type { HistoryPage, HistoryPolicy, ReadOptions } from '../backplane.ts';
 import { Envelope } from '../envelope.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
-import { detach } from './detach.ts';
 import type { Keys } from './keys.ts';
 import { historyScript } from './scripts.ts';
 
@@ -40,7 +39,7 @@ export async function readHistory(
 function parseEntries(entries: readonly Buffer[], metrics: BackplaneMetrics): Envelope[] {
   let envelopes: Envelope[] = [];
   for (const bytes of entries) {
-    const envelope = Envelope.parse(detach(bytes));
+    const envelope = Envelope.parse(bytes);
     if (envelope !== null) envelopes.push(envelope);
     else {
       metrics.malformedEnvelope();

@@ -8,12 +8,17 @@ import { slotOf, tagsOverSlots } from './slots.ts';
 
 export class Keys {
   readonly #heads: readonly string[];
+  /** What comes before the room, by partition: `publish-call.ts` writes names without making strings of them. */
+  readonly metaHeads: readonly string[];
+  readonly logHeads: readonly string[];
   readonly #prefix: string;
 
   /** `partitions` is from 1 to 16384. Nodes that share a Redis MUST agree on both arguments. */
   constructor(prefix: string, partitions: number) {
     this.#prefix = `${prefix}:{`;
     this.#heads = tagsOverSlots(partitions).map((tag) => `${this.#prefix}${tag}}:`);
+    this.metaHeads = this.#heads.map((head) => `${head}meta:`);
+    this.logHeads = this.#heads.map((head) => `${head}log3:`);
   }
 
   get partitions(): number {
@@ -26,17 +31,20 @@ export class Keys {
 
   /** String: the room's epoch and offset, as `publish.lua` describes it. */
   meta(room: string): string {
-    return `${this.#head(room)}meta:${room}`;
+    return this.metaHeads[this.partitionOf(room)]! + room;
   }
 
-  /** Stream: the envelopes that are kept. */
+  /**
+   * Stream: the envelopes that are kept. Also the name of the room's pub/sub channel, which `publish.lua` makes use of. The
+   * number is that of the envelopes' version: nobody reads what another build stored, or hears what it says.
+   */
   log(room: string): string {
-    return `${this.#head(room)}log:${room}`;
+    return this.logHeads[this.partitionOf(room)]! + room;
   }
 
-  /** Pub/sub channel. */
+  /** Pub/sub channel. Keys and channels do not share a space of names in Redis. */
   channel(room: string): string {
-    return `${this.#head(room)}ch:${room}`;
+    return this.log(room);
   }
 
   /** String: where the message with this idempotency key is. No room has a `*` in its name, so no two can collide. */
@@ -77,13 +85,6 @@ export class Keys {
   /** The pub/sub channel that all nodes hear. */
   signals(): string {
     return `${this.#prefix}nodes}:signals`;
-  }
-
-  /** The room of a channel, or null for anything that `channel` did not make. Exact: tags hold no brace. */
-  roomOf(channel: string): string | null {
-    if (!channel.startsWith(this.#prefix)) return null;
-    const at = channel.indexOf('}:ch:', this.#prefix.length);
-    return at === -1 ? null : channel.slice(at + 5);
   }
 
   /** The cluster slot of everything that belongs to a partition. */

@@ -4,13 +4,14 @@ import { readAscii, readUint64 } from '../../util/bytes.ts';
 import type { Clock } from '../../util/clock.ts';
 import { randomId } from '../../util/ids.ts';
 import type { BackplaneError } from '../backplane.ts';
-import { ID_BYTES, writeTicket } from '../envelope.ts';
+import { ID_BYTES } from '../envelope.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import type { BatchResult, FirstResult, RoomBatch } from '../room-batch.ts';
 import type { Keys } from './keys.ts';
 import type { Link } from './link.ts';
+import { publishCall } from './publish-call.ts';
 import { errorFromCall, errorFromReply, isReadOnly } from './redis-errors.ts';
-import { publishScript, type ScriptArgument } from './scripts.ts';
+import { publishScript } from './scripts.ts';
 
 export interface PublisherOptions {
   readonly nodeId: string;
@@ -24,6 +25,10 @@ export interface PublisherOptions {
 export type Outcome = BatchResult | BackplaneError;
 
 const STAGE = 'publish';
+const NO_SPACE = Buffer.alloc(0);
+/** More is not worth keeping while idle. */
+const MAX_SPACE = 256 * 1024;
+const NOTHING: never[] = [];
 const NUMBERLESS: BatchResult = { epoch: '', first: 0, duplicates: null };
 /** The fixed part of a batch's reply: u8 status, epoch, u64 first offset, u16 duplicates. */
 const REPLY_BYTES = 1 + ID_BYTES + 8 + 2;
@@ -33,6 +38,8 @@ export class Publisher {
   readonly #link: Link;
   readonly #keys: Keys;
   readonly #options: PublisherOptions;
+  /** For the next call: free, since the one before it was answered. */
+  #space: Buffer = NO_SPACE;
 
   constructor(link: Link, keys: Keys, options: PublisherOptions) {
     this.#link = link;
@@ -45,82 +52,56 @@ export class Publisher {
     const { clock, metrics } = this.#options;
     const startMs = clock.nowMs();
     const sentAtMs = clock.wallMs();
-    const drafts = batches.map((batch) => batch.draft(this.#options.nodeId, sentAtMs));
-    const outcomes = new Array<Outcome>(batches.length);
-    await Promise.all(
-      groupCalls(batches).map((call) =>
-        call.needsScript
-          ? this.#commit(call.indexes, batches, drafts, outcomes)
-          : this.#publish(call.indexes, batches, drafts, outcomes),
-      ),
-    );
+    const { scripted, plain } = split(batches);
+    const [committed, published] = await Promise.all([
+      scripted.length === 0 ? NOTHING : this.#commit(scripted, sentAtMs),
+      plain.length === 0 ? NOTHING : this.#publish(plain, sentAtMs),
+    ]);
     let messages = 0;
-    for (const batch of batches) messages += batch.requests.length;
-    const bytes = drafts.reduce((sum, draft) => sum + draft.length, 0);
+    let bytes = 0;
+    for (const batch of batches) {
+      messages += batch.requests.length;
+      bytes += batch.bytes;
+    }
     metrics.publishBatch(messages, batches.length, bytes, clock.nowMs() - startMs);
-    return outcomes;
+    if (plain.length === 0) return committed;
+    const [nextCommitted, nextPublished] = [committed.values(), published.values()];
+    return batches.map((batch) => (plain.includes(batch) ? nextPublished : nextCommitted).next().value!);
   }
 
-  async #commit(
-    indexes: readonly number[],
-    batches: readonly RoomBatch[],
-    drafts: readonly Buffer[],
-    outcomes: Outcome[],
-  ): Promise<void> {
-    const keys: string[] = [];
-    const { metaTtlMs, dedupWindowMs } = this.#options;
-    const args: ScriptArgument[] = [randomId(ID_BYTES), metaTtlMs, dedupWindowMs, this.#link.lineage];
-    for (const i of indexes) this.#addBatch(batches[i]!, drafts[i]!, keys, args);
+  async #commit(batches: readonly RoomBatch[], sentAtMs: number): Promise<Outcome[]> {
+    const { nodeId, metaTtlMs, dedupWindowMs, metrics } = this.#options;
+    const head = [randomId(ID_BYTES), String(metaTtlMs), String(dedupWindowMs), this.#link.lineage];
+    const space = this.#space;
+    this.#space = NO_SPACE;
     try {
-      const reply = await publishScript.call(this.#link.redis, keys, args, this.#options.metrics);
+      const call = publishCall(batches, this.#keys, { nodeId, sentAtMs, head }, space);
+      const reply = await publishScript.callPacked(this.#link.redis, call, metrics);
+      // Redis has read all of it. After an error some may still lie with the socket, and the memory is left to it.
+      if (call.buffer.byteLength <= MAX_SPACE) this.#space = Buffer.from(call.buffer);
       const reader = new ReplyReader(reply as Buffer);
-      for (const i of indexes) outcomes[i] = reader.next(batches[i]!.hasHistory);
+      const outcomes = batches.map((batch) => reader.next(batch.hasHistory));
       if (reader.sawReadOnly) this.#link.reconnect('this Redis became a read-only replica');
+      return outcomes;
     } catch (cause) {
       const error = errorFromCall(cause, STAGE);
-      for (const i of indexes) outcomes[i] = error;
+      return batches.map(() => error);
     }
   }
 
-  #addBatch(batch: RoomBatch, draft: Buffer, keys: string[], args: ScriptArgument[]): void {
-    const { room, requests, history, keyed } = batch;
-    keys.push(this.#keys.meta(room), this.#keys.log(room), this.#keys.channel(room));
-    writeTicket(draft, history.messages, history.ageMs, keyed);
-    args.push(draft);
-    if (keyed === 0) return;
-    const keyedIndexes = Buffer.allocUnsafe(keyed * 2);
-    let at = 0;
-    requests.forEach(({ key }, index) => {
-      if (key === null) return;
-      keys.push(this.#keys.dedup(room, key));
-      at = keyedIndexes.writeUInt16BE(index, at);
-    });
-    args.push(keyedIndexes);
-  }
-
   /** Rooms without history have nothing to number or to store. */
-  async #publish(
-    indexes: readonly number[],
-    batches: readonly RoomBatch[],
-    drafts: readonly Buffer[],
-    outcomes: Outcome[],
-  ): Promise<void> {
+  #publish(batches: readonly RoomBatch[], sentAtMs: number): Promise<Outcome[]> {
     const { redis } = this.#link;
-    const publishing = indexes.map(async (i) => {
+    const publishing = batches.map(async (batch): Promise<Outcome> => {
       try {
-        await redis.publish(this.#keys.channel(batches[i]!.room), drafts[i]!);
-        outcomes[i] = NUMBERLESS;
+        await redis.publish(this.#keys.channel(batch.room), batch.draft(this.#options.nodeId, sentAtMs));
+        return NUMBERLESS;
       } catch (cause) {
-        outcomes[i] = errorFromCall(cause, STAGE);
+        return errorFromCall(cause, STAGE);
       }
     });
-    await Promise.all(publishing);
+    return Promise.all(publishing);
   }
-}
-
-interface Call {
-  readonly needsScript: boolean;
-  readonly indexes: number[];
 }
 
 /**
@@ -136,9 +117,10 @@ const MAX_PLAIN = 8;
  * Rooms without history go one way or the other together: a batch with keys, which takes the script, must not
  * overtake one of the same room without.
  */
-function groupCalls(batches: readonly RoomBatch[]): Call[] {
-  const scripted: Call = { needsScript: true, indexes: [] };
-  const plain: Call = { needsScript: false, indexes: [] };
+function split(batches: readonly RoomBatch[]): {
+  scripted: readonly RoomBatch[];
+  plain: readonly RoomBatch[];
+} {
   let hasKeys = false;
   let numberless = 0;
   for (const batch of batches) {
@@ -146,11 +128,11 @@ function groupCalls(batches: readonly RoomBatch[]): Call[] {
     numberless++;
     hasKeys ||= batch.keyed > 0;
   }
-  const isPlain = numberless <= MAX_PLAIN && !hasKeys;
-  batches.forEach((batch, i) => {
-    (isPlain && !batch.hasHistory ? plain : scripted).indexes.push(i);
-  });
-  return [scripted, plain].filter((call) => call.indexes.length > 0);
+  if (numberless === 0 || numberless > MAX_PLAIN || hasKeys) return { scripted: batches, plain: NOTHING };
+  return {
+    scripted: batches.filter((batch) => batch.hasHistory),
+    plain: batches.filter((batch) => !batch.hasHistory),
+  };
 }
 
 /** Walks along the reply of `publish.lua`. */

@@ -10,9 +10,9 @@ import { Envelope } from '../envelope.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import type { PresenceChange } from '../presence.ts';
 import { PRESENCE_EVENT, parsePresenceEvent } from '../presence-event.ts';
-import { detach } from './detach.ts';
 import type { Keys } from './keys.ts';
 import type { Link } from './link.ts';
+import { divertPushes } from './push-reader.ts';
 import { errorFromCall } from './redis-errors.ts';
 
 export interface SubscriptionsOptions {
@@ -35,6 +35,9 @@ const CHUNK = 500;
 /** One room that is wanted, or was until the end of this tick. */
 interface Subscription {
   readonly room: string;
+  readonly channel: string;
+  /** Of the room's newest envelope: likely that of the next one. */
+  epoch: string;
   isWanted: boolean;
   /** SUBSCRIBE was sent on this link. */
   isSent: boolean;
@@ -50,6 +53,10 @@ export class Subscriptions {
   readonly #keys: Keys;
   readonly #options: SubscriptionsOptions;
   readonly #rooms = new Map<string, Subscription>();
+  /** The same, by the channel's bytes. */
+  readonly #channels = new Map<string, Subscription>();
+  readonly #probeChannel: string;
+  readonly #signalChannel: string;
   #changed: Subscription[] = [];
   #isScheduled = false;
   #isRestored = false;
@@ -60,7 +67,10 @@ export class Subscriptions {
     this.#link = link;
     this.#keys = keys;
     this.#options = options;
-    link.redis.on('messageBuffer', (channel: Buffer, bytes: Buffer) => this.#arrived(channel, bytes));
+    this.#probeChannel = bytesOf(options.probeChannel);
+    this.#signalChannel = bytesOf(options.signalChannel);
+    const arrived = (channel: string, bytes: Buffer) => this.#arrived(channel, bytes);
+    link.redis.on('connect', () => divertPushes(link.redis.stream, arrived));
   }
 
   get isRestored(): boolean {
@@ -73,8 +83,9 @@ export class Subscriptions {
     if (subscription?.isWanted === true) return subscription.confirmed;
     if (!this.#link.isUp) return Promise.reject(this.#unavailable());
     if (subscription === undefined) {
-      subscription = newSubscription(room);
+      subscription = newSubscription(room, this.#keys.channel(room));
       this.#rooms.set(room, subscription);
+      this.#channels.set(bytesOf(subscription.channel), subscription);
     }
     subscription.isWanted = true;
     this.#change(subscription);
@@ -85,7 +96,7 @@ export class Subscriptions {
   async resubscribe(room: string): Promise<void> {
     const subscription = this.#rooms.get(room);
     if (subscription?.isSent !== true) return this.subscribe(room);
-    const channel = this.#keys.channel(room);
+    const { channel } = subscription;
     try {
       await Promise.all([this.#link.redis.unsubscribe(channel), this.#link.redis.subscribe(channel)]);
     } catch (cause) {
@@ -164,7 +175,7 @@ export class Subscriptions {
     if (!this.#link.isUp) return;
     for (const chunk of chunks(sent)) {
       const failed = () => this.#link.reconnect('unsubscribing was not answered');
-      this.#link.redis.unsubscribe(...chunk.map(({ room }) => this.#keys.channel(room))).catch(failed);
+      this.#link.redis.unsubscribe(...chunk.map(({ channel }) => channel)).catch(failed);
     }
   }
 
@@ -182,7 +193,7 @@ export class Subscriptions {
     const generation = this.#generation;
     for (const subscription of chunk) subscription.isSent = true;
     try {
-      await this.#link.redis.subscribe(...chunk.map(({ room }) => this.#keys.channel(room)));
+      await this.#link.redis.subscribe(...chunk.map(({ channel }) => channel));
     } catch {
       // Whatever it was: the link is replaced, and `linkDown` rejects those that wait.
       return false;
@@ -197,23 +208,24 @@ export class Subscriptions {
 
   #forget(subscription: Subscription, error: BackplaneError): void {
     this.#rooms.delete(subscription.room);
+    this.#channels.delete(bytesOf(subscription.channel));
     // Says nothing to those that were answered before.
     subscription.reject(error);
   }
 
-  #arrived(channel: Buffer, bytes: Buffer): void {
-    const name = channel.toString();
-    const room = this.#keys.roomOf(name);
-    if (room === null) {
-      if (name === this.#options.probeChannel) this.#options.probe(bytes);
-      else if (name === this.#options.signalChannel) this.#options.signal(bytes);
+  #arrived(channel: string, bytes: Buffer): void {
+    const subscription = this.#channels.get(channel);
+    if (subscription === undefined) {
+      if (channel === this.#probeChannel) this.#options.probe(bytes);
+      else if (channel === this.#signalChannel) this.#options.signal(bytes);
       return;
     }
-    if (this.#rooms.get(room)?.isWanted !== true) return;
-    if (bytes[0] === PRESENCE_EVENT) return this.#presenceArrived(room, bytes);
-    const envelope = Envelope.parse(detach(bytes));
-    if (envelope === null) this.#options.metrics.malformedEnvelope();
-    else this.#options.envelope(room, envelope);
+    if (!subscription.isWanted) return;
+    if (bytes[0] === PRESENCE_EVENT) return this.#presenceArrived(subscription.room, bytes);
+    const envelope = Envelope.parse(bytes, subscription.epoch);
+    if (envelope === null) return this.#options.metrics.malformedEnvelope();
+    subscription.epoch = envelope.epoch;
+    this.#options.envelope(subscription.room, envelope);
   }
 
   #presenceArrived(room: string, bytes: Buffer): void {
@@ -227,11 +239,26 @@ export class Subscriptions {
   }
 }
 
-function newSubscription(room: string): Subscription {
+/** As a channel arrives: one character a byte. */
+function bytesOf(channel: string): string {
+  return Buffer.from(channel).toString('latin1');
+}
+
+function newSubscription(room: string, channel: string): Subscription {
   const { promise, resolve, reject } = withResolvers();
   // Those who asked get it; when nobody asked again, it is not unhandled.
   promise.catch(ignoreRejection);
-  return { room, isWanted: true, isSent: false, isConfirmed: false, confirmed: promise, resolve, reject };
+  return {
+    room,
+    channel,
+    epoch: '',
+    isWanted: true,
+    isSent: false,
+    isConfirmed: false,
+    confirmed: promise,
+    resolve,
+    reject,
+  };
 }
 
 function ignoreRejection(): void {

@@ -23,7 +23,7 @@ import { splitFrames } from '../message-frame.ts';
 import { arrayCount, elementsAt, mapCount, readScalar } from './reader.ts';
 import { isUndecodable, scanProblem, scanValue, skipValue } from './scanner.ts';
 import { packed, writeValue } from './values.ts';
-import type { Writer } from './writer.ts';
+import { Writer } from './writer.ts';
 
 /** Levels that a frame from a node may have: a `history` reply wraps messages three levels deep. */
 export const SERVER_LEVELS = MAX_DEPTH + 3;
@@ -31,6 +31,8 @@ export const SERVER_LEVELS = MAX_DEPTH + 3;
 // Where the first elements of the frame at hand begin. One for all: decoding never yields and never calls back.
 const FIELDS = 5;
 const starts = new Uint32Array(FIELDS);
+/** What it writes calls nobody back, so it is always idle. */
+const okWriter = new Writer();
 
 /**
  * All commands of one WebSocket message. The `data` of a publish is a view of `bytes`, checked but not decoded.
@@ -38,22 +40,24 @@ const starts = new Uint32Array(FIELDS);
  */
 export function decodeCommands(bytes: Uint8Array): DecodedCommand[] {
   codecCalls.decodeCommands++;
-  const commands: DecodedCommand[] = [];
+  // Most messages are one frame: a list of one, as a literal, is a tenth of a list that grows.
+  let commands: DecodedCommand[] | null = null;
   for (let at = 0; at < bytes.length; ) {
     let end = scanFrame(bytes, at);
-    if (end >= 0) commands.push(readFrame(bytes, at, end));
+    let command: DecodedCommand;
+    if (end >= 0) command = readFrame(bytes, at, end);
     else {
       const problem = scanProblem(end);
-      end = isUndecodable(end) ? end : skipValue(bytes, at, bytes.length);
-      if (end < 0) {
-        commands.push(undecodable(scanProblem(end)));
-        break;
-      }
-      commands.push(rejected(refusedId(bytes, at), 'bad_frame', problem));
+      if (!isUndecodable(end)) end = skipValue(bytes, at, bytes.length);
+      if (end < 0) command = undecodable(scanProblem(end));
+      else command = rejected(refusedId(bytes, at), 'bad_frame', problem);
     }
+    if (commands === null) commands = [command];
+    else commands.push(command);
+    if (end < 0) break;
     at = end;
   }
-  return commands;
+  return commands ?? [];
 }
 
 /** Where the frame ends, or a problem; notes where its elements begin. */
@@ -159,15 +163,16 @@ function writeHistoryOk(writer: Writer, id: number, { epoch, offset, messages }:
   for (const message of messages) writeMessage(writer, message);
 }
 
-/** The reply to a publish, the most frequent frame that a node encodes. */
+/** The reply to a publish, the most frequent frame that a node encodes. Not to be kept. */
 export function encodePublishOk(id: number, epoch: string, offset: number, duplicate: boolean): Uint8Array {
   codecCalls.encode++;
-  return packed((writer) => {
-    writeOkHead(writer, id, duplicate ? 3 : 2, epoch, offset);
-    if (!duplicate) return;
-    writer.string('duplicate');
-    writer.boolean(true);
-  });
+  okWriter.reset();
+  writeOkHead(okWriter, id, duplicate ? 3 : 2, epoch, offset);
+  if (duplicate) {
+    okWriter.string('duplicate');
+    okWriter.boolean(true);
+  }
+  return okWriter.cut();
 }
 
 /**

@@ -4,6 +4,7 @@
  * broken UTF-8, every map with a 16 bit header, and undefined, Set, Error and the like as private extension types.
  */
 import { writeUint32, writeUint64 } from '../../util/bytes.ts';
+import { cutFromBlock } from '../block.ts';
 import { utf8Length } from '../limits.ts';
 import { writeUtf8 } from './utf8.ts';
 
@@ -13,6 +14,7 @@ export class PackError extends Error {
 }
 
 const START_BYTES = 1024;
+const BY_HAND_BYTES = 128;
 
 /** Grows as it is written to. `finish` hands out a copy, and the writer can be used again. */
 export class Writer {
@@ -23,6 +25,15 @@ export class Writer {
   /** What was written, as bytes of its own. */
   finish(): Uint8Array {
     return this.#bytes.slice(0, this.#at);
+  }
+
+  /** What was written, as bytes that are not to be kept: see `cutFromBlock`. */
+  cut(): Uint8Array {
+    const bytes = cutFromBlock(this.#at);
+    // A copy by hand: the platform's costs more than so few bytes, and a view to copy from as well.
+    if (this.#at > BY_HAND_BYTES) bytes.set(this.#bytes.subarray(0, this.#at));
+    else for (let i = 0; i < this.#at; i++) bytes[i] = this.#bytes[i]!;
+    return bytes;
   }
 
   /** Forgets what was written, and memory that only an unusual value needed. */

@@ -42,12 +42,11 @@ local found, seen = 0, false
 while found < limit and from <= offset do
   local entries = call('XRANGE', KEYS[2], format('%d', from), '+', 'COUNT', PAGE)
   for i = 1, #entries do
-    local last, count = string.match(entries[i][1], '^(%d+)-(%d+)$')
-    local fields = entries[i][2]
+    local last, born, count = string.match(entries[i][1], '^(%d+)-(%d+)(%d%d%d%d%d)$')
     -- Only a prefix can be too old: after the first young entry all count, or a clock that was set would make a hole.
-    seen = seen or tonumber(fields[4]) >= oldest
+    seen = seen or tonumber(born) >= oldest
     if seen and found < limit then
-      reply[#reply + 1] = fields[2]
+      reply[#reply + 1] = entries[i][2][2]
       found = found + math.min(tonumber(count), tonumber(last) - from + 1)
     end
     from = tonumber(last) + 1

@@ -1,0 +1,206 @@
+/**
+ * The newest envelopes of one room, oldest first and contiguous, kept as bytes. An object for each of them would be
+ * promoted, marked and at last swept by the garbage collector: with 500 rooms that was a third of what a node spent in
+ * JavaScript. Here an envelope is copied into a slab, and becomes an object again when somebody reads it.
+ */
+import { Envelope } from './envelope.ts';
+
+/** A room that is used now and then keeps little; each slab is twice as large as the one before, up to the largest. */
+const SMALLEST_SLAB_BYTES = 512;
+const LARGEST_SLAB_BYTES = 32 * 1024;
+
+export class KeptEnvelopes {
+  #slabs: Slab[] = [];
+  #messages = 0;
+  #bytes = 0;
+
+  get messages(): number {
+    return this.#messages;
+  }
+
+  /** Of the envelopes; the slabs are larger by a tenth and at most two of their own. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The one that is next to go, or null. Valid until the next call of anything that adds or drops. */
+  get oldest(): KeptEnvelope | null {
+    return this.#slabs[0] ?? null;
+  }
+
+  /** Adds the envelope that follows on, with a time of the caller's choice. */
+  append(envelope: Envelope, timeMs: number): void {
+    let slab = this.#slabs.at(-1);
+    if (slab === undefined || !slab.hasRoomFor(envelope)) {
+      const wanted = slab === undefined ? SMALLEST_SLAB_BYTES : Math.min(slab.size * 2, LARGEST_SLAB_BYTES);
+      slab = new Slab(wanted, envelope);
+      this.#slabs.push(slab);
+    }
+    slab.append(envelope, timeMs);
+    this.#messages += envelope.count;
+    this.#bytes += envelope.bytes.length;
+  }
+
+  /** Puts others in front, which must end where these begin. They are taken over. */
+  prepend(older: KeptEnvelopes): void {
+    this.#slabs.unshift(...older.#slabs);
+    this.#messages += older.#messages;
+    this.#bytes += older.#bytes;
+  }
+
+  dropOldest(): void {
+    const slab = this.#slabs[0];
+    if (slab === undefined) return;
+    this.#messages -= slab.messages;
+    this.#bytes -= slab.bytes;
+    slab.dropOldest();
+    if (slab.isEmpty) this.#slabs.shift();
+  }
+
+  /**
+   * Those with messages after this offset, oldest first: as many as it takes to exceed `maxBytes`. They are views of bytes
+   * that never change, and may be held for as long as they are wanted.
+   */
+  after(after: number, maxBytes = Number.POSITIVE_INFINITY): Envelope[] {
+    const found: Envelope[] = [];
+    const { oldest } = this;
+    if (oldest === null) return found;
+    const from = Math.max(after + 1, oldest.first);
+    let bytes = 0;
+    for (const slab of this.#slabs) {
+      if (slab.newest < from) continue;
+      for (const envelope of slab.envelopes()) {
+        if (bytes > maxBytes) return found;
+        if (envelope.last < from) continue;
+        found.push(envelope);
+        bytes += envelope.bytes.length;
+      }
+    }
+    return found;
+  }
+
+  clear(): void {
+    this.#slabs = [];
+    this.#messages = 0;
+    this.#bytes = 0;
+  }
+}
+
+/** What can be said of an envelope without making it an object. */
+export interface KeptEnvelope {
+  /** Offsets of its first and its last message. */
+  readonly first: number;
+  readonly last: number;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly timeMs: number;
+}
+
+// Three numbers for each envelope: where its bytes end, the offset of its last message, its time.
+const MARKS = 3;
+const MARKS_BYTES = MARKS * 8;
+
+/**
+ * Envelopes one after the other from the front, their marks from the back. What was written is never written again. As a
+ * `KeptEnvelope` it is its oldest one.
+ */
+class Slab implements KeptEnvelope {
+  readonly #bytes: Buffer;
+  readonly #marks: Float64Array;
+  /** Offset of the message before its first. */
+  readonly #before: number;
+  #used = 0;
+  #count = 0;
+  /** How many of them were dropped. */
+  #gone = 0;
+  /** Readers who come together share the objects, which live for as long as one of them holds them. */
+  #views: WeakRef<Envelope[]> | null = null;
+
+  /** One that has room for an envelope, and where it can for `wanted` bytes. */
+  constructor(wanted: number, { bytes, first }: Envelope) {
+    const size = Math.max(wanted, Math.ceil(bytes.length / 8) * 8 + MARKS_BYTES);
+    // Not of Node's pool, all of which a room that keeps little would hold on to.
+    this.#bytes = Buffer.allocUnsafeSlow(size);
+    this.#marks = new Float64Array(this.#bytes.buffer);
+    this.#before = first - 1;
+  }
+
+  get size(): number {
+    return this.#bytes.length;
+  }
+
+  get isEmpty(): boolean {
+    return this.#gone === this.#count;
+  }
+
+  /** Offset of its newest message. */
+  get newest(): number {
+    return this.#lastOf(this.#count - 1);
+  }
+
+  get first(): number {
+    return this.#lastOf(this.#gone - 1) + 1;
+  }
+
+  get last(): number {
+    return this.#lastOf(this.#gone);
+  }
+
+  get messages(): number {
+    return this.last - this.first + 1;
+  }
+
+  get bytes(): number {
+    return this.#endOf(this.#gone) - this.#endOf(this.#gone - 1);
+  }
+
+  get timeMs(): number {
+    return this.#marks[this.#marksAt(this.#gone) + 2]!;
+  }
+
+  #marksAt(index: number): number {
+    return this.#marks.length - (index + 1) * MARKS;
+  }
+
+  #endOf(index: number): number {
+    return index < 0 ? 0 : this.#marks[this.#marksAt(index)]!;
+  }
+
+  #lastOf(index: number): number {
+    return index < 0 ? this.#before : this.#marks[this.#marksAt(index) + 1]!;
+  }
+
+  hasRoomFor({ bytes }: Envelope): boolean {
+    return this.#used + bytes.length + (this.#count + 1) * MARKS_BYTES <= this.#bytes.length;
+  }
+
+  append({ bytes, last }: Envelope, timeMs: number): void {
+    this.#bytes.set(bytes, this.#used);
+    this.#used += bytes.length;
+    const at = this.#marksAt(this.#count++);
+    this.#marks[at] = this.#used;
+    this.#marks[at + 1] = last;
+    this.#marks[at + 2] = timeMs;
+  }
+
+  dropOldest(): void {
+    this.#gone++;
+  }
+
+  /** All that it holds, those that were dropped among them. */
+  envelopes(): readonly Envelope[] {
+    let views = this.#views?.deref();
+    if (views === undefined) {
+      views = [];
+      this.#views = new WeakRef(views);
+    }
+    for (let i = views.length; i < this.#count; i++) views.push(this.#envelope(i));
+    return views;
+  }
+
+  #envelope(index: number): Envelope {
+    const envelope = Envelope.parse(this.#bytes.subarray(this.#endOf(index - 1), this.#endOf(index)));
+    if (envelope === null) throw new Error('a kept envelope is malformed');
+    return envelope;
+  }
+}

@@ -1,0 +1,77 @@
+import { Command } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+import type { PublishRequest } from '../../src/backplane/backplane.ts';
+import { draftBytes, writeDraft, writeTicket } from '../../src/backplane/envelope.ts';
+import { Keys } from '../../src/backplane/redis/keys.ts';
+import { publishCall } from '../../src/backplane/redis/publish-call.ts';
+import { publishScript } from '../../src/backplane/redis/scripts.ts';
+import { RoomBatch } from '../../src/backplane/room-batch.ts';
+import { buildMessageFrame } from '../../src/protocol/message-frame.ts';
+import { packValue } from '../../src/protocol/msgpack/values.ts';
+
+const HISTORY = { messages: 256, ageMs: 60_000 };
+const OPTIONS = { nodeId: 'n0de0001', sentAtMs: 1_700_000_000_000, head: ['epoch001', '1000', '60', ''] };
+
+function batch(
+  room: string,
+  messages: readonly { text: string; key?: string; exclude?: number }[],
+): RoomBatch {
+  const batch = new RoomBatch(room, HISTORY, 0);
+  for (const { text, key = null, exclude = 0 } of messages) {
+    const frame = buildMessageFrame(room, 1_700_000_000_123, 'ann', packValue(text));
+    const request: PublishRequest = {
+      room,
+      history: HISTORY,
+      ...frame,
+      key,
+      exclude,
+      settled: () => undefined,
+    };
+    batch.add(request);
+  }
+  return batch;
+}
+
+/** As ioredis writes it, from arguments. */
+function expected(batches: readonly RoomBatch[], keys: Keys): Buffer {
+  const names: string[] = [];
+  const args: (string | Buffer)[] = [...OPTIONS.head];
+  for (const { room, requests, history, keyed } of batches) {
+    names.push(keys.meta(room), keys.log(room));
+    const draft = Buffer.alloc(draftBytes(requests));
+    writeDraft(draft, 0, requests, OPTIONS.nodeId, OPTIONS.sentAtMs);
+    writeTicket(draft, 0, history.messages, history.ageMs, keyed);
+    args.push(draft);
+    const indexes = requests.flatMap(({ key }, index) => (key === null ? [] : [index >> 8, index & 255]));
+    if (keyed > 0) args.push(Buffer.from(indexes));
+    for (const { key } of requests) if (key !== null) names.push(keys.dedup(room, key));
+  }
+  const words = [publishScript.sha, String(names.length), ...names, ...args];
+  return Buffer.from(new Command('evalsha', words).toWritable({}));
+}
+
+describe('a publish call', () => {
+  const batches = [
+    batch('lobby', [{ text: 'a' }]),
+    batch('żółć 🦊', [{ text: 'x'.repeat(5000), key: 'ключ' }, { text: '' }, { text: 'c', key: 'k' }]),
+    batch('other', [{ text: 'a', exclude: 7 }, { text: 'b' }]),
+  ];
+
+  it.each([
+    ['rc', 1],
+    ['präfix', 16_384],
+  ])('is what ioredis would have written, with prefix %s', (prefix, partitions) => {
+    const keys = new Keys(prefix, partitions);
+    expect(publishCall(batches, keys, OPTIONS, Buffer.alloc(0)).equals(expected(batches, keys))).toBe(true);
+  });
+
+  it('begins the space that it is given, where it fits', () => {
+    const keys = new Keys('rc', 16);
+    const space = Buffer.alloc(64 * 1024, 'x');
+    const call = publishCall(batches, keys, OPTIONS, space);
+    expect(call.buffer).toBe(space.buffer);
+    expect(call.byteOffset).toBe(space.byteOffset);
+    expect(call.equals(expected(batches, keys))).toBe(true);
+    expect(publishCall(batches, keys, OPTIONS, space.subarray(0, 100)).buffer).not.toBe(space.buffer);
+  });
+});
