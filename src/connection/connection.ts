@@ -275,8 +275,7 @@ export class Connection {
     let bytes = 0;
     for (const frame of frames) bytes += frame.length;
     if (bytes > this.context.maxUnsentBytes) return this.close(CLOSE.tooSlow);
-    // Frames may be cut from blocks and slabs, all of which they would hold on to.
-    this.#outbox = frames.map((frame) => (typeof frame === 'string' ? frame : frame.slice()));
+    this.#outbox = frames.map(toKeep);
     this.context.services.stalled(this);
   }
 
@@ -323,3 +322,9 @@ export class Connection {
 }
 
 const NO_ROOMS: readonly string[] = Object.freeze([]);
+
+/** A frame with bytes of its own: one that was cut from a block or a slab would hold on to all of it. */
+function toKeep(frame: Uint8Array | string): Uint8Array | string {
+  if (typeof frame === 'string' || frame.buffer.byteLength === frame.byteLength) return frame;
+  return new Uint8Array(frame);
+}

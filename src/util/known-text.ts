@@ -8,6 +8,7 @@ const LONGEST = 64;
 /** In pairs: of the names that fall on one pair, the two that were read last are known. */
 const SLOTS = 4096;
 const known: string[] = new Array<string>(SLOTS).fill('');
+const isInterned = new Uint8Array(SLOTS);
 const decoder = new TextDecoder();
 
 /** The text of these bytes; null where they are not ASCII, or more than 64. */
@@ -22,13 +23,33 @@ export function readKnownText(bytes: Uint8Array, at: number, length: number): st
   }
   if (seen >= 0x80) return null;
   const slot = (hash ^ (hash >>> 15)) & (SLOTS - 2);
-  const newer = known[slot]!;
-  if (isSame(newer, bytes, at, length)) return newer;
-  const older = known[slot + 1]!;
-  const text = isSame(older, bytes, at, length) ? older : readAnew(bytes, at, length);
-  known[slot + 1] = newer;
+  if (isSame(known[slot]!, bytes, at, length)) return reread(slot);
+  if (isSame(known[slot + 1]!, bytes, at, length)) return reread(slot + 1);
+  const text = readAnew(bytes, at, length);
+  known[slot + 1] = known[slot]!;
+  isInterned[slot + 1] = isInterned[slot]!;
   known[slot] = text;
+  isInterned[slot] = 0;
   return text;
+}
+
+/** What is read twice is likely to be read often. */
+function reread(slot: number): string {
+  if (isInterned[slot] === 0) {
+    known[slot] = interned(known[slot]!);
+    isInterned[slot] = 1;
+  }
+  return known[slot]!;
+}
+
+/**
+ * V8's own copy of the text, of the same kind as a literal. Code that meets strings of many kinds (flat, joined, made by the
+ * decoder) looks up even their length the slow way; and two equal ones of this kind are one.
+ */
+function interned(text: string): string {
+  const names: Record<string, true> = Object.create(null);
+  names[text] = true;
+  return Object.keys(names)[0]!;
 }
 
 function isSame(text: string, bytes: Uint8Array, at: number, length: number): boolean {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ALL_PERMITTED, type Authenticator, AuthFailure, type Identity } from '../../src/auth/identity.ts';
+import { msgpackCodec } from '../../src/protocol/codec.ts';
 import { unpackValue } from '../../src/protocol/msgpack/values.ts';
 import { Session } from '../support/session.ts';
 
@@ -177,6 +178,20 @@ describe('a connection whose peer does not read', () => {
     expect(ids(session)).toEqual([1, 2, 3, 4]);
     session.connection.drained();
     expect(ids(session)).toEqual([1, 2, 3, 4]);
+  });
+
+  it('keeps bytes of its own, not the large block that a frame was cut from', () => {
+    const session = new Session();
+    session.socket.outcome = 'dropped';
+    const block = Buffer.alloc(64 * 1024);
+    block.set(msgpackCodec.encode(['ok', 7, {}]) as Uint8Array, 100);
+    session.connection.queue(block.subarray(100, 106));
+    session.endTurn();
+    block.fill(0xc1);
+    session.socket.outcome = 'sent';
+    session.connection.drained();
+    expect(ids(session)).toEqual([7]);
+    expect((session.socket.sent[0] as Uint8Array).buffer.byteLength).toBeLessThan(block.length);
   });
 
   it('is closed with 4008, once, when that is more than may be kept', () => {
