@@ -23,7 +23,7 @@ export interface BenchRequest {
   readonly options: BenchOptions;
 }
 
-const FULL = { repetitions: 5, seconds: 3, 'warm-up': 2 };
+const FULL = { repetitions: 5, seconds: 2, 'warm-up': 4 };
 
 export const USAGE = `usage: npm run bench -- [command] [scenario ...] [options]
 

@@ -28,7 +28,17 @@ export const INGEST: Scenario = {
     }),
     loadShape({
       name: 'rooms-500',
-      what: '500 rooms with 1 member each, a publisher outside each, 512 in flight',
+      what: '500 rooms with 1 member each, 64 publishers outside that publish to all of them, 1,024 in flight',
+      audience: {
+        ...{ rooms: 500, membersPerRoom: 1, publishersPerRoom: 1, publishersJoin: false },
+        outsideConnections: 64,
+      },
+      load: { kind: 'closed', inFlight: 1024 },
+      ...SHARED,
+    }),
+    loadShape({
+      name: 'rooms-500-alone',
+      what: '500 rooms with 1 member each, a publisher outside each, 512 in flight: a read and two sends a publish',
       audience: { rooms: 500, membersPerRoom: 1, publishersPerRoom: 1, publishersJoin: false },
       load: { kind: 'closed', inFlight: 512 },
       ...SHARED,

@@ -7,7 +7,7 @@ import type { BenchOptions, Column, Scenario, Shape, Trial } from './scenario.ts
 
 const CONNECTIONS = 5000;
 /** A server that was just started would pay for its compiler with the first thousands. */
-const WARM_UP = 2500;
+const WARM_UP = 5000;
 const PER_ROOM = 10;
 const AT_ONCE = 64;
 /** For what comes after the last one has joined: presence is written in batches. */

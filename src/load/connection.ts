@@ -88,6 +88,15 @@ export class LoadConnection {
     this.#socket?.write(bytes);
   }
 
+  /** Holds back what is written until `uncork`, to send it in one go. */
+  cork(): void {
+    this.#socket?.cork();
+  }
+
+  uncork(): void {
+    this.#socket?.uncork();
+  }
+
   send({ opcode, body }: WireMessage): void {
     this.write(maskedFrame(opcode, body).bytes);
   }

@@ -19,6 +19,8 @@ export interface Audience {
   readonly publishersPerRoom: number;
   /** Publishers are among the members; else they are connections that join nothing. */
   readonly publishersJoin: boolean;
+  /** So many connections are shared by all publishers that join nothing; if not given, each has its own. */
+  readonly outsideConnections?: number;
   readonly payloadBytes: number;
   /** Rooms are called this and a number. */
   readonly roomPrefix?: string;
@@ -185,7 +187,9 @@ function workerPlan(worker: number, workers: number, plan: DriverPlan): WorkerPl
     members: upTo(membersPerRoom).filter((i) => mine(i + index)).length,
     publishers: upTo(publishersPerRoom).filter((i) => mine(publishersJoin ? i + index : index)),
   }));
-  return { targets, dialect, payloadBytes, publishersJoin, rooms: roomPlans };
+  const outsideConnections =
+    audience.outsideConnections === undefined ? null : Math.ceil(audience.outsideConnections / workers);
+  return { targets, dialect, payloadBytes, publishersJoin, outsideConnections, rooms: roomPlans };
 }
 
 function distinct(reports: readonly WorkerReport[]): number {

@@ -21,6 +21,8 @@ export interface PublisherPlan {
   /** Index within the room. */
   readonly index: number;
   readonly payloadBytes: number;
+  /** Others publish on its connection too. */
+  readonly isSharing: boolean;
 }
 
 /** One that publishes, member or not: its frame is built once, and copied with a new stamp for each publish. */
@@ -30,6 +32,7 @@ export class Publisher {
   readonly #connection: LoadConnection;
   readonly #frame: Buffer;
   readonly #payloadAt: number;
+  readonly #isSharing: boolean;
   #counter = 0;
   /** Intended times of what is to be sent at the end of the chunk. */
   #due: number[] = [];
@@ -42,11 +45,20 @@ export class Publisher {
     const { bytes, bodyAt } = maskedFrame(template.opcode, template.body);
     this.#frame = bytes;
     this.#payloadAt = bodyAt + template.payloadAt;
+    this.#isSharing = plan.isSharing;
   }
 
   /** Has one more to send with the next `flush`. Returns whether it is the first. */
   add(sentUs: number): boolean {
     return this.#due.push(sentUs) === 1;
+  }
+
+  hold(): void {
+    if (this.#isSharing) this.#connection.cork();
+  }
+
+  release(): void {
+    if (this.#isSharing) this.#connection.uncork();
   }
 
   /** Sends what was added, in one write: what a client does that publishes several at once. */
@@ -122,7 +134,10 @@ export class Load {
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
+    // Those that share a connection send in one write.
+    for (const publisher of waiting) publisher.hold();
     for (const publisher of waiting) publisher.flush();
+    for (const publisher of waiting) publisher.release();
   }
 
   #publish(sentUs: number): void {

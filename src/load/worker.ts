@@ -21,6 +21,8 @@ export interface WorkerPlan {
   readonly payloadBytes: number;
   /** Publishers are members; else they have connections of their own, and each room's first member watches for all of them. */
   readonly publishersJoin: boolean;
+  /** How many connections those share that are no members; null: each has its own. */
+  readonly outsideConnections: number | null;
   readonly rooms: readonly RoomPlan[];
 }
 
@@ -92,7 +94,8 @@ class Worker implements Handlers {
     return null;
   }
 
-  #planRoom(room: RoomPlan, { publishersJoin, payloadBytes }: WorkerPlan, dialect: Dialect): void {
+  #planRoom(room: RoomPlan, plan: WorkerPlan, dialect: Dialect): void {
+    const { publishersJoin, payloadBytes, outsideConnections } = plan;
     const connect = (roomName: string | null, watches: number): LoadConnection =>
       new LoadConnection({ roomName, room: room.index, watches }, dialect, this.#tally);
     // Where a room's publishers are elsewhere, what they have in flight is not for this process to count.
@@ -103,10 +106,13 @@ class Worker implements Handlers {
     }
     const members = this.#members.slice(-room.members);
     room.publishers.forEach((index, i) => {
-      const connection = publishersJoin ? members[i]! : connect(null, WATCH.none);
-      if (!publishersJoin) this.#outsiders.push(connection);
-      const plan = { roomName: room.name, room: room.index, index, payloadBytes };
-      this.#publishers.push(new Publisher(connection, dialect, plan));
+      const isSharing = !publishersJoin && outsideConnections !== null;
+      if (!publishersJoin && this.#outsiders.length < (outsideConnections ?? Number.POSITIVE_INFINITY))
+        this.#outsiders.push(connect(null, WATCH.none));
+      const outside = isSharing ? this.#publishers.length % this.#outsiders.length : -1;
+      const connection = publishersJoin ? members[i]! : this.#outsiders.at(outside)!;
+      const publisher = { roomName: room.name, room: room.index, index, payloadBytes, isSharing };
+      this.#publishers.push(new Publisher(connection, dialect, publisher));
     });
   }
 

@@ -31,8 +31,9 @@ export function roomNameProblem(room: string): string | null {
 
 /** The quick answer for most names: printable ASCII that fits. It is asked for every publish. */
 function isPlain(room: string): boolean {
-  if (room.length > MAX_ROOM_BYTES) return false;
-  for (let i = 0; i < room.length; i++) {
+  const { length } = room;
+  if (length > MAX_ROOM_BYTES) return false;
+  for (let i = 0; i < length; i++) {
     const unit = room.charCodeAt(i);
     if (unit < 0x20 || unit > 0x7e || unit === 0x2a) return false;
   }
@@ -41,8 +42,10 @@ function isPlain(room: string): boolean {
 
 /** Bytes that a string takes in UTF-8; three for a surrogate without a partner, which is sent as U+FFFD. */
 export function utf8Length(text: string): number {
-  let bytes = text.length;
-  for (let i = 0; i < text.length; i++) {
+  // Looked up once: see `writeAscii`.
+  const { length } = text;
+  let bytes = length;
+  for (let i = 0; i < length; i++) {
     const unit = text.charCodeAt(i);
     if (unit < 0x80) continue;
     if (unit < 0x800) bytes += 1;

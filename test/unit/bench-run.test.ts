@@ -45,8 +45,8 @@ describe('the arguments of a bench run', () => {
     const cores = { server: 0, redis: 1, drivers: [1] };
     expect(OPTIONS).toEqual({
       cores,
-      warmUpSeconds: 2,
-      seconds: 3,
+      warmUpSeconds: 4,
+      seconds: 2,
       roomcastMain: '/broker/main.js',
       profileDir: null,
     });

@@ -320,7 +320,9 @@ function aLoad(plan: LoadPlan, howMany: number) {
   const dialect = createMsgpackDialect({ payloadBytes: PAYLOAD_BYTES });
   const publishers = Array.from({ length: howMany }, (_, index) => {
     const { connection } = aMember(dialect);
-    return new Publisher(connection, dialect, { ...ROOM, index, payloadBytes: PAYLOAD_BYTES });
+    return new Publisher(connection, dialect, {
+      ...{ ...ROOM, index, payloadBytes: PAYLOAD_BYTES, isSharing: false },
+    });
   });
   const counts = (): number[] => publishers.map(({ published }) => published);
   const total = (): number => counts().reduce((sum, count) => sum + count, 0);

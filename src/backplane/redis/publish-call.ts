@@ -106,7 +106,8 @@ class CallWriter {
   #ascii(text: string): boolean {
     const bytes = this.#bytes;
     let at = this.#at;
-    for (let i = 0; i < text.length; i++) {
+    const { length } = text;
+    for (let i = 0; i < length; i++) {
       const unit = text.charCodeAt(i);
       if (unit > 127) return false;
       bytes[at++] = unit;

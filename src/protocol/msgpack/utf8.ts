@@ -48,11 +48,12 @@ export function readUtf8(bytes: Uint8Array, at: number, length: number): string 
  * for three bytes for each UTF-16 unit, or for exactly `utf8Length(text)`.
  */
 export function writeUtf8(bytes: Uint8Array, text: string, at: number): number {
-  if (text.length > SHORT_WRITE_CHARS) return at + encoder.encodeInto(text, bytes.subarray(at)).written;
-  for (let i = 0; i < text.length; i++) {
+  const { length } = text;
+  if (length > SHORT_WRITE_CHARS) return at + encoder.encodeInto(text, bytes.subarray(at)).written;
+  for (let i = 0; i < length; i++) {
     const unit = text.charCodeAt(i);
     if (unit >= 0x80) return at + encoder.encodeInto(text, bytes.subarray(at)).written;
     bytes[at + i] = unit;
   }
-  return at + text.length;
+  return at + length;
 }
