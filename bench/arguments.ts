@@ -31,7 +31,7 @@ export const USAGE = `usage: npm run bench -- [command] [scenario ...] [options]
   list                the scenarios, their shapes and the rows of each
   report              makes the pages, pictures and README tables anew from bench/results/*.json
   gate                counts what a message costs in system calls, codec calls and memory, measures fan-out again, and fails
-                      where a budget is exceeded or a ratio to the control row is a fifth above the recorded one
+                      where a limit is passed or a ratio to the control row is 1.3 times the recorded one
 
 options
   --shapes a,b        only these shapes (see list)
@@ -112,7 +112,9 @@ function optionsOf(values: Values, roomcastMain: string): BenchOptions {
 function isPartial(values: Values, repetitions: number, { seconds, warmUpSeconds }: BenchOptions): boolean {
   const isNarrow = values.shapes !== undefined || values.rows !== undefined;
   const isShort = repetitions < FULL.repetitions || seconds < FULL.seconds || warmUpSeconds < FULL['warm-up'];
-  return isNarrow || isShort || values.main !== undefined || values.profile !== undefined;
+  const isElsewhere =
+    values.drivers !== '1' || values['server-core'] !== '0' || values['driver-core'] !== '1';
+  return isNarrow || isElsewhere || isShort || values.main !== undefined || values.profile !== undefined;
 }
 
 function select(scenarios: readonly Scenario[], named: readonly string[], values: Values): Selection[] {

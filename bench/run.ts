@@ -2,6 +2,7 @@
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BenchRequest, parseArguments, type Selection, USAGE } from './arguments.ts';
+import { goalLines } from './report/goals.ts';
 import { report } from './report/readme.ts';
 import { merged, readRecord, rounded, type ShapeRecord, writeRecord } from './report/record.ts';
 import { summarise } from './report/summary.ts';
@@ -40,7 +41,9 @@ async function runScenario({ scenario, shapes }: Selection, request: BenchReques
   for (const selected of shapes) {
     const { record, failures } = await runShape(selected, request);
     print(`\n${record.name}: ${record.what}\n`);
-    print(`${textTable(record, summarise(record, record.trials), record.remarks)}\n`);
+    const summaries = summarise(record, record.trials);
+    const lines = [textTable(record, summaries, record.remarks), ...goalLines(record, summaries)];
+    print(`${lines.join('\n')}\n`);
     done.push(record);
     failed += failures;
     writeRecord(directory, merged(scenario, before, done));

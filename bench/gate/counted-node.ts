@@ -19,13 +19,20 @@ export interface Counts extends Readonly<typeof codecCalls> {
 }
 
 const ANSWER_MS = 10_000;
-/** So much room for what is new that nothing is collected while a few thousand messages pass. */
-const HEAP = ['--max-semi-space-size=256', '--min-semi-space-size=256'];
+/** So much room for what is new that nothing is collected while a few thousand messages pass, nor for want of anything to do. */
+const HEAP = ['--max-semi-space-size=256', '--min-semi-space-size=256', '--no-memory-reducer'];
+/** What a node does by the clock is not what a message costs. */
+const QUIET = {
+  ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
+  ROOMCAST_LOG_LEVEL: 'warn',
+  ROOMCAST_HEARTBEAT_INTERVAL_MS: '300000',
+  ROOMCAST_PRESENCE_LEASE_MS: '60000',
+};
 
-/** Whether system calls can be counted here. */
+/** Whether system calls can be counted here: `strace` may be missing, or not be allowed to look on. */
 export function canTrace(): boolean {
   try {
-    execFileSync('strace', ['-V'], { stdio: 'ignore' });
+    execFileSync('strace', ['-D', '-qq', '-o', '/dev/null', 'true'], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
@@ -54,6 +61,7 @@ export class CountedNode {
       '-D',
       '-f',
       '-qq',
+      '-yy',
       '-s',
       '0',
       '-e',
@@ -63,7 +71,7 @@ export class CountedNode {
     ];
     const redis = redisUrl === null ? [] : ['--redis', redisUrl];
     const started = await PinnedProcess.start(
-      0,
+      null,
       (port) => [
         ...(isTraced ? trace : []),
         process.execPath,
@@ -80,8 +88,7 @@ export class CountedNode {
         PATH: process.env.PATH,
         PROBE_FILE: join(dir, 'probe'),
         PROBE_CALLS: pathToFileURL(join(root, 'dist/protocol/calls.js')).href,
-        ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
-        ROOMCAST_LOG_LEVEL: 'warn',
+        ...QUIET,
       },
     );
     return new CountedNode(started, dir, isTraced);
@@ -110,10 +117,13 @@ export class CountedNode {
     await rm(this.#dir, { recursive: true, force: true });
   }
 
-  /** strace writes a line for each call, at once. A socket of uWebSockets.js is sent to; one of Node's is written to. */
+  /** strace writes a line for each call, at once. A socket of uWebSockets.js is sent to; one of Node's, to Redis, is written to. */
   #systemCalls(): { sends: number; writes: number } {
     if (!this.#isTraced) return { sends: Number.NaN, writes: Number.NaN };
     const lines = readFileSync(join(this.#dir, 'calls'), 'utf8');
-    return { sends: lines.match(/ sendto\(/g)?.length ?? 0, writes: lines.match(/ writev?\(/g)?.length ?? 0 };
+    return {
+      sends: lines.match(/ sendto\(/g)?.length ?? 0,
+      writes: lines.match(/ writev?\(\d+<TCP/g)?.length ?? 0,
+    };
   }
 }

@@ -1,4 +1,5 @@
 /** A record in words: the Markdown of one scenario. */
+import { goalLines } from './goals.ts';
 import type { ScenarioRecord, ShapeRecord } from './record.ts';
 import { summarise } from './summary.ts';
 import { markdownOf, markdownTable, ratioText, shown } from './table.ts';
@@ -66,10 +67,13 @@ function parts({ scenario, question, shapes }: ScenarioRecord, image: string | n
 }
 
 function shapeParts(shape: ShapeRecord, withLine: boolean): string[] {
+  const summaries = summarise(shape, shape.trials);
+  const goals = goalLines(shape, summaries);
   return [
     `**${shape.name}**: ${shape.what}`,
     ...(withLine ? [measuredLine(shape)] : []),
-    markdownTable(shape, summarise(shape, shape.trials), shape.remarks),
+    markdownTable(shape, summaries, shape.remarks),
+    ...(goals.length === 0 ? [] : [goals.map((line) => `- ${line}`).join('\n')]),
   ];
 }
 

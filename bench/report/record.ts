@@ -77,8 +77,9 @@ export function merged(
 export function inTermsOf(scenario: Scenario, record: ScenarioRecord): ScenarioRecord {
   const current = merged(scenario, record, []);
   const shapes = current.shapes.map((shape) => {
-    const { rows, control, headline, columns } = scenario.shapes.find(({ name }) => name === shape.name)!;
-    return { ...shape, rows, control, headline, columns };
+    const now = scenario.shapes.find(({ name }) => name === shape.name)!;
+    const { rows, control, headline, columns, goals = [] } = now;
+    return { ...shape, rows, control, headline, columns, goals };
   });
   return { ...current, shapes };
 }

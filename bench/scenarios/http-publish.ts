@@ -7,7 +7,7 @@ import type { Contender } from '../server/contender.ts';
 import { type Cost, Meter } from './conditions.ts';
 import { COLUMNS, PAYLOAD_BYTES, trial } from './load-shape.ts';
 import { onServer } from './on-server.ts';
-import type { BenchOptions, Column, Shape, Trial } from './scenario.ts';
+import type { BenchOptions, Column, Goal, Shape, Trial } from './scenario.ts';
 
 const ROOMS = 10;
 const MEMBERS_PER_ROOM = 10;
@@ -20,7 +20,7 @@ const GLANCE_MS = 20;
 
 const PER_REQUEST: Column = { head: 'us/request', figure: 'serverUsPerRequest', digits: 1 };
 export const PER_MESSAGE: Column = { head: 'us/message', figure: 'serverUsPerMessage', digits: 1 };
-const REQUESTS: Column = { head: 'req/server s', figure: 'requestsPerServerSecond', digits: 0 };
+export const REQUESTS: Column = { head: 'req/server s', figure: 'requestsPerServerSecond', digits: 0 };
 const RATE: Column = { head: 'req/s', figure: 'requestsPerSecond', digits: 0, kind: 'limited' };
 const REDIS: Column = { head: 'redis us/req', figure: 'redisUsPerRequest', digits: 1 };
 const { server, driver, p50, p99 } = COLUMNS;
@@ -32,12 +32,13 @@ export interface HttpShapePlan {
   readonly rows: readonly string[];
   readonly control: string;
   readonly headline?: Column;
+  readonly goals?: readonly Goal[];
   /** Messages in a request; null for one without a list around it. */
   readonly batch: number | null;
 }
 
 export function httpShape(plan: HttpShapePlan): Shape {
-  const { name, what, rows, control, headline = PER_REQUEST } = plan;
+  const { name, what, rows, control, headline = PER_REQUEST, goals = [] } = plan;
   return {
     name,
     what,
@@ -45,6 +46,7 @@ export function httpShape(plan: HttpShapePlan): Shape {
     control,
     headline,
     columns: USUAL,
+    goals,
     run: (row, options) => run(plan, row, options),
   };
 }

@@ -1,5 +1,5 @@
 import { METRICS } from './http-metrics.ts';
-import { httpShape, PER_MESSAGE } from './http-publish.ts';
+import { httpShape, PER_MESSAGE, REQUESTS } from './http-publish.ts';
 import type { Scenario } from './scenario.ts';
 
 const ROOMCAST = ['roomcast-no-history', 'roomcast', 'roomcast-redis-no-history', 'roomcast-redis'];
@@ -14,6 +14,10 @@ export const HTTP: Scenario = {
       what: 'autocannon, 100 connections, one message a request; 10 rooms x 10 members listen',
       rows: ['bare', 'bare-redis', ...ROOMCAST],
       control: 'bare',
+      goals: [
+        { row: 'roomcast-no-history', figure: REQUESTS.figure, atLeast: 15_000 },
+        { row: 'roomcast-redis-no-history', figure: REQUESTS.figure, atLeast: 15_000 },
+      ],
       batch: null,
     }),
     httpShape({

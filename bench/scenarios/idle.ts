@@ -41,6 +41,7 @@ function idleShape(name: string, what: string, perRoom: number): Shape {
       { head: 'MB with 1,000', figure: 'memoryBeforeMB', digits: 1 },
       { head: 'MB with 11,000', figure: 'memoryMB', digits: 1 },
     ],
+    goals: [{ row: 'roomcast-redis', figure: PER_CONNECTION.figure, to: 'bare', atMost: 1.5 }],
     run: (contender, options) => run(name, perRoom, contender, options),
   };
 }

@@ -9,6 +9,10 @@ const SHARED = {
   control: 'bare',
   headline: PER_PUBLISH,
   columns: [redis, acknowledged, perServerSecond, publishes, server, driver, p50, p99],
+  goals: [
+    { row: 'roomcast-redis', figure: perServerSecond.figure, atLeast: 40_000 },
+    { row: 'roomcast-redis', figure: redis.figure, atMost: 8 },
+  ],
 } as const;
 
 /**

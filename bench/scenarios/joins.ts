@@ -41,6 +41,10 @@ const JOIN_STORM: Shape = {
   control: 'bare',
   headline: PER_CONNECTION,
   columns: COLUMNS_SHOWN,
+  goals: [
+    { row: 'roomcast-redis-no-presence', figure: PER_CONNECTION.figure, to: 'bare', atMost: 2 },
+    { row: 'roomcast-redis', figure: PER_CONNECTION.figure, to: 'bare', atMost: 4 },
+  ],
   run,
 };
 

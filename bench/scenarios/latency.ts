@@ -1,4 +1,4 @@
-import { COLUMNS, loadShape } from './load-shape.ts';
+import { atMost, COLUMNS, loadShape } from './load-shape.ts';
 import type { Column, Scenario, Shape } from './scenario.ts';
 
 /** A publish is one sample of the wait before its first delivery, and 1,000 of what comes after: p99 wants some hundred publishes. */
@@ -30,5 +30,9 @@ function paced(perSecond: number, rows: readonly string[]): Shape {
     load: { kind: 'open', perSecond },
     seconds: SECONDS,
     columns: [redis, deliveries, server, driver, sleeps, p50, P99, p999],
+    goals: [
+      atMost(1.15, 'bare'),
+      { row: 'roomcast-redis', figure: p99.figure, to: 'bare-redis', atMost: 1.5 },
+    ],
   });
 }

@@ -6,7 +6,7 @@ import type { Contender } from '../server/contender.ts';
 import { type Cost, Meter } from './conditions.ts';
 import { PeakMemory } from './memory.ts';
 import { onServer } from './on-server.ts';
-import type { BenchOptions, Checks, Column, Shape, Trial } from './scenario.ts';
+import type { BenchOptions, Checks, Column, Goal, Shape, Trial } from './scenario.ts';
 
 export const PAYLOAD_BYTES = 128;
 /** What servers are warmed up with: with few publishes a second their code would still be cold after minutes. */
@@ -48,11 +48,13 @@ export interface LoadShapePlan {
   readonly seconds?: number;
   readonly headline?: Column;
   readonly columns?: readonly Column[];
+  readonly goals?: readonly Goal[];
 }
 
 export function loadShape(plan: LoadShapePlan): Shape {
-  const { name, what, rows, control, headline = PER_DELIVERY, columns = USUAL } = plan;
-  return { name, what, rows, control, headline, columns, run: (row, options) => run(plan, row, options) };
+  const { name, what, rows, control, headline = PER_DELIVERY, columns = USUAL, goals = [] } = plan;
+  const view = { name, what, rows, control, headline, columns, goals };
+  return { ...view, run: (row, options) => run(plan, row, options) };
 }
 
 /** Fills the server with members, warms it up, and measures: nothing is in flight before and after. */
@@ -60,16 +62,23 @@ function run(plan: LoadShapePlan, contender: Contender, options: BenchOptions): 
   const audience = { payloadBytes: PAYLOAD_BYTES, publishersJoin: true, ...plan.audience };
   return onServer(contender, audience, options, async ({ server, driver }) => {
     await driver.open();
-    await driver.run(WARM_UP, options.warmUpSeconds);
+    const warmUp = await driver.run(WARM_UP, options.warmUpSeconds);
     const memory = new PeakMemory(server);
     const meter = new Meter(server);
-    const phase = await driver.run(plan.load, plan.seconds ?? options.seconds);
+    const phase = await driver.run(plan.load, plan.seconds ?? options.seconds).finally(() => memory.end());
     const cost = meter.end(phase.driverUs);
-    const peakMemoryMB = memory.end() / 2 ** 20;
+    const peakMemoryMB = memory.bytes / 2 ** 20;
     const memoryMB = server.memoryBytes / 2 ** 20;
     const figures = { ...loadFigures(phase, cost), memoryMB, peakMemoryMB };
-    return trial(plan.name, contender.name, phase, cost, figures);
+    const measured = trial(plan.name, contender.name, phase, cost, figures);
+    // What went wrong in the warm-up went wrong.
+    return { ...measured, checks: checksOf(phase, warmUp) };
   });
+}
+
+/** Server CPU per delivery with Redis in the path, against the control. */
+export function atMost(limit: number, to: string, row = 'roomcast-redis'): Goal {
+  return { row, figure: PER_DELIVERY.figure, to, atMost: limit };
 }
 
 /** The trial that a phase of load and its cost make. */
@@ -80,7 +89,8 @@ export function trial(
   cost: Cost,
   figures: Readonly<Record<string, number>>,
 ): Trial {
-  const driverBound = isDriverBound(phase.driverShare, cost.redisUs, phase.seconds);
+  // All driver processes are on one core.
+  const driverBound = isDriverBound(phase.driverUs / 1e6 / phase.seconds, cost.redisUs, phase.seconds);
   return { shape, row, figures, checks: checksOf(phase), driverBound, voidBecause: cost.voidBecause };
 }
 
@@ -89,9 +99,17 @@ export function isDriverBound(driverShare: number, redisUs: number, seconds: num
   return driverShare + redisUs / (seconds * 1e6) > MAX_DRIVER_SHARE;
 }
 
-export function checksOf(phase: Phase): Checks {
-  const { lost, repeated, reordered, firstTrouble } = phase;
-  return { lost, repeated, reordered, trouble: phase.trouble + phase.misrouted, firstTrouble };
+/** Of phases of one trial together. */
+export function checksOf(...phases: readonly Phase[]): Checks {
+  const total = (pick: (phase: Phase) => number): number =>
+    phases.reduce((sum, phase) => sum + pick(phase), 0);
+  return {
+    lost: total(({ lost }) => lost),
+    repeated: total(({ repeated }) => repeated),
+    reordered: total(({ reordered }) => reordered),
+    trouble: total(({ trouble, misrouted }) => trouble + misrouted),
+    firstTrouble: phases.find(({ firstTrouble }) => firstTrouble !== null)?.firstTrouble ?? null,
+  };
 }
 
 export function loadFigures(phase: Phase, { serverUs, redisUs }: Cost): Record<string, number> {

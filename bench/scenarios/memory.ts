@@ -13,22 +13,23 @@ const MAX_BUSY = 0.05;
 export class PeakMemory {
   readonly #server: RunningServer;
   readonly #timer: NodeJS.Timeout;
-  #bytes = 0;
+  /** So far. */
+  bytes = 0;
 
   constructor(server: RunningServer) {
     this.#server = server;
     this.#timer = setInterval(() => this.#sample(), SAMPLE_MS);
+    this.#sample();
   }
 
-  /** Ends it. In bytes. */
-  end(): number {
+  end(): void {
     clearInterval(this.#timer);
-    this.#sample();
-    return this.#bytes;
   }
 
   #sample(): void {
-    this.#bytes = Math.max(this.#bytes, this.#server.memoryBytes);
+    // Of a server that is gone there is nothing to read: whoever waits for it hears of that.
+    if (this.#server.isRunning) this.bytes = Math.max(this.bytes, this.#server.memoryBytes);
+    else this.end();
   }
 }
 

@@ -49,6 +49,17 @@ export interface Column {
   readonly ratioTo?: string;
 }
 
+/** What a row is to show: a figure, or its ratio to that of another row, within a limit. */
+export interface Goal {
+  readonly row: string;
+  /** The headline's or a column's. */
+  readonly figure: string;
+  /** Row whose figure it is divided by. */
+  readonly to?: string;
+  readonly atMost?: number;
+  readonly atLeast?: number;
+}
+
 export interface Shape {
   readonly name: string;
   /** One line: who is there, what is sent. */
@@ -60,6 +71,8 @@ export interface Shape {
   /** The figure that is compared. Less is better. */
   readonly headline: Column;
   readonly columns: readonly Column[];
+  /** What was set out to be reached; shown as met or missed. */
+  readonly goals?: readonly Goal[];
   /** Starts what it needs, measures, and takes it all down. Rejects when the row cannot be measured at all. */
   run(contender: Contender, options: BenchOptions): Promise<Trial>;
 }

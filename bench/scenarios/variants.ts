@@ -1,5 +1,5 @@
 /** The broker held against itself: what a setting costs, or a second node. */
-import { loadShape } from './load-shape.ts';
+import { atMost, loadShape } from './load-shape.ts';
 import type { Scenario } from './scenario.ts';
 import { BURST, ROOMS, SINGLE, type UsualLoad } from './usual-loads.ts';
 
@@ -33,5 +33,6 @@ export const NODES: Scenario = {
 
 /** The first row is the control. */
 function shapes(loads: readonly Named[], rows: readonly [string, ...string[]]): Scenario['shapes'] {
-  return loads.map(([name, load]) => loadShape({ name, rows, control: rows[0], ...load }));
+  const goals = rows.includes('roomcast-redis x2') ? [atMost(1.1, rows[0], 'roomcast-redis x2')] : [];
+  return loads.map(([name, load]) => loadShape({ name, rows, control: rows[0], goals, ...load }));
 }

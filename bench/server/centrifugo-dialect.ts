@@ -94,8 +94,9 @@ function subscribed(
   if (connection.session === '') connection.lastOffset = offset;
   connection.session = epoch;
   for (const publication of publications) {
-    takeOffset(connection, publication.offset, tally);
-    tally.deliver(connection, Buffer.from(publication.data), 0);
+    const payload = Buffer.from(publication.data);
+    tally.checkOffset(connection, publication.offset, payload, 0);
+    tally.deliver(connection, payload, 0);
   }
   return true;
 }
@@ -112,17 +113,12 @@ function takeLine(
   const dataAt = find(bytes, at, end, PUBLICATION);
   if (dataAt > 0) {
     const offsetAt = find(bytes, dataAt + payloadBytes, end, OFFSET);
-    if (offsetAt > 0) takeOffset(connection, numberAt(bytes, offsetAt), tally);
+    tally.checkOffset(connection, offsetAt > 0 ? numberAt(bytes, offsetAt) : 0, bytes, dataAt);
     tally.deliver(connection, bytes, dataAt);
   } else if (end - at === 2 && bytes[at] === OPEN_BRACE && bytes[at + 1] === CLOSE_BRACE) {
     connection.write(PONG);
   } else if (find(bytes, at, end, ACKNOWLEDGED) > 0) tally.acknowledged++;
   else if (end > at) tally.trouble(Buffer.from(bytes.subarray(at, end)).toString());
-}
-
-function takeOffset(connection: LoadConnection, offset: number, tally: Tally): void {
-  const last = connection.lastOffset;
-  connection.lastOffset = offset === last + 1 ? offset : tally.outOfStep(connection, 0, offset, last);
 }
 
 /** Where the bytes behind `what` begin, or -1. */

@@ -1,8 +1,5 @@
-import type { LoadConnection } from '../../src/load/connection.ts';
 import type { Dialect, DialectOptions, PublishTemplate } from '../../src/load/dialect.ts';
 import { OPCODE } from '../../src/load/frames.ts';
-import { payloadCounter, payloadPublisher } from '../../src/load/payload.ts';
-import type { Tally } from '../../src/load/tally.ts';
 
 const JOINED = 'joined';
 
@@ -24,22 +21,8 @@ export function createDialect({ payloadBytes }: DialectOptions): Dialect {
 
     receive(connection, bytes, _at, end, tally) {
       const payloadAt = end - payloadBytes;
-      checkCounter(connection, bytes, payloadAt, tally);
+      tally.checkCounter(connection, bytes, payloadAt);
       tally.deliver(connection, bytes, payloadAt);
     },
   };
-}
-
-/** The messages of one publisher carry its counter, which rises by one. */
-export function checkCounter(
-  connection: LoadConnection,
-  bytes: Uint8Array,
-  payloadAt: number,
-  tally: Tally,
-): void {
-  const publisher = payloadPublisher(bytes, payloadAt);
-  const counter = payloadCounter(bytes, payloadAt);
-  const last = connection.lastOf[publisher] ?? 0;
-  const isNext = counter === last + 1;
-  connection.lastOf[publisher] = isNext ? counter : tally.outOfStep(connection, publisher, counter, last);
 }

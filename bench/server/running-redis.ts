@@ -14,7 +14,7 @@ export class RunningRedis {
     this.#dir = dir;
   }
 
-  static async start(core: number): Promise<RunningRedis> {
+  static async start(core: number | null): Promise<RunningRedis> {
     const dir = await mkdtemp(join(tmpdir(), 'roomcast-bench-'));
     const settings = ['--bind', '127.0.0.1', '--save', '', '--dir', dir];
     const process = await PinnedProcess.start(core, (port) => [

@@ -46,6 +46,11 @@ export class RunningServer {
     }
   }
 
+  /** Whether none of its processes has ended. */
+  get isRunning(): boolean {
+    return this.#nodes.every((node) => node.isRunning);
+  }
+
   get targets(): Target[] {
     return this.#nodes.map(({ port }) => ({ host: '127.0.0.1', port }));
   }

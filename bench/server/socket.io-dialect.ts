@@ -2,7 +2,6 @@ import type { LoadConnection } from '../../src/load/connection.ts';
 import type { Dialect, DialectOptions, PublishTemplate, WireMessage } from '../../src/load/dialect.ts';
 import { maskedFrame, OPCODE } from '../../src/load/frames.ts';
 import type { Tally } from '../../src/load/tally.ts';
-import { checkCounter } from './plain-dialect.ts';
 
 /** An Engine.IO packet is its type in one digit and what it carries; here 4 (a message) carries Socket.IO packets. */
 const PING = 0x32;
@@ -83,7 +82,7 @@ function deliver(
 ): void {
   const payloadAt = at + MESSAGE.length;
   const idAt = payloadAt + payloadBytes + ID_BEGIN.length;
-  checkCounter(connection, bytes, payloadAt, tally);
+  tally.checkCounter(connection, bytes, payloadAt);
   if (idAt < end) connection.lastId = textOf(bytes, idAt, end - ID_END.length);
   tally.deliver(connection, bytes, payloadAt);
 }

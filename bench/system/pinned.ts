@@ -30,14 +30,16 @@ export class PinnedProcess {
     child.once('exit', () => process.off('exit', kill));
   }
 
-  /** Resolves when the port accepts connections. `command` gets the port that was chosen for it. */
+  /** Resolves when the port accepts connections. `core` null: on any. `command` gets the port that was chosen for it. */
   static async start(
-    core: number,
+    core: number | null,
     command: (port: number) => readonly string[],
     env: NodeJS.ProcessEnv = process.env,
   ): Promise<PinnedProcess> {
     const port = await freePort();
-    const child = spawn('taskset', ['-c', String(core), ...command(port)], {
+    const pinned = core === null ? [] : ['taskset', '-c', String(core)];
+    const [program, ...rest] = [...pinned, ...command(port)];
+    const child = spawn(program!, rest, {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -56,6 +58,10 @@ export class PinnedProcess {
   /** taskset becomes the program that it starts, so this is the program's own. */
   get pid(): number {
     return this.#child.pid!;
+  }
+
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** What it printed last. */

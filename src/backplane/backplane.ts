@@ -51,7 +51,7 @@ export interface ReadOptions {
 /** What a backplane tells its node. Handlers MUST NOT throw. */
 export interface BackplaneEvents {
   /**
-   * An envelope of a subscribed room arrived. Its bytes stay valid: the handler may keep them. In rooms with
+   * An envelope of a subscribed room arrived. It is a view of all that one read brought: who keeps it beyond the turn keeps a copy. In rooms with
    * history they arrive in the order of offsets, but after a lost link some may be missing.
    */
   envelope(room: string, envelope: Envelope): void;

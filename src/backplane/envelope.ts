@@ -141,7 +141,10 @@ export class Envelope {
 
   /** The same in memory of its own, to be held: what arrives is a view of all that one read of a socket brought. */
   copy(): Envelope {
-    return new Envelope(Buffer.from(this.bytes), this.count, this.#framesAt, this.epoch);
+    // Not of Node's pool, all of which it would hold.
+    const bytes = Buffer.allocUnsafeSlow(this.bytes.length);
+    bytes.set(this.bytes);
+    return new Envelope(bytes, this.count, this.#framesAt, this.epoch);
   }
 
   #fillOffsets(): void {

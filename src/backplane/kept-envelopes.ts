@@ -5,9 +5,14 @@
  */
 import { Envelope } from './envelope.ts';
 
-/** A room that is used now and then keeps little; each slab is twice as large as the one before, up to the largest. */
+/** A slab is as large as all that is kept when it is made, within these. So a room that keeps little has small ones. */
 const SMALLEST_SLAB_BYTES = 512;
 const LARGEST_SLAB_BYTES = 32 * 1024;
+
+export interface ReadLimits {
+  readonly bytes?: number;
+  readonly messages?: number;
+}
 
 export class KeptEnvelopes {
   #slabs: Slab[] = [];
@@ -18,9 +23,14 @@ export class KeptEnvelopes {
     return this.#messages;
   }
 
-  /** Of the envelopes; the slabs are larger by a tenth and at most two of their own. */
+  /** Of the envelopes; each has 24 bytes of marks besides, and the oldest and the newest slab are rarely full. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** What the slabs take. */
+  get allocatedBytes(): number {
+    return this.#slabs.reduce((sum, { size }) => sum + size, 0);
   }
 
   /** The one that is next to go, or null. Valid until the next call of anything that adds or drops. */
@@ -32,13 +42,19 @@ export class KeptEnvelopes {
   append(envelope: Envelope, timeMs: number): void {
     let slab = this.#slabs.at(-1);
     if (slab === undefined || !slab.hasRoomFor(envelope)) {
-      const wanted = slab === undefined ? SMALLEST_SLAB_BYTES : Math.min(slab.size * 2, LARGEST_SLAB_BYTES);
-      slab = new Slab(wanted, envelope);
+      slab = new Slab(this.#slabBytesFor(envelope), envelope);
       this.#slabs.push(slab);
     }
     slab.append(envelope, timeMs);
     this.#messages += envelope.count;
     this.#bytes += envelope.bytes.length;
+  }
+
+  /** As much again as is kept. A large envelope has a slab to itself: of two in one, the rest would be wasted. */
+  #slabBytesFor({ bytes }: Envelope): number {
+    if (bytes.length > LARGEST_SLAB_BYTES / 8) return 0;
+    const asMuchAgain = Math.ceil(this.#bytes / 8) * 8;
+    return Math.min(Math.max(SMALLEST_SLAB_BYTES, asMuchAgain), LARGEST_SLAB_BYTES);
   }
 
   /** Puts others in front, which must end where these begin. They are taken over. */
@@ -58,22 +74,24 @@ export class KeptEnvelopes {
   }
 
   /**
-   * Those with messages after this offset, oldest first: as many as it takes to exceed `maxBytes`. They are views of bytes
-   * that never change, and may be held for as long as they are wanted.
+   * Those with messages after this offset, oldest first: as many as it takes to exceed `bytes` or to have so many `messages`. They
+   * are views of bytes that never change, and may be held for as long as they are wanted.
    */
-  after(after: number, maxBytes = Number.POSITIVE_INFINITY): Envelope[] {
+  after(after: number, { bytes = Infinity, messages = Infinity }: ReadLimits = {}): Envelope[] {
     const found: Envelope[] = [];
     const { oldest } = this;
     if (oldest === null) return found;
     const from = Math.max(after + 1, oldest.first);
-    let bytes = 0;
+    let foundBytes = 0;
+    let foundMessages = 0;
     for (const slab of this.#slabs) {
       if (slab.newest < from) continue;
       for (const envelope of slab.envelopes()) {
-        if (bytes > maxBytes) return found;
+        if (foundBytes > bytes || foundMessages >= messages) return found;
         if (envelope.last < from) continue;
         found.push(envelope);
-        bytes += envelope.bytes.length;
+        foundBytes += envelope.bytes.length;
+        foundMessages += envelope.last - Math.max(from, envelope.first) + 1;
       }
     }
     return found;

@@ -1,6 +1,6 @@
 /**
  * What tells nodes that members of a room joined and left, on the same channel as its envelopes: a byte 2, where an
- * envelope has its version 1, then for each change four MessagePack values:
+ * envelope has its version 3, then for each change four MessagePack values:
  *
  *   true for joined, false for left · connection · who: [user] or [user, info] · entries in the room afterwards
  *

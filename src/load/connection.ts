@@ -25,6 +25,9 @@ export interface ConnectionPlan {
  * was read but the start of a frame that has not ended. It spares an allocation for every read.
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(512 * 1024);
+/** From the connect to the end of the join. A storm of thousands waits in line. */
+const OPENING_MS = 30_000;
+const NO_ANSWER = `a connection was not ready after ${OPENING_MS / 1000} s`;
 const HEAD_END = Buffer.from('\r\n\r\n');
 
 /** One member: a raw TCP socket that speaks just enough WebSocket. `ws` would cost several times what it measures. */
@@ -64,7 +67,6 @@ export class LoadConnection {
   /** Connects, upgrades and joins. `chunkRead` is called after each chunk that was handled. After a `cut`, anew. */
   open(target: Target, chunkRead: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#settle = (error) => (error === null ? resolve() : reject(error));
       this.#stage = 'upgrading';
       this.#rest = null;
       const callback = (length: number, buffer: Uint8Array): boolean => {
@@ -78,6 +80,13 @@ export class LoadConnection {
       const { path, headers } = this.#dialect.upgrade(this.roomName);
       const request = upgradeRequest(authority(target), path, headers);
       socket.once(target.isSecure ? 'secureConnect' : 'connect', () => socket.write(request));
+      const timer = setTimeout(() => this.#ended(socket, new Error(NO_ANSWER)), OPENING_MS);
+      this.#settle = (error) => {
+        clearTimeout(timer);
+        this.#settle = ignore;
+        if (error === null) resolve();
+        else reject(error);
+      };
       socket.on('error', (error) => this.#ended(socket, error));
       socket.on('close', () => this.#ended(socket, new Error('the server closed a connection')));
     });
@@ -171,9 +180,18 @@ export class LoadConnection {
       else if (this.#stage === 'ready') {
         this.#tally.wsMessages++;
         this.#tally.messageUs = this.#tally.chunkUs;
-        this.#dialect.receive(this, bytes, bodyAt, bodyEnd, this.#tally);
+        this.#receive(bytes, bodyAt, bodyEnd);
       } else if (this.#stage === 'opening') this.#opening(bytes, bodyAt, bodyEnd);
       at = bodyEnd;
+    }
+  }
+
+  #receive(bytes: Buffer, at: number, end: number): void {
+    try {
+      this.#dialect.receive(this, bytes, at, end, this.#tally);
+    } catch (error) {
+      // Someone else publishes in the room, or what came is not the protocol: this connection's trouble, not the process's end.
+      this.#lost(error as Error);
     }
   }
 

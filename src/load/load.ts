@@ -87,6 +87,7 @@ export class Load {
   #idle: () => void = ignore;
   #startUs = 0;
   #dueUs = 0;
+  #published = 0;
 
   constructor(publishers: readonly Publisher[], plan: LoadPlan) {
     this.#publishers = publishers;
@@ -98,6 +99,7 @@ export class Load {
     this.#isRunning = true;
     if (this.#plan.kind === 'open') {
       this.#startUs = this.#dueUs = nowUs();
+      this.#published = 0;
       return this.#tick(this.#plan.perSecond, (this.#plan.rampSeconds ?? 0) * 1e6);
     }
     for (let i = 0; i < this.#plan.inFlight; i++) this.#publish(nowUs());
@@ -156,7 +158,7 @@ export class Load {
     const now = nowUs();
     while (this.#dueUs <= now) {
       this.#publish(this.#dueUs);
-      this.#dueUs += 1e6 / rateAt(this.#dueUs - this.#startUs, perSecond, rampUs);
+      this.#dueUs = this.#startUs + dueAfterUs(++this.#published, perSecond, rampUs);
     }
     this.chunkRead();
     const waitMs = (this.#dueUs - now) / 1000;
@@ -166,10 +168,11 @@ export class Load {
   }
 }
 
-/** Publishes a second, so long after the start. Never below a hundredth of the full rate: the first one has to come. */
-function rateAt(elapsedUs: number, perSecond: number, rampUs: number): number {
-  if (elapsedUs >= rampUs) return perSecond;
-  return perSecond * Math.max(0.01, elapsedUs / rampUs);
+/** When the publish with this number is due, from 0 on: while the rate rises, as many are out as the area under it. */
+export function dueAfterUs(number: number, perSecond: number, rampUs: number): number {
+  const inRamp = (perSecond * rampUs) / 2e6;
+  if (number >= inRamp) return rampUs + ((number - inRamp) * 1e6) / perSecond;
+  return Math.sqrt((2 * number * rampUs * 1e6) / perSecond);
 }
 
 function ignore(): void {

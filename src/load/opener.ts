@@ -28,16 +28,21 @@ const RETRIES_MS = 60_000;
 export class Opener {
   readonly #targets: readonly Target[];
   readonly #chunkRead: () => void;
+  readonly #gaveUp: (error: Error) => void;
 
-  constructor(targets: readonly Target[], chunkRead: () => void) {
+  /** `gaveUp` is called for each that could not come back. */
+  constructor(targets: readonly Target[], chunkRead: () => void, gaveUp: (error: Error) => void) {
     this.#targets = targets;
     this.#chunkRead = chunkRead;
+    this.#gaveUp = gaveUp;
   }
 
   /** Everyone, the targets in turn. Rejects with the first failure. */
   open(connections: readonly LoadConnection[], plan: OpeningPlan): Promise<Opening> {
     return this.#measure(connections, plan, async (connection, i) => {
-      await connection.open(this.#targets[i % this.#targets.length]!, this.#chunkRead);
+      // By room too: or the first members of all rooms, which publish, would be on one node where members divide by nodes.
+      const target = this.#targets[(i + connection.room) % this.#targets.length]!;
+      await connection.open(target, this.#chunkRead);
       return 0;
     });
   }
@@ -60,7 +65,10 @@ export class Opener {
         await connection.open(target, this.#chunkRead);
         return refused;
       } catch (error) {
-        if (performance.now() > deadline) throw error;
+        if (performance.now() > deadline) {
+          this.#gaveUp(error as Error);
+          return refused + 1;
+        }
         await sleep(RETRY_MS * (0.5 + Math.random()));
       }
     }

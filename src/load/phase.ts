@@ -3,7 +3,10 @@ import type { WorkerReport } from './worker.ts';
 
 /** One phase of load, of all driver processes together. */
 export interface Phase {
+  /** From the start to the last delivery. */
   readonly seconds: number;
+  /** For how long load was put on. */
+  readonly loadSeconds: number;
   readonly published: number;
   readonly acknowledged: number;
   readonly delivered: number;
@@ -41,6 +44,7 @@ export function summarise(
   const repeated = total((report) => report.repeated);
   return {
     seconds: Math.max(...settled.map(({ wallUs }) => wallUs)) / 1e6,
+    loadSeconds: Math.max(...settled.map(({ loadUs }) => loadUs)) / 1e6,
     published: publishedIn(settled),
     acknowledged: total((report) => report.acknowledged),
     delivered,

@@ -64,11 +64,9 @@ function receiveMessage(connection: LoadConnection, bytes: Uint8Array, at: numbe
   const offsetAt = textEnd(bytes, at + ROOM_AT);
   const offset = readUint64(bytes, offsetAt + 1);
   const dataAt = textEnd(bytes, offsetAt + 2 * UINT64_BYTES);
-  const last = connection.lastOffset;
-  if (offset === last + 1) connection.lastOffset = offset;
-  else if (offset === 0) tally.unnumbered++;
-  else connection.lastOffset = tally.outOfStep(connection, 0, offset, last);
-  tally.deliver(connection, bytes, textStart(bytes, dataAt));
+  const payloadAt = textStart(bytes, dataAt);
+  tally.checkOffset(connection, offset, bytes, payloadAt);
+  tally.deliver(connection, bytes, payloadAt);
   return textEnd(bytes, dataAt);
 }
 

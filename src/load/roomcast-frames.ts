@@ -35,8 +35,8 @@ export function takeOpening(connection: LoadConnection, frame: ServerFrame, tall
     return false;
   }
   const { epoch, offset } = frame[2] as { epoch: string; offset: number };
-  // The first time this is where it begins. When it comes back, it is where it stood before.
-  if (connection.session === '') connection.lastOffset = offset;
+  // The first time, and in a new numbering, this is where it begins. When it comes back, it is where it stood before.
+  if (connection.session !== epoch) connection.lastOffset = offset;
   connection.session = epoch;
   return true;
 }

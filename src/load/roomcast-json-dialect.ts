@@ -88,11 +88,9 @@ function receiveMessage(
   while (bytes[at] !== QUOTE) at++;
   let offset = 0;
   for (at += 2; bytes[at]! >= ZERO; at++) offset = offset * 10 + (bytes[at]! - ZERO);
-  const last = connection.lastOffset;
-  if (offset === last + 1) connection.lastOffset = offset;
-  else if (offset === 0) tally.unnumbered++;
-  else connection.lastOffset = tally.outOfStep(connection, 0, offset, last);
-  tally.deliver(connection, bytes, to - TAIL_BYTES - payloadBytes);
+  const payloadAt = to - TAIL_BYTES - payloadBytes;
+  tally.checkOffset(connection, offset, bytes, payloadAt);
+  tally.deliver(connection, bytes, payloadAt);
 }
 
 function startsWith(bytes: Uint8Array, at: number, prefix: Uint8Array): boolean {

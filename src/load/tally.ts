@@ -1,6 +1,6 @@
 import type { LoadConnection } from './connection.ts';
 import { Histogram, type HistogramData } from './histogram.ts';
-import { payloadAgeUs, payloadPublisher, payloadRoom } from './payload.ts';
+import { payloadAgeUs, payloadCounter, payloadPublisher, payloadRoom } from './payload.ts';
 
 /** What a connection watches for, besides the index of a publisher in its room: a message that it sees makes room for the next. */
 export const WATCH = { none: -1, all: -2 } as const;
@@ -28,6 +28,9 @@ export interface TallyData {
   readonly firstTrouble: string | null;
   readonly latency: HistogramData;
 }
+
+/** Numbers of a connection that may still come late. What is passed over beyond them counts as lost, and as repeated if it comes after all. */
+const MAX_MISSING = 10_000;
 
 /** Counts what a driver process receives. Everything here is on the hot path: a delivery may cost some 20 ns. */
 export class Tally {
@@ -59,12 +62,34 @@ export class Tally {
     if (watches === WATCH.all || payloadPublisher(bytes, payloadAt) === watches) this.returned();
   }
 
+  /** A message with an offset: it must be the one after the last. 0: a room without history, so its publisher's counter must. */
+  checkOffset(connection: LoadConnection, offset: number, bytes: Uint8Array, payloadAt: number): void {
+    const last = connection.lastOffset;
+    if (offset === last + 1) connection.lastOffset = offset;
+    else if (offset !== 0) connection.lastOffset = this.outOfStep(connection, 0, offset, last);
+    else {
+      this.unnumbered++;
+      this.checkCounter(connection, bytes, payloadAt);
+    }
+  }
+
+  /** A message without a number: those of one publisher carry its counter, which rises by one. */
+  checkCounter(connection: LoadConnection, bytes: Uint8Array, payloadAt: number): void {
+    const publisher = payloadPublisher(bytes, payloadAt);
+    const counter = payloadCounter(bytes, payloadAt);
+    const last = connection.lastOf[publisher] ?? 0;
+    const isNext = counter === last + 1;
+    connection.lastOf[publisher] = isNext ? counter : this.outOfStep(connection, publisher, counter, last);
+  }
+
   /** A message came whose number is not the one after the last. Returns the last number from now on. */
   outOfStep(connection: LoadConnection, stream: number, number: number, last: number): number {
     connection.missing ??= new Set();
     const { missing } = connection;
     if (number > last) {
-      for (let skipped = last + 1; skipped < number; skipped++) missing.add(keyOf(stream, skipped));
+      const remembered = Math.max(last + 1, number - MAX_MISSING);
+      for (let skipped = remembered; skipped < number && missing.size < MAX_MISSING; skipped++)
+        missing.add(keyOf(stream, skipped));
       return number;
     }
     if (missing.delete(keyOf(stream, number))) this.reordered++;

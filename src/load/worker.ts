@@ -32,6 +32,8 @@ export interface WorkerReport extends TallyData {
   /** User and system time of this process since `start`, and the time from there until it was stopped and the last delivery came. */
   readonly cpuUs: number;
   readonly wallUs: number;
+  /** For how long load was put on. */
+  readonly loadUs: number;
   /** How often it had nothing to do and slept since `start`: who sends to a sleeper pays for waking it. */
   readonly sleeps: number;
 }
@@ -80,17 +82,22 @@ class Worker implements Handlers {
   readonly #members: LoadConnection[] = [];
   readonly #outsiders: LoadConnection[] = [];
   readonly #publishers: Publisher[] = [];
-  #opener = new Opener([], () => undefined);
+  #opener: Opener | null = null;
   #load: Load | null = null;
   #cpuAtStart = process.resourceUsage();
   #startedUs = 0;
+  #stoppedUs: number | null = null;
   #endedUs: number | null = null;
 
   async plan(plan: WorkerPlan): Promise<null> {
     const { createDialect } = (await import(plan.dialect.module)) as DialectModule;
     const dialect = createDialect(plan.dialect.options);
     for (const room of plan.rooms) this.#planRoom(room, plan, dialect);
-    this.#opener = new Opener(plan.targets, () => this.#load?.chunkRead());
+    this.#opener = new Opener(
+      plan.targets,
+      () => this.#load?.chunkRead(),
+      ({ message }) => this.#tally.trouble(`a member did not come back: ${message}`),
+    );
     return null;
   }
 
@@ -116,13 +123,18 @@ class Worker implements Handlers {
     });
   }
 
+  #planned(): Opener {
+    if (this.#opener === null) throw new Error('nothing is planned yet');
+    return this.#opener;
+  }
+
   open(plan: OpeningPlan): Promise<Opening> {
-    return this.#opener.open([...this.#members, ...this.#outsiders], plan);
+    return this.#planned().open([...this.#members, ...this.#outsiders], plan);
   }
 
   async cut(plan: OpeningPlan & { readonly backAfterMs: number }): Promise<Opening> {
     for (const member of this.#members) member.cut();
-    return this.#opener.reopen(this.#members, plan, plan.backAfterMs);
+    return this.#planned().reopen(this.#members, plan, plan.backAfterMs);
   }
 
   start(plan: LoadPlan): null {
@@ -133,16 +145,16 @@ class Worker implements Handlers {
     this.#tally.returned = () => load.returned();
     this.#cpuAtStart = process.resourceUsage();
     this.#startedUs = nowUs();
-    this.#endedUs = null;
+    this.#stoppedUs = this.#endedUs = null;
     load.start();
     return null;
   }
 
   async stop(patienceMs: number): Promise<WorkerReport> {
-    const stoppedUs = nowUs();
+    this.#stoppedUs = nowUs();
     await this.#load?.stop(patienceMs);
     // Not the wait for what is lost.
-    this.#endedUs = Math.max(stoppedUs, this.#tally.messageUs);
+    this.#endedUs = Math.max(this.#stoppedUs, this.#tally.messageUs);
     return this.report();
   }
 
@@ -168,6 +180,7 @@ class Worker implements Handlers {
       publishedByRoom: [...byRoom],
       cpuUs: now.userCPUTime + now.systemCPUTime - start.userCPUTime - start.systemCPUTime,
       wallUs: this.#endUs() - this.#startedUs,
+      loadUs: (this.#stoppedUs ?? nowUs()) - this.#startedUs,
       sleeps: now.voluntaryContextSwitches - start.voluntaryContextSwitches,
     };
   }

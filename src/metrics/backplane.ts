@@ -133,7 +133,7 @@ function batchMetrics(stats: BackplaneStats): SampledMetric[] {
     histogram('roomcast_backplane_batch_rooms', 'Rooms in one group commit to Redis.', stats.batchRooms),
     counter(
       'roomcast_backplane_batch_bytes_total',
-      'Bytes of the envelopes sent to Redis in group commits. Commands and keys around them are not counted.',
+      'Bytes of the message frames sent to Redis in group commits. What is around them is not counted.',
       () => stats.batchBytes,
     ),
     histogram(

@@ -262,6 +262,8 @@ export class Cursors {
     for (const envelope of envelopes) {
       if (envelope.last <= cursor.offset) continue;
       if (envelope.last > cursor.feed.offset || bytes > BYTES_PER_TURN) break;
+      // A page has no holes, unless the store lost something.
+      if (envelope.first > cursor.offset + 1) this.#gap(cursor, envelope.first - 1);
       bytes += this.#feedOne(cursor, envelope);
     }
     if (bytes > BYTES_PER_TURN) cursor.pageMessages = Math.max(1, cursor.offset - before);

@@ -54,10 +54,11 @@ export class RecentEnvelopes {
     const upTo = (this.first ?? roomOffset + 1) - 1;
     const older = envelopes.filter((envelope) => envelope.last <= upTo);
     if (older.at(-1)?.last !== upTo) return;
+    const whole = older.slice(beginOfWhole(older));
     // When they were received is not known here; what their sender's clock says is near enough to age them by.
     const bornMs = clock.nowMs() - clock.wallMs();
     const kept = new KeptEnvelopes();
-    for (const envelope of older) {
+    for (const envelope of whole) {
       const receivedMs = Math.min(clock.nowMs(), bornMs + envelope.sentAtMs);
       kept.append(envelope, receivedMs + this.#limits.ageMs);
     }
@@ -70,7 +71,7 @@ export class RecentEnvelopes {
    * is given.
    */
   after(after: number, maxBytes?: number): Envelope[] {
-    return this.#kept.after(after, maxBytes);
+    return this.#kept.after(after, maxBytes === undefined ? {} : { bytes: maxBytes });
   }
 
   clear(): void {
@@ -90,4 +91,11 @@ export class RecentEnvelopes {
     const kept = this.#kept;
     while (kept.oldest !== null && kept.oldest.timeMs <= nowMs) kept.dropOldest();
   }
+}
+
+/** Index of the first one from which on nothing is missing: a store may have lost some in between. */
+function beginOfWhole(envelopes: readonly Envelope[]): number {
+  let begin = envelopes.length - 1;
+  while (begin > 0 && envelopes[begin - 1]!.last + 1 === envelopes[begin]!.first) begin--;
+  return begin;
 }

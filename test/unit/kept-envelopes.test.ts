@@ -30,6 +30,33 @@ describe('kept envelopes', () => {
     expect(envelopes.bytes).toBe(envelopes.after(0).reduce((sum, { bytes }) => sum + bytes.length, 0));
   });
 
+  it('take little memory where little is kept, however long', () => {
+    const envelopes = new KeptEnvelopes();
+    for (let i = 1; i <= 5000; i++) {
+      envelopes.append(envelope(i, i), 0);
+      while (envelopes.messages > 2) envelopes.dropOldest();
+    }
+    expect(envelopes.allocatedBytes).toBeLessThanOrEqual(1024);
+  });
+
+  it('take about what they hold, also where envelopes are large', () => {
+    for (const length of [100, 1000, 5000, 9000, 17_000, 40_000]) {
+      const envelopes = new KeptEnvelopes();
+      const text = 'x'.repeat(length);
+      for (let i = 1; i <= 1000; i++) {
+        envelopes.append(envelope(i, i, text), 0);
+        while (envelopes.messages > 100) envelopes.dropOldest();
+      }
+      expect(envelopes.allocatedBytes, `${length}`).toBeLessThan(envelopes.bytes * 1.5 + 2 * 32 * 1024);
+    }
+  });
+
+  it('are read up to a number of messages or bytes', () => {
+    const envelopes = kept(50);
+    expect(texts(envelopes.after(10, { messages: 3 }))).toEqual(numbers(11, 13));
+    expect(texts(envelopes.after(10, { bytes: 1 }))).toEqual(numbers(11, 11));
+  });
+
   it('know of the oldest where it begins and ends, and its time, also where a slab ends', () => {
     const envelopes = kept(2000);
     for (let i = 1; i <= 2000; i++) {
@@ -67,8 +94,8 @@ describe('kept envelopes', () => {
   it('are handed out until the bytes asked for are exceeded', () => {
     const envelopes = kept(100);
     const each = envelopes.after(99)[0]!.bytes.length;
-    expect(envelopes.after(0, 0)).toHaveLength(1);
-    expect(texts(envelopes.after(10, each * 2.5))).toEqual(['11', '12', '13']);
+    expect(envelopes.after(0, { bytes: 0 })).toHaveLength(1);
+    expect(texts(envelopes.after(10, { bytes: each * 2.5 }))).toEqual(['11', '12', '13']);
   });
 
   it('may be larger than any slab', () => {

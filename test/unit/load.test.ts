@@ -230,10 +230,12 @@ describe.each(DIALECTS)('the dialect %s', (encoding, createDialect) => {
     expect([...connection.missing!]).toEqual([2]);
   });
 
-  it('does not hold messages without an offset against each other', () => {
+  it('holds messages without an offset against the counter of their publisher', () => {
     const { connection, tally, receive } = aMember(dialect);
-    receive(codec.join([message(0), message(0)]));
-    expect(tally).toMatchObject({ delivered: 2, unnumbered: 2, repeated: 0, reordered: 0 });
+    const unnumbered = (counter: number, by: number): EncodedFrames =>
+      codec.messages(storedMessage(0, by, counter));
+    receive(codec.join([unnumbered(1, 3), unnumbered(1, 4), unnumbered(2, 3), unnumbered(2, 3)]));
+    expect(tally).toMatchObject({ delivered: 4, unnumbered: 4, repeated: 1, reordered: 0 });
     expect(connection.lastOffset).toBe(0);
   });
 

@@ -77,6 +77,14 @@ describe('recent envelopes', () => {
     expect(recent.covers(2, 2, 110_000)).toBe(true);
   });
 
+  it('take of older ones what has no hole', () => {
+    const recent = new RecentEnvelopes(LIMITS);
+    recent.append(envelope(9, 9), 0);
+    recent.prepend([envelope(1, 2), envelope(4, 5), envelope(6, 8)], 9, new FakeClock());
+    expect(recent.first).toBe(4);
+    expect(recent.covers(2, 9, 0)).toBe(false);
+  });
+
   it('take older ones in front, where they end where these begin', () => {
     const clock = new FakeClock();
     const sentAtMs = clock.wallMs();

@@ -48,14 +48,7 @@ export class RoomLog {
     this.#touch(history, nowMs);
     this.#trim(nowMs);
     const from = Math.max(after, this.#offset - history.messages);
-    const envelopes: Envelope[] = [];
-    let messages = 0;
-    if (limit === 0) return { epoch: this.#epoch, offset: this.#offset, envelopes };
-    for (const envelope of this.#kept.after(from)) {
-      if (messages >= limit) break;
-      envelopes.push(envelope);
-      messages += envelope.last - Math.max(from, envelope.first - 1);
-    }
+    const envelopes = limit === 0 ? [] : this.#kept.after(from, { messages: limit });
     return { epoch: this.#epoch, offset: this.#offset, envelopes };
   }
 

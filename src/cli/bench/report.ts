@@ -108,10 +108,12 @@ function cutOf({ cut, phase }: BenchResult): string {
 function checkedOf({ lost, repeated, reordered, misrouted, delivered, unnumbered }: Phase): string {
   const wrong = misrouted === 0 ? '' : `, in the wrong room ${count(misrouted)}`;
   if (unnumbered > 0 && unnumbered === delivered) {
-    return `lost ${count(lost)}${wrong}; no history: order is not checked`;
+    return `lost ${count(lost)}${wrong}; no history: held against each publisher's own count`;
   }
   const some =
-    unnumbered === 0 ? '' : `; ${count(unnumbered)} of rooms without history: their order is not checked`;
+    unnumbered === 0
+      ? ''
+      : `; ${count(unnumbered)} of rooms without history: held against each publisher's own count`;
   return `lost ${count(lost)}, repeated ${count(repeated)}, out of order ${count(reordered)}${wrong}${some}`;
 }
 

@@ -42,7 +42,7 @@ export function warningsOf({ plan, phase }: BenchResult): string[] {
   }
   const { load } = plan;
   if (load.kind === 'open' && load.rampSeconds === undefined) {
-    const perSecond = phase.published / phase.seconds;
+    const perSecond = phase.published / phase.loadSeconds;
     if (perSecond < load.perSecond * MIN_RATE_SHARE && phase.published > 1) {
       warnings.push(`only ${perSecond.toFixed(1)} of ${load.perSecond} publishes a second were sent`);
     }

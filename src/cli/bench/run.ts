@@ -9,6 +9,8 @@ import { type Stage, Watch } from './watch.ts';
 
 /** How long members are away whose links were cut. */
 const AWAY_MS = 2000;
+/** The longest that a timer waits. */
+const FOREVER_MS = 2 ** 31 - 1;
 /** Nobody connects for so long: nobody will. Longer where connections are to come more slowly than that. */
 const PATIENCE_MS = 15_000;
 
@@ -43,7 +45,11 @@ async function run(plan: BenchPlan, driver: Driver, watch: Watch, ending: AbortS
   let cut: OpeningSummary | null = null;
   const cutting = async (): Promise<void> => {
     await pause((plan.seconds * 1000) / 3, ending);
-    if (!ending.aborted) cut = await driver.cut(AWAY_MS, plan.opening);
+    if (ending.aborted) return;
+    const back = driver.cut(AWAY_MS, plan.opening).then((opening) => {
+      cut = opening;
+    });
+    await Promise.race([back, pause(FOREVER_MS, ending)]);
   };
   const measured = await driver.run(plan.load, plan.seconds, plan.cut ? cutting : undefined, ending);
   const ended = ending.aborted ? String(ending.reason) : null;
