@@ -332,9 +332,9 @@ function aLoad(plan: LoadPlan, howMany: number) {
 }
 
 /** As a node stores it: sent by publisher `by` of the room at 1,000 us. */
-function storedMessage(offset: number, by: number): Uint8Array {
+function storedMessage(offset: number, by: number, counter = 1): Uint8Array {
   const payload = payloads.createPayload(PAYLOAD_BYTES, ROOM.room, by);
-  payloads.stampPayload(payload, 0, 1, 1000);
+  payloads.stampPayload(payload, 0, counter, 1000);
   const data = packValue(Buffer.from(payload).toString('latin1'));
   const { frame, offsetAt } = buildMessageFrame(ROOM.roomName, 1_700_000_000_000, 'someone', data);
   setFrameOffset(frame, offsetAt, offset);
