@@ -34,8 +34,13 @@ export function scenarioDigest(record: ScenarioRecord): string {
   const head = ['', ...columns.map(({ head }) => head)];
   const body = rows.map((row) => [row, ...columns.map(({ cell }) => cell(row))]);
   const told = body.filter(([, ...cells]) => cells.some((cell) => cell !== '-'));
-  const where = [...new Set(shapes.map(measuredLine))].join('; ');
-  return [`**${scenario}**: ${question}`, markdownOf([head, ...told]), where].join('\n\n');
+  return [`**${scenario}**: ${question}`, markdownOf([head, ...told])].join('\n\n');
+}
+
+/** When and on what all of it was measured, a line for each that differs. */
+export function measuredLines(records: readonly ScenarioRecord[]): string {
+  const lines = new Set(records.flatMap(({ shapes }) => shapes.map(measuredLine)));
+  return [...lines].map((line) => `- ${line}`).join('\n');
 }
 
 /** When, on what, of which commit, how often. */

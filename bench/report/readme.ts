@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Scenario } from '../scenarios/scenario.ts';
-import { scenarioDigest, scenarioSection } from './page.ts';
+import { measuredLines, scenarioDigest, scenarioSection } from './page.ts';
 import { inTermsOf, readRecord, type ScenarioRecord, writeRecord } from './record.ts';
 
 /** Where results and the pages that show them are. */
@@ -25,7 +25,7 @@ export function report(scenarios: readonly Scenario[], paths: ReportPaths): stri
   for (const record of records) writeRecord(paths.results, record);
   const pages = [
     { path: paths.benchReadme, marker: 'results', body: records.map((record) => section(record, paths)) },
-    { path: paths.topReadme, marker: 'bench', body: records.map(scenarioDigest) },
+    { path: paths.topReadme, marker: 'bench', body: [...records.map(scenarioDigest), measuredLines(records)] },
   ];
   const texts = pages.map(({ path, marker, body }) =>
     replaceBetween(readFileSync(path, 'utf8'), marker, body.join('\n\n'), path),
