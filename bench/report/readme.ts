@@ -25,7 +25,11 @@ export function report(scenarios: readonly Scenario[], paths: ReportPaths): stri
   for (const record of records) writeRecord(paths.results, record);
   const pages = [
     { path: paths.benchReadme, marker: 'results', body: records.map((record) => section(record, paths)) },
-    { path: paths.topReadme, marker: 'bench', body: [...records.map(scenarioDigest), measuredLines(records)] },
+    {
+      path: paths.topReadme,
+      marker: 'bench',
+      body: [...records.map(scenarioDigest), measuredLines(records)],
+    },
   ];
   const texts = pages.map(({ path, marker, body }) =>
     replaceBetween(readFileSync(path, 'utf8'), marker, body.join('\n\n'), path),
