@@ -18,7 +18,7 @@ const ROOMS = 100;
 const MEMBERS_OF_ROOM = 5;
 const ROUNDS = 10;
 
-/** What differs between the backplanes. Heap: a third above what Node 20 and 22 were measured with (in the comment). */
+/** What differs between the backplanes. Heap: a third above what was measured on Node 20 (in the comment). */
 const MOST = {
   // 7,900 to 8,500, and 1,360 to 1,440.
   memory: { heapSingly: 11_000, heapTogether: 1_900, writes: 0 },

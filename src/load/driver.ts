@@ -89,6 +89,7 @@ export class Driver {
     until?: AbortSignal,
   ): Promise<Phase> {
     const shares = loadShares(load, this.#publishers);
+    await Promise.all(this.#workers.map((worker) => worker.ask('reset')));
     await Promise.all(this.#workers.map((worker, i) => worker.ask('start', shares[i]!)));
     await Promise.all([pause(seconds * 1000, until), meanwhile?.()]);
     const stopped = await Promise.all(this.#workers.map((worker) => worker.ask('stop', PATIENCE_MS)));

@@ -52,6 +52,8 @@ export interface WorkerCalls {
   plan(plan: WorkerPlan): null;
   /** Connects and joins everyone. */
   open(plan: OpeningPlan): Opening;
+  /** Forgets what was counted. To be answered by all processes before one of them starts: what it publishes reaches members of the others. */
+  reset(): null;
   start(load: LoadPlan): null;
   /** Ends the load and waits for what is in flight, while any of it comes. */
   stop(patienceMs: number): WorkerReport;
@@ -137,9 +139,13 @@ class Worker implements Handlers {
     return this.#planned().reopen(this.#members, plan, plan.backAfterMs);
   }
 
-  start(plan: LoadPlan): null {
+  reset(): null {
     this.#tally.reset();
     for (const publisher of this.#publishers) publisher.published = 0;
+    return null;
+  }
+
+  start(plan: LoadPlan): null {
     const load = new Load(this.#publishers, plan);
     this.#load = load;
     this.#tally.returned = () => load.returned();

@@ -9,8 +9,6 @@ import { type Stage, Watch } from './watch.ts';
 
 /** How long members are away whose links were cut. */
 const AWAY_MS = 2000;
-/** The longest that a timer waits. */
-const FOREVER_MS = 2 ** 31 - 1;
 /** Nobody connects for so long: nobody will. Longer where connections are to come more slowly than that. */
 const PATIENCE_MS = 15_000;
 
@@ -49,7 +47,7 @@ async function run(plan: BenchPlan, driver: Driver, watch: Watch, ending: AbortS
     const back = driver.cut(AWAY_MS, plan.opening).then((opening) => {
       cut = opening;
     });
-    await Promise.race([back, pause(FOREVER_MS, ending)]);
+    await Promise.race([back, whenAborted(ending)]);
   };
   const measured = await driver.run(plan.load, plan.seconds, plan.cut ? cutting : undefined, ending);
   const ended = ending.aborted ? String(ending.reason) : null;
@@ -90,6 +88,13 @@ function watcher(
       ending.abort(`no connection became ready for ${Math.round(patienceMs / 1000)} s (${open} are open)`);
     }
   };
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 function whenEnding(ending: AbortSignal): Promise<never> {
