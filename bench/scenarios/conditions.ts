@@ -12,7 +12,6 @@ export const PATIENCE_MS = 60_000;
 
 /** What a stretch of time cost. */
 export interface Cost {
-  readonly seconds: number;
   /** User and system time of the server's processes. */
   readonly serverUs: number;
   readonly redisUs: number;
@@ -42,7 +41,7 @@ export class Meter {
     const redisUs = this.#server.redisCpuUs - this.#redisUs;
     const ownUs = serverUs + redisUs + driverUs + benchUs() - this.#benchUs;
     const { stolen, others } = machineUse(this.#machine, machineTime(), ownUs, seconds);
-    return { seconds, serverUs, redisUs, voidBecause: whyVoid(stolen, others) };
+    return { serverUs, redisUs, voidBecause: whyVoid(stolen, others) };
   }
 }
 

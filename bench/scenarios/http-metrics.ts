@@ -4,7 +4,7 @@ import type { Shot, Volley } from '../server/autocannon-run.ts';
 import { Cannon } from '../server/cannon.ts';
 import type { Contender } from '../server/contender.ts';
 import { type Cost, Meter } from './conditions.ts';
-import { COLUMNS, PAYLOAD_BYTES, trial } from './load-shape.ts';
+import { COLUMNS, checksOf, PAYLOAD_BYTES, trial } from './load-shape.ts';
 import { onServer, type Stage } from './on-server.ts';
 import type { BenchOptions, Column, Shape, Trial } from './scenario.ts';
 
@@ -97,10 +97,10 @@ function toTrial(row: string, { alone, aloneCost, gently, full }: Measured): Tri
   const { phase, volley, cost } = full;
   const loadUs = (aloneCost.serverUs / alone.seconds) * phase.seconds;
   const voidBecause = aloneCost.voidBecause ?? gently.cost.voidBecause ?? cost.voidBecause;
-  return trial(
+  const measured = trial(
     NAME,
     row,
-    withTroubles(phase, [alone, gently.phase]),
+    phase,
     { ...cost, voidBecause },
     {
       serverUsPerScrape: (cost.serverUs - loadUs) / volley.accepted,
@@ -113,19 +113,5 @@ function toTrial(row: string, { alone, aloneCost, gently, full }: Measured): Tri
       driverShare: phase.driverShare,
     },
   );
-}
-
-/** What no noise excuses, in whichever phase it happened. */
-function withTroubles(phase: Phase, others: readonly Phase[]): Phase {
-  const total = (pick: (phase: Phase) => number): number =>
-    others.reduce((sum, other) => sum + pick(other), pick(phase));
-  return {
-    ...phase,
-    lost: total(({ lost }) => lost),
-    repeated: total(({ repeated }) => repeated),
-    reordered: total(({ reordered }) => reordered),
-    misrouted: total(({ misrouted }) => misrouted),
-    trouble: total(({ trouble }) => trouble),
-    firstTrouble: [phase, ...others].find(({ firstTrouble }) => firstTrouble !== null)?.firstTrouble ?? null,
-  };
+  return { ...measured, checks: checksOf(phase, alone, gently.phase) };
 }

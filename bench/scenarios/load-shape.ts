@@ -24,7 +24,6 @@ export const COLUMNS = {
   server: { head: 'server', figure: 'serverShare', digits: 0, kind: 'share' },
   driver: { head: 'driver', figure: 'driverShare', digits: 0, kind: 'share' },
   sleeps: { head: 'sleeps/1000', figure: 'driverSleepsPer1000', digits: 0 },
-  memory: { head: 'MB', figure: 'memoryMB', digits: 0 },
   peak: { head: 'peak MB', figure: 'peakMemoryMB', digits: 0 },
   acknowledged: { head: 'acknowledged', figure: 'acknowledgedShare', digits: 0, kind: 'share' },
   perServerSecond: { head: 'publishes/core s', figure: 'publishesPerServerSecond', digits: 0 },

@@ -2,6 +2,7 @@ import type { LoadConnection } from '../../src/load/connection.ts';
 import type { Dialect, DialectOptions, PublishTemplate, WireMessage } from '../../src/load/dialect.ts';
 import { maskedFrame, OPCODE } from '../../src/load/frames.ts';
 import type { Tally } from '../../src/load/tally.ts';
+import { startsWith } from '../../src/util/bytes.ts';
 
 /** An Engine.IO packet is its type in one digit and what it carries; here 4 (a message) carries Socket.IO packets. */
 const PING = 0x32;
@@ -96,9 +97,4 @@ function textOf(bytes: Uint8Array, at: number, end: number): string {
   return bytes instanceof Buffer
     ? bytes.toString('latin1', at, end)
     : Buffer.from(bytes).toString('latin1', at, end);
-}
-
-function startsWith(bytes: Uint8Array, at: number, prefix: Uint8Array): boolean {
-  for (let i = 0; i < prefix.length; i++) if (bytes[at + i] !== prefix[i]) return false;
-  return true;
 }

@@ -1,5 +1,6 @@
 import { decodeServerFrames, encodeCommand } from '../protocol/client-codec.ts';
 import type { CommandFrame } from '../protocol/frames.ts';
+import { startsWith } from '../util/bytes.ts';
 import type { LoadConnection } from './connection.ts';
 import type { Dialect, DialectOptions, PublishTemplate, WireMessage } from './dialect.ts';
 import { OPCODE } from './frames.ts';
@@ -91,9 +92,4 @@ function receiveMessage(
   const payloadAt = to - TAIL_BYTES - payloadBytes;
   tally.checkOffset(connection, offset, bytes, payloadAt);
   tally.deliver(connection, bytes, payloadAt);
-}
-
-function startsWith(bytes: Uint8Array, at: number, prefix: Uint8Array): boolean {
-  for (let i = 0; i < prefix.length; i++) if (bytes[at + i] !== prefix[i]) return false;
-  return true;
 }

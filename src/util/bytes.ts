@@ -39,6 +39,13 @@ export function writeAscii(bytes: ByteView, text: string, at: number): void {
   for (let i = 0; i < length; i++) bytes[at + i] = text.charCodeAt(i);
 }
 
+/** Whether these bytes stand at `at`. */
+export function startsWith(bytes: ByteView, at: number, prefix: ByteView): boolean {
+  const { length } = prefix;
+  for (let i = 0; i < length; i++) if (bytes[at + i] !== prefix[i]) return false;
+  return true;
+}
+
 /** Byte arrays end to end. One array is returned as it is. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   if (parts.length === 1) return parts[0]!;

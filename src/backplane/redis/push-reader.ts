@@ -7,6 +7,7 @@
  * stream from its first byte, since a reply can only be told from a payload by what is before it.
  */
 import type { EventEmitter } from 'node:events';
+import { startsWith } from '../../util/bytes.ts';
 
 export interface PushHandlers {
   /** `channel` as latin1: one character a byte. `payload` is a view of the chunk. MUST NOT throw. */
@@ -60,7 +61,7 @@ export class PushReader {
     let at = 0;
     let restFrom = 0;
     while (at < bytes.length) {
-      const isPush = beginsPush(bytes, at);
+      const isPush = startsWith(bytes, at, HEAD);
       if (isPush && restFrom < at) this.#handlers.rest(bytes.subarray(restFrom, at));
       const end = isPush ? this.#push(bytes, at) : this.#endOf(bytes, at, at);
       if (end === -1) {
@@ -144,10 +145,4 @@ export class PushReader {
     this.#needed = needed;
     return -1;
   }
-}
-
-function beginsPush(bytes: Buffer, at: number): boolean {
-  if (bytes.length < at + HEAD.length) return false;
-  for (let i = 0; i < HEAD.length; i++) if (bytes[at + i] !== HEAD[i]) return false;
-  return true;
 }
