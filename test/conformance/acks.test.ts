@@ -1,30 +1,14 @@
 /** What every backplane promises about how far users have read. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { AckPage } from '../../src/backplane/acks.ts';
 import type { Backplane } from '../../src/backplane/backplane.ts';
 import { Keys } from '../../src/backplane/redis/keys.ts';
-import { type Running, startMemory, startRedis, type Times } from '../support/backplanes.ts';
+import { type Running, startRedis, type Times } from '../support/backplanes.ts';
 import { KEPT, publishTiny } from '../support/frames.ts';
-import { RedisServer } from '../support/redis.ts';
+import { useBackplanes } from '../support/use-backplanes.ts';
 import { waitFor } from '../support/wait.ts';
 
-let server: RedisServer;
-const open: Backplane[] = [];
-
-const FACTORIES: readonly [kind: string, start: (times?: Times) => Promise<Running>][] = [
-  ['memory', startMemory],
-  ['redis', (times) => startRedis(server.url, times)],
-];
-
-beforeAll(async () => {
-  server = await RedisServer.start();
-});
-
-afterAll(() => server.dispose());
-
-afterEach(async () => {
-  for (const backplane of open.splice(0)) await backplane.close();
-});
+const used = useBackplanes();
 
 /** Publishes so many messages; resolves with the room's epoch. */
 async function fill(backplane: Backplane, room: string, messages: number): Promise<string> {
@@ -38,10 +22,10 @@ function listed({ users }: AckPage): Record<string, number> {
   return Object.fromEntries(users.map(({ user, offset }) => [user, offset]));
 }
 
-describe.each(FACTORIES)('acks of the %s backplane', (_kind, startOne) => {
+describe.each(used.factories)('acks of the %s backplane', (_kind, startOne) => {
   async function start(times: Times = {}): Promise<Backplane> {
     const { backplane } = await startOne(times);
-    open.push(backplane);
+    used.open.push(backplane);
     return backplane;
   }
 
@@ -205,21 +189,21 @@ describe.each(FACTORIES)('acks of the %s backplane', (_kind, startOne) => {
 
 describe('acks in Redis', () => {
   async function start(keyPrefix: string): Promise<Running> {
-    const running = await startRedis(server.url, { keyPrefix, partitions: 4 });
-    open.push(running.backplane);
+    const running = await startRedis(used.server.url, { keyPrefix, partitions: 4 });
+    used.open.push(running.backplane);
     return running;
   }
 
   it('of one tick share one call, whatever their rooms', async () => {
     const { backplane } = await start('batch');
     const epochs = await Promise.all(['a', 'b', 'c'].map((room) => fill(backplane, room, 10)));
-    const before = await server.calls('evalsha');
+    const before = await used.server.calls('evalsha');
     await Promise.all(
       Array.from({ length: 90 }, (_, i) =>
         backplane.acks.ack('abc'[i % 3]!, KEPT, `u${i}`, [epochs[i % 3]!, 5]),
       ),
     );
-    expect((await server.calls('evalsha')) - before).toBe(1);
+    expect((await used.server.calls('evalsha')) - before).toBe(1);
   });
 
   it('are one sorted set for each room and epoch, with the life that was asked for', async () => {
@@ -227,8 +211,8 @@ describe('acks in Redis', () => {
     const epoch = await fill(backplane, 'room', 10);
     await backplane.acks.ack('room', KEPT, 'ann', [epoch, 7]);
     const key = new Keys('layout-acks', 4).acks('room', epoch);
-    expect(await server.client.call('ZRANGE', key, 0, -1, 'WITHSCORES')).toEqual(['ann', '7']);
-    const life = Number(await server.client.pttl(key));
+    expect(await used.server.client.call('ZRANGE', key, 0, -1, 'WITHSCORES')).toEqual(['ann', '7']);
+    const life = Number(await used.server.client.pttl(key));
     expect(life).toBeGreaterThan(50_000);
     expect(life).toBeLessThanOrEqual(60_000);
   });
@@ -238,7 +222,7 @@ describe('acks in Redis', () => {
     const epoch = await fill(one!, 'room', 10);
     await one!.acks.ack('room', KEPT, 'ann', [epoch, 7]);
     expect(await other!.acks.get('room', KEPT, 'ann')).toEqual({ epoch, offset: 7 });
-    await server.client.flushall();
+    await used.server.client.flushall();
     const fresh = await other!.acks.get('room', KEPT, 'ann');
     expect(fresh.offset).toBe(0);
     expect(fresh.epoch).not.toBe(epoch);

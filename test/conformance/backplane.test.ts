@@ -1,28 +1,12 @@
 /** What every backplane promises its node: one suite over the memory and the Redis backplane. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Backplane } from '../../src/backplane/backplane.ts';
-import { type Running, startMemory, startRedis, type Times } from '../support/backplanes.ts';
+import type { Running, Times } from '../support/backplanes.ts';
 import { framesOf, KEPT, publishTiny, type Settled, textsOf, tinyFrame, UNKEPT } from '../support/frames.ts';
-import { RedisServer } from '../support/redis.ts';
+import { useBackplanes } from '../support/use-backplanes.ts';
 import { waitFor } from '../support/wait.ts';
 
-let server: RedisServer;
-const open: Backplane[] = [];
-
-const FACTORIES: readonly [kind: string, start: (times?: Times) => Promise<Running>][] = [
-  ['memory', startMemory],
-  ['redis', (times) => startRedis(server.url, times)],
-];
-
-beforeAll(async () => {
-  server = await RedisServer.start();
-});
-
-afterAll(() => server.dispose());
-
-afterEach(async () => {
-  for (const backplane of open.splice(0)) await backplane.close();
-});
+const used = useBackplanes();
 
 function numbers(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
@@ -32,10 +16,10 @@ function offsetsOf(results: readonly Settled[]): number[] {
   return results.map(({ offset }) => offset);
 }
 
-describe.each(FACTORIES)('the %s backplane', (_kind, startOne) => {
+describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
   async function start(times: Times = {}): Promise<Running> {
     const running = await startOne(times);
-    open.push(running.backplane);
+    used.open.push(running.backplane);
     return running;
   }
 

@@ -1,32 +1,14 @@
 /** What presence promises on every backplane: one suite over memory and Redis. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Backplane } from '../../src/backplane/backplane.ts';
-import { type Running, startMemory, startRedis } from '../support/backplanes.ts';
+import { describe, expect, it } from 'vitest';
 import { enterMany, entryOf, type PresentNode, startPresence } from '../support/presence.ts';
-import { RedisServer } from '../support/redis.ts';
+import { useBackplanes } from '../support/use-backplanes.ts';
 
-let server: RedisServer;
-const open: Backplane[] = [];
+const used = useBackplanes();
 
-const FACTORIES: readonly [kind: string, start: () => Promise<Running>][] = [
-  ['memory', startMemory],
-  ['redis', () => startRedis(server.url)],
-];
-
-beforeAll(async () => {
-  server = await RedisServer.start();
-});
-
-afterAll(() => server.dispose());
-
-afterEach(async () => {
-  for (const backplane of open.splice(0)) await backplane.close();
-});
-
-describe.each(FACTORIES)('presence on the %s backplane', (_kind, startOne) => {
+describe.each(used.factories)('presence on the %s backplane', (_kind, startOne) => {
   async function start(...rooms: string[]): Promise<PresentNode> {
     const running = await startOne();
-    open.push(running.backplane);
+    used.open.push(running.backplane);
     for (const room of rooms) await running.backplane.subscribe(room);
     return startPresence(running);
   }
