@@ -1,36 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { expectFlawless } from '../support/checker.ts';
-import { Cluster } from '../support/cluster.ts';
-import { Crowd } from '../support/crowd.ts';
-import { RedisServer } from '../support/redis.ts';
+import { useCluster } from '../support/use-cluster.ts';
 
-let redis: RedisServer;
-let cluster: Cluster;
-
-beforeAll(async () => {
-  redis = await RedisServer.start();
-  cluster = await Cluster.start({ redis: redis.url });
-});
-
-afterAll(async () => {
-  await cluster.dispose();
-  await redis.dispose();
-});
-
-function gather(room: string): Promise<Crowd> {
-  return Crowd.gather({ room, urls: cluster.urls, members: [34, 33, 33], publishers: [0, 1, 2] });
-}
+const used = useCluster();
 
 const FLUSHES = 3;
 
 describe('when Redis is flushed under load', { timeout: 120_000 }, () => {
   it('every member is told of each reset, goes on, and has all that was published since', async () => {
-    const crowd = await gather('chaos:flushed');
+    const crowd = await used.gatherHundred('chaos:flushed');
     crowd.publish(500);
     let flushedAtMs = 0;
     for (let i = 0; i < FLUSHES; i++) {
       await crowd.heard(700);
-      await redis.client.flushall();
+      await used.redis.client.flushall();
       flushedAtMs = performance.now();
     }
     await crowd.heard(1_500);

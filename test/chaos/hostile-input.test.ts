@@ -1,30 +1,18 @@
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { SUBPROTOCOL } from '../../src/protocol/subprotocol.ts';
 import { expectFlawless } from '../support/checker.ts';
 import { TestClient } from '../support/client.ts';
-import { Cluster } from '../support/cluster.ts';
 import { Crowd } from '../support/crowd.ts';
 import { chaosSeed, Random } from '../support/random.ts';
-import { RedisServer } from '../support/redis.ts';
+import { useCluster } from '../support/use-cluster.ts';
 
 const HOSTILE = 50;
 const LASTING_MS = 8_000;
 
-let redis: RedisServer;
-let cluster: Cluster;
-
-beforeAll(async () => {
-  redis = await RedisServer.start();
-  cluster = await Cluster.start({ redis: redis.url, nodes: 1 });
-});
-
-afterAll(async () => {
-  await cluster.dispose();
-  await redis.dispose();
-});
+const used = useCluster({ nodes: 1 });
 
 /** What WebSocket messages of an ill-meaning peer look like. */
 const MESSAGES: readonly ((random: Random) => string | Buffer)[] = [
@@ -131,7 +119,7 @@ describe('fifty connections of malformed, oversized and hostile input', { timeou
     const seed = chaosSeed();
     const crowd = await Crowd.gather({
       room: 'chaos:hostile',
-      urls: cluster.urls,
+      urls: used.cluster.urls,
       members: [50],
       publishers: [0, 0],
     });
@@ -140,7 +128,7 @@ describe('fifty connections of malformed, oversized and hostile input', { timeou
     const calm = crowd.acknowledged.length;
     const untilMs = performance.now() + LASTING_MS;
     const sent = await Promise.all(
-      Array.from({ length: HOSTILE }, (_, i) => harass(cluster.urls[0]!, new Random(seed + i), untilMs)),
+      Array.from({ length: HOSTILE }, (_, i) => harass(used.cluster.urls[0]!, new Random(seed + i), untilMs)),
     );
     const total = sent.reduce((sum, count) => sum + count, 0);
     const before = crowd.p99Ms(crowd.members, 300, calm);
@@ -157,8 +145,10 @@ describe('fifty connections of malformed, oversized and hostile input', { timeou
     // Both cores are full of this test's own noise: a node that hangs shows as seconds.
     expect(crowd.slowestAnswerMs()).toBeLessThan(2_000);
     expect(meanwhile).toBeLessThan(1_500);
-    expect(cluster.node(0).log.filter(({ level }) => Number(level) >= 50 || level === 'error')).toEqual([]);
-    const visitor = await TestClient.connect(cluster.urls[0]!);
+    expect(used.cluster.node(0).log.filter(({ level }) => Number(level) >= 50 || level === 'error')).toEqual(
+      [],
+    );
+    const visitor = await TestClient.connect(used.cluster.urls[0]!);
     expect(await visitor.ok('ping')).toEqual({});
     await Promise.all([crowd.disperse(), visitor.close()]);
   });

@@ -1,34 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { expectFlawless } from '../support/checker.ts';
-import { Cluster } from '../support/cluster.ts';
 import { Crowd } from '../support/crowd.ts';
-import { RedisServer } from '../support/redis.ts';
+import { useCluster } from '../support/use-cluster.ts';
 
-let redis: RedisServer;
-let cluster: Cluster;
-
-beforeAll(async () => {
-  redis = await RedisServer.start();
-  cluster = await Cluster.start({ redis: redis.url });
-});
-
-afterAll(async () => {
-  await cluster.dispose();
-  await redis.dispose();
-});
+const used = useCluster();
 
 describe('when one of three nodes is killed under 500 messages a second', { timeout: 120_000 }, () => {
   it('its 200 members go on elsewhere with every acknowledged message once, in order', async () => {
     const crowd = await Crowd.gather({
       room: 'chaos:killed-node',
-      urls: cluster.urls,
+      urls: used.cluster.urls,
       members: [200, 5, 5],
       // One of them publishes through the node that dies.
       publishers: [0, 1],
     });
     crowd.publish(500);
     await crowd.heard(2_000);
-    await cluster.kill(0);
+    await used.cluster.kill(0);
     await crowd.heard(3_000);
     const verdict = await crowd.conclude('killed node');
     await crowd.disperse();

@@ -1,36 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { expectFlawless } from '../support/checker.ts';
 import { TestClient } from '../support/client.ts';
-import { Cluster } from '../support/cluster.ts';
-import { Crowd } from '../support/crowd.ts';
-import { RedisServer } from '../support/redis.ts';
+import { useCluster } from '../support/use-cluster.ts';
 import { delay } from '../support/wait.ts';
 
-let redis: RedisServer;
-let cluster: Cluster;
-
-beforeAll(async () => {
-  redis = await RedisServer.start();
-  cluster = await Cluster.start({ redis: redis.url });
-});
-
-afterAll(async () => {
-  await cluster.dispose();
-  await redis.dispose();
-});
-
-function gather(room: string): Promise<Crowd> {
-  return Crowd.gather({ room, urls: cluster.urls, members: [34, 33, 33], publishers: [0, 1, 2] });
-}
+const used = useCluster();
 
 describe('when Redis is frozen for 10 s', { timeout: 120_000 }, () => {
   it('connections stay, publishes and joins are answered within 2 s, and afterwards every member has everything', async () => {
-    const crowd = await gather('chaos:redis-frozen');
-    const newcomer = await TestClient.connect(cluster.urls[0]!);
+    const crowd = await used.gatherHundred('chaos:redis-frozen');
+    const newcomer = await TestClient.connect(used.cluster.urls[0]!);
     crowd.publish(500);
     await crowd.heard(1_000);
-    redis.freeze();
-    const thawed = delay(10_000).then(() => redis.thaw());
+    used.redis.freeze();
+    const thawed = delay(10_000).then(() => used.redis.thaw());
     const askedAtMs = performance.now();
     const refusal = await newcomer.request('join', 'chaos:another-room');
     const joinMs = performance.now() - askedAtMs;

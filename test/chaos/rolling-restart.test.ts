@@ -1,21 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { expectFlawless } from '../support/checker.ts';
-import { Cluster } from '../support/cluster.ts';
 import { Crowd } from '../support/crowd.ts';
-import { RedisServer } from '../support/redis.ts';
+import { useCluster } from '../support/use-cluster.ts';
 
-let redis: RedisServer;
-let cluster: Cluster;
-
-beforeAll(async () => {
-  redis = await RedisServer.start();
-  cluster = await Cluster.start({ redis: redis.url, env: { ROOMCAST_DRAIN_WINDOW_MS: '2000' } });
-});
-
-afterAll(async () => {
-  await cluster.dispose();
-  await redis.dispose();
-});
+const used = useCluster({ env: { ROOMCAST_DRAIN_WINDOW_MS: '2000' } });
 
 describe('when three nodes are restarted one after another under 500 messages a second', {
   timeout: 120_000,
@@ -23,7 +11,7 @@ describe('when three nodes are restarted one after another under 500 messages a 
   it('200 members are given every acknowledged message once, in order', async () => {
     const crowd = await Crowd.gather({
       room: 'chaos:rolling-restart',
-      urls: cluster.urls,
+      urls: used.cluster.urls,
       members: [67, 67, 66],
       publishers: [0, 1, 2],
     });
@@ -31,8 +19,8 @@ describe('when three nodes are restarted one after another under 500 messages a 
     const codes: (number | null)[] = [];
     for (const i of [0, 1, 2]) {
       await crowd.heard(1_000);
-      codes.push(await cluster.stop(i));
-      await cluster.run(i);
+      codes.push(await used.cluster.stop(i));
+      await used.cluster.run(i);
     }
     await crowd.heard(1_000);
     const verdict = await crowd.conclude('rolling restart');

@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { expectFlawless } from '../support/checker.ts';
-import { Cluster } from '../support/cluster.ts';
 import { Crowd } from '../support/crowd.ts';
-import { RedisServer } from '../support/redis.ts';
+import { useCluster } from '../support/use-cluster.ts';
 import { waitFor } from '../support/wait.ts';
 
 const MIB = 1_048_576;
@@ -13,31 +12,17 @@ const PER_SECOND = 500;
 /** More than the kernel holds for one socket, whose receive buffer grows to 32 MiB where the system lets it. */
 const ENOUGH_MESSAGES = 3_000;
 
-let redis: RedisServer;
-let cluster: Cluster;
+const ROOMS = [
+  { match: 'deep:*', history: { messages: 20_000 } },
+  { match: 'shallow:*', history: { messages: 100 } },
+  { match: 'ticker:*', slowReaders: 'latest', history: { messages: 5_000 } },
+  { match: 'strict:*', slowReaders: 'disconnect', history: { messages: 5_000 } },
+];
 
-beforeAll(async () => {
-  redis = await RedisServer.start();
-  const rooms = [
-    { match: 'deep:*', history: { messages: 20_000 } },
-    { match: 'shallow:*', history: { messages: 100 } },
-    { match: 'ticker:*', slowReaders: 'latest', history: { messages: 5_000 } },
-    { match: 'strict:*', slowReaders: 'disconnect', history: { messages: 5_000 } },
-  ];
-  cluster = await Cluster.start({
-    redis: redis.url,
-    nodes: 1,
-    env: { ROOMCAST_ROOMS: JSON.stringify(rooms) },
-  });
-});
-
-afterAll(async () => {
-  await cluster.dispose();
-  await redis.dispose();
-});
+const used = useCluster({ nodes: 1, env: { ROOMCAST_ROOMS: JSON.stringify(ROOMS) } });
 
 function gather(room: string): Promise<Crowd> {
-  return Crowd.gather({ room, urls: cluster.urls, members: [4], publishers: [0] });
+  return Crowd.gather({ room, urls: used.cluster.urls, members: [4], publishers: [0] });
 }
 
 interface Stall {
@@ -52,10 +37,10 @@ async function stall(crowd: Crowd, messages: number): Promise<Stall> {
   crowd.publish(PER_SECOND, MESSAGE);
   await crowd.heard(1_000);
   const first = crowd.acknowledged.length;
-  const before = await cluster.residentBytes(0);
+  const before = await used.cluster.residentBytes(0);
   let most = before;
   const sampling = setInterval(async () => {
-    most = Math.max(most, await cluster.residentBytes(0));
+    most = Math.max(most, await used.cluster.residentBytes(0));
   }, 50);
   slow.socket.pause();
   await crowd.heard(messages, 100_000);
@@ -92,7 +77,7 @@ describe('a member that stops reading while 100 MB pass through its room', { tim
     for (const { connections } of crowd.members) expect(connections).toBe(1);
     expect(stalled.grownBytes).toBeLessThan(32 * MIB);
     expectUnaffected(stalled);
-    expect(await cluster.metric(0, 'roomcast_slow_readers_total{policy="resume"}')).toBeGreaterThan(0);
+    expect(await used.cluster.metric(0, 'roomcast_slow_readers_total{policy="resume"}')).toBeGreaterThan(0);
   });
 
   it('is told of a gap where history no longer reaches, and gets what it holds', async () => {
@@ -126,7 +111,7 @@ describe('a member that stops reading', { timeout: 120_000 }, () => {
     // The last one before the silence, which it could not read then, it is given in the end.
     const last = slow.marks.findLast(({ event: { kind } }) => kind === 'gap')!;
     expect(slow.offsets[last.at]).toBe((last.event as { to: number }).to + 1);
-    expect(await cluster.metric(0, 'roomcast_slow_readers_total{policy="latest"}')).toBeGreaterThan(0);
+    expect(await used.cluster.metric(0, 'roomcast_slow_readers_total{policy="latest"}')).toBeGreaterThan(0);
   });
 
   it('is closed with 4008 where the rule says disconnect, and recovers what it missed', async () => {
