@@ -26,7 +26,7 @@ const TABLE: Readonly<Record<string, Row>> = {
   'backplane/memory': { folders: ['backplane', 'protocol', 'metrics', 'util'], packages: [], node: true },
   'backplane/redis': {
     folders: ['backplane', 'protocol', 'metrics', 'util'],
-    packages: ['ioredis'],
+    packages: ['ioredis', 'cluster-key-slot'],
     node: true,
   },
   // Of the backplane only the ports: neither twin.
@@ -42,7 +42,7 @@ const TABLE: Readonly<Record<string, Row>> = {
   },
   client: { folders: ['protocol', 'util'], packages: [], node: false },
   load: { folders: ['protocol', 'util'], packages: [], node: true },
-  cli: { folders: 'all', packages: ['pino', 'pino-pretty', 'commander', 'yaml'], node: true },
+  cli: { folders: 'all', packages: ['pino', 'pino-pretty', 'commander', 'yaml', 'ws'], node: true },
   '': { folders: 'all', packages: ['pino', 'commander'], node: true },
 };
 
