@@ -68,7 +68,6 @@ export interface BackplaneStatus {
 }
 
 export interface Backplane {
-  readonly kind: 'memory' | 'redis';
   /** Who is in which room. It is started after the backplane and closed before it; `close` alone looks like a crash. */
   readonly presence: Presence;
   /** How far users have read. Usable from the start of the backplane to its end. */

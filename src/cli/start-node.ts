@@ -37,12 +37,31 @@ export interface RunningNode {
 /** Commands that may wait while a connection's token is being checked. */
 const MAX_HELD_COMMANDS = 1000;
 
+/** What a backplane of your own is given. */
+export interface BackplaneParts {
+  /** Of this node: `ID_BYTES` ASCII characters, new at each start. */
+  readonly nodeId: string;
+  readonly config: Config;
+  readonly log: Logger;
+}
+
+/** Parts of a node that a program may bring along. */
+export interface NodeExtensions {
+  /** Makes the backplane, in place of the one that the configuration names. Called once. */
+  readonly backplane?: (parts: BackplaneParts) => Backplane;
+}
+
 /** Builds the parts of a node in order and starts it. Rejects with an error whose message says what to do. */
-export async function startNode(config: Config, log: Logger): Promise<RunningNode> {
+export async function startNode(
+  config: Config,
+  log: Logger,
+  extensions: NodeExtensions = {},
+): Promise<RunningNode> {
   const id = randomId();
   const metrics = new NodeMetrics();
   const server = new Server(config.tls);
-  const backplane = createBackplane(config, id, metrics, log);
+  const backplane =
+    extensions.backplane?.({ nodeId: id, config, log }) ?? createBackplane(config, id, metrics, log);
   const turn = new Turn(() => node.endTurn());
   const outboxes = new Outboxes(() => turn.request());
   const node = new BrokerNode({

@@ -19,7 +19,6 @@ import { checkRedisServer } from '../../src/cli/doctor/redis-server.ts';
 import { exitCodeFor, jsonReport, textReport } from '../../src/cli/doctor/report.ts';
 import { checkTls } from '../../src/cli/doctor/tls.ts';
 import { bytes, duration } from '../../src/cli/doctor/units.ts';
-import { takeMessage } from '../../src/cli/doctor/websocket-message.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 
@@ -320,29 +319,5 @@ describe('the report', () => {
       '1.5 GiB',
     ]);
     expect([duration(3.4), duration(-1500), duration(240_000)]).toEqual(['3 ms', '1.5 s', '4 min']);
-  });
-});
-
-describe('WebSocket messages of a server', () => {
-  const framed = (opcode: number, payload: Buffer) => {
-    const short = payload.length < 126 ? payload.length : payload.length < 65_536 ? 126 : 127;
-    const length = Buffer.alloc(short < 126 ? 0 : short === 126 ? 2 : 8);
-    if (short === 126) length.writeUInt16BE(payload.length);
-    if (short === 127) length.writeBigUInt64BE(BigInt(payload.length));
-    return Buffer.concat([Buffer.from([0x80 | opcode, short]), length, payload]);
-  };
-
-  it.each([0, 125, 126, 65_535, 65_536])('of %i bytes are taken whole, and not before they are', (size) => {
-    const payload = Buffer.alloc(size, 'x');
-    const message = framed(1, payload);
-    expect(takeMessage(message.subarray(0, -1))).toBeNull();
-    const taken = takeMessage(Buffer.concat([message, Buffer.from('next')]));
-    expect(taken?.kind).toBe('text');
-    expect(taken?.payload.equals(payload)).toBe(true);
-    expect(taken?.rest.toString()).toBe('next');
-  });
-
-  it('are refused where they are masked, as only a client may', () => {
-    expect(() => takeMessage(Buffer.from([0x81, 0x80, 0, 0, 0, 0]))).toThrow('must not mask');
   });
 });

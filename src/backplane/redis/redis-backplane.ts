@@ -60,7 +60,6 @@ const DEFAULT_PROBE_INTERVAL_MS = 5_000;
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class RedisBackplane implements Backplane {
-  readonly kind = 'redis';
   readonly presence: RedisPresence;
   readonly acks: Acks;
   readonly #options: RedisBackplaneOptions;
