@@ -36,7 +36,6 @@ export class AckedReading {
 
   ack(request: Request, user: string, room: string, position: Position): void {
     const rule = this.#parts.rule(room);
-    if (rule.join === 'nobody') return request.fail('forbidden', 'nobody may join this room');
     if (!this.isKeptIn(room)) {
       return request.fail('bad_request', 'how far users have read is not kept in this room');
     }

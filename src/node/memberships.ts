@@ -11,7 +11,6 @@ import type { Cursors } from './cursors.ts';
 import type { Feed } from './feed.ts';
 import type { Feeds } from './feeds.ts';
 import type { Presences } from './presences.ts';
-import type { RoomRule } from './room-rule.ts';
 
 /** How long a room stays subscribed after its last member left: those who reload a page find it warm. */
 const ROOM_GRACE_MS = 5_000;
@@ -24,7 +23,6 @@ export interface MembershipsParts {
   readonly cursors: Cursors;
   readonly presences: Presences;
   readonly acks: AckedReading;
-  readonly rule: (room: string) => RoomRule;
   readonly roomsPerConnection: number;
   readonly clock: Clock;
 }
@@ -41,8 +39,11 @@ export class Memberships {
 
   join(request: Request, name: string, since: Position | null, resume: boolean): void {
     const { connection } = request;
-    const refusal = this.#refusal(connection, name);
-    if (refusal) return request.fail(refusal.code, refusal.message);
+    const { roomsPerConnection } = this.#parts;
+    if (!this.#hasPlace(connection, name)) {
+      const message = `a connection may be in at most ${roomsPerConnection} rooms`;
+      return request.fail('limit_exceeded', message);
+    }
     const from = resume ? 'acked' : since;
     this.#enter(connection, name, from, (feed) => ({
       begun: (recovered, { since: asked, acked }) => {
@@ -56,19 +57,10 @@ export class Memberships {
     }));
   }
 
-  #refusal(
-    connection: Connection,
-    name: string,
-  ): { code: 'forbidden' | 'limit_exceeded'; message: string } | null {
-    const rule = this.#parts.rule(name);
-    if (rule.join === 'nobody') return { code: 'forbidden', message: 'nobody may join this room' };
-    if (rule.join === 'authenticated' && connection.identity === null) {
-      return { code: 'forbidden', message: 'only authenticated users may join this room' };
-    }
-    const { roomsPerConnection } = this.#parts;
-    const joined = connection.rooms.length - (connection.user === null ? 0 : 1);
-    if (joined < roomsPerConnection || connection.rooms.includes(name)) return null;
-    return { code: 'limit_exceeded', message: `a connection may be in at most ${roomsPerConnection} rooms` };
+  #hasPlace({ rooms, user }: Connection, name: string): boolean {
+    // The personal room of a user does not count.
+    const joined = rooms.length - (user === null ? 0 : 1);
+    return joined < this.#parts.roomsPerConnection || rooms.includes(name);
   }
 
   /** A member that joins again starts again from the position that it gives. */
@@ -113,7 +105,6 @@ export class Memberships {
   leave(request: Request, name: string): void {
     const { connection } = request;
     if (!connection.rooms.includes(name)) return request.fail('not_joined', 'not a member of this room');
-    if (name.startsWith(USER_ROOM_PREFIX)) return request.fail('forbidden', 'a personal room is not left');
     this.left(connection, name);
     request.ok({});
   }

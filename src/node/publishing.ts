@@ -1,7 +1,6 @@
 import type { Backplane, BackplaneError } from '../backplane/backplane.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import type { ErrorCode } from '../protocol/codes.ts';
 import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
 import { buildMessageFrame } from '../protocol/message-frame.ts';
 import type { Clock } from '../util/clock.ts';
@@ -22,7 +21,7 @@ export interface ServerMessage {
   readonly key: string | null;
 }
 
-/** Accepts messages: checks the room's rule, builds the frame that every member will get, and hands it on. */
+/** Takes permitted messages: builds the frame that every member will get, and hands it on. */
 export class Publishing {
   readonly #parts: PublishingParts;
 
@@ -33,8 +32,6 @@ export class Publishing {
   /** From a connection. The payload's bytes are copied before this returns. */
   fromConnection(connection: Connection, command: PublishCommand): void {
     const rule = this.#parts.rule(command.room);
-    const refusal = refusedBy(rule, connection, command.room);
-    if (refusal) return connection.fail(command.id, refusal.code, refusal.message);
     const { metrics, backplane } = this.#parts;
     metrics.messages.accepted.client++;
     const exclude = command.echo ? 0 : connection.number;
@@ -42,7 +39,7 @@ export class Publishing {
     backplane.publish(new ConnectionPublish(message, metrics, connection, command.id));
   }
 
-  /** From the server API: no rule is asked, there is no sender. */
+  /** From the server API: there is no sender. */
   fromServer(message: ServerMessage, reply: PublishReply): void {
     const { metrics, backplane, rule } = this.#parts;
     metrics.messages.accepted.http_api++;
@@ -98,24 +95,5 @@ class ServerPublish extends PendingPublish {
 
   override failed(error: BackplaneError): void {
     this.#reply.failed(error);
-  }
-}
-
-function refusedBy(
-  rule: RoomRule,
-  connection: Connection,
-  room: string,
-): { code: ErrorCode; message: string } | null {
-  switch (rule.publish) {
-    case 'anyone':
-      return null;
-    case 'members':
-      if (connection.rooms.includes(room)) return null;
-      return { code: 'not_joined', message: 'only members may publish in this room: join it first' };
-    case 'authenticated':
-      if (connection.identity) return null;
-      return { code: 'forbidden', message: 'only authenticated users may publish in this room' };
-    case 'server':
-      return { code: 'forbidden', message: 'only the server API publishes in this room' };
   }
 }

@@ -17,7 +17,7 @@ export interface WsEndpointOptions extends Omit<UpgradeOptions, 'metrics' | 'log
 
 export interface WsEndpointParts {
   readonly node: BrokerNode;
-  readonly context: ConnectionContext;
+  readonly context: ConnectionContext<Connection>;
   readonly heartbeats: Heartbeats<Connection>;
 }
 

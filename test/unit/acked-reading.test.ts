@@ -4,6 +4,7 @@ import { ALL_PERMITTED } from '../../src/auth/identity.ts';
 import type { Acked, Acks } from '../../src/backplane/acks.ts';
 import { BackplaneError } from '../../src/backplane/backplane.ts';
 import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
+import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
 import { Outboxes } from '../../src/connection/outboxes.ts';
@@ -46,7 +47,7 @@ class Gated extends MemoryBackplane {
 
 let backplane: Gated;
 let node: BrokerNode;
-let context: ConnectionContext;
+let context: ConnectionContext<Connection>;
 let sockets: Map<Connection, ListSocket>;
 
 beforeEach(async () => {
@@ -76,10 +77,17 @@ beforeEach(async () => {
     log: silentLog,
   });
   context = {
-    services: node,
+    nodeId: 'node0001',
+    commands: clientCommands({
+      services: node,
+      access: () => RULE,
+      authenticator: null,
+      identified: () => undefined,
+      log: silentLog,
+    }),
     outboxes,
-    authenticator: null,
-    identified: () => undefined,
+    mustAuthenticate: false,
+    stalled: (connection) => node.stalled(connection),
     rateLimit: new RateLimit(0, 0),
     maxRefusals: 10,
     maxHeldCommands: 10,

@@ -172,7 +172,7 @@ describe('a connection whose peer does not read', () => {
     session.receive(['ping', 4]);
     session.endTurn();
     expect(ids(session)).toEqual([1]);
-    expect(session.node.stalls).toBeGreaterThan(0);
+    expect(session.stalls).toBeGreaterThan(0);
     session.socket.outcome = 'sent';
     session.connection.drained();
     expect(ids(session)).toEqual([1, 2, 3, 4]);
