@@ -125,6 +125,7 @@ export class BrokerNode implements RoomServices {
       cursors: this.#cursors,
       presences: this.#presences,
       acks: this.#acks,
+      rule,
       roomsPerConnection: parts.limits.roomsPerConnection,
       clock,
     });
@@ -208,12 +209,13 @@ export class BrokerNode implements RoomServices {
   }
 
   identified(connection: Connection, identity: Identity): void {
-    const isFirst = connection.identity === null;
+    const { awaitsAuth, identity: before } = connection;
     connection.identity = identity;
-    if (!isFirst) return;
-    this.hub.identify(connection);
-    this.#memberships.enterPersonal(connection);
-    connection.welcome();
+    if (before === null) this.hub.identify(connection);
+    this.#memberships.reconsider(connection, before === null || !looksSame(before, identity));
+    if (before === null) this.#memberships.enterPersonal(connection);
+    // An anonymous connection that becomes a user's was welcomed when it came.
+    if (awaitsAuth) connection.welcome();
   }
 
   /** The connection's socket has room again. */
@@ -340,4 +342,9 @@ export class BrokerNode implements RoomServices {
     const refusal = authorizeInCluster(action, 'server');
     if (refusal !== null) throw new AccessRefused(refusal);
   }
+}
+
+/** Whether members see the two as the same. The user is the same: a token of another is refused. */
+function looksSame(one: Identity, other: Identity): boolean {
+  return JSON.stringify(one.info) === JSON.stringify(other.info);
 }

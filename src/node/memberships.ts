@@ -1,16 +1,18 @@
+import { authorize, type Refusal } from '../auth/authorize.ts';
 import type { BackplaneError } from '../backplane/backplane.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Request } from '../connection/services.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Position } from '../protocol/frames.ts';
-import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
+import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Clock } from '../util/clock.ts';
 import { type AckedReading, ackedIn } from './acks.ts';
-import { Cursor, type CursorReply } from './cursor.ts';
+import { Cursor, type CursorReply, type JoinFailure } from './cursor.ts';
 import type { Cursors } from './cursors.ts';
 import type { Feed } from './feed.ts';
 import type { Feeds } from './feeds.ts';
 import type { Presences } from './presences.ts';
+import type { RoomRule } from './room-rule.ts';
 
 /** How long a room stays subscribed after its last member left: those who reload a page find it warm. */
 const ROOM_GRACE_MS = 5_000;
@@ -23,6 +25,7 @@ export interface MembershipsParts {
   readonly cursors: Cursors;
   readonly presences: Presences;
   readonly acks: AckedReading;
+  readonly rule: (room: string) => RoomRule;
   readonly roomsPerConnection: number;
   readonly clock: Clock;
 }
@@ -80,7 +83,7 @@ export class Memberships {
       presences.joined(connection, feed);
       reply.begun(recovered, cursor);
     };
-    const failed = (error: BackplaneError) => {
+    const failed = (error: JoinFailure) => {
       this.left(connection, name);
       reply.failed(error);
     };
@@ -109,7 +112,38 @@ export class Memberships {
     request.ok({});
   }
 
-  /** Ends a membership, whatever state it is in. */
+  /**
+   * The connection has a new identity: it is taken out of rooms that this one may not join. `looksOther`: members of the
+   * others are to see who it is now.
+   */
+  reconsider(connection: Connection, looksOther: boolean): void {
+    const { rule } = this.#parts;
+    for (const name of connection.rooms) {
+      // Into these it was put by the node.
+      if (name.startsWith(RESERVED_PREFIX)) continue;
+      const refusal = authorize('join', name, connection, rule(name));
+      if (refusal !== null) this.#remove(connection, name, refusal);
+      else if (looksOther) this.#showAnew(connection, name);
+    }
+  }
+
+  #showAnew(connection: Connection, name: string): void {
+    const { feeds, cursors, presences } = this.#parts;
+    const feed = feeds.get(name);
+    // One that is still joining is entered when it has joined.
+    if (feed && cursors.find(connection, feed)?.hasReplied !== false) presences.joined(connection, feed);
+  }
+
+  /** Ends a membership, or a join on its way to one, and tells the client. */
+  #remove(connection: Connection, name: string, refusal: Refusal): void {
+    const { feeds, cursors } = this.#parts;
+    const feed = feeds.get(name);
+    if (feed) cursors.find(connection, feed)?.fail(refusal);
+    this.left(connection, name);
+    connection.push(['removed', name, refusal.message]);
+  }
+
+  /** Ends a membership, whatever state it is in; harmless where there is none. */
   left(connection: Connection, name: string): void {
     const { hub, presences, clock } = this.#parts;
     const feed = this.#suspend(connection, name);
