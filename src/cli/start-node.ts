@@ -74,7 +74,7 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
     identified: (connection, identity) => node.identified(connection, identity),
     log,
   });
-  const mustAuthenticate = authenticator !== null;
+  const mustAuthenticate = authenticator !== null && !config.auth.anonymous;
   const context = connectionContext(config, { node, commands, mustAuthenticate, outboxes, metrics, log });
   const { windowMs } = config.drain;
   const shutdown = new Shutdown({ node, server, heartbeats, windowMs, clock: systemClock, log });
@@ -107,6 +107,8 @@ function createAuthenticator(config: Config, log: Logger): Authenticator | null 
   const authenticator = tokenAuthenticator(config.auth);
   if (authenticator === null) {
     log.warn({}, 'no authentication is configured: anyone who reaches this node may join and publish');
+  } else if (config.auth.anonymous) {
+    log.info({}, 'connections without a token are admitted as anonymous (auth.anonymous)');
   }
   return authenticator;
 }

@@ -295,6 +295,52 @@ describe('a connection that presents a token in band', () => {
   });
 });
 
+describe('an anonymous connection beside authenticated ones', () => {
+  const users = { join: 'authenticated', publish: 'authenticated' } as const;
+
+  function open(): { session: Session; desk: Desk } {
+    const desk = new Desk();
+    return { session: new Session({ authenticator: desk, anonymous: true, access: { users } }), desk };
+  }
+
+  it('needs no token where room rules ask for none', () => {
+    const { session } = open();
+    expect(session.connection.awaitsAuth).toBe(false);
+    session.receive(['publish', 1, 'a', 1], ['publish', 2, 'users', 1]);
+    session.endTurn();
+    expect(session.socket.frames).toEqual([
+      ['ok', 1, expect.anything()],
+      ['error', 2, 'forbidden', expect.stringContaining('publish: authenticated')],
+    ]);
+    expect(session.socket.ends).toEqual([]);
+  });
+
+  it("becomes a user's by a token, without a second hello", async () => {
+    const { session, desk } = open();
+    session.connection.welcome();
+    session.receive(['auth', 1, 'token'], ['publish', 2, 'users', 1]);
+    await desk.answer(identity('ann'));
+    session.endTurn();
+    expect(session.socket.frames).toEqual([
+      ['hello', expect.objectContaining({ user: null })],
+      ['ok', 1, { user: 'ann', expiresAt: null }],
+      ['ok', 2, expect.anything()],
+    ]);
+  });
+
+  it('is closed where the token is bad, and stays where it could not be checked', async () => {
+    const { session, desk } = open();
+    session.receive(['auth', 1, 'token'], ['ping', 2]);
+    await desk.answer(new TypeError('fetch failed'));
+    session.endTurn();
+    expect(ids(session)).toEqual([1, 2]);
+    expect(session.socket.ends).toEqual([]);
+    session.receive(['auth', 3, 'token']);
+    await desk.answer(new AuthFailure('unauthorized', 'why'));
+    expect(session.socket.ends.map(({ code }) => code)).toEqual([4501]);
+  });
+});
+
 describe('a connection with a token', () => {
   const TOLERANCE_MS = 5000;
 
