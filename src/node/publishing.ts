@@ -4,6 +4,7 @@ import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
 import { buildMessageFrame } from '../protocol/message-frame.ts';
 import type { Clock } from '../util/clock.ts';
+import { clientKey, serverKey } from './key-scope.ts';
 import { type PendingMessage, PendingPublish, type PublishReply } from './pending-publish.ts';
 import type { RoomRule } from './room-rule.ts';
 
@@ -35,7 +36,8 @@ export class Publishing {
     const { metrics, backplane } = this.#parts;
     metrics.messages.accepted.client++;
     const exclude = command.echo ? 0 : connection.number;
-    const message = this.#build(rule, command, connection.sender, exclude);
+    const key = command.key === null ? null : clientKey(connection.identity, command.key);
+    const message = this.#build(rule, command, key, connection.sender, exclude);
     backplane.publish(new ConnectionPublish(message, metrics, connection, command.id));
   }
 
@@ -43,13 +45,15 @@ export class Publishing {
   fromServer(message: ServerMessage, reply: PublishReply): void {
     const { metrics, backplane, rule } = this.#parts;
     metrics.messages.accepted.http_api++;
-    const pending = this.#build(rule(message.room), message, null, 0);
+    const key = message.key === null ? null : serverKey(message.key);
+    const pending = this.#build(rule(message.room), message, key, null, 0);
     backplane.publish(new ServerPublish(pending, metrics, reply));
   }
 
   #build(
     { history }: RoomRule,
-    { room, data, key }: ServerMessage,
+    { room, data }: ServerMessage,
+    key: string | null,
     sender: string | null,
     exclude: number,
   ): PendingMessage {
