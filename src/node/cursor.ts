@@ -1,4 +1,4 @@
-import type { Acked } from '../backplane/acks.ts';
+import type { Acked, Start } from '../backplane/acks.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { ErrorCode } from '../protocol/codes.ts';
 import type { Position } from '../protocol/frames.ts';
@@ -95,12 +95,12 @@ export class Cursor {
     return waiting;
   }
 
-  /** Learns what its user has acknowledged, and with `resume` begins after that, where anything is kept. */
-  know(acked: Acked, resume: boolean): void {
-    this.acked = acked;
-    if (!resume || acked.offset === 0) return;
-    this.since = [acked.epoch, acked.offset];
-    [this.epoch, this.offset] = this.since;
+  /** Begins where its user does. From a start that is new nothing can be missed: it is no position that was asked for. */
+  beginAt({ epoch, offset, isNew }: Start): void {
+    this.acked = { epoch, offset };
+    if (!isNew) this.since = [epoch, offset];
+    this.epoch = epoch;
+    this.offset = offset;
     this.isFresh = false;
   }
 

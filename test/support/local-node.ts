@@ -1,6 +1,5 @@
 /** A node in this process on the memory backplane, with devices on lists in place of sockets. */
 import { ALL_PERMITTED, type Identity, type Permissions } from '../../src/auth/identity.ts';
-import type { Acked, Acks } from '../../src/backplane/acks.ts';
 import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
@@ -24,12 +23,11 @@ export class GatedBackplane extends MemoryBackplane {
   readonly gates: { open(): void; fail(error: Error): void }[] = [];
 
   gate(): void {
-    const get = this.acks.get.bind(this.acks);
-    const gated: Acks['get'] = (...args) => {
-      const opened = new Promise<void>((open, fail) => this.gates.push({ open, fail }));
-      return opened.then((): Promise<Acked> => get(...args));
-    };
-    this.acks.get = gated;
+    const { acks } = this;
+    const [get, start] = [acks.get.bind(acks), acks.start.bind(acks)];
+    const opened = () => new Promise<void>((open, fail) => this.gates.push({ open, fail }));
+    acks.get = (...args) => opened().then(() => get(...args));
+    acks.start = (...args) => opened().then(() => start(...args));
   }
 }
 

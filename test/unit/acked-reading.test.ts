@@ -50,7 +50,7 @@ describe('a join that waits for what its user acknowledged', () => {
     backplane.gates[0]!.open();
     await waitFor(() => phone.told().length === 2);
     expect(phone.told(1)).toEqual(['ok', 'a', 'b']);
-    expect(phone.frames.find(([type]) => type === 'ok')).toMatchObject(['ok', 1, { offset: 2, acked: 0 }]);
+    expect(phone.frames.find(([type]) => type === 'ok')).toMatchObject(['ok', 1, { offset: 2, acked: null }]);
   });
 
   it('gets with `resume` what came before and while it waited, once', async () => {
@@ -67,6 +67,24 @@ describe('a join that waits for what its user acknowledged', () => {
     await waitFor(() => phone.told().includes(7));
     expect(phone.told(1)).toEqual(['ok', 4, 5, 6, 7]);
     expect(phone.frames[0]).toEqual(['ok', 1, { epoch, offset: 6, recovered: true, acked: 3 }]);
+  });
+
+  it('begins, with the first `resume` of a user, at the start that is kept, and misses nothing after it', async () => {
+    const keeper = await warmRoom(2);
+    const phone = local.device('ann');
+    phone.send(['join', 1, 'room', { resume: true }]);
+    backplane.gates.shift()!.open();
+    // Published between the lookup and the reply, or after it: either way the join is to bring it.
+    keeper.send(['publish', 9, 'room', 3]);
+    await waitFor(() => phone.told().includes(3));
+    expect(phone.told(1)).toEqual(['ok', 3]);
+    expect(phone.frames[0]).toMatchObject(['ok', 1, { recovered: false, acked: 2 }]);
+    const laptop = local.device('ann');
+    laptop.send(['join', 1, 'room', { resume: true }]);
+    backplane.gates.shift()!.open();
+    await waitFor(() => laptop.told().includes(3));
+    expect(laptop.told(1)).toEqual(['ok', 3]);
+    expect(laptop.frames[0]).toMatchObject(['ok', 1, { recovered: true, acked: 2 }]);
   });
 
   it('fails with the store, and is no membership then', async () => {
