@@ -107,13 +107,14 @@ export class Connection {
     this.flushBeforeMessages();
   }
 
-  /** Takes one WebSocket message. The bytes are the caller's again when this returns. */
-  receive(message: Uint8Array): void {
+  /** Takes one WebSocket message, binary or text. The bytes are the caller's again when this returns. */
+  receive(message: Uint8Array, isBinary = !this.readsText): void {
     if (!this.#open) return;
     const { traffic } = this.context.metrics;
     traffic.messagesReceived++;
     traffic.bytesReceived += message.length;
-    const commands = this.codec.decodeCommands(message);
+    const isOtherKind = isBinary === this.readsText;
+    const commands = isOtherKind ? this.codec.otherKind : this.codec.decodeCommands(message);
     if (this.#held !== null) this.#hold(this.#held, commands);
     else if (this.#hasExpired() && commands[0]?.type !== 'auth') this.#expire();
     else this.#take(commands);

@@ -42,6 +42,34 @@ describe.each(['msgpack', 'json'] as const)('a %s connection', (encoding) => {
   });
 });
 
+describe.each([
+  ['msgpack', 'text', false, 'speaks MessagePack'],
+  ['json', 'binary', true, 'speaks JSON'],
+] as const)('a %s connection that is sent a %s message', (encoding, _, isBinary, reason) => {
+  it.each([
+    ['of one command', '["ping",1]'],
+    ['of many', '["ping",1]\n'.repeat(5000)],
+    ['that is empty', ''],
+    ['that means nothing', '\u00e9\u0001{'],
+  ])('%s answers one error, and lives', (_name, text) => {
+    const session = new Session({ encoding });
+    session.connection.receive(Buffer.from(text), isBinary);
+    session.receive(['ping', 2]);
+    session.endTurn();
+    expect(session.socket.frames).toEqual([
+      ['error', 0, 'bad_frame', expect.stringContaining(reason)],
+      ['ok', 2, {}],
+    ]);
+    expect(session.socket.ends).toEqual([]);
+  });
+
+  it('a hundred and one times in a row is closed with 4504', () => {
+    const session = new Session({ encoding });
+    for (let n = 0; n < 101; n++) session.connection.receive(Buffer.from('["ping",1]'), isBinary);
+    expect(session.socket.ends.map(({ code }) => code)).toEqual([4504]);
+  });
+});
+
 describe('a connection', () => {
   it('sends the reply of a join, and what was queued before it, ahead of the room messages of the turn', () => {
     const session = new Session();
