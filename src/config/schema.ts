@@ -233,6 +233,12 @@ const auth = z.strictObject({
     defaultText: 'those that fit the key',
     meaning: 'Signature algorithms that are accepted',
   }),
+  // Off: whoever configures tokens mostly wants them from everyone.
+  anonymous: yesNo({
+    standard: false,
+    meaning:
+      'Where tokens are configured, also admit connections without one, as anonymous; room rules decide what they may do',
+  }),
 });
 
 export const settingsSchema = z.strictObject({

@@ -365,6 +365,13 @@ describe('settings that have to fit each other', () => {
       ],
     ],
     [
+      'anonymous connections beside authenticated ones go with a key to check tokens by',
+      { ROOMCAST_AUTH_ANONYMOUS: 'true' },
+      [
+        'environment ROOMCAST_AUTH_ANONYMOUS: has no effect without auth.secret, auth.publicKeyFile or auth.jwksUrl: everyone is anonymous',
+      ],
+    ],
+    [
       'a file that is named can be read',
       { ROOMCAST_AUTH_PUBLIC_KEY_FILE: '/no/such/key.pem' },
       ['environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: cannot read /no/such/key.pem: no such file'],

@@ -167,6 +167,11 @@ describe('the check of access', () => {
     ]);
   });
 
+  it('says where connections without a token are admitted beside others', () => {
+    const [, authentication] = checkAccess(config({ ...sound, ROOMCAST_AUTH_ANONYMOUS: 'true' }));
+    expect(authentication).toMatchObject({ level: 'ok', says: expect.stringContaining('anonymous') });
+  });
+
   it.each([
     [{ NODE_ENV: 'development' }, 'warning production'],
     [{ ROOMCAST_DEMO: 'true' }, 'warning production'],
