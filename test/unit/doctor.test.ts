@@ -28,7 +28,6 @@ const soundRedis: RedisFacts = {
   version: '7.2.0',
   versionProblem: null,
   role: 'master',
-  isCluster: false,
   maxMemoryBytes: 512 * MIB,
   usedMemoryBytes: 10 * MIB,
   maxMemoryPolicy: 'noeviction',
@@ -42,6 +41,7 @@ const soundRedis: RedisFacts = {
   connectedClients: 5,
   clockAheadMs: 1,
   roundTripMs: 0.4,
+  obstacles: [],
 };
 
 function config(env: Readonly<Record<string, string>> = {}): Config {
@@ -69,7 +69,6 @@ describe('the checks of Redis', () => {
   it.each([
     [checkRedisServer, { versionProblem: 'it is version 6.2' }, 'problem'],
     [checkRedisServer, { role: 'slave' }, 'problem'],
-    [checkRedisServer, { isCluster: true }, 'problem'],
     [checkRedisServer, { connectedClients: 9990 }, 'warning'],
     [checkRedisMemory, { maxMemoryPolicy: 'volatile-lru' }, 'problem'],
     [checkRedisMemory, { maxMemoryPolicy: 'volatile-lru', maxMemoryBytes: 0 }, 'warning'],
