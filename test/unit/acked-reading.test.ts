@@ -7,6 +7,7 @@ import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts'
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
 import { Outboxes } from '../../src/connection/outboxes.ts';
+import { sendingLimits } from '../../src/connection/sending-limits.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { BrokerNode } from '../../src/node/broker-node.ts';
 import type { RoomRule } from '../../src/node/room-rule.ts';
@@ -15,7 +16,6 @@ import { msgpackCodec } from '../../src/protocol/codec.ts';
 import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { silentLog } from '../../src/util/log.ts';
-import { RateLimit } from '../../src/util/rate-limit.ts';
 import { Turn } from '../../src/util/turn.ts';
 import { ListSocket } from '../support/list-socket.ts';
 import { waitFor } from '../support/wait.ts';
@@ -80,8 +80,17 @@ beforeEach(async () => {
     outboxes,
     authenticator: null,
     identified: () => undefined,
-    rateLimit: new RateLimit(0, 0),
-    maxRefusals: 10,
+    limits: sendingLimits({
+      commandsPerSecond: 0,
+      commandBurst: 0,
+      bytesPerSecond: 0,
+      byteBurst: 0,
+      userBytesPerSecond: 0,
+      userByteBurst: 0,
+      maxPayloadBytes: 65_536,
+    }),
+    maxBytesBeforeAuth: 65_536,
+    turn,
     maxHeldCommands: 10,
     maxUnsentBytes: 100_000,
     heartbeatMs: 25_000,
