@@ -3,9 +3,7 @@ import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
 import type { Logger } from '../util/log.ts';
 import { FullSign } from './full-sign.ts';
-import { isMeantAsUpgrade, readHandshake } from './handshake.ts';
 import { type HttpOptions, type HttpParts, registerRoutes } from './http/routes.ts';
-import { refuseHandshake } from './upgrade.ts';
 import { type HttpResponse, type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
 import { type WsEndpointOptions, type WsEndpointParts, wsBehavior } from './ws-endpoint.ts';
 import type { SocketData } from './ws-socket.ts';
@@ -38,11 +36,6 @@ export class Server implements Fanout {
   register(ws: WsEndpointOptions & WsEndpointParts, http: HttpOptions & HttpParts): void {
     this.#watchDescriptors(ws, http.log);
     this.#app.ws<SocketData>(http.wsPath, wsBehavior(ws, ws));
-    // What has no key of the right length does not get to the WebSocket endpoint.
-    this.#app.get(http.wsPath, (res, req) => {
-      const handshake = readHandshake(req);
-      if (!isMeantAsUpgrade(handshake) || !refuseHandshake(res, handshake, http.metrics)) req.setYield(true);
-    });
     registerRoutes(this.#app, http, http);
   }
 

@@ -83,12 +83,8 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   };
 }
 
-/** Answers what is meant as a WebSocket upgrade and is none. Returns whether it did. */
-export function refuseHandshake(
-  res: HttpResponse,
-  handshake: Handshake,
-  { connections }: NodeMetrics,
-): boolean {
+/** Answers a handshake that is broken. Returns whether it did. */
+function refuseHandshake(res: HttpResponse, handshake: Handshake, { connections }: NodeMetrics): boolean {
   const problem = handshakeProblem(handshake);
   if (problem === null) return false;
   connections.upgradesRejected.handshake++;
