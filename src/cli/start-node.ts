@@ -11,17 +11,21 @@ import type { Connection } from '../connection/connection.ts';
 import type { CommandTable, ConnectionContext } from '../connection/context.ts';
 import { Heartbeats } from '../connection/heartbeats.ts';
 import { Outboxes } from '../connection/outboxes.ts';
+import { sendingLimits } from '../connection/sending-limits.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { createRegistry } from '../metrics/registry.ts';
 import { BrokerNode } from '../node/broker-node.ts';
 import { Admission } from '../transport/admission.ts';
+import { type Capacity, capacity } from '../transport/capacity.ts';
+import { Descriptors } from '../transport/descriptors.ts';
+import { Newcomers } from '../transport/newcomers.ts';
 import { Server } from '../transport/server.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
 import { randomId } from '../util/ids.ts';
 import type { Logger } from '../util/log.ts';
-import { RateLimit } from '../util/rate-limit.ts';
 import { Turn } from '../util/turn.ts';
+import { openFilesLimit } from './open-files-limit.ts';
 import { packageVersion } from './package-version.ts';
 import { readRedisTls } from './redis-tls.ts';
 import { Shutdown } from './shutdown.ts';
@@ -38,6 +42,8 @@ export interface RunningNode {
 
 /** Commands that may wait while a connection's token is being checked. */
 const MAX_HELD_COMMANDS = 1000;
+/** In a message of a connection that has yet to present a token: room for one as long as the headers of an upgrade may be. */
+const MAX_BYTES_BEFORE_AUTH = 32 * 1024;
 
 /** What a backplane of your own is given. */
 export interface BackplaneParts {
@@ -85,19 +91,41 @@ export async function startNode(
     nowMs: systemClock.nowMs,
     onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
   });
+  const { windowMs } = config.drain;
+  const shutdown = new Shutdown({ node, server, heartbeats, windowMs, clock: systemClock, log });
+  const gate = createGate(config, node, shutdown, log);
   const authenticator = createAuthenticator(config, log);
   const commands = clientCommands({
     services: node,
     access: rule,
     authenticator,
-    identified: (connection, identity) => node.identified(connection, identity),
+    identified: (connection, identity) => {
+      gate.newcomers.remove(connection);
+      node.identified(connection, identity);
+    },
     log,
   });
   const mustAuthenticate = authenticator !== null && !config.auth.anonymous;
-  const context = connectionContext(config, { node, commands, mustAuthenticate, outboxes, metrics, log });
-  const { windowMs } = config.drain;
-  const shutdown = new Shutdown({ node, server, heartbeats, windowMs, clock: systemClock, log });
-  registerEndpoints(config, { node, server, heartbeats, authenticator, context, shutdown, metrics, log });
+  const context = connectionContext(config, {
+    node,
+    commands,
+    mustAuthenticate,
+    outboxes,
+    turn,
+    metrics,
+    log,
+  });
+  registerEndpoints(config, {
+    node,
+    server,
+    heartbeats,
+    authenticator,
+    context,
+    shutdown,
+    gate,
+    metrics,
+    log,
+  });
   await node.start();
   heartbeats.start();
   const port = await listen(server, node, config);
@@ -132,27 +160,59 @@ function createAuthenticator(config: Config, log: Logger): Authenticator | null 
   return authenticator;
 }
 
+/** What decides whether one more connection may come. */
+interface Gate {
+  readonly capacity: Capacity;
+  readonly admission: Admission;
+  readonly newcomers: Newcomers;
+  readonly descriptors: Descriptors;
+}
+
+function createGate(config: Config, node: BrokerNode, shutdown: Shutdown, log: Logger): Gate {
+  const { maxConnections, authTimeoutMs } = config.websocket;
+  const limits = capacity(config.websocket, openFilesLimit());
+  if (limits.connections < maxConnections) {
+    log.warn(
+      { maxConnections, limit: limits.connections },
+      `websocket.maxConnections is ${maxConnections}, but the limit on open files leaves ${limits.connections}: raise it (ulimit -n)`,
+    );
+  }
+  const newcomers = new Newcomers(authTimeoutMs);
+  const admission = new Admission({
+    perSecond: config.acceptRate.perSecond,
+    capacity: limits,
+    openConnections: () => node.hub.connectionCount,
+    unauthenticated: () => newcomers.count,
+    isShuttingDown: () => shutdown.isRunning,
+    clock: systemClock,
+    log,
+  });
+  const descriptors = new Descriptors(limits.sockets, systemClock);
+  return { capacity: limits, admission, newcomers, descriptors };
+}
+
 interface ContextParts {
   readonly node: BrokerNode;
   readonly commands: CommandTable<Connection>;
   readonly mustAuthenticate: boolean;
   readonly outboxes: Outboxes;
+  readonly turn: Turn;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
 
 function connectionContext(config: Config, { node, ...parts }: ContextParts): ConnectionContext<Connection> {
-  const { commandsPerSecond, commandBurst } = config.limits;
+  const { maxPayloadBytes } = config.websocket;
   return {
     ...parts,
     nodeId: node.nodeId,
     stalled: (connection) => node.stalled(connection),
-    rateLimit: new RateLimit(commandsPerSecond, commandBurst),
-    maxRefusals: Math.max(100, commandBurst),
+    limits: sendingLimits({ ...config.limits, maxPayloadBytes }),
+    maxBytesBeforeAuth: Math.min(MAX_BYTES_BEFORE_AUTH, maxPayloadBytes),
     maxHeldCommands: MAX_HELD_COMMANDS,
     maxUnsentBytes: config.websocket.backpressureBytes,
     heartbeatMs: config.heartbeat.intervalMs,
-    maxPayloadBytes: config.websocket.maxPayloadBytes,
+    maxPayloadBytes,
     clock: systemClock,
   };
 }
@@ -164,24 +224,19 @@ interface Parts {
   readonly authenticator: Authenticator | null;
   readonly context: ConnectionContext<Connection>;
   readonly shutdown: Shutdown;
+  readonly gate: Gate;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
 
 function registerEndpoints(config: Config, parts: Parts): void {
-  const { node, server, heartbeats, authenticator, context, shutdown, metrics, log } = parts;
-  const registry = createRegistry(metrics, samples(node, shutdown), {
+  const { node, server, heartbeats, authenticator, context, shutdown, gate, metrics, log } = parts;
+  const { admission, newcomers, descriptors } = gate;
+  const registry = createRegistry(metrics, samples(node, shutdown, gate), {
     version: packageVersion(),
     uws: UWS_VERSION,
   });
-  const admission = new Admission({
-    perSecond: config.acceptRate.perSecond,
-    maxConnections: config.websocket.maxConnections,
-    openConnections: () => node.hub.connectionCount,
-    isShuttingDown: () => shutdown.isRunning,
-    clock: systemClock,
-  });
-  const { backpressureBytes, authTimeoutMs, maxPayloadBytes, path } = config.websocket;
+  const { backpressureBytes, maxPayloadBytes, path } = config.websocket;
   server.register(
     {
       node,
@@ -191,8 +246,9 @@ function registerEndpoints(config: Config, parts: Parts): void {
       allowedOrigins: config.allowedOrigins,
       trustProxy: config.trustProxy,
       backpressureBytes,
-      authTimeoutMs,
       admission,
+      newcomers,
+      descriptors,
     },
     {
       node,
@@ -210,13 +266,19 @@ function registerEndpoints(config: Config, parts: Parts): void {
   );
 }
 
-function samples(node: BrokerNode, shutdown: Shutdown): Parameters<typeof createRegistry>[1] {
+function samples(
+  node: BrokerNode,
+  shutdown: Shutdown,
+  { capacity, newcomers }: Gate,
+): Parameters<typeof createRegistry>[1] {
   return {
     connections: () => {
       let json = 0;
       for (const connection of node.hub.connections()) if (connection.readsText) json++;
       return { json, msgpack: node.hub.connectionCount - json };
     },
+    unauthenticated: () => newcomers.count,
+    connectionLimits: () => ({ all: capacity.connections, unauthenticated: capacity.unauthenticated }),
     rooms: () => node.hub.roomCount,
     memberships: () => node.hub.membershipCount,
     catchingUp: () => node.catchingUp,

@@ -116,7 +116,8 @@ const websocket = z.strictObject({
     min: 1024,
     max: 16 * MIB,
     standard: 65_536,
-    meaning: 'Bytes in one WebSocket message from a client; a larger one closes it (1009)',
+    meaning:
+      'Bytes in one WebSocket message from a client; a larger one closes it (1009, and 1006 where it is larger by more than 4096)',
   }),
   // What a stuck reader may cost in this process; the kernel holds up to 4 MB more.
   backpressureBytes: whole({
@@ -125,11 +126,21 @@ const websocket = z.strictObject({
     standard: MIB,
     meaning: 'Bytes that may wait for one client to read before it is taken off live delivery',
   }),
+  // A node that has no files left cannot accept, log or reach Redis again: it stays below.
   maxConnections: whole({
     min: 0,
     max: 10_000_000,
     standard: 0,
-    meaning: 'Connections that the node holds at most; `0`: no limit',
+    meaning:
+      'Connections that the node holds at most; `0`: as many as the limit on open files (`ulimit -n`) allows, less 64 for the node itself and a tenth, 16 to 1000, for HTTP. A higher number is lowered to that',
+  }),
+  // They cost an outsider nothing, and wait for a second or so when they are honest.
+  maxUnauthenticated: whole({
+    min: 0,
+    max: 10_000_000,
+    standard: 0,
+    meaning:
+      'Connections that have yet to present a token, where one is asked for, at most at a time; `0`: a tenth of all, at least 100',
   }),
   authTimeoutMs: whole({
     min: 100,
@@ -168,7 +179,34 @@ const limits = z.strictObject({
     min: 0,
     max: 100_000_000,
     standard: 5000,
-    meaning: 'Commands that one connection may send at once after a pause',
+    meaning:
+      'Commands that one connection may send at once after a pause; in one turn of the event loop it may send this many or 10,000, whichever is more',
+  }),
+  // Sixteen times what a commands' worth of chat takes, and far below what fills a Redis within minutes.
+  bytesPerSecond: whole({
+    min: 0,
+    max: 10_000_000_000,
+    standard: 2 * MIB,
+    meaning: 'Bytes a second that one connection may send for long; `0`: no limit',
+  }),
+  byteBurst: whole({
+    min: 0,
+    max: 10_000_000_000,
+    standard: 4 * MIB,
+    meaning: 'Bytes that one connection may send at once after a pause, at least `websocket.maxPayloadBytes`',
+  }),
+  userBytesPerSecond: whole({
+    min: 0,
+    max: 10_000_000_000,
+    standard: 4 * MIB,
+    meaning: 'Bytes a second that all connections of one user to a node may send for long; `0`: no limit',
+  }),
+  userByteBurst: whole({
+    min: 0,
+    max: 10_000_000_000,
+    standard: 16 * MIB,
+    meaning:
+      'Bytes that all connections of one user to a node may send at once after a pause, at least `websocket.maxPayloadBytes`',
   }),
   // A page is held whole in memory and sent as one frame.
   historyPage: whole({

@@ -2,6 +2,7 @@ import type { Identity } from '../auth/identity.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { SendOutcome, Socket } from '../connection/socket.ts';
 import type { CloseReason } from '../protocol/codes.ts';
+import type { TokenRefusal } from './token-refusal.ts';
 import type { WebSocket } from './uws.ts';
 
 /** What uWebSockets.js carries for a socket. */
@@ -19,14 +20,22 @@ export class WsSocket implements Socket {
   readonly isBinary: boolean;
   /** From a token on the upgrade, or null. */
   readonly identity: Identity | null;
+  /** Why the token of the upgrade was not accepted: said when the socket opens, and then it is closed. */
+  readonly refusal: TokenRefusal | null;
   connection: Connection | null = null;
   /** The client's address as a trusted proxy gave it, or null. */
   readonly #forwardedFor: string | null;
   #ws: WebSocket<SocketData> | null = null;
 
-  constructor(isBinary: boolean, identity: Identity | null, forwardedFor: string | null) {
+  constructor(
+    isBinary: boolean,
+    identity: Identity | null,
+    forwardedFor: string | null,
+    refusal: TokenRefusal | null,
+  ) {
     this.isBinary = isBinary;
     this.identity = identity;
+    this.refusal = refusal;
     this.#forwardedFor = forwardedFor;
   }
 

@@ -5,6 +5,7 @@ import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
 import { Outboxes } from '../../src/connection/outboxes.ts';
+import { sendingLimits } from '../../src/connection/sending-limits.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { BrokerNode } from '../../src/node/broker-node.ts';
 import type { RoomRule } from '../../src/node/room-rule.ts';
@@ -14,7 +15,6 @@ import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { silentLog } from '../../src/util/log.ts';
-import { RateLimit } from '../../src/util/rate-limit.ts';
 import { Turn } from '../../src/util/turn.ts';
 import { ListSocket } from './list-socket.ts';
 
@@ -73,8 +73,17 @@ export class LocalNode {
       outboxes,
       mustAuthenticate: false,
       stalled: (connection) => this.node.stalled(connection),
-      rateLimit: new RateLimit(0, 0),
-      maxRefusals: 10,
+      limits: sendingLimits({
+        commandsPerSecond: 0,
+        commandBurst: 0,
+        bytesPerSecond: 0,
+        byteBurst: 0,
+        userBytesPerSecond: 0,
+        userByteBurst: 0,
+        maxPayloadBytes: 65_536,
+      }),
+      maxBytesBeforeAuth: 65_536,
+      turn,
       maxHeldCommands: 10,
       maxUnsentBytes: 100_000,
       heartbeatMs: 25_000,

@@ -4,6 +4,7 @@ import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broke
 import { FrameError } from '../../protocol/frame-error.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
+import { handshakeProblem, isMeantAsUpgrade, readHandshake } from '../handshake.ts';
 import type { HttpRequest, TemplatedApp } from '../uws.ts';
 import { acksRoute } from './acks-route.ts';
 import { apiGuard } from './api-guard.ts';
@@ -66,7 +67,7 @@ export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: H
   });
 }
 
-function openRoutes({ demoPage, wsPath }: HttpOptions, { scrape, notReady }: HttpParts): Route[] {
+function openRoutes({ demoPage, wsPath }: HttpOptions, { scrape, notReady, metrics }: HttpParts): Route[] {
   const routes: Route[] = [
     {
       method: 'get',
@@ -98,15 +99,25 @@ function openRoutes({ demoPage, wsPath }: HttpOptions, { scrape, notReady }: Htt
       method: 'get',
       path: wsPath,
       label: 'other',
-      handle: (exchange) =>
-        exchange.send(426, 'text/plain; charset=utf-8', 'This is a WebSocket endpoint.\n', {
-          Upgrade: 'websocket',
-        }),
+      handle: (exchange, req) => refuseVisit(exchange, req, metrics),
     },
   ];
   if (demoPage !== null)
     routes.push({ method: 'get', path: '/', label: 'page', handle: pageHandler(demoPage) });
   return routes;
+}
+
+/** What comes to the WebSocket endpoint without a key of the right length: a handshake that is broken, or a visit. */
+function refuseVisit(exchange: Exchange, req: HttpRequest, metrics: NodeMetrics): void {
+  const handshake = readHandshake(req);
+  const problem = isMeantAsUpgrade(handshake) ? handshakeProblem(handshake) : null;
+  if (problem === null) {
+    const headers = { Upgrade: 'websocket' };
+    return exchange.send(426, 'text/plain; charset=utf-8', 'This is a WebSocket endpoint.\n', headers);
+  }
+  metrics.connections.upgradesRejected.handshake++;
+  const error = { code: 'bad_request', message: problem.message };
+  exchange.send(problem.status, 'application/json', JSON.stringify({ error }), problem.headers);
 }
 
 function pageHandler(page: string): Handler {
