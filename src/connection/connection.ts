@@ -126,7 +126,11 @@ export class Connection {
     for (let i = 0; i < commands.length && this.#open; i++) {
       const command = commands[i]!;
       if (command.type === 'undecodable') {
-        this.context.log.debug({ connection: this.id, reason: command.reason }, 'undecodable message');
+        const address = this.socket.remoteAddress;
+        this.context.log.debug(
+          { connection: this.id, address, reason: command.reason },
+          'undecodable message',
+        );
         this.close(CLOSE.undecodable);
       } else if (!this.#withinRate(command, nowMs)) continue;
       else if (command.type === 'rejected') this.#violation(command);
@@ -142,7 +146,8 @@ export class Connection {
       handleCommand(this, command);
     } catch (error) {
       // A fault of ours must not take the node down with all of its connections.
-      this.context.log.error({ error, command: command.type }, 'a command handler failed');
+      const address = this.socket.remoteAddress;
+      this.context.log.error({ error, command: command.type, address }, 'a command handler failed');
       this.fail(command.id, 'internal', 'the node failed to handle this command');
     }
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
-import { type HttpOptions, type HttpParts, registerRoutes } from './http/routes.ts';
+import { type HttpOptions, type HttpParts, registerMetrics, registerRoutes } from './http/routes.ts';
 import { type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
 import { type WsEndpointOptions, type WsEndpointParts, wsBehavior } from './ws-endpoint.ts';
 import type { SocketData } from './ws-socket.ts';
@@ -34,6 +34,11 @@ export class Server implements Fanout {
   register(ws: WsEndpointOptions & WsEndpointParts, http: HttpOptions & HttpParts): void {
     this.#app.ws<SocketData>(http.wsPath, wsBehavior(ws, ws));
     registerRoutes(this.#app, http, http);
+  }
+
+  /** Adds `/metrics` and nothing else, in place of `register`. */
+  registerMetrics(http: HttpOptions & HttpParts): void {
+    registerMetrics(this.#app, http, http);
   }
 
   publish(topic: string, message: Uint8Array | string): void {

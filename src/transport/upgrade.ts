@@ -4,6 +4,7 @@ import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
 import { chooseSubprotocol } from '../protocol/subprotocol.ts';
 import type { Logger } from '../util/log.ts';
 import type { Admission, Refusal } from './admission.ts';
+import { type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
 import { originMatcher } from './origins.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 import { type SocketData, WsSocket } from './ws-socket.ts';
@@ -12,7 +13,7 @@ export interface UpgradeOptions {
   readonly authenticator: Authenticator | null;
   /** Empty: any. */
   readonly allowedOrigins: readonly string[];
-  readonly trustProxy: boolean;
+  readonly addresses: ClientAddresses;
   readonly admission: Admission;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
@@ -25,7 +26,8 @@ interface UpgradeRequest {
   readonly extensions: string;
   readonly origin: string;
   readonly token: string | null;
-  readonly forwardedFor: string | null;
+  /** '' where no proxy is trusted. */
+  readonly forwardedFor: string;
 }
 
 type UpgradeHandler = (res: HttpResponse, req: HttpRequest, context: us_socket_context_t) => void;
@@ -35,7 +37,7 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   const mayCome = originMatcher(options.allowedOrigins);
   const { upgradesRejected } = options.metrics.connections;
   return (res, req, context) => {
-    const request = readRequest(req, options.trustProxy);
+    const request = readRequest(req, options.addresses);
     const chosen = chooseSubprotocol(request.protocol);
     const isRefused = (refusal: Refusal | null) => {
       if (refusal === null) return false;
@@ -56,8 +58,11 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
         'offer the subprotocol roomcast.v1.msgpack or roomcast.v1.json, or none',
       );
     }
+    // Null: that of the socket, which is not asked for until somebody wants to know.
+    const clientAddress = () =>
+      request.forwardedFor === '' ? null : options.addresses.of(peerAddress(res), request.forwardedFor);
     const accept = (identity: Identity | null) => {
-      const socket = new WsSocket(chosen.encoding === 'msgpack', identity, request.forwardedFor);
+      const socket = new WsSocket(chosen.encoding === 'msgpack', identity, clientAddress());
       // In an object of its own: uWebSockets.js copies the properties of what it is given, and no methods.
       res.upgrade<SocketData>({ socket }, request.key, chosen.subprotocol ?? '', request.extensions, context);
     };
@@ -69,7 +74,7 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   };
 }
 
-function readRequest(req: HttpRequest, trustProxy: boolean): UpgradeRequest {
+function readRequest(req: HttpRequest, { isProxied }: ClientAddresses): UpgradeRequest {
   const authorization = req.getHeader('authorization');
   const bearer = /^bearer (.+)$/i.exec(authorization)?.[1];
   return {
@@ -78,7 +83,7 @@ function readRequest(req: HttpRequest, trustProxy: boolean): UpgradeRequest {
     extensions: req.getHeader('sec-websocket-extensions'),
     origin: req.getHeader('origin'),
     token: bearer ?? (req.getQuery('token') || null),
-    forwardedFor: trustProxy ? req.getHeader('x-forwarded-for').split(',')[0]!.trim() || null : null,
+    forwardedFor: isProxied ? forwardedFor(req) : '',
   };
 }
 
