@@ -17,7 +17,11 @@ import { createRegistry } from '../metrics/registry.ts';
 import { BrokerNode } from '../node/broker-node.ts';
 import { Admission } from '../transport/admission.ts';
 import { type Capacity, capacity } from '../transport/capacity.ts';
+import { ClientAddresses } from '../transport/client-address.ts';
 import { Descriptors } from '../transport/descriptors.ts';
+import { type ApiGuardOptions, type ApiMode, apiMode } from '../transport/http/api-guard.ts';
+import type { HttpOptions, HttpParts } from '../transport/http/routes.ts';
+import { Scrapes } from '../transport/http/scrapes.ts';
 import { Newcomers } from '../transport/newcomers.ts';
 import { Server } from '../transport/server.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
@@ -36,6 +40,8 @@ export interface RunningNode {
   /** The port that was bound. */
   readonly port: number;
   readonly url: string;
+  /** Of the metrics, where they have an address of their own; else null. */
+  readonly metricsUrl: string | null;
   /** Stops accepting, says `bye`, closes, frees everything. May be called twice. */
   stop(): Promise<void>;
 }
@@ -92,7 +98,9 @@ export async function startNode(
     onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
   });
   const { windowMs } = config.drain;
-  const shutdown = new Shutdown({ node, server, heartbeats, windowMs, clock: systemClock, log });
+  const metricsServer = config.metrics.port === null ? null : new Server(config.tls);
+  const servers = metricsServer === null ? [server] : [server, metricsServer];
+  const shutdown = new Shutdown({ node, servers, heartbeats, windowMs, clock: systemClock, log });
   const gate = createGate(config, node, shutdown, log);
   const authenticator = createAuthenticator(config, log);
   const commands = clientCommands({
@@ -118,6 +126,7 @@ export async function startNode(
   registerEndpoints(config, {
     node,
     server,
+    metricsServer,
     heartbeats,
     authenticator,
     context,
@@ -128,9 +137,8 @@ export async function startNode(
   });
   await node.start();
   heartbeats.start();
-  const port = await listen(server, node, config);
-  const url = `${config.tls ? 'https' : 'http'}://${displayHost(config.host)}:${port}`;
-  return { id, port, url, stop: () => shutdown.run() };
+  const addresses = await listen(node, config, server, metricsServer);
+  return { id, ...addresses, stop: () => shutdown.run() };
 }
 
 function createBackplane(config: Config, nodeId: string, metrics: NodeMetrics, log: Logger): Backplane {
@@ -217,9 +225,26 @@ function connectionContext(config: Config, { node, ...parts }: ContextParts): Co
   };
 }
 
+/** Says once who may use the HTTP API. */
+function apiOptions({ apiKeys, production, auth }: Config, log: Logger): ApiGuardOptions {
+  const authenticates = (auth.secret ?? auth.publicKeyFile ?? auth.jwksUrl) !== null;
+  const options = { apiKeys, production, authenticates };
+  const api = apiMode(options);
+  log.info({ api }, API_MODES[api]);
+  return options;
+}
+
+const API_MODES: Readonly<Record<ApiMode, string>> = {
+  keys: 'the HTTP API asks for an API key',
+  loopback: 'the HTTP API has no key: it answers requests from this machine only',
+  off: 'the HTTP API is off: set ROOMCAST_API_KEYS to use it',
+};
+
 interface Parts {
   readonly node: BrokerNode;
   readonly server: Server;
+  /** Serves the metrics where they have an address of their own. */
+  readonly metricsServer: Server | null;
   readonly heartbeats: Heartbeats<Connection>;
   readonly authenticator: Authenticator | null;
   readonly context: ConnectionContext<Connection>;
@@ -230,13 +255,31 @@ interface Parts {
 }
 
 function registerEndpoints(config: Config, parts: Parts): void {
-  const { node, server, heartbeats, authenticator, context, shutdown, gate, metrics, log } = parts;
+  const { node, server, metricsServer, heartbeats, authenticator, context, shutdown, gate, metrics, log } =
+    parts;
   const { admission, newcomers, descriptors } = gate;
   const registry = createRegistry(metrics, samples(node, shutdown, gate), {
     version: packageVersion(),
     uws: UWS_VERSION,
   });
   const { backpressureBytes, maxPayloadBytes, path } = config.websocket;
+  const addresses = new ClientAddresses(config.trustProxy);
+  const http: HttpOptions & HttpParts = {
+    ...{ node, metrics, log, addresses },
+    ...apiOptions(config, log),
+    servesMetrics: metricsServer === null,
+    metricsKey: config.metrics.key,
+    bodyBytes: config.limits.bodyBytes,
+    maxPayloadBytes,
+    demoPage: config.demo ? demoPage() : null,
+    wsPath: path,
+    scrapes: new Scrapes({
+      perSecond: config.metrics.rendersPerSecond,
+      render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+      nowMs: systemClock.nowMs,
+    }),
+    notReady: () => (shutdown.isRunning ? 'the node is shutting down' : node.status().reason),
+  };
   server.register(
     {
       node,
@@ -244,26 +287,15 @@ function registerEndpoints(config: Config, parts: Parts): void {
       heartbeats,
       authenticator,
       allowedOrigins: config.allowedOrigins,
-      trustProxy: config.trustProxy,
+      addresses,
       backpressureBytes,
       admission,
       newcomers,
       descriptors,
     },
-    {
-      node,
-      metrics,
-      log,
-      apiKeys: config.apiKeys,
-      production: config.production,
-      bodyBytes: config.limits.bodyBytes,
-      maxPayloadBytes,
-      demoPage: config.demo ? demoPage() : null,
-      wsPath: path,
-      scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
-      notReady: () => (shutdown.isRunning ? 'the node is shutting down' : node.status().reason),
-    },
+    http,
   );
+  metricsServer?.registerMetrics(http);
 }
 
 function samples(
@@ -291,13 +323,31 @@ function demoPage(): string {
   return readFileSync(new URL('../transport/http/demo/index.html', import.meta.url), 'utf8');
 }
 
-async function listen(server: Server, node: BrokerNode, config: Config): Promise<number> {
+type Listening = Pick<RunningNode, 'port' | 'url' | 'metricsUrl'>;
+
+/** The metrics first: a node is announced when clients can come. */
+async function listen(
+  node: BrokerNode,
+  config: Config,
+  server: Server,
+  metricsServer: Server | null,
+): Promise<Listening> {
+  const { host, port, metrics } = config;
   try {
-    return await server.listen(config.host, config.port);
+    const metricsHost = metrics.host ?? host;
+    const metricsPort = (await metricsServer?.listen(metricsHost, metrics.port ?? 0)) ?? null;
+    const bound = await server.listen(host, port);
+    const metricsUrl = metricsPort === null ? null : `${urlOf(config, metricsHost, metricsPort)}/metrics`;
+    return { port: bound, url: urlOf(config, host, bound), metricsUrl };
   } catch (error) {
+    metricsServer?.close();
     await node.close();
     throw error;
   }
+}
+
+function urlOf({ tls }: Config, host: string, port: number): string {
+  return `${tls ? 'https' : 'http'}://${displayHost(host)}:${port}`;
 }
 
 /** Where a person on this machine finds a node that listens on `host`. */

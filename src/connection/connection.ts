@@ -153,7 +153,8 @@ export class Connection {
   }
 
   #undecodable({ reason }: Undecodable): void {
-    this.context.log.debug({ connection: this.id, reason }, 'undecodable message');
+    const address = this.socket.remoteAddress;
+    this.context.log.debug({ connection: this.id, address, reason }, 'undecodable message');
     this.close(CLOSE.undecodable);
   }
 
@@ -171,7 +172,8 @@ export class Connection {
       run(this, command);
     } catch (error) {
       // A fault of ours must not take the node down with all of its connections.
-      log.error({ error, command: command.type }, 'a command handler failed');
+      const address = this.socket.remoteAddress;
+      log.error({ error, command: command.type, address }, 'a command handler failed');
       this.fail(command.id, 'internal', 'the node failed to handle this command');
     }
   }
@@ -202,7 +204,8 @@ export class Connection {
 
   #flooded(what: FloodLabel, id: number): void {
     this.context.metrics.connections.floods[what]++;
-    this.context.log.debug({ connection: this.id, what }, 'a connection sent too much');
+    const address = this.socket.remoteAddress;
+    this.context.log.debug({ connection: this.id, address, what }, 'a connection sent too much');
     this.fail(id, 'rate_limited', FLOOD_MESSAGES[what]);
     this.close(CLOSE.rateLimited);
   }

@@ -30,6 +30,7 @@ export const ERROR_CODES = [
   'method_not_allowed',
   'not_joined',
   'payload_too_large',
+  'unsupported_media_type',
   'limit_exceeded',
   'rate_limited',
   'internal',

@@ -3,7 +3,7 @@ import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
 import type { Logger } from '../util/log.ts';
 import { FullSign } from './full-sign.ts';
-import { type HttpOptions, type HttpParts, registerRoutes } from './http/routes.ts';
+import { type HttpOptions, type HttpParts, registerMetrics, registerRoutes } from './http/routes.ts';
 import { type HttpResponse, type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
 import { type WsEndpointOptions, type WsEndpointParts, wsBehavior } from './ws-endpoint.ts';
 import type { SocketData } from './ws-socket.ts';
@@ -37,6 +37,11 @@ export class Server implements Fanout {
     this.#watchDescriptors(ws, http.log);
     this.#app.ws<SocketData>(http.wsPath, wsBehavior(ws, ws));
     registerRoutes(this.#app, http, http);
+  }
+
+  /** Adds `/metrics` and nothing else, in place of `register`. */
+  registerMetrics(http: HttpOptions & HttpParts): void {
+    registerMetrics(this.#app, http, http);
   }
 
   /** The filter is told of sockets that open, and of those that close without having become a WebSocket. */

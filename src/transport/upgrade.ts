@@ -5,6 +5,7 @@ import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
 import { chooseSubprotocol } from '../protocol/subprotocol.ts';
 import type { Logger } from '../util/log.ts';
 import type { Admission, Refusal } from './admission.ts';
+import { type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
 import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts';
 import { originMatcher } from './origins.ts';
 import { type TokenRefusal, tokenRefusal } from './token-refusal.ts';
@@ -17,7 +18,7 @@ export interface UpgradeOptions {
   readonly mustAuthenticate: boolean;
   /** Empty: any. */
   readonly allowedOrigins: readonly string[];
-  readonly trustProxy: boolean;
+  readonly addresses: ClientAddresses;
   readonly admission: Admission;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
@@ -31,7 +32,8 @@ interface UpgradeRequest {
   readonly token: string | null;
   /** Whether the token came as `?token=`. */
   readonly isFromQuery: boolean;
-  readonly forwardedFor: string | null;
+  /** '' where no proxy is trusted. */
+  readonly forwardedFor: string;
 }
 
 type UpgradeHandler = (res: HttpResponse, req: HttpRequest, context: us_socket_context_t) => void;
@@ -41,7 +43,7 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   const mayCome = originMatcher(options.allowedOrigins);
   const { upgradesRejected } = options.metrics.connections;
   return (res, req, context) => {
-    const request = readRequest(req, options.trustProxy);
+    const request = readRequest(req, options.addresses);
     const { handshake, token } = request;
     const isRefused = (refusal: Refusal | null) => {
       if (refusal === null) return false;
@@ -65,9 +67,12 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
         'offer the subprotocol roomcast.v1.msgpack or roomcast.v1.json, or none',
       );
     }
+    // Null: that of the socket, which is not asked for until somebody wants to know.
+    const clientAddress = () =>
+      request.forwardedFor === '' ? null : options.addresses.of(peerAddress(res), request.forwardedFor);
     const accept = (identity: Identity | null, refusal: TokenRefusal | null) => {
       const isBinary = chosen.encoding === 'msgpack';
-      const socket = new WsSocket(isBinary, identity, request.forwardedFor, refusal);
+      const socket = new WsSocket(isBinary, identity, clientAddress(), refusal);
       // In an object of its own: uWebSockets.js copies the properties of what it is given, and no methods.
       const { key } = handshake;
       res.upgrade<SocketData>({ socket }, key, chosen.subprotocol ?? '', request.extensions, context);
@@ -95,7 +100,7 @@ function refuseHandshake(res: HttpResponse, handshake: Handshake, { connections 
   return true;
 }
 
-function readRequest(req: HttpRequest, trustProxy: boolean): UpgradeRequest {
+function readRequest(req: HttpRequest, { isProxied }: ClientAddresses): UpgradeRequest {
   const authorization = req.getHeader('authorization');
   const bearer = /^bearer (.+)$/i.exec(authorization)?.[1];
   return {
@@ -104,7 +109,7 @@ function readRequest(req: HttpRequest, trustProxy: boolean): UpgradeRequest {
     origin: req.getHeader('origin'),
     token: bearer ?? (req.getQuery('token') || null),
     isFromQuery: bearer === undefined,
-    forwardedFor: trustProxy ? req.getHeader('x-forwarded-for').split(',')[0]!.trim() || null : null,
+    forwardedFor: isProxied ? forwardedFor(req) : '',
   };
 }
 

@@ -191,6 +191,15 @@ describe('the check of access', () => {
     expect(authentication).toMatchObject({ level: 'ok', says: expect.stringContaining('anonymous') });
   });
 
+  it('says what the HTTP API does without a key', () => {
+    const says = (env: Record<string, string>) =>
+      checkAccess(config(env)).find(({ about }) => about === 'http api')?.says;
+    const local = 'it answers requests from the same machine only: there is no key';
+    expect(says({})).toBe(local);
+    expect(says({ ROOMCAST_AUTH_SECRET: 'x'.repeat(32) })).toBe('it is off: there is no key');
+    expect(says({ NODE_ENV: 'production' })).toBe('it is off: there is no key');
+  });
+
   it.each([
     [{ NODE_ENV: 'development' }, 'warning production'],
     [{ ROOMCAST_DEMO: 'true' }, 'warning production'],
