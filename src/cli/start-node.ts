@@ -63,7 +63,7 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
     nowMs: systemClock.nowMs,
     onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
   });
-  const context = await connectionContext(config, node, outboxes, metrics, log);
+  const context = connectionContext(config, node, outboxes, metrics, log);
   const { windowMs } = config.drain;
   const shutdown = new Shutdown({ node, server, heartbeats, windowMs, clock: systemClock, log });
   registerEndpoints(config, { node, server, heartbeats, context, shutdown, metrics, log });
@@ -91,14 +91,16 @@ function createBackplane(config: Config, nodeId: string, metrics: NodeMetrics, l
   });
 }
 
-async function connectionContext(
+function connectionContext(
   config: Config,
   node: BrokerNode,
   outboxes: Outboxes,
   metrics: NodeMetrics,
   log: Logger,
-): Promise<ConnectionContext> {
-  const authenticator = await tokenAuthenticator(config.auth);
+): ConnectionContext {
+  const authenticator = tokenAuthenticator(config.auth, { clock: systemClock, log });
+  // Not awaited: a node whose key server is down starts, and answers `unavailable` until it is back.
+  void authenticator?.prepare?.();
   if (authenticator === null) {
     log.warn({}, 'no authentication is configured: anyone who reaches this node may join and publish');
   }

@@ -95,7 +95,8 @@ export function wsBehavior(
 
 function closeUnlessIdentified(connection: Connection, timeoutMs: number): void {
   const timer = setTimeout(() => {
-    if (!connection.isOpen || !connection.awaitsAuth) return;
+    // One that is being checked was presented in time; its outcome decides, however long that takes.
+    if (!connection.isOpen || !connection.awaitsAuth || connection.isPaused) return;
     connection.fail(0, 'unauthorized', 'no token was presented in time');
     connection.close(CLOSE.unauthorized);
   }, timeoutMs);
