@@ -1,4 +1,5 @@
-import { type Authenticator, AuthFailure, type Identity } from '../auth/identity.ts';
+import type { Authenticator, Identity } from '../auth/identity.ts';
+import { refusalOf } from '../auth/refusal.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
 import { chooseSubprotocol } from '../protocol/subprotocol.ts';
@@ -14,6 +15,8 @@ export interface UpgradeOptions {
   readonly allowedOrigins: readonly string[];
   readonly trustProxy: boolean;
   readonly admission: Admission;
+  /** Runs what upgrades a request that had to wait; see `HeldResponse`. */
+  readonly runCorked: (work: () => void) => void;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
@@ -86,7 +89,7 @@ function authenticate(
   res: HttpResponse,
   authenticator: Authenticator,
   token: string,
-  { metrics, log }: UpgradeOptions,
+  { runCorked, metrics, log }: UpgradeOptions,
   accept: (identity: Identity) => void,
 ): void {
   let isAborted = false;
@@ -96,18 +99,13 @@ function authenticate(
   });
   authenticator.authenticate(token).then(
     (identity) => {
-      // Not corked, against the documentation: after an upgrade inside of `cork` uWebSockets.js at times takes the new
-      // WebSocket for the old response, and closes it (1006): 16 of the first five connections to each of 100 fresh nodes, and
-      // none without it.
-      if (!isAborted) accept(identity);
+      if (!isAborted) runCorked(() => accept(identity));
     },
     (error: unknown) => {
       if (isAborted) return;
-      metrics.connections.upgradesRejected.unauthorized++;
-      if (!(error instanceof AuthFailure)) log.error({ error }, 'a token could not be checked');
-      const code = error instanceof AuthFailure ? error.code : 'internal';
-      const message = error instanceof AuthFailure ? error.message : 'the token could not be checked';
-      refuse(res, code, message);
+      const { code, message, isFinal, retryAfterMs } = refusalOf(error, log);
+      metrics.connections.upgradesRejected[isFinal ? 'unauthorized' : 'unavailable']++;
+      refuse(res, code, message, retryAfterMs === null ? undefined : Math.ceil(retryAfterMs / 1000));
     },
   );
 }
