@@ -8,6 +8,7 @@ import { type ClockReading, checkClocks } from './doctor/clocks.ts';
 import { checkCluster } from './doctor/cluster.ts';
 import { type Finding, ok, problem } from './doctor/finding.ts';
 import { checkKernel, kernelFacts } from './doctor/kernel.ts';
+import { checkKeySet } from './doctor/key-set.ts';
 import { checkNode } from './doctor/node.ts';
 import { checkOpenFiles, openFilesLimit } from './doctor/open-files.ts';
 import { type NodeFacts, probeNode } from './doctor/probe-node.ts';
@@ -60,14 +61,16 @@ async function examine(config: Config, options: DoctorOptions): Promise<Finding[
     timeoutMs: TIMEOUT_MS,
     socketTimeoutMs: needsToken ? NO_HELLO_MS : TIMEOUT_MS,
   };
-  const [redis, nodes] = await Promise.all([
+  const [redis, keySet, nodes] = await Promise.all([
     examineRedis(config),
+    checkKeySet(config),
     Promise.all(urls.map((url) => probeNode(url, probing))),
   ]);
   const clocks = [...redis.clocks, ...nodes.flatMap(({ clock }) => (clock === null ? [] : [clock]))];
   return [
     ok('configuration', 'it is valid'),
     ...checkAccess(config),
+    ...keySet,
     ...checkTls(config, Date.now()),
     ...checkOpenFiles(openFilesLimit(), connections),
     ...checkKernel(kernelFacts()),
