@@ -22,6 +22,7 @@ import { checkTls } from './doctor/tls.ts';
 import type { Io } from './io.ts';
 import { withoutSecrets } from './logger.ts';
 import { readRedisTls } from './redis-tls.ts';
+import { startProblems } from './start-problems.ts';
 
 export interface DoctorOptions {
   readonly config?: string;
@@ -44,9 +45,7 @@ export async function doctorCommand(io: Io, options: DoctorOptions & Flags): Pro
   const { config: file, node, connections, token, json, strict, ...flags } = options;
   const loaded = loadConfig({ file, env: io.env, flags });
   const findings =
-    'problems' in loaded
-      ? loaded.problems.map((says) => problem('configuration', says, 'see roomcast config check'))
-      : await examine(loaded.config, options);
+    'problems' in loaded ? loaded.problems.map(configurationProblem) : await examine(loaded.config, options);
   const report = json === true ? jsonReport(findings) : textReport(findings);
   io.stdout(withoutSecrets(report));
   return exitCodeFor(findings, strict === true);
@@ -68,7 +67,7 @@ async function examine(config: Config, options: DoctorOptions): Promise<Finding[
   ]);
   const clocks = [...redis.clocks, ...nodes.flatMap(({ clock }) => (clock === null ? [] : [clock]))];
   return [
-    ok('configuration', 'it is valid'),
+    ...examineConfiguration(config),
     ...checkAccess(config),
     ...keySet,
     ...checkTls(config, Date.now()),
@@ -79,6 +78,15 @@ async function examine(config: Config, options: DoctorOptions): Promise<Finding[
     ...checkCluster(config, nodes),
     ...checkClocks(clocks),
   ];
+}
+
+function examineConfiguration(config: Config): Finding[] {
+  const problems = startProblems(config);
+  return problems.length === 0 ? [ok('configuration', 'it is valid')] : problems.map(configurationProblem);
+}
+
+function configurationProblem(says: string): Finding {
+  return problem('configuration', says, 'see roomcast config check');
 }
 
 function examineNodes(nodes: readonly NodeFacts[], needsToken: boolean): Finding[] {
