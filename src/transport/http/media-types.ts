@@ -16,6 +16,8 @@ export type BodyFormat = 'json' | 'msgpack';
 /** How a body is encoded, or a sentence on why it cannot be read. */
 export type BodyFormatResult = { readonly format: BodyFormat } | { readonly problem: string };
 
+const PLAIN_JSON: BodyFormatResult = { format: 'json' };
+
 /** `contentType` and `contentEncoding`: the header lines, '' where there is none. A body without a type is JSON. */
 export function bodyFormat(contentType: string, contentEncoding: string): BodyFormatResult {
   if (contentEncoding !== '' && contentEncoding.toLowerCase() !== 'identity') {
@@ -23,7 +25,7 @@ export function bodyFormat(contentType: string, contentEncoding: string): BodyFo
       problem: `Content-Encoding ${shown(contentEncoding)} is not supported: send the body uncompressed`,
     };
   }
-  if (contentType === '' || contentType === JSON_NAME) return { format: 'json' };
+  if (contentType === '' || contentType === JSON_NAME) return PLAIN_JSON;
   const name = typeName(contentType);
   const format = name === JSON_NAME ? 'json' : MSGPACK_NAMES.includes(name) ? 'msgpack' : null;
   if (format === null) {
