@@ -10,7 +10,7 @@ import type { BatchResult, FirstResult, RoomBatch } from '../room-batch.ts';
 import type { Keys } from './keys.ts';
 import type { Link } from './link.ts';
 import { publishCall } from './publish-call.ts';
-import { errorFromCall, errorFromReply, isReadOnly } from './redis-errors.ts';
+import { isReadOnly, publishErrorFromCall, refusedPublish, StoredError } from './redis-errors.ts';
 import { publishScript } from './scripts.ts';
 
 export interface PublisherOptions {
@@ -24,7 +24,6 @@ export interface PublisherOptions {
 /** What became of one batch. */
 export type Outcome = BatchResult | BackplaneError;
 
-const STAGE = 'publish';
 const NO_SPACE = Buffer.alloc(0);
 /** More is not worth keeping while idle. */
 const MAX_SPACE = 256 * 1024;
@@ -84,7 +83,7 @@ export class Publisher {
       if (reader.sawReadOnly) this.#link.reconnect('this Redis became a read-only replica');
       return outcomes;
     } catch (cause) {
-      const error = errorFromCall(cause, STAGE);
+      const error = publishErrorFromCall(cause);
       return batches.map(() => error);
     }
   }
@@ -97,7 +96,7 @@ export class Publisher {
         await redis.publish(this.#keys.channel(batch.room), batch.draft(this.#options.nodeId, sentAtMs));
         return NUMBERLESS;
       } catch (cause) {
-        return errorFromCall(cause, STAGE);
+        return publishErrorFromCall(cause);
       }
     });
     return Promise.all(publishing);
@@ -146,7 +145,7 @@ class ReplyReader {
   }
 
   next(hasHistory: boolean): Outcome {
-    if (this.#reply[this.#at] !== 0) return this.#error();
+    if (this.#reply[this.#at] !== 0) return this.#error(this.#reply[this.#at] === 2);
     const epoch = hasHistory ? readAscii(this.#reply, this.#at + 1, ID_BYTES) : '';
     const first = readUint64(this.#reply, this.#at + 1 + ID_BYTES);
     const count = this.#reply.readUInt16BE(this.#at + REPLY_BYTES - 2);
@@ -166,11 +165,11 @@ class ReplyReader {
     return duplicates;
   }
 
-  #error(): BackplaneError {
+  #error(isStored: boolean): BackplaneError {
     const length = this.#reply.readUInt16BE(this.#at + 1);
     const message = this.#reply.toString('utf8', this.#at + 3, this.#at + 3 + length);
     this.#at += 3 + length;
     this.sawReadOnly ||= isReadOnly(message);
-    return errorFromReply(message, STAGE);
+    return isStored ? new StoredError(message) : refusedPublish(message);
   }
 }
