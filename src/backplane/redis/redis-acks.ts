@@ -4,6 +4,7 @@ import type { Acked, AckOutcome, AckPage, AckResult, Acks } from '../acks.ts';
 import { BackplaneError, type HistoryPolicy } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import type { Keys } from './keys.ts';
+import { errorFromReply } from './redis-errors.ts';
 import { ackScript, acksScript, type ScriptArgument } from './scripts.ts';
 
 export interface RedisAcksParts {
@@ -44,6 +45,8 @@ const EPOCH = /^[0-9a-z]{8}$/;
 const MAX_ENTRIES = 500;
 /** Epochs are remembered of up to this many rooms; then the memory of them starts afresh. */
 const KNOWN_EPOCHS = 10_000;
+/** In place of the newest offset: this entry alone failed. */
+const FAILED = -2;
 /** An epoch that was read and is over when it is used: once is bad luck. */
 const TRIES = 3;
 
@@ -134,10 +137,11 @@ export class RedisAcks implements Acks {
     const args: ScriptArgument[] = [ttlMs];
     for (const { entry } of all) args.push(entry.epoch, entry.user, entry.offset);
     try {
-      const reply = (await ask(() => ackScript.call(redis, names, args, metrics))) as number[];
-      all.forEach(({ resolve }, i) => {
-        const [newest, kept, raised] = reply.slice(i * 3, i * 3 + 3) as [number, number, number];
-        resolve({ newest, kept, isRaised: raised === 1 });
+      const reply = (await ask(() => ackScript.call(redis, names, args, metrics))) as (number | Buffer)[];
+      all.forEach(({ resolve, reject }, i) => {
+        const [newest, kept, raised] = reply.slice(i * 3, i * 3 + 3);
+        if (newest === FAILED) reject(errorFromReply(String(kept), 'acks'));
+        else resolve({ newest: Number(newest), kept: Number(kept), isRaised: raised === 1 });
       });
     } catch (error) {
       for (const { reject } of all) reject(error);
