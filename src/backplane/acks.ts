@@ -4,7 +4,7 @@
  */
 import type { HistoryPolicy } from './backplane.ts';
 
-/** What is kept for a user in the room's present epoch; offset 0 where nothing is. */
+/** What is kept for a user in the room's present epoch; offset 0 where nothing is, epoch '' in a room without numbering. */
 export interface Acked {
   readonly epoch: string;
   readonly offset: number;
@@ -31,7 +31,7 @@ export interface AckPage {
   readonly users: readonly { readonly user: string; readonly offset: number }[];
 }
 
-/** All methods reject with `BackplaneError`, and give a room an epoch if it has none. */
+/** All methods reject with `BackplaneError`. Only `get`, which joins use, gives a room an epoch if it has none. */
 export interface Acks {
   /**
    * Keeps that the user has processed everything up to this position, unless something says no (see `AckOutcome`). Atomic: of

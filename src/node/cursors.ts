@@ -123,6 +123,8 @@ export class Cursors {
       cursor.epoch = feed.epoch;
       cursor.offset = feed.offset;
     }
+    // Whoever has had no message has missed no other epoch's: offset 0 is the beginning of whatever the room has now.
+    if (cursor.offset === 0 && !cursor.hasReplied) cursor.epoch = feed.epoch;
     const skips = cursor.isConflating && cursor.epoch === feed.epoch && cursor.offset < feed.offset - 1;
     if (skips) this.#gap(cursor, feed.offset - 1);
     if (this.#isAtHand(cursor)) {

@@ -241,7 +241,7 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
 
     it('gives the position alone for a limit of 0, and an epoch that stays', async () => {
       const { backplane } = await start();
-      const empty = await backplane.read('room', KEPT, { limit: 0 });
+      const empty = await backplane.read('room', KEPT, { limit: 0, begin: true });
       expect(empty).toMatchObject({ offset: 0, envelopes: [] });
       expect(empty.epoch).toMatch(/^[0-9a-z]{8}$/);
       const { epoch } = await publishTiny(backplane, 'room', '1');
@@ -251,6 +251,55 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
         offset: 1,
         envelopes: [],
       });
+    });
+  });
+
+  describe('numbering', () => {
+    const NONE = { epoch: '', offset: 0, envelopes: [] };
+
+    it('is not begun by those who only look', async () => {
+      const { backplane } = await start();
+      for (const options of [{ limit: 0 }, { limit: 10 }, { after: 7, limit: 10, begin: false }]) {
+        expect(await backplane.read('room', KEPT, options)).toEqual(NONE);
+      }
+      expect(await backplane.acks.list('room', KEPT, null, 10)).toEqual({
+        epoch: '',
+        offset: 0,
+        count: 0,
+        users: [],
+      });
+      for (const epoch of ['', 'abcdefgh']) {
+        const result = await backplane.acks.ack('room', KEPT, 'ann', [epoch, 0]);
+        expect(result).toEqual({ epoch: '', offset: 0, outcome: 'other_epoch' });
+      }
+      expect(await backplane.read('room', KEPT, { limit: 0 })).toEqual(NONE);
+      const { epoch } = await backplane.read('room', KEPT, { limit: 0, begin: true });
+      expect(await backplane.read('room', KEPT, { limit: 10 })).toEqual({ epoch, offset: 0, envelopes: [] });
+    });
+
+    it('of a room without a message lives on while it is asked for, and not for long by itself', async () => {
+      const { backplane } = await start({ emptyMetaTtlMs: 300 });
+      const { epoch } = await backplane.read('room', KEPT, { limit: 0, begin: true });
+      const began = performance.now();
+      const isOld = async () => {
+        expect((await backplane.read('room', KEPT, { limit: 0, begin: true })).epoch).toBe(epoch);
+        return performance.now() - began > 700;
+      };
+      await waitFor(isOld, { for: 'more than twice its life' });
+      // Looking keeps nothing alive.
+      const isOver = async () => (await backplane.read('room', KEPT, { limit: 0 })).epoch === '';
+      await waitFor(isOver, { for: 'its end' });
+    });
+
+    it('lasts once a message was published', async () => {
+      const { backplane } = await start({ emptyMetaTtlMs: 100 });
+      const { epoch } = await backplane.read('room', KEPT, { limit: 0, begin: true });
+      await publishTiny(backplane, 'room', '1');
+      const { epoch: other } = await backplane.read('empty', KEPT, { limit: 0, begin: true });
+      expect(other).not.toBe('');
+      const isOver = async () => (await backplane.read('empty', KEPT, { limit: 0 })).epoch === '';
+      await waitFor(isOver, { for: 'an empty room to be forgotten' });
+      expect(await backplane.read('room', KEPT, { limit: 0 })).toMatchObject({ epoch, offset: 1 });
     });
   });
 

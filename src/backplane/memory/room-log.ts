@@ -44,8 +44,13 @@ export class RoomLog {
     return { envelope, result };
   }
 
-  read(history: HistoryPolicy, { after = 0, limit }: ReadOptions, nowMs: number): HistoryPage {
-    this.#touch(history, nowMs);
+  /** Nothing was ever stored in it. */
+  get isEmpty(): boolean {
+    return this.#offset === 0;
+  }
+
+  read(history: HistoryPolicy, { after = 0, limit, begin = false }: ReadOptions, nowMs: number): HistoryPage {
+    if (begin || !this.isEmpty) this.#touch(history, nowMs);
     this.#trim(nowMs);
     const from = Math.max(after, this.#offset - history.messages);
     const envelopes = limit === 0 ? [] : this.#kept.after(from, { messages: limit });
@@ -57,11 +62,11 @@ export class RoomLog {
     if (epoch === this.#epoch && this.#offset < seen) this.#epoch = randomId(ID_BYTES);
   }
 
-  /** Drops what is too old. True if the room itself has not been used for `metaTtlMs` and can be forgotten. */
-  sweep(nowMs: number, metaTtlMs: number): boolean {
+  /** Drops what is too old. True if the room itself has not been used for `lifeMs` and can be forgotten. */
+  sweep(nowMs: number, lifeMs: number): boolean {
     this.#trim(nowMs);
     this.#forgetKeys(nowMs);
-    return nowMs - this.#usedAtMs >= metaTtlMs && this.#keys.size === 0;
+    return nowMs - this.#usedAtMs >= lifeMs && this.#keys.size === 0;
   }
 
   #touch(history: HistoryPolicy, nowMs: number): void {

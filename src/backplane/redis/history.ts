@@ -11,6 +11,8 @@ export interface HistoryCall {
   readonly history: HistoryPolicy;
   readonly options: ReadOptions;
   readonly metaTtlMs: number;
+  /** As `metaTtlMs`, of a room that never had a message. */
+  readonly emptyMetaTtlMs: number;
   /** For a room that needs one. */
   readonly epoch: string;
   /** Of this Redis. */
@@ -21,11 +23,12 @@ export interface HistoryCall {
 export async function readHistory(
   redis: Redis,
   keys: Keys,
-  { room, history, options, metaTtlMs, epoch, lineage }: HistoryCall,
+  { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage }: HistoryCall,
   metrics: BackplaneMetrics,
 ): Promise<HistoryPage> {
-  const { after = 0, limit } = options;
-  const args = [after, limit, history.messages, history.ageMs, epoch, metaTtlMs, lineage];
+  const { after = 0, limit, begin = false } = options;
+  const emptyLife = begin ? emptyMetaTtlMs : 0;
+  const args = [after, limit, history.messages, history.ageMs, epoch, metaTtlMs, lineage, emptyLife];
   const reply = await historyScript.call(redis, [keys.meta(room), keys.log(room)], args, metrics);
   const [storedEpoch, offset, ...entries] = reply as Buffer[];
   return {

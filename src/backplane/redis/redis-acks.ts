@@ -15,8 +15,8 @@ export interface RedisAcksParts {
   readonly metrics: BackplaneMetrics;
   /** Runs a call unless Redis is known to be away; what it rejects with is a `BackplaneError`. */
   readonly ask: <T>(work: () => Promise<T>) => Promise<T>;
-  /** The present epoch of a room, which gets one if it has none. */
-  readonly epochOf: (room: string, history: HistoryPolicy) => Promise<string>;
+  /** The present epoch of a room. One that has none gets one with `begin`; otherwise it is ''. */
+  readonly epochOf: (room: string, history: HistoryPolicy, begin: boolean) => Promise<string>;
 }
 
 interface Entry {
@@ -73,38 +73,49 @@ export class RedisAcks implements Acks {
         return { epoch, offset: reply.kept, outcome: outcomeOf(reply, offset) };
       }
     }
-    return { ...(await this.get(room, history, user)), outcome: 'other_epoch' };
+    const kept = await this.#inPresentEpoch(room, history, (present) => this.#kept(room, present, user));
+    return { ...(kept ?? UNNUMBERED), outcome: 'other_epoch' };
   }
 
-  get(room: string, history: HistoryPolicy, user: string): Promise<Acked> {
-    return this.#inPresentEpoch(room, history, async (epoch) => {
-      const { newest, kept } = await this.#send({ room, epoch, user, offset: 0 });
-      return newest === -1 ? null : { epoch, offset: kept };
-    });
+  async get(room: string, history: HistoryPolicy, user: string): Promise<Acked> {
+    const kept = (epoch: string) => this.#kept(room, epoch, user);
+    return (await this.#inPresentEpoch(room, history, kept, true)) ?? UNNUMBERED;
   }
 
-  list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
+  /** Null where that epoch is over. */
+  async #kept(room: string, epoch: string, user: string): Promise<Acked | null> {
+    const { newest, kept } = await this.#send({ room, epoch, user, offset: 0 });
+    return newest === -1 ? null : { epoch, offset: kept };
+  }
+
+  async list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
     const { redis, keys, metrics, ask } = this.#parts;
-    return this.#inPresentEpoch(room, history, async (epoch) => {
+    const page = await this.#inPresentEpoch(room, history, async (epoch) => {
       const args = [epoch, from ?? '', limit];
       const names = [keys.meta(room), keys.acks(room, epoch)];
       const reply = await ask(() => acksScript.call(redis, names, args, metrics));
       const [newest, count, ...listed] = reply as [number, number, ...Buffer[]];
       return newest === -1 ? null : { epoch, offset: newest, count, users: pairs(listed) };
     });
+    return page ?? { ...UNNUMBERED, count: 0, users: [] };
   }
 
-  /** Calls `work` with what is taken for the room's present epoch, again where it answers null: that is over. */
+  /**
+   * Calls `work` with what is taken for the room's present epoch, again where it answers null: that is over. Resolves with null
+   * for a room without numbering, which gets one with `begin`.
+   */
   async #inPresentEpoch<T>(
     room: string,
     history: HistoryPolicy,
     work: (epoch: string) => Promise<T | null>,
-  ): Promise<T> {
+    begin = false,
+  ): Promise<T | null> {
     const guess = this.#epochs.get(room);
     const guessed = guess === undefined ? null : await work(guess);
     if (guessed !== null) return guessed;
     for (let i = 0; i < TRIES; i++) {
-      const epoch = await this.#parts.epochOf(room, history);
+      const epoch = await this.#parts.epochOf(room, history, begin);
+      if (epoch === '') return null;
       this.#remember(room, epoch);
       const answer = await work(epoch);
       if (answer !== null) return answer;
@@ -148,6 +159,8 @@ export class RedisAcks implements Acks {
     }
   }
 }
+
+const UNNUMBERED: Acked = { epoch: '', offset: 0 };
 
 function outcomeOf({ newest, isRaised }: Reply, offset: number): AckOutcome {
   if (offset > newest) return 'beyond';

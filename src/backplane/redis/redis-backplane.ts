@@ -9,6 +9,7 @@ import {
   BackplaneError,
   type BackplaneEvents,
   type BackplaneStatus,
+  EMPTY_META_TTL_MS,
   type HistoryPage,
   type HistoryPolicy,
   type PublishRequest,
@@ -42,6 +43,8 @@ export interface RedisBackplaneOptions {
   readonly dedupWindowMs: number;
   /** How long an unused room keeps its numbering. */
   readonly metaTtlMs: number;
+  /** The same for a room that never had a message. Default `EMPTY_META_TTL_MS`; never more than `metaTtlMs`. */
+  readonly emptyMetaTtlMs?: number;
   /** How long it is kept how far the users of a room have read, from the last ack on. */
   readonly acksTtlMs: number;
   /** How long the presence entries of a dead node outlive it, about. Default 6 s. */
@@ -134,9 +137,10 @@ export class RedisBackplane implements Backplane {
   async read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage> {
     if (history.messages === 0) return NO_HISTORY;
     const { metaTtlMs, metrics } = this.#options;
+    const emptyMetaTtlMs = Math.min(this.#options.emptyMetaTtlMs ?? EMPTY_META_TTL_MS, metaTtlMs);
     const epoch = randomId(ID_BYTES);
     const { lineage } = this.#command;
-    const call = { room, history, options, metaTtlMs, epoch, lineage };
+    const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage };
     return this.#ask(() => readHistory(this.#command.redis, this.#keys, call, metrics));
   }
 
@@ -248,7 +252,7 @@ export class RedisBackplane implements Backplane {
       ttlMs: this.#options.acksTtlMs,
       metrics: this.#options.metrics,
       ask: (work) => this.#ask(work, 'acks'),
-      epochOf: async (room, history) => (await this.read(room, history, { limit: 0 })).epoch,
+      epochOf: async (room, history, begin) => (await this.read(room, history, { limit: 0, begin })).epoch,
     });
   }
 

@@ -1,20 +1,23 @@
--- Reads a room's position and the messages after an offset as one atomic view. Gives the room an epoch if it has none,
--- or another Redis numbered it before this one was promoted.
+-- Reads a room's position and the messages after an offset as one atomic view. Gives the room an epoch if it has none and
+-- one is wanted, or another Redis numbered it before this one was promoted.
 --
 -- KEYS  1 meta; 2 log
 -- ARGV  1 only messages after this offset; 2 how many messages, about (0: the position alone);
 --       3 how many the room keeps; 4 for how many ms; 5 epoch for a room that needs one (8 ASCII characters);
---       6 life of unused meta in ms; 7 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts)
--- Returns epoch, offset as text, then the envelopes, oldest first.
+--       6 life of unused meta in ms; 7 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts);
+--       8 life in ms of the meta of a room that never had a message, from the last read of this kind on; 0: only look,
+--         a room without numbering stays without
+-- Returns epoch ('' for a room without numbering), offset as text, then the envelopes, oldest first.
 --
 -- The formats of meta and log are described in publish.lua. As there, age is measured with Redis's own time.
 local call, format = redis.call, string.format
 local after, limit, messages, age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local lineage = ARGV[7]
+local lineage, empty_life = ARGV[7], tonumber(ARGV[8])
 local PAGE = 16 -- entries are read a few at a time, since how many messages are in one is not known beforehand
 
 local function begin()
-  call('SET', KEYS[1], ARGV[5] .. string.rep('\0', 16) .. lineage, 'PX', format('%d', ARGV[6] * 1.1))
+  if empty_life == 0 then return '', 0 end
+  call('SET', KEYS[1], ARGV[5] .. string.rep('\0', 16) .. lineage, 'PX', format('%d', empty_life * 1.1))
   call('DEL', KEYS[2]) -- a log without its numbering cannot be continued
   return ARGV[5], 0
 end
@@ -29,7 +32,8 @@ local function position()
     call('SETRANGE', KEYS[1], 24, lineage)
   end
   -- Being read keeps a room's numbering alive too. When that was is not noted: it speaks for the log as well.
-  if call('PTTL', KEYS[1]) < tonumber(ARGV[6]) then call('PEXPIRE', KEYS[1], format('%d', ARGV[6] * 1.1)) end
+  local life = offset > 0 and tonumber(ARGV[6]) or empty_life
+  if life > 0 and call('PTTL', KEYS[1]) < life then call('PEXPIRE', KEYS[1], format('%d', life * 1.1)) end
   return epoch, offset
 end
 
