@@ -42,7 +42,9 @@ local function sift(k, keyed, indexes, epoch, offset)
   for i = 1, keyed do
     local key, index = KEYS[k + 1 + i], unpack('>I2', indexes, i * 2 - 1)
     local mine = offset and offset + 1 + index - duplicates or 0
-    local earlier = call('SET', key, format('%s:%d', epoch, mine), 'NX', 'GET', 'PX', window)
+    local value = format('%s:%d', epoch, mine)
+    local earlier = call('SET', key, value, 'NX', 'GET', 'PX', window)
+    if earlier == '' then earlier = call('SET', key, value, 'PX', window) and nil end
     if earlier then
       duplicates, gone[index] = duplicates + 1, true
       reply[duplicates] = pack('>I2c8I8', index, earlier, tonumber(sub(earlier, 10)))
@@ -97,6 +99,7 @@ local function commit(k, draft, indexes, excludes, count, messages, age, keyed)
   local epoch, fresh, offset, ancestry = '--------', 0, nil, lineage
   if messages > 0 then
     before = call('GET', KEYS[k])
+    if before == '' then before = false end
     if before then
       epoch, fresh, offset = unpack('>c8I8I8', before)
       ancestry = sub(before, 25)
@@ -121,7 +124,7 @@ local function commit(k, draft, indexes, excludes, count, messages, age, keyed)
   return pack('>Bc8I8I2', 0, epoch, first, duplicates) .. reply
 end
 
--- A user whose rights were cut may not DEL, but could SET a moment ago.
+-- A user whose rights were cut may not DEL, but could SET a moment ago. What is empty counts as gone.
 local function drop(key)
   if not pcall(call, 'DEL', key) then pcall(call, 'SET', key, '', 'PX', 1) end
 end
