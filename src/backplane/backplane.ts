@@ -53,6 +53,10 @@ export interface ReadOptions {
   readonly after?: number;
   /** At most about this many messages, rounded up to whole envelopes; 0 asks for the position alone. */
   readonly limit: number;
+  /** The newest messages, where there are more than `limit` or `bytes`, in place of the oldest. Default false. */
+  readonly newest?: boolean;
+  /** Most bytes of envelopes; one is read however large it is. Default: no limit. */
+  readonly bytes?: number;
   /**
    * Gives a room without numbering an epoch, and keeps that alive while nothing is published. For those who have members of
    * the room; others only look, and leave nothing behind. Default false.

@@ -182,6 +182,8 @@ function samples(node: BrokerNode, shutdown: Shutdown): Parameters<typeof create
     rooms: () => node.hub.roomCount,
     memberships: () => node.hub.membershipCount,
     catchingUp: () => node.catchingUp,
+    readsInFlight: () => node.reads.inFlight,
+    readsWaiting: () => node.reads.waiting,
     backplaneReady: () => node.status().ready,
     draining: () => shutdown.isRunning,
   };

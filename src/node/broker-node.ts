@@ -8,30 +8,34 @@ import type { Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import type { HistoryResult, MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
+import type { MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 import { AckedReading } from './acks.ts';
-import { answer } from './answer.ts';
+import { ClientReads } from './client-reads.ts';
 import { Cursors } from './cursors.ts';
 import { FanOut } from './fan-out.ts';
 import type { Feed } from './feed.ts';
 import { Feeds } from './feeds.ts';
-import { Histories } from './histories.ts';
+import { Histories, type HistoryRun } from './histories.ts';
 import { Memberships } from './memberships.ts';
 import type { PublishReply } from './pending-publish.ts';
 import { Presences } from './presences.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
+import { ReadGate, ReadRefused } from './read-gate.ts';
 import type { RoomRule } from './room-rule.ts';
 import { SentLog } from './sent-log.ts';
 import { Signals } from './signals.ts';
 import { SlowReaders } from './slow-readers.ts';
 
 // Part of this class's contract: what its promises reject with.
-export { BackplaneError };
+export { BackplaneError, ReadRefused };
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
+/** Reads for clients that are under way at one time. Those of the memory backplane end in the turn in which they begin. */
+const READS_AT_ONCE = { redis: 4, memory: 1 } as const;
+const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
 
 export interface BrokerNodeParts {
   readonly nodeId: string;
@@ -45,6 +49,8 @@ export interface BrokerNodeParts {
     readonly roomsPerConnection: number;
     readonly historyPage: number;
     readonly membersPage: number;
+    /** Of answers to reads, for each connection; see `ReadGate`. Default 4 MiB; 0: no limit. */
+    readonly readBytesPerSecond?: number;
   };
   /** Rooms with more members get counts in place of names in their member events. */
   readonly detailedMembers: number;
@@ -67,7 +73,8 @@ export class BrokerNode implements RoomServices {
   readonly #memberships: Memberships;
   readonly #fanOut: FanOut;
   readonly #publishing: Publishing;
-  readonly #histories: Histories;
+  readonly #gate: ReadGate;
+  readonly #reads: ClientReads;
   readonly #signals: Signals;
   #dirty: Feed[] = [];
   #sweeper: NodeJS.Timeout | null = null;
@@ -130,7 +137,21 @@ export class BrokerNode implements RoomServices {
       requestTurn: parts.requestTurn,
     });
     this.#publishing = new Publishing({ backplane, rule, metrics, clock });
-    this.#histories = new Histories({ backplane, rule, pageMessages: parts.limits.historyPage });
+    this.#gate = new ReadGate({
+      atOnce: READS_AT_ONCE[backplane.kind],
+      bytesPerSecond: parts.limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND,
+      clock,
+      stats: metrics.reads,
+    });
+    this.#reads = new ClientReads({
+      gate: this.#gate,
+      histories: new Histories({ backplane, rule, pageMessages: parts.limits.historyPage }),
+      presences: this.#presences,
+      presence: backplane.presence,
+      acks: this.#acks,
+      membersPage: parts.limits.membersPage,
+      log,
+    });
     this.#signals = new Signals({ backplane, hub: this.hub, metrics, log });
   }
 
@@ -156,6 +177,11 @@ export class BrokerNode implements RoomServices {
   /** Members that are being fed from a cursor. */
   get catchingUp(): number {
     return this.#cursors.count;
+  }
+
+  /** Reads for clients: under way, and waiting for their turn. */
+  get reads(): { readonly inFlight: number; readonly waiting: number } {
+    return { inFlight: this.#gate.reading, waiting: this.#gate.waiting };
   }
 
   status(): BackplaneStatus {
@@ -214,6 +240,7 @@ export class BrokerNode implements RoomServices {
   drained(connection: Connection): void {
     connection.drained();
     this.#cursors.drained(connection);
+    this.#gate.drained(connection);
   }
 
   /** uWebSockets.js dropped a message for this connection, whose bytes are valid during the call. */
@@ -226,6 +253,7 @@ export class BrokerNode implements RoomServices {
   }
 
   disconnected(connection: Connection): void {
+    this.#gate.left(connection);
     this.#memberships.leftAll(connection);
     this.hub.remove(connection);
   }
@@ -246,18 +274,19 @@ export class BrokerNode implements RoomServices {
   }
 
   members(request: Request, room: string): void {
-    this.#presences.members(request, room, this.#parts.rule(room).presence);
+    const isKept = this.#parts.rule(room).presence;
+    if (!isKept) return request.fail('bad_request', 'presence is not kept in this room');
+    this.#reads.members(request, room);
   }
 
-  /** Who is in a room, on any node. Rejects with `BackplaneError`. */
+  /** Who is in a room, on any node. Rejects with `BackplaneError` or `ReadRefused`. */
   listMembers(room: string): Promise<MembersResult> {
-    return this.#presences.list(room);
+    return this.#reads.listMembers(room);
   }
 
-  /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError`. */
+  /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError` or `ReadRefused`. */
   listRooms(limit: number | null): Promise<RoomsPage> {
-    const { membersPage } = this.#parts.limits;
-    return this.#parts.backplane.presence.rooms(Math.min(limit ?? membersPage, membersPage));
+    return this.#reads.listRooms(limit);
   }
 
   /** Ids of the nodes that are alive, this one included. Rejects with `BackplaneError`. */
@@ -274,10 +303,9 @@ export class BrokerNode implements RoomServices {
     return this.#acks.isKeptIn(room);
   }
 
-  /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError`. */
+  /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError` or `ReadRefused`. */
   listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
-    const { membersPage } = this.#parts.limits;
-    return this.#acks.list(room, from, Math.min(limit ?? membersPage, membersPage));
+    return this.#reads.listAcks(room, from, limit);
   }
 
   // ---- messages ------------------------------------------------------------------------------------------
@@ -301,11 +329,11 @@ export class BrokerNode implements RoomServices {
   }
 
   history(request: Request, room: string, since: Position | null, limit: number | null): void {
-    answer(request, this.readHistory(room, since, limit), this.#parts.log);
+    this.#reads.history(request, room, since, limit);
   }
 
-  /** Stored messages of a room; see `Histories.read`. */
-  readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryResult> {
-    return this.#histories.read(room, since, limit);
+  /** Stored messages of a room; see `Histories.read`. Rejects with `BackplaneError` or `ReadRefused`. */
+  readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryRun> {
+    return this.#reads.readHistory(room, since, limit);
   }
 }

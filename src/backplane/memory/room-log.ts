@@ -49,12 +49,16 @@ export class RoomLog {
     return this.#offset === 0;
   }
 
-  read(history: HistoryPolicy, { after = 0, limit, begin = false }: ReadOptions, nowMs: number): HistoryPage {
+  read(
+    history: HistoryPolicy,
+    { after = 0, limit, begin = false, newest = false, bytes = Infinity }: ReadOptions,
+    nowMs: number,
+  ): HistoryPage {
     if (begin || !this.isEmpty) this.#touch(history, nowMs);
     this.#trim(nowMs);
-    const from = Math.max(after, this.#offset - history.messages);
+    const from = Math.max(after, this.#offset - history.messages, newest ? this.#offset - limit : 0);
     const envelopes = limit === 0 ? [] : this.#kept.after(from, { messages: limit });
-    return { epoch: this.#epoch, offset: this.#offset, envelopes };
+    return { epoch: this.#epoch, offset: this.#offset, envelopes: within(bytes, envelopes, newest) };
   }
 
   /** See `Backplane.renew`. A process cannot lose writes and go on, but the port is the same for all. */
@@ -109,4 +113,16 @@ export class RoomLog {
       this.#keys.delete(key);
     }
   }
+}
+
+/** The first of them, or with `newest` the last, that together have at most so many bytes; always one. */
+function within(bytes: number, envelopes: readonly Envelope[], newest: boolean): readonly Envelope[] {
+  let sum = 0;
+  const ordered = newest ? [...envelopes].reverse() : envelopes;
+  const end = ordered.findIndex((envelope, i) => {
+    sum += envelope.bytes.length;
+    return i > 0 && sum > bytes;
+  });
+  if (end === -1) return envelopes;
+  return newest ? envelopes.slice(envelopes.length - end) : envelopes.slice(0, end);
 }

@@ -26,9 +26,10 @@ export async function readHistory(
   { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage }: HistoryCall,
   metrics: BackplaneMetrics,
 ): Promise<HistoryPage> {
-  const { after = 0, limit, begin = false } = options;
+  const { after = 0, limit, begin = false, newest = false, bytes = 0 } = options;
   const emptyLife = begin ? emptyMetaTtlMs : 0;
-  const args = [after, limit, history.messages, history.ageMs, epoch, metaTtlMs, lineage, emptyLife];
+  const policy = [history.messages, history.ageMs];
+  const args = [after, limit, ...policy, epoch, metaTtlMs, lineage, emptyLife, newest ? 1 : 0, bytes];
   const reply = await historyScript.call(redis, [keys.meta(room), keys.log(room)], args, metrics);
   const [storedEpoch, offset, ...entries] = reply as Buffer[];
   return {

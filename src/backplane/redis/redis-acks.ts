@@ -15,6 +15,9 @@ export interface RedisAcksParts {
   readonly metrics: BackplaneMetrics;
   /** Runs a call unless Redis is known to be away; what it rejects with is a `BackplaneError`. */
   readonly ask: <T>(work: () => Promise<T>) => Promise<T>;
+  /** The link for what may be long, and how it is asked. */
+  readonly reads: Redis;
+  readonly askRead: <T>(work: () => Promise<T>) => Promise<T>;
   /** The present epoch of a room. One that has none gets one with `begin`; otherwise it is ''. */
   readonly epochOf: (room: string, history: HistoryPolicy, begin: boolean) => Promise<string>;
 }
@@ -89,11 +92,11 @@ export class RedisAcks implements Acks {
   }
 
   async list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
-    const { redis, keys, metrics, ask } = this.#parts;
+    const { reads, keys, metrics, askRead } = this.#parts;
     const page = await this.#inPresentEpoch(room, history, async (epoch) => {
       const args = [epoch, from ?? '', limit];
       const names = [keys.meta(room), keys.acks(room, epoch)];
-      const reply = await ask(() => acksScript.call(redis, names, args, metrics));
+      const reply = await askRead(() => acksScript.call(reads, names, args, metrics));
       const [newest, count, ...listed] = reply as [number, number, ...Buffer[]];
       return newest === -1 ? null : { epoch, offset: newest, count, users: pairs(listed) };
     });

@@ -69,6 +69,8 @@ export class RedisBackplane implements Backplane {
   readonly #options: RedisBackplaneOptions;
   readonly #keys: Keys;
   readonly #command: Link;
+  /** Pages of history and lists: however long they take, what is on the command link does not wait behind them. */
+  readonly #reads: Link;
   readonly #subscribe: Link;
   readonly #commits: GroupCommit;
   readonly #subscriptions: Subscriptions;
@@ -76,6 +78,7 @@ export class RedisBackplane implements Backplane {
   #events: BackplaneEvents | null = null;
   #restoring: Promise<void> | null = null;
   #isStarted = false;
+  #isReadLinkAsked = false;
   #isClosed = false;
   #wasReady = false;
 
@@ -86,6 +89,7 @@ export class RedisBackplane implements Backplane {
       up: () => this.#commandUp(),
       down: () => this.#commandDown(),
     });
+    this.#reads = new Link('read', options, { up: () => this.#changed(), down: () => this.#changed() });
     this.#subscribe = new Link('subscribe', options, {
       up: () => {
         this.#restoring = this.#subscriptions.linkUp();
@@ -103,7 +107,8 @@ export class RedisBackplane implements Backplane {
     this.#events = events;
     try {
       const { startupTimeoutMs } = this.#options;
-      await Promise.all([this.#command.connect(startupTimeoutMs), this.#subscribe.connect(startupTimeoutMs)]);
+      const links = [this.#command, this.#reads, this.#subscribe];
+      await Promise.all(links.map((link) => link.connect(startupTimeoutMs)));
       await this.#restoring;
       await checkVersion(this.#command);
       for (const script of ALL_SCRIPTS) await script.load(this.#command.redis);
@@ -139,9 +144,11 @@ export class RedisBackplane implements Backplane {
     const { metaTtlMs, metrics } = this.#options;
     const emptyMetaTtlMs = Math.min(this.#options.emptyMetaTtlMs ?? EMPTY_META_TTL_MS, metaTtlMs);
     const epoch = randomId(ID_BYTES);
-    const { lineage } = this.#command;
-    const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage };
-    return this.#ask(() => readHistory(this.#command.redis, this.#keys, call, metrics));
+    // A position alone is short, and joins wait for it.
+    const link = options.limit === 0 ? this.#command : this.#reads;
+    const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage: link.lineage };
+    const read = () => readHistory(link.redis, this.#keys, call, metrics);
+    return link === this.#command ? this.#ask(read) : this.#askRead(read);
   }
 
   async renew(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
@@ -153,13 +160,13 @@ export class RedisBackplane implements Backplane {
 
   async signal(text: string): Promise<void> {
     // A node that is deaf itself would not do what it asks of all.
-    const { reason } = this.status();
+    const reason = this.#commandProblem() ?? this.#subscribeProblem();
     if (reason !== null) throw new BackplaneError('unavailable', 'signal', reason);
     await this.#ask(() => this.#command.redis.publish(this.#keys.signals(), text), 'signal');
   }
 
   status(): BackplaneStatus {
-    const reason = this.#commandProblem() ?? this.#subscribeProblem();
+    const reason = this.#readProblem() ?? this.#subscribeProblem();
     return { ready: reason === null, reason };
   }
 
@@ -171,6 +178,7 @@ export class RedisBackplane implements Backplane {
     this.#commits.close();
     this.#subscriptions.close();
     this.#command.close();
+    this.#reads.close();
     this.#subscribe.close();
   }
 
@@ -187,6 +195,35 @@ export class RedisBackplane implements Backplane {
     }
   }
 
+  /** As `#ask`, on the link for reads. That one is late says nothing about the command link. */
+  async #askRead<T>(work: () => Promise<T>, stage = 'read'): Promise<T> {
+    const problem = this.#readProblem();
+    if (problem !== null) throw new BackplaneError('unavailable', stage, problem);
+    try {
+      return await work();
+    } catch (cause) {
+      const error = errorFromCall(cause, stage);
+      if (error.code === 'timeout') this.#checkReadLink();
+      throw error;
+    }
+  }
+
+  /** A link that does not even answer a PING within the timeout of a command is of no use. */
+  #checkReadLink(): void {
+    if (this.#isReadLinkAsked || !this.#reads.isUp) return;
+    this.#isReadLinkAsked = true;
+    this.#reads.redis
+      .ping()
+      .catch(() => this.#reads.reconnect('redis did not answer a PING'))
+      .finally(() => {
+        this.#isReadLinkAsked = false;
+      });
+  }
+
+  #readProblem(): string | null {
+    return this.#commandProblem() ?? this.#reads.problem();
+  }
+
   #commandProblem(): string | null {
     if (this.#isClosed) return 'the node is shutting down';
     return this.#command.problem() ?? (this.#commits.isSuspect ? 'redis does not answer' : null);
@@ -201,6 +238,8 @@ export class RedisBackplane implements Backplane {
 
   #commandUp(): void {
     this.#commits.linkUp();
+    // Redis was promoted, and the other link may still lead to the one before.
+    if (this.#reads.lineage !== this.#command.lineage) this.#reads.reconnect('it leads to another Redis');
     this.#changed();
   }
 
@@ -252,6 +291,8 @@ export class RedisBackplane implements Backplane {
       ttlMs: this.#options.acksTtlMs,
       metrics: this.#options.metrics,
       ask: (work) => this.#ask(work, 'acks'),
+      reads: this.#reads.redis,
+      askRead: (work) => this.#askRead(work, 'acks'),
       epochOf: async (room, history, begin) => (await this.read(room, history, { limit: 0, begin })).epoch,
     });
   }
@@ -296,6 +337,8 @@ export class RedisBackplane implements Backplane {
       metrics,
       problem: () => this.#commandProblem(),
       ask: (work) => this.#ask(work, 'presence'),
+      reads: this.#reads.redis,
+      askRead: (work) => this.#askRead(work, 'presence'),
     });
   }
 

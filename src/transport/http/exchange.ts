@@ -1,5 +1,6 @@
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
+import { type EncodedFrames, jsonCodec, msgpackCodec, type ServerCodec } from '../../protocol/codec.ts';
 import { ERROR_STATUS, type ErrorCode } from '../../protocol/codes.ts';
 import { packValue } from '../../protocol/msgpack/values.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
@@ -83,6 +84,13 @@ export class Exchange {
   reply(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): void {
     if (this.#acceptsMsgpack) this.send(status, 'application/msgpack', packValue(value), headers);
     else this.send(status, 'application/json', JSON.stringify(value), headers);
+  }
+
+  /** Answers with what a codec made already. What `encode` throws is the caller's. */
+  replyEncoded(status: number, encode: (codec: ServerCodec) => EncodedFrames): void {
+    const codec = this.#acceptsMsgpack ? msgpackCodec : jsonCodec;
+    const contentType = this.#acceptsMsgpack ? 'application/msgpack' : 'application/json';
+    this.send(status, contentType, encode(codec));
   }
 
   fail(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}): void {

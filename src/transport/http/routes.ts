@@ -1,6 +1,6 @@
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
-import { BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
+import { BackplaneError, type BrokerNode, ReadRefused } from '../../node/broker-node.ts';
 import { FrameError } from '../../protocol/frame-error.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
@@ -197,6 +197,9 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
   } catch (error) {
     if (error instanceof HttpError || error instanceof BackplaneError) {
       exchange.fail(error.code, error.message);
+    } else if (error instanceof ReadRefused) {
+      const seconds = String(Math.ceil(error.retryAfterMs / 1000));
+      exchange.fail(error.code, error.message, { 'Retry-After': seconds });
     } else if (error instanceof FrameError) {
       exchange.fail('bad_request', error.message);
     } else {
