@@ -15,30 +15,32 @@ import type { Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import type { HistoryResult, MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
+import type { MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 import { AckedReading } from './acks.ts';
-import { answer } from './answer.ts';
+import { ClientReads } from './client-reads.ts';
 import { Cursors } from './cursors.ts';
 import { FanOut } from './fan-out.ts';
 import type { Feed } from './feed.ts';
 import { Feeds } from './feeds.ts';
-import { Histories } from './histories.ts';
+import { Histories, type HistoryRun } from './histories.ts';
 import { Memberships } from './memberships.ts';
 import type { PublishReply } from './pending-publish.ts';
 import { Presences } from './presences.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
+import { ReadGate, ReadRefused } from './read-gate.ts';
 import type { RoomRule } from './room-rule.ts';
 import { SentLog } from './sent-log.ts';
 import { Signals } from './signals.ts';
 import { SlowReaders } from './slow-readers.ts';
 
 // Part of this class's contract: what its promises reject with.
-export { AccessRefused, BackplaneError };
+export { AccessRefused, BackplaneError, ReadRefused };
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
+const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
 
 export interface BrokerNodeParts {
   readonly nodeId: string;
@@ -52,6 +54,8 @@ export interface BrokerNodeParts {
     readonly roomsPerConnection: number;
     readonly historyPage: number;
     readonly membersPage: number;
+    /** Of answers to reads, for each connection; see `ReadGate`. Default 4 MiB; 0: no limit. */
+    readonly readBytesPerSecond?: number;
   };
   /** Rooms with more members get counts in place of names in their member events. */
   readonly detailedMembers: number;
@@ -74,7 +78,8 @@ export class BrokerNode implements RoomServices {
   readonly #memberships: Memberships;
   readonly #fanOut: FanOut;
   readonly #publishing: Publishing;
-  readonly #histories: Histories;
+  readonly #gate: ReadGate;
+  readonly #reads: ClientReads;
   readonly #signals: Signals;
   #dirty: Feed[] = [];
   #sweeper: NodeJS.Timeout | null = null;
@@ -137,7 +142,21 @@ export class BrokerNode implements RoomServices {
       requestTurn: parts.requestTurn,
     });
     this.#publishing = new Publishing({ backplane, rule, metrics, clock });
-    this.#histories = new Histories({ backplane, rule, pageMessages: parts.limits.historyPage });
+    this.#gate = new ReadGate({
+      atOnce: backplane.readsAtOnce,
+      bytesPerSecond: parts.limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND,
+      clock,
+      stats: metrics.reads,
+    });
+    this.#reads = new ClientReads({
+      gate: this.#gate,
+      histories: new Histories({ backplane, rule, pageMessages: parts.limits.historyPage }),
+      presences: this.#presences,
+      presence: backplane.presence,
+      acks: this.#acks,
+      membersPage: parts.limits.membersPage,
+      log,
+    });
     this.#signals = new Signals({ backplane, hub: this.hub, metrics, log });
   }
 
@@ -163,6 +182,11 @@ export class BrokerNode implements RoomServices {
   /** Members that are being fed from a cursor. */
   get catchingUp(): number {
     return this.#cursors.count;
+  }
+
+  /** Reads for clients: under way, and waiting for their turn. */
+  get reads(): { readonly inFlight: number; readonly waiting: number } {
+    return { inFlight: this.#gate.reading, waiting: this.#gate.waiting };
   }
 
   status(): BackplaneStatus {
@@ -222,6 +246,7 @@ export class BrokerNode implements RoomServices {
   drained(connection: Connection): void {
     connection.drained();
     this.#cursors.drained(connection);
+    this.#gate.drained(connection);
   }
 
   /** uWebSockets.js dropped a message for this connection, whose bytes are valid during the call. */
@@ -234,6 +259,7 @@ export class BrokerNode implements RoomServices {
   }
 
   disconnected(connection: Connection): void {
+    this.#gate.left(connection);
     this.#memberships.leftAll(connection);
     this.hub.remove(connection);
   }
@@ -255,20 +281,21 @@ export class BrokerNode implements RoomServices {
   }
 
   members(request: Request, room: string): void {
-    this.#presences.members(request, room, this.#parts.rule(room).presence);
+    const isKept = this.#parts.rule(room).presence;
+    if (!isKept) return request.fail('bad_request', 'presence is not kept in this room');
+    this.#reads.members(request, room);
   }
 
-  /** Who is in a room, on any node, for the server API. Rejects with `BackplaneError`. */
+  /** Who is in a room, on any node, for the server API. Rejects with `BackplaneError` or `ReadRefused`. */
   async listMembers(room: string): Promise<MembersResult> {
     this.#permitServer('members', room);
-    return this.#presences.list(room);
+    return this.#reads.listMembers(room);
   }
 
-  /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError`. */
+  /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError` or `ReadRefused`. */
   async listRooms(limit: number | null): Promise<RoomsPage> {
     this.#permitServerInCluster('rooms');
-    const { membersPage } = this.#parts.limits;
-    return this.#parts.backplane.presence.rooms(Math.min(limit ?? membersPage, membersPage));
+    return this.#reads.listRooms(limit);
   }
 
   /** Ids of the nodes that are alive, this one included. Rejects with `BackplaneError`. */
@@ -286,11 +313,10 @@ export class BrokerNode implements RoomServices {
     return this.#acks.isKeptIn(room);
   }
 
-  /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError`. */
+  /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError` or `ReadRefused`. */
   async listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
     this.#permitServer('acks', room);
-    const { membersPage } = this.#parts.limits;
-    return this.#acks.list(room, from, Math.min(limit ?? membersPage, membersPage));
+    return this.#reads.listAcks(room, from, limit);
   }
 
   // ---- messages ------------------------------------------------------------------------------------------
@@ -323,13 +349,13 @@ export class BrokerNode implements RoomServices {
   }
 
   history(request: Request, room: string, since: Position | null, limit: number | null): void {
-    answer(request, this.#histories.read(room, since, limit), this.#parts.log);
+    this.#reads.history(request, room, since, limit);
   }
 
-  /** Stored messages of a room, for the server API; see `Histories.read`. */
-  async readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryResult> {
+  /** Stored messages of a room, for the server API; see `Histories.read`. Rejects with `BackplaneError` or `ReadRefused`. */
+  async readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryRun> {
     this.#permitServer('history', room);
-    return this.#histories.read(room, since, limit);
+    return this.#reads.readHistory(room, since, limit);
   }
 
   /** The server API is asked like everyone else. Throws `AccessRefused`. */

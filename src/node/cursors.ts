@@ -11,8 +11,6 @@ import { transcode } from './transcode.ts';
 
 /** Bytes fed to one connection in one turn: others get theirs in between. */
 const BYTES_PER_TURN = 256 * 1024;
-/** With more than this waiting for the peer, a cursor waits too. */
-const BUFFERED_BYTES = 256 * 1024;
 /** Reads of history on behalf of cursors at one time; those beyond wait in line. */
 const READS_AT_ONCE = 64;
 /** How long a cursor whose read failed waits before it tries again. */
@@ -115,7 +113,7 @@ export class Cursors {
 
   /** One step: feeds what is at hand, reads what is not, or moves the connection to the topic. */
   #advance(cursor: Cursor): void {
-    if (!this.#isActive(cursor) || cursor.isHeld || cursor.isReading || isBehind(cursor.connection)) return;
+    if (!this.#isActive(cursor) || cursor.isHeld || cursor.isReading || cursor.connection.isBehind) return;
     if (cursor.isLeaving) return leave(cursor.connection);
     const { feed } = cursor;
     if (cursor.isFresh || !feed.keepsHistory) {
@@ -123,6 +121,8 @@ export class Cursors {
       cursor.epoch = feed.epoch;
       cursor.offset = feed.offset;
     }
+    // Whoever has had no message has missed no other epoch's: offset 0 is the beginning of whatever the room has now.
+    if (cursor.offset === 0 && !cursor.hasReplied) cursor.epoch = feed.epoch;
     const skips = cursor.isConflating && cursor.epoch === feed.epoch && cursor.offset < feed.offset - 1;
     if (skips) this.#gap(cursor, feed.offset - 1);
     if (this.#isAtHand(cursor)) {
@@ -318,9 +318,4 @@ function wouldPrime({ feed, offset }: Cursor): boolean {
 /** Ends a connection whose queue is empty; one whose queue is not is asked again when it drains. */
 function leave(connection: Connection): void {
   if (connection.socket.bufferedBytes() === 0) connection.close(CLOSE.tooSlow);
-}
-
-/** Whether so much waits for the connection's peer that more would only be kept here. Its socket tells when it drains. */
-function isBehind(connection: Connection): boolean {
-  return connection.isStalled || connection.socket.bufferedBytes() > BUFFERED_BYTES;
 }

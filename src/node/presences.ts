@@ -1,11 +1,9 @@
 import type { Presence, PresenceChange, PresenceEntry } from '../backplane/presence.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Request } from '../connection/services.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { MembersResult } from '../protocol/frames.ts';
 import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Logger } from '../util/log.ts';
-import { answer } from './answer.ts';
 import type { Feed } from './feed.ts';
 import type { Feeds } from './feeds.ts';
 
@@ -74,13 +72,7 @@ export class Presences {
     }
   }
 
-  /** Answers who is in a room. */
-  members(request: Request, room: string, isKept: boolean): void {
-    if (!isKept) return request.fail('bad_request', 'presence is not kept in this room');
-    answer(request, this.list(room), this.#parts.log);
-  }
-
-  /** Rejects with `BackplaneError`. */
+  /** Who is in a room. Rejects with `BackplaneError`. */
   async list(room: string): Promise<MembersResult> {
     const { count, users, members, truncated } = await this.#parts.presence.list(
       room,
