@@ -3,24 +3,30 @@ import { inspectRedis } from '../backplane/redis/inspect.ts';
 import type { Config } from '../config/config.ts';
 import type { Flags } from '../config/flags.ts';
 import { loadConfig } from '../config/load.ts';
+import { capacity } from '../transport/capacity.ts';
 import { checkAccess } from './doctor/access.ts';
 import { type ClockReading, checkClocks } from './doctor/clocks.ts';
 import { checkCluster } from './doctor/cluster.ts';
 import { type Finding, ok, problem } from './doctor/finding.ts';
 import { checkKernel, kernelFacts } from './doctor/kernel.ts';
+import { checkKeySet } from './doctor/key-set.ts';
 import { checkNode } from './doctor/node.ts';
-import { checkOpenFiles, openFilesLimit } from './doctor/open-files.ts';
+import { checkOpenFiles } from './doctor/open-files.ts';
 import { type NodeFacts, probeNode } from './doctor/probe-node.ts';
+import { checkReceiveMemory, memoryBytes } from './doctor/receive-memory.ts';
 import { checkRedisLink, redisUnreachable } from './doctor/redis-link.ts';
 import { checkRedisMemory } from './doctor/redis-memory.ts';
 import { checkRedisOutputBuffer } from './doctor/redis-output-buffer.ts';
 import { checkRedisPersistence } from './doctor/redis-persistence.ts';
+import { checkRedisRights } from './doctor/redis-rights.ts';
 import { checkRedisServer } from './doctor/redis-server.ts';
 import { exitCodeFor, jsonReport, textReport } from './doctor/report.ts';
 import { checkTls } from './doctor/tls.ts';
 import type { Io } from './io.ts';
 import { withoutSecrets } from './logger.ts';
+import { openFilesLimit } from './open-files-limit.ts';
 import { readRedisTls } from './redis-tls.ts';
+import { startProblems } from './start-problems.ts';
 
 export interface DoctorOptions {
   readonly config?: string;
@@ -43,9 +49,7 @@ export async function doctorCommand(io: Io, options: DoctorOptions & Flags): Pro
   const { config: file, node, connections, token, json, strict, ...flags } = options;
   const loaded = loadConfig({ file, env: io.env, flags });
   const findings =
-    'problems' in loaded
-      ? loaded.problems.map((says) => problem('configuration', says, 'see roomcast config check'))
-      : await examine(loaded.config, options);
+    'problems' in loaded ? loaded.problems.map(configurationProblem) : await examine(loaded.config, options);
   const report = json === true ? jsonReport(findings) : textReport(findings);
   io.stdout(withoutSecrets(report));
   return exitCodeFor(findings, strict === true);
@@ -60,22 +64,38 @@ async function examine(config: Config, options: DoctorOptions): Promise<Finding[
     timeoutMs: TIMEOUT_MS,
     socketTimeoutMs: needsToken ? NO_HELLO_MS : TIMEOUT_MS,
   };
-  const [redis, nodes] = await Promise.all([
+  const [redis, keySet, nodes] = await Promise.all([
     examineRedis(config),
+    checkKeySet(config),
     Promise.all(urls.map((url) => probeNode(url, probing))),
   ]);
   const clocks = [...redis.clocks, ...nodes.flatMap(({ clock }) => (clock === null ? [] : [clock]))];
   return [
-    ok('configuration', 'it is valid'),
+    ...examineConfiguration(config),
     ...checkAccess(config),
+    ...keySet,
     ...checkTls(config, Date.now()),
     ...checkOpenFiles(openFilesLimit(), connections),
+    ...checkReceiveMemory(
+      capacity({ ...config.websocket, maxConnections: connections }, openFilesLimit()),
+      config.websocket.maxPayloadBytes,
+      memoryBytes(),
+    ),
     ...checkKernel(kernelFacts()),
     ...redis.findings,
     ...examineNodes(nodes, needsToken),
     ...checkCluster(config, nodes),
     ...checkClocks(clocks),
   ];
+}
+
+function examineConfiguration(config: Config): Finding[] {
+  const problems = startProblems(config);
+  return problems.length === 0 ? [ok('configuration', 'it is valid')] : problems.map(configurationProblem);
+}
+
+function configurationProblem(says: string): Finding {
+  return problem('configuration', says, 'see roomcast config check');
 }
 
 function examineNodes(nodes: readonly NodeFacts[], needsToken: boolean): Finding[] {
@@ -90,14 +110,15 @@ function asksForTokens({ auth: { secret, publicKeyFile, jwksUrl } }: Config): bo
 }
 
 async function examineRedis(config: Config): Promise<{ findings: Finding[]; clocks: ClockReading[] }> {
-  const { url, tls } = config.redis;
+  const { url, tls, keyPrefix } = config.redis;
   if (url === null) return { findings: [], clocks: [] };
   try {
     const secure = url.startsWith('rediss:') ? { tls: readRedisTls(tls) } : {};
-    const facts = await inspectRedis({ url, timeoutMs: TIMEOUT_MS, ...secure });
+    const facts = await inspectRedis({ url, keyPrefix, timeoutMs: TIMEOUT_MS, ...secure });
     const findings = [
       ...checkRedisLink(config, facts),
       ...checkRedisServer(facts),
+      ...checkRedisRights(config, facts),
       ...checkRedisMemory(facts),
       ...checkRedisOutputBuffer(facts),
       ...checkRedisPersistence(facts),

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 
 /** How a setting is read where it is given as text: in the environment and on the command line. */
-export type FieldKind = 'whole' | 'boolean' | 'text' | 'list' | 'json';
+export type FieldKind = 'whole' | 'boolean' | 'text' | 'list' | 'json' | 'booleanOrList';
 
 export interface FieldNotes {
   readonly kind: FieldKind;
@@ -34,11 +34,29 @@ export function whole(field: Notes & { min: number; max: number; standard: numbe
     .register(fieldNotes, { ...notes, kind: 'whole' });
 }
 
+/** A whole number that may be absent: null, the default, means not set. */
+export function optionalWhole(field: Notes & { min: number; max: number }) {
+  const { min, max, ...notes } = field;
+  return wholeNumber(min, max)
+    .nullable()
+    .default(null)
+    .register(fieldNotes, { ...notes, kind: 'whole' });
+}
+
 export function yesNo(field: Notes & { standard: boolean }) {
   const { standard, ...notes } = field;
   return trueOrFalse()
     .default(standard)
     .register(fieldNotes, { ...notes, kind: 'boolean' });
+}
+
+/** True, false (the default), or a list. */
+export function yesNoOrList<T extends z.ZodType>(field: Notes & { item: T; expected: string }) {
+  const { item, expected, ...notes } = field;
+  return z
+    .union([z.boolean(), z.array(item)], { error: `expected ${expected}` })
+    .default(false as never)
+    .register(fieldNotes, { ...notes, kind: 'booleanOrList' });
 }
 
 /** A boolean without a fixed default: loading derives it, and `defaultText` says from what. */
@@ -69,6 +87,22 @@ export function optionalUrl(field: Notes & { protocols: readonly string[]; expec
   return z
     .string({ error })
     .refine((url) => hasHost(url) && protocols.includes(new URL(url).protocol), { error })
+    .nullable()
+    .default(null)
+    .register(fieldNotes, { ...notes, kind: 'text' });
+}
+
+/** Text that a function judges, or null. `problemOf` says what is wrong with a text, or null; the text may be a secret. */
+export function optionalJudged(
+  field: Notes & { problemOf: (text: string) => string | null; expected: string },
+) {
+  const { problemOf, expected, ...notes } = field;
+  return z
+    .string({ error: `expected ${expected}` })
+    .superRefine((text, context) => {
+      const problem = problemOf(text);
+      if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+    })
     .nullable()
     .default(null)
     .register(fieldNotes, { ...notes, kind: 'text' });

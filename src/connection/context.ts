@@ -1,23 +1,30 @@
-import type { Authenticator, Identity } from '../auth/identity.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
+import type { Command, CommandType } from '../protocol/frames.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
-import type { RateLimit } from '../util/rate-limit.ts';
-import type { Connection } from './connection.ts';
+import type { Turn } from '../util/turn.ts';
 import type { Outboxes } from './outboxes.ts';
-import type { RoomServices } from './services.ts';
+import type { SendingLimits } from './sending-limits.ts';
 
-/** What all connections of a node share. */
-export interface ConnectionContext {
-  readonly services: RoomServices;
+/** What carries out each type of command. Each replies, now or later, exactly once. */
+export type CommandTable<C> = {
+  readonly [T in CommandType]: (connection: C, command: Extract<Command, { type: T }>) => void;
+};
+
+/** What all connections of a node share. `C` is `Connection`, which is given this and so cannot be known here. */
+export interface ConnectionContext<C> {
+  /** 8 lower-case letters and digits, new at each start. */
+  readonly nodeId: string;
+  readonly commands: CommandTable<C>;
   readonly outboxes: Outboxes;
-  /** Null where no authentication is configured: every connection is anonymous. */
-  readonly authenticator: Authenticator | null;
-  /** A connection has proved who it is, or did so anew. */
-  identified(connection: Connection, identity: Identity): void;
-  readonly rateLimit: RateLimit;
-  /** Commands refused for their rate, in a row, before the connection is closed. */
-  readonly maxRefusals: number;
+  /** Whether a connection without an identity may do nothing but present a token. */
+  readonly mustAuthenticate: boolean;
+  /** Replies wait in the connection because its peer does not read. */
+  stalled(connection: C): void;
+  readonly limits: SendingLimits;
+  /** Bytes in one message of a connection that has yet to present its token. */
+  readonly maxBytesBeforeAuth: number;
+  readonly turn: Pick<Turn, 'number' | 'request'>;
   /** Commands that may wait while a token is being checked. */
   readonly maxHeldCommands: number;
   /** Bytes of replies kept for a socket that does not read, and of commands while a token is being checked. */

@@ -1,4 +1,7 @@
-import type { Connection } from './connection.ts';
+/** A connection, as far as it matters here. */
+interface Flushable {
+  flush(): void;
+}
 
 /**
  * Connections with replies or pushes that wait for the end of the turn, so that what a turn produced for one socket is
@@ -10,20 +13,20 @@ import type { Connection } from './connection.ts';
  */
 export class Outboxes {
   readonly #request: () => void;
-  #first: Connection[] = [];
-  #rest: Connection[] = [];
+  #first: Flushable[] = [];
+  #rest: Flushable[] = [];
 
   /** `request` asks for a flush at the end of the turn. */
   constructor(request: () => void) {
     this.#request = request;
   }
 
-  addFirst(connection: Connection): void {
+  addFirst(connection: Flushable): void {
     this.#first.push(connection);
     this.#request();
   }
 
-  addRest(connection: Connection): void {
+  addRest(connection: Flushable): void {
     this.#rest.push(connection);
     this.#request();
   }

@@ -36,7 +36,6 @@ export class AckedReading {
 
   ack(request: Request, user: string, room: string, position: Position): void {
     const rule = this.#parts.rule(room);
-    if (rule.join === 'nobody') return request.fail('forbidden', 'nobody may join this room');
     if (!this.isKeptIn(room)) {
       return request.fail('bad_request', 'how far users have read is not kept in this room');
     }
@@ -52,7 +51,7 @@ export class AckedReading {
 
   #settle(request: Request, { epoch, offset, outcome }: AckResult): void {
     this.#parts.metrics.acks.settled[outcome]++;
-    if (outcome !== 'beyond') return request.ok({ epoch, offset });
+    if (outcome !== 'beyond') return request.ok({ epoch, offset: offset ?? 0 });
     request.fail('bad_request', 'the offset is beyond the newest message of the room');
   }
 
@@ -64,23 +63,28 @@ export class AckedReading {
 
   /**
    * Starts the cursor of a join. Where the join is to say what its user has acknowledged, the cursor is held until that is
-   * known; with `resume`, that is where it begins.
+   * known; with `resume`, that is where it begins. The first `resume` of a user keeps where the room stands as the start.
    */
   startJoin(cursor: Cursor, resume: boolean): void {
-    const { backplane, cursors, metrics } = this.#parts;
+    const { cursors, metrics } = this.#parts;
     const { feed, connection } = cursor;
     if (connection.user === null || !this.isKeptIn(feed.room.name)) return cursors.start(cursor);
     cursors.hold(cursor);
     metrics.acks.reads++;
-    backplane.acks
-      .get(feed.room.name, feed.rule.history, connection.user)
-      .then((acked) => cursor.know(acked, resume))
+    this.#lookUp(cursor, connection.user, resume)
       // One that was stopped meanwhile has nothing to fail: its connection left, or joined anew.
       .catch((cause: unknown) => {
         const error = this.#known(cause, 'what the user has read could not be looked up');
         if (feed.cursors.has(cursor)) cursor.fail(error);
       })
       .finally(() => cursors.release(cursor));
+  }
+
+  async #lookUp(cursor: Cursor, user: string, resume: boolean): Promise<void> {
+    const { acks } = this.#parts.backplane;
+    const { room, rule } = cursor.feed;
+    if (resume) cursor.beginAt(await acks.start(room.name, rule.history, user));
+    else cursor.acked = await acks.get(room.name, rule.history, user);
   }
 
   /** The connection's join of this room, while it waits for what its user has acknowledged. */
@@ -100,5 +104,5 @@ export class AckedReading {
 /** The part of a join's result that says what its user has acknowledged in the feed's epoch. */
 export function ackedIn(feed: Feed, acked: Acked | null): Pick<JoinResult, 'acked'> {
   if (acked === null) return {};
-  return { acked: acked.epoch === feed.epoch ? acked.offset : 0 };
+  return { acked: acked.epoch === feed.epoch ? acked.offset : null };
 }

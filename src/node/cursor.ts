@@ -1,17 +1,23 @@
-import type { Acked } from '../backplane/acks.ts';
-import type { BackplaneError } from '../backplane/backplane.ts';
+import type { Acked, Start } from '../backplane/acks.ts';
 import type { Connection } from '../connection/connection.ts';
+import type { ErrorCode } from '../protocol/codes.ts';
 import type { Position } from '../protocol/frames.ts';
 import type { Feed } from './feed.ts';
 
 /** Messages in one read of history for a cursor, at most. */
 export const MAX_PAGE_MESSAGES = 500;
 
+/** Why a join failed: an error of the backplane, or a right that was taken away meanwhile. */
+export interface JoinFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
 /** How a cursor tells its join what became of it: one of these is called, once. */
 export interface CursorReply {
   /** Everything after the position asked for will follow, or (`recovered` false) some could not be had. */
   begun(recovered: boolean, cursor: Cursor): void;
-  failed(error: BackplaneError): void;
+  failed(failure: JoinFailure): void;
   /** The connection left the room, or joined it anew, before this join was complete. */
   abandoned(): void;
 }
@@ -89,12 +95,12 @@ export class Cursor {
     return waiting;
   }
 
-  /** Learns what its user has acknowledged, and with `resume` begins after that, where anything is kept. */
-  know(acked: Acked, resume: boolean): void {
-    this.acked = acked;
-    if (!resume || acked.offset === 0) return;
-    this.since = [acked.epoch, acked.offset];
-    [this.epoch, this.offset] = this.since;
+  /** Begins where its user does. From a start that is new nothing can be missed: it is no position that was asked for. */
+  beginAt({ epoch, offset, isNew }: Start): void {
+    this.acked = { epoch, offset };
+    if (!isNew) this.since = [epoch, offset];
+    this.epoch = epoch;
+    this.offset = offset;
     this.isFresh = false;
   }
 
@@ -105,10 +111,10 @@ export class Cursor {
     this.#reply.begun(recovered, this);
   }
 
-  fail(error: BackplaneError): void {
+  fail(failure: JoinFailure): void {
     if (this.hasReplied) return;
     this.hasReplied = true;
-    this.#reply.failed(error);
+    this.#reply.failed(failure);
   }
 
   abandon(): void {

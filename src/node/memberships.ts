@@ -1,12 +1,13 @@
+import { authorize, type Refusal } from '../auth/authorize.ts';
 import type { BackplaneError } from '../backplane/backplane.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { Request } from '../connection/services.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Position } from '../protocol/frames.ts';
-import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
+import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Clock } from '../util/clock.ts';
 import { type AckedReading, ackedIn } from './acks.ts';
-import { Cursor, type CursorReply } from './cursor.ts';
+import { Cursor, type CursorReply, type JoinFailure } from './cursor.ts';
 import type { Cursors } from './cursors.ts';
 import type { Feed } from './feed.ts';
 import type { Feeds } from './feeds.ts';
@@ -41,8 +42,11 @@ export class Memberships {
 
   join(request: Request, name: string, since: Position | null, resume: boolean): void {
     const { connection } = request;
-    const refusal = this.#refusal(connection, name);
-    if (refusal) return request.fail(refusal.code, refusal.message);
+    const { roomsPerConnection } = this.#parts;
+    if (!this.#hasPlace(connection, name)) {
+      const message = `a connection may be in at most ${roomsPerConnection} rooms`;
+      return request.fail('limit_exceeded', message);
+    }
     const from = resume ? 'acked' : since;
     this.#enter(connection, name, from, (feed) => ({
       begun: (recovered, { since: asked, acked }) => {
@@ -56,19 +60,10 @@ export class Memberships {
     }));
   }
 
-  #refusal(
-    connection: Connection,
-    name: string,
-  ): { code: 'forbidden' | 'limit_exceeded'; message: string } | null {
-    const rule = this.#parts.rule(name);
-    if (rule.join === 'nobody') return { code: 'forbidden', message: 'nobody may join this room' };
-    if (rule.join === 'authenticated' && connection.identity === null) {
-      return { code: 'forbidden', message: 'only authenticated users may join this room' };
-    }
-    const { roomsPerConnection } = this.#parts;
-    const joined = connection.rooms.length - (connection.user === null ? 0 : 1);
-    if (joined < roomsPerConnection || connection.rooms.includes(name)) return null;
-    return { code: 'limit_exceeded', message: `a connection may be in at most ${roomsPerConnection} rooms` };
+  #hasPlace({ rooms, user }: Connection, name: string): boolean {
+    // The personal room of a user does not count.
+    const joined = rooms.length - (user === null ? 0 : 1);
+    return joined < this.#parts.roomsPerConnection || rooms.includes(name);
   }
 
   /** A member that joins again starts again from the position that it gives. */
@@ -88,7 +83,7 @@ export class Memberships {
       presences.joined(connection, feed);
       reply.begun(recovered, cursor);
     };
-    const failed = (error: BackplaneError) => {
+    const failed = (error: JoinFailure) => {
       this.left(connection, name);
       reply.failed(error);
     };
@@ -113,12 +108,42 @@ export class Memberships {
   leave(request: Request, name: string): void {
     const { connection } = request;
     if (!connection.rooms.includes(name)) return request.fail('not_joined', 'not a member of this room');
-    if (name.startsWith(USER_ROOM_PREFIX)) return request.fail('forbidden', 'a personal room is not left');
     this.left(connection, name);
     request.ok({});
   }
 
-  /** Ends a membership, whatever state it is in. */
+  /**
+   * The connection has a new identity: it is taken out of rooms that this one may not join. `looksOther`: members of the
+   * others are to see who it is now.
+   */
+  reconsider(connection: Connection, looksOther: boolean): void {
+    const { rule } = this.#parts;
+    for (const name of connection.rooms) {
+      // Into these it was put by the node.
+      if (name.startsWith(RESERVED_PREFIX)) continue;
+      const refusal = authorize('join', name, connection, rule(name));
+      if (refusal !== null) this.#remove(connection, name, refusal);
+      else if (looksOther) this.#showAnew(connection, name);
+    }
+  }
+
+  #showAnew(connection: Connection, name: string): void {
+    const { feeds, cursors, presences } = this.#parts;
+    const feed = feeds.get(name);
+    // One that is still joining is entered when it has joined.
+    if (feed && cursors.find(connection, feed)?.hasReplied !== false) presences.joined(connection, feed);
+  }
+
+  /** Ends a membership, or a join on its way to one, and tells the client. */
+  #remove(connection: Connection, name: string, refusal: Refusal): void {
+    const { feeds, cursors } = this.#parts;
+    const feed = feeds.get(name);
+    if (feed) cursors.find(connection, feed)?.fail(refusal);
+    this.left(connection, name);
+    connection.push(['removed', name, refusal.message]);
+  }
+
+  /** Ends a membership, whatever state it is in; harmless where there is none. */
   left(connection: Connection, name: string): void {
     const { hub, presences, clock } = this.#parts;
     const feed = this.#suspend(connection, name);

@@ -5,7 +5,7 @@
  */
 import type { ErrorCode } from './codes.ts';
 import type { Command, PackedValue, Position, RejectedCommand, Undecodable } from './frames.ts';
-import { MAX_KEY_BYTES, roomNameProblem, utf8Length } from './limits.ts';
+import { keyProblem, roomNameProblem } from './limits.ts';
 
 /** The options that this version knows, not checked yet. */
 export interface RawOptions {
@@ -19,6 +19,17 @@ export interface RawOptions {
 /** Shared, because a peer can put tens of thousands of these into one WebSocket message. */
 export const NOT_AN_ARRAY = rejected(0, 'bad_frame', 'a frame is not an array');
 export const EMPTY_FRAME = rejected(0, 'bad_frame', 'a frame is empty');
+/** One for a whole WebSocket message: read as MessagePack, each character of a text would be a malformed frame. */
+export const TEXT_FOR_MSGPACK = rejected(
+  0,
+  'bad_frame',
+  'this connection speaks MessagePack: send binary messages, or offer the subprotocol roomcast.v1.json',
+);
+export const BINARY_FOR_JSON = rejected(
+  0,
+  'bad_frame',
+  'this connection speaks JSON: send text messages, or offer the subprotocol roomcast.v1.msgpack',
+);
 
 export function rejected(id: number, code: ErrorCode, message: string): RejectedCommand {
   return { type: 'rejected', id, code, message };
@@ -94,9 +105,8 @@ function buildPublish(
   if (!isOptions(options)) return badOptions(id);
   const key = options?.key ?? null;
   if (key !== null && typeof key !== 'string') return rejected(id + 0, 'bad_frame', 'key is not a string');
-  if (key === '' || (key !== null && utf8Length(key) > MAX_KEY_BYTES)) {
-    return rejected(id + 0, 'bad_request', `key has not 1 to ${MAX_KEY_BYTES} bytes`);
-  }
+  const wrong = key === null ? null : keyProblem(key);
+  if (wrong !== null) return rejected(id + 0, 'bad_request', wrong);
   const echo = options?.echo ?? true;
   if (typeof echo !== 'boolean') return rejected(id + 0, 'bad_frame', 'echo is not a boolean');
   return { type: 'publish', id: id + 0, room: room as string, data, key, echo };

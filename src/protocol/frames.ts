@@ -132,6 +132,12 @@ export interface Undecodable {
 
 export type DecodedCommand = Command | RejectedCommand | Undecodable;
 
+/** The commands of one WebSocket message, decoded one at a time: whoever stops asking has not paid for the rest. */
+export interface CommandReader {
+  /** The next command; null at the end. Never throws. */
+  next(): DecodedCommand | null;
+}
+
 // ---- node to client -------------------------------------------------------------------------------------
 
 export interface HelloInfo {
@@ -148,8 +154,8 @@ export interface JoinResult {
   readonly offset: number;
   readonly recovered: boolean;
   readonly members?: number;
-  /** What the user has acknowledged in this epoch; only for users, in rooms that keep it. */
-  readonly acked?: number;
+  /** What the user has acknowledged in this epoch, null for nothing; only for users, in rooms that keep it. */
+  readonly acked?: number | null;
 }
 export interface PublishResult {
   readonly epoch: string;

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
-import { type HttpOptions, type HttpParts, registerRoutes } from './http/routes.ts';
-import { type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
+import type { Logger } from '../util/log.ts';
+import { FullSign } from './full-sign.ts';
+import { HeldResponse } from './held-response.ts';
+import { type HttpOptions, type HttpParts, registerMetrics, registerRoutes } from './http/routes.ts';
+import { type HttpResponse, type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
 import { type WsEndpointOptions, type WsEndpointParts, wsBehavior } from './ws-endpoint.ts';
 import type { SocketData } from './ws-socket.ts';
 
@@ -24,6 +27,7 @@ export interface TlsOptions {
 export class Server implements Fanout {
   readonly #app: TemplatedApp;
   #listening: us_listen_socket | null = null;
+  #held: HeldResponse | null = null;
 
   /** Throws, with a sentence, for a certificate and a key that cannot be used. */
   constructor(tls: TlsOptions | null) {
@@ -31,9 +35,36 @@ export class Server implements Fanout {
   }
 
   /** Adds the WebSocket endpoint and the HTTP routes. Called once, before `listen`. */
-  register(ws: WsEndpointOptions & WsEndpointParts, http: HttpOptions & HttpParts): void {
-    this.#app.ws<SocketData>(http.wsPath, wsBehavior(ws, ws));
+  register(ws: Omit<WsEndpointOptions, 'runCorked'> & WsEndpointParts, http: HttpOptions & HttpParts): void {
+    this.#watchDescriptors(ws, http.log);
+    const runCorked = (work: () => void) => (this.#held === null ? work() : this.#held.cork(work));
+    this.#app.ws<SocketData>(http.wsPath, wsBehavior({ ...ws, runCorked }, ws));
     registerRoutes(this.#app, http, http);
+  }
+
+  /** Adds `/metrics` and nothing else, in place of `register`. */
+  registerMetrics(http: HttpOptions & HttpParts): void {
+    registerMetrics(this.#app, http, http);
+  }
+
+  /** The filter is told of sockets that open, and of those that close without having become a WebSocket. */
+  #watchDescriptors({ descriptors }: Pick<WsEndpointOptions, 'descriptors'>, log: Logger): void {
+    const full = new FullSign({
+      what: 'sockets',
+      limit: descriptors.max,
+      count: () => descriptors.count,
+      log,
+    });
+    const watch = (res: HttpResponse, change: number): void => {
+      if (change < 0) {
+        descriptors.closed();
+        full.freed();
+      } else if (!descriptors.opened()) {
+        full.refused();
+        res.close();
+      }
+    };
+    this.#app.filter(watch);
   }
 
   publish(topic: string, message: Uint8Array | string): void {
@@ -41,7 +72,8 @@ export class Server implements Fanout {
   }
 
   /** Resolves with the port that was bound: `port` 0 picks a free one. Rejects with a sentence. */
-  listen(host: string, port: number): Promise<number> {
+  async listen(host: string, port: number): Promise<number> {
+    this.#held = await HeldResponse.open();
     return new Promise((resolve, reject) => {
       // Exclusive: uWebSockets.js shares ports by default, and two nodes on one would each get half of the connections.
       const listen = this.#app.listen as unknown as ListenExclusively;
@@ -67,6 +99,7 @@ export class Server implements Fanout {
   /** Closes everything that is still open. */
   close(): void {
     this.stopListening();
+    this.#held?.close();
     this.#app.close();
   }
 }

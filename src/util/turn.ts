@@ -5,9 +5,15 @@
 export class Turn {
   readonly #work: () => void;
   #scheduled = false;
+  #number = 1;
 
   constructor(work: () => void) {
     this.#work = work;
+  }
+
+  /** Rises when a turn ends in which work was asked for: two things with one number happened in the same turn. */
+  get number(): number {
+    return this.#number;
   }
 
   request(): void {
@@ -18,6 +24,7 @@ export class Turn {
 
   readonly #run = (): void => {
     this.#scheduled = false;
+    this.#number++;
     this.#work();
   };
 }

@@ -1,7 +1,5 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, get, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { get } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { MessageFrame } from '../../src/protocol/frames.ts';
 import { TestClient } from '../support/client.ts';
@@ -75,7 +73,7 @@ describe('a token on the upgrade', () => {
     }
   });
 
-  it('is refused with 401 before the upgrade where it is bad or has expired', async () => {
+  it('is refused with 401 before the upgrade where the header has it and it is bad or has expired', async () => {
     const bad = await token({ sub: 'ann' }, { key: secretKey('some other secret that is long enough') });
     const expired = await token({ sub: 'ann', exp: secondsFromNow(-60) });
     for (const [text, code] of [
@@ -85,8 +83,47 @@ describe('a token on the upgrade', () => {
     ] as const) {
       const answer = { status: 401, body: { error: { code, message: expect.any(String) } } };
       expect(await refusedUpgrade('/ws', { Authorization: `Bearer ${text}` })).toEqual(answer);
-      expect(await refusedUpgrade(`/ws?token=${text}`)).toEqual(answer);
     }
+  });
+
+  // A page never sees the status of an upgrade, and would come back for ever.
+  it('is refused on the open WebSocket where the address has it', async () => {
+    const bad = await token({ sub: 'ann' }, { key: secretKey('some other secret that is long enough') });
+    const expired = await token({ sub: 'ann', exp: secondsFromNow(-60) });
+    for (const [text, code, close] of [
+      [bad, 'unauthorized', 4501],
+      [expired, 'token_expired', 4002],
+      ['nonsense', 'unauthorized', 4501],
+    ] as const) {
+      for (const encoding of ['msgpack', 'json'] as const) {
+        const client = await TestClient.connect(`${node.wsUrl}?token=${text}`, { encoding });
+        client.sendCommand(['join', 1, 'members:who']);
+        expect((await client.closed).code).toBe(close);
+        expect(client.frames).toEqual([['error', 0, code, expect.any(String)]]);
+      }
+    }
+  });
+
+  it('is refused in the same way for hundreds at once', async () => {
+    const codes = await Promise.all(
+      Array.from({ length: 200 }, async () => {
+        const client = await TestClient.connect(`${node.wsUrl}?token=nonsense`);
+        const { code } = await client.closed;
+        return `${code} ${client.frames.map(([type]) => type)}`;
+      }),
+    );
+    expect(new Set(codes)).toEqual(new Set(['4501 error']));
+  });
+
+  it('counts against the rate of new connections before it is checked', async () => {
+    const env = { ROOMCAST_AUTH_SECRET: SECRET, ROOMCAST_ACCEPT_RATE_PER_SECOND: '1' };
+    const slow = await NodeProcess.start({ env });
+    const attempts = Array.from({ length: 10 }, () => TestClient.connect(`${slow.wsUrl}?token=nonsense`));
+    const outcomes = await Promise.allSettled(attempts);
+    const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+    expect(refused.length).toBeGreaterThan(0);
+    for (const refusal of refused) expect(refusal).toMatchObject({ status: 503 });
+    await slow.stop();
   });
 });
 
@@ -208,47 +245,6 @@ describe('a refreshed token', () => {
     expect(await listener.closed).toEqual({ code: 4002, reason: 'token expired' });
     expect(listener.frames.at(-1)).toEqual(['error', 0, 'token_expired', expect.any(String)]);
     expect(await refreshed.ok('ping')).toEqual({});
-  });
-});
-
-describe('tokens checked with a key set', () => {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'EdDSA', use: 'sig' }] };
-  const signed = () => token({ sub: 'ann' }, { alg: 'EdDSA', key: privateKey, kid: 'k1' });
-  let provider: Server;
-  let isUp = false;
-  let keyed: NodeProcess;
-
-  beforeAll(async () => {
-    provider = createServer((_, response) => response.writeHead(isUp ? 200 : 503).end(JSON.stringify(jwks)));
-    await once(provider.listen(0, '127.0.0.1'), 'listening');
-    const { port } = provider.address() as AddressInfo;
-    keyed = await NodeProcess.start({ env: { ROOMCAST_AUTH_JWKS_URL: `http://127.0.0.1:${port}/jwks` } });
-  });
-
-  afterAll(async () => {
-    await keyed.stop();
-    provider.close();
-  });
-
-  it('are good or bad once it can be had; until then nobody is told to stop', async () => {
-    const answer = await refusedUpgrade('/ws', { Authorization: `Bearer ${await signed()}` }, keyed);
-    expect(answer).toEqual({
-      status: 500,
-      body: { error: { code: 'internal', message: expect.any(String) } },
-    });
-    const early = await connect(undefined, keyed);
-    early.sendCommand(['auth', 1, await signed()]);
-    expect((await early.closed).code).toBe(1011);
-    expect(early.frames).toEqual([['error', 1, 'internal', expect.any(String)]]);
-
-    isUp = true;
-    const ann = await connect(await signed(), keyed);
-    expect(await ann.hello()).toMatchObject({ user: 'ann' });
-    const other = await token({ sub: 'ann' }, { alg: 'EdDSA', key: privateKey, kid: 'k2' });
-    expect((await refusedUpgrade(`/ws?token=${other}`, {}, keyed)).status).toBe(401);
-    const confused = await token({ sub: 'ann' }, { key: secretKey(JSON.stringify(jwks)) });
-    expect((await refusedUpgrade(`/ws?token=${confused}`, {}, keyed)).status).toBe(401);
   });
 });
 

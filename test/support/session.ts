@@ -1,8 +1,11 @@
 /** A connection on a list in place of a socket, with a clock, a turn and a node that the test holds in its hands. */
+import type { RoomAccess } from '../../src/auth/authorize.ts';
 import type { Authenticator, Identity } from '../../src/auth/identity.ts';
+import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
 import { Outboxes } from '../../src/connection/outboxes.ts';
+import { type SendingSettings, sendingLimits } from '../../src/connection/sending-limits.ts';
 import type { Request, RoomServices } from '../../src/connection/services.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
@@ -16,10 +19,8 @@ import { ListSocket } from './list-socket.ts';
 
 /** A node that answers every command at once, and keeps the publishes that it was given. */
 class AnsweringNode implements RoomServices {
-  readonly nodeId = 'node0001';
   readonly published: PublishCommand[] = [];
   readonly acks: { user: string; room: string; epoch: string; offset: number }[] = [];
-  stalls = 0;
 
   join({ connection, ok }: Request, room: string): void {
     if (room === 'broken') throw new Error('a fault of ours');
@@ -48,23 +49,33 @@ class AnsweringNode implements RoomServices {
   members(request: Request): void {
     request.ok({ count: 0, users: 0, members: [] });
   }
-
-  stalled(): void {
-    this.stalls++;
-  }
-
-  disconnected(): void {
-    throw new Error('that is for the transport to say');
-  }
 }
+
+const OPEN: RoomAccess = { join: 'anyone', publish: 'anyone' };
+const NO_LIMITS: SendingSettings = {
+  commandsPerSecond: 0,
+  commandBurst: 0,
+  bytesPerSecond: 0,
+  byteBurst: 0,
+  userBytesPerSecond: 0,
+  userByteBurst: 0,
+  maxPayloadBytes: 65_536,
+};
 
 export interface SessionOptions {
   readonly encoding?: Encoding;
   readonly identity?: Identity;
   readonly authenticator?: Authenticator;
+  /** Anonymous connections are admitted beside authenticated ones. */
+  readonly anonymous?: boolean;
+  /** Access rules by room; `*` for all others. Default: open to anyone. */
+  readonly access?: Readonly<Record<string, RoomAccess>>;
   /** Commands a second and at once; default no limit. */
   readonly rate?: readonly [perSecond: number, burst: number];
   readonly maxRefusals?: number;
+  /** Of bytes; default no limit. */
+  readonly limits?: Partial<SendingSettings>;
+  readonly maxBytesBeforeAuth?: number;
   readonly maxHeldCommands?: number;
   readonly maxUnsentBytes?: number;
 }
@@ -75,6 +86,8 @@ export class Session {
   readonly metrics = new NodeMetrics();
   readonly node = new AnsweringNode();
   readonly connection: Connection;
+  /** How often the node was told that replies wait for the peer to read. */
+  stalls = 0;
   /** How often the end of the turn was asked for. */
   turnRequests = 0;
   readonly outboxes = new Outboxes(() => this.turnRequests++);
@@ -85,6 +98,12 @@ export class Session {
     this.#encoding = encoding;
     const codec = encoding === 'msgpack' ? msgpackCodec : jsonCodec;
     this.connection = new Connection(35, this.socket, codec, identity, this.#context(options));
+  }
+
+  /** One more connection of the same node, on a socket of its own. */
+  another(identity: Identity): Connection {
+    const { codec, context } = this.connection;
+    return new Connection(36, new ListSocket(), codec, identity, context);
   }
 
   /** Sends commands in one WebSocket message, whose bytes are gone when this returns, as those of a real one. */
@@ -100,24 +119,48 @@ export class Session {
     buffer.fill(0xff);
   }
 
+  /** The number of the turn, which `endTurn` raises. */
+  readonly turn = { number: 1, request: () => undefined };
+
   endTurn(): void {
+    this.turn.number++;
     this.outboxes.flushFirst();
     this.outboxes.flushRest();
   }
 
-  #context(options: SessionOptions): ConnectionContext {
+  #context(options: SessionOptions): ConnectionContext<Connection> {
     const [perSecond, burst] = options.rate ?? [0, 0];
-    return {
+    const { authenticator = null, access = {} } = options;
+    const commands = clientCommands({
       services: this.node,
-      outboxes: this.outboxes,
-      authenticator: options.authenticator ?? null,
+      access: (room) => access[room] ?? access['*'] ?? OPEN,
+      authenticator,
       identified: (connection, identity) => {
-        const isFirst = connection.identity === null;
+        const isAwaited = connection.awaitsAuth;
         connection.identity = identity;
-        if (isFirst) connection.welcome();
+        if (isAwaited) connection.welcome();
       },
-      rateLimit: new RateLimit(perSecond, burst),
-      maxRefusals: options.maxRefusals ?? 100,
+      log: silentLog,
+    });
+    return {
+      nodeId: 'node0001',
+      commands,
+      outboxes: this.outboxes,
+      mustAuthenticate: authenticator !== null && options.anonymous !== true,
+      stalled: () => this.stalls++,
+      limits: {
+        ...sendingLimits({
+          ...NO_LIMITS,
+          commandsPerSecond: perSecond,
+          commandBurst: burst,
+          ...options.limits,
+        }),
+        ...(options.maxRefusals === undefined
+          ? {}
+          : { refusals: new RateLimit(perSecond, options.maxRefusals) }),
+      },
+      maxBytesBeforeAuth: options.maxBytesBeforeAuth ?? 65_536,
+      turn: this.turn,
       maxHeldCommands: options.maxHeldCommands ?? 10,
       maxUnsentBytes: options.maxUnsentBytes ?? 100_000,
       heartbeatMs: 25_000,

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import type { Config } from '../../src/config/config.ts';
 import { type LoadOptions, loadConfig } from '../../src/config/load.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
+import { HTTP_ROUTES } from '../../src/metrics/labels.ts';
 
 let folder: string;
 
@@ -64,6 +65,77 @@ describe('defaults', () => {
   });
 });
 
+describe('NODE_ENV', () => {
+  it.each([
+    '"production"',
+    "'production'",
+    'Production',
+    'PRODUCTION',
+    ' production',
+    'production\r',
+    'prod',
+    '"test"',
+  ])('is refused as %j, which would leave open what production closes', (text) => {
+    const lines = problems({ env: { NODE_ENV: text } });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^environment NODE_ENV: expected production to the letter, without quotes/);
+    expect(lines[0]).toContain(JSON.stringify(text));
+  });
+
+  it.each(['', 'test', 'development', 'staging'])('may be %j, which is not production', (text) => {
+    expect(load({ env: { NODE_ENV: text } })).toMatchObject({ production: false, demo: true });
+  });
+
+  it('decides nothing where the setting is given', () => {
+    for (const [given, production] of [
+      ['true', true],
+      ['false', false],
+    ] as const) {
+      const env = { NODE_ENV: '"production"', ROOMCAST_PRODUCTION: given };
+      expect(load({ env })).toMatchObject({ production, demo: !production });
+    }
+    expect(problems({ env: { NODE_ENV: 'prod', ROOMCAST_PRODUCTION: '"true"' } })).toHaveLength(2);
+  });
+});
+
+describe('values in quotes', () => {
+  const IN_QUOTES = 'the quotes around the value would be part of it: leave them out';
+
+  it.each([
+    ['ROOMCAST_AUTH_SECRET', '"hush hush"'],
+    ['ROOMCAST_API_KEYS', '"hush"'],
+    ['ROOMCAST_API_KEYS', "'hush,hush2'"],
+    ['ROOMCAST_API_KEYS', 'first, "hush"'],
+    ['ROOMCAST_API_KEYS', '""'],
+    ['REDIS_URL', '"redis://:hush@redis"'],
+    ['ROOMCAST_AUTH_JWKS_URL', "'https://id/jwks'"],
+    ['ROOMCAST_AUTH_ISSUER', '"id"'],
+    ['ROOMCAST_PORT', '"80"'],
+    ['ROOMCAST_PRODUCTION', '"true"'],
+    ['ROOMCAST_ROOMS', `'[{"match": "a"}]'`],
+    ['ROOMCAST_ALLOWED_ORIGINS', ' "https://example.com" '],
+  ])('are refused in %s, and not shown: %s', (name, value) => {
+    const lines = problems({ env: { [name]: value } });
+    expect(lines).toContain(`environment ${name}: ${IN_QUOTES}`);
+    expect(lines.join()).not.toContain('hush');
+  });
+
+  it('are refused in the files of secrets and in flags', () => {
+    const env = { ROOMCAST_API_KEYS_FILE: write('quoted', '"hush"\n') };
+    expect(problems({ env })).toEqual([`environment ROOMCAST_API_KEYS_FILE: ${IN_QUOTES}`]);
+    const flags = { redis: '"redis://a"', apiKey: ['k', "'l'"] };
+    expect(problems({ flags })).toEqual([`flag --api-key: ${IN_QUOTES}`, `flag --redis: ${IN_QUOTES}`]);
+  });
+
+  it('are a way of writing in YAML, and may be inside of a value', () => {
+    expect(load({ file: write('quotes.yaml', 'apiKeys: ["k"]\nauth: {secret: \'s\'}') })).toMatchObject({
+      apiKeys: ['k'],
+      auth: { secret: 's' },
+    });
+    expect(load({ env: { ROOMCAST_AUTH_SECRET: 'a"b"c' } }).auth.secret).toBe('a"b"c');
+  });
+});
+
 describe('sources', () => {
   it('count for more the later they come: defaults, file, environment, flags', () => {
     const file = write(
@@ -106,6 +178,49 @@ describe('sources', () => {
     expect(config.trustProxy).toBe(true);
     expect(config.redis.tls.rejectUnauthorized).toBe(false);
     expect(config.rooms).toEqual([{ match: 'chat:*', history: { messages: 5 } }]);
+  });
+
+  it('give trusted proxies as a word or as a list of addresses and networks', () => {
+    const trusted = (value: string) => load({ env: { ROOMCAST_TRUST_PROXY: value } }).trustProxy;
+    expect(['true', 'no', '1'].map(trusted)).toEqual([true, false, true]);
+    expect(trusted('10.0.0.0/8, fd00::/8,loopback,192.0.2.7')).toEqual([
+      '10.0.0.0/8',
+      'fd00::/8',
+      'loopback',
+      '192.0.2.7',
+    ]);
+    const file = write('proxies.yaml', 'trustProxy: [loopback, 10.0.0.0/8]');
+    expect(load({ file, env: {} }).trustProxy).toEqual(['loopback', '10.0.0.0/8']);
+    for (const bad of [
+      '10.0.0.0/33',
+      '::1/129',
+      '10.0.0/8',
+      'fe80::1%eth0',
+      'proxy.local',
+      '10.0.0.0/8/9',
+      '/8',
+    ]) {
+      expect(problems({ env: { ROOMCAST_TRUST_PROXY: bad } })).toEqual([
+        expect.stringMatching(/^environment ROOMCAST_TRUST_PROXY\[0\]: expected true, false, or a list/),
+      ]);
+    }
+  });
+
+  it('keep the metrics on another port than clients', () => {
+    expect(problems({ env: { PORT: '9000', ROOMCAST_METRICS_PORT: '9000' } })).toEqual([
+      'environment ROOMCAST_METRICS_PORT: must differ from port, both are 9000',
+    ]);
+    expect(problems({ env: { ROOMCAST_METRICS_HOST: '127.0.0.1' } })).toEqual([
+      'environment ROOMCAST_METRICS_HOST: needs metrics.port as well',
+    ]);
+  });
+
+  it('refuse keys that HTTP libraries send in different ways', () => {
+    for (const name of ['ROOMCAST_API_KEYS', 'ROOMCAST_METRICS_KEY']) {
+      expect(problems({ env: { [name]: 'schl\u00fcssel' } })).toEqual([
+        expect.stringContaining('expected a key of printable ASCII without spaces and commas'),
+      ]);
+    }
   });
 
   it('give every setting a variable of its own, derived from its path', () => {
@@ -200,7 +315,7 @@ describe('problems', () => {
       'environment ROOMCAST_HEARTBEAT_INTERVAL: unknown variable — did you mean "ROOMCAST_HEARTBEAT_INTERVAL_MS"?',
       'environment ROOMCAST_HEARTBEAT_INTERVAL_MS: expected a whole number from 1000 to 300000, got "abc"',
       'environment ROOMCAST_QQQQ: unknown variable',
-      'environment ROOMCAST_TRUST_PROXY: expected true or false, got "maybe"',
+      'environment ROOMCAST_TRUST_PROXY[0]: expected true, false, or a list of addresses and networks such as 10.0.0.0/8, fd00::/8 or loopback, got "maybe"',
       'file bad.yaml host: expected an address, got 7',
       'file bad.yaml redis.partitions: expected a whole number from 1 to 16384, got 0',
       'file bad.yaml redis.tls: expected a group of settings, got 3',
@@ -246,7 +361,7 @@ describe('problems', () => {
     expect(problems({ env: { ROOMCAST_ROOMS: text } })).toEqual([`environment ROOMCAST_ROOMS: ${problem}`]);
   });
 
-  it.each(['redis:6379', 'localhost:6379', 'redis://', 'http://redis', 'redis://a:99999'])(
+  it.each(['redis:6379', 'localhost:6379', 'http://redis', 'REDIS://a', 'redis://a b'])(
     'refuse %s for Redis',
     (url) => {
       expect(problems({ env: { REDIS_URL: url } })).toEqual([
@@ -254,6 +369,18 @@ describe('problems', () => {
       ]);
     },
   );
+
+  it('say what is wrong with the URL of Redis, from every source', () => {
+    const says = 'the database after the host must be a whole number from 0 on, such as /0';
+    const url = 'redis://:hush@h/abc';
+    expect(problems({ env: { ROOMCAST_REDIS_URL: url } })).toEqual([
+      `environment ROOMCAST_REDIS_URL: ${says}`,
+    ]);
+    expect(problems({ env: {}, flags: { redis: url } })).toEqual([`flag --redis: ${says}`]);
+    expect(problems({ file: write('redis.yaml', `redis: { url: "${url}" }`) })).toEqual([
+      `file redis.yaml redis.url: ${says}`,
+    ]);
+  });
 
   it('never show a secret', () => {
     const lines = problems({
@@ -295,7 +422,7 @@ describe('problems', () => {
 });
 
 describe('settings that have to fit each other', () => {
-  it.each<[string, Record<string, string>, string[]]>([
+  it.each<[string, Record<string, string>, unknown[]]>([
     [
       'a burst is no smaller than the rate',
       { ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '10000' },
@@ -365,12 +492,100 @@ describe('settings that have to fit each other', () => {
       ],
     ],
     [
+      'anonymous connections beside authenticated ones go with a key to check tokens by',
+      { ROOMCAST_AUTH_ANONYMOUS: 'true' },
+      [
+        'environment ROOMCAST_AUTH_ANONYMOUS: has no effect without auth.secret, auth.publicKeyFile or auth.jwksUrl: everyone is anonymous',
+      ],
+    ],
+    [
+      'a rule skips to the newest message only where one is kept',
+      {
+        ROOMCAST_ROOMS:
+          '[{"match":"a","slowReaders":"latest"},{"match":"b","slowReaders":"latest","history":false},{"match":"c","history":false}]',
+      },
+      [
+        'environment ROOMCAST_ROOMS[1].slowReaders: "b" keeps no history, so there is no newest message to skip to; where only that matters, set history: {messages: 1}',
+      ],
+    ],
+    [
+      'the same where no room keeps any',
+      {
+        ROOMCAST_HISTORY_MESSAGES: '0',
+        ROOMCAST_ROOMS: '[{"match":"a","slowReaders":"latest","acks":true}]',
+      },
+      [
+        'environment ROOMCAST_ROOMS[0].acks: "a" keeps no history to acknowledge',
+        expect.stringContaining('ROOMCAST_ROOMS[0].slowReaders: "a" keeps no history'),
+      ],
+    ],
+    [
+      'members of a rule do not take the effect from one another',
+      {
+        ROOMCAST_ROOMS:
+          '[{"match":"a","presence":false,"memberEvents":true},{"match":"b","join":"nobody","publish":"members"}]',
+      },
+      [
+        'environment ROOMCAST_ROOMS[0].memberEvents: "a" has presence: false, so nobody knows who joins and leaves',
+        'environment ROOMCAST_ROOMS[1].publish: "b" has join: nobody, so there are no members who could publish',
+      ],
+    ],
+    [
+      'tokens are checked in one way',
+      {
+        ROOMCAST_AUTH_SECRET: 's',
+        ROOMCAST_AUTH_PUBLIC_KEY_FILE: '/dev/null',
+        ROOMCAST_AUTH_JWKS_URL: 'http://a',
+      },
+      [
+        'environment ROOMCAST_AUTH_SECRET: set together with auth.publicKeyFile, one of them has to go',
+        'environment ROOMCAST_AUTH_SECRET: set together with auth.jwksUrl, one of them has to go',
+        'environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: set together with auth.jwksUrl, one of them has to go',
+      ],
+    ],
+    [
+      'keys are fetched without a password',
+      { ROOMCAST_AUTH_JWKS_URL: 'https://me:hush@id/jwks' },
+      [
+        'environment ROOMCAST_AUTH_JWKS_URL: must not hold a user name or a password, which are not sent when the keys are fetched',
+      ],
+    ],
+    [
+      'a passphrase goes with a key',
+      { ROOMCAST_TLS_PASSPHRASE: 'hush' },
+      ['environment ROOMCAST_TLS_PASSPHRASE: needs tls.keyFile, whose passphrase it would be'],
+    ],
+    [
+      'a file that is named is no folder',
+      { ROOMCAST_AUTH_PUBLIC_KEY_FILE: '/' },
+      ['environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: cannot read /: it is a directory'],
+    ],
+    [
       'a file that is named can be read',
       { ROOMCAST_AUTH_PUBLIC_KEY_FILE: '/no/such/key.pem' },
       ['environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: cannot read /no/such/key.pem: no such file'],
     ],
   ])('%s', (_, env, expected) => {
     expect(problems({ env })).toEqual(expected);
+  });
+
+  it.each([
+    '/v1',
+    '/v1/publish',
+    '/v1/anything',
+    '/',
+    ...HTTP_ROUTES.filter((route) => /^\/\w+$/.test(route)),
+  ])('the WebSocket endpoint is not at %s, which is another route', (path) => {
+    expect(problems({ env: { ROOMCAST_WEBSOCKET_PATH: path } })).toEqual([
+      expect.stringMatching(
+        /^environment ROOMCAST_WEBSOCKET_PATH: \S+ belongs to the (HTTP routes|demo page)/,
+      ),
+    ]);
+  });
+
+  it.each(['/socket', '/v1ws', '/healthz/ws', '/a/v1/b'])('the WebSocket endpoint may be at %s', (path) => {
+    expect(load({ env: { ROOMCAST_WEBSOCKET_PATH: path } }).websocket.path).toBe(path);
+    expect(load({ env: { ROOMCAST_WEBSOCKET_PATH: '/', NODE_ENV: 'production' } }).websocket.path).toBe('/');
   });
 
   it('may do without limits: no rate, no history', () => {

@@ -23,13 +23,17 @@ function mode({ production, demo }: Config): Finding {
 
 function authentication({ auth, production }: Config): Finding[] {
   const about = 'authentication';
-  const { secret, publicKeyFile, jwksUrl, audience } = auth;
+  const { secret, publicKeyFile, jwksUrl, audience, anonymous } = auth;
   if ((secret ?? publicKeyFile ?? jwksUrl) === null) {
     const says = 'anyone may connect, join and publish: no auth setting is given';
     const advice = 'set auth.secret, auth.publicKeyFile or auth.jwksUrl';
     return [production ? problem(about, says, advice) : warning(about, says, advice)];
   }
-  const findings = [ok(about, 'tokens are asked for')];
+  const findings = [
+    anonymous
+      ? ok(about, 'connections without a token are admitted as anonymous: room rules decide what they may do')
+      : ok(about, 'tokens are asked for'),
+  ];
   if (secret !== null && Buffer.byteLength(secret) < LEAST_SECRET_BYTES) {
     findings.push(
       problem(
@@ -72,12 +76,12 @@ function origins({ allowedOrigins, production }: Config): Finding {
   );
 }
 
-function api({ apiKeys, production }: Config): Finding[] {
+function api({ apiKeys, production, auth }: Config): Finding[] {
   const about = 'http api';
   if (apiKeys.length === 0) {
-    return production
-      ? [ok(about, 'it is off: there is no key', 'set ROOMCAST_API_KEYS to publish from a backend')]
-      : [warning(about, 'it is open to everyone: there is no key', 'set ROOMCAST_API_KEYS')];
+    const isOff = production || (auth.secret ?? auth.publicKeyFile ?? auth.jwksUrl) !== null;
+    const says = isOff ? 'it is off' : 'it answers requests from the same machine only';
+    return [ok(about, `${says}: there is no key`, 'set ROOMCAST_API_KEYS to publish from a backend')];
   }
   const short = apiKeys.filter((key) => key.length < 16).length;
   if (short === 0) return [ok(about, 'it asks for a key')];

@@ -1,0 +1,57 @@
+import type { Authenticator, Identity } from '../auth/identity.ts';
+import { type AuthRefusal, refusalOf } from '../auth/refusal.ts';
+import { CLOSE } from '../protocol/codes.ts';
+import type { AuthCommand } from '../protocol/frames.ts';
+import type { Logger } from '../util/log.ts';
+import type { Connection } from './connection.ts';
+
+export interface AuthenticationParts {
+  /** Null where no authentication is configured: every connection is anonymous. */
+  readonly authenticator: Authenticator | null;
+  /** A connection has proved who it is, or did so anew. */
+  identified(connection: Connection, identity: Identity): void;
+  readonly log: Logger;
+}
+
+/** Presents a token in band, or refreshes one. What the client sends meanwhile waits, in order. */
+export function presentToken(connection: Connection, command: AuthCommand, parts: AuthenticationParts): void {
+  const { authenticator, log } = parts;
+  if (authenticator === null) {
+    return connection.fail(
+      command.id,
+      'bad_request',
+      'this node asks for no token: authentication is not configured',
+    );
+  }
+  connection.pause();
+  authenticator
+    .authenticate(command.token)
+    .then((identity) => accept(connection, command.id, identity, parts))
+    .catch((error: unknown) => refuse(connection, command.id, refusalOf(error, log)));
+}
+
+function accept(
+  connection: Connection,
+  id: number,
+  identity: Identity,
+  { identified }: AuthenticationParts,
+): void {
+  if (!connection.isOpen) return;
+  const present = connection.identity;
+  if (present !== null && present.user !== identity.user) {
+    connection.fail(id, 'unauthorized', 'a refreshed token must be for the same user');
+    return connection.close(CLOSE.unauthorized);
+  }
+  identified(connection, identity);
+  connection.ok(id, { user: identity.user, expiresAt: identity.expiresAtMs });
+  connection.resume();
+}
+
+function refuse(connection: Connection, id: number, refusal: AuthRefusal): void {
+  if (!connection.isOpen) return;
+  const { code, message, retryAfterMs, close, isFinal } = refusal;
+  connection.fail(id, code, message, retryAfterMs === null ? undefined : { retryAfterMs });
+  // Not the token's fault: who is known already stays, and others are to come back, which 4501 would forbid.
+  if (isFinal || connection.awaitsAuth) connection.close(close);
+  else connection.resume();
+}
