@@ -22,7 +22,7 @@ const AREAS = [
     'node',
     'protocol',
   ],
-  ...['transport', 'http', 'util', 'bench', 'deploy', 'docs', 'project', 'test'],
+  ...['transport', 'http', 'util', 'bench', 'demo', 'deploy', 'docs', 'project', 'test'],
 ];
 const LONGEST_SUBJECT = 72;
 /** What git writes by itself. Commits for `git rebase --autosquash` may be made, and must be gone before a merge. */
