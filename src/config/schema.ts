@@ -199,7 +199,7 @@ const limits = z.strictObject({
     meaning:
       'Commands that one connection may send at once after a pause; in one turn of the event loop it may send this many or 10,000, whichever is more',
   }),
-  // Sixteen times what a commands' worth of chat takes, and far below what fills a Redis within minutes.
+  // A thousand commands a second of 2 KiB each; what a turn may bring in at once stays below 100 ms of work.
   bytesPerSecond: whole({
     min: 0,
     max: 10_000_000_000,
@@ -209,8 +209,9 @@ const limits = z.strictObject({
   byteBurst: whole({
     min: 0,
     max: 10_000_000_000,
-    standard: 4 * MIB,
-    meaning: 'Bytes that one connection may send at once after a pause, at least `websocket.maxPayloadBytes`',
+    standard: 2 * MIB,
+    meaning:
+      'Bytes that one connection may send at once after a pause, at least `websocket.maxPayloadBytes`; in one turn of the event loop it may send this many or 2 MiB, whichever is more',
   }),
   userBytesPerSecond: whole({
     min: 0,
@@ -221,7 +222,7 @@ const limits = z.strictObject({
   userByteBurst: whole({
     min: 0,
     max: 10_000_000_000,
-    standard: 16 * MIB,
+    standard: 8 * MIB,
     meaning:
       'Bytes that all connections of one user to a node may send at once after a pause, at least `websocket.maxPayloadBytes`',
   }),

@@ -184,7 +184,7 @@ const health = [
   graph({
     title: 'Upgrades rejected',
     description:
-      'WebSocket upgrades answered with an HTTP error, by reason. limit: websocket.maxConnections is reached. rate: acceptRate.perSecond.',
+      'WebSocket upgrades answered with an HTTP error, by reason. limit: the node is full. waiting: too many connections without a token. rate: acceptRate.perSecond.',
     unit: 'cps',
     bars: true,
     none: 'none rejected',
