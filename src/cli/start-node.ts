@@ -181,6 +181,7 @@ function samples(node: BrokerNode, shutdown: Shutdown): Parameters<typeof create
     },
     rooms: () => node.hub.roomCount,
     memberships: () => node.hub.membershipCount,
+    shortHistories: () => node.shortHistories,
     catchingUp: () => node.catchingUp,
     readsInFlight: () => node.reads.inFlight,
     readsWaiting: () => node.reads.waiting,

@@ -7,6 +7,7 @@ export const idleSamples: Samples = {
   connections: () => ({ msgpack: 0, json: 0 }),
   rooms: () => 0,
   memberships: () => 0,
+  shortHistories: () => 0,
   catchingUp: () => 0,
   readsInFlight: () => 0,
   readsWaiting: () => 0,
