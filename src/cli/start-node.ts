@@ -315,6 +315,7 @@ function samples(
     connectionLimits: () => ({ all: capacity.connections, unauthenticated: capacity.unauthenticated }),
     rooms: () => node.hub.roomCount,
     memberships: () => node.hub.membershipCount,
+    shortHistories: () => node.shortHistories,
     catchingUp: () => node.catchingUp,
     readsInFlight: () => node.reads.inFlight,
     readsWaiting: () => node.reads.waiting,

@@ -5,6 +5,8 @@ export interface RoomSamples {
   rooms(): number;
   /** Pairs of a connection on this node and a room that it is in. */
   memberships(): number;
+  /** Rooms with members here whose history reaches back for less than 30 s. */
+  shortHistories(): number;
 }
 
 export function roomMetrics(samples: RoomSamples): SampledMetric[] {
@@ -18,6 +20,11 @@ export function roomMetrics(samples: RoomSamples): SampledMetric[] {
       'roomcast_memberships',
       'Pairs of a connection on this node and a room that it is in. Members on other nodes are not counted.',
       () => samples.memberships(),
+    ),
+    gauge(
+      'roomcast_rooms_short_history',
+      'Rooms with a member on this node that keep as many messages as they may, and of which the oldest is less than 30 s old: a client that was away for longer finds a gap. Counted from what this node received.',
+      () => samples.shortHistories(),
     ),
   ];
 }

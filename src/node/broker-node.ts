@@ -40,6 +40,8 @@ export { AccessRefused, BackplaneError, ReadRefused };
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
+/** How long a client may be away on a train, behind a lift door, in a deploy. */
+const RECONNECT_MS = 30_000;
 const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
 
 export interface BrokerNodeParts {
@@ -182,6 +184,11 @@ export class BrokerNode implements RoomServices {
   /** Members that are being fed from a cursor. */
   get catchingUp(): number {
     return this.#cursors.count;
+  }
+
+  /** Rooms with members here whose history does not reach back over a reconnect. */
+  get shortHistories(): number {
+    return this.#feeds.withShortHistory(RECONNECT_MS);
   }
 
   /** Reads for clients: under way, and waiting for their turn. */

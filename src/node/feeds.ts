@@ -140,6 +140,16 @@ export class Feeds {
     return this.#feeds.size;
   }
 
+  /** Rooms whose history, full by count, reaches back for less than this: looked at when somebody scrapes. */
+  withShortHistory(reachMs: number): number {
+    const nowMs = this.#parts.clock.nowMs();
+    let count = 0;
+    for (const { keepsHistory, recent } of this.#feeds.values()) {
+      if (keepsHistory && recent.reachMs(nowMs) < reachMs) count++;
+    }
+    return count;
+  }
+
   async #check(feed: Feed): Promise<void> {
     if (feed.state !== 'live' || !feed.keepsHistory) return;
     try {

@@ -27,6 +27,16 @@ export class RecentEnvelopes {
     return this.#kept.oldest?.first ?? null;
   }
 
+  /**
+   * For how long, in milliseconds, a client may be away and still miss nothing, where it is the number of messages that bounds what
+   * is kept; infinity where it is not, as in a room that keeps fewer than it may.
+   */
+  reachMs(nowMs: number): number {
+    const { messages, oldest } = this.#kept;
+    if (oldest === null || messages < this.#limits.messages) return Infinity;
+    return nowMs - (oldest.timeMs - this.#limits.ageMs);
+  }
+
   /** Whether everything after this offset is here, given where the room stands. */
   covers(after: number, roomOffset: number, nowMs: number): boolean {
     this.#expire(nowMs);

@@ -53,6 +53,25 @@ function idsOf({ members }: MembersResult): string[] {
 }
 
 describe('presence', () => {
+  it('shows who joined to the own node at once, and to the others within a second', async () => {
+    const watchers = await Promise.all(nodes.map((node) => TestClient.connect(node.wsUrl)));
+    for (let n = 0; n < 40; n++) {
+      const room = `presence:soon-${n}`;
+      const client = await TestClient.connect(nodes[0]!.wsUrl);
+      await client.ok('join', room);
+      expect(((await client.ok('members', room)) as MembersResult).count).toBe(1);
+      for (const watcher of watchers) {
+        const isSeen = async () => ((await watcher.ok('members', room)) as MembersResult).count === 1;
+        await waitFor(isSeen, { for: 'the member to be seen', timeoutMs: 1_000, intervalMs: 1 });
+      }
+      const leaving = client.ok('leave', room);
+      expect(((await client.ok('members', room)) as MembersResult).count).toBe(0);
+      expect(await leaving).toEqual({});
+      client.socket.terminate();
+    }
+    for (const watcher of watchers) watcher.socket.terminate();
+  });
+
   it('knows who is in a room, asked through any node', async () => {
     const room = 'presence:who';
     const all = await Promise.all(nodes.map((node) => joined(node, room)));

@@ -9,6 +9,7 @@ export const idleSamples: Samples = {
   connectionLimits: () => ({ all: 1000, unauthenticated: 100 }),
   rooms: () => 0,
   memberships: () => 0,
+  shortHistories: () => 0,
   catchingUp: () => 0,
   readsInFlight: () => 0,
   readsWaiting: () => 0,

@@ -277,6 +277,7 @@ describe('the check of a node', () => {
     health: { status: 200, body: '{"status":"alive"}' },
     ready: { status: 200, body: '{"status":"ready"}' },
     version: '1.0.0',
+    shortHistories: 0,
     clock: null,
     socket: { outcome: 'answered', node: 'abcdefgh', roundTripMs: 3 },
   };
@@ -301,6 +302,12 @@ describe('the check of a node', () => {
   it('takes silence for a question for a token only where tokens are asked for', () => {
     expect(check({ socket: { outcome: 'silent' } }, true)[1]).toMatch(/^ok/);
     expect(check({ socket: { outcome: 'silent' } }, false)[1]).toMatch(/^problem/);
+  });
+
+  it('tells of rooms that keep less than a reconnect takes', () => {
+    expect(check({ shortHistories: null })).toHaveLength(2);
+    expect(check({ shortHistories: 3 })[2]).toMatch(/^warning: 3 rooms keep less than 30 s of messages/);
+    expect(check({ shortHistories: 1 })[2]).toMatch(/^warning: 1 room keeps less/);
   });
 
   it('names close codes, and answers that come slowly', () => {

@@ -65,6 +65,19 @@ describe('recent envelopes', () => {
     expect(ranges(recent.after(0))).toEqual([[7, 7]]);
   });
 
+  it('say how far back they reach once they are as many as may be kept', () => {
+    const recent = new RecentEnvelopes(LIMITS);
+    expect(recent.reachMs(0)).toBe(Infinity);
+    for (let n = 1; n <= 9; n++) recent.append(envelope(n, n), n * 1_000);
+    expect(recent.reachMs(9_000)).toBe(Infinity);
+    for (let n = 10; n <= 15; n++) recent.append(envelope(n, n), n * 1_000);
+    // Of 15 messages, one a second, the last ten are kept.
+    expect(recent.reachMs(15_000)).toBe(9_000);
+    expect(recent.reachMs(45_000)).toBe(39_000);
+    recent.clear();
+    expect(recent.reachMs(45_000)).toBe(Infinity);
+  });
+
   it('do not outlive their age', () => {
     const recent = new RecentEnvelopes(LIMITS);
     recent.append(envelope(1, 1), 0);

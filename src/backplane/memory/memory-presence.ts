@@ -19,6 +19,12 @@ export interface MemoryPresenceOptions {
   readonly isSubscribed: (room: string) => boolean;
 }
 
+interface Room {
+  readonly entries: Map<string, PresenceEntry>;
+  /** How many entries each user has: counting them anew for each list would cost as much as the room is large. */
+  readonly users: Map<string, number>;
+}
+
 /** A change that waits for the end of the turn. `isEnter` false: it leaves. */
 interface Wish {
   readonly isEnter: boolean;
@@ -28,7 +34,7 @@ interface Wish {
 
 export class MemoryPresence implements Presence {
   readonly #options: MemoryPresenceOptions;
-  readonly #rooms = new Map<string, Map<string, PresenceEntry>>();
+  readonly #rooms = new Map<string, Room>();
   readonly #turn = new Turn(() => this.#flush());
   #waiting = new Map<string, Wish[]>();
   #events: PresenceEvents | null = null;
@@ -53,10 +59,12 @@ export class MemoryPresence implements Presence {
   async list(room: string, limit: number): Promise<PresencePage> {
     this.#checkOpen();
     this.#flush();
-    const entries = this.#rooms.get(room) ?? new Map<string, PresenceEntry>();
-    const users = new Set<string>();
-    for (const { user } of entries.values()) if (user !== null) users.add(user);
-    const members = [...entries.values()].slice(0, limit);
+    const { entries, users } = this.#rooms.get(room) ?? EMPTY;
+    const members: PresenceEntry[] = [];
+    for (const entry of entries.values()) {
+      if (members.length >= limit) break;
+      members.push(entry);
+    }
     return { count: entries.size, users: users.size, members, truncated: members.length < entries.size };
   }
 
@@ -64,7 +72,7 @@ export class MemoryPresence implements Presence {
     this.#checkOpen();
     this.#flush();
     const present = new PresentRooms(limit);
-    present.add([...this.#rooms].map(([room, entries]) => ({ room, count: entries.size })));
+    present.add([...this.#rooms].map(([room, { entries }]) => ({ room, count: entries.size })));
     return present.page();
   }
 
@@ -98,23 +106,34 @@ export class MemoryPresence implements Presence {
 
   /** The changes that are to be announced. */
   #apply(room: string, wishes: readonly Wish[]): PresenceChange[] {
-    const entries = this.#rooms.get(room) ?? new Map<string, PresenceEntry>();
+    const { entries, users } = this.#rooms.get(room) ?? { entries: new Map(), users: new Map() };
     const changes: PresenceChange[] = [];
     for (const { isEnter, entry, announce } of wishes) {
       const before = entries.get(entry.connection);
       if (isEnter) entries.set(entry.connection, entry);
       else entries.delete(entry.connection);
+      if (isEnter) countUser(users, entry.user, 1);
+      if (before !== undefined) countUser(users, before.user, -1);
       if (!announce || isEnter === (before !== undefined)) continue;
       // As in Redis, who left is who was entered.
       const who = before ?? entry;
       changes.push({ change: isEnter ? 'joined' : 'left', who, count: entries.size });
     }
     if (entries.size === 0) this.#rooms.delete(room);
-    else this.#rooms.set(room, entries);
+    else this.#rooms.set(room, { entries, users });
     return changes;
   }
 
   #checkOpen(): void {
     if (this.#isClosed) throw new BackplaneError('unavailable', 'presence', 'the node is shutting down');
   }
+}
+
+const EMPTY: Room = { entries: new Map(), users: new Map() };
+
+function countUser(users: Map<string, number>, user: string | null, by: number): void {
+  if (user === null) return;
+  const count = (users.get(user) ?? 0) + by;
+  if (count > 0) users.set(user, count);
+  else users.delete(user);
 }

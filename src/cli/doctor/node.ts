@@ -29,7 +29,19 @@ export function checkNode(facts: NodeFacts, { needsToken }: { needsToken: boolea
     ];
   }
   const socket = facts.socket === null ? [] : [checkSocket(about, facts.socket, needsToken)];
-  return [readiness(about, facts), ...socket];
+  return [readiness(about, facts), ...socket, ...history(about, facts)];
+}
+
+function history(about: string, { shortHistories }: NodeFacts): Finding[] {
+  if (shortHistories === null || shortHistories === 0) return [];
+  const rooms = shortHistories === 1 ? '1 room keeps' : `${shortHistories} rooms keep`;
+  return [
+    warning(
+      about,
+      `${rooms} less than 30 s of messages: a client that reconnects after longer finds a gap`,
+      'raise history.messages, or that of the rule of the busy rooms (see roomcast_rooms_short_history)',
+    ),
+  ];
 }
 
 function readiness(about: string, { ready }: NodeFacts): Finding {

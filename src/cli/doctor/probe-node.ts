@@ -23,6 +23,8 @@ export interface NodeFacts {
   readonly ready: HttpFacts;
   /** Of Roomcast. Null where the node does not tell, as behind a proxy that keeps /metrics to itself. */
   readonly version: string | null;
+  /** Rooms whose history does not reach back over a reconnect. Null as above. */
+  readonly shortHistories: number | null;
   readonly clock: ClockReading | null;
   /** Null where the node was not reached at all. */
   readonly socket: SocketFacts | null;
@@ -38,7 +40,7 @@ export async function probeNode(url: URL, options: ProbeOptions): Promise<NodeFa
   const health = await get('/healthz');
   const roundTripMs = Date.now() - sentMs;
   if ('failure' in health) {
-    return { url, health, ready: health, version: null, clock: null, socket: null };
+    return { url, health, ready: health, version: null, shortHistories: null, clock: null, socket: null };
   }
   const [ready, metrics, socket] = await Promise.all([
     get('/readyz'),
@@ -50,6 +52,7 @@ export async function probeNode(url: URL, options: ProbeOptions): Promise<NodeFa
     health,
     ready,
     version: versionIn(metrics),
+    shortHistories: shortHistoriesIn(metrics),
     clock: clockIn(url, health, sentMs, roundTripMs),
     socket,
   };
@@ -85,6 +88,12 @@ function failureOf(error: unknown, timeoutMs: number): string {
 function versionIn(metrics: HttpFacts): string | null {
   if ('failure' in metrics || metrics.status !== 200) return null;
   return /^roomcast_build_info\{[^}]*\bversion="([^"]*)"/m.exec(metrics.body)?.[1] ?? null;
+}
+
+function shortHistoriesIn(metrics: HttpFacts): number | null {
+  if ('failure' in metrics || metrics.status !== 200) return null;
+  const value = /^roomcast_rooms_short_history (\d+)$/m.exec(metrics.body)?.[1];
+  return value === undefined ? null : Number(value);
 }
 
 /** The node read its clock somewhere between the question and the answer. */
