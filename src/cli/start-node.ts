@@ -16,10 +16,11 @@ import { Admission } from '../transport/admission.ts';
 import { Server } from '../transport/server.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
+import { EndOfTurn } from '../util/end-of-turn.ts';
 import { randomId } from '../util/ids.ts';
 import type { Logger } from '../util/log.ts';
 import { RateLimit } from '../util/rate-limit.ts';
-import { Turn } from '../util/turn.ts';
+import { systemScheduler } from '../util/scheduler.ts';
 import { packageVersion } from './package-version.ts';
 import { readRedisTls } from './redis-tls.ts';
 import { Shutdown } from './shutdown.ts';
@@ -43,7 +44,7 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
   const metrics = new NodeMetrics();
   const server = new Server(config.tls);
   const backplane = createBackplane(config, id, metrics, log);
-  const turn = new Turn(() => node.endTurn());
+  const turn = new EndOfTurn(systemScheduler, () => node.endTurn());
   const outboxes = new Outboxes(() => turn.request());
   const node = new BrokerNode({
     nodeId: id,
@@ -55,12 +56,12 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
     limits: config.limits,
     detailedMembers: config.presence.detailedMembers,
     metrics,
-    clock: systemClock,
+    scheduler: systemScheduler,
     log,
   });
   const heartbeats = new Heartbeats<Connection>({
     intervalMs: config.heartbeat.intervalMs,
-    nowMs: systemClock.nowMs,
+    scheduler: systemScheduler,
     onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
   });
   const context = await connectionContext(config, node, outboxes, metrics, log);

@@ -9,8 +9,8 @@ import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { HistoryResult, MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
-import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
+import type { Scheduler, Timer } from '../util/scheduler.ts';
 import { AckedReading } from './acks.ts';
 import { answer } from './answer.ts';
 import { Cursors } from './cursors.ts';
@@ -49,7 +49,7 @@ export interface BrokerNodeParts {
   /** Rooms with more members get counts in place of names in their member events. */
   readonly detailedMembers: number;
   readonly metrics: NodeMetrics;
-  readonly clock: Clock;
+  readonly scheduler: Scheduler;
   readonly log: Logger;
 }
 
@@ -70,10 +70,10 @@ export class BrokerNode implements RoomServices {
   readonly #histories: Histories;
   readonly #signals: Signals;
   #dirty: Feed[] = [];
-  #sweeper: NodeJS.Timeout | null = null;
+  #sweeper: Timer | null = null;
 
   constructor(parts: BrokerNodeParts) {
-    const { nodeId, backplane, sockets, rule, metrics, clock, log } = parts;
+    const { nodeId, backplane, sockets, rule, metrics, scheduler, log } = parts;
     this.nodeId = nodeId;
     this.#parts = parts;
     this.#fanOut = new FanOut({
@@ -83,13 +83,14 @@ export class BrokerNode implements RoomServices {
       sent: this.#sent,
       settleSlow: () => this.#slowReaders.settle(),
       metrics,
-      clock,
+      clock: scheduler,
     });
     this.#feeds = new Feeds({
       backplane,
       rule,
       metrics,
-      clock,
+      clock: scheduler,
+      scheduler,
       log,
       dirty: (feed) => this.#markDirty(feed),
       failed: (feed, error) => this.#memberships.feedFailed(feed, error),
@@ -98,7 +99,7 @@ export class BrokerNode implements RoomServices {
       nodeId,
       backplane,
       metrics,
-      clock,
+      scheduler,
       log,
       flushFeed: (feed) => this.#flushFeed(feed),
       repair: (feed) => this.#feeds.repair(feed),
@@ -109,6 +110,7 @@ export class BrokerNode implements RoomServices {
       feeds: this.#feeds,
       membersPage: parts.limits.membersPage,
       detailedMembers: parts.detailedMembers,
+      scheduler,
       log,
     });
     this.#acks = new AckedReading({ backplane, cursors: this.#cursors, rule, metrics, log });
@@ -120,7 +122,7 @@ export class BrokerNode implements RoomServices {
       acks: this.#acks,
       rule,
       roomsPerConnection: parts.limits.roomsPerConnection,
-      clock,
+      scheduler,
     });
     this.#slowReaders = new SlowReaders({
       feeds: this.#feeds,
@@ -129,7 +131,7 @@ export class BrokerNode implements RoomServices {
       metrics,
       requestTurn: parts.requestTurn,
     });
-    this.#publishing = new Publishing({ backplane, rule, metrics, clock });
+    this.#publishing = new Publishing({ backplane, rule, metrics, clock: scheduler });
     this.#histories = new Histories({ backplane, rule, pageMessages: parts.limits.historyPage });
     this.#signals = new Signals({ backplane, hub: this.hub, metrics, log });
   }
@@ -142,13 +144,12 @@ export class BrokerNode implements RoomServices {
       signal: (text) => this.#signals.arrived(text),
     });
     await this.#presences.start();
-    this.#sweeper = setInterval(() => this.#sweep(), 1000);
-    this.#sweeper.unref();
+    this.#sweeper = this.#parts.scheduler.every(1000, () => this.#sweep());
   }
 
   /** Lets go of the backplane. The connections must be closed by then. */
   async close(): Promise<void> {
-    if (this.#sweeper) clearInterval(this.#sweeper);
+    this.#sweeper?.cancel();
     await this.#presences.close();
     await this.#parts.backplane.close();
   }

@@ -3,8 +3,8 @@ import type { Envelope } from '../backplane/envelope.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import { CLOSE } from '../protocol/codes.ts';
-import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
+import type { Scheduler } from '../util/scheduler.ts';
 import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
 import type { Feed } from './feed.ts';
 import { transcode } from './transcode.ts';
@@ -22,7 +22,7 @@ export interface CursorsParts {
   readonly nodeId: string;
   readonly backplane: Backplane;
   readonly metrics: NodeMetrics;
-  readonly clock: Clock;
+  readonly scheduler: Scheduler;
   readonly log: Logger;
   /** Publishes what a feed has pending, after all replies that must come before it. */
   readonly flushFeed: (feed: Feed) => void;
@@ -76,7 +76,7 @@ export class Cursors {
   /** Starts a cursor that takes its first step later: this is called while a feed is being fanned out. */
   park(cursor: Cursor): void {
     this.#add(cursor);
-    setImmediate(() => this.#advance(cursor));
+    this.#parts.scheduler.atEndOfTurn(() => this.#advance(cursor));
   }
 
   #add(cursor: Cursor): void {
@@ -134,7 +134,7 @@ export class Cursors {
   /** Whether the node remembers all that the cursor lacks. */
   #isAtHand({ epoch, offset, feed }: Cursor): boolean {
     if (epoch !== feed.epoch || offset > feed.offset) return false;
-    return feed.recent.covers(offset, feed.offset, this.#parts.clock.nowMs());
+    return feed.recent.covers(offset, feed.offset, this.#parts.scheduler.nowMs());
   }
 
   /** Feeds envelopes that follow on, as much as a turn allows, and goes on from there. */
@@ -146,7 +146,7 @@ export class Cursors {
     }
     if (cursor.offset >= cursor.feed.offset) this.#goLive(cursor);
     // Others get their turn first. A connection that does not read wakes its cursors when it drains.
-    else setImmediate(() => this.#advance(cursor));
+    else this.#parts.scheduler.atEndOfTurn(() => this.#advance(cursor));
   }
 
   /** Same tick: nothing of the room can come between the last frame fed and the topic. */
@@ -187,7 +187,7 @@ export class Cursors {
   #retry(cursor: Cursor, error: unknown): void {
     if (error instanceof BackplaneError) cursor.fail(error);
     this.#parts.log.warn({ error }, 'a member could not be caught up yet');
-    setTimeout(() => this.#advance(cursor), RETRY_MS).unref();
+    this.#parts.scheduler.after(RETRY_MS, () => this.#advance(cursor));
   }
 
   async #readFor(cursor: Cursor): Promise<void> {
@@ -217,7 +217,7 @@ export class Cursors {
     const upTo = (feed.recent.first ?? feed.offset + 1) - 1;
     const depth = Math.min(feed.rule.history.messages, MAX_PAGE_MESSAGES);
     const page = await this.#page(feed, Math.max(0, upTo - depth), depth);
-    feed.recent.prepend(page.envelopes, feed.offset, this.#parts.clock);
+    feed.recent.prepend(page.envelopes, feed.offset, this.#parts.scheduler);
   }
 
   /** A page of the feed's epoch. Where the room has another by now, the feed has to learn that first. */

@@ -1,6 +1,7 @@
 import { BackplaneError } from '../backplane/backplane.ts';
 import type { Envelope } from '../backplane/envelope.ts';
 import type { Room } from '../hub/room.ts';
+import type { Scheduler } from '../util/scheduler.ts';
 import { Feed } from './feed.ts';
 import { Mender, type MenderParts } from './mender.ts';
 import type { RoomRule } from './room-rule.ts';
@@ -11,6 +12,7 @@ const CHECKED_AT_ONCE = 500;
 const ARRIVAL_MS = 1_000;
 
 export interface FeedsParts extends MenderParts {
+  readonly scheduler: Scheduler;
   readonly rule: (room: string) => RoomRule;
   /** A feed has something pending: asks for a flush at the end of the turn. */
   readonly dirty: (feed: Feed) => void;
@@ -151,7 +153,7 @@ export class Feeds {
       const lost = () => feed.epoch === epoch && feed.offset > offset;
       if (lost()) return void this.repair(feed);
       // Most likely on its way.
-      setTimeout(() => late() && this.#reopen(feed), ARRIVAL_MS).unref();
+      this.#parts.scheduler.after(ARRIVAL_MS, () => late() && this.#reopen(feed));
     } catch (error) {
       this.#parts.log.debug({ error }, 'a room could not be checked');
     }

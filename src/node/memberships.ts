@@ -4,7 +4,7 @@ import type { Request } from '../connection/services.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Position } from '../protocol/frames.ts';
 import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
-import type { Clock } from '../util/clock.ts';
+import type { Scheduler } from '../util/scheduler.ts';
 import { type AckedReading, ackedIn } from './acks.ts';
 import { Cursor, type CursorReply } from './cursor.ts';
 import type { Cursors } from './cursors.ts';
@@ -26,7 +26,7 @@ export interface MembershipsParts {
   readonly acks: AckedReading;
   readonly rule: (room: string) => RoomRule;
   readonly roomsPerConnection: number;
-  readonly clock: Clock;
+  readonly scheduler: Scheduler;
 }
 
 /** Who joins and leaves: what a membership begins and ends on this node. */
@@ -105,7 +105,7 @@ export class Memberships {
       abandoned: () => undefined,
       // Nobody asked for it, so nobody is told: it is tried until the backplane is back.
       failed: () => {
-        setTimeout(() => this.enterPersonal(connection), PERSONAL_RETRY_MS).unref();
+        this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
       },
     }));
   }
@@ -120,13 +120,13 @@ export class Memberships {
 
   /** Ends a membership, whatever state it is in. */
   left(connection: Connection, name: string): void {
-    const { hub, presences, clock } = this.#parts;
+    const { hub, presences, scheduler } = this.#parts;
     const feed = this.#suspend(connection, name);
     if (feed) presences.left(connection, feed);
     const room = hub.leave(connection, name);
     if (!room || room.members > 0) return;
     if (!feed) return hub.drop(room);
-    feed.idleSinceMs = clock.nowMs();
+    feed.idleSinceMs = scheduler.nowMs();
     this.#idle.add(feed);
   }
 
@@ -158,7 +158,7 @@ export class Memberships {
 
   /** Closes rooms that have been empty for a while. */
   closeIdle(): void {
-    const before = this.#parts.clock.nowMs() - ROOM_GRACE_MS;
+    const before = this.#parts.scheduler.nowMs() - ROOM_GRACE_MS;
     for (const feed of this.#idle) {
       if (feed.idleSinceMs === null || feed.idleSinceMs > before) continue;
       this.#idle.delete(feed);

@@ -5,6 +5,7 @@ import type { Hub } from '../hub/hub.ts';
 import type { MembersResult } from '../protocol/frames.ts';
 import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Logger } from '../util/log.ts';
+import type { Scheduler, Timer } from '../util/scheduler.ts';
 import { answer } from './answer.ts';
 import type { Feed } from './feed.ts';
 import type { Feeds } from './feeds.ts';
@@ -20,6 +21,7 @@ export interface PresencesParts {
   readonly membersPage: number;
   /** Rooms with more members get counts in place of names. */
   readonly detailedMembers: number;
+  readonly scheduler: Scheduler;
   readonly log: Logger;
 }
 
@@ -33,7 +35,7 @@ interface Summary {
 export class Presences {
   readonly #parts: PresencesParts;
   readonly #summaries = new Map<Feed, Summary>();
-  #timer: NodeJS.Timeout | null = null;
+  #timer: Timer | null = null;
 
   constructor(parts: PresencesParts) {
     this.#parts = parts;
@@ -48,7 +50,7 @@ export class Presences {
   }
 
   async close(): Promise<void> {
-    if (this.#timer) clearInterval(this.#timer);
+    this.#timer?.cancel();
     await this.#parts.presence.close();
   }
 
@@ -103,7 +105,7 @@ export class Presences {
     const known = this.#summaries.get(feed);
     if (known) known.count = count;
     else this.#summaries.set(feed, { before: change === 'joined' ? count - 1 : count + 1, count });
-    this.#timer ??= setInterval(() => this.#tellSummaries(), COALESCE_MS).unref();
+    this.#timer ??= this.#parts.scheduler.every(COALESCE_MS, () => this.#tellSummaries());
   }
 
   #tellSummaries(): void {

@@ -5,7 +5,12 @@ import type { ErrorCode } from '../protocol/codes.ts';
 import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
 import { buildMessageFrame } from '../protocol/message-frame.ts';
 import type { Clock } from '../util/clock.ts';
-import { type PendingMessage, PendingPublish, type PublishReply } from './pending-publish.ts';
+import {
+  type PendingMessage,
+  PendingPublish,
+  type PendingPublishParts,
+  type PublishReply,
+} from './pending-publish.ts';
 import type { RoomRule } from './room-rule.ts';
 
 export interface PublishingParts {
@@ -39,7 +44,7 @@ export class Publishing {
     metrics.messages.accepted.client++;
     const exclude = command.echo ? 0 : connection.number;
     const message = this.#build(rule, command, connection.sender, exclude);
-    backplane.publish(new ConnectionPublish(message, metrics, connection, command.id));
+    backplane.publish(new ConnectionPublish(message, this.#parts, connection, command.id));
   }
 
   /** From the server API: no rule is asked, there is no sender. */
@@ -47,7 +52,7 @@ export class Publishing {
     const { metrics, backplane, rule } = this.#parts;
     metrics.messages.accepted.http_api++;
     const pending = this.#build(rule(message.room), message, null, 0);
-    backplane.publish(new ServerPublish(pending, metrics, reply));
+    backplane.publish(new ServerPublish(pending, this.#parts, reply));
   }
 
   #build(
@@ -66,8 +71,8 @@ class ConnectionPublish extends PendingPublish {
   readonly #connection: Connection;
   readonly #id: number;
 
-  constructor(message: PendingMessage, metrics: NodeMetrics, connection: Connection, id: number) {
-    super(message, metrics);
+  constructor(message: PendingMessage, parts: PendingPublishParts, connection: Connection, id: number) {
+    super(message, parts);
     this.#connection = connection;
     this.#id = id;
     connection.awaiting++;
@@ -87,8 +92,8 @@ class ConnectionPublish extends PendingPublish {
 class ServerPublish extends PendingPublish {
   readonly #reply: PublishReply;
 
-  constructor(message: PendingMessage, metrics: NodeMetrics, reply: PublishReply) {
-    super(message, metrics);
+  constructor(message: PendingMessage, parts: PendingPublishParts, reply: PublishReply) {
+    super(message, parts);
     this.#reply = reply;
   }
 

@@ -14,9 +14,11 @@ import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { msgpackCodec } from '../../src/protocol/codec.ts';
 import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';
 import { systemClock } from '../../src/util/clock.ts';
+import { EndOfTurn } from '../../src/util/end-of-turn.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { RateLimit } from '../../src/util/rate-limit.ts';
-import { Turn } from '../../src/util/turn.ts';
+import { systemScheduler } from '../../src/util/scheduler.ts';
+
 import { ListSocket } from '../support/list-socket.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -60,7 +62,7 @@ beforeEach(async () => {
   backplane.gate();
   sockets = new Map();
   const metrics = new NodeMetrics();
-  const turn = new Turn(() => node.endTurn());
+  const turn = new EndOfTurn(systemScheduler, () => node.endTurn());
   const outboxes = new Outboxes(() => turn.request());
   node = new BrokerNode({
     nodeId: 'node0001',
@@ -72,7 +74,7 @@ beforeEach(async () => {
     limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100 },
     detailedMembers: 100,
     metrics,
-    clock: systemClock,
+    scheduler: systemScheduler,
     log: silentLog,
   });
   context = {

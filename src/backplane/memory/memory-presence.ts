@@ -2,7 +2,8 @@
  * Who is in which room of the only node there is. Changes gather for a turn, as they do on their way to Redis, so that
  * events come in the same batches and never out of `enter`; no lease can lapse, since the entries die with the process.
  */
-import { Turn } from '../../util/turn.ts';
+import { EndOfTurn } from '../../util/end-of-turn.ts';
+import { systemScheduler } from '../../util/scheduler.ts';
 import { BackplaneError } from '../backplane.ts';
 import type {
   Presence,
@@ -29,7 +30,7 @@ interface Wish {
 export class MemoryPresence implements Presence {
   readonly #options: MemoryPresenceOptions;
   readonly #rooms = new Map<string, Map<string, PresenceEntry>>();
-  readonly #turn = new Turn(() => this.#flush());
+  readonly #turn = new EndOfTurn(systemScheduler, () => this.#flush());
   #waiting = new Map<string, Wish[]>();
   #events: PresenceEvents | null = null;
   #isClosed = false;
