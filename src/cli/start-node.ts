@@ -8,7 +8,6 @@ import { compileRules } from '../config/rules.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { ConnectionContext } from '../connection/context.ts';
 import { Heartbeats } from '../connection/heartbeats.ts';
-import { Outboxes } from '../connection/outboxes.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { createRegistry } from '../metrics/registry.ts';
 import { BrokerNode } from '../node/broker-node.ts';
@@ -16,7 +15,6 @@ import { Admission } from '../transport/admission.ts';
 import { Server } from '../transport/server.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
-import { EndOfTurn } from '../util/end-of-turn.ts';
 import { randomId } from '../util/ids.ts';
 import type { Logger } from '../util/log.ts';
 import { RateLimit } from '../util/rate-limit.ts';
@@ -44,14 +42,10 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
   const metrics = new NodeMetrics();
   const server = new Server(config.tls);
   const backplane = createBackplane(config, id, metrics, log);
-  const turn = new EndOfTurn(systemScheduler, () => node.endTurn());
-  const outboxes = new Outboxes(() => turn.request());
   const node = new BrokerNode({
     nodeId: id,
     backplane,
     sockets: server,
-    outboxes,
-    requestTurn: () => turn.request(),
     rule: compileRules(config),
     limits: config.limits,
     detailedMembers: config.presence.detailedMembers,
@@ -64,7 +58,7 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
     scheduler: systemScheduler,
     onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
   });
-  const context = await connectionContext(config, node, outboxes, metrics, log);
+  const context = await connectionContext(config, node, metrics, log);
   const { windowMs } = config.drain;
   const shutdown = new Shutdown({ node, server, heartbeats, windowMs, clock: systemClock, log });
   registerEndpoints(config, { node, server, heartbeats, context, shutdown, metrics, log });
@@ -95,7 +89,6 @@ function createBackplane(config: Config, nodeId: string, metrics: NodeMetrics, l
 async function connectionContext(
   config: Config,
   node: BrokerNode,
-  outboxes: Outboxes,
   metrics: NodeMetrics,
   log: Logger,
 ): Promise<ConnectionContext> {
@@ -106,7 +99,7 @@ async function connectionContext(
   const { commandsPerSecond, commandBurst } = config.limits;
   return {
     services: node,
-    outboxes,
+    flushQueue: node.flushQueue,
     authenticator,
     identified: (connection, identity) => node.identified(connection, identity),
     rateLimit: new RateLimit(commandsPerSecond, commandBurst),

@@ -15,7 +15,7 @@ import { HeldCommands } from './held-commands.ts';
 import type { Request } from './services.ts';
 import type { Socket } from './socket.ts';
 
-/** Which of the turn's lanes a connection waits in; see `Outboxes`. */
+/** Which of the turn's lanes a connection waits in; see `FlushQueue`. */
 type Lane = 'none' | 'rest' | 'first';
 
 /** Frames of one flush are joined into WebSocket messages of about this many bytes. */
@@ -233,17 +233,17 @@ export class Connection {
     else this.#outbox.push(frame);
     if (this.#lane !== 'none') return;
     this.#lane = 'rest';
-    this.context.outboxes.addRest(this);
+    this.context.flushQueue.addRest(this);
   }
 
   /** What is queued must leave before the turn's room messages. */
   flushBeforeMessages(): void {
     if (this.#lane === 'first' || this.#outbox === null) return;
     this.#lane = 'first';
-    this.context.outboxes.addFirst(this);
+    this.context.flushQueue.addFirst(this);
   }
 
-  /** Sends what is queued. Called by `Outboxes` at the end of the turn. */
+  /** Sends what is queued. Called by `FlushQueue` at the end of the turn. */
   flush(): void {
     const frames = this.#outbox;
     this.#lane = 'none';

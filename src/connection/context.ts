@@ -4,13 +4,13 @@ import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 import type { RateLimit } from '../util/rate-limit.ts';
 import type { Connection } from './connection.ts';
-import type { Outboxes } from './outboxes.ts';
+import type { FlushQueue } from './flush-queue.ts';
 import type { RoomServices } from './services.ts';
 
 /** What all connections of a node share. */
 export interface ConnectionContext {
   readonly services: RoomServices;
-  readonly outboxes: Outboxes;
+  readonly flushQueue: FlushQueue;
   /** Null where no authentication is configured: every connection is anonymous. */
   readonly authenticator: Authenticator | null;
   /** A connection has proved who it is, or did so anew. */

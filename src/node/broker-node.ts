@@ -3,29 +3,27 @@ import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Outboxes } from '../connection/outboxes.ts';
+import { FlushQueue } from '../connection/flush-queue.ts';
 import type { Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { HistoryResult, MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
+import { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Logger } from '../util/log.ts';
 import type { Scheduler, Timer } from '../util/scheduler.ts';
-import { AckedReading } from './acks.ts';
 import { answer } from './answer.ts';
-import { Cursors } from './cursors.ts';
-import { FanOut } from './fan-out.ts';
-import type { Feed } from './feed.ts';
-import { Feeds } from './feeds.ts';
-import { Histories } from './histories.ts';
-import { Memberships } from './memberships.ts';
+import { CatchUp } from './catch-up/catch-up.ts';
+import { ControlMessages } from './control-messages.ts';
+import { Delivery } from './delivery/delivery.ts';
+import { HistoryReads } from './history-reads.ts';
+import { AckedReading } from './membership/acked-reading.ts';
+import { Memberships } from './membership/memberships.ts';
+import { Presences } from './membership/presences.ts';
 import type { PublishReply } from './pending-publish.ts';
-import { Presences } from './presences.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
-import type { RoomRule } from './room-rule.ts';
-import { SentLog } from './sent-log.ts';
-import { Signals } from './signals.ts';
-import { SlowReaders } from './slow-readers.ts';
+import { Feeds } from './rooms/feeds.ts';
+import type { RoomRule } from './rooms/room-rule.ts';
 
 // Part of this class's contract: what its promises reject with.
 export { BackplaneError };
@@ -37,9 +35,6 @@ export interface BrokerNodeParts {
   readonly nodeId: string;
   readonly backplane: Backplane;
   readonly sockets: Fanout;
-  readonly outboxes: Outboxes;
-  /** Asks for `endTurn` at the end of the event loop's turn. */
-  readonly requestTurn: () => void;
   readonly rule: (room: string) => RoomRule;
   readonly limits: {
     readonly roomsPerConnection: number;
@@ -58,82 +53,48 @@ export class BrokerNode implements RoomServices {
   readonly nodeId: string;
   readonly hub = new Hub<Connection>();
   readonly #parts: BrokerNodeParts;
+  /** The queue of all connections of this node. */
+  readonly flushQueue: FlushQueue;
   readonly #feeds: Feeds;
-  readonly #cursors: Cursors;
-  readonly #sent = new SentLog();
-  readonly #slowReaders: SlowReaders;
+  readonly #catchUp: CatchUp;
+  readonly #delivery: Delivery;
   readonly #presences: Presences;
   readonly #acks: AckedReading;
   readonly #memberships: Memberships;
-  readonly #fanOut: FanOut;
   readonly #publishing: Publishing;
-  readonly #histories: Histories;
-  readonly #signals: Signals;
-  #dirty: Feed[] = [];
+  readonly #historyReads: HistoryReads;
+  readonly #control: ControlMessages;
   #sweeper: Timer | null = null;
 
+  /** Each part knows those that were made before it. */
   constructor(parts: BrokerNodeParts) {
-    const { nodeId, backplane, sockets, rule, metrics, scheduler, log } = parts;
-    this.nodeId = nodeId;
+    const { backplane, limits, scheduler } = parts;
+    const { hub } = this;
+    const endOfTurn = new EndOfTurn(scheduler, () => this.#delivery.endTurn());
+    const shared = { ...parts, clock: scheduler, endOfTurn, hub };
+    this.nodeId = parts.nodeId;
     this.#parts = parts;
-    this.#fanOut = new FanOut({
-      nodeId,
-      sockets,
-      hub: this.hub,
-      sent: this.#sent,
-      settleSlow: () => this.#slowReaders.settle(),
-      metrics,
-      clock: scheduler,
-    });
-    this.#feeds = new Feeds({
-      backplane,
-      rule,
-      metrics,
-      clock: scheduler,
-      scheduler,
-      log,
-      dirty: (feed) => this.#markDirty(feed),
-      failed: (feed, error) => this.#memberships.feedFailed(feed, error),
-    });
-    this.#cursors = new Cursors({
-      nodeId,
-      backplane,
-      metrics,
-      scheduler,
-      log,
-      flushFeed: (feed) => this.#flushFeed(feed),
-      repair: (feed) => this.#feeds.repair(feed),
-    });
-    this.#presences = new Presences({
-      presence: backplane.presence,
-      hub: this.hub,
-      feeds: this.#feeds,
-      membersPage: parts.limits.membersPage,
-      detailedMembers: parts.detailedMembers,
-      scheduler,
-      log,
-    });
-    this.#acks = new AckedReading({ backplane, cursors: this.#cursors, rule, metrics, log });
+    this.flushQueue = new FlushQueue(endOfTurn);
+    const feeds = new Feeds(shared);
+    const catchUp = new CatchUp({ ...shared, feeds });
+    this.#feeds = feeds;
+    this.#catchUp = catchUp;
+    this.#delivery = new Delivery({ ...shared, feeds, catchUp, flushQueue: this.flushQueue });
+    this.#publishing = new Publishing(shared);
+    this.#acks = new AckedReading(shared);
+    const { presence } = backplane;
+    this.#presences = new Presences({ ...shared, presence, feeds, membersPage: limits.membersPage });
     this.#memberships = new Memberships({
-      hub: this.hub,
-      feeds: this.#feeds,
-      cursors: this.#cursors,
+      ...shared,
+      feeds,
+      catchUp,
       presences: this.#presences,
       acks: this.#acks,
-      rule,
-      roomsPerConnection: parts.limits.roomsPerConnection,
-      scheduler,
+      publishing: this.#publishing,
+      roomsPerConnection: limits.roomsPerConnection,
     });
-    this.#slowReaders = new SlowReaders({
-      feeds: this.#feeds,
-      cursors: this.#cursors,
-      sent: this.#sent,
-      metrics,
-      requestTurn: parts.requestTurn,
-    });
-    this.#publishing = new Publishing({ backplane, rule, metrics, clock: scheduler });
-    this.#histories = new Histories({ backplane, rule, pageMessages: parts.limits.historyPage });
-    this.#signals = new Signals({ backplane, hub: this.hub, metrics, log });
+    this.#historyReads = new HistoryReads({ ...shared, pageMessages: limits.historyPage });
+    this.#control = new ControlMessages(shared);
   }
 
   /** Connects to the backplane. Rejects with a `BackplaneError`. */
@@ -141,7 +102,7 @@ export class BrokerNode implements RoomServices {
     await this.#parts.backplane.start({
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
       resumed: () => void this.#feeds.checkAll(),
-      signal: (text) => this.#signals.arrived(text),
+      signal: (text) => this.#control.arrived(text),
     });
     await this.#presences.start();
     this.#sweeper = this.#parts.scheduler.every(1000, () => this.#sweep());
@@ -156,7 +117,7 @@ export class BrokerNode implements RoomServices {
 
   /** Members that are being fed from a cursor. */
   get catchingUp(): number {
-    return this.#cursors.count;
+    return this.#catchUp.count;
   }
 
   status(): BackplaneStatus {
@@ -167,32 +128,6 @@ export class BrokerNode implements RoomServices {
   #sweep(): void {
     void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
     this.#memberships.closeIdle();
-  }
-
-  /** The end of the event loop's turn: what it produced leaves, in the order that `Outboxes` explains. */
-  endTurn(): void {
-    const { outboxes } = this.#parts;
-    this.#slowReaders.settle();
-    this.#sent.clear();
-    outboxes.flushFirst();
-    this.#slowReaders.settle();
-    const dirty = this.#dirty;
-    this.#dirty = [];
-    for (const feed of dirty) this.#fanOut.flush(feed);
-    outboxes.flushRest();
-  }
-
-  #markDirty(feed: Feed): void {
-    this.#dirty.push(feed);
-    this.#parts.requestTurn();
-  }
-
-  #flushFeed(feed: Feed): void {
-    this.#slowReaders.settle();
-    if (!feed.hasPending) return;
-    this.#parts.outboxes.flushFirst();
-    this.#slowReaders.settle();
-    this.#fanOut.flush(feed);
   }
 
   // ---- connections ---------------------------------------------------------------------------------------
@@ -214,16 +149,16 @@ export class BrokerNode implements RoomServices {
   /** The connection's socket has room again. */
   drained(connection: Connection): void {
     connection.drained();
-    this.#cursors.drained(connection);
+    this.#catchUp.drained(connection);
   }
 
   /** uWebSockets.js dropped a message for this connection, whose bytes are valid during the call. */
   dropped(connection: Connection, message: Uint8Array): void {
-    this.#slowReaders.dropped(connection, message);
+    this.#delivery.dropped(connection, message);
   }
 
   stalled(connection: Connection): void {
-    this.#slowReaders.stalled(connection);
+    this.#delivery.stalled(connection);
   }
 
   disconnected(connection: Connection): void {
@@ -233,7 +168,7 @@ export class BrokerNode implements RoomServices {
 
   /** Ends every connection of a user, on every node. Resolves when all were told. Rejects with `BackplaneError`. */
   disconnectUser(user: string): Promise<void> {
-    return this.#signals.disconnect(user);
+    return this.#control.disconnect(user);
   }
 
   // ---- rooms ---------------------------------------------------------------------------------------------
@@ -247,7 +182,10 @@ export class BrokerNode implements RoomServices {
   }
 
   members(request: Request, room: string): void {
-    this.#presences.members(request, room, this.#parts.rule(room).presence);
+    if (!this.#parts.rule(room).presence) {
+      return request.fail('bad_request', 'presence is not kept in this room');
+    }
+    answer(request, this.listMembers(room), this.#parts.log);
   }
 
   /** Who is in a room, on any node. Rejects with `BackplaneError`. */
@@ -284,16 +222,7 @@ export class BrokerNode implements RoomServices {
   // ---- messages ------------------------------------------------------------------------------------------
 
   publish(connection: Connection, command: PublishCommand): void {
-    const feed = this.#feeds.get(command.room);
-    const held = feed ? this.#acks.heldJoin(connection, feed) : null;
-    if (!held && (feed?.state !== 'opening' || !connection.rooms.includes(command.room))) {
-      return this.#publishing.fromConnection(connection, command);
-    }
-    // The connection sent a join and this in one go, and expects to receive it: were it stored before the room is
-    // subscribed here, the join would begin after it.
-    const kept = { ...command, data: new Uint8Array(command.data) };
-    if (held) held.whenReleased(() => this.publish(connection, kept));
-    else feed?.whenOpened(() => this.#publishing.fromConnection(connection, kept));
+    this.#memberships.publish(connection, command);
   }
 
   /** A message of the server API. `reply` is called once, later. */
@@ -305,8 +234,8 @@ export class BrokerNode implements RoomServices {
     answer(request, this.readHistory(room, since, limit), this.#parts.log);
   }
 
-  /** Stored messages of a room; see `Histories.read`. */
+  /** Stored messages of a room; see `HistoryReads.read`. */
   readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryResult> {
-    return this.#histories.read(room, since, limit);
+    return this.#historyReads.read(room, since, limit);
   }
 }

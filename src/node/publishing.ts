@@ -11,7 +11,7 @@ import {
   type PendingPublishParts,
   type PublishReply,
 } from './pending-publish.ts';
-import type { RoomRule } from './room-rule.ts';
+import type { RoomRule } from './rooms/room-rule.ts';
 
 export interface PublishingParts {
   readonly backplane: Backplane;

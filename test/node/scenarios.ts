@@ -50,7 +50,10 @@ export async function cast(options: WorldOptions = {}): Promise<Cast> {
   };
 }
 
-/** One test for each scenario: the told sequences, and for everyone the promises of the protocol. */
+/**
+ * One test for each scenario: the told sequences, for everyone the promises of the protocol, and for the nodes that nothing was
+ * fanned out while something that a peer sent was being handled.
+ */
 export function play(scenarios: Readonly<Record<string, Scenario>>): void {
   for (const [name, scenario] of Object.entries(scenarios)) {
     it(name, async () => {
@@ -64,6 +67,7 @@ export function play(scenarios: Readonly<Record<string, Scenario>>): void {
       expect(Object.fromEntries(told)).toEqual(scenario.told);
       const broken = on.world.clients.map((client) => [client.user, client.brokenPromises()] as const);
       expect(broken.filter(([, promises]) => promises.length > 0)).toEqual([]);
+      expect(on.world.nodes.map(({ sockets }) => sockets.publishedInHandler)).toEqual([0, 0]);
       scenario.also?.(on);
     });
   }

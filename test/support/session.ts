@@ -2,7 +2,7 @@
 import type { Authenticator, Identity } from '../../src/auth/identity.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
-import { Outboxes } from '../../src/connection/outboxes.ts';
+import { FlushQueue } from '../../src/connection/flush-queue.ts';
 import type { Request, RoomServices } from '../../src/connection/services.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
@@ -77,7 +77,7 @@ export class Session {
   readonly connection: Connection;
   /** How often the end of the turn was asked for. */
   turnRequests = 0;
-  readonly outboxes = new Outboxes(() => this.turnRequests++);
+  readonly flushQueue = new FlushQueue({ request: () => this.turnRequests++ });
   readonly #encoding: Encoding;
 
   constructor(options: SessionOptions = {}) {
@@ -101,15 +101,15 @@ export class Session {
   }
 
   endTurn(): void {
-    this.outboxes.flushFirst();
-    this.outboxes.flushRest();
+    this.flushQueue.flushFirst();
+    this.flushQueue.flushRest();
   }
 
   #context(options: SessionOptions): ConnectionContext {
     const [perSecond, burst] = options.rate ?? [0, 0];
     return {
       services: this.node,
-      outboxes: this.outboxes,
+      flushQueue: this.flushQueue,
       authenticator: options.authenticator ?? null,
       identified: (connection, identity) => {
         const isFirst = connection.identity === null;

@@ -2,15 +2,13 @@
 import { ALL_PERMITTED } from '../../src/auth/identity.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
-import { Outboxes } from '../../src/connection/outboxes.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { BrokerNode } from '../../src/node/broker-node.ts';
-import type { RoomRule } from '../../src/node/room-rule.ts';
+import type { RoomRule } from '../../src/node/rooms/room-rule.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { jsonCodec, msgpackCodec } from '../../src/protocol/codec.ts';
 import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
-import { EndOfTurn } from '../../src/util/end-of-turn.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { RateLimit } from '../../src/util/rate-limit.ts';
 import { FakeScheduler } from './fake-scheduler.ts';
@@ -109,14 +107,10 @@ export class WorldNode {
     this.world = world;
     const { scheduler, store, options } = world;
     this.port = store.port(nodeId, scheduler);
-    const endOfTurn = new EndOfTurn(scheduler, () => this.broker.endTurn());
-    const outboxes = new Outboxes(() => endOfTurn.request());
     this.broker = new BrokerNode({
       nodeId,
       backplane: this.port,
       sockets: this.sockets,
-      outboxes,
-      requestTurn: () => endOfTurn.request(),
       rule: (room) => world.rule(room),
       limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100 },
       detailedMembers: 100,
@@ -126,7 +120,7 @@ export class WorldNode {
     });
     this.context = {
       services: this.broker,
-      outboxes,
+      flushQueue: this.broker.flushQueue,
       authenticator: null,
       identified: (connection, identity) => this.broker.identified(connection, identity),
       rateLimit: new RateLimit(0, 0),

@@ -6,15 +6,13 @@ import { BackplaneError } from '../../src/backplane/backplane.ts';
 import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
-import { Outboxes } from '../../src/connection/outboxes.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { BrokerNode } from '../../src/node/broker-node.ts';
-import type { RoomRule } from '../../src/node/room-rule.ts';
+import type { RoomRule } from '../../src/node/rooms/room-rule.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { msgpackCodec } from '../../src/protocol/codec.ts';
 import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';
 import { systemClock } from '../../src/util/clock.ts';
-import { EndOfTurn } from '../../src/util/end-of-turn.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { RateLimit } from '../../src/util/rate-limit.ts';
 import { systemScheduler } from '../../src/util/scheduler.ts';
@@ -62,14 +60,10 @@ beforeEach(async () => {
   backplane.gate();
   sockets = new Map();
   const metrics = new NodeMetrics();
-  const turn = new EndOfTurn(systemScheduler, () => node.endTurn());
-  const outboxes = new Outboxes(() => turn.request());
   node = new BrokerNode({
     nodeId: 'node0001',
     backplane,
     sockets: { publish: (topic, message) => deliver(topic, message) },
-    outboxes,
-    requestTurn: () => turn.request(),
     rule: () => RULE,
     limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100 },
     detailedMembers: 100,
@@ -79,7 +73,7 @@ beforeEach(async () => {
   });
   context = {
     services: node,
-    outboxes,
+    flushQueue: node.flushQueue,
     authenticator: null,
     identified: () => undefined,
     rateLimit: new RateLimit(0, 0),

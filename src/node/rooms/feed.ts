@@ -1,7 +1,7 @@
-import type { Envelope } from '../backplane/envelope.ts';
-import type { Room } from '../hub/room.ts';
-import type { PushFrame } from '../protocol/frames.ts';
-import type { Cursor } from './cursor.ts';
+import type { BackplaneError } from '../../backplane/backplane.ts';
+import type { Envelope } from '../../backplane/envelope.ts';
+import type { Room } from '../../hub/room.ts';
+import type { PushFrame } from '../../protocol/frames.ts';
 import { RecentEnvelopes } from './recent.ts';
 import type { RoomRule } from './room-rule.ts';
 
@@ -10,6 +10,12 @@ import type { RoomRule } from './room-rule.ts';
  * `repairing`: what was missed is being read, or waits for the next check to be read.
  */
 export type FeedState = 'opening' | 'live' | 'repairing';
+
+/** Waits for a feed to open. Called once. */
+export interface FeedWaiter {
+  /** `error`: it could not be opened, and is closed. */
+  feedOpened(error: BackplaneError | null): void;
+}
 
 /** Most bytes of recent envelopes that a node keeps for a room. */
 const RECENT_BYTES = 4 * 1024 * 1024;
@@ -37,14 +43,13 @@ export class Feed {
   held: Envelope[] = [];
   /** Someone is reading what it missed. */
   isReading = false;
-  /** Members that are catching up, and so are not on the topic. */
-  readonly cursors = new Set<Cursor>();
+  /** How many of its members are catching up, and so are not on their topic. Counted by `CatchUp`. */
+  binaryBehind = 0;
+  textBehind = 0;
   /** When its last member left, or null while it has members. */
   idleSinceMs: number | null = null;
-  /** One read of the newest history into `recent`, shared by all who come back at once. */
-  priming: Promise<void> | null = null;
   #heldBytes = 0;
-  #whenOpened: (() => void)[] = [];
+  #waiters: FeedWaiter[] = [];
   readonly #dirty: (feed: Feed) => void;
 
   /** `dirty` is told when something becomes pending. */
@@ -60,16 +65,20 @@ export class Feed {
     return this.rule.history.messages > 0;
   }
 
-  /** Runs `work` once the feed is no longer opening, in the order of the calls. */
-  whenOpened(work: () => void): void {
-    this.#whenOpened.push(work);
+  get isOpening(): boolean {
+    return this.state === 'opening';
+  }
+
+  /** Has the waiter told when the feed is no longer opening, in the order of the calls. */
+  whenOpened(waiter: FeedWaiter): void {
+    this.#waiters.push(waiter);
   }
 
   /** The feed is open, or could not be opened. */
-  opened(): void {
-    const waiting = this.#whenOpened;
-    this.#whenOpened = [];
-    for (const work of waiting) work();
+  opened(error: BackplaneError | null): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.feedOpened(error);
   }
 
   /** The feed starts after this position. */
@@ -136,10 +145,6 @@ export class Feed {
     this.recent.clear();
     this.epoch = epoch;
     this.offset = offset;
-  }
-
-  get hasPending(): boolean {
-    return this.#pending !== null;
   }
 
   /** Hands over what is pending; null where nothing is. */

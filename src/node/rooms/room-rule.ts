@@ -1,4 +1,4 @@
-import type { HistoryPolicy } from '../backplane/backplane.ts';
+import type { HistoryPolicy } from '../../backplane/backplane.ts';
 
 /** What the configuration says about a room: the first rule whose pattern matches it, filled up with defaults. */
 export interface RoomRule {

@@ -1,3 +1,4 @@
+import type { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Connection } from './connection.ts';
 
 /**
@@ -8,24 +9,24 @@ import type { Connection } from './connection.ts';
  * - *rest*: leaves after them. A publisher that is a member then gets its message and its `ok` in one system call, since
  *   sending to a corked socket first drains what its topics hold for it.
  */
-export class Outboxes {
-  readonly #request: () => void;
+export class FlushQueue {
+  readonly #endOfTurn: Pick<EndOfTurn, 'request'>;
   #first: Connection[] = [];
   #rest: Connection[] = [];
 
-  /** `request` asks for a flush at the end of the turn. */
-  constructor(request: () => void) {
-    this.#request = request;
+  /** Asks for the end of the turn; whoever acts there calls the two flushes. */
+  constructor(endOfTurn: Pick<EndOfTurn, 'request'>) {
+    this.#endOfTurn = endOfTurn;
   }
 
   addFirst(connection: Connection): void {
     this.#first.push(connection);
-    this.#request();
+    this.#endOfTurn.request();
   }
 
   addRest(connection: Connection): void {
     this.#rest.push(connection);
-    this.#request();
+    this.#endOfTurn.request();
   }
 
   flushFirst(): void {

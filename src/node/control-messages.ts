@@ -5,7 +5,7 @@ import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import { CLOSE } from '../protocol/codes.ts';
 import type { Logger } from '../util/log.ts';
 
-export interface SignalsParts {
+export interface ControlMessagesParts {
   readonly backplane: Pick<Backplane, 'signal'>;
   readonly hub: Hub<Connection>;
   readonly metrics: NodeMetrics;
@@ -13,30 +13,30 @@ export interface SignalsParts {
 }
 
 /** What one node asks of all nodes, itself included. JSON between them: it is rare, and other versions may add to it. */
-interface Signal {
+interface ControlMessage {
   readonly type: 'disconnect';
   readonly user: string;
 }
 
 /** Asks all nodes to do something, and does here what any of them asks. */
-export class Signals {
-  readonly #parts: SignalsParts;
+export class ControlMessages {
+  readonly #parts: ControlMessagesParts;
 
-  constructor(parts: SignalsParts) {
+  constructor(parts: ControlMessagesParts) {
     this.#parts = parts;
   }
 
   /** Ends the connections of a user, on every node. Resolves when that is sent. Rejects with `BackplaneError`. */
   disconnect(user: string): Promise<void> {
-    const signal: Signal = { type: 'disconnect', user };
-    return this.#parts.backplane.signal(JSON.stringify(signal));
+    const message: ControlMessage = { type: 'disconnect', user };
+    return this.#parts.backplane.signal(JSON.stringify(message));
   }
 
-  /** A signal arrived. One that makes no sense is counted and ignored. */
+  /** One arrived. One that makes no sense is counted and ignored. */
   arrived(text: string): void {
-    const signal = parseSignal(text);
-    if (signal === null) this.#parts.metrics.backplane.malformedEnvelope();
-    else this.#disconnect(signal.user);
+    const message = parseMessage(text);
+    if (message === null) this.#parts.metrics.backplane.malformedEnvelope();
+    else this.#disconnect(message.user);
   }
 
   #disconnect(user: string): void {
@@ -50,7 +50,7 @@ export class Signals {
   }
 }
 
-function parseSignal(text: string): Signal | null {
+function parseMessage(text: string): ControlMessage | null {
   let value: unknown;
   try {
     value = JSON.parse(text);

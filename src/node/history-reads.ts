@@ -1,12 +1,12 @@
 import type { Backplane } from '../backplane/backplane.ts';
 import type { HistoryResult, MessageFrame, Position } from '../protocol/frames.ts';
 import { decodeMessageFrames } from '../protocol/message-frame.ts';
-import type { RoomRule } from './room-rule.ts';
+import type { RoomRule } from './rooms/room-rule.ts';
 
 /** Bytes of message frames in one answer: a page of large messages is cut short, and the client reads on. */
 const PAGE_BYTES = 1024 * 1024;
 
-export interface HistoriesParts {
+export interface HistoryReadsParts {
   readonly backplane: Backplane;
   readonly rule: (room: string) => RoomRule;
   /** Most messages in one answer. */
@@ -14,10 +14,10 @@ export interface HistoriesParts {
 }
 
 /** Answers who asks for stored messages. */
-export class Histories {
-  readonly #parts: HistoriesParts;
+export class HistoryReads {
+  readonly #parts: HistoryReadsParts;
 
-  constructor(parts: HistoriesParts) {
+  constructor(parts: HistoryReadsParts) {
     this.#parts = parts;
   }
 

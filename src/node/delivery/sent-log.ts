@@ -1,4 +1,4 @@
-import type { Feed } from './feed.ts';
+import type { Feed } from '../rooms/feed.ts';
 
 /** One message that was handed to a topic. */
 export interface SentEntry {

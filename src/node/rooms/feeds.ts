@@ -1,9 +1,10 @@
-import { BackplaneError } from '../backplane/backplane.ts';
-import type { Envelope } from '../backplane/envelope.ts';
-import type { Room } from '../hub/room.ts';
-import type { Scheduler } from '../util/scheduler.ts';
+import { BackplaneError } from '../../backplane/backplane.ts';
+import type { Envelope } from '../../backplane/envelope.ts';
+import type { Room } from '../../hub/room.ts';
+import type { EndOfTurn } from '../../util/end-of-turn.ts';
+import type { Scheduler } from '../../util/scheduler.ts';
 import { Feed } from './feed.ts';
-import { Mender, type MenderParts } from './mender.ts';
+import { FeedRepair, type FeedRepairParts } from './feed-repair.ts';
 import type { RoomRule } from './room-rule.ts';
 
 /** Feeds that are checked at once. */
@@ -11,29 +12,29 @@ const CHECKED_AT_ONCE = 500;
 /** What a room has published arrives here within this, or its subscription is taken to be lost. */
 const ARRIVAL_MS = 1_000;
 
-export interface FeedsParts extends MenderParts {
+export interface FeedsParts extends FeedRepairParts {
   readonly scheduler: Scheduler;
   readonly rule: (room: string) => RoomRule;
-  /** A feed has something pending: asks for a flush at the end of the turn. */
-  readonly dirty: (feed: Feed) => void;
-  /** A feed could not be opened: its members cannot stay. */
-  readonly failed: (feed: Feed, error: BackplaneError) => void;
+  /** Asked for when something is to be delivered. */
+  readonly endOfTurn: EndOfTurn;
 }
 
 /**
  * The feeds of all rooms that have members here. A feed hands on what follows on, without a gap and without a repeat; what
- * does not is held until the hole has been read from history. Opening a feed and mending one is the same work: read from
+ * does not is held until the hole has been read from history. Opening a feed and repairing one is the same work: read from
  * a position, then take what was held.
  */
 export class Feeds {
   readonly #parts: FeedsParts;
-  readonly #mender: Mender;
+  readonly #repair: FeedRepair;
   readonly #feeds = new Map<string, Feed>();
+  /** Those with something to deliver. */
+  #dirty: Feed[] = [];
   #nextCheck = 0;
 
   constructor(parts: FeedsParts) {
     this.#parts = parts;
-    this.#mender = new Mender(parts);
+    this.#repair = new FeedRepair(parts);
   }
 
   get(room: string): Feed | undefined {
@@ -47,10 +48,22 @@ export class Feeds {
       known.idleSinceMs = null;
       return known;
     }
-    const feed = new Feed(room, this.#parts.rule(room.name), this.#parts.dirty);
+    const feed = new Feed(room, this.#parts.rule(room.name), this.#markDirty);
     this.#feeds.set(room.name, feed);
     void this.#begin(feed);
     return feed;
+  }
+
+  readonly #markDirty = (feed: Feed): void => {
+    this.#dirty.push(feed);
+    this.#parts.endOfTurn.request();
+  };
+
+  /** Hands over the feeds with something to deliver, in the order in which they came to have it. */
+  takeDirty(): readonly Feed[] {
+    const dirty = this.#dirty;
+    if (dirty.length > 0) this.#dirty = [];
+    return dirty;
   }
 
   /** Ends a feed that nobody needs any more. */
@@ -66,10 +79,10 @@ export class Feeds {
       await backplane.subscribe(feed.room.name);
       const page = await backplane.read(feed.room.name, feed.rule.history, { limit: 0 });
       feed.startAt(page.epoch, page.offset);
-      if (!feed.takeHeld(clock.nowMs())) await this.#mender.readOn(feed);
+      if (!feed.takeHeld(clock.nowMs())) await this.#repair.readOn(feed);
     } catch (error) {
       this.close(feed);
-      this.#parts.failed(feed, asBackplaneError(error));
+      feed.opened(asBackplaneError(error));
       return;
     }
     this.#live(feed);
@@ -78,7 +91,7 @@ export class Feeds {
   #live(feed: Feed): void {
     feed.state = 'live';
     if (!feed.takeHeld(this.#parts.clock.nowMs())) void this.repair(feed);
-    feed.opened();
+    feed.opened(null);
   }
 
   /** Takes an envelope from the backplane. */
@@ -97,11 +110,11 @@ export class Feeds {
 
   /** Reads what a feed missed, if anything. Never rejects. Harmless while someone is at it. */
   repair(feed: Feed): Promise<void> {
-    return this.#mend(feed, () => this.#mender.readOn(feed));
+    return this.#catchUp(feed, () => this.#repair.readOn(feed));
   }
 
-  async #mend(feed: Feed, work: () => Promise<void>): Promise<void> {
-    if (feed.state === 'opening' || feed.isReading || !feed.keepsHistory) return;
+  async #catchUp(feed: Feed, work: () => Promise<void>): Promise<void> {
+    if (feed.isOpening || feed.isReading || !feed.keepsHistory) return;
     feed.state = 'repairing';
     feed.isReading = true;
     try {
@@ -165,9 +178,9 @@ export class Feeds {
     if (this.#feeds.get(feed.room.name) !== feed || feed.state !== 'live') return;
     log.warn({}, 'a room did not get what was published in it: subscribing it anew');
     metrics.recovery.deafRooms++;
-    void this.#mend(feed, async () => {
+    void this.#catchUp(feed, async () => {
       await backplane.resubscribe(feed.room.name);
-      await this.#mender.readOn(feed);
+      await this.#repair.readOn(feed);
     });
   }
 }

@@ -1,6 +1,6 @@
-import type { Envelope } from '../backplane/envelope.ts';
-import { KeptEnvelopes } from '../backplane/kept-envelopes.ts';
-import type { Clock } from '../util/clock.ts';
+import type { Envelope } from '../../backplane/envelope.ts';
+import { KeptEnvelopes } from '../../backplane/kept-envelopes.ts';
+import type { Clock } from '../../util/clock.ts';
 
 export interface RecentLimits {
   /** Messages; the history policy's number, since what history would not serve must not be served from here. */
@@ -27,12 +27,10 @@ export class RecentEnvelopes {
     return this.#kept.oldest?.first ?? null;
   }
 
-  /** Whether everything after this offset is here, given where the room stands. */
-  covers(after: number, roomOffset: number, nowMs: number): boolean {
+  /** The same, less what is too old by now. */
+  oldest(nowMs: number): number | null {
     this.#expire(nowMs);
-    if (after >= roomOffset) return true;
-    const { first } = this;
-    return first !== null && after >= first - 1;
+    return this.first;
   }
 
   /** Whether so many older messages, of the size of those that are here, would be kept. */

@@ -1,14 +1,14 @@
-import type { Backplane, HistoryPage } from '../backplane/backplane.ts';
-import type { Envelope } from '../backplane/envelope.ts';
-import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import type { Clock } from '../util/clock.ts';
-import type { Logger } from '../util/log.ts';
+import type { Backplane, HistoryPage } from '../../backplane/backplane.ts';
+import type { Envelope } from '../../backplane/envelope.ts';
+import type { NodeMetrics } from '../../metrics/node-metrics.ts';
+import type { Clock } from '../../util/clock.ts';
+import type { Logger } from '../../util/log.ts';
 import type { Feed } from './feed.ts';
 
 /** Messages asked for in one read. */
 const PAGE_MESSAGES = 1000;
 
-export interface MenderParts {
+export interface FeedRepairParts {
   readonly backplane: Backplane;
   readonly metrics: NodeMetrics;
   readonly clock: Clock;
@@ -16,10 +16,10 @@ export interface MenderParts {
 }
 
 /** Reads what feeds have missed. What can no longer be had becomes a `gap`, a numbering that began anew a `reset`. */
-export class Mender {
-  readonly #parts: MenderParts;
+export class FeedRepair {
+  readonly #parts: FeedRepairParts;
 
-  constructor(parts: MenderParts) {
+  constructor(parts: FeedRepairParts) {
     this.#parts = parts;
   }
 

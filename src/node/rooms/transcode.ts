@@ -1,6 +1,6 @@
-import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import { FrameError } from '../protocol/frame-error.ts';
-import { transcodeMessages } from '../protocol/json/codec.ts';
+import type { NodeMetrics } from '../../metrics/node-metrics.ts';
+import { FrameError } from '../../protocol/frame-error.ts';
+import { transcodeMessages } from '../../protocol/json/codec.ts';
 
 /**
  * A run of `message` frames as JSON text, or null where the bytes that came from the backplane are no such frames: what

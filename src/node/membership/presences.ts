@@ -1,14 +1,12 @@
-import type { Presence, PresenceChange, PresenceEntry } from '../backplane/presence.ts';
-import type { Connection } from '../connection/connection.ts';
-import type { Request } from '../connection/services.ts';
-import type { Hub } from '../hub/hub.ts';
-import type { MembersResult } from '../protocol/frames.ts';
-import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
-import type { Logger } from '../util/log.ts';
-import type { Scheduler, Timer } from '../util/scheduler.ts';
-import { answer } from './answer.ts';
-import type { Feed } from './feed.ts';
-import type { Feeds } from './feeds.ts';
+import type { Presence, PresenceChange, PresenceEntry } from '../../backplane/presence.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { Hub } from '../../hub/hub.ts';
+import type { MembersResult } from '../../protocol/frames.ts';
+import { USER_ROOM_PREFIX } from '../../protocol/limits.ts';
+import type { Logger } from '../../util/log.ts';
+import type { Scheduler, Timer } from '../../util/scheduler.ts';
+import type { Feed } from '../rooms/feed.ts';
+import type { Feeds } from '../rooms/feeds.ts';
 
 /** How long changes of a large room are gathered into one push. */
 const COALESCE_MS = 1_000;
@@ -76,13 +74,7 @@ export class Presences {
     }
   }
 
-  /** Answers who is in a room. */
-  members(request: Request, room: string, isKept: boolean): void {
-    if (!isKept) return request.fail('bad_request', 'presence is not kept in this room');
-    answer(request, this.list(room), this.#parts.log);
-  }
-
-  /** Rejects with `BackplaneError`. */
+  /** Who is in a room. Rejects with `BackplaneError`. */
   async list(room: string): Promise<MembersResult> {
     const { count, users, members, truncated } = await this.#parts.presence.list(
       room,
@@ -93,7 +85,7 @@ export class Presences {
 
   #changed(room: string, changes: readonly PresenceChange[]): void {
     const feed = this.#parts.feeds.get(room);
-    if (!feed?.rule.memberEvents || feed.state === 'opening') return;
+    if (!feed?.rule.memberEvents || feed.isOpening) return;
     for (const { change, who, count } of changes) {
       if (count > this.#parts.detailedMembers || this.#summaries.has(feed))
         this.#summarise(feed, change, count);

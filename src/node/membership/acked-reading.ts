@@ -1,0 +1,76 @@
+import type { Acked, AckPage, AckResult } from '../../backplane/acks.ts';
+import { type Backplane, BackplaneError } from '../../backplane/backplane.ts';
+import type { Request } from '../../connection/services.ts';
+import type { NodeMetrics } from '../../metrics/node-metrics.ts';
+import type { Position } from '../../protocol/frames.ts';
+import { RESERVED_PREFIX } from '../../protocol/limits.ts';
+import type { Logger } from '../../util/log.ts';
+import type { RoomRule } from '../rooms/room-rule.ts';
+
+export interface AckedReadingParts {
+  readonly backplane: Backplane;
+  readonly rule: (room: string) => RoomRule;
+  readonly metrics: NodeMetrics;
+  readonly log: Logger;
+}
+
+/** Acknowledged reading: keeps how far users say they have read, and looks it up. */
+export class AckedReading {
+  readonly #parts: AckedReadingParts;
+
+  constructor(parts: AckedReadingParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether it is kept in a room how far its users have read. */
+  isKeptIn(room: string): boolean {
+    const { acks, history } = this.#parts.rule(room);
+    // Personal rooms are not joined: nobody could go on in one.
+    return acks && history.messages > 0 && !room.startsWith(RESERVED_PREFIX);
+  }
+
+  ack(request: Request, user: string, room: string, position: Position): void {
+    const rule = this.#parts.rule(room);
+    if (rule.join === 'nobody') return request.fail('forbidden', 'nobody may join this room');
+    if (!this.isKeptIn(room)) {
+      return request.fail('bad_request', 'how far users have read is not kept in this room');
+    }
+    this.#parts.backplane.acks
+      .ack(room, rule.history, user, position)
+      .then((result) => this.#answer(request, result))
+      .catch((cause: unknown) => {
+        const error = this.#known(cause, 'the ack could not be kept');
+        this.#parts.metrics.acks.settled[error.code]++;
+        request.fail(error.code, error.message);
+      });
+  }
+
+  #answer(request: Request, { epoch, offset, outcome }: AckResult): void {
+    this.#parts.metrics.acks.settled[outcome]++;
+    if (outcome !== 'beyond') return request.ok({ epoch, offset });
+    request.fail('bad_request', 'the offset is beyond the newest message of the room');
+  }
+
+  /** Users that have read up to `from` or further; see `Acks.list`. Rejects with `BackplaneError`. */
+  list(room: string, from: number | null, limit: number): Promise<AckPage> {
+    const { backplane, rule } = this.#parts;
+    return backplane.acks.list(room, rule(room).history, from, limit);
+  }
+
+  /** What a user has acknowledged in a room. Rejects with `BackplaneError`. */
+  async lookUp(room: string, user: string): Promise<Acked> {
+    const { backplane, rule, metrics } = this.#parts;
+    metrics.acks.reads++;
+    try {
+      return await backplane.acks.get(room, rule(room).history, user);
+    } catch (cause) {
+      throw this.#known(cause, 'what the user has read could not be looked up');
+    }
+  }
+
+  #known(cause: unknown, message: string): BackplaneError {
+    if (cause instanceof BackplaneError) return cause;
+    this.#parts.log.error({ error: cause }, message);
+    return new BackplaneError('internal', 'acks', message, { cause });
+  }
+}

@@ -1,0 +1,221 @@
+import type { BackplaneError } from '../../backplane/backplane.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { Request } from '../../connection/services.ts';
+import type { Hub } from '../../hub/hub.ts';
+import type { Position, PublishCommand } from '../../protocol/frames.ts';
+import { USER_ROOM_PREFIX } from '../../protocol/limits.ts';
+import type { Scheduler } from '../../util/scheduler.ts';
+import type { CatchUp } from '../catch-up/catch-up.ts';
+import type { Feed } from '../rooms/feed.ts';
+import type { Feeds } from '../rooms/feeds.ts';
+import type { RoomRule } from '../rooms/room-rule.ts';
+import type { AckedReading } from './acked-reading.ts';
+import { Join, type JoinActions, type JoinFrom, type JoinReply } from './join.ts';
+import { Joins } from './joins.ts';
+import type { Presences } from './presences.ts';
+
+/** How long a room stays subscribed after its last member left: those who reload a page find it warm. */
+const ROOM_GRACE_MS = 5_000;
+/** How long until a personal room that could not be opened is tried again. */
+const PERSONAL_RETRY_MS = 1_000;
+
+export interface MembershipsParts {
+  readonly hub: Hub<Connection>;
+  readonly feeds: Feeds;
+  readonly catchUp: CatchUp;
+  readonly presences: Presences;
+  readonly acks: AckedReading;
+  /** Where messages go that waited for a join. */
+  readonly publishing: { fromConnection(connection: Connection, command: PublishCommand): void };
+  readonly rule: (room: string) => RoomRule;
+  readonly roomsPerConnection: number;
+  readonly scheduler: Scheduler;
+}
+
+/** Who joins and leaves: what a membership begins and ends on this node. */
+export class Memberships implements JoinActions {
+  readonly #parts: MembershipsParts;
+  readonly #joins = new Joins();
+  /** Feeds of rooms without members. */
+  readonly #idle = new Set<Feed>();
+
+  constructor(parts: MembershipsParts) {
+    this.#parts = parts;
+  }
+
+  // ---- joins -----------------------------------------------------------------------------------------------
+
+  join(request: Request, name: string, since: Position | null, resume: boolean): void {
+    const { connection } = request;
+    const refusal = this.#refusal(connection, name);
+    if (refusal) return request.fail(refusal.code, refusal.message);
+    this.#enter(connection, name, resume ? 'acked' : since, new RequestedJoin(request));
+  }
+
+  #refusal(
+    connection: Connection,
+    name: string,
+  ): { code: 'forbidden' | 'limit_exceeded'; message: string } | null {
+    const rule = this.#parts.rule(name);
+    if (rule.join === 'nobody') return { code: 'forbidden', message: 'nobody may join this room' };
+    if (rule.join === 'authenticated' && connection.identity === null) {
+      return { code: 'forbidden', message: 'only authenticated users may join this room' };
+    }
+    const { roomsPerConnection } = this.#parts;
+    const joined = connection.rooms.length - (connection.user === null ? 0 : 1);
+    if (joined < roomsPerConnection || connection.rooms.includes(name)) return null;
+    return { code: 'limit_exceeded', message: `a connection may be in at most ${roomsPerConnection} rooms` };
+  }
+
+  /** A user's connections are in the user's personal room without joining. */
+  enterPersonal(connection: Connection): void {
+    if (connection.user === null || !connection.isOpen) return;
+    const failed = () => {
+      // Nobody asked for it, so nobody is told: it is tried until the backplane is back.
+      this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
+    };
+    this.#enter(connection, USER_ROOM_PREFIX + connection.user, null, { ...UNASKED, failed });
+  }
+
+  /** A member that joins again starts again from the position that it gives. */
+  #enter(connection: Connection, name: string, from: JoinFrom, reply: JoinReply): void {
+    const { hub, feeds } = this.#parts;
+    const before = this.#joins.find(connection, name);
+    if (connection.rooms.includes(name)) this.#suspend(connection, name);
+    else hub.enter(connection, name);
+    const feed = feeds.open(hub.room(name)!);
+    this.#idle.delete(feed);
+    this.#begin(new Join(connection, feed, from, reply, this));
+    // What waited for the join before this one waits for this one now.
+    for (const command of before?.takeHeld() ?? []) this.publish(connection, command);
+  }
+
+  #begin(join: Join): void {
+    const { connection, feed } = join;
+    const { acks, catchUp } = this.#parts;
+    const user = connection.user !== null && acks.isKeptIn(feed.room.name) ? connection.user : null;
+    if (feed.isOpening || user !== null) {
+      this.#joins.add(join);
+      catchUp.add(join.cursor);
+    }
+    if (feed.isOpening) feed.whenOpened(join);
+    join.begin(feed.isOpening, user !== null);
+    if (user === null) return;
+    acks.lookUp(feed.room.name, user).then(
+      (acked) => join.ackedKnown(acked),
+      (error: BackplaneError) => join.ackedFailed(error),
+    );
+  }
+
+  start(join: Join): void {
+    this.#parts.catchUp.start(join.cursor);
+    // What it lacks has to be read first.
+    if (join.state === 'started') this.#joins.add(join);
+  }
+
+  joined(join: Join): void {
+    this.#joins.remove(join);
+    this.#parts.presences.joined(join.connection, join.feed);
+  }
+
+  failed(join: Join): void {
+    this.#joins.remove(join);
+    this.#parts.catchUp.stop(join.cursor);
+    this.left(join.connection, join.feed.room.name);
+  }
+
+  /** Publishes a message, where need be after the connection's join of its room has started. */
+  publish(connection: Connection, command: PublishCommand): void {
+    if (this.#joins.hold(connection, command)) return;
+    this.#parts.publishing.fromConnection(connection, command);
+  }
+
+  // ---- leaves ----------------------------------------------------------------------------------------------
+
+  leave(request: Request, name: string): void {
+    const { connection } = request;
+    if (!connection.rooms.includes(name)) return request.fail('not_joined', 'not a member of this room');
+    if (name.startsWith(USER_ROOM_PREFIX)) return request.fail('forbidden', 'a personal room is not left');
+    this.left(connection, name);
+    request.ok({});
+  }
+
+  /** Ends a membership, whatever state it is in. */
+  left(connection: Connection, name: string): void {
+    const { hub, feeds, presences, publishing, scheduler } = this.#parts;
+    const join = this.#joins.find(connection, name);
+    this.#suspend(connection, name);
+    // They were sent by a member: before it left.
+    for (const command of join?.takeHeld() ?? []) publishing.fromConnection(connection, command);
+    const feed = feeds.get(name);
+    if (feed) presences.left(connection, feed);
+    const room = hub.leave(connection, name);
+    if (!room || room.members > 0) return;
+    if (!feed) return hub.drop(room);
+    feed.idleSinceMs = scheduler.nowMs();
+    this.#idle.add(feed);
+  }
+
+  /** The connection is gone. */
+  leftAll(connection: Connection): void {
+    for (const name of connection.rooms) this.left(connection, name);
+  }
+
+  /** Takes a member off its room's topic; what it is on its way to, if anything, is abandoned. */
+  #suspend(connection: Connection, name: string): void {
+    const { hub, feeds, catchUp } = this.#parts;
+    const room = hub.room(name);
+    if (room) connection.socket.unsubscribe(room.topic(connection.readsText));
+    const feed = feeds.get(name);
+    const cursor = feed && catchUp.find(connection, feed);
+    if (cursor) catchUp.stop(cursor);
+    const join = this.#joins.find(connection, name);
+    if (join === null) return;
+    // Its cursor may be of a feed that is closed by now.
+    catchUp.stop(join.cursor);
+    this.#joins.remove(join);
+    join.abandon();
+  }
+
+  /** Closes rooms that have been empty for a while. */
+  closeIdle(): void {
+    const { feeds, hub, scheduler } = this.#parts;
+    const before = scheduler.nowMs() - ROOM_GRACE_MS;
+    for (const feed of this.#idle) {
+      if (feed.idleSinceMs === null || feed.idleSinceMs > before) continue;
+      this.#idle.delete(feed);
+      feeds.close(feed);
+      // The room may be open anew, after a feed of it failed.
+      if (feeds.get(feed.room.name) === undefined) hub.drop(feed.room);
+    }
+  }
+}
+
+/** A join that a client asked for. */
+class RequestedJoin implements JoinReply {
+  readonly #request: Request;
+
+  constructor(request: Request) {
+    this.#request = request;
+  }
+
+  joined(result: Parameters<JoinReply['joined']>[0]): void {
+    this.#request.ok(result);
+    this.#request.connection.flushBeforeMessages();
+  }
+
+  failed(error: BackplaneError): void {
+    this.#request.fail(error.code, error.message);
+  }
+
+  abandoned(): void {
+    // Nobody is there to be told where the connection is gone.
+    if (!this.#request.connection.isOpen) return;
+    this.#request.fail('not_joined', 'the room was left or joined anew before this join was done');
+  }
+}
+
+const UNASKED = {
+  joined: (): void => undefined,
+  abandoned: (): void => undefined,
+};
