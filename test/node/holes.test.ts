@@ -44,12 +44,15 @@ describe('what follows on', () => {
     'arrives twice and is sent once': {
       steps: [
         (on) => on.ann.join(),
+        (on) => on.port.delay(),
         (on) => on.pub.publish(1),
-        // A read that finds it in history as well.
+        // It is read from history before it arrives.
         (on) => on.port.resume(),
+        (on) => on.port.arriveAll(),
         (on) => on.pub.publish(2),
       ],
       told: { ann: 'ok@0 1 2' },
+      also: (on) => expect(on.node.metrics.recovery.holes).toBe(0),
     },
   });
 });

@@ -90,6 +90,7 @@ describe('a join', () => {
         (on) => on.pub.publish(2),
       ],
       told: { ann: 'error:unavailable ok@1 2' },
+      also: (on) => expect(on.node.broker.catchingUp).toBe(0),
     },
     'fails for all who wait for the room, and what one of them published is still sent': {
       steps: [
@@ -377,7 +378,10 @@ describe('a join where acknowledgements are kept', () => {
         warm,
         (on) => on.port.lookups.shut(),
         (on) => on.ann.send(on.ann.joinFrame(), on.ann.publishFrame('a')),
+        // It is in the room, and not on its topic.
+        (on) => expect([on.node.broker.hub.room(ROOM)?.members, on.node.broker.catchingUp]).toEqual([2, 1]),
         (on) => on.port.lookups.fail(),
+        (on) => expect(on.node.broker.catchingUp).toBe(0),
       ],
       told: { ann: 'error:unavailable', bob: 'ok@0(0) 1 2 3 4 a' },
       also: (on) => expect(on.ann.connection.rooms).toEqual(['$user:ann']),

@@ -259,6 +259,46 @@ describe('replies that a peer does not read', () => {
   });
 });
 
+describe('a queue that has room again right after it dropped a message', () => {
+  play({
+    'gets no later message of the same turn before the dropped one': {
+      world: { maxBackpressure: 100_000, maxUnsentBytes: 1_000_000 },
+      steps: [
+        all,
+        (on) => on.ann.socket.stall(),
+        (on) => (on.ann.socket.makesRoomAfterDrop = true),
+        (on) => on.port.delay(),
+        async (on) => {
+          // Each is a WebSocket message of its own, and leaves from within the publish.
+          for (let n = 1; n <= 5; n++) {
+            on.pub.publishBig(60_000, n);
+            await on.world.settle();
+          }
+        },
+        (on) => on.port.arriveAll(),
+        (on) => on.ann.socket.read(),
+        (on) => on.pub.publish(6),
+      ],
+      told: { ann: 'ok@0 1 2 3 4 5 6', bob: 'ok@0 1 2 3 4 5 6' },
+    },
+    'gets no message before a reply that was dropped': {
+      world: { maxBackpressure: 50 },
+      steps: [
+        (on) => [on.bob.join(), on.ann.join({}, 'other')],
+        (on) => on.ann.socket.stall(),
+        (on) => on.pub.send(on.pub.publishFrame('o', BIG, true, 'other')),
+        (on) => (on.ann.socket.makesRoomAfterDrop = true),
+        (on) => on.port.delay(),
+        (on) => on.pub.publish(1),
+        (on) => [on.ann.join(), on.port.arriveAll()],
+        (on) => on.ann.socket.read(),
+        (on) => on.pub.publish(2),
+      ],
+      told: { ann: 'ok@0 o ok@0 1 2', bob: 'ok@0 1 2' },
+    },
+  });
+});
+
 describe('the policies for slow readers', () => {
   play({
     'latest: it skips to the newest message': {

@@ -88,6 +88,8 @@ export class UwsSocket implements Socket {
   readonly #received: Message[] = [];
   /** The close code that its peer saw: 1006 where no close frame reached it. */
   closeCode: number | null = null;
+  /** The kernel takes what waits right after a message was dropped, so that the next one would pass. */
+  makesRoomAfterDrop = false;
   /** Most bytes that ever waited for its peer. */
   mostBuffered = 0;
   events: SocketEvents | null = null;
@@ -121,7 +123,10 @@ export class UwsSocket implements Socket {
       this.#received.push(message);
       return true;
     }
-    if (this.#buffered > this.#maxBackpressure) return false;
+    if (this.#buffered > this.#maxBackpressure) {
+      if (this.makesRoomAfterDrop) this.#takeQueue();
+      return false;
+    }
     this.#queue.push(message);
     this.#buffered += message.length;
     this.mostBuffered = Math.max(this.mostBuffered, this.#buffered);
@@ -180,10 +185,14 @@ export class UwsSocket implements Socket {
   /** The peer reads all that waits for it, and goes on reading. */
   read(): void {
     this.#isReading = true;
+    this.#takeQueue();
+    if (this.#isOpen) this.events?.drained();
+  }
+
+  #takeQueue(): void {
     this.#received.push(...this.#queue);
     this.#queue = [];
     this.#buffered = 0;
-    if (this.#isOpen) this.events?.drained();
   }
 
   /** The peer goes away without a word. */
