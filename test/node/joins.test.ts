@@ -133,7 +133,7 @@ describe('a join that is overtaken', () => {
       told: { ann: 'error:not_joined ok@3+ 2 3' },
     },
     'by a leave after it was answered stops what it was still to be fed': {
-      world: { maxBackpressure: 600_000 },
+      world: { maxBackpressure: 600_000, maxUnsentBytes: 600_000 },
       steps: [
         (on) => on.bob.join(),
         async (on) => {

@@ -331,6 +331,33 @@ describe('the policies for slow readers', () => {
   });
 });
 
+describe('a queue that is smaller than what a cursor is fed in one turn', () => {
+  play({
+    'is not filled until the connection has to end': {
+      world: {
+        maxBackpressure: 100_000,
+        maxUnsentBytes: 100_000,
+        rule: { history: { messages: 1000, ageMs: 60_000 } },
+      },
+      steps: [
+        all,
+        (on) => on.ann.socket.stall(),
+        async (on) => {
+          for (let n = 1; n <= 120; n++) {
+            on.pub.publishBig(5000, n);
+            await on.world.settle();
+          }
+        },
+        (on) => [on.ann.socket.read(), on.ann.socket.stall()],
+        (on) => on.ann.socket.read(),
+        (on) => on.pub.publish('end'),
+      ],
+      told: { ann: `ok@0 ${Array.from({ length: 120 }, (_, i) => i + 1).join(' ')} end` },
+      also: (on) => expect(on.ann.socket.mostBuffered).toBeLessThan(110_000),
+    },
+  });
+});
+
 describe('many messages in one turn', () => {
   play({
     'for a peer that stops in the middle: the rest is fed when it reads': {

@@ -5,13 +5,11 @@ import type { Logger } from '../../util/log.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Cursor } from './cursor.ts';
-import { Feeder, type FeederParts } from './feeder.ts';
+import { bytesPerTurn, Feeder, type FeederParts } from './feeder.ts';
 import { nextStep, type Step } from './next-step.ts';
 import { Pages, type PagesParts } from './pages.ts';
 import { ReadSlots } from './read-slots.ts';
 
-/** With more than this waiting for the peer, a cursor waits too. */
-const BUFFERED_BYTES = 256 * 1024;
 /** Reads of history on behalf of cursors at one time. */
 const READS_AT_ONCE = 64;
 /** How long a cursor whose read failed waits before it tries again. */
@@ -215,5 +213,5 @@ function leave(connection: Connection): void {
 
 /** Whether so much waits for the connection's peer that more would only be kept here. Its socket tells when it drains. */
 function isBehind(connection: Connection): boolean {
-  return connection.isStalled || connection.socket.bufferedBytes() > BUFFERED_BYTES;
+  return connection.isStalled || connection.socket.bufferedBytes() > bytesPerTurn(connection);
 }

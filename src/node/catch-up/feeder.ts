@@ -1,11 +1,20 @@
 import type { Envelope } from '../../backplane/envelope.ts';
+import type { Connection } from '../../connection/connection.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import type { PushFrame } from '../../protocol/frames.ts';
 import { transcode } from '../rooms/transcode.ts';
 import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
 
-/** Bytes fed to one connection in one turn: others get theirs in between. */
+/** Bytes fed to one connection in one turn, at most: others get theirs in between. */
 const BYTES_PER_TURN = 256 * 1024;
+
+/**
+ * Bytes that a connection is fed in one turn, and with more than which waiting for its peer it is fed nothing: half of what may
+ * wait at most, since a connection that is given more than that is closed.
+ */
+export function bytesPerTurn({ context }: Connection): number {
+  return Math.min(BYTES_PER_TURN, context.maxUnsentBytes / 2);
+}
 
 export interface FeederParts {
   readonly nodeId: string;
@@ -23,9 +32,10 @@ export class Feeder {
   /** Feeds what the node remembers, as much as one turn allows. */
   feedRemembered(cursor: Cursor): void {
     const { recent, sentOffset } = cursor.feed;
+    const most = bytesPerTurn(cursor.connection);
     let bytes = 0;
-    for (const envelope of recent.after(cursor.offset, BYTES_PER_TURN)) {
-      if (envelope.last > sentOffset || bytes > BYTES_PER_TURN) break;
+    for (const envelope of recent.after(cursor.offset, most)) {
+      if (envelope.last > sentOffset || bytes > most) break;
       bytes += this.#feed(cursor, envelope);
     }
   }
@@ -36,18 +46,18 @@ export class Feeder {
    */
   feedPage(cursor: Cursor, envelopes: readonly Envelope[]): void {
     const before = cursor.offset;
+    const most = bytesPerTurn(cursor.connection);
     let bytes = 0;
     for (const envelope of envelopes) {
       if (envelope.last <= cursor.offset) continue;
       // The page may know more than the topic has had: that comes with the topic.
-      if (envelope.last > cursor.feed.sentOffset || bytes > BYTES_PER_TURN) break;
+      if (envelope.last > cursor.feed.sentOffset || bytes > most) break;
       // A page has no holes, unless the store lost something.
       if (envelope.first > cursor.offset + 1) this.gap(cursor, envelope.first - 1);
       bytes += this.#feed(cursor, envelope);
     }
-    if (bytes > BYTES_PER_TURN) cursor.pageMessages = Math.max(1, cursor.offset - before);
-    else if (bytes < BYTES_PER_TURN / 2)
-      cursor.pageMessages = Math.min(MAX_PAGE_MESSAGES, cursor.pageMessages * 2);
+    if (bytes > most) cursor.pageMessages = Math.max(1, cursor.offset - before);
+    else if (bytes < most / 2) cursor.pageMessages = Math.min(MAX_PAGE_MESSAGES, cursor.pageMessages * 2);
   }
 
   /** Messages up to this offset can no longer be had. */
