@@ -60,7 +60,7 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
   });
   const context = await connectionContext(config, node, metrics, log);
   const { windowMs } = config.drain;
-  const shutdown = new Shutdown({ node, server, heartbeats, windowMs, clock: systemClock, log });
+  const shutdown = new Shutdown({ node, server, heartbeats, windowMs, scheduler: systemScheduler, log });
   registerEndpoints(config, { node, server, heartbeats, context, shutdown, metrics, log });
   await node.start();
   heartbeats.start();
