@@ -54,7 +54,10 @@ export class Shutdown {
 
   #drain(): Promise<void> {
     const { node, windowMs, scheduler } = this.#parts;
-    const drain = new Drain(node.hub.connections(), scheduler.nowMs(), { windowMs, random: scheduler.random });
+    const drain = new Drain(node.hub.connections(), scheduler.nowMs(), {
+      windowMs,
+      random: scheduler.random,
+    });
     return new Promise((resolve) => {
       const timer = scheduler.every(STEP_MS, () => {
         if (!drain.step(scheduler.nowMs())) return;
