@@ -6,7 +6,7 @@
  *     const node = await startNode(loaded.config, silentLog);
  *     await node.stop();
  */
-export { type RunningNode, startNode } from './cli/start-node.ts';
+export { type BackplaneParts, type NodeExtensions, type RunningNode, startNode } from './cli/start-node.ts';
 export type { Config } from './config/config.ts';
 export { loadConfig } from './config/load.ts';
 export { type Logger, silentLog } from './util/log.ts';

@@ -1,6 +1,6 @@
-import type { LoadConnection } from '../../src/load/connection.ts';
-import type { Dialect, DialectOptions, PublishTemplate, WireMessage } from '../../src/load/dialect.ts';
+import type { Dialect, DialectOptions, PublishTemplate } from '../../src/load/dialect.ts';
 import { maskedFrame, OPCODE } from '../../src/load/frames.ts';
+import type { DialectMember, WireMessage } from '../../src/load/member.ts';
 import type { Tally } from '../../src/load/tally.ts';
 
 const NEWLINE = 0x0a;
@@ -65,7 +65,7 @@ export function createDialect({ payloadBytes, path = '/connection/websocket' }: 
   };
 }
 
-function takeOpening(connection: LoadConnection, line: string, payloadBytes: number, tally: Tally): boolean {
+function takeOpening(connection: DialectMember, line: string, payloadBytes: number, tally: Tally): boolean {
   const reply = JSON.parse(line) as Reply;
   if (reply.error) throw new Error(`a connection was refused: ${line}`);
   if (reply.id === CONNECT && connection.roomName !== null) connection.send(subscription(connection));
@@ -76,17 +76,13 @@ function takeOpening(connection: LoadConnection, line: string, payloadBytes: num
   return false;
 }
 
-function subscription({
-  roomName: channel,
-  session: epoch,
-  lastOffset: offset,
-}: LoadConnection): WireMessage {
+function subscription({ roomName: channel, session: epoch, lastOffset: offset }: DialectMember): WireMessage {
   const since = epoch === '' ? {} : { recover: true, epoch, offset };
   return command({ id: SUBSCRIBE, subscribe: { channel, ...since } });
 }
 
 function subscribed(
-  connection: LoadConnection,
+  connection: DialectMember,
   { epoch = '', offset = 0, publications = [] }: Subscribed,
   tally: Tally,
 ): boolean {
@@ -103,7 +99,7 @@ function subscribed(
 
 /** One reply, `bytes` from `at` to `end`. */
 function takeLine(
-  connection: LoadConnection,
+  connection: DialectMember,
   bytes: Uint8Array,
   at: number,
   end: number,

@@ -1,6 +1,6 @@
-import type { LoadConnection } from '../../src/load/connection.ts';
-import type { Dialect, DialectOptions, PublishTemplate, WireMessage } from '../../src/load/dialect.ts';
+import type { Dialect, DialectOptions, PublishTemplate } from '../../src/load/dialect.ts';
 import { maskedFrame, OPCODE } from '../../src/load/frames.ts';
+import type { DialectMember, WireMessage } from '../../src/load/member.ts';
 import type { Tally } from '../../src/load/tally.ts';
 import { startsWith } from '../../src/util/bytes.ts';
 
@@ -43,7 +43,7 @@ export function createDialect({ payloadBytes, path = '/socket.io/' }: DialectOpt
 }
 
 /** A packet before the connection is ready: Engine.IO opens, Socket.IO connects, the server's own `joined`. */
-function open(connection: LoadConnection, packet: string): boolean {
+function open(connection: DialectMember, packet: string): boolean {
   if (packet === '2') connection.write(PONG);
   else if (packet.startsWith('0')) connection.send(text(`40${credentials(connection)}`));
   else if (packet.startsWith('40')) return connected(connection, JSON.parse(packet.slice(2)));
@@ -53,12 +53,12 @@ function open(connection: LoadConnection, packet: string): boolean {
 }
 
 /** What asks for recovery. */
-function credentials({ session, lastId }: LoadConnection): string {
+function credentials({ session, lastId }: DialectMember): string {
   return session === '' || lastId === '' ? '' : JSON.stringify({ pid: session, offset: lastId });
 }
 
 /** Where the private id is the old one, the session was recovered, room and all: what was missed has come before this. */
-function connected(connection: LoadConnection, { pid = '' }: { readonly pid?: string }): boolean {
+function connected(connection: DialectMember, { pid = '' }: { readonly pid?: string }): boolean {
   const isRecovered = pid !== '' && pid === connection.session;
   connection.session = pid;
   if (connection.roomName === null || isRecovered) return true;
@@ -68,13 +68,13 @@ function connected(connection: LoadConnection, { pid = '' }: { readonly pid?: st
 }
 
 /** With recovery, this packet has an id as well: a member that then hears nothing can come back all the same. */
-function joined(connection: LoadConnection, [, id = '']: readonly [string, string?]): boolean {
+function joined(connection: DialectMember, [, id = '']: readonly [string, string?]): boolean {
   connection.lastId = id;
   return true;
 }
 
 function deliver(
-  connection: LoadConnection,
+  connection: DialectMember,
   bytes: Uint8Array,
   at: number,
   end: number,

@@ -4,10 +4,19 @@
  */
 import type { HistoryPolicy } from './backplane.ts';
 
-/** What is kept for a user in the room's present epoch; offset 0 where nothing is. */
+/** What is kept for a user in the room's present epoch. */
 export interface Acked {
   readonly epoch: string;
+  /** Null where nothing is kept; 0 is a start before the first message. */
+  readonly offset: number | null;
+}
+
+/** Where a user starts in the room's present epoch. */
+export interface Start {
+  readonly epoch: string;
   readonly offset: number;
+  /** Nothing was kept before. */
+  readonly isNew: boolean;
 }
 
 /**
@@ -31,7 +40,7 @@ export interface AckPage {
   readonly users: readonly { readonly user: string; readonly offset: number }[];
 }
 
-/** All methods reject with `BackplaneError`, and give a room an epoch if it has none. */
+/** All methods reject with `BackplaneError`, and give a room an epoch if it has none. A start counts as acknowledged. */
 export interface Acks {
   /**
    * Keeps that the user has processed everything up to this position, unless something says no (see `AckOutcome`). Atomic: of
@@ -44,6 +53,11 @@ export interface Acks {
     position: readonly [epoch: string, offset: number],
   ): Promise<AckResult>;
   get(room: string, history: HistoryPolicy, user: string): Promise<Acked>;
+  /**
+   * Where the user starts: what is kept, else where the room stands now, which is kept from then on. Atomic: of several at
+   * once one is new.
+   */
+  start(room: string, history: HistoryPolicy, user: string): Promise<Start>;
   /** Users at `from` or above; `from` null: at the room's newest offset. At most `limit` (1 or more) are listed. */
   list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage>;
 }

@@ -18,7 +18,7 @@ export interface PublishRequest {
   /** A finished `message` frame but for its offset: nine bytes at `offsetAt`, 0xcf and a uint64 of zero. */
   readonly frame: Uint8Array;
   readonly offsetAt: number;
-  /** Idempotency key, or null. */
+  /** Idempotency key with its scope (see `node/key-scope.ts`), or null. */
   readonly key: string | null;
   /** Number of the local connection that is not to get its own message; 0 for none. */
   readonly exclude: number;
@@ -68,7 +68,6 @@ export interface BackplaneStatus {
 }
 
 export interface Backplane {
-  readonly kind: 'memory' | 'redis';
   /** Who is in which room. It is started after the backplane and closed before it; `close` alone looks like a crash. */
   readonly presence: Presence;
   /** How far users have read. Usable from the start of the backplane to its end. */

@@ -15,6 +15,7 @@ import { checkRedisLink, redisUnreachable } from './doctor/redis-link.ts';
 import { checkRedisMemory } from './doctor/redis-memory.ts';
 import { checkRedisOutputBuffer } from './doctor/redis-output-buffer.ts';
 import { checkRedisPersistence } from './doctor/redis-persistence.ts';
+import { checkRedisRights } from './doctor/redis-rights.ts';
 import { checkRedisServer } from './doctor/redis-server.ts';
 import { exitCodeFor, jsonReport, textReport } from './doctor/report.ts';
 import { checkTls } from './doctor/tls.ts';
@@ -90,14 +91,15 @@ function asksForTokens({ auth: { secret, publicKeyFile, jwksUrl } }: Config): bo
 }
 
 async function examineRedis(config: Config): Promise<{ findings: Finding[]; clocks: ClockReading[] }> {
-  const { url, tls } = config.redis;
+  const { url, tls, keyPrefix } = config.redis;
   if (url === null) return { findings: [], clocks: [] };
   try {
     const secure = url.startsWith('rediss:') ? { tls: readRedisTls(tls) } : {};
-    const facts = await inspectRedis({ url, timeoutMs: TIMEOUT_MS, ...secure });
+    const facts = await inspectRedis({ url, keyPrefix, timeoutMs: TIMEOUT_MS, ...secure });
     const findings = [
       ...checkRedisLink(config, facts),
       ...checkRedisServer(facts),
+      ...checkRedisRights(config, facts),
       ...checkRedisMemory(facts),
       ...checkRedisOutputBuffer(facts),
       ...checkRedisPersistence(facts),

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { tokenAuthenticator } from '../auth/authenticator.ts';
+import type { Authenticator } from '../auth/identity.ts';
 import type { Backplane } from '../backplane/backplane.ts';
 import { MemoryBackplane } from '../backplane/memory/memory-backplane.ts';
 import { RedisBackplane } from '../backplane/redis/redis-backplane.ts';
 import type { Config } from '../config/config.ts';
 import { compileRules } from '../config/rules.ts';
+import { clientCommands } from '../connection/commands.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { ConnectionContext } from '../connection/context.ts';
+import type { CommandTable, ConnectionContext } from '../connection/context.ts';
 import { Heartbeats } from '../connection/heartbeats.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { createRegistry } from '../metrics/registry.ts';
@@ -36,17 +38,37 @@ export interface RunningNode {
 /** Commands that may wait while a connection's token is being checked. */
 const MAX_HELD_COMMANDS = 1000;
 
+/** What a backplane of your own is given. */
+export interface BackplaneParts {
+  /** Of this node: `ID_BYTES` ASCII characters, new at each start. */
+  readonly nodeId: string;
+  readonly config: Config;
+  readonly log: Logger;
+}
+
+/** Parts of a node that a program may bring along. */
+export interface NodeExtensions {
+  /** Makes the backplane, in place of the one that the configuration names. Called once. */
+  readonly backplane?: (parts: BackplaneParts) => Backplane;
+}
+
 /** Builds the parts of a node in order and starts it. Rejects with an error whose message says what to do. */
-export async function startNode(config: Config, log: Logger): Promise<RunningNode> {
+export async function startNode(
+  config: Config,
+  log: Logger,
+  extensions: NodeExtensions = {},
+): Promise<RunningNode> {
   const id = randomId();
   const metrics = new NodeMetrics();
   const server = new Server(config.tls);
-  const backplane = createBackplane(config, id, metrics, log);
+  const backplane =
+    extensions.backplane?.({ nodeId: id, config, log }) ?? createBackplane(config, id, metrics, log);
+  const rule = compileRules(config);
   const node = new BrokerNode({
     nodeId: id,
     backplane,
     sockets: server,
-    rule: compileRules(config),
+    rule,
     limits: config.limits,
     detailedMembers: config.presence.detailedMembers,
     metrics,
@@ -58,10 +80,19 @@ export async function startNode(config: Config, log: Logger): Promise<RunningNod
     scheduler: systemScheduler,
     onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
   });
-  const context = await connectionContext(config, node, metrics, log);
+  const authenticator = createAuthenticator(config, log);
+  const commands = clientCommands({
+    services: node,
+    access: rule,
+    authenticator,
+    identified: (connection, identity) => node.identified(connection, identity),
+    log,
+  });
+  const mustAuthenticate = authenticator !== null && !config.auth.anonymous;
+  const context = connectionContext(config, { node, commands, mustAuthenticate, metrics, log });
   const { windowMs } = config.drain;
   const shutdown = new Shutdown({ node, server, heartbeats, windowMs, scheduler: systemScheduler, log });
-  registerEndpoints(config, { node, server, heartbeats, context, shutdown, metrics, log });
+  registerEndpoints(config, { node, server, heartbeats, authenticator, context, shutdown, metrics, log });
   await node.start();
   heartbeats.start();
   const port = await listen(server, node, config);
@@ -86,22 +117,31 @@ function createBackplane(config: Config, nodeId: string, metrics: NodeMetrics, l
   });
 }
 
-async function connectionContext(
-  config: Config,
-  node: BrokerNode,
-  metrics: NodeMetrics,
-  log: Logger,
-): Promise<ConnectionContext> {
-  const authenticator = await tokenAuthenticator(config.auth);
+function createAuthenticator(config: Config, log: Logger): Authenticator | null {
+  const authenticator = tokenAuthenticator(config.auth);
   if (authenticator === null) {
     log.warn({}, 'no authentication is configured: anyone who reaches this node may join and publish');
+  } else if (config.auth.anonymous) {
+    log.info({}, 'connections without a token are admitted as anonymous (auth.anonymous)');
   }
+  return authenticator;
+}
+
+interface ContextParts {
+  readonly node: BrokerNode;
+  readonly commands: CommandTable<Connection>;
+  readonly mustAuthenticate: boolean;
+  readonly metrics: NodeMetrics;
+  readonly log: Logger;
+}
+
+function connectionContext(config: Config, { node, ...parts }: ContextParts): ConnectionContext<Connection> {
   const { commandsPerSecond, commandBurst } = config.limits;
   return {
-    services: node,
+    ...parts,
     flushQueue: node.flushQueue,
-    authenticator,
-    identified: (connection, identity) => node.identified(connection, identity),
+    nodeId: node.nodeId,
+    stalled: (connection) => node.stalled(connection),
     rateLimit: new RateLimit(commandsPerSecond, commandBurst),
     maxRefusals: Math.max(100, commandBurst),
     maxHeldCommands: MAX_HELD_COMMANDS,
@@ -109,8 +149,6 @@ async function connectionContext(
     heartbeatMs: config.heartbeat.intervalMs,
     maxPayloadBytes: config.websocket.maxPayloadBytes,
     clock: systemClock,
-    metrics,
-    log,
   };
 }
 
@@ -118,14 +156,15 @@ interface Parts {
   readonly node: BrokerNode;
   readonly server: Server;
   readonly heartbeats: Heartbeats<Connection>;
-  readonly context: ConnectionContext;
+  readonly authenticator: Authenticator | null;
+  readonly context: ConnectionContext<Connection>;
   readonly shutdown: Shutdown;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
 
 function registerEndpoints(config: Config, parts: Parts): void {
-  const { node, server, heartbeats, context, shutdown, metrics, log } = parts;
+  const { node, server, heartbeats, authenticator, context, shutdown, metrics, log } = parts;
   const registry = createRegistry(metrics, samples(node, shutdown), {
     version: packageVersion(),
     uws: UWS_VERSION,
@@ -143,7 +182,7 @@ function registerEndpoints(config: Config, parts: Parts): void {
       node,
       context,
       heartbeats,
-      authenticator: context.authenticator,
+      authenticator,
       allowedOrigins: config.allowedOrigins,
       trustProxy: config.trustProxy,
       backpressureBytes,

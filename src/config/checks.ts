@@ -19,6 +19,9 @@ interface Check {
   find(settings: Settings): string[];
 }
 
+/** What tokens are checked by. */
+const KEYS = ['auth.secret', 'auth.publicKeyFile', 'auth.jwksUrl'];
+
 const CHECKS: readonly Check[] = [
   {
     of: ['tls.certFile', 'tls.keyFile'],
@@ -62,6 +65,13 @@ const CHECKS: readonly Check[] = [
   { of: ['rooms'], find: ({ rooms }) => neverReached(rooms) },
   { of: ['rooms', 'history.messages'], find: nothingToAcknowledge },
   ...['auth.issuer', 'auth.audience', 'auth.algorithms'].map(needsKey),
+  {
+    of: ['auth.anonymous', ...KEYS],
+    find: ({ auth }) =>
+      auth.anonymous && !hasKey(auth)
+        ? [': has no effect without auth.secret, auth.publicKeyFile or auth.jwksUrl: everyone is anonymous']
+        : [],
+  },
 ];
 
 /** All problems between settings, a line each. */
@@ -122,14 +132,18 @@ function neverReached(rooms: Settings['rooms']): string[] {
 
 /** A rule for tokens without a key to check them by: everyone would be let in, which is not what was meant. */
 function needsKey(path: string): Check {
-  const name = path.slice('auth.'.length) as keyof Settings['auth'];
+  const name = path.slice('auth.'.length) as 'issuer' | 'audience' | 'algorithms';
   return {
-    of: [path, 'auth.secret', 'auth.publicKeyFile', 'auth.jwksUrl'],
+    of: [path, ...KEYS],
     find: ({ auth }) => {
       const given = auth[name] !== null && auth[name].length > 0;
-      return given && (auth.secret ?? auth.publicKeyFile ?? auth.jwksUrl) === null
+      return given && !hasKey(auth)
         ? [': needs auth.secret, auth.publicKeyFile or auth.jwksUrl, or everyone would be let in']
         : [];
     },
   };
+}
+
+function hasKey({ secret, publicKeyFile, jwksUrl }: Settings['auth']): boolean {
+  return (secret ?? publicKeyFile ?? jwksUrl) !== null;
 }

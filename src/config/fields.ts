@@ -74,6 +74,22 @@ export function optionalUrl(field: Notes & { protocols: readonly string[]; expec
     .register(fieldNotes, { ...notes, kind: 'text' });
 }
 
+/** Text that a function judges, or null. `problemOf` says what is wrong with a text, or null; the text may be a secret. */
+export function optionalJudged(
+  field: Notes & { problemOf: (text: string) => string | null; expected: string },
+) {
+  const { problemOf, expected, ...notes } = field;
+  return z
+    .string({ error: `expected ${expected}` })
+    .superRefine((text, context) => {
+      const problem = problemOf(text);
+      if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+    })
+    .nullable()
+    .default(null)
+    .register(fieldNotes, { ...notes, kind: 'text' });
+}
+
 /** Whether text is a URL of the usual form: `redis:6379` parses as a URL as well, and leads nowhere. */
 export function hasHost(text: string): boolean {
   return URL.canParse(text) && new URL(text).hostname !== '';

@@ -69,5 +69,3 @@ export const ruleSchema = z.strictObject(
   },
   { error: 'expected a rule such as {"match": "chat:*"}' },
 );
-
-export type RuleSettings = z.output<typeof ruleSchema>;

@@ -1,10 +1,12 @@
 /** Every setting of a node: its default beside its reason, its bounds and what it means. The only such place. */
 import { z } from 'zod';
+import { readRedisUrl } from '../util/redis-url.ts';
 import {
   derivedYesNo,
   listOf,
   matching,
   oneOf,
+  optionalJudged,
   optionalText,
   optionalUrl,
   text,
@@ -56,10 +58,15 @@ const redisTls = z.strictObject({
   }),
 });
 
+function redisUrlProblem(text: string): string | null {
+  const read = readRedisUrl(text);
+  return 'problem' in read ? read.problem : null;
+}
+
 const redis = z.strictObject({
   // Null: the memory backplane, a whole broker in one process, so that nothing else is needed to try it.
-  url: optionalUrl({
-    protocols: ['redis:', 'rediss:'],
+  url: optionalJudged({
+    problemOf: redisUrlProblem,
     expected: 'a URL such as redis://localhost:6379 or rediss://user:password@host:6380/0',
     flag: '--redis <url>',
     alias: 'REDIS_URL',
@@ -232,6 +239,12 @@ const auth = z.strictObject({
     expected: 'a list of signature algorithms',
     defaultText: 'those that fit the key',
     meaning: 'Signature algorithms that are accepted',
+  }),
+  // Off: whoever configures tokens mostly wants them from everyone.
+  anonymous: yesNo({
+    standard: false,
+    meaning:
+      'Where tokens are configured, also admit connections without one, as anonymous; room rules decide what they may do',
   }),
 });
 

@@ -10,9 +10,7 @@ import type {
   ServerFrame,
 } from '../protocol/frames.ts';
 import type { ConnectionContext } from './context.ts';
-import { handleCommand } from './handlers/index.ts';
 import { HeldCommands } from './held-commands.ts';
-import type { Request } from './services.ts';
 import type { Socket } from './socket.ts';
 
 /** Which of the turn's lanes a connection waits in; see `FlushQueue`. */
@@ -24,14 +22,14 @@ const JOINED_BYTES = 16 * 1024;
 const MAX_VIOLATIONS = 100;
 
 /**
- * One client's session on a socket: decodes what it sends, hands commands to their handlers, queues what goes back.
+ * One client's session on a socket: decodes what it sends, has commands carried out by the table that it is given, queues what goes back.
  * A node holds tens of thousands of these, so each field is paid for many times over: lists are made when needed.
  */
 export class Connection {
   readonly number: number;
   readonly socket: Socket;
   readonly codec: ServerCodec;
-  readonly context: ConnectionContext;
+  readonly context: ConnectionContext<Connection>;
   identity: Identity | null;
   /** Names of the rooms it is in. Written by the hub. */
   rooms: readonly string[] = NO_ROOMS;
@@ -55,7 +53,7 @@ export class Connection {
     socket: Socket,
     codec: ServerCodec,
     identity: Identity | null,
-    context: ConnectionContext,
+    context: ConnectionContext<Connection>,
   ) {
     this.number = number;
     this.socket = socket;
@@ -66,7 +64,7 @@ export class Connection {
 
   /** Unique in the cluster. Made on demand: most connections are never asked. */
   get id(): string {
-    this.#id ??= `${this.context.services.nodeId}-${this.number.toString(36)}`;
+    this.#id ??= `${this.context.nodeId}-${this.number.toString(36)}`;
     return this.#id;
   }
 
@@ -76,7 +74,7 @@ export class Connection {
 
   /** A token is asked for, and none has been accepted yet. */
   get awaitsAuth(): boolean {
-    return this.identity === null && this.context.authenticator !== null;
+    return this.identity === null && this.context.mustAuthenticate;
   }
 
   /** Who a message of this connection is from. */
@@ -94,12 +92,12 @@ export class Connection {
 
   /** Says hello. Called once, when the connection may be used. */
   welcome(): void {
-    const { services, heartbeatMs, maxPayloadBytes } = this.context;
+    const { nodeId, heartbeatMs, maxPayloadBytes } = this.context;
     this.push([
       'hello',
       {
         connection: this.id,
-        node: services.nodeId,
+        node: nodeId,
         user: this.user,
         heartbeatMs,
         maxPayload: maxPayloadBytes,
@@ -109,13 +107,14 @@ export class Connection {
     this.flushBeforeMessages();
   }
 
-  /** Takes one WebSocket message. The bytes are the caller's again when this returns. */
-  receive(message: Uint8Array): void {
+  /** Takes one WebSocket message, binary or text. The bytes are the caller's again when this returns. */
+  receive(message: Uint8Array, isBinary = !this.readsText): void {
     if (!this.#open) return;
     const { traffic } = this.context.metrics;
     traffic.messagesReceived++;
     traffic.bytesReceived += message.length;
-    const commands = this.codec.decodeCommands(message);
+    const isOtherKind = isBinary === this.readsText;
+    const commands = isOtherKind ? this.codec.otherKind : this.codec.decodeCommands(message);
     if (this.#held !== null) this.#hold(this.#held, commands);
     else if (this.#hasExpired() && commands[0]?.type !== 'auth') this.#expire();
     else this.#take(commands);
@@ -136,13 +135,20 @@ export class Connection {
   }
 
   #run(command: Command): void {
+    const { commands, metrics, log } = this.context;
     this.#violations = 0;
-    this.context.metrics.commands.received[command.type]++;
+    metrics.commands.received[command.type]++;
+    if (this.awaitsAuth && command.type !== 'auth') {
+      this.fail(command.id, 'unauthorized', 'authenticate first: send an auth frame with a token');
+      return this.close(CLOSE.unauthorized);
+    }
+    // Its type chose the one that takes it.
+    const run = commands[command.type] as (connection: Connection, command: Command) => void;
     try {
-      handleCommand(this, command);
+      run(this, command);
     } catch (error) {
       // A fault of ours must not take the node down with all of its connections.
-      this.context.log.error({ error, command: command.type }, 'a command handler failed');
+      log.error({ error, command: command.type }, 'a command handler failed');
       this.fail(command.id, 'internal', 'the node failed to handle this command');
     }
   }
@@ -196,15 +202,6 @@ export class Connection {
   #expire(): void {
     this.fail(0, 'token_expired', 'the token has expired: present a fresh one');
     this.close(CLOSE.tokenExpired);
-  }
-
-  /** A handle on one command's reply. */
-  request(id: number): Request {
-    return {
-      connection: this,
-      ok: (result) => this.ok(id, result),
-      fail: (code, message, details) => this.fail(id, code, message, details),
-    };
   }
 
   /** Queues the reply of a command that succeeded. An id of 0 asked for none. */
@@ -276,7 +273,7 @@ export class Connection {
     for (const frame of frames) bytes += frame.length;
     if (bytes > this.context.maxUnsentBytes) return this.close(CLOSE.tooSlow);
     this.#outbox = frames.map(toKeep);
-    this.context.services.stalled(this);
+    this.context.stalled(this);
   }
 
   /** What was queued could not be sent, and waits for the socket to drain. */

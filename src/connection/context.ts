@@ -1,20 +1,25 @@
-import type { Authenticator, Identity } from '../auth/identity.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
+import type { Command, CommandType } from '../protocol/frames.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 import type { RateLimit } from '../util/rate-limit.ts';
-import type { Connection } from './connection.ts';
 import type { FlushQueue } from './flush-queue.ts';
-import type { RoomServices } from './services.ts';
 
-/** What all connections of a node share. */
-export interface ConnectionContext {
-  readonly services: RoomServices;
+/** What carries out each type of command. Each replies, now or later, exactly once. */
+export type CommandTable<C> = {
+  readonly [T in CommandType]: (connection: C, command: Extract<Command, { type: T }>) => void;
+};
+
+/** What all connections of a node share. `C` is `Connection`, which is given this and so cannot be known here. */
+export interface ConnectionContext<C> {
+  /** 8 lower-case letters and digits, new at each start. */
+  readonly nodeId: string;
+  readonly commands: CommandTable<C>;
   readonly flushQueue: FlushQueue;
-  /** Null where no authentication is configured: every connection is anonymous. */
-  readonly authenticator: Authenticator | null;
-  /** A connection has proved who it is, or did so anew. */
-  identified(connection: Connection, identity: Identity): void;
+  /** Whether a connection without an identity may do nothing but present a token. */
+  readonly mustAuthenticate: boolean;
+  /** Replies wait in the connection because its peer does not read. */
+  stalled(connection: C): void;
   readonly rateLimit: RateLimit;
   /** Commands refused for their rate, in a row, before the connection is closed. */
   readonly maxRefusals: number;

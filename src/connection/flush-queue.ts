@@ -1,5 +1,9 @@
 import type { EndOfTurn } from '../util/end-of-turn.ts';
-import type { Connection } from './connection.ts';
+
+/** A connection, as far as it matters here. */
+interface Flushable {
+  flush(): void;
+}
 
 /**
  * Connections with replies or pushes that wait for the end of the turn, so that what a turn produced for one socket is
@@ -11,20 +15,20 @@ import type { Connection } from './connection.ts';
  */
 export class FlushQueue {
   readonly #endOfTurn: Pick<EndOfTurn, 'request'>;
-  #first: Connection[] = [];
-  #rest: Connection[] = [];
+  #first: Flushable[] = [];
+  #rest: Flushable[] = [];
 
   /** Asks for the end of the turn; whoever acts there calls the two flushes. */
   constructor(endOfTurn: Pick<EndOfTurn, 'request'>) {
     this.#endOfTurn = endOfTurn;
   }
 
-  addFirst(connection: Connection): void {
+  addFirst(connection: Flushable): void {
     this.#first.push(connection);
     this.#endOfTurn.request();
   }
 
-  addRest(connection: Connection): void {
+  addRest(connection: Flushable): void {
     this.#rest.push(connection);
     this.#endOfTurn.request();
   }

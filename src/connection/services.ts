@@ -1,4 +1,4 @@
-/** What a connection asks of its node. `node/` implements it; the handlers are written against it. */
+/** What the commands of a connection ask of its node, once they are permitted. `node/` implements it. */
 import type { ErrorCode } from '../protocol/codes.ts';
 import type { ErrorDetails, Position, PublishCommand, Result } from '../protocol/frames.ts';
 import type { Connection } from './connection.ts';
@@ -11,8 +11,6 @@ export interface Request {
 }
 
 export interface RoomServices {
-  /** The node's id: 8 lower-case letters and digits, new at each start. */
-  readonly nodeId: string;
   /**
    * Makes the connection a member; the reply is queued before any message of the room. `resume`: begins after what the
    * user has acknowledged, where that is kept.
@@ -25,8 +23,4 @@ export interface RoomServices {
   members(request: Request, room: string): void;
   /** Keeps that the user, the connection's own, has processed everything in the room up to this position. */
   ack(request: Request, user: string, room: string, position: Position): void;
-  /** Replies wait in the connection because its peer does not read. */
-  stalled(connection: Connection): void;
-  /** The connection is gone: its memberships end. */
-  disconnected(connection: Connection): void;
 }

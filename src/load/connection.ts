@@ -1,8 +1,9 @@
 import { connect, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { nowUs } from './clock.ts';
-import type { Dialect, WireMessage } from './dialect.ts';
+import type { Dialect } from './dialect.ts';
 import { frameBodyAt, frameBodyLength, maskedFrame, OPCODE, upgradeRequest } from './frames.ts';
+import type { DialectMember, WireMessage } from './member.ts';
 import type { Tally } from './tally.ts';
 
 export interface Target {
@@ -31,18 +32,14 @@ const NO_ANSWER = `a connection was not ready after ${OPENING_MS / 1000} s`;
 const HEAD_END = Buffer.from('\r\n\r\n');
 
 /** One member: a raw TCP socket that speaks just enough WebSocket. `ws` would cost several times what it measures. */
-export class LoadConnection {
+export class LoadConnection implements DialectMember {
   readonly roomName: string | null;
   readonly room: number;
   readonly watches: number;
-  /** Last number seen: of the room where it numbers messages, else by publisher. */
   lastOffset = 0;
   readonly lastOf: number[] = [];
-  /** What the dialect keeps to resume with: an epoch, a private id. '' before the first time it was ready. */
   session = '';
-  /** The same, of the last message, where ids are no numbers. */
   lastId = '';
-  /** Numbers that were passed over; made when needed. */
   missing: Set<number> | null = null;
   readonly #dialect: Dialect;
   readonly #tally: Tally;
@@ -92,7 +89,6 @@ export class LoadConnection {
     });
   }
 
-  /** Writes WebSocket frames that are complete. The bytes must stay as they are. */
   write(bytes: Uint8Array): void {
     this.#socket?.write(bytes);
   }

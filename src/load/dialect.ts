@@ -1,11 +1,5 @@
-import type { LoadConnection } from './connection.ts';
+import type { DialectMember, WireMessage } from './member.ts';
 import type { Tally } from './tally.ts';
-
-export interface WireMessage {
-  /** Of RFC 6455: 1 text, 2 binary. */
-  readonly opcode: number;
-  readonly body: Uint8Array;
-}
 
 /** A publish as a WebSocket message that is built once: only the payload in it changes. */
 export interface PublishTemplate extends WireMessage {
@@ -37,18 +31,18 @@ export interface Dialect {
   /** `room` null: for a connection that publishes without being a member. */
   upgrade(room: string | null): { readonly path: string; readonly headers: Readonly<Record<string, string>> };
   /** What a connection sends as soon as it is upgraded, or null. One that was ready before asks for what it missed, if the protocol can. */
-  opening(connection: LoadConnection): WireMessage | null;
+  opening(connection: DialectMember): WireMessage | null;
   /**
    * One WebSocket message, `bytes` from `at` to `end`, that came before the connection was ready. Returns whether it is
    * now. May send more, and hands room messages in it to `tally.deliver`.
    *
    * @throws when the server refused.
    */
-  opened(connection: LoadConnection, bytes: Uint8Array, at: number, end: number, tally: Tally): boolean;
+  opened(connection: DialectMember, bytes: Uint8Array, at: number, end: number, tally: Tally): boolean;
   publish(room: string, payload: Uint8Array): PublishTemplate;
   /**
    * One received WebSocket message, `bytes` from `at` to `end`: hands each room message in it to `tally.deliver` and
    * holds its number against the last one. The hot path: MUST NOT allocate.
    */
-  receive(connection: LoadConnection, bytes: Uint8Array, at: number, end: number, tally: Tally): void;
+  receive(connection: DialectMember, bytes: Uint8Array, at: number, end: number, tally: Tally): void;
 }

@@ -2,9 +2,9 @@ import { decodeServerFrames, encodeCommand } from '../protocol/client-codec.ts';
 import type { CommandFrame } from '../protocol/frames.ts';
 import { skipValue } from '../protocol/msgpack/scanner.ts';
 import { readUint64 } from '../util/bytes.ts';
-import type { LoadConnection } from './connection.ts';
-import type { Dialect, DialectOptions, PublishTemplate, WireMessage } from './dialect.ts';
+import type { Dialect, DialectOptions, PublishTemplate } from './dialect.ts';
 import { OPCODE } from './frames.ts';
+import type { DialectMember, WireMessage } from './member.ts';
 import { joinFrame, roomcastUpgrade, takeOpening, takeOther } from './roomcast-frames.ts';
 import type { Tally } from './tally.ts';
 
@@ -60,7 +60,7 @@ function isMessage(bytes: Uint8Array, at: number): boolean {
 }
 
 /** Walks one `message` frame by its lengths. Returns where it ends. */
-function receiveMessage(connection: LoadConnection, bytes: Uint8Array, at: number, tally: Tally): number {
+function receiveMessage(connection: DialectMember, bytes: Uint8Array, at: number, tally: Tally): number {
   const offsetAt = textEnd(bytes, at + ROOM_AT);
   const offset = readUint64(bytes, offsetAt + 1);
   const dataAt = textEnd(bytes, offsetAt + 2 * UINT64_BYTES);

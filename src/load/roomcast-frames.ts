@@ -1,8 +1,8 @@
 /** What both encodings of Roomcast's protocol share: how a member joins, comes back, and takes what is not a message. */
 import type { CommandFrame, ServerFrame } from '../protocol/frames.ts';
 import { type Encoding, SUBPROTOCOL } from '../protocol/subprotocol.ts';
-import type { LoadConnection } from './connection.ts';
 import type { DialectOptions } from './dialect.ts';
+import type { DialectMember } from './member.ts';
 import type { Tally } from './tally.ts';
 
 /** The `session` of a connection that is in no room: it has no epoch to keep. */
@@ -18,13 +18,13 @@ export function roomcastUpgrade(
 }
 
 /** Asks for everything since the last message seen, where the connection was a member before. */
-export function joinFrame({ roomName, session, lastOffset }: LoadConnection): CommandFrame {
+export function joinFrame({ roomName, session, lastOffset }: DialectMember): CommandFrame {
   if (roomName === null) throw new Error('a connection without a room does not join');
   return session === '' ? ['join', 1, roomName] : ['join', 1, roomName, { since: [session, lastOffset] }];
 }
 
 /** A frame before the connection is ready. Throws for a refusal. */
-export function takeOpening(connection: LoadConnection, frame: ServerFrame, tally: Tally): boolean {
+export function takeOpening(connection: DialectMember, frame: ServerFrame, tally: Tally): boolean {
   if (frame[0] === 'error') throw new Error(`a join was refused: ${frame[2]} (${frame[3]})`);
   if (frame[0] === 'hello' && connection.roomName === null) {
     connection.session = NO_ROOM;

@@ -1,9 +1,9 @@
 import { decodeServerFrames, encodeCommand } from '../protocol/client-codec.ts';
 import type { CommandFrame } from '../protocol/frames.ts';
 import { startsWith } from '../util/bytes.ts';
-import type { LoadConnection } from './connection.ts';
-import type { Dialect, DialectOptions, PublishTemplate, WireMessage } from './dialect.ts';
+import type { Dialect, DialectOptions, PublishTemplate } from './dialect.ts';
 import { OPCODE } from './frames.ts';
+import type { DialectMember, WireMessage } from './member.ts';
 import { joinFrame, roomcastUpgrade, takeOpening, takeOther } from './roomcast-frames.ts';
 import type { Tally } from './tally.ts';
 
@@ -78,7 +78,7 @@ function eachLine(
 
 /** The room and the sender hold no quotes: the driver chose the one, and the other is an id. */
 function receiveMessage(
-  connection: LoadConnection,
+  connection: DialectMember,
   bytes: Uint8Array,
   from: number,
   to: number,

@@ -1,5 +1,5 @@
-import type { LoadConnection } from './connection.ts';
 import { Histogram, type HistogramData } from './histogram.ts';
+import type { Member } from './member.ts';
 import { payloadAgeUs, payloadCounter, payloadPublisher, payloadRoom } from './payload.ts';
 
 /** What a connection watches for, besides the index of a publisher in its room: a message that it sees makes room for the next. */
@@ -54,7 +54,7 @@ export class Tally {
   #untilSample = SAMPLE_EVERY;
 
   /** One room message; its payload stands at `payloadAt`. */
-  deliver(connection: LoadConnection, bytes: Uint8Array, payloadAt: number): void {
+  deliver(connection: Member, bytes: Uint8Array, payloadAt: number): void {
     this.delivered++;
     if (--this.#untilSample === 0) this.#sample(connection, bytes, payloadAt);
     const { watches } = connection;
@@ -63,7 +63,7 @@ export class Tally {
   }
 
   /** A message with an offset: it must be the one after the last. 0: a room without history, so its publisher's counter must. */
-  checkOffset(connection: LoadConnection, offset: number, bytes: Uint8Array, payloadAt: number): void {
+  checkOffset(connection: Member, offset: number, bytes: Uint8Array, payloadAt: number): void {
     const last = connection.lastOffset;
     if (offset === last + 1) connection.lastOffset = offset;
     else if (offset !== 0) connection.lastOffset = this.outOfStep(connection, 0, offset, last);
@@ -74,7 +74,7 @@ export class Tally {
   }
 
   /** A message without a number: those of one publisher carry its counter, which rises by one. */
-  checkCounter(connection: LoadConnection, bytes: Uint8Array, payloadAt: number): void {
+  checkCounter(connection: Member, bytes: Uint8Array, payloadAt: number): void {
     const publisher = payloadPublisher(bytes, payloadAt);
     const counter = payloadCounter(bytes, payloadAt);
     const last = connection.lastOf[publisher] ?? 0;
@@ -83,7 +83,7 @@ export class Tally {
   }
 
   /** A message came whose number is not the one after the last. Returns the last number from now on. */
-  outOfStep(connection: LoadConnection, stream: number, number: number, last: number): number {
+  outOfStep(connection: Member, stream: number, number: number, last: number): number {
     connection.missing ??= new Set();
     const { missing } = connection;
     if (number > last) {
@@ -117,7 +117,7 @@ export class Tally {
     return { ...received, acknowledged, trouble, firstTrouble, latency: this.#latency.toJSON() };
   }
 
-  #sample(connection: LoadConnection, bytes: Uint8Array, payloadAt: number): void {
+  #sample(connection: Member, bytes: Uint8Array, payloadAt: number): void {
     this.#untilSample = SAMPLE_EVERY;
     if (payloadRoom(bytes, payloadAt) !== connection.room) this.misrouted++;
     this.#latency.record(payloadAgeUs(bytes, payloadAt, this.chunkUs));

@@ -17,7 +17,6 @@ export const COMMAND_TYPES = [
   'auth',
   'ping',
 ] as const;
-export type CommandLabel = (typeof COMMAND_TYPES)[number];
 
 /** Codes of `error` frames and of HTTP error bodies. */
 export const ERROR_CODES = [
@@ -61,11 +60,9 @@ export type UpgradeRefusalLabel = (typeof UPGRADE_REFUSALS)[number];
 
 /** Where a message came in. */
 export const MESSAGE_SOURCES = ['client', 'http_api'] as const;
-export type MessageSourceLabel = (typeof MESSAGE_SOURCES)[number];
 
 /** How a publish ended at the backplane: stored, found again by its key, or the backplane's error code. */
 export const PUBLISH_OUTCOMES = ['ok', 'duplicate', 'unavailable', 'timeout', 'internal'] as const;
-export type PublishOutcomeLabel = (typeof PUBLISH_OUTCOMES)[number];
 
 /** How an ack ended: kept, not higher than what was kept, not of the present epoch, beyond the newest message, or the backplane's error code. */
 export const ACK_OUTCOMES = [
@@ -77,14 +74,12 @@ export const ACK_OUTCOMES = [
   'timeout',
   'internal',
 ] as const;
-export type AckOutcomeLabel = (typeof ACK_OUTCOMES)[number];
 
 /** What is done about members that read too slowly, as a room's rule says. */
 export const SLOW_READER_POLICIES = ['resume', 'latest', 'disconnect'] as const;
 
 /** Whether an envelope was published by this node or by another. */
 export const ORIGINS = ['local', 'remote'] as const;
-export type OriginLabel = (typeof ORIGINS)[number];
 
 /** HTTP routes, as templates: a path that a client made up is `other`. `page` is the page at `/`. */
 export const HTTP_ROUTES = [

@@ -1,3 +1,10 @@
+import {
+  AccessRefused,
+  authorize,
+  authorizeInCluster,
+  type ClusterAction,
+  type RoomAction,
+} from '../auth/authorize.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
@@ -26,7 +33,7 @@ import { Feeds } from './rooms/feeds.ts';
 import type { RoomRule } from './rooms/room-rule.ts';
 
 // Part of this class's contract: what its promises reject with.
-export { BackplaneError };
+export { AccessRefused, BackplaneError };
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
@@ -138,12 +145,13 @@ export class BrokerNode implements RoomServices {
   }
 
   identified(connection: Connection, identity: Identity): void {
-    const isFirst = connection.identity === null;
+    const { awaitsAuth, identity: before } = connection;
     connection.identity = identity;
-    if (!isFirst) return;
-    this.hub.identify(connection);
-    this.#memberships.enterPersonal(connection);
-    connection.welcome();
+    if (before === null) this.hub.identify(connection);
+    this.#memberships.reconsider(connection, before === null || !looksSame(before, identity));
+    if (before === null) this.#memberships.enterPersonal(connection);
+    // An anonymous connection that becomes a user's was welcomed when it came.
+    if (awaitsAuth) connection.welcome();
   }
 
   /** The connection's socket has room again. */
@@ -167,7 +175,8 @@ export class BrokerNode implements RoomServices {
   }
 
   /** Ends every connection of a user, on every node. Resolves when all were told. Rejects with `BackplaneError`. */
-  disconnectUser(user: string): Promise<void> {
+  async disconnectUser(user: string): Promise<void> {
+    this.#permitServerInCluster('disconnect');
     return this.#control.disconnect(user);
   }
 
@@ -185,22 +194,25 @@ export class BrokerNode implements RoomServices {
     if (!this.#parts.rule(room).presence) {
       return request.fail('bad_request', 'presence is not kept in this room');
     }
-    answer(request, this.listMembers(room), this.#parts.log);
+    answer(request, this.#presences.list(room), this.#parts.log);
   }
 
-  /** Who is in a room, on any node. Rejects with `BackplaneError`. */
-  listMembers(room: string): Promise<MembersResult> {
+  /** Who is in a room, on any node, for the server API. Rejects with `BackplaneError`. */
+  async listMembers(room: string): Promise<MembersResult> {
+    this.#permitServer('members', room);
     return this.#presences.list(room);
   }
 
   /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError`. */
-  listRooms(limit: number | null): Promise<RoomsPage> {
+  async listRooms(limit: number | null): Promise<RoomsPage> {
+    this.#permitServerInCluster('rooms');
     const { membersPage } = this.#parts.limits;
     return this.#parts.backplane.presence.rooms(Math.min(limit ?? membersPage, membersPage));
   }
 
   /** Ids of the nodes that are alive, this one included. Rejects with `BackplaneError`. */
-  listNodes(): Promise<readonly string[]> {
+  async listNodes(): Promise<readonly string[]> {
+    this.#permitServerInCluster('nodes');
     return this.#parts.backplane.presence.nodes();
   }
 
@@ -214,7 +226,8 @@ export class BrokerNode implements RoomServices {
   }
 
   /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError`. */
-  listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
+  async listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
+    this.#permitServer('acks', room);
     const { membersPage } = this.#parts.limits;
     return this.#acks.list(room, from, Math.min(limit ?? membersPage, membersPage));
   }
@@ -227,15 +240,33 @@ export class BrokerNode implements RoomServices {
 
   /** A message of the server API. `reply` is called once, later. */
   publishFromServer(message: ServerMessage, reply: PublishReply): void {
+    this.#permitServer('publish', message.room);
     this.#publishing.fromServer(message, reply);
   }
 
   history(request: Request, room: string, since: Position | null, limit: number | null): void {
-    answer(request, this.readHistory(room, since, limit), this.#parts.log);
+    answer(request, this.#historyReads.read(room, since, limit), this.#parts.log);
   }
 
-  /** Stored messages of a room; see `HistoryReads.read`. */
-  readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryResult> {
+  /** Stored messages of a room, for the server API; see `HistoryReads.read`. */
+  async readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryResult> {
+    this.#permitServer('history', room);
     return this.#historyReads.read(room, since, limit);
   }
+
+  /** The server API is asked like everyone else. Throws `AccessRefused`. */
+  #permitServer(action: RoomAction, room: string): void {
+    const refusal = authorize(action, room, 'server', this.#parts.rule(room));
+    if (refusal !== null) throw new AccessRefused(refusal);
+  }
+
+  #permitServerInCluster(action: ClusterAction): void {
+    const refusal = authorizeInCluster(action, 'server');
+    if (refusal !== null) throw new AccessRefused(refusal);
+  }
+}
+
+/** Whether members see the two as the same. The user is the same: a token of another is refused. */
+function looksSame(one: Identity, other: Identity): boolean {
+  return JSON.stringify(one.info) === JSON.stringify(other.info);
 }

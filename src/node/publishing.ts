@@ -1,10 +1,10 @@
 import type { Backplane, BackplaneError } from '../backplane/backplane.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import type { ErrorCode } from '../protocol/codes.ts';
 import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
 import { buildMessageFrame } from '../protocol/message-frame.ts';
 import type { Clock } from '../util/clock.ts';
+import { clientKey, serverKey } from './key-scope.ts';
 import {
   type PendingMessage,
   PendingPublish,
@@ -27,7 +27,7 @@ export interface ServerMessage {
   readonly key: string | null;
 }
 
-/** Accepts messages: checks the room's rule, builds the frame that every member will get, and hands it on. */
+/** Takes permitted messages: builds the frame that every member will get, and hands it on. */
 export class Publishing {
   readonly #parts: PublishingParts;
 
@@ -38,26 +38,27 @@ export class Publishing {
   /** From a connection. The payload's bytes are copied before this returns. */
   fromConnection(connection: Connection, command: PublishCommand): void {
     const rule = this.#parts.rule(command.room);
-    const refusal = refusedBy(rule, connection, command.room);
-    if (refusal) return connection.fail(command.id, refusal.code, refusal.message);
     const { metrics, backplane } = this.#parts;
     metrics.messages.accepted.client++;
     const exclude = command.echo ? 0 : connection.number;
-    const message = this.#build(rule, command, connection.sender, exclude);
+    const key = command.key === null ? null : clientKey(connection.identity, command.key);
+    const message = this.#build(rule, command, key, connection.sender, exclude);
     backplane.publish(new ConnectionPublish(message, this.#parts, connection, command.id));
   }
 
-  /** From the server API: no rule is asked, there is no sender. */
+  /** From the server API: there is no sender. */
   fromServer(message: ServerMessage, reply: PublishReply): void {
     const { metrics, backplane, rule } = this.#parts;
     metrics.messages.accepted.http_api++;
-    const pending = this.#build(rule(message.room), message, null, 0);
+    const key = message.key === null ? null : serverKey(message.key);
+    const pending = this.#build(rule(message.room), message, key, null, 0);
     backplane.publish(new ServerPublish(pending, this.#parts, reply));
   }
 
   #build(
     { history }: RoomRule,
-    { room, data, key }: ServerMessage,
+    { room, data }: ServerMessage,
+    key: string | null,
     sender: string | null,
     exclude: number,
   ): PendingMessage {
@@ -103,24 +104,5 @@ class ServerPublish extends PendingPublish {
 
   override failed(error: BackplaneError): void {
     this.#reply.failed(error);
-  }
-}
-
-function refusedBy(
-  rule: RoomRule,
-  connection: Connection,
-  room: string,
-): { code: ErrorCode; message: string } | null {
-  switch (rule.publish) {
-    case 'anyone':
-      return null;
-    case 'members':
-      if (connection.rooms.includes(room)) return null;
-      return { code: 'not_joined', message: 'only members may publish in this room: join it first' };
-    case 'authenticated':
-      if (connection.identity) return null;
-      return { code: 'forbidden', message: 'only authenticated users may publish in this room' };
-    case 'server':
-      return { code: 'forbidden', message: 'only the server API publishes in this room' };
   }
 }

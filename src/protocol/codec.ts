@@ -3,7 +3,7 @@
  * speaks. Stateless: one instance of each serves every connection.
  */
 import { concatBytes } from '../util/bytes.ts';
-import { undecodable } from './commands.ts';
+import { BINARY_FOR_JSON, TEXT_FOR_MSGPACK, undecodable } from './commands.ts';
 import type { DecodedCommand, ServerFrame } from './frames.ts';
 import * as json from './json/codec.ts';
 import * as msgpack from './msgpack/codec.ts';
@@ -19,6 +19,8 @@ export interface ServerCodec {
    * a publish may be a view of `message`.
    */
   decodeCommands(message: Uint8Array): DecodedCommand[];
+  /** What a WebSocket message of the other kind, text or binary, is decoded to: it is not looked into. */
+  readonly otherKind: readonly DecodedCommand[];
   /** @throws {PackError} for values that cannot be sent: a fault of the caller, never of a peer. */
   encode(frame: ServerFrame): EncodedFrames;
   /** The same as `encode` of the reply, faster. */
@@ -42,6 +44,7 @@ export interface ServerCodec {
 export const msgpackCodec: ServerCodec = {
   encoding: 'msgpack',
   decodeCommands: msgpack.decodeCommands,
+  otherKind: [TEXT_FOR_MSGPACK],
   encode: msgpack.encodeFrame,
   encodePublishOk: msgpack.encodePublishOk,
   encodeHistoryOk: msgpack.encodeHistoryOk,
@@ -54,6 +57,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 export const jsonCodec: ServerCodec = {
   encoding: 'json',
   decodeCommands: decodeText,
+  otherKind: [BINARY_FOR_JSON],
   encode: json.encodeFrame,
   encodePublishOk: json.encodePublishOk,
   encodeHistoryOk: json.encodeHistoryOk,

@@ -19,6 +19,17 @@ export interface RawOptions {
 /** Shared, because a peer can put tens of thousands of these into one WebSocket message. */
 export const NOT_AN_ARRAY = rejected(0, 'bad_frame', 'a frame is not an array');
 export const EMPTY_FRAME = rejected(0, 'bad_frame', 'a frame is empty');
+/** One for a whole WebSocket message: read as MessagePack, each character of a text would be a malformed frame. */
+export const TEXT_FOR_MSGPACK = rejected(
+  0,
+  'bad_frame',
+  'this connection speaks MessagePack: send binary messages, or offer the subprotocol roomcast.v1.json',
+);
+export const BINARY_FOR_JSON = rejected(
+  0,
+  'bad_frame',
+  'this connection speaks JSON: send text messages, or offer the subprotocol roomcast.v1.msgpack',
+);
 
 export function rejected(id: number, code: ErrorCode, message: string): RejectedCommand {
   return { type: 'rejected', id, code, message };

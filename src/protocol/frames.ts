@@ -148,8 +148,8 @@ export interface JoinResult {
   readonly offset: number;
   readonly recovered: boolean;
   readonly members?: number;
-  /** What the user has acknowledged in this epoch; only for users, in rooms that keep it. */
-  readonly acked?: number;
+  /** What the user has acknowledged in this epoch, null for nothing; only for users, in rooms that keep it. */
+  readonly acked?: number | null;
 }
 export interface PublishResult {
   readonly epoch: string;

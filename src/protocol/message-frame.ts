@@ -2,7 +2,7 @@
  * The `message` frame, encoded once on the node that accepts a publish. Its offset is not known then: nine bytes
  * are left for it, which the backplane fills in. From there to the subscriber's client nobody decodes it.
  */
-import { readUint64, writeUint64 } from '../util/bytes.ts';
+import { writeUint64 } from '../util/bytes.ts';
 import { cutFromBlock } from './block.ts';
 import { codecCalls } from './calls.ts';
 import { FrameError } from './frame-error.ts';
@@ -79,10 +79,6 @@ function writeText(frame: Uint8Array, text: string, bytes: number, at: number): 
 /** Fills in the offset of a built frame, in place. */
 export function setFrameOffset(frame: Uint8Array, offsetAt: number, offset: number): void {
   writeUint64(frame, offset, offsetAt + 1);
-}
-
-export function frameOffset(frame: Uint8Array, offsetAt: number): number {
-  return readUint64(frame, offsetAt + 1);
 }
 
 /**

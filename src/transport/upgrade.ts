@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { type Authenticator, AuthFailure, type Identity } from '../auth/identity.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
@@ -112,18 +113,10 @@ function authenticate(
   );
 }
 
-const REASONS: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
-};
-
 function refuse(res: HttpResponse, code: ErrorCode, message: string, retryAfterS?: number): void {
   const status = ERROR_STATUS[code];
   res.cork(() => {
-    res.writeStatus(`${status} ${REASONS[status] ?? ''}`);
+    res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     res.writeHeader('Content-Type', 'application/json');
     if (retryAfterS !== undefined) res.writeHeader('Retry-After', String(retryAfterS));
     res.end(JSON.stringify({ error: { code, message } }), true);

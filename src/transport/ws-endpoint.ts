@@ -17,7 +17,7 @@ export interface WsEndpointOptions extends Omit<UpgradeOptions, 'metrics' | 'log
 
 export interface WsEndpointParts {
   readonly node: BrokerNode;
-  readonly context: ConnectionContext;
+  readonly context: ConnectionContext<Connection>;
   readonly heartbeats: Heartbeats<Connection>;
 }
 
@@ -57,12 +57,12 @@ export function wsBehavior(
       else connection.welcome();
     },
 
-    message(ws, message) {
+    message(ws, message, isBinary) {
       const { connection } = ws.getUserData().socket;
       if (!connection) return;
       heartbeats.heard(connection);
       if (message.byteLength > maxPayloadBytes) connection.close(CLOSE.tooLarge);
-      else connection.receive(new Uint8Array(message));
+      else connection.receive(new Uint8Array(message), isBinary);
     },
 
     dropped(ws, message) {

@@ -1,5 +1,5 @@
 /** Presence of several nodes on one Redis: nodes that die, freeze and come back, and a Redis that does. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type BackplaneMetrics, silentMetrics } from '../../src/backplane/metrics.ts';
 import { Keys } from '../../src/backplane/redis/keys.ts';
 import type { RedisBackplane, RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
@@ -7,7 +7,8 @@ import { randomId } from '../../src/util/ids.ts';
 import { startRedis } from '../support/backplanes.ts';
 import { enterMany, entryOf, type PresentNode, startPresence } from '../support/presence.ts';
 import { DeafeningProxy } from '../support/proxy.ts';
-import { RedisServer } from '../support/redis.ts';
+import type { RedisServer } from '../support/redis.ts';
+import { useRedis } from '../support/use-redis.ts';
 import { waitFor, within } from '../support/wait.ts';
 
 /** Short, and still several times what a busy machine may keep an event loop waiting. */
@@ -17,30 +18,14 @@ const SWEPT_MS = 10 * LEASE_MS;
 
 type Node = PresentNode<RedisBackplane>;
 
+const used = useRedis();
+const { open, proxies, ownServer } = used;
 let shared: RedisServer;
 let prefix: string;
-const open: RedisBackplane[] = [];
-const servers: RedisServer[] = [];
-const proxies: DeafeningProxy[] = [];
 
-beforeAll(async () => {
-  shared = await RedisServer.start();
+beforeAll(() => {
+  shared = used.server;
 });
-
-afterAll(() => shared.dispose());
-
-afterEach(async () => {
-  for (const backplane of open.splice(0)) await backplane.close();
-  for (const proxy of proxies.splice(0)) proxy.dispose();
-  for (const server of servers.splice(0)) await server.dispose();
-});
-
-/** A server of the test's own, for harm. */
-async function ownServer(settings: Record<string, string> = {}): Promise<RedisServer> {
-  const server = await RedisServer.start(settings);
-  servers.push(server);
-  return server;
-}
 
 /** Counts what one node did about dead ones. */
 class Deeds {

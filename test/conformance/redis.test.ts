@@ -1,6 +1,6 @@
 /** What only the Redis backplane has: several nodes, a Redis that fails in every way, keys that others rely on. */
 import { createServer, type Server } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type BackplaneMetrics, silentMetrics } from '../../src/backplane/metrics.ts';
 import { Keys } from '../../src/backplane/redis/keys.ts';
 import { RedisBackplane, type RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
@@ -8,24 +8,16 @@ import { Heard, type Running, redisOptions, startRedis } from '../support/backpl
 import { framesOf, KEPT, publishTiny, type Settled, textsOf, UNKEPT } from '../support/frames.ts';
 import { freePort } from '../support/ports.ts';
 import { DeafeningProxy } from '../support/proxy.ts';
-import { RedisServer } from '../support/redis.ts';
+import type { RedisServer } from '../support/redis.ts';
+import { useRedis } from '../support/use-redis.ts';
 import { waitFor, within } from '../support/wait.ts';
 
+const used = useRedis();
+const { open, proxies, ownServer } = used;
 let shared: RedisServer;
-const open: { close(): Promise<void> }[] = [];
-const servers: RedisServer[] = [];
-const proxies: DeafeningProxy[] = [];
 
-beforeAll(async () => {
-  shared = await RedisServer.start();
-});
-
-afterAll(() => shared.dispose());
-
-afterEach(async () => {
-  for (const backplane of open.splice(0)) await backplane.close();
-  for (const proxy of proxies.splice(0)) proxy.dispose();
-  for (const server of servers.splice(0)) await server.dispose();
+beforeAll(() => {
+  shared = used.server;
 });
 
 async function start(
@@ -35,13 +27,6 @@ async function start(
   const running = await startRedis(server.url, settings);
   open.push(running.backplane);
   return running;
-}
-
-/** A server of the test's own, for harm. */
-async function ownServer(settings: Record<string, string> = {}): Promise<RedisServer> {
-  const server = await RedisServer.start(settings);
-  servers.push(server);
-  return server;
 }
 
 function build(settings: Partial<RedisBackplaneOptions>, url = shared.url): RedisBackplane {

@@ -77,6 +77,11 @@ async function device(
   return client;
 }
 
+/** What a plain join of a further device is answered. */
+async function phoneOf(user: string, room: string): Promise<JoinResult> {
+  return (await device(user, nodes[0])).ok<JoinResult>('join', room);
+}
+
 async function publish(client: TestClient, room: string, count: number): Promise<PublishResult> {
   const sent = Array.from({ length: count }, (_, n) => client.ok<PublishResult>('publish', room, n));
   return (await Promise.all(sent)).at(-1)!;
@@ -116,7 +121,7 @@ describe.each(['msgpack', 'json'] as const)('a user with two devices on two node
     const room = `orders:two:${encoding}`;
     const phone = await device('ann', nodes[0], { encoding });
     const joined = await phone.ok<JoinResult>('join', room);
-    expect(joined).toEqual({ epoch: expect.any(String), offset: 0, recovered: false, acked: 0 });
+    expect(joined).toEqual({ epoch: expect.any(String), offset: 0, recovered: false, acked: null });
     await publish(phone, room, 5);
     expect(await phone.ok<AckResult>('ack', room, [joined.epoch, 3])).toEqual({
       epoch: joined.epoch,
@@ -217,15 +222,37 @@ describe('acks', () => {
 });
 
 describe('a join of a user', () => {
-  it('that resumes where nothing is kept is one without a position', async () => {
+  it('that resumes where nothing is kept begins where the room stands', async () => {
     const room = 'orders:fresh';
     const phone = await device('dan', nodes[0]);
     const { epoch } = await publish(phone, room, 3);
     const joined = await phone.ok<JoinResult>('join', room, { resume: true });
-    expect(joined).toEqual({ epoch, offset: 3, recovered: false, acked: 0 });
+    expect(joined).toEqual({ epoch, offset: 3, recovered: false, acked: 3 });
     await phone.ok('publish', room, 'next');
     await waitFor(() => offsets(phone, room).length > 0);
     expect(offsets(phone, room)).toEqual([4]);
+  });
+
+  it.each([
+    ['an empty room', 0],
+    ['a room with messages', 2],
+  ])('that resumed in %s gets all that came while it was away', async (_, messages) => {
+    const room = `orders:away:${messages}`;
+    const shop = await device('shop', nodes[1]);
+    if (messages > 0) await publish(shop, room, messages);
+    const phone = await device('dan', nodes[0]);
+    const joined = await phone.ok<JoinResult>('join', room, { resume: true });
+    expect(joined).toMatchObject({ offset: messages, recovered: false, acked: messages });
+    await phone.close();
+    await publish(shop, room, 3);
+    const laptop = await device('dan', nodes[1]);
+    const resumed = await laptop.ok<JoinResult>('join', room, { resume: true });
+    expect(resumed).toEqual({ epoch: joined.epoch, offset: messages + 3, recovered: true, acked: messages });
+    await waitFor(() => offsets(laptop, room).length === 3);
+    expect(offsets(laptop, room)).toEqual([1, 2, 3].map((n) => messages + n));
+    // A join that only asks is told the start, and one of a user without any is told that.
+    expect(await phoneOf('dan', room)).toMatchObject({ acked: messages });
+    expect(await phoneOf('eve', room)).toMatchObject({ acked: null });
   });
 
   it('that resumes behind what history holds is told of the gap', async () => {
@@ -248,7 +275,8 @@ describe('a join of a user', () => {
     const room = `orders:same:${state}`;
     if (state === 'warm') await (await device('eve', nodes[0])).ok('join', room);
     for (let n = 1; n <= 5; n++) {
-      const phone = await device('ann', nodes[0], { encoding: 'json' });
+      // A user of its own: one that has a start here would be caught up first.
+      const phone = await device(`ann ${n}`, nodes[0], { encoding: 'json' });
       const batch: CommandFrame[] = [
         ['join', 101, room, { resume: n % 2 === 0 }],
         ['publish', 102, room, `own ${n}`],
@@ -383,7 +411,7 @@ describe('what is kept', () => {
       epoch,
       offset: 2,
       recovered: false,
-      acked: 0,
+      acked: 2,
     });
     await node.stop();
   });
@@ -402,7 +430,7 @@ describe('what is kept', () => {
     await phone.next((frame) => frame[0] === 'reset' && frame[1] === room);
     const laptop = await device('ann', nodes[1]);
     const resumed = await laptop.ok<JoinResult>('join', room, { resume: true });
-    expect(resumed).toEqual({ epoch: after.epoch, offset: 1, recovered: false, acked: 0 });
+    expect(resumed).toEqual({ epoch: after.epoch, offset: 1, recovered: false, acked: 1 });
     expect(await laptop.ok('ack', room, [after.epoch, 1])).toEqual({ epoch: after.epoch, offset: 1 });
     expect(await get(nodes[0], `/v1/rooms/${room}/acks`)).toEqual({
       status: 200,

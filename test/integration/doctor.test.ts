@@ -90,6 +90,9 @@ describe('roomcast doctor, with a Redis as it should be', () => {
   it('says of Redis what it saw', async () => {
     const found = await findings(['--redis', redis.url], PRODUCTION);
     expect(about(found, 'redis server')).toEqual([expect.stringMatching(/^ok: version \d/)]);
+    expect(about(found, 'redis rights')).toEqual([
+      'ok: everything that a node does was tried, and is allowed',
+    ]);
     expect(about(found, 'redis memory')).toEqual([
       expect.stringMatching(/^ok: .* of 256 MiB are used$/),
       'ok: nothing is evicted (noeviction)',
@@ -199,6 +202,64 @@ describe('roomcast doctor, with a Redis as it should not be', () => {
       );
     } finally {
       await Promise.all([primary.dispose(), replica.dispose()]);
+    }
+  });
+
+  it('names each right that is missing, a database that is not there, and writes that are refused', async () => {
+    const redis = await RedisServer.start();
+    try {
+      await redis.client.call(
+        'ACL',
+        'SETUSER',
+        'node',
+        'on',
+        '>hush',
+        '~other:*',
+        'resetchannels',
+        '+@all',
+        '-xadd',
+      );
+      const url = redis.url.replace('//', '//node:hush@');
+      const { exitCode, stdout } = await doctor(['--redis', `${url}/99`]);
+      expect(exitCode).toBe(1);
+      expect(stdout).toMatch(
+        /problem +redis rights +it does not let user "node" do .* ACL SETUSER node .* -> grant/,
+      );
+      for (const right of ['~rc:{*', '&rc:{*', '+xadd']) expect(stdout).toContain(` ${right}`);
+      expect(stdout).toMatch(/problem +redis rights +it does not have the database that redis\.url names/);
+      expect(stdout).not.toContain('hush');
+      await redis.client.config('SET', 'maxmemory', '1');
+      expect(about(await findings(['--redis', redis.url]), 'redis writes')).toEqual([
+        expect.stringMatching(/^problem: it refuses writes: OOM/),
+      ]);
+      await redis.client.config('SET', 'maxmemory', '0');
+      expect(about(await findings(['--redis', redis.url]), 'redis rights')[0]).toMatch(/^ok: everything/);
+      expect(await redis.client.keys('*')).toEqual([]);
+    } finally {
+      await redis.dispose();
+    }
+  });
+
+  it('knows a Sentinel, a node of a Redis Cluster, and a Redis without a free connection', async () => {
+    const sentinel = await RedisServer.startSentinel();
+    const cluster = await RedisServer.start({
+      'cluster-enabled': 'yes',
+      'cluster-port': String(await freePort()),
+    });
+    const full = await RedisServer.start({ maxclients: '1' });
+    try {
+      expect(about(await findings(['--redis', sentinel.url]), 'redis server')[0]).toMatch(
+        /^problem: it is a Sentinel/,
+      );
+      expect(about(await findings(['--redis', cluster.url]), 'redis server')[0]).toMatch(
+        /^problem: it is a node of a Redis Cluster/,
+      );
+      await waitFor(() => full.client.ping());
+      expect(about(await findings(['--redis', full.url]), 'redis link')).toEqual([
+        expect.stringMatching(/has no free connection: ERR max number of clients reached$/),
+      ]);
+    } finally {
+      await Promise.all([sentinel.dispose(), cluster.dispose(), full.dispose()]);
     }
   });
 

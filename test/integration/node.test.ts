@@ -169,6 +169,19 @@ describe('a node', () => {
     await Promise.all([publisher.close(), member.close()]);
   });
 
+  it('answers a message of the other kind with one error, and lives', async () => {
+    for (const encoding of ['msgpack', 'json'] as const) {
+      const one = await client(encoding);
+      const text = '["join",1,"lobby"]\n'.repeat(100);
+      one.send(encoding === 'msgpack' ? text : Buffer.from(text));
+      expect(await one.ok('ping')).toEqual({});
+      expect(one.frames.filter(([type]) => type === 'error')).toEqual([
+        ['error', 0, 'bad_frame', expect.stringMatching(/speaks (MessagePack|JSON)/)],
+      ]);
+      await one.close();
+    }
+  });
+
   it('closes with 1007 what cannot be decoded', async () => {
     const binary = await client();
     binary.send(Buffer.from([0xc1]));

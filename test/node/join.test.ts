@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { BackplaneError } from '../../src/backplane/backplane.ts';
 import { Room } from '../../src/hub/room.ts';
+import type { JoinFailure } from '../../src/node/catch-up/cursor.ts';
 import { Join, type JoinActions, type JoinFrom, type JoinState } from '../../src/node/membership/join.ts';
 import { Feed } from '../../src/node/rooms/feed.ts';
 import type { PublishCommand } from '../../src/protocol/frames.ts';
@@ -38,11 +39,11 @@ class Case {
       },
       joined: () => this.log.push('member'),
       failed: () => this.log.push('no member'),
-      publish: (_connection, { id }) => this.log.push(`publish ${id}`),
+      publishHeld: (_connection, { id }) => this.log.push(`publish ${id}`),
     };
     const reply = {
       joined: (result: object) => this.log.push(`ok ${JSON.stringify(result)}`),
-      failed: ({ code }: BackplaneError) => this.log.push(`error ${code}`),
+      failed: ({ code }: JoinFailure) => this.log.push(`error ${code}`),
       abandoned: () => this.log.push('abandoned'),
     };
     this.join = new Join(new Session().connection, this.feed, from, reply, actions);
@@ -57,9 +58,13 @@ const waits =
 const opened: Event = ({ join }) => join.feedOpened(null);
 const notOpened: Event = ({ join }) => join.feedOpened(ERROR);
 const acked =
-  (offset: number, epoch = EPOCH): Event =>
+  (offset: number | null, epoch = EPOCH): Event =>
   ({ join }) =>
     join.ackedKnown({ epoch, offset });
+const starts =
+  (offset: number, isNew = false): Event =>
+  ({ join }) =>
+    join.startKnown({ epoch: EPOCH, offset, isNew });
 const notAcked: Event = ({ join }) => join.ackedFailed(ERROR);
 const abandoned: Event = ({ join }) => join.abandon();
 const reads: Event = (the) => (the.firstStep = null);
@@ -77,7 +82,7 @@ const publish =
       key: null,
       echo: true,
     } as PublishCommand);
-const ok = (recovered: boolean, acked?: number) =>
+const ok = (recovered: boolean, acked?: number | null) =>
   `ok ${JSON.stringify({ epoch: EPOCH, offset: 9, recovered, ...(acked === undefined ? {} : { acked }) })}`;
 
 const TABLE: readonly (readonly [
@@ -96,34 +101,48 @@ const TABLE: readonly (readonly [
   ['waits for the lookup', null, [waits(false, true)], 'waiting', []],
   ['has looked up', null, [waits(false, true), acked(6)], 'over', ['start@live', 'member', ok(false, 6)]],
   ['looked up in vain', null, [waits(false, true), notAcked], 'over', ['no member', 'error timeout']],
-  ['resumes', 'acked', [waits(false, true), acked(6)], 'over', ['start@6', 'member', ok(true, 6)]],
+  ['resumes', 'acked', [waits(false, true), starts(6)], 'over', ['start@6', 'member', ok(true, 6)]],
   [
-    'has nothing to resume',
+    'starts anew where the room stands',
     'acked',
-    [waits(false, true), acked(0)],
+    [waits(false, true), starts(9, true)],
     'over',
-    ['start@live', 'member', ok(false, 0)],
+    ['start@9', 'member', ok(false, 9)],
   ],
   [
-    'resumes what an epoch that is over has',
+    'starts anew, and the room has moved on meanwhile',
     'acked',
+    [waits(false, true), starts(8, true)],
+    'over',
+    ['start@8', 'member', ok(false, 8)],
+  ],
+  [
+    'has nothing acknowledged',
+    null,
+    [waits(false, true), acked(null)],
+    'over',
+    ['start@live', 'member', ok(false, null)],
+  ],
+  [
+    'has something acknowledged in an epoch that is over',
+    null,
     [waits(false, true), acked(6, 'epoch000')],
     'over',
-    ['start@6', 'member', ok(true, 0)],
+    ['start@live', 'member', ok(false, null)],
   ],
   ['waits for both, has the feed', null, [waits(true, true), opened], 'waiting', []],
   ['waits for both, has the lookup', null, [waits(true, true), acked(6)], 'waiting', []],
   [
     'has both, the feed last',
     'acked',
-    [waits(true, true), acked(6), opened],
+    [waits(true, true), starts(6), opened],
     'over',
     ['start@6', 'member', ok(true, 6)],
   ],
   [
     'has both, the lookup last',
     'acked',
-    [waits(true, true), opened, acked(6)],
+    [waits(true, true), opened, starts(6)],
     'over',
     ['start@6', 'member', ok(true, 6)],
   ],

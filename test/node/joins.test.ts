@@ -353,10 +353,28 @@ describe('a join where acknowledgements are kept', () => {
       steps: [warm, acked(3), (on) => on.ann.join({ resume: true }), (on) => on.pub.publish(5)],
       told: { ann: 'ok@4+(3) 4 5' },
     },
-    'with resume begins at the live offset where nothing was': {
+    'with resume begins where the room stands where nothing was, and that is kept': {
       world,
-      steps: [warm, (on) => on.ann.join({ resume: true }), (on) => on.pub.publish(5)],
-      told: { ann: 'ok@4(0) 5' },
+      steps: [
+        warm,
+        (on) => on.ann.join({ resume: true }),
+        (on) => on.ann.leave(),
+        (on) => on.pub.publish(5),
+        (on) => on.ann.join({ resume: true }),
+      ],
+      told: { ann: 'ok@4(4) left ok@5+(4) 5' },
+    },
+    'with resume for the first time gets what came after its start was kept': {
+      world,
+      steps: [
+        warm,
+        (on) => on.port.delay(),
+        (on) => on.pub.publish(5),
+        (on) => on.ann.join({ resume: true }),
+        (on) => on.port.arriveAll(),
+        (on) => on.pub.publish(6),
+      ],
+      told: { ann: 'ok@5(5) 6' },
     },
     'holds back what the same connection publishes meanwhile, and other rooms do not wait': {
       world: { rules: { [ROOM]: { acks: true } } },
@@ -370,7 +388,7 @@ describe('a join where acknowledgements are kept', () => {
         (on) => expect(on.ann.told()).toBe('ok@0 elsewhere'),
         (on) => on.port.lookups.open(),
       ],
-      told: { ann: 'ok@0 elsewhere ok@5(0) a b', bob: 'ok@0(0) 1 2 3 4 5 a b' },
+      told: { ann: 'ok@0 elsewhere ok@5(null) a b', bob: 'ok@0(null) 1 2 3 4 5 a b' },
     },
     'fails with the lookup, and what was held back is sent': {
       world,
@@ -383,7 +401,7 @@ describe('a join where acknowledgements are kept', () => {
         (on) => on.port.lookups.fail(),
         (on) => expect(on.node.broker.catchingUp).toBe(0),
       ],
-      told: { ann: 'error:unavailable', bob: 'ok@0(0) 1 2 3 4 a' },
+      told: { ann: 'error:unavailable', bob: 'ok@0(null) 1 2 3 4 a' },
       also: (on) => expect(on.ann.connection.rooms).toEqual(['$user:ann']),
     },
     'waits for the lookup and for the room, whichever is later': {
@@ -395,10 +413,10 @@ describe('a join where acknowledgements are kept', () => {
         (on) => on.port.lookups.openOne(),
         (on) => expect(on.ann.told()).toBe(''),
         (on) => on.port.subscribes.open(),
-        (on) => expect(on.ann.told()).toBe('ok@1(0) a'),
+        (on) => expect(on.ann.told()).toBe('ok@1(null) a'),
         (on) => on.port.lookups.open(),
       ],
-      told: { ann: 'ok@1(0) a', bob: 'ok@2(0)' },
+      told: { ann: 'ok@1(null) a', bob: 'ok@2(null)' },
     },
     'made anew while the first one looks up: only the second counts': {
       world,
@@ -410,8 +428,8 @@ describe('a join where acknowledgements are kept', () => {
         (on) => on.port.lookups.open(),
         (on) => on.pub.publish(5),
       ],
-      told: { bob: 'ok@0(0) 1 2 3 4 a 5' },
-      also: (on) => expect(on.ann.told()).toBe('error:not_joined ok@4(0) a 5'),
+      told: { bob: 'ok@0(null) 1 2 3 4 a 5' },
+      also: (on) => expect(on.ann.told()).toBe('error:not_joined ok@4(null) a 5'),
     },
     'left while it looks up does not come back to life': {
       world,

@@ -87,12 +87,10 @@ describe('hostile MessagePack', () => {
     expect(msgpackCodec.decodeCommands(closed).map(outcome)).toEqual([{ rejected: 'bad_frame', id: 0 }]);
   });
 
-  it('that declares lengths that cannot be true is refused at once', () => {
+  it('that declares lengths that cannot be true is refused before anything of that length is made', () => {
     for (const lead of ['dd', 'df', 'db', 'c6', 'c9']) {
-      const started = performance.now();
       const bytes = fromHex(`94a77075626c69736801a172${lead}fffffff0`);
       expect(msgpackCodec.decodeCommands(bytes).map(outcome)).toEqual(['undecodable']);
-      expect(performance.now() - started).toBeLessThan(1000);
     }
   });
 

@@ -171,6 +171,10 @@ export class Crowd {
     return refused;
   }
 
+  /**
+   * Held against 2 s by the tests that cut or freeze Redis: the README promises an answer within that. Elsewhere it shows a
+   * node that hangs, which is a matter of many seconds.
+   */
   slowestAnswerMs(): number {
     const all = this.publishers.flatMap(({ answers }) => [...answers.values()]);
     return Math.max(...all.map(({ slowestMs }) => slowestMs));

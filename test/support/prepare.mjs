@@ -1,6 +1,6 @@
-// Runs before the tests and sees to the programs that they start: a Redis server, a Chromium for the browser tests, and
-// HAProxy and Prometheus, which check the configurations under deploy/, and strace, which counts system calls.
-// On Debian, as root, it installs what is missing; elsewhere it says what to do. Quick and silent when all is there.
+// Runs before the tests and looks for the programs that they start. Redis and a Chromium must be there. Without the others some
+// tests are skipped; with CI=true, where a skipped test fails the run, they must be there too. On Debian, as root, it
+// installs what is missing; elsewhere it says what to do. Quick and silent when nothing is missing.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -39,25 +39,58 @@ function hasChromium() {
   return find('chromium', 'chromium-browser', 'google-chrome') !== null;
 }
 
-const NEEDED = [
+function hasPython() {
+  return runs('python3', '-c', 'import sys; sys.exit(sys.version_info < (3, 8))');
+}
+
+function hasCompose() {
+  return runs('docker', 'compose', 'version') || find('docker-compose') !== null;
+}
+
+function runs(program, ...args) {
+  return spawnSync(program, args, { stdio: 'ignore' }).status === 0;
+}
+
+/** A skipped test fails a run with CI=true. */
+const isCi = process.env.CI === 'true';
+
+const PROGRAMS = [
   {
     isThere: hasRedis,
+    isNeeded: true,
     debianPackage: 'redis-server',
-    advice: `the tests need redis-server ${OLDEST_REDIS} or newer on the PATH (Debian: apt-get install redis-server; macOS: brew install redis)`,
+    advice: `redis-server ${OLDEST_REDIS} or newer on the PATH (Debian: apt-get install redis-server; macOS: brew install redis)`,
   },
   {
     isThere: hasChromium,
+    isNeeded: true,
     debianPackage: 'chromium',
-    advice:
-      'the browser tests need Chromium on the PATH or its path in CHROME_PATH (Debian: apt-get install chromium)',
+    advice: 'Chromium on the PATH or its path in CHROME_PATH (Debian: apt-get install chromium)',
   },
-];
-
-/** Nice to have: tests that want them are skipped with a reason where they are missing. */
-const WELCOME = [
-  { isThere: () => find('haproxy') !== null, debianPackage: 'haproxy' },
-  { isThere: () => find('strace') !== null, debianPackage: 'strace' },
-  { isThere: () => find('promtool') !== null && find('prometheus') !== null, debianPackage: 'prometheus' },
+  ...['haproxy', 'strace', 'openssl'].map((name) => ({
+    isThere: () => find(name) !== null,
+    isNeeded: isCi,
+    debianPackage: name,
+    advice: `${name} on the PATH (Debian: apt-get install ${name})`,
+  })),
+  {
+    isThere: () => find('promtool') !== null && find('prometheus') !== null,
+    isNeeded: isCi,
+    debianPackage: 'prometheus',
+    advice: 'prometheus and promtool on the PATH (Debian: apt-get install prometheus)',
+  },
+  {
+    isThere: hasCompose,
+    isNeeded: isCi,
+    debianPackage: 'docker-compose',
+    advice: 'docker compose or docker-compose (Debian: apt-get install docker-compose)',
+  },
+  {
+    isThere: hasPython,
+    isNeeded: isCi,
+    debianPackage: 'python3',
+    advice: 'python3, 3.8 or newer, on the PATH (Debian: apt-get install python3)',
+  },
 ];
 
 function install(packages) {
@@ -67,15 +100,17 @@ function install(packages) {
   console.error(`prepare: installing ${packages.join(' and ')}`);
   // A stale list of one foreign repository fails the update, yet the install below may well succeed.
   spawnSync('apt-get', ['update', '-qq'], { env, stdio });
-  spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env, stdio });
+  // One at a time: a package that this release does not have would keep the others from being installed.
+  for (const name of packages) {
+    spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', name], { env, stdio });
+  }
 }
 
-const missing = NEEDED.filter(({ isThere }) => !isThere());
-const wanted = [...missing, ...WELCOME.filter(({ isThere }) => !isThere())];
-if (wanted.length > 0 && process.getuid?.() === 0 && find('apt-get') !== null) {
-  install(wanted.map(({ debianPackage }) => debianPackage));
+const missing = PROGRAMS.filter(({ isThere }) => !isThere());
+if (missing.length > 0 && process.getuid?.() === 0 && find('apt-get') !== null) {
+  install(missing.map(({ debianPackage }) => debianPackage));
 }
-for (const { advice } of missing.filter(({ isThere }) => !isThere())) {
-  console.error(`prepare: ${advice}`);
+for (const { advice } of missing.filter(({ isNeeded, isThere }) => isNeeded && !isThere())) {
+  console.error(`prepare: the tests need ${advice}`);
   process.exitCode = 1;
 }

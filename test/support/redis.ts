@@ -1,7 +1,7 @@
 /** A real `redis-server` of the test's own, in a directory of its own, that can be stopped, frozen and killed. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -11,6 +11,13 @@ import { waitFor } from './wait.ts';
 
 /** Settings as in redis.conf, for example `{ appendonly: 'yes' }`. */
 export type RedisSettings = Readonly<Record<string, string>>;
+
+export interface RedisExtras {
+  /** Commands that it is not to know: `rename-command <name> ""`. */
+  readonly renamed?: readonly string[];
+  /** Whether it is a Sentinel. */
+  readonly sentinel?: boolean;
+}
 
 /** Those that run: none outlives the test process, whatever happens to it. */
 const running = new Set<ChildProcess>();
@@ -22,21 +29,29 @@ export class RedisServer {
   readonly port: number;
   readonly #dir: string;
   readonly #settings: RedisSettings;
+  readonly #extras: RedisExtras;
   #process: ChildProcess | null = null;
   #client: Redis | null = null;
 
-  private constructor(port: number, dir: string, settings: RedisSettings) {
+  private constructor(port: number, dir: string, settings: RedisSettings, extras: RedisExtras) {
     this.port = port;
     this.#dir = dir;
     this.#settings = settings;
+    this.#extras = extras;
   }
 
   /** Resolves when the server answers. Nothing is saved to disk unless the settings say so. */
-  static async start(settings: RedisSettings = {}): Promise<RedisServer> {
+  static async start(settings: RedisSettings = {}, extras: RedisExtras = {}): Promise<RedisServer> {
     const dir = await mkdtemp(join(tmpdir(), 'roomcast-redis-'));
-    const server = new RedisServer(await freePort(), dir, { save: '', ...settings });
+    const saving = extras.sentinel === true ? {} : { save: '' };
+    const server = new RedisServer(await freePort(), dir, { ...saving, ...settings }, extras);
     await server.#spawn();
     return server;
+  }
+
+  /** A Sentinel that watches nothing. */
+  static startSentinel(): Promise<RedisServer> {
+    return RedisServer.start({}, { sentinel: true });
   }
 
   get url(): string {
@@ -95,6 +110,14 @@ export class RedisServer {
     process.kill(this.pid, 'SIGCONT');
   }
 
+  /** Has it try to save a snapshot, and fail: a directory has the name of its file. */
+  async breakSnapshots(): Promise<void> {
+    const path = join(this.#dir, 'dump.rdb');
+    await rm(path, { force: true });
+    await mkdir(join(path, 'in the way'), { recursive: true });
+    await this.client.bgsave();
+  }
+
   /** Ends everything and removes the directory. Works on a frozen server too. */
   async dispose(): Promise<void> {
     this.#client?.disconnect();
@@ -104,7 +127,10 @@ export class RedisServer {
 
   async #spawn(): Promise<void> {
     const settings = { port: String(this.port), bind: '127.0.0.1', dir: this.#dir, ...this.#settings };
+    const { renamed = [], sentinel = false } = this.#extras;
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+    for (const command of renamed) args.push('--rename-command', command, '');
+    if (sentinel) args.unshift(await this.#emptyFile(), '--sentinel');
     const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     child.stdout.on('data', (data: Buffer) => {
@@ -119,8 +145,19 @@ export class RedisServer {
     await Promise.race([failed, waitFor(() => this.#answers(), { for: 'redis-server to answer' })]);
   }
 
+  /** A Sentinel has to have a file that it can write to. */
+  async #emptyFile(): Promise<string> {
+    const path = join(this.#dir, 'sentinel.conf');
+    await writeFile(path, '');
+    return path;
+  }
+
   async #answers(): Promise<boolean> {
-    const probe = new Redis(this.url, { lazyConnect: true, retryStrategy: () => null });
+    const probe = new Redis(this.url, {
+      lazyConnect: true,
+      enableReadyCheck: false,
+      retryStrategy: () => null,
+    });
     probe.on('error', ignoreOutage);
     try {
       await probe.connect();

@@ -2,7 +2,7 @@
  * The store of a cluster in one process, with faults on demand: envelopes that get lost on the way to a node, reads that
  * stall or fail, writes that are lost after they were acknowledged, histories that are trimmed or flushed.
  */
-import type { Acked, Acks } from '../../src/backplane/acks.ts';
+import type { Acked, Acks, Start } from '../../src/backplane/acks.ts';
 import {
   type Backplane,
   BackplaneError,
@@ -200,7 +200,16 @@ export class StorePort implements Backplane {
         await this.lookups.pass();
         const { epoch } = store.room(room);
         const acked = store.acked.get(user);
-        return acked?.epoch === epoch ? acked : { epoch, offset: 0 };
+        return acked?.epoch === epoch ? acked : { epoch, offset: null };
+      },
+      start: async (room, _history, user): Promise<Start> => {
+        this.counts.lookups++;
+        await this.lookups.pass();
+        const { epoch, offset } = store.room(room);
+        const acked = store.acked.get(user);
+        if (acked?.epoch === epoch) return { epoch, offset: acked.offset ?? 0, isNew: false };
+        store.acked.set(user, { epoch, offset });
+        return { epoch, offset, isNew: true };
       },
       list: async () => ({ epoch: '', offset: 0, count: 0, users: [] }),
     };

@@ -1,5 +1,7 @@
 /** A connection on a list in place of a socket, with a clock, a turn and a node that the test holds in its hands. */
+import type { RoomAccess } from '../../src/auth/authorize.ts';
 import type { Authenticator, Identity } from '../../src/auth/identity.ts';
+import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
 import { FlushQueue } from '../../src/connection/flush-queue.ts';
@@ -16,10 +18,8 @@ import { ListSocket } from './list-socket.ts';
 
 /** A node that answers every command at once, and keeps the publishes that it was given. */
 class AnsweringNode implements RoomServices {
-  readonly nodeId = 'node0001';
   readonly published: PublishCommand[] = [];
   readonly acks: { user: string; room: string; epoch: string; offset: number }[] = [];
-  stalls = 0;
 
   join({ connection, ok }: Request, room: string): void {
     if (room === 'broken') throw new Error('a fault of ours');
@@ -48,20 +48,18 @@ class AnsweringNode implements RoomServices {
   members(request: Request): void {
     request.ok({ count: 0, users: 0, members: [] });
   }
-
-  stalled(): void {
-    this.stalls++;
-  }
-
-  disconnected(): void {
-    throw new Error('that is for the transport to say');
-  }
 }
+
+const OPEN: RoomAccess = { join: 'anyone', publish: 'anyone' };
 
 export interface SessionOptions {
   readonly encoding?: Encoding;
   readonly identity?: Identity;
   readonly authenticator?: Authenticator;
+  /** Anonymous connections are admitted beside authenticated ones. */
+  readonly anonymous?: boolean;
+  /** Access rules by room; `*` for all others. Default: open to anyone. */
+  readonly access?: Readonly<Record<string, RoomAccess>>;
   /** Commands a second and at once; default no limit. */
   readonly rate?: readonly [perSecond: number, burst: number];
   readonly maxRefusals?: number;
@@ -75,6 +73,8 @@ export class Session {
   readonly metrics = new NodeMetrics();
   readonly node = new AnsweringNode();
   readonly connection: Connection;
+  /** How often the node was told that replies wait for the peer to read. */
+  stalls = 0;
   /** How often the end of the turn was asked for. */
   turnRequests = 0;
   readonly flushQueue = new FlushQueue({ request: () => this.turnRequests++ });
@@ -105,17 +105,26 @@ export class Session {
     this.flushQueue.flushRest();
   }
 
-  #context(options: SessionOptions): ConnectionContext {
+  #context(options: SessionOptions): ConnectionContext<Connection> {
     const [perSecond, burst] = options.rate ?? [0, 0];
-    return {
+    const { authenticator = null, access = {} } = options;
+    const commands = clientCommands({
       services: this.node,
-      flushQueue: this.flushQueue,
-      authenticator: options.authenticator ?? null,
+      access: (room) => access[room] ?? access['*'] ?? OPEN,
+      authenticator,
       identified: (connection, identity) => {
-        const isFirst = connection.identity === null;
+        const isAwaited = connection.awaitsAuth;
         connection.identity = identity;
-        if (isFirst) connection.welcome();
+        if (isAwaited) connection.welcome();
       },
+      log: silentLog,
+    });
+    return {
+      nodeId: 'node0001',
+      commands,
+      flushQueue: this.flushQueue,
+      mustAuthenticate: authenticator !== null && options.anonymous !== true,
+      stalled: () => this.stalls++,
       rateLimit: new RateLimit(perSecond, burst),
       maxRefusals: options.maxRefusals ?? 100,
       maxHeldCommands: options.maxHeldCommands ?? 10,

@@ -1,5 +1,6 @@
 /** A cluster in one process that does nothing unless a test says so: nodes, their store, and the peers of their sockets. */
 import { ALL_PERMITTED } from '../../src/auth/identity.ts';
+import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
@@ -100,7 +101,7 @@ export class WorldNode {
   readonly port: StorePort;
   readonly sockets = new UwsModel();
   readonly metrics = new NodeMetrics();
-  readonly context: ConnectionContext;
+  readonly context: ConnectionContext<Connection>;
   #lastNumber = 0;
 
   constructor(world: World, nodeId: string) {
@@ -118,11 +119,19 @@ export class WorldNode {
       scheduler,
       log: silentLog,
     });
-    this.context = {
+    const commands = clientCommands({
       services: this.broker,
-      flushQueue: this.broker.flushQueue,
+      access: (room) => world.rule(room),
       authenticator: null,
       identified: (connection, identity) => this.broker.identified(connection, identity),
+      log: silentLog,
+    });
+    this.context = {
+      nodeId,
+      commands,
+      flushQueue: this.broker.flushQueue,
+      mustAuthenticate: false,
+      stalled: (connection) => this.broker.stalled(connection),
       rateLimit: new RateLimit(0, 0),
       maxRefusals: 10,
       maxHeldCommands: 10,
@@ -290,7 +299,11 @@ export class Client {
 
   #okWord(what: string, result: object): string {
     if (what !== 'ok' || !('recovered' in result)) return what;
-    const { offset, recovered, acked } = result as { offset: number; recovered: boolean; acked?: number };
+    const { offset, recovered, acked } = result as {
+      offset: number;
+      recovered: boolean;
+      acked?: number | null;
+    };
     return `ok@${offset}${recovered ? '+' : ''}${acked === undefined ? '' : `(${acked})`}`;
   }
 }

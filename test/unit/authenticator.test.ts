@@ -56,7 +56,16 @@ const KINDS: Readonly<Record<string, () => { publicKey: KeyObject; privateKey: K
   ed448: () => generateKeyPairSync('ed448'),
 };
 
-function keyPair(kind: string): Pair {
+const pairs = new Map<string, Pair>();
+
+/** The pair of a kind, and of another name another one. Made once: RSA takes up to a second. */
+function keyPair(kind: string, name = 'first'): Pair {
+  const pair = pairs.get(kind + name) ?? newKeyPair(kind);
+  pairs.set(kind + name, pair);
+  return pair;
+}
+
+function newKeyPair(kind: string): Pair {
   const { publicKey, privateKey } = KINDS[kind]!();
   const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
   return { privateKey, pem, publicKeyFile: write(pem) };
@@ -167,7 +176,7 @@ describe('a token signed with a private key', () => {
   ])('is accepted by the public key of its %s pair, and by no other', async (kind, algorithms) => {
     const { privateKey: key, publicKeyFile } = keyPair(kind);
     const by = authenticator({ publicKeyFile });
-    const other = authenticator({ publicKeyFile: keyPair(kind).publicKeyFile });
+    const other = authenticator({ publicKeyFile: keyPair(kind, 'second').publicKeyFile });
     for (const alg of algorithms) {
       const text = await token({ sub: 'ann' }, { alg, key });
       expect(await by.authenticate(text)).toMatchObject({ user: 'ann' });

@@ -246,7 +246,7 @@ describe('problems', () => {
     expect(problems({ env: { ROOMCAST_ROOMS: text } })).toEqual([`environment ROOMCAST_ROOMS: ${problem}`]);
   });
 
-  it.each(['redis:6379', 'localhost:6379', 'redis://', 'http://redis', 'redis://a:99999'])(
+  it.each(['redis:6379', 'localhost:6379', 'http://redis', 'REDIS://a', 'redis://a b'])(
     'refuse %s for Redis',
     (url) => {
       expect(problems({ env: { REDIS_URL: url } })).toEqual([
@@ -254,6 +254,18 @@ describe('problems', () => {
       ]);
     },
   );
+
+  it('say what is wrong with the URL of Redis, from every source', () => {
+    const says = 'the database after the host must be a whole number from 0 on, such as /0';
+    const url = 'redis://:hush@h/abc';
+    expect(problems({ env: { ROOMCAST_REDIS_URL: url } })).toEqual([
+      `environment ROOMCAST_REDIS_URL: ${says}`,
+    ]);
+    expect(problems({ env: {}, flags: { redis: url } })).toEqual([`flag --redis: ${says}`]);
+    expect(problems({ file: write('redis.yaml', `redis: { url: "${url}" }`) })).toEqual([
+      `file redis.yaml redis.url: ${says}`,
+    ]);
+  });
 
   it('never show a secret', () => {
     const lines = problems({
@@ -362,6 +374,13 @@ describe('settings that have to fit each other', () => {
       { ROOMCAST_AUTH_AUDIENCE: 'me' },
       [
         'environment ROOMCAST_AUTH_AUDIENCE: needs auth.secret, auth.publicKeyFile or auth.jwksUrl, or everyone would be let in',
+      ],
+    ],
+    [
+      'anonymous connections beside authenticated ones go with a key to check tokens by',
+      { ROOMCAST_AUTH_ANONYMOUS: 'true' },
+      [
+        'environment ROOMCAST_AUTH_ANONYMOUS: has no effect without auth.secret, auth.publicKeyFile or auth.jwksUrl: everyone is anonymous',
       ],
     ],
     [

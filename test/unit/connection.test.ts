@@ -42,6 +42,34 @@ describe.each(['msgpack', 'json'] as const)('a %s connection', (encoding) => {
   });
 });
 
+describe.each([
+  ['msgpack', 'text', false, 'speaks MessagePack'],
+  ['json', 'binary', true, 'speaks JSON'],
+] as const)('a %s connection that is sent a %s message', (encoding, _, isBinary, reason) => {
+  it.each([
+    ['of one command', '["ping",1]'],
+    ['of many', '["ping",1]\n'.repeat(5000)],
+    ['that is empty', ''],
+    ['that means nothing', '\u00e9\u0001{'],
+  ])('%s answers one error, and lives', (_name, text) => {
+    const session = new Session({ encoding });
+    session.connection.receive(Buffer.from(text), isBinary);
+    session.receive(['ping', 2]);
+    session.endTurn();
+    expect(session.socket.frames).toEqual([
+      ['error', 0, 'bad_frame', expect.stringContaining(reason)],
+      ['ok', 2, {}],
+    ]);
+    expect(session.socket.ends).toEqual([]);
+  });
+
+  it('a hundred and one times in a row is closed with 4504', () => {
+    const session = new Session({ encoding });
+    for (let n = 0; n < 101; n++) session.connection.receive(Buffer.from('["ping",1]'), isBinary);
+    expect(session.socket.ends.map(({ code }) => code)).toEqual([4504]);
+  });
+});
+
 describe('a connection', () => {
   it('sends the reply of a join, and what was queued before it, ahead of the room messages of the turn', () => {
     const session = new Session();
@@ -172,7 +200,7 @@ describe('a connection whose peer does not read', () => {
     session.receive(['ping', 4]);
     session.endTurn();
     expect(ids(session)).toEqual([1]);
-    expect(session.node.stalls).toBeGreaterThan(0);
+    expect(session.stalls).toBeGreaterThan(0);
     session.socket.outcome = 'sent';
     session.connection.drained();
     expect(ids(session)).toEqual([1, 2, 3, 4]);
@@ -292,6 +320,52 @@ describe('a connection that presents a token in band', () => {
     expect(session.socket.frames).toEqual([['error', 1, 'unauthorized', expect.any(String)]]);
     expect(session.socket.ends.map(({ code }) => code)).toEqual([4501]);
     expect(session.node.published).toEqual([]);
+  });
+});
+
+describe('an anonymous connection beside authenticated ones', () => {
+  const users = { join: 'authenticated', publish: 'authenticated' } as const;
+
+  function open(): { session: Session; desk: Desk } {
+    const desk = new Desk();
+    return { session: new Session({ authenticator: desk, anonymous: true, access: { users } }), desk };
+  }
+
+  it('needs no token where room rules ask for none', () => {
+    const { session } = open();
+    expect(session.connection.awaitsAuth).toBe(false);
+    session.receive(['publish', 1, 'a', 1], ['publish', 2, 'users', 1]);
+    session.endTurn();
+    expect(session.socket.frames).toEqual([
+      ['ok', 1, expect.anything()],
+      ['error', 2, 'forbidden', expect.stringContaining('publish: authenticated')],
+    ]);
+    expect(session.socket.ends).toEqual([]);
+  });
+
+  it("becomes a user's by a token, without a second hello", async () => {
+    const { session, desk } = open();
+    session.connection.welcome();
+    session.receive(['auth', 1, 'token'], ['publish', 2, 'users', 1]);
+    await desk.answer(identity('ann'));
+    session.endTurn();
+    expect(session.socket.frames).toEqual([
+      ['hello', expect.objectContaining({ user: null })],
+      ['ok', 1, { user: 'ann', expiresAt: null }],
+      ['ok', 2, expect.anything()],
+    ]);
+  });
+
+  it('is closed where the token is bad, and stays where it could not be checked', async () => {
+    const { session, desk } = open();
+    session.receive(['auth', 1, 'token'], ['ping', 2]);
+    await desk.answer(new TypeError('fetch failed'));
+    session.endTurn();
+    expect(ids(session)).toEqual([1, 2]);
+    expect(session.socket.ends).toEqual([]);
+    session.receive(['auth', 3, 'token']);
+    await desk.answer(new AuthFailure('unauthorized', 'why'));
+    expect(session.socket.ends.map(({ code }) => code)).toEqual([4501]);
   });
 });
 

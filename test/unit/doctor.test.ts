@@ -19,7 +19,6 @@ import { checkRedisServer } from '../../src/cli/doctor/redis-server.ts';
 import { exitCodeFor, jsonReport, textReport } from '../../src/cli/doctor/report.ts';
 import { checkTls } from '../../src/cli/doctor/tls.ts';
 import { bytes, duration } from '../../src/cli/doctor/units.ts';
-import { takeMessage } from '../../src/cli/doctor/websocket-message.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 
@@ -29,7 +28,6 @@ const soundRedis: RedisFacts = {
   version: '7.2.0',
   versionProblem: null,
   role: 'master',
-  isCluster: false,
   maxMemoryBytes: 512 * MIB,
   usedMemoryBytes: 10 * MIB,
   maxMemoryPolicy: 'noeviction',
@@ -43,6 +41,7 @@ const soundRedis: RedisFacts = {
   connectedClients: 5,
   clockAheadMs: 1,
   roundTripMs: 0.4,
+  obstacles: [],
 };
 
 function config(env: Readonly<Record<string, string>> = {}): Config {
@@ -70,7 +69,6 @@ describe('the checks of Redis', () => {
   it.each([
     [checkRedisServer, { versionProblem: 'it is version 6.2' }, 'problem'],
     [checkRedisServer, { role: 'slave' }, 'problem'],
-    [checkRedisServer, { isCluster: true }, 'problem'],
     [checkRedisServer, { connectedClients: 9990 }, 'warning'],
     [checkRedisMemory, { maxMemoryPolicy: 'volatile-lru' }, 'problem'],
     [checkRedisMemory, { maxMemoryPolicy: 'volatile-lru', maxMemoryBytes: 0 }, 'warning'],
@@ -166,6 +164,11 @@ describe('the check of access', () => {
       'ok origins',
       'ok http api',
     ]);
+  });
+
+  it('says where connections without a token are admitted beside others', () => {
+    const [, authentication] = checkAccess(config({ ...sound, ROOMCAST_AUTH_ANONYMOUS: 'true' }));
+    expect(authentication).toMatchObject({ level: 'ok', says: expect.stringContaining('anonymous') });
   });
 
   it.each([
@@ -320,29 +323,5 @@ describe('the report', () => {
       '1.5 GiB',
     ]);
     expect([duration(3.4), duration(-1500), duration(240_000)]).toEqual(['3 ms', '1.5 s', '4 min']);
-  });
-});
-
-describe('WebSocket messages of a server', () => {
-  const framed = (opcode: number, payload: Buffer) => {
-    const short = payload.length < 126 ? payload.length : payload.length < 65_536 ? 126 : 127;
-    const length = Buffer.alloc(short < 126 ? 0 : short === 126 ? 2 : 8);
-    if (short === 126) length.writeUInt16BE(payload.length);
-    if (short === 127) length.writeBigUInt64BE(BigInt(payload.length));
-    return Buffer.concat([Buffer.from([0x80 | opcode, short]), length, payload]);
-  };
-
-  it.each([0, 125, 126, 65_535, 65_536])('of %i bytes are taken whole, and not before they are', (size) => {
-    const payload = Buffer.alloc(size, 'x');
-    const message = framed(1, payload);
-    expect(takeMessage(message.subarray(0, -1))).toBeNull();
-    const taken = takeMessage(Buffer.concat([message, Buffer.from('next')]));
-    expect(taken?.kind).toBe('text');
-    expect(taken?.payload.equals(payload)).toBe(true);
-    expect(taken?.rest.toString()).toBe('next');
-  });
-
-  it('are refused where they are masked, as only a client may', () => {
-    expect(() => takeMessage(Buffer.from([0x81, 0x80, 0, 0, 0, 0]))).toThrow('must not mask');
   });
 });

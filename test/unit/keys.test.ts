@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Keys } from '../../src/backplane/redis/keys.ts';
-import { versionProblem } from '../../src/backplane/redis/server-version.ts';
+import { passingProblem, serverProblem, versionProblem } from '../../src/backplane/redis/server-version.ts';
 import { SLOTS, slotOf, tagsOverSlots } from '../../src/backplane/redis/slots.ts';
 
 const ROOMS = ['lobby', 'chat:lobby', '$user:1', 'a}:log:{b', '{x}', ':', 'żółć 🦊', 'meta:x', "it's"];
@@ -47,6 +47,17 @@ describe('keys', () => {
     expect(new Set([...channels, ...others, keys.signals()]).size).toBe(3 * ROOMS.length + 1);
   });
 
+  it('name the database in every channel, where it is not 0, and in no other name', () => {
+    const other = new Keys('rc', 128, 12);
+    expect(other.channel('lobby')).toBe(keys.channel('lobby').replace('log3:', 'log3@12:'));
+    expect(other.log('lobby')).toBe(other.channel('lobby'));
+    expect(`${other.logHeads[other.partitionOf('lobby')]!}lobby`).toBe(other.log('lobby'));
+    expect(other.signals()).toBe(`${keys.signals()}@12`);
+    expect(other.probe('n')).toBe(keys.probe('n').replace('probe:', 'probe@12:'));
+    expect(other.meta('lobby')).toBe(keys.meta('lobby'));
+    expect(new Keys('rc', 128, 0).log('lobby')).toBe(keys.log('lobby'));
+  });
+
   it('of different idempotency keys and rooms never collide', () => {
     const pairs = [
       ['a', 'b*c'],
@@ -69,6 +80,31 @@ describe('keys', () => {
 
   it('keep each room in its partition for ever, since stored keys depend on it', () => {
     expect(['lobby', 'chat:1', 'żółć 🦊'].map((room) => keys.partitionOf(room))).toEqual([116, 46, 46]);
+  });
+});
+
+describe('the kind of a server', () => {
+  const INFO =
+    'redis_version:7.2.4\r\nredis_mode:standalone\r\nrole:master\r\ncluster_enabled:0\r\nloading:0\r\n';
+
+  it('is right for a single primary', () => {
+    expect([serverProblem(INFO), passingProblem(INFO)]).toEqual([null, null]);
+  });
+
+  it.each([
+    [INFO.replace('standalone', 'sentinel'), 'it is a Sentinel'],
+    [INFO.replace('standalone', 'cluster'), 'it is a node of a Redis Cluster'],
+    [INFO.replace('enabled:0', 'enabled:1'), 'it is a node of a Redis Cluster'],
+    [INFO.replace('7.2.4', '6.2.1'), 'it is version 6.2.1'],
+  ])('is wrong for good in %j', (info, says) => {
+    expect(serverProblem(info)).toContain(says);
+  });
+
+  it.each([
+    [INFO.replace('loading:0', 'loading:1'), 'it is still loading its data'],
+    [INFO.replace('role:master', 'role:slave'), 'it is a read-only replica'],
+  ])('may pass in %j', (info, says) => {
+    expect([serverProblem(info), passingProblem(info)]).toEqual([null, says]);
   });
 });
 

@@ -8,7 +8,7 @@ const README = fileURLToPath(new URL('../../README.md', import.meta.url));
 const BETWEEN_MARKERS = /(?<=<!-- metrics:begin -->\n).*(?=\n<!-- metrics:end -->)/s;
 
 describe('README.md', () => {
-  // `npx vitest run test/unit/metrics-docs.test.ts -u` writes the table into the README.
+  // `npm run docs` writes the table into the README.
   it('holds the table of metrics as the registry declares them', async () => {
     const readme = readFileSync(README, 'utf8');
     expect(readme).toMatch(BETWEEN_MARKERS);

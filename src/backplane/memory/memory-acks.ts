@@ -1,6 +1,6 @@
 /** How far users have read, in the memory of the one process that is the whole broker. */
 import type { Clock } from '../../util/clock.ts';
-import type { Acked, AckOutcome, AckPage, AckResult, Acks } from '../acks.ts';
+import type { Acked, AckOutcome, AckPage, AckResult, Acks, Start } from '../acks.ts';
 import type { HistoryPolicy } from '../backplane.ts';
 
 export interface MemoryAcksParts {
@@ -8,7 +8,12 @@ export interface MemoryAcksParts {
   /** Life of a room's acks in milliseconds, from its last ack on. */
   readonly ttlMs: number;
   /** Where a room stands now. Throws a `BackplaneError` when the backplane is closed. */
-  readonly position: (room: string, history: HistoryPolicy) => Acked;
+  readonly position: (room: string, history: HistoryPolicy) => Where;
+}
+
+interface Where {
+  readonly epoch: string;
+  readonly offset: number;
 }
 
 interface RoomAcks {
@@ -32,16 +37,24 @@ export class MemoryAcks implements Acks {
     [epoch, offset]: readonly [epoch: string, offset: number],
   ): Promise<AckResult> {
     const present = this.#parts.position(room, history);
-    const kept = this.#offsets(room, present.epoch).get(user) ?? 0;
-    const outcome = outcomeOf(present, kept, epoch, offset);
+    const kept = this.#offsets(room, present.epoch).get(user) ?? null;
+    const outcome = outcomeOf(present, kept ?? 0, epoch, offset);
     const isTouched = (outcome === 'kept' || outcome === 'not_higher') && offset > 0;
-    if (isTouched) this.#keep(room, present.epoch, user, Math.max(kept, offset));
+    if (isTouched) this.#keep(room, present.epoch, user, Math.max(kept ?? 0, offset));
     return { epoch: present.epoch, offset: outcome === 'kept' ? offset : kept, outcome };
   }
 
   async get(room: string, history: HistoryPolicy, user: string): Promise<Acked> {
     const { epoch } = this.#parts.position(room, history);
-    return { epoch, offset: this.#offsets(room, epoch).get(user) ?? 0 };
+    return { epoch, offset: this.#offsets(room, epoch).get(user) ?? null };
+  }
+
+  async start(room: string, history: HistoryPolicy, user: string): Promise<Start> {
+    const { epoch, offset } = this.#parts.position(room, history);
+    const kept = this.#offsets(room, epoch).get(user);
+    if (kept !== undefined) return { epoch, offset: kept, isNew: false };
+    this.#keep(room, epoch, user, offset);
+    return { epoch, offset, isNew: true };
   }
 
   async list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
@@ -86,7 +99,7 @@ export class MemoryAcks implements Acks {
 
 const NONE: ReadonlyMap<string, number> = new Map();
 
-function outcomeOf(present: Acked, kept: number, epoch: string, offset: number): AckOutcome {
+function outcomeOf(present: Where, kept: number, epoch: string, offset: number): AckOutcome {
   if (epoch !== present.epoch) return 'other_epoch';
   if (offset > present.offset) return 'beyond';
   return offset > kept ? 'kept' : 'not_higher';

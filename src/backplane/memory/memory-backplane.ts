@@ -39,7 +39,6 @@ const NUMBERLESS: BatchResult = { epoch: '', first: 0, duplicates: null };
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class MemoryBackplane implements Backplane {
-  readonly kind = 'memory';
   readonly presence: MemoryPresence;
   readonly acks: MemoryAcks;
   readonly #options: MemoryBackplaneOptions;

@@ -1,12 +1,17 @@
-/** What a Redis says about itself, as plain facts, for those who check a deployment. Changes nothing there. */
+/** What a Redis says about itself, as plain facts, for those who check a deployment. Leaves nothing behind there. */
 import type { ConnectionOptions } from 'node:tls';
-import { Redis } from 'ioredis';
-import { versionProblem } from './server-version.ts';
+import type { Redis } from 'ioredis';
+import { redisAddress } from '../../util/redis-url.ts';
+import { Keys } from './keys.ts';
+import { findObstacles, type Obstacle } from './rights.ts';
+import { onTrial } from './server-options.ts';
+import { passingProblem, serverProblem, versionProblem } from './server-version.ts';
 
 export interface InspectOptions {
   /** As in `RedisBackplaneOptions`. */
   readonly url: string;
   readonly tls?: ConnectionOptions;
+  readonly keyPrefix: string;
   /** For connecting, and for each answer. */
   readonly timeoutMs: number;
 }
@@ -23,7 +28,6 @@ export interface RedisFacts {
   /** Why a node would refuse this version, or null. */
   readonly versionProblem: string | null;
   readonly role: string;
-  readonly isCluster: boolean;
   /** 0: no limit. */
   readonly maxMemoryBytes: number;
   readonly usedMemoryBytes: number;
@@ -43,47 +47,37 @@ export interface RedisFacts {
   /** Its clock minus ours, milliseconds. Off by half of `roundTripMs` at most. */
   readonly clockAheadMs: number;
   readonly roundTripMs: number;
+  /** What it refuses a node. Not looked for in a server that takes no writes yet: a replica, or one that is loading. */
+  readonly obstacles: readonly Obstacle[];
 }
 
-/** Rejects where the server cannot be reached, logged in to, or asked for INFO and TIME. The message holds no secrets. */
-export async function inspectRedis({ url, tls, timeoutMs }: InspectOptions): Promise<RedisFacts> {
-  const redis = new Redis(url, {
-    protocol: 2,
-    replyMapping: 'legacy',
-    lazyConnect: true,
-    connectionName: 'roomcast-doctor',
-    connectTimeout: timeoutMs,
-    commandTimeout: timeoutMs,
-    maxRetriesPerRequest: 0,
-    // INFO is what we ask for ourselves, also of a server that is still loading.
-    enableReadyCheck: false,
-    retryStrategy: () => null,
-    ...(tls === undefined ? {} : { tls }),
-  });
-  let lastError: Error | null = null;
-  redis.on('error', (error: Error) => {
-    lastError = error;
-  });
-  try {
-    await redis.connect();
-    return await factsOf(redis);
-  } catch (error) {
-    // `connect` says only that the connection is closed; the event before it says why.
-    throw lastError ?? error;
-  } finally {
-    redis.disconnect();
-  }
+/** A server that no node can work with, whatever else is true of it. */
+export class WrongServer extends Error {}
+
+/**
+ * Rejects where the server cannot be reached, logged in to, or asked for INFO and TIME, and with a `WrongServer`. The message
+ * holds no secrets.
+ */
+export function inspectRedis(options: InspectOptions): Promise<RedisFacts> {
+  const { url, tls, keyPrefix, timeoutMs } = options;
+  const address = redisAddress(url);
+  return onTrial({ address, tls, timeoutMs }, (redis) => factsOf(redis, keyPrefix, address.database));
 }
 
-async function factsOf(redis: Redis): Promise<RedisFacts> {
+async function factsOf(redis: Redis, keyPrefix: string, database: number): Promise<RedisFacts> {
   const info = await redis.info();
+  const problem = serverProblem(info);
+  const isOfOurKind = problem === null || problem === versionProblem(info);
+  if (!isOfOurKind) throw new WrongServer(problem);
   const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
   const [settings, clock] = [await settingsOf(redis), await clockOf(redis)];
+  const canWrite = passingProblem(info) === null && problem === null;
+  // Partitions make no difference to rights.
+  const keys = new Keys(keyPrefix, 1, database);
   return {
     version: field('redis_version'),
     versionProblem: versionProblem(info),
     role: field('role'),
-    isCluster: field('cluster_enabled') === '1',
     maxMemoryBytes: Number(field('maxmemory')),
     usedMemoryBytes: Number(field('used_memory')),
     maxMemoryPolicy: field('maxmemory_policy'),
@@ -96,6 +90,7 @@ async function factsOf(redis: Redis): Promise<RedisFacts> {
     maxClients: settings.has('maxclients') ? Number(settings.get('maxclients')) : null,
     connectedClients: Number(field('connected_clients')),
     ...clock,
+    obstacles: canWrite ? await findObstacles(redis, keys, database) : [],
   };
 }
 

@@ -3,6 +3,9 @@
  *
  * All keys of a room carry the tag of its partition, so a script may touch them together on Redis Cluster, and all
  * rooms of a partition can share one call. Tags are chosen so that the partitions lie evenly over the slots.
+ *
+ * Redis does not divide channels by database. So the name of whatever is a channel, logs included, also has the number of
+ * the database: `log3@1`. In database 0 it has none, as it always was.
  */
 import { slotOf, tagsOverSlots } from './slots.ts';
 
@@ -12,13 +15,21 @@ export class Keys {
   readonly metaHeads: readonly string[];
   readonly logHeads: readonly string[];
   readonly #prefix: string;
+  /** What ends the kind in the name of a channel. */
+  readonly #database: string;
 
-  /** `partitions` is from 1 to 16384. Nodes that share a Redis MUST agree on both arguments. */
-  constructor(prefix: string, partitions: number) {
+  /** `partitions` is from 1 to 16384. Nodes of one cluster MUST agree on all arguments. */
+  constructor(prefix: string, partitions: number, database = 0) {
     this.#prefix = `${prefix}:{`;
+    this.#database = database === 0 ? '' : `@${database}`;
     this.#heads = tagsOverSlots(partitions).map((tag) => `${this.#prefix}${tag}}:`);
     this.metaHeads = this.#heads.map((head) => `${head}meta:`);
-    this.logHeads = this.#heads.map((head) => `${head}log3:`);
+    this.logHeads = this.#heads.map((head) => `${head}log3${this.#database}:`);
+  }
+
+  /** The pattern, as in Redis ACLs, that all names match and no name with another prefix. */
+  get pattern(): string {
+    return `${this.#prefix}*`;
   }
 
   get partitions(): number {
@@ -79,12 +90,12 @@ export class Keys {
 
   /** The pub/sub channel on which a node hears itself. */
   probe(nodeId: string): string {
-    return `${this.#head(nodeId)}probe:${nodeId}`;
+    return `${this.#head(nodeId)}probe${this.#database}:${nodeId}`;
   }
 
   /** The pub/sub channel that all nodes hear. */
   signals(): string {
-    return `${this.#prefix}nodes}:signals`;
+    return `${this.#prefix}nodes}:signals${this.#database}`;
   }
 
   /** The cluster slot of everything that belongs to a partition. */

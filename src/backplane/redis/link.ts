@@ -4,10 +4,13 @@ import { Redis, type RedisOptions } from 'ioredis';
 import { backoffMs } from '../../util/backoff.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
+import { type RedisAddress, redisAddress, shownAddress } from '../../util/redis-url.ts';
 import { BackplaneError } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
-import { isReplica, lineageOf } from './lineage.ts';
+import { lineageOf } from './lineage.ts';
 import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
+import { serverOptions } from './server-options.ts';
+import { passingProblem, serverProblem } from './server-version.ts';
 
 export type LinkRole = 'command' | 'subscribe';
 
@@ -40,8 +43,14 @@ export class Link {
   readonly redis: Redis;
   readonly #options: LinkOptions;
   readonly #watcher: LinkWatcher;
+  readonly #server: RedisAddress;
   #isUp = false;
   #wasUp = false;
+  /** Connections in a row that failed or were of no use. ioredis counts only those that it could not make. */
+  #failures = 0;
+  #hasWorked = false;
+  /** Of those, the ones that came up. */
+  #useless = 0;
   #isClosed = false;
   #downSinceMs: number;
   #lineage = '';
@@ -53,7 +62,13 @@ export class Link {
     this.#options = options;
     this.#watcher = watcher;
     this.#downSinceMs = options.clock.nowMs();
-    this.redis = new Redis(options.url, redisOptions(role, options));
+    this.#server = redisAddress(options.url);
+    const retryMs = () => backoffMs(this.#failures++, RECONNECT);
+    this.redis = new Redis({
+      ...serverOptions(this.#server, options.tls),
+      ...redisOptions(role, options),
+      retryStrategy: retryMs,
+    });
     this.redis.on('error', (error: Error) => this.#failed(error));
     this.redis.on('ready', () => void this.#identify());
     this.redis.on('close', () => this.#lost());
@@ -70,7 +85,7 @@ export class Link {
 
   /** Host and port, without credentials. */
   get address(): string {
-    return new URL(this.#options.url).host;
+    return shownAddress(this.#server);
   }
 
   /** What is wrong, for people; null when the link is up. */
@@ -97,10 +112,17 @@ export class Link {
     }
   }
 
+  /** What the link is for works: when it is lost, the first attempt to make it anew comes soon. */
+  works(): void {
+    this.#failures = 0;
+    this.#useless = 0;
+    this.#hasWorked = true;
+  }
+
   /** Drops the connection and makes a new one: for a link that is up and does not work. */
   reconnect(reason: string): void {
     if (!this.#isUp || this.#isClosed) return;
-    this.#options.log.warn({ link: this.role, reason }, 'redis link dropped to make a new one');
+    this.#log('warn', { link: this.role, reason }, 'redis link dropped to make a new one');
     this.#lastError = new Error(reason);
     this.redis.disconnect(true);
   }
@@ -113,16 +135,20 @@ export class Link {
     this.#lost();
   }
 
-  /** Before anything is written: what this server may lack decides how. */
+  /** Before anything is written: what this server may lack decides how. A link that only subscribes needs none of it. */
   async #identify(): Promise<void> {
-    if (this.role === 'command') {
+    if (this.role !== 'subscribe') {
       try {
-        const info = await this.redis.info('replication');
-        if (isReplica(info)) return this.#refuse('this Redis is a read-only replica');
+        const info = await this.redis.info();
+        const problem = serverProblem(info) ?? passingProblem(info);
+        if (problem !== null) return this.#refuse(`cannot use this Redis: ${problem}`);
+        // ioredis would go on in database 0 when this fails.
+        if (this.#server.database !== 0) await this.redis.select(this.#server.database);
         this.#lineage = lineageOf(info);
       } catch (error) {
         return this.#refuse(`redis did not say what it is: ${(error as Error).message}`);
       }
+      this.works();
     }
     this.#ready();
   }
@@ -136,7 +162,8 @@ export class Link {
     if (this.#isClosed || this.redis.status !== 'ready') return;
     if (this.#wasUp) this.#options.metrics.reconnected(this.role);
     this.#options.metrics.linkState(this.role, true);
-    this.#options.log.info({ link: this.role, address: this.address }, 'redis link is up');
+    this.#hasWorked = this.role !== 'subscribe';
+    this.#log('info', { link: this.role, address: this.address }, 'redis link is up');
     this.#isUp = true;
     this.#wasUp = true;
     this.#lastError = null;
@@ -149,8 +176,8 @@ export class Link {
     this.#isUp = false;
     this.#downSinceMs = this.#options.clock.nowMs();
     this.#options.metrics.linkState(this.role, false);
-    if (!this.#isClosed)
-      this.#options.log.warn({ link: this.role, cause: this.#cause() }, 'redis link is down');
+    if (!this.#isClosed) this.#log('warn', { link: this.role, cause: this.#cause() }, 'redis link is down');
+    if (!this.#hasWorked) this.#useless++;
     this.#watcher.down();
   }
 
@@ -166,6 +193,11 @@ export class Link {
     if (this.#lastError === null) return 'the connection was closed';
     const { code } = this.#lastError as NodeJS.ErrnoException;
     return code ?? this.#lastError.message;
+  }
+
+  /** A link that comes up and is of no use, again and again, is told of once. */
+  #log(level: 'info' | 'warn', fields: Readonly<Record<string, unknown>>, message: string): void {
+    this.#options.log[this.#useless > 0 ? 'debug' : level](fields, message);
   }
 
   #connectError(timeoutMs: number): BackplaneError {
@@ -195,8 +227,6 @@ function redisOptions(role: LinkRole, options: LinkOptions): RedisOptions & { re
     maxRetriesPerRequest: 0,
     // `subscriptions.ts` does it, so as to know when it is complete.
     autoResubscribe: false,
-    retryStrategy: (attempt) => backoffMs(attempt - 1, RECONNECT),
     reconnectOnError: (error) => isReadOnly(error.message),
-    ...(options.tls === undefined ? {} : { tls: options.tls }),
   };
 }

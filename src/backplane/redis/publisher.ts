@@ -10,7 +10,7 @@ import type { BatchResult, FirstResult, RoomBatch } from '../room-batch.ts';
 import type { Keys } from './keys.ts';
 import type { Link } from './link.ts';
 import { publishCall } from './publish-call.ts';
-import { errorFromCall, errorFromReply, isReadOnly } from './redis-errors.ts';
+import { errorFromCall, errorFromReply, isAnswer, isReadOnly } from './redis-errors.ts';
 import { publishScript } from './scripts.ts';
 
 export interface PublisherOptions {
@@ -19,6 +19,8 @@ export interface PublisherOptions {
   readonly metaTtlMs: number;
   readonly clock: Clock;
   readonly metrics: BackplaneMetrics;
+  /** Redis answered with an error: it may refuse more. */
+  refused?(): void;
 }
 
 /** What became of one batch. */
@@ -82,9 +84,11 @@ export class Publisher {
       const reader = new ReplyReader(reply as Buffer);
       const outcomes = batches.map((batch) => reader.next(batch.hasHistory));
       if (reader.sawReadOnly) this.#link.reconnect('this Redis became a read-only replica');
+      if (reader.sawError) this.#options.refused?.();
       return outcomes;
     } catch (cause) {
       const error = errorFromCall(cause, STAGE);
+      if (isAnswer(error)) this.#options.refused?.();
       return batches.map(() => error);
     }
   }
@@ -97,7 +101,9 @@ export class Publisher {
         await redis.publish(this.#keys.channel(batch.room), batch.draft(this.#options.nodeId, sentAtMs));
         return NUMBERLESS;
       } catch (cause) {
-        return errorFromCall(cause, STAGE);
+        const error = errorFromCall(cause, STAGE);
+        if (isAnswer(error)) this.#options.refused?.();
+        return error;
       }
     });
     return Promise.all(publishing);
@@ -140,6 +146,7 @@ class ReplyReader {
   readonly #reply: Buffer;
   #at = 0;
   sawReadOnly = false;
+  sawError = false;
 
   constructor(reply: Buffer) {
     this.#reply = reply;
@@ -170,6 +177,7 @@ class ReplyReader {
     const length = this.#reply.readUInt16BE(this.#at + 1);
     const message = this.#reply.toString('utf8', this.#at + 3, this.#at + 3 + length);
     this.#at += 3 + length;
+    this.sawError = true;
     this.sawReadOnly ||= isReadOnly(message);
     return errorFromReply(message, STAGE);
   }

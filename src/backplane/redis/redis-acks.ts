@@ -1,6 +1,6 @@
 /** How far users have read, in Redis: one sorted set for each room and epoch. Acks of one tick share a call. */
 import type { Redis } from 'ioredis';
-import type { Acked, AckOutcome, AckPage, AckResult, Acks } from '../acks.ts';
+import type { Acked, AckOutcome, AckPage, AckResult, Acks, Start } from '../acks.ts';
 import { BackplaneError, type HistoryPolicy } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import type { Keys } from './keys.ts';
@@ -28,8 +28,9 @@ interface Entry {
 /** What Redis says to an entry; `newest` -1: its epoch is not the present one. */
 interface Reply {
   readonly newest: number;
+  /** -1: nothing is. */
   readonly kept: number;
-  readonly isRaised: boolean;
+  readonly isChanged: boolean;
 }
 
 interface Waiting {
@@ -37,6 +38,10 @@ interface Waiting {
   resolve(reply: Reply): void;
   reject(error: unknown): void;
 }
+
+/** Offsets that only tell what is kept, or keep where the room stands: see `ack.lua`. */
+const NOTHING = 0;
+const NEWEST = -1;
 
 /** An epoch as nodes make them: what a client sends may be anything, and becomes part of a key. */
 const EPOCH = /^[0-9a-z]{8}$/;
@@ -67,7 +72,7 @@ export class RedisAcks implements Acks {
       const reply = await this.#send({ room, epoch, user, offset });
       if (reply.newest !== -1) {
         this.#remember(room, epoch);
-        return { epoch, offset: reply.kept, outcome: outcomeOf(reply, offset) };
+        return { epoch, offset: orNull(reply.kept), outcome: outcomeOf(reply, offset) };
       }
     }
     return { ...(await this.get(room, history, user)), outcome: 'other_epoch' };
@@ -75,8 +80,15 @@ export class RedisAcks implements Acks {
 
   get(room: string, history: HistoryPolicy, user: string): Promise<Acked> {
     return this.#inPresentEpoch(room, history, async (epoch) => {
-      const { newest, kept } = await this.#send({ room, epoch, user, offset: 0 });
-      return newest === -1 ? null : { epoch, offset: kept };
+      const { newest, kept } = await this.#send({ room, epoch, user, offset: NOTHING });
+      return newest === -1 ? null : { epoch, offset: orNull(kept) };
+    });
+  }
+
+  start(room: string, history: HistoryPolicy, user: string): Promise<Start> {
+    return this.#inPresentEpoch(room, history, async (epoch) => {
+      const { newest, kept, isChanged } = await this.#send({ room, epoch, user, offset: NEWEST });
+      return newest === -1 ? null : { epoch, offset: kept, isNew: isChanged };
     });
   }
 
@@ -136,8 +148,8 @@ export class RedisAcks implements Acks {
     try {
       const reply = (await ask(() => ackScript.call(redis, names, args, metrics))) as number[];
       all.forEach(({ resolve }, i) => {
-        const [newest, kept, raised] = reply.slice(i * 3, i * 3 + 3) as [number, number, number];
-        resolve({ newest, kept, isRaised: raised === 1 });
+        const [newest, kept, changed] = reply.slice(i * 3, i * 3 + 3) as [number, number, number];
+        resolve({ newest, kept, isChanged: changed === 1 });
       });
     } catch (error) {
       for (const { reject } of all) reject(error);
@@ -145,9 +157,13 @@ export class RedisAcks implements Acks {
   }
 }
 
-function outcomeOf({ newest, isRaised }: Reply, offset: number): AckOutcome {
+function orNull(kept: number): number | null {
+  return kept === -1 ? null : kept;
+}
+
+function outcomeOf({ newest, isChanged }: Reply, offset: number): AckOutcome {
   if (offset > newest) return 'beyond';
-  return isRaised ? 'kept' : 'not_higher';
+  return isChanged ? 'kept' : 'not_higher';
 }
 
 function pairs(listed: readonly Buffer[]): { user: string; offset: number }[] {

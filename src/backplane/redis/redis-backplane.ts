@@ -3,6 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import { randomId } from '../../util/ids.ts';
 import type { Logger } from '../../util/log.ts';
+import { type RedisAddress, redisAddress } from '../../util/redis-url.ts';
 import type { Acks } from '../acks.ts';
 import {
   type Backplane,
@@ -23,11 +24,13 @@ import { Link } from './link.ts';
 import { Probe } from './probe.ts';
 import { Publisher } from './publisher.ts';
 import { RedisAcks } from './redis-acks.ts';
-import { errorFromCall } from './redis-errors.ts';
+import { errorFromCall, isAnswer, isReadOnly } from './redis-errors.ts';
 import { RedisPresence } from './redis-presence.ts';
+import { describeObstacles, tryScripts } from './rights.ts';
 import { ALL_SCRIPTS, renewScript } from './scripts.ts';
-import { checkVersion } from './server-version.ts';
+import { checkStart } from './start-checks.ts';
 import { Subscriptions } from './subscriptions.ts';
+import { WriteCheck } from './write-check.ts';
 
 export interface RedisBackplaneOptions {
   /** `redis://` or, with TLS, `rediss://`; may hold user, password and database. */
@@ -46,7 +49,7 @@ export interface RedisBackplaneOptions {
   readonly acksTtlMs: number;
   /** How long the presence entries of a dead node outlive it, about. Default 6 s. */
   readonly leaseMs?: number;
-  /** How often the node checks that it hears itself. Default 5 s. */
+  /** How often the node checks that it hears itself, and that Redis takes what it writes. Default 5 s. */
   readonly probeIntervalMs?: number;
   /** Exactly eight ASCII characters. */
   readonly nodeId: string;
@@ -57,10 +60,11 @@ export interface RedisBackplaneOptions {
 
 const DEFAULT_LEASE_MS = 6_000;
 const DEFAULT_PROBE_INTERVAL_MS = 5_000;
+/** For the links, once it is known that Redis is there. */
+const MIN_STARTUP_TIMEOUT_MS = 1_000;
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class RedisBackplane implements Backplane {
-  readonly kind = 'redis';
   readonly presence: RedisPresence;
   readonly acks: Acks;
   readonly #options: RedisBackplaneOptions;
@@ -70,15 +74,20 @@ export class RedisBackplane implements Backplane {
   readonly #commits: GroupCommit;
   readonly #subscriptions: Subscriptions;
   readonly #probe: Probe;
+  readonly #writes: WriteCheck;
+  readonly #server: RedisAddress;
+  readonly #closing = new AbortController();
   #events: BackplaneEvents | null = null;
   #restoring: Promise<void> | null = null;
   #isStarted = false;
   #isClosed = false;
   #wasReady = false;
+  #wasHearing = false;
 
   constructor(options: RedisBackplaneOptions) {
     this.#options = options;
-    this.#keys = new Keys(options.keyPrefix, options.partitions);
+    this.#server = redisAddress(options.url);
+    this.#keys = new Keys(options.keyPrefix, options.partitions, this.#server.database);
     this.#command = new Link('command', options, {
       up: () => this.#commandUp(),
       down: () => this.#commandDown(),
@@ -93,24 +102,27 @@ export class RedisBackplane implements Backplane {
     this.acks = this.#buildAcks();
     this.#subscriptions = this.#buildSubscriptions();
     this.#probe = this.#buildProbe();
+    this.#writes = this.#buildWriteCheck();
     this.presence = this.#buildPresence();
   }
 
   async start(events: BackplaneEvents): Promise<void> {
     this.#events = events;
     try {
-      const { startupTimeoutMs } = this.#options;
+      const startupTimeoutMs = Math.max(MIN_STARTUP_TIMEOUT_MS, this.#options.startupTimeoutMs);
+      await this.#checkStart();
       await Promise.all([this.#command.connect(startupTimeoutMs), this.#subscribe.connect(startupTimeoutMs)]);
       await this.#restoring;
-      await checkVersion(this.#command);
       for (const script of ALL_SCRIPTS) await script.load(this.#command.redis);
     } catch (error) {
       await this.close();
       throw errorFromCall(error, 'connect');
     }
     this.#probe.start();
+    this.#writes.start();
     this.#isStarted = true;
     this.#wasReady = this.status().ready;
+    this.#wasHearing = this.#linkProblem() === null;
   }
 
   publish(request: PublishRequest): void {
@@ -149,20 +161,22 @@ export class RedisBackplane implements Backplane {
 
   async signal(text: string): Promise<void> {
     // A node that is deaf itself would not do what it asks of all.
-    const { reason } = this.status();
+    const reason = this.#linkProblem();
     if (reason !== null) throw new BackplaneError('unavailable', 'signal', reason);
     await this.#ask(() => this.#command.redis.publish(this.#keys.signals(), text), 'signal');
   }
 
   status(): BackplaneStatus {
-    const reason = this.#commandProblem() ?? this.#subscribeProblem();
+    const reason = this.#linkProblem() ?? this.#writes.problem;
     return { ready: reason === null, reason };
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#closing.abort();
     this.#probe.stop();
+    this.#writes.stop();
     this.presence.stop();
     this.#commits.close();
     this.#subscriptions.close();
@@ -181,6 +195,11 @@ export class RedisBackplane implements Backplane {
       if (error.code === 'timeout') this.#commits.noAnswer();
       throw error;
     }
+  }
+
+  /** Why nothing is sent or heard. While writes alone are refused, all else goes on. */
+  #linkProblem(): string | null {
+    return this.#commandProblem() ?? this.#subscribeProblem();
   }
 
   #commandProblem(): string | null {
@@ -221,21 +240,26 @@ export class RedisBackplane implements Backplane {
   #review(): void {
     if (!this.#isStarted || this.#isClosed) return;
     const { ready, reason } = this.status();
-    if (ready === this.#wasReady) return;
-    this.#wasReady = ready;
-    if (ready) this.#options.log.info({}, 'backplane is ready again');
-    else this.#options.log.warn({ reason }, 'backplane is not ready');
-    if (ready) this.#events?.resumed();
+    const isHearing = this.#linkProblem() === null;
+    const hasResumed = isHearing && !this.#wasHearing;
+    this.#wasHearing = isHearing;
+    if (ready !== this.#wasReady) {
+      this.#wasReady = ready;
+      if (ready) this.#options.log.info({}, 'backplane is ready again');
+      else this.#options.log.warn({ reason }, 'backplane is not ready');
+    }
+    if (hasResumed) this.#events?.resumed();
   }
 
   #buildCommits(): GroupCommit {
-    const publisher = new Publisher(this.#command, this.#keys, this.#options);
+    const refused = () => this.#writes.suspect();
+    const publisher = new Publisher(this.#command, this.#keys, { ...this.#options, refused });
     return new GroupCommit({
       clock: this.#options.clock,
       maxWaitMs: this.#options.commandTimeoutMs,
       send: (batches) => publisher.send(batches),
       problem: () => this.#command.problem(),
-      ping: () => this.#command.redis.ping(),
+      ping: () => answered(this.#command.redis.ping()),
       reconnect: (reason) => this.#command.reconnect(reason),
       suspectChanged: () => this.#changed(),
     });
@@ -280,6 +304,38 @@ export class RedisBackplane implements Backplane {
     });
   }
 
+  #buildWriteCheck(): WriteCheck {
+    const { probeIntervalMs } = this.#options;
+    return new WriteCheck({
+      intervalMs: probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS,
+      canCheck: () => this.#commandProblem() === null,
+      check: () => this.#ask(() => this.#tryWriting(), 'check'),
+      changed: () => this.#review(),
+    });
+  }
+
+  async #tryWriting(): Promise<string | null> {
+    const obstacles = await tryScripts(this.#command.redis, this.#keys, this.#options.metrics);
+    const isReplica = obstacles.some((obstacle) => obstacle.kind === 'writes' && isReadOnly(obstacle.reply));
+    if (isReplica) this.#command.reconnect('this Redis became a read-only replica');
+    return obstacles.length === 0 ? null : describeObstacles(obstacles, this.#server.username, 'redis');
+  }
+
+  /** Rejects with a `BackplaneError` if this Redis cannot be used. */
+  #checkStart(): Promise<void> {
+    const { tls, commandTimeoutMs, startupTimeoutMs, clock, log } = this.#options;
+    return checkStart({
+      address: this.#server,
+      tls,
+      keys: this.#keys,
+      commandTimeoutMs,
+      startupTimeoutMs,
+      clock,
+      log,
+      signal: this.#closing.signal,
+    });
+  }
+
   #buildPresence(): RedisPresence {
     const { clock, leaseMs = DEFAULT_LEASE_MS, log, metrics, nodeId } = this.#options;
     return new RedisPresence({
@@ -302,6 +358,15 @@ export class RedisBackplane implements Backplane {
       if (errorFromCall(cause, 'publish').code === 'timeout') this.#commits.noAnswer();
       throw cause;
     }
+  }
+}
+
+/** An error that Redis answers with is an answer too: without a disk it refuses even a PING. */
+async function answered(sending: Promise<unknown>): Promise<void> {
+  try {
+    await sending;
+  } catch (cause) {
+    if (!isAnswer(errorFromCall(cause, 'publish'))) throw cause;
   }
 }
 

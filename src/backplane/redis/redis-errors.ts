@@ -4,11 +4,34 @@ import { BackplaneError, type BackplaneErrorCode } from '../backplane.ts';
 /** Answers by which Redis refuses to do anything at all: full, read-only, loading, busy, cut off. */
 const REFUSALS =
   /^(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOPERM)\b/;
+/** Those among them by which it refuses to write, whoever asks, and goes on reading. */
+const REFUSED_WRITES = /^(OOM|READONLY|MISCONF|NOREPLICAS)\b/;
+/** Renamed, switched off, or of another kind of server. Inside of a script Redis says it differently. */
+const UNKNOWN_COMMAND = /^ERR unknown command\b|Unknown Redis command called from/i;
 const WRONG_CREDENTIALS = /\b(WRONGPASS|NOAUTH|invalid password|invalid username-password)/i;
 
 /** For errors that Redis answered with: their text begins with a code in capitals. */
 export function errorFromReply(message: string, stage: string): BackplaneError {
-  return new BackplaneError(REFUSALS.test(message) ? 'unavailable' : 'internal', stage, `redis: ${message}`);
+  const isRefused = REFUSALS.test(message) || /^ERR unknown command\b/.test(message);
+  return new BackplaneError(isRefused ? 'unavailable' : 'internal', stage, `redis: ${message}`);
+}
+
+/** Whether Redis itself said so: then nothing is under way any more. */
+export function isAnswer(error: BackplaneError): boolean {
+  return error.cause === undefined && error.message.startsWith('redis: ');
+}
+
+export function isRefusedWrite(message: string): boolean {
+  return REFUSED_WRITES.test(message);
+}
+
+export function isUnknownCommand(message: string): boolean {
+  return UNKNOWN_COMMAND.test(message);
+}
+
+/** The answer that a server without a free connection gives, to whatever is asked first. */
+export function isFull(message: string): boolean {
+  return message.includes('max number of clients reached');
 }
 
 /** For whatever an ioredis call was rejected with. */

@@ -82,6 +82,7 @@ export const claimScript = new Script('claim');
 export const sweepScript = new Script('sweep');
 export const forgetScript = new Script('forget');
 export const releaseScript = new Script('release');
+export const checkScript = new Script('check');
 
 /** Those that a node sends when it starts. */
 export const ALL_SCRIPTS: readonly Script[] = [
@@ -97,4 +98,5 @@ export const ALL_SCRIPTS: readonly Script[] = [
   sweepScript,
   forgetScript,
   releaseScript,
+  checkScript,
 ];

@@ -1,20 +1,38 @@
-/** Whether a Redis can run what we send: `SET` with both `NX` and `GET` came with version 7. */
-import { BackplaneError } from '../backplane.ts';
-import type { Link } from './link.ts';
+/** Whether a server is one that nodes can use at all, from its answer to INFO. */
+import { isReplica } from './lineage.ts';
 
 const OLDEST_MAJOR = 7;
 
-/** Rejects with a `BackplaneError` for a Redis that is too old. */
-export async function checkVersion(link: Link): Promise<void> {
-  const problem = versionProblem(await link.redis.info('server'));
-  if (problem === null) return;
-  throw new BackplaneError('unavailable', 'connect', `cannot use the Redis at ${link.address}: ${problem}`);
+/** What kind of server it is, where it is the wrong one, and what to do; else null. */
+export function serverProblem(info: string): string | null {
+  const mode = fieldOf(info, 'redis_mode');
+  if (mode === 'sentinel') {
+    return 'it is a Sentinel, which knows where a Redis is and keeps no data: name the address of the primary in redis.url';
+  }
+  if (mode === 'cluster' || fieldOf(info, 'cluster_enabled') === '1') {
+    return 'it is a node of a Redis Cluster, which is not supported: use a single primary, with replicas for safety';
+  }
+  return versionProblem(info);
 }
 
-/** What is wrong with the server that answered INFO so, or null. Valkey reports the Redis version it is equal to. */
+/**
+ * What is wrong with the version of the server that answered INFO so, or null. `SET` with both `NX` and `GET` came with
+ * version 7. Valkey reports the Redis version it is equal to.
+ */
 export function versionProblem(info: string): string | null {
-  const version = /^redis_version:(\S+)/m.exec(info)?.[1];
+  const version = fieldOf(info, 'redis_version');
   if (version === undefined) return 'it does not tell its version';
   if (Number.parseInt(version, 10) >= OLDEST_MAJOR) return null;
   return `it is version ${version}, and version ${OLDEST_MAJOR}.0 or later is needed`;
+}
+
+/** What is wrong at present and passes by itself, or null. */
+export function passingProblem(info: string): string | null {
+  if (fieldOf(info, 'loading') === '1') return 'it is still loading its data';
+  if (isReplica(info)) return 'it is a read-only replica';
+  return null;
+}
+
+function fieldOf(info: string, name: string): string | undefined {
+  return new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1];
 }

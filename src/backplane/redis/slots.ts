@@ -1,17 +1,9 @@
-/** Redis Cluster's hash slots, and short hash tags that lie evenly over them. */
+/** Redis Cluster's hash slots, and short hash tags that are spread evenly over them. */
+import slotOf from 'cluster-key-slot';
+
+export { slotOf };
 
 export const SLOTS = 16_384;
-
-/** The slot of a hash tag: CRC16 (XMODEM) of its bytes. */
-export function slotOf(tag: string): number {
-  let crc = 0;
-  for (let i = 0; i < tag.length; i++) {
-    crc ^= tag.charCodeAt(i) << 8;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
-    crc &= 0xffff;
-  }
-  return crc % SLOTS;
-}
 
 /**
  * One tag for each partition: the first one, counting in base 36, whose slot lies in that partition's equal share of

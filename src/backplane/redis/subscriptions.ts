@@ -13,7 +13,7 @@ import { PRESENCE_EVENT, parsePresenceEvent } from '../presence-event.ts';
 import type { Keys } from './keys.ts';
 import type { Link } from './link.ts';
 import { divertPushes } from './push-reader.ts';
-import { errorFromCall } from './redis-errors.ts';
+import { errorFromCall, isAnswer } from './redis-errors.ts';
 
 export interface SubscriptionsOptions {
   readonly metrics: BackplaneMetrics;
@@ -118,15 +118,17 @@ export class Subscriptions {
     const { probeChannel, signalChannel } = this.#options;
     const sending = [
       this.#link.redis.subscribe(probeChannel, signalChannel).then(
-        () => true,
-        () => false,
+        () => null,
+        (cause: unknown) => errorFromCall(cause, 'subscribe'),
       ),
     ];
     for (const chunk of chunks(subscriptions)) sending.push(this.#subscribeChunk(chunk));
-    const results = await Promise.all(sending);
+    const errors = await Promise.all(sending);
     if (generation !== this.#generation || !this.#link.isUp) return;
-    if (results.includes(false)) return this.#link.reconnect('subscribing was not answered');
+    const error = errors.find((error) => error !== null);
+    if (error !== undefined) return this.#link.reconnect(`subscribing failed: ${error?.message}`);
     this.#isRestored = true;
+    this.#link.works();
     this.#options.restored();
   }
 
@@ -181,29 +183,37 @@ export class Subscriptions {
 
   #startChunk(chunk: readonly Subscription[]): void {
     const generation = this.#generation;
-    // A link that does not answer may still carry it out later: only a new link is known to hear what is wanted.
-    const dropped = (isDone: boolean) => {
-      if (!isDone && generation === this.#generation) this.#link.reconnect('subscribing was not answered');
-    };
-    void this.#subscribeChunk(chunk).then(dropped);
+    void this.#subscribeChunk(chunk).then((error) => {
+      if (error === null || generation !== this.#generation) return;
+      if (isAnswer(error)) return this.#refused(chunk, error);
+      // A link that does not answer may still carry it out later: only a new link is known to hear what is wanted.
+      this.#link.reconnect(`subscribing failed: ${error.message}`);
+    });
   }
 
-  /** Whether it was done. Never rejects. */
-  async #subscribeChunk(chunk: readonly Subscription[]): Promise<boolean> {
+  /** Redis answered that it does not do this: no reason to take the other rooms off the link. */
+  #refused(chunk: readonly Subscription[], { message }: BackplaneError): void {
+    const error = new BackplaneError('unavailable', 'subscribe', message);
+    for (const subscription of chunk) {
+      if (this.#rooms.get(subscription.room) === subscription) this.#forget(subscription, error);
+    }
+  }
+
+  /** Resolves with what went wrong, or null. Never rejects. */
+  async #subscribeChunk(chunk: readonly Subscription[]): Promise<BackplaneError | null> {
     const generation = this.#generation;
     for (const subscription of chunk) subscription.isSent = true;
     try {
       await this.#link.redis.subscribe(...chunk.map(({ channel }) => channel));
-    } catch {
-      // Whatever it was: the link is replaced, and `linkDown` rejects those that wait.
-      return false;
+    } catch (cause) {
+      return errorFromCall(cause, 'subscribe');
     }
-    if (generation !== this.#generation) return true;
+    if (generation !== this.#generation) return null;
     for (const subscription of chunk) {
       subscription.isConfirmed = true;
       subscription.resolve();
     }
-    return true;
+    return null;
   }
 
   #forget(subscription: Subscription, error: BackplaneError): void {

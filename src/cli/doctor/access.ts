@@ -23,13 +23,17 @@ function mode({ production, demo }: Config): Finding {
 
 function authentication({ auth, production }: Config): Finding[] {
   const about = 'authentication';
-  const { secret, publicKeyFile, jwksUrl, audience } = auth;
+  const { secret, publicKeyFile, jwksUrl, audience, anonymous } = auth;
   if ((secret ?? publicKeyFile ?? jwksUrl) === null) {
     const says = 'anyone may connect, join and publish: no auth setting is given';
     const advice = 'set auth.secret, auth.publicKeyFile or auth.jwksUrl';
     return [production ? problem(about, says, advice) : warning(about, says, advice)];
   }
-  const findings = [ok(about, 'tokens are asked for')];
+  const findings = [
+    anonymous
+      ? ok(about, 'connections without a token are admitted as anonymous: room rules decide what they may do')
+      : ok(about, 'tokens are asked for'),
+  ];
   if (secret !== null && Buffer.byteLength(secret) < LEAST_SECRET_BYTES) {
     findings.push(
       problem(

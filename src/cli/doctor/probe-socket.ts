@@ -1,15 +1,9 @@
-/**
- * A WebSocket to a node for the time of a `hello` and a `ping`, by hand: Node 20 has no client of its own, and a package for
- * three frames would be one more to trust. Speaks JSON, so that what is sent and received can be read in a capture.
- */
-import { randomBytes } from 'node:crypto';
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
-import type { Duplex } from 'node:stream';
+/** Opens a WebSocket to a node for one `hello` and one `ping`. Speaks JSON, so that a capture of the traffic can be read. */
+import type { IncomingMessage } from 'node:http';
+import { WebSocket } from 'ws';
 import { decodeServerFrames, encodeCommand } from '../../protocol/client-codec.ts';
-import type { HelloInfo, ServerFrame } from '../../protocol/frames.ts';
+import type { HelloInfo } from '../../protocol/frames.ts';
 import { SUBPROTOCOL } from '../../protocol/subprotocol.ts';
-import { takeMessage } from './websocket-message.ts';
 
 export interface SocketOptions {
   /** `http:` or `https:`, with the path of the endpoint. */
@@ -30,112 +24,73 @@ export type SocketFacts =
   | { readonly outcome: 'closed'; readonly code: number; readonly reason: string }
   | { readonly outcome: 'failed'; readonly reason: string };
 
-type Upgraded = { readonly socket: Duplex } | { readonly response: IncomingMessage };
-
 /** Never rejects: what goes wrong is a fact. */
 export async function probeSocket(options: SocketOptions): Promise<SocketFacts> {
   const signal = AbortSignal.timeout(options.timeoutMs);
   try {
-    const upgraded = await upgrade(options, signal);
-    if ('response' in upgraded) return await refusal(upgraded.response);
-    const { socket } = upgraded;
-    const end = () => socket.destroy();
-    signal.addEventListener('abort', end);
-    try {
-      return await converse(socket);
-    } finally {
-      signal.removeEventListener('abort', end);
-      socket.destroy();
-    }
+    return await converse(options, signal);
   } catch (error) {
     if (signal.aborted) return { outcome: 'failed', reason: `no answer within ${options.timeoutMs} ms` };
     return { outcome: 'failed', reason: (error as NodeJS.ErrnoException).code ?? (error as Error).message };
   }
 }
 
-function upgrade({ url, token }: SocketOptions, signal: AbortSignal): Promise<Upgraded> {
-  const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+async function converse({ url, token }: SocketOptions, signal: AbortSignal): Promise<SocketFacts> {
+  const socket = new WebSocket(url, SUBPROTOCOL.json, {
+    headers: token === null ? {} : { Authorization: `Bearer ${token}` },
+    perMessageDeflate: false,
+  });
+  const end = () => socket.terminate();
+  signal.addEventListener('abort', end);
+  try {
+    return await firstAnswer(socket, signal);
+  } finally {
+    signal.removeEventListener('abort', end);
+    socket.terminate();
+  }
+}
+
+/** Waits for `hello`, then pings. Rejects when the socket cannot be opened, or what arrives is not our protocol. */
+function firstAnswer(socket: WebSocket, signal: AbortSignal): Promise<SocketFacts> {
   return new Promise((resolve, reject) => {
-    const request: ClientRequest = send(url, {
-      signal,
-      headers: {
-        Connection: 'Upgrade',
-        Upgrade: 'websocket',
-        'Sec-WebSocket-Version': '13',
-        'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
-        'Sec-WebSocket-Protocol': SUBPROTOCOL.json,
-        ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
-      },
+    let hello: HelloInfo | null = null;
+    let sentAt = 0;
+    const take = (text: string) => {
+      for (const frame of decodeServerFrames(text)) {
+        if (frame[0] === 'hello') {
+          hello = frame[1];
+          sentAt = performance.now();
+          socket.send(encodeCommand(['ping', 1], 'json'));
+        } else if (frame[0] === 'ok' && frame[1] === 1 && hello !== null) {
+          resolve({ outcome: 'answered', node: hello.node, roundTripMs: performance.now() - sentAt });
+        }
+      }
+    };
+    socket.on('error', reject);
+    socket.on('unexpected-response', (_, response) => refusal(response).then(resolve, reject));
+    socket.on('message', (data) => {
+      try {
+        take(String(data));
+      } catch (error) {
+        reject(error);
+      }
     });
-    request.on('error', reject);
-    request.on('response', (response) => resolve({ response }));
-    request.on('upgrade', (_, socket, head) => {
-      // What came with the answer belongs to the stream; an error ends that, and is seen there.
-      socket.unshift(head);
-      socket.on('error', () => socket.destroy());
-      resolve({ socket });
-    });
-    request.end();
+    socket.on('close', (code, reason) => resolve(ending(code, String(reason), signal.aborted, hello)));
   });
 }
 
+/** The HTTP answer in place of an upgrade. */
 async function refusal(response: IncomingMessage): Promise<SocketFacts> {
   let says = '';
   for await (const chunk of response) says = (says + String(chunk)).slice(0, 300);
   return { outcome: 'refused', status: response.statusCode ?? 0, says };
 }
 
-/** Waits for `hello`, then pings. */
-async function converse(socket: Duplex): Promise<SocketFacts> {
-  let hello: HelloInfo | null = null;
-  let sentAt = 0;
-  for await (const message of messagesOf(socket)) {
-    if ('code' in message) return { outcome: 'closed', ...message };
-    for (const frame of message.frames) {
-      if (frame[0] === 'hello') {
-        hello = frame[1];
-        sentAt = performance.now();
-        socket.write(masked(String(encodeCommand(['ping', 1], 'json'))));
-      } else if (frame[0] === 'ok' && frame[1] === 1 && hello !== null) {
-        return { outcome: 'answered', node: hello.node, roundTripMs: performance.now() - sentAt };
-      }
-    }
-  }
+/** No close frame arrived: we gave up waiting, or the connection was lost. */
+const ABNORMAL = 1006;
+
+function ending(code: number, reason: string, gaveUp: boolean, hello: HelloInfo | null): SocketFacts {
+  if (!gaveUp && code !== ABNORMAL) return { outcome: 'closed', code, reason };
+  if (!gaveUp) return { outcome: 'failed', reason: 'the connection was lost' };
   return hello === null ? { outcome: 'silent' } : { outcome: 'failed', reason: 'no answer to a ping' };
-}
-
-type Received =
-  | { readonly frames: readonly ServerFrame[] }
-  | { readonly code: number; readonly reason: string };
-
-async function* messagesOf(socket: Duplex): AsyncGenerator<Received> {
-  let received: Buffer = Buffer.alloc(0);
-  for await (const chunk of chunksOf(socket)) {
-    received = Buffer.concat([received, chunk]);
-    for (let next = takeMessage(received); next !== null; next = takeMessage(received)) {
-      received = next.rest;
-      if (next.kind === 'text') yield { frames: decodeServerFrames(next.payload.toString()) };
-      if (next.kind === 'close') {
-        const code = next.payload.length >= 2 ? next.payload.readUInt16BE(0) : 1005;
-        yield { code, reason: next.payload.toString('utf8', 2) };
-      }
-    }
-  }
-}
-
-/** Ends, rather than throws, when the socket is gone: what was received until then is what counts. */
-async function* chunksOf(socket: Duplex): AsyncGenerator<Buffer> {
-  try {
-    for await (const chunk of socket) yield chunk as Buffer;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
-  }
-}
-
-/** A text message of less than 126 bytes, under a mask, as a client has to send it. */
-function masked(text: string): Buffer {
-  const payload = Buffer.from(text);
-  const mask = randomBytes(4);
-  const head = Buffer.from([0x81, 0x80 | payload.length]);
-  return Buffer.concat([head, mask, payload.map((byte, at) => byte ^ mask[at % 4]!)]);
 }

@@ -1,4 +1,5 @@
-import type { RedisFacts } from '../../backplane/redis/inspect.ts';
+import { type RedisFacts, WrongServer } from '../../backplane/redis/inspect.ts';
+import { isFull } from '../../backplane/redis/redis-errors.ts';
 import type { Config } from '../../config/config.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 import { duration } from './units.ts';
@@ -38,6 +39,14 @@ export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] 
 
 export function redisUnreachable(host: string, error: unknown): Finding {
   const { code, message } = error as NodeJS.ErrnoException;
+  if (error instanceof WrongServer) return problem('redis server', message, 'a node cannot use it');
+  if (isFull(message)) {
+    return problem(
+      ABOUT,
+      `${host} has no free connection: ${message}`,
+      'raise maxclients, or end other clients',
+    );
+  }
   if (/WRONGPASS|NOAUTH/.test(message)) {
     return problem(ABOUT, `cannot log in to ${host}: ${message}`, 'check user and password in redis.url');
   }
@@ -45,7 +54,7 @@ export function redisUnreachable(host: string, error: unknown): Finding {
     return problem(
       ABOUT,
       `${host} does not let this user look: ${message}`,
-      'allow INFO and TIME, as nodes need INFO too',
+      'grant +info and +time, which nodes need too; deploy/README.md has the whole line for a user of its own',
     );
   }
   return problem(

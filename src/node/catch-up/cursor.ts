@@ -1,17 +1,23 @@
-import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { Connection } from '../../connection/connection.ts';
+import type { ErrorCode } from '../../protocol/codes.ts';
 import type { Position } from '../../protocol/frames.ts';
 import type { Feed } from '../rooms/feed.ts';
 
 /** Messages in one read of history for a cursor, at most. */
 export const MAX_PAGE_MESSAGES = 500;
 
+/** Why a join failed: an error of the backplane, or a right that was taken away meanwhile. */
+export interface JoinFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
 /** Who has to answer once a cursor begins: a join. One of these is called, once. */
 export interface CursorOwner {
   /** Everything after the position asked for will follow, or (`recovered` false) some could not be had. */
   begun(recovered: boolean): void;
   /** What it lacks could not be read. */
-  failed(error: BackplaneError): void;
+  failed(failure: JoinFailure): void;
 }
 
 /**
@@ -74,9 +80,9 @@ export class Cursor {
   }
 
   /** Does nothing where it has begun: it is tried again then. */
-  fail(error: BackplaneError): void {
+  fail(failure: JoinFailure): void {
     const owner = this.#owner;
     this.#owner = null;
-    owner?.failed(error);
+    owner?.failed(failure);
   }
 }

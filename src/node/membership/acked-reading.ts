@@ -1,4 +1,4 @@
-import type { Acked, AckPage, AckResult } from '../../backplane/acks.ts';
+import type { Acked, AckPage, AckResult, Start } from '../../backplane/acks.ts';
 import { type Backplane, BackplaneError } from '../../backplane/backplane.ts';
 import type { Request } from '../../connection/services.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
@@ -31,7 +31,6 @@ export class AckedReading {
 
   ack(request: Request, user: string, room: string, position: Position): void {
     const rule = this.#parts.rule(room);
-    if (rule.join === 'nobody') return request.fail('forbidden', 'nobody may join this room');
     if (!this.isKeptIn(room)) {
       return request.fail('bad_request', 'how far users have read is not kept in this room');
     }
@@ -47,7 +46,7 @@ export class AckedReading {
 
   #answer(request: Request, { epoch, offset, outcome }: AckResult): void {
     this.#parts.metrics.acks.settled[outcome]++;
-    if (outcome !== 'beyond') return request.ok({ epoch, offset });
+    if (outcome !== 'beyond') return request.ok({ epoch, offset: offset ?? 0 });
     request.fail('bad_request', 'the offset is beyond the newest message of the room');
   }
 
@@ -58,11 +57,21 @@ export class AckedReading {
   }
 
   /** What a user has acknowledged in a room. Rejects with `BackplaneError`. */
-  async lookUp(room: string, user: string): Promise<Acked> {
-    const { backplane, rule, metrics } = this.#parts;
-    metrics.acks.reads++;
+  lookUp(room: string, user: string): Promise<Acked> {
+    const { backplane, rule } = this.#parts;
+    return this.#lookedUp(() => backplane.acks.get(room, rule(room).history, user));
+  }
+
+  /** The same, and the first time keeps where the room stands as where the user starts. Rejects with `BackplaneError`. */
+  start(room: string, user: string): Promise<Start> {
+    const { backplane, rule } = this.#parts;
+    return this.#lookedUp(() => backplane.acks.start(room, rule(room).history, user));
+  }
+
+  async #lookedUp<Found>(look: () => Promise<Found>): Promise<Found> {
+    this.#parts.metrics.acks.reads++;
     try {
-      return await backplane.acks.get(room, rule(room).history, user);
+      return await look();
     } catch (cause) {
       throw this.#known(cause, 'what the user has read could not be looked up');
     }

@@ -1,17 +1,17 @@
-import type { Acked } from '../../backplane/acks.ts';
+import type { Acked, Start } from '../../backplane/acks.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { JoinResult, Position, PublishCommand } from '../../protocol/frames.ts';
-import { Cursor, type CursorOwner } from '../catch-up/cursor.ts';
+import { Cursor, type CursorOwner, type JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed, FeedWaiter } from '../rooms/feed.ts';
 
-/** Where a member asks to begin: after a position, after what its user has acknowledged, or (null) where the room stands. */
+/** Where a member asks to begin: after a position, where its user starts, or (null) where the room stands. */
 export type JoinFrom = Position | 'acked' | null;
 
 /** Whoever asked for the join. One of these is called, once. */
 export interface JoinReply {
   joined(result: JoinResult): void;
-  failed(error: BackplaneError): void;
+  failed(failure: JoinFailure): void;
   /** The connection left the room, or joined it anew, before this join was answered. */
   abandoned(): void;
 }
@@ -25,7 +25,7 @@ export interface JoinActions {
   /** Called right before the reply: the membership ends. */
   failed(join: Join): void;
   /** A message that waited for the join. */
-  publish(connection: Connection, command: PublishCommand): void;
+  publishHeld(connection: Connection, command: PublishCommand): void;
 }
 
 /**
@@ -41,22 +41,24 @@ export type JoinState = 'waiting' | 'started' | 'over';
  */
 export class Join implements FeedWaiter, CursorOwner {
   readonly cursor: Cursor;
-  readonly #from: JoinFrom;
   readonly #reply: JoinReply;
   readonly #actions: JoinActions;
   #state: JoinState = 'waiting';
   #waitsForFeed = false;
   #waitsForAcked = false;
+  /** It asked for what came after a position. */
+  #asksForMissed = false;
   /** What its user has acknowledged, where the reply is to say so. */
   #acked: Acked | null = null;
   #held: PublishCommand[] | null = null;
 
   constructor(connection: Connection, feed: Feed, from: JoinFrom, reply: JoinReply, actions: JoinActions) {
     this.cursor = Cursor.joining(connection, feed, this);
-    this.#from = from;
     this.#reply = reply;
     this.#actions = actions;
-    if (from !== null && from !== 'acked') this.cursor.startAfter(from);
+    if (from === null || from === 'acked') return;
+    this.#asksForMissed = true;
+    this.cursor.startAfter(from);
   }
 
   get connection(): Connection {
@@ -71,7 +73,7 @@ export class Join implements FeedWaiter, CursorOwner {
     return this.#state;
   }
 
-  /** Starts, or waits for what it is told to wait for: `feedOpened` and `ackedKnown` or `ackedFailed` are to follow. */
+  /** Starts, or waits for what it is told to wait for: `feedOpened`, and one of `ackedKnown`, `startKnown` and `ackedFailed`, are to follow. */
   begin(waitsForFeed: boolean, waitsForAcked: boolean): void {
     this.#waitsForFeed = waitsForFeed;
     this.#waitsForAcked = waitsForAcked;
@@ -89,8 +91,15 @@ export class Join implements FeedWaiter, CursorOwner {
     if (this.#state !== 'waiting') return;
     this.#acked = acked;
     this.#waitsForAcked = false;
-    if (this.#from === 'acked' && acked.offset > 0) this.cursor.startAfter([acked.epoch, acked.offset]);
     this.#startIfReady();
+  }
+
+  /** It begins where its user starts. After a start that is new nothing can be missed: it is no position that was asked for. */
+  startKnown({ epoch, offset, isNew }: Start): void {
+    if (this.#state !== 'waiting') return;
+    this.#asksForMissed = !isNew;
+    this.cursor.startAfter([epoch, offset]);
+    this.ackedKnown({ epoch, offset });
   }
 
   ackedFailed(error: BackplaneError): void {
@@ -111,7 +120,7 @@ export class Join implements FeedWaiter, CursorOwner {
   }
 
   #release(): void {
-    for (const command of this.takeHeld()) this.#actions.publish(this.connection, command);
+    for (const command of this.takeHeld()) this.#actions.publishHeld(this.connection, command);
   }
 
   /** Hands over the messages that wait. */
@@ -133,17 +142,16 @@ export class Join implements FeedWaiter, CursorOwner {
     // What is pending has not been sent yet: to who begins where the topic stands, it is what follows.
     const isLive = cursor.epoch === feed.sentEpoch && cursor.offset === feed.sentOffset;
     const offset = isLive ? feed.sentOffset : feed.offset;
-    const wasAsked = this.#from !== null && !(this.#from === 'acked' && (this.#acked?.offset ?? 0) === 0);
-    const result = { epoch: feed.epoch, offset, recovered: recovered && wasAsked };
+    const result = { epoch: feed.epoch, offset, recovered: recovered && this.#asksForMissed };
     if (this.#acked === null) return result;
-    return { ...result, acked: this.#acked.epoch === feed.epoch ? this.#acked.offset : 0 };
+    return { ...result, acked: this.#acked.epoch === feed.epoch ? this.#acked.offset : null };
   }
 
-  failed(error: BackplaneError): void {
+  failed(failure: JoinFailure): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#actions.failed(this);
-    this.#reply.failed(error);
+    this.#reply.failed(failure);
     this.#release();
   }
 

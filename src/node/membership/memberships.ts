@@ -1,11 +1,14 @@
+import { authorize, type Refusal } from '../../auth/authorize.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Request } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
+import type { Room } from '../../hub/room.ts';
 import type { Position, PublishCommand } from '../../protocol/frames.ts';
-import { USER_ROOM_PREFIX } from '../../protocol/limits.ts';
+import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../../protocol/limits.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { CatchUp } from '../catch-up/catch-up.ts';
+import type { JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
 import type { RoomRule } from '../rooms/room-rule.ts';
@@ -47,24 +50,17 @@ export class Memberships implements JoinActions {
 
   join(request: Request, name: string, since: Position | null, resume: boolean): void {
     const { connection } = request;
-    const refusal = this.#refusal(connection, name);
-    if (refusal) return request.fail(refusal.code, refusal.message);
+    if (!this.#hasPlace(connection, name)) {
+      const message = `a connection may be in at most ${this.#parts.roomsPerConnection} rooms`;
+      return request.fail('limit_exceeded', message);
+    }
     this.#enter(connection, name, resume ? 'acked' : since, new RequestedJoin(request));
   }
 
-  #refusal(
-    connection: Connection,
-    name: string,
-  ): { code: 'forbidden' | 'limit_exceeded'; message: string } | null {
-    const rule = this.#parts.rule(name);
-    if (rule.join === 'nobody') return { code: 'forbidden', message: 'nobody may join this room' };
-    if (rule.join === 'authenticated' && connection.identity === null) {
-      return { code: 'forbidden', message: 'only authenticated users may join this room' };
-    }
-    const { roomsPerConnection } = this.#parts;
-    const joined = connection.rooms.length - (connection.user === null ? 0 : 1);
-    if (joined < roomsPerConnection || connection.rooms.includes(name)) return null;
-    return { code: 'limit_exceeded', message: `a connection may be in at most ${roomsPerConnection} rooms` };
+  #hasPlace({ rooms, user }: Connection, name: string): boolean {
+    // The personal room of a user does not count.
+    const joined = rooms.length - (user === null ? 0 : 1);
+    return joined < this.#parts.roomsPerConnection || rooms.includes(name);
   }
 
   /** A user's connections are in the user's personal room without joining. */
@@ -85,12 +81,12 @@ export class Memberships implements JoinActions {
     else hub.enter(connection, name);
     const feed = feeds.open(hub.room(name)!);
     this.#idle.delete(feed);
-    this.#begin(new Join(connection, feed, from, reply, this));
+    this.#begin(new Join(connection, feed, from, reply, this), from === 'acked');
     // What waited for the join before this one waits for this one now.
-    for (const command of before?.takeHeld() ?? []) this.publish(connection, command);
+    for (const command of before?.takeHeld() ?? []) this.publishHeld(connection, command);
   }
 
-  #begin(join: Join): void {
+  #begin(join: Join, resume: boolean): void {
     const { connection, feed } = join;
     const { acks, catchUp } = this.#parts;
     const user = connection.user !== null && acks.isKeptIn(feed.room.name) ? connection.user : null;
@@ -101,10 +97,10 @@ export class Memberships implements JoinActions {
     if (feed.isOpening) feed.whenOpened(join);
     join.begin(feed.isOpening, user !== null);
     if (user === null) return;
-    acks.lookUp(feed.room.name, user).then(
-      (acked) => join.ackedKnown(acked),
-      (error: BackplaneError) => join.ackedFailed(error),
-    );
+    const known = resume
+      ? acks.start(feed.room.name, user).then((start) => join.startKnown(start))
+      : acks.lookUp(feed.room.name, user).then((acked) => join.ackedKnown(acked));
+    known.catch((error: BackplaneError) => join.ackedFailed(error));
   }
 
   start(join: Join): void {
@@ -130,29 +126,70 @@ export class Memberships implements JoinActions {
     this.#parts.publishing.fromConnection(connection, command);
   }
 
+  /** It is asked anew who may: the join that it waited for may have failed, and the token may have been replaced. */
+  publishHeld(connection: Connection, command: PublishCommand): void {
+    const { room, id } = command;
+    const refusal = authorize('publish', room, connection, this.#parts.rule(room));
+    if (refusal === null) this.publish(connection, command);
+    else connection.fail(id, refusal.code, refusal.message);
+  }
+
   // ---- leaves ----------------------------------------------------------------------------------------------
 
   leave(request: Request, name: string): void {
     const { connection } = request;
     if (!connection.rooms.includes(name)) return request.fail('not_joined', 'not a member of this room');
-    if (name.startsWith(USER_ROOM_PREFIX)) return request.fail('forbidden', 'a personal room is not left');
     this.left(connection, name);
     request.ok({});
   }
 
-  /** Ends a membership, whatever state it is in. */
+  /**
+   * The connection has a new identity: it is taken out of rooms that this one may not join. `looksOther`: members of the
+   * others are to see who it is now.
+   */
+  reconsider(connection: Connection, looksOther: boolean): void {
+    const { rule } = this.#parts;
+    for (const name of connection.rooms) {
+      // Into these it was put by the node.
+      if (name.startsWith(RESERVED_PREFIX)) continue;
+      const refusal = authorize('join', name, connection, rule(name));
+      if (refusal !== null) this.#remove(connection, name, refusal);
+      else if (looksOther) this.#showAnew(connection, name);
+    }
+  }
+
+  #showAnew(connection: Connection, name: string): void {
+    const { feeds, presences } = this.#parts;
+    const feed = feeds.get(name);
+    // One that is still joining is entered when it has joined.
+    if (feed && this.#joins.find(connection, name) === null) presences.joined(connection, feed);
+  }
+
+  /** Ends a membership, or a join on its way to one, and tells the client. */
+  #remove(connection: Connection, name: string, refusal: Refusal): void {
+    const join = this.#joins.find(connection, name);
+    const held = join?.takeHeld() ?? [];
+    join?.failed(refusal);
+    this.left(connection, name);
+    connection.push(['removed', name, refusal.message]);
+    for (const command of held) this.publishHeld(connection, command);
+  }
+
+  /** Ends a membership, whatever state it is in; harmless where there is none. */
   left(connection: Connection, name: string): void {
-    const { hub, feeds, presences, publishing, scheduler } = this.#parts;
     const join = this.#joins.find(connection, name);
     this.#suspend(connection, name);
-    // They were sent by a member: before it left.
-    for (const command of join?.takeHeld() ?? []) publishing.fromConnection(connection, command);
-    const feed = feeds.get(name);
-    if (feed) presences.left(connection, feed);
-    const room = hub.leave(connection, name);
-    if (!room || room.members > 0) return;
-    if (!feed) return hub.drop(room);
-    feed.idleSinceMs = scheduler.nowMs();
+    const feed = this.#parts.feeds.get(name);
+    if (feed) this.#parts.presences.left(connection, feed);
+    const room = this.#parts.hub.leave(connection, name);
+    if (room?.members === 0) this.#empty(room, feed);
+    for (const command of join?.takeHeld() ?? []) this.publishHeld(connection, command);
+  }
+
+  /** A room has no members any more. */
+  #empty(room: Room, feed: Feed | undefined): void {
+    if (!feed) return this.#parts.hub.drop(room);
+    feed.idleSinceMs = this.#parts.scheduler.nowMs();
     this.#idle.add(feed);
   }
 
@@ -204,8 +241,8 @@ class RequestedJoin implements JoinReply {
     this.#request.connection.flushBeforeMessages();
   }
 
-  failed(error: BackplaneError): void {
-    this.#request.fail(error.code, error.message);
+  failed({ code, message }: JoinFailure): void {
+    this.#request.fail(code, message);
   }
 
   abandoned(): void {

@@ -1,26 +1,9 @@
+import { STATUS_CODES } from 'node:http';
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import { ERROR_STATUS, type ErrorCode } from '../../protocol/codes.ts';
 import { packValue } from '../../protocol/msgpack/values.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
-
-/** Reason phrases; clients read the number, people the phrase. */
-const PHRASES: Readonly<Record<number, string>> = {
-  200: 'OK',
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  409: 'Conflict',
-  413: 'Payload Too Large',
-  415: 'Unsupported Media Type',
-  426: 'Upgrade Required',
-  429: 'Too Many Requests',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
-};
 
 const MSGPACK = /^application\/(x-)?msgpack\b/i;
 
@@ -99,7 +82,7 @@ export class Exchange {
     if (this.#isAborted) return;
     this.#metrics.http.count(this.route, status, (performance.now() - this.#startedMs) / 1000);
     this.#res.cork(() => {
-      this.#res.writeStatus(`${status} ${PHRASES[status] ?? ''}`);
+      this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
       this.#res.writeHeader('Content-Type', contentType);
       for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
       this.#res.end(body);

@@ -1,4 +1,4 @@
-import { BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
+import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
 import type { PublishResult } from '../../protocol/frames.ts';
 import { MAX_KEY_BYTES, roomNameProblem, utf8Length } from '../../protocol/limits.ts';
 import { packValue, unpackValue } from '../../protocol/msgpack/values.ts';
@@ -111,7 +111,7 @@ function toMessage(value: unknown, where: string): Message {
 }
 
 function toErrorBody(error: unknown): { error: { code: string; message: string } } {
-  if (error instanceof BackplaneError || error instanceof HttpError) {
+  if (error instanceof BackplaneError || error instanceof HttpError || error instanceof AccessRefused) {
     return { error: { code: error.code, message: error.message } };
   }
   throw error;

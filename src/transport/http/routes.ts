@@ -1,6 +1,6 @@
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
-import { BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
+import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
 import { FrameError } from '../../protocol/frame-error.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
@@ -195,7 +195,7 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
   try {
     await handle(exchange, req);
   } catch (error) {
-    if (error instanceof HttpError || error instanceof BackplaneError) {
+    if (error instanceof HttpError || error instanceof BackplaneError || error instanceof AccessRefused) {
       exchange.fail(error.code, error.message);
     } else if (error instanceof FrameError) {
       exchange.fail('bad_request', error.message);

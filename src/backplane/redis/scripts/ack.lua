@@ -3,9 +3,10 @@
 --
 -- KEYS  for each entry: meta; acks of the entry's epoch
 -- ARGV  1 life of the acks of a room, in ms, from its last ack on;
---       then for each entry: epoch (8 ASCII characters); user; offset (0: keep nothing, only tell what is kept)
+--       then for each entry: epoch (8 ASCII characters); user; offset (0: keep nothing, only tell what is kept; -1: keep that of
+--       the newest message, unless something is kept)
 -- Returns for each entry: offset of the room's newest message, or -1 if that epoch is not its present one;
---       offset that is kept, 0 if none; 1 if this entry raised it, else 0. What is beyond the newest message is not kept.
+--       offset that is kept, -1 if none; 1 if this entry changed it, else 0. What is beyond the newest message is not kept.
 --
 -- acks is a sorted set: user by offset. The format of meta is described in publish.lua.
 local call = redis.call
@@ -13,15 +14,18 @@ local life = ARGV[1]
 
 local function keep(meta, acks, epoch, user, offset)
   local stored = call('GET', meta)
-  if not stored then return -1, 0, 0 end
+  if not stored then return -1, -1, 0 end
   local present, _, newest = struct.unpack('>c8I8I8', stored)
-  if present ~= epoch then return -1, 0, 0 end
-  local raised = 0
+  if present ~= epoch then return -1, -1, 0 end
+  local changed = 0
   if tonumber(offset) > 0 and tonumber(offset) <= newest then
-    raised = call('ZADD', acks, 'GT', 'CH', offset, user)
+    changed = call('ZADD', acks, 'GT', 'CH', offset, user)
     call('PEXPIRE', acks, life)
+  elseif tonumber(offset) == -1 then
+    changed = call('ZADD', acks, 'NX', string.format('%d', newest), user)
+    if changed == 1 then call('PEXPIRE', acks, life) end
   end
-  return newest, tonumber(call('ZSCORE', acks, user) or 0), raised
+  return newest, tonumber(call('ZSCORE', acks, user) or -1), changed
 end
 
 local reply, n = {}, 0

@@ -1,11 +1,20 @@
-import { AuthFailure, type Identity } from '../../auth/identity.ts';
-import { CLOSE } from '../../protocol/codes.ts';
-import type { AuthCommand } from '../../protocol/frames.ts';
-import type { Connection } from '../connection.ts';
+import { type Authenticator, AuthFailure, type Identity } from '../auth/identity.ts';
+import { CLOSE } from '../protocol/codes.ts';
+import type { AuthCommand } from '../protocol/frames.ts';
+import type { Logger } from '../util/log.ts';
+import type { Connection } from './connection.ts';
+
+export interface AuthenticationParts {
+  /** Null where no authentication is configured: every connection is anonymous. */
+  readonly authenticator: Authenticator | null;
+  /** A connection has proved who it is, or did so anew. */
+  identified(connection: Connection, identity: Identity): void;
+  readonly log: Logger;
+}
 
 /** Presents a token in band, or refreshes one. What the client sends meanwhile waits, in order. */
-export function handleAuth(connection: Connection, command: AuthCommand): void {
-  const { authenticator, log } = connection.context;
+export function presentToken(connection: Connection, command: AuthCommand, parts: AuthenticationParts): void {
+  const { authenticator, log } = parts;
   if (authenticator === null) {
     return connection.fail(
       command.id,
@@ -16,21 +25,26 @@ export function handleAuth(connection: Connection, command: AuthCommand): void {
   connection.pause();
   authenticator
     .authenticate(command.token)
-    .then((identity) => accept(connection, command.id, identity))
+    .then((identity) => accept(connection, command.id, identity, parts))
     .catch((error: unknown) => {
       if (!(error instanceof AuthFailure)) log.error({ error }, 'a token could not be checked');
       refuse(connection, command.id, error);
     });
 }
 
-function accept(connection: Connection, id: number, identity: Identity): void {
+function accept(
+  connection: Connection,
+  id: number,
+  identity: Identity,
+  { identified }: AuthenticationParts,
+): void {
   if (!connection.isOpen) return;
   const present = connection.identity;
   if (present !== null && present.user !== identity.user) {
     connection.fail(id, 'unauthorized', 'a refreshed token must be for the same user');
     return connection.close(CLOSE.unauthorized);
   }
-  connection.context.identified(connection, identity);
+  identified(connection, identity);
   connection.ok(id, { user: identity.user, expiresAt: identity.expiresAtMs });
   connection.resume();
 }

@@ -1,0 +1,168 @@
+/**
+ * Who may import whom in src/. `npm run check` reads this, and so does test/unit/imports.test.ts, which also shows that each
+ * rule bites. The reasons are in src/README.md, "The house".
+ *
+ * Version 17 is the newest that runs on Node 20. Sources are parsed by swc, because TypeScript 7 has no parser that can
+ * be called from JavaScript yet. So every import counts, `import type` as well.
+ */
+
+/**
+ * One row for each folder: the folders and packages that it may import (its own files always), and whether it may use
+ * `node:` modules. It may not where the code also runs in browsers or does no I/O.
+ */
+const TABLE = {
+  util: { folders: [], packages: [], node: false },
+  protocol: { folders: ['util'], packages: ['msgpackr'], node: false },
+  metrics: { folders: ['util'], packages: ['prom-client'], node: true },
+  config: { folders: ['util'], packages: ['zod', 'yaml'], node: true },
+  auth: { folders: ['util', 'protocol'], packages: ['jose'], node: true },
+  hub: { folders: ['util'], packages: [], node: false },
+  connection: { folders: ['protocol', 'auth', 'metrics', 'util'], packages: [], node: false },
+  backplane: { folders: ['protocol', 'metrics', 'util'], packages: [], node: true },
+  'backplane/memory': { folders: ['backplane', 'protocol', 'metrics', 'util'], packages: [], node: true },
+  'backplane/redis': {
+    folders: ['backplane', 'protocol', 'metrics', 'util'],
+    packages: ['ioredis', 'cluster-key-slot'],
+    node: true,
+  },
+  // Of the backplane only the ports: neither twin.
+  node: {
+    folders: [
+      'node/rooms',
+      'node/catch-up',
+      'node/membership',
+      'node/delivery',
+      'hub',
+      'connection',
+      'backplane',
+      'auth',
+      'protocol',
+      'metrics',
+      'util',
+    ],
+    packages: [],
+    node: true,
+  },
+  'node/rooms': {
+    folders: ['hub', 'backplane', 'auth', 'protocol', 'metrics', 'util'],
+    packages: [],
+    node: false,
+  },
+  'node/catch-up': {
+    folders: ['node/rooms', 'connection', 'backplane', 'protocol', 'metrics', 'util'],
+    packages: [],
+    node: false,
+  },
+  'node/membership': {
+    folders: [
+      'node/rooms',
+      'node/catch-up',
+      'hub',
+      'connection',
+      'backplane',
+      'auth',
+      'protocol',
+      'metrics',
+      'util',
+    ],
+    packages: [],
+    node: false,
+  },
+  'node/delivery': {
+    folders: ['node/rooms', 'node/catch-up', 'hub', 'connection', 'backplane', 'protocol', 'metrics', 'util'],
+    packages: [],
+    node: false,
+  },
+  transport: {
+    folders: ['node', 'connection', 'auth', 'protocol', 'metrics', 'util'],
+    packages: ['uWebSockets.js'],
+    node: true,
+  },
+  client: { folders: ['protocol', 'util'], packages: [], node: false },
+  load: { folders: ['protocol', 'util'], packages: [], node: true },
+  cli: { folders: 'all', packages: ['pino', 'pino-pretty', 'commander', 'yaml', 'ws'], node: true },
+  // main.ts and index.ts.
+  '': { folders: 'all', packages: ['pino', 'commander'], node: true },
+};
+
+/** Circles that exist only between types, by the files in them. May only shrink: the test asks for each file's removal once it is out. */
+const TYPE_CIRCLES = ['src/backplane/acks.ts', 'src/backplane/backplane.ts'];
+
+const FOLDERS = Object.keys(TABLE);
+const NPM = ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-bundled', 'npm-no-pkg', 'npm-unknown'];
+const escaped = (text) => text.replaceAll('.', '[.]');
+
+/** What matches the files of a folder. Rows of their own inside it (`backplane/redis`) are other folders. */
+function filesOf(folder) {
+  if (folder === '') return '^src/[^/]+$';
+  const inner = FOLDERS.filter((other) => other.startsWith(`${folder}/`)).map((other) =>
+    other.slice(folder.length + 1),
+  );
+  return inner.length === 0 ? `^src/${folder}/` : `^src/${folder}/(?!(${inner.join('|')})/)`;
+}
+
+function rulesOf(folder) {
+  const { folders, packages, node } = TABLE[folder];
+  const name = folder === '' ? 'root' : folder.replace('/', '-');
+  const from = { path: filesOf(folder) };
+  const mayImport = folders === 'all' ? ['^src/'] : [folder, ...folders].map(filesOf);
+  const rules = [
+    {
+      name: `${name}-folders`,
+      comment: `${folder || 'src'} may import ${folders === 'all' ? 'all of src' : folders.join(', ') || 'no other folder'}`,
+      from,
+      to: { dependencyTypes: ['local'], pathNot: mayImport },
+    },
+    {
+      name: `${name}-packages`,
+      comment: `${folder || 'src'} may import the packages: ${packages.join(', ') || 'none'}`,
+      from,
+      to: { dependencyTypes: NPM, pathNot: packages.map((one) => `/?node_modules/${escaped(one)}/`) },
+    },
+  ];
+  if (node) return rules;
+  const comment = `${folder} does no I/O, or also runs in browsers`;
+  return [...rules, { name: `${name}-node`, comment, from, to: { dependencyTypes: ['core'] } }];
+}
+
+const forbidden = [
+  ...FOLDERS.flatMap(rulesOf),
+  {
+    name: 'folder-without-a-row',
+    comment: 'add a row for the folder to TABLE in .dependency-cruiser.mjs',
+    from: { path: '^src/', pathNot: FOLDERS.map(filesOf) },
+    to: {},
+  },
+  {
+    name: 'one-file-for-uwebsockets',
+    comment: 'uWebSockets.js is imported by src/transport/uws.ts alone',
+    from: { path: '^src/', pathNot: '^src/transport/uws[.]ts$' },
+    to: { path: '/?node_modules/uWebSockets[.]js/' },
+  },
+  {
+    name: 'not-found',
+    comment: 'the file or package does not exist',
+    from: { path: '^src/' },
+    to: { couldNotResolve: true },
+  },
+  {
+    name: 'no-circle',
+    comment: 'files import each other in a circle: move what they share to a file of its own',
+    from: { path: '^src/', pathNot: TYPE_CIRCLES.map((file) => `^${escaped(file)}$`) },
+    to: { circular: true },
+  },
+];
+
+export default {
+  forbidden: forbidden.map((rule) => ({ ...rule, severity: 'error' })),
+  options: {
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js', '.mjs', '.json'],
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default'],
+    },
+  },
+};

@@ -1,0 +1,134 @@
+/** Who may do what: the one place that decides it, for every command of a client and every route of the HTTP API. */
+import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../protocol/limits.ts';
+import type { Identity } from './identity.ts';
+
+/** What is asked for in a room. `acks`: the list of who has read how far. */
+export type RoomAction = 'join' | 'leave' | 'publish' | 'members' | 'history' | 'ack' | 'acks';
+/** What is asked for of the whole cluster. */
+export type ClusterAction = 'rooms' | 'nodes' | 'disconnect';
+
+/** What a room's rule says about access. */
+export interface RoomAccess {
+  readonly join: 'anyone' | 'authenticated' | 'nobody';
+  readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
+}
+
+/** A client that asks. */
+export interface ClientAsker {
+  /** Null: anonymous. */
+  readonly identity: Identity | null;
+  /** The rooms that it is in. */
+  readonly rooms: readonly string[];
+}
+
+/** `server`: a request to the HTTP API that is entitled to use it. */
+export type Asker = ClientAsker | 'server';
+
+export interface Refusal {
+  readonly code: 'forbidden' | 'not_joined';
+  /** Names the room, and the rule or the part of the token that says no. */
+  readonly message: string;
+}
+
+/** Null where it is permitted: then nothing was allocated, as this is asked for every publish. */
+export function authorize(
+  action: RoomAction,
+  room: string,
+  asker: Asker,
+  access: RoomAccess,
+): Refusal | null {
+  if (asker === 'server') return null;
+  if (action === 'acks')
+    return forbidden(`only the server API lists who has read how far in ${quoted(room)}`);
+  if (room.startsWith(RESERVED_PREFIX)) return inReservedRoom(action, room, asker);
+  if (action === 'publish') return publishing(room, asker, access);
+  if (action === 'leave') return null;
+  return reading(action, room, asker, access);
+}
+
+/** The same for what concerns more than one room. */
+export function authorizeInCluster(action: ClusterAction, asker: Asker): Refusal | null {
+  return asker === 'server' ? null : forbidden(`only the server API may ask for ${action}`);
+}
+
+/** An error for those who must throw. */
+export class AccessRefused extends Error {
+  override readonly name = 'AccessRefused';
+  readonly code: Refusal['code'];
+
+  constructor({ code, message }: Refusal) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The node alone puts connections into rooms with reserved names; of these, `$user:<id>` is the user's to read. */
+function inReservedRoom(action: RoomAction, room: string, { identity }: ClientAsker): Refusal | null {
+  const name = quoted(room);
+  if (action === 'publish')
+    return forbidden(`only the server API publishes in ${name}: names with $ are reserved`);
+  if (!isPersonalRoomOf(identity, room)) {
+    return forbidden(
+      room.startsWith(USER_ROOM_PREFIX)
+        ? `${name} is the personal room of another user`
+        : `${name} is not open to clients: names with $ are reserved`,
+    );
+  }
+  if (action === 'members' || action === 'history') return null;
+  if (action === 'ack') return forbidden(`${name} is a personal room, where nothing is acknowledged`);
+  return forbidden(`${name} is your personal room: you are in it without joining, and cannot leave it`);
+}
+
+function isPersonalRoomOf(identity: Identity | null, room: string): boolean {
+  return identity !== null && room === USER_ROOM_PREFIX + identity.user;
+}
+
+function publishing(room: string, { identity, rooms }: ClientAsker, { publish }: RoomAccess): Refusal | null {
+  if (identity !== null && !identity.permissions.mayPublish(room)) return notGranted('publish', room);
+  switch (publish) {
+    case 'anyone':
+      return null;
+    case 'members':
+      if (rooms.includes(room)) return null;
+      return { code: 'not_joined', message: `join ${quoted(room)} first: its rule says publish: members` };
+    case 'authenticated':
+      return identity === null ? needsToken('publish', room) : null;
+    case 'server':
+      return forbidden(`only the server API publishes in ${quoted(room)}: its rule says publish: server`);
+  }
+}
+
+/** What is in a room, and who, is for those who may join it. */
+function reading(
+  action: 'join' | 'members' | 'history' | 'ack',
+  room: string,
+  { identity }: ClientAsker,
+  { join }: RoomAccess,
+): Refusal | null {
+  if (join === 'nobody')
+    return forbidden(`clients may not join or read ${quoted(room)}: its rule says join: nobody`);
+  if (identity === null) {
+    if (join === 'authenticated') return needsToken('join', room);
+    if (action !== 'ack') return null;
+    return forbidden(
+      'only users can acknowledge: present a token, as there is no user to keep the position for',
+    );
+  }
+  return identity.permissions.mayJoin(room) ? null : notGranted('join', room);
+}
+
+function notGranted(right: 'join' | 'publish', room: string): Refusal {
+  return forbidden(`the token does not grant ${right} in ${quoted(room)}: see its rooms claim`);
+}
+
+function needsToken(right: 'join' | 'publish', room: string): Refusal {
+  return forbidden(`present a token first: the rule of ${quoted(room)} says ${right}: authenticated`);
+}
+
+function forbidden(message: string): Refusal {
+  return { code: 'forbidden', message };
+}
+
+function quoted(room: string): string {
+  return `"${room}"`;
+}

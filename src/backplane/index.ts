@@ -1,0 +1,32 @@
+/**
+ * `roomcast/backplane`: what a backplane of your own needs. Implement `Backplane`, and hand it to `startNode`:
+ *
+ *     const node = await startNode(config, log, { backplane: ({ nodeId }) => new MyBackplane(nodeId) });
+ *
+ * The comments of the ports are the contract. A message becomes an envelope in two steps: `draftEnvelope` puts frames
+ * together, `finishEnvelope` gives them their place in the room. `PublishQueue` gathers messages by room.
+ */
+export type { Acked, AckOutcome, AckPage, AckResult, Acks } from './acks.ts';
+export {
+  type Backplane,
+  BackplaneError,
+  type BackplaneErrorCode,
+  type BackplaneEvents,
+  type BackplaneStatus,
+  type HistoryPage,
+  type HistoryPolicy,
+  type PublishRequest,
+  type ReadOptions,
+} from './backplane.ts';
+export { type DraftFrame, draftEnvelope, Envelope, finishEnvelope, ID_BYTES } from './envelope.ts';
+export type {
+  Presence,
+  PresenceChange,
+  PresenceEntry,
+  PresenceEvents,
+  PresencePage,
+  PresentRoom,
+  RoomsPage,
+} from './presence.ts';
+export { PublishQueue, type TakeLimits } from './publish-queue.ts';
+export type { BatchResult, FirstResult, RoomBatch } from './room-batch.ts';

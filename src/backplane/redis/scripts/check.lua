@@ -1,0 +1,27 @@
+-- Tries each command that the other scripts and the nodes themselves use, once, on keys of its own, which it removes again. So a
+-- node learns what a Redis refuses (a missing right, a command that was renamed, no memory) before its users do.
+--
+-- KEYS  none: names in KEYS would be refused before the script runs, and it could not tell what else is refused
+-- ARGV  1 string; 2 stream; 3 hash; 4 sorted set; 5 hash in the slot of the leases; 6 channel
+-- Returns command and error message of each that was refused, by turns.
+local text, stream, hash, sorted, nodes, channel = unpack(ARGV)
+local steps = {
+  { 'SET', text, 'x', 'PX', '60000' }, { 'GET', text }, { 'SETRANGE', text, '0', 'y' }, { 'EXISTS', text },
+  { 'PTTL', text }, { 'PEXPIRE', text, '60000' }, { 'TIME' },
+  { 'XADD', stream, '*', 'e', '' }, { 'PEXPIRE', stream, '60000' }, { 'XRANGE', stream, '-', '+' },
+  { 'HSET', nodes, 'a', '1' }, { 'PEXPIRE', nodes, '60000' }, { 'HGETALL', nodes }, { 'HGET', nodes, 'a' },
+  { 'HSETNX', hash, 'a', '1' }, { 'PEXPIRE', hash, '60000' }, { 'HINCRBY', hash, 'a', '1' }, { 'HLEN', hash },
+  { 'HSCAN', hash, '0' }, { 'HDEL', hash, 'a' },
+  { 'ZADD', sorted, '1', 'a' }, { 'PEXPIRE', sorted, '60000' }, { 'ZSCORE', sorted, 'a' },
+  { 'ZCOUNT', sorted, '-inf', '+inf' }, { 'ZREVRANGEBYSCORE', sorted, '+inf', '-inf' },
+  { 'PUBLISH', channel, '' },
+  { 'DEL', text, stream, hash, sorted, nodes },
+}
+local refused = {}
+for i = 1, #steps do
+  local reply = redis.pcall(unpack(steps[i]))
+  if type(reply) == 'table' and reply.err then
+    refused[#refused + 1], refused[#refused + 2] = steps[i][1], reply.err
+  end
+end
+return refused

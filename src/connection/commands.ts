@@ -1,0 +1,58 @@
+/** The commands of clients: who may give each one is asked of `authorize`, what it does is done by the node. */
+import { authorize, type RoomAccess, type RoomAction } from '../auth/authorize.ts';
+import { type AuthenticationParts, presentToken } from './authentication.ts';
+import type { Connection } from './connection.ts';
+import type { CommandTable } from './context.ts';
+import type { Request, RoomServices } from './services.ts';
+
+export interface CommandParts extends AuthenticationParts {
+  readonly services: RoomServices;
+  /** The access rule of a room. */
+  readonly access: (room: string) => RoomAccess;
+}
+
+export function clientCommands(parts: CommandParts): CommandTable<Connection> {
+  const { services, access } = parts;
+  /** Where it may not, it is told why. */
+  const may = (action: RoomAction, connection: Connection, id: number, room: string): boolean => {
+    const refusal = authorize(action, room, connection, access(room));
+    if (refusal === null) return true;
+    connection.fail(id, refusal.code, refusal.message);
+    return false;
+  };
+  return {
+    publish(connection, command) {
+      if (may('publish', connection, command.id, command.room)) services.publish(connection, command);
+    },
+    join(connection, { id, room, since, resume }) {
+      if (!may('join', connection, id, room)) return;
+      services.join(requestOf(connection, id), room, since, resume);
+    },
+    leave(connection, { id, room }) {
+      if (may('leave', connection, id, room)) services.leave(requestOf(connection, id), room);
+    },
+    members(connection, { id, room }) {
+      if (may('members', connection, id, room)) services.members(requestOf(connection, id), room);
+    },
+    history(connection, { id, room, since, limit }) {
+      if (!may('history', connection, id, room)) return;
+      services.history(requestOf(connection, id), room, since, limit);
+    },
+    ack(connection, { id, room, position }) {
+      if (!may('ack', connection, id, room)) return;
+      // Permitted to users only.
+      services.ack(requestOf(connection, id), connection.user!, room, position);
+    },
+    auth: (connection, command) => presentToken(connection, command, parts),
+    ping: (connection, { id }) => connection.ok(id, {}),
+  };
+}
+
+/** A handle on the reply of one command. */
+function requestOf(connection: Connection, id: number): Request {
+  return {
+    connection,
+    ok: (result) => connection.ok(id, result),
+    fail: (code, message, details) => connection.fail(id, code, message, details),
+  };
+}

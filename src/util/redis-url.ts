@@ -1,0 +1,92 @@
+/** The form of a Redis URL: `redis[s]://[user[:password]@]host[:port][/database]`, and nothing else. */
+
+export interface RedisAddress {
+  /** TLS: the URL begins with `rediss:`. */
+  readonly isSecure: boolean;
+  /** An IPv6 address has no brackets here. */
+  readonly host: string;
+  readonly port: number;
+  /** Decoded; null where the URL has none. */
+  readonly username: string | null;
+  readonly password: string | null;
+  readonly database: number;
+}
+
+export type RedisUrl = { readonly address: RedisAddress } | { readonly problem: string };
+
+const EXPECTED = 'expected a URL such as redis://localhost:6379 or rediss://user:password@host:6380/0';
+const ENCODE = 'percent-encode the characters / ? # % in its user and password, such as %2F for /';
+const STANDARD_PORT = 6379;
+const HIGHEST_PORT = 65_535;
+const HOST = /^([\w.-]+|\[[0-9a-f:.]+\])$/i;
+const DATABASE = /^\/(0|[1-9]\d{0,8})?$/;
+
+/** Reads a URL, or says what is wrong with it. A problem never repeats any of the text: it may be a secret. */
+export function readRedisUrl(text: string): RedisUrl {
+  if (/^(unix:|redis\+(unix|socket):|\/)/.test(text)) {
+    return {
+      problem: 'Unix sockets are not supported: let Redis listen on a port, and use redis://host:port',
+    };
+  }
+  const rest = /^rediss?:\/\/(\S*)$/.exec(text)?.[1];
+  if (rest === undefined) return { problem: EXPECTED };
+  const problem = formProblem(rest);
+  if (problem !== null) return { problem };
+  if (!URL.canParse(text)) return { problem: EXPECTED };
+  return readParts(new URL(text));
+}
+
+/** For a URL that was checked before. Throws where it is wrong after all. */
+export function redisAddress(url: string): RedisAddress {
+  const read = readRedisUrl(url);
+  if ('problem' in read) throw new Error(`redis.url: ${read.problem}`);
+  return read.address;
+}
+
+/** Host and port for people, without credentials. */
+export function shownAddress({ host, port }: RedisAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** What can be told from the text alone, where a parser would be silent or say less. */
+function formProblem(rest: string): string | null {
+  const end = rest.search(/[/?#]/);
+  if (end !== -1 && rest.includes('@', end)) return `user and password are not readable: ${ENCODE}`;
+  const authority = end === -1 ? rest : rest.slice(0, end);
+  const hostAndPort = authority.slice(authority.lastIndexOf('@') + 1);
+  if (hostAndPort.replace(/:\d*$/, '') === '') return `names no host: ${EXPECTED}`;
+  const port = /:(\d+)$/.exec(hostAndPort.replace(/^\[.*\]/, ''))?.[1];
+  if (port !== undefined && (Number(port) < 1 || Number(port) > HIGHEST_PORT)) {
+    return `the port must be from 1 to ${HIGHEST_PORT}`;
+  }
+  if (/[?#]/.test(rest)) {
+    return 'options after ? or # are not supported: use the settings, such as redis.keyPrefix and redis.tls';
+  }
+  return null;
+}
+
+function readParts(url: URL): RedisUrl {
+  const [username, password] = [decoded(url.username), decoded(url.password)];
+  if (username === null || password === null) return { problem: `a % in it begins no code: ${ENCODE}` };
+  if (!HOST.test(url.hostname)) return { problem: `the host is not valid: ${EXPECTED}` };
+  if (!DATABASE.test(url.pathname) && url.pathname !== '') {
+    return { problem: 'the database after the host must be a whole number from 0 on, such as /0' };
+  }
+  const address = {
+    isSecure: url.protocol === 'rediss:',
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? STANDARD_PORT : Number(url.port),
+    username: username === '' ? null : username,
+    password: password === '' ? null : password,
+    database: Number(url.pathname.slice(1)),
+  };
+  return { address };
+}
+
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * A third backplane, written outside: it imports the package's own types and nothing of src/. All nodes of one process are joined by a
+ * `Store`. It shows what a backplane has to do, and is compiled and run by test/integration/third-backplane.test.ts. It bounds
+ * history by count alone, and keeps idempotency keys for good: use MemoryBackplane or Redis for anything real.
+ */
+import {
+  type Acked,
+  type AckOutcome,
+  type AckPage,
+  type AckResult,
+  type Acks,
+  type Backplane,
+  BackplaneError,
+  type BackplaneEvents,
+  type BackplaneStatus,
+  draftEnvelope,
+  type Envelope,
+  finishEnvelope,
+  type HistoryPage,
+  type HistoryPolicy,
+  type Presence,
+  type PresenceChange,
+  type PresenceEntry,
+  type PresenceEvents,
+  type PresencePage,
+  type PublishRequest,
+  type ReadOptions,
+  type RoomsPage,
+} from 'roomcast/backplane';
+
+class Room {
+  epoch = randomEpoch();
+  offset = 0;
+  envelopes: Envelope[] = [];
+  readonly keys = new Map<string, Acked>();
+  readonly acked = new Map<string, number>();
+  readonly present = new Map<string, PresenceEntry>();
+}
+
+/** What all nodes share. */
+export class Store {
+  readonly nodes = new Set<SharedBackplane>();
+  readonly #rooms = new Map<string, Room>();
+
+  room(name: string): Room {
+    const room = this.#rooms.get(name) ?? new Room();
+    this.#rooms.set(name, room);
+    return room;
+  }
+
+  presentRooms(): { room: string; count: number }[] {
+    const rooms = [...this.#rooms].map(([room, { present }]) => ({ room, count: present.size }));
+    return rooms.filter(({ count }) => count > 0).sort((a, b) => (a.room < b.room ? -1 : 1));
+  }
+}
+
+export class SharedBackplane implements Backplane {
+  readonly presence: Presence = new SharedPresence(this);
+  readonly acks: Acks = new SharedAcks(this);
+  readonly nodeId: string;
+  readonly store: Store;
+  readonly subscribed = new Set<string>();
+  events: BackplaneEvents | null = null;
+  presenceEvents: PresenceEvents | null = null;
+  #isClosed = false;
+
+  constructor(nodeId: string, store: Store) {
+    this.nodeId = nodeId;
+    this.store = store;
+  }
+
+  async start(events: BackplaneEvents): Promise<void> {
+    this.events = events;
+    this.store.nodes.add(this);
+  }
+
+  publish(request: PublishRequest): void {
+    setImmediate(() => {
+      if (this.#isClosed) request.settled(closed('publish'), '', 0, false);
+      else this.#commit(request);
+    });
+  }
+
+  async subscribe(room: string): Promise<void> {
+    this.checkOpen('subscribe');
+    this.subscribed.add(room);
+  }
+
+  resubscribe(room: string): Promise<void> {
+    return this.subscribe(room);
+  }
+
+  unsubscribe(room: string): void {
+    this.subscribed.delete(room);
+  }
+
+  async read(name: string, history: HistoryPolicy, { after = 0, limit }: ReadOptions): Promise<HistoryPage> {
+    this.checkOpen('read');
+    if (history.messages === 0) return { epoch: '', offset: 0, envelopes: [] };
+    const { epoch, offset, envelopes } = this.store.room(name);
+    // Here an envelope is one message, so that none has to be cut or rounded up.
+    return { epoch, offset, envelopes: envelopes.filter(({ last }) => last > after).slice(0, limit) };
+  }
+
+  async renew(name: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
+    this.checkOpen('read');
+    const room = this.store.room(name);
+    if (room.epoch === epoch && room.offset < seen) room.epoch = randomEpoch();
+  }
+
+  async signal(text: string): Promise<void> {
+    this.checkOpen('signal');
+    setImmediate(() => {
+      for (const node of this.store.nodes) node.events?.signal(text);
+    });
+  }
+
+  status(): BackplaneStatus {
+    if (this.#isClosed) return { ready: false, reason: 'the shared backplane is closed' };
+    return { ready: this.events !== null, reason: this.events === null ? 'it is not started' : null };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.store.nodes.delete(this);
+  }
+
+  checkOpen(stage: string): void {
+    if (this.#isClosed) throw closed(stage);
+  }
+
+  #commit(request: PublishRequest): void {
+    const { history, key } = request;
+    const room = this.store.room(request.room);
+    const before = key === null ? undefined : room.keys.get(key);
+    if (before !== undefined) return request.settled(null, before.epoch, before.offset, true);
+    const draft = draftEnvelope([request], this.nodeId, Date.now());
+    const isKept = history.messages > 0;
+    const place = isKept ? { epoch: room.epoch, offset: ++room.offset } : { epoch: '', offset: 0 };
+    const envelope = finishEnvelope(draft, place.epoch, place.offset);
+    if (isKept) room.envelopes = [...room.envelopes, envelope].slice(-history.messages);
+    if (key !== null) room.keys.set(key, place);
+    for (const node of this.store.nodes) {
+      // Of its own: a node may hold it for as long as it likes.
+      if (node.subscribed.has(request.room)) node.events?.envelope(request.room, envelope.copy());
+    }
+    request.settled(null, place.epoch, place.offset, false);
+  }
+}
+
+class SharedPresence implements Presence {
+  readonly #node: SharedBackplane;
+
+  constructor(node: SharedBackplane) {
+    this.#node = node;
+  }
+
+  async start(events: PresenceEvents): Promise<void> {
+    this.#node.presenceEvents = events;
+  }
+
+  enter(room: string, entry: PresenceEntry, announce: boolean): void {
+    const { present } = this.#node.store.room(room);
+    const isNew = !present.has(entry.connection);
+    present.set(entry.connection, entry);
+    if (isNew && announce) this.#announce(room, { change: 'joined', who: entry, count: present.size });
+  }
+
+  leave(room: string, entry: PresenceEntry, announce: boolean): void {
+    const { present } = this.#node.store.room(room);
+    const who = present.get(entry.connection);
+    present.delete(entry.connection);
+    if (who && announce) this.#announce(room, { change: 'left', who, count: present.size });
+  }
+
+  async list(room: string, limit: number): Promise<PresencePage> {
+    this.#node.checkOpen('presence');
+    const all = [...this.#node.store.room(room).present.values()];
+    const users = new Set(all.flatMap(({ user }) => user ?? [])).size;
+    return { count: all.length, users, members: all.slice(0, limit), truncated: all.length > limit };
+  }
+
+  async rooms(limit: number): Promise<RoomsPage> {
+    this.#node.checkOpen('presence');
+    const rooms = this.#node.store.presentRooms();
+    return { rooms: rooms.slice(0, limit), truncated: rooms.length > limit };
+  }
+
+  async nodes(): Promise<readonly string[]> {
+    return [...this.#node.store.nodes].map(({ nodeId }) => nodeId);
+  }
+
+  async close(): Promise<void> {
+    this.#node.presenceEvents = null;
+  }
+
+  #announce(room: string, change: PresenceChange): void {
+    setImmediate(() => {
+      for (const node of this.#node.store.nodes) {
+        if (node.subscribed.has(room)) node.presenceEvents?.changed(room, [change]);
+      }
+    });
+  }
+}
+
+class SharedAcks implements Acks {
+  readonly #node: SharedBackplane;
+
+  constructor(node: SharedBackplane) {
+    this.#node = node;
+  }
+
+  async ack(
+    name: string,
+    _history: HistoryPolicy,
+    user: string,
+    [epoch, offset]: readonly [string, number],
+  ): Promise<AckResult> {
+    const room = this.#room(name);
+    const kept = room.acked.get(user) ?? 0;
+    const outcome = outcomeOf(room, kept, epoch, offset);
+    if (outcome === 'kept') room.acked.set(user, offset);
+    return { epoch: room.epoch, offset: outcome === 'kept' ? offset : kept, outcome };
+  }
+
+  async get(name: string, _history: HistoryPolicy, user: string): Promise<Acked> {
+    const { epoch, acked } = this.#room(name);
+    return { epoch, offset: acked.get(user) ?? 0 };
+  }
+
+  async list(name: string, _history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
+    const { epoch, offset, acked } = this.#room(name);
+    const least = from ?? offset;
+    const users = [...acked].filter(([, own]) => own >= least).sort(([, a], [, b]) => b - a);
+    const listed = users.slice(0, limit).map(([user, own]) => ({ user, offset: own }));
+    return { epoch, offset, count: users.length, users: listed };
+  }
+
+  #room(name: string): Room {
+    this.#node.checkOpen('acks');
+    return this.#node.store.room(name);
+  }
+}
+
+function outcomeOf(room: Room, kept: number, epoch: string, offset: number): AckOutcome {
+  if (epoch !== room.epoch) return 'other_epoch';
+  if (offset > room.offset) return 'beyond';
+  return offset > kept ? 'kept' : 'not_higher';
+}
+
+function closed(stage: string): BackplaneError {
+  return new BackplaneError('unavailable', stage, 'the shared backplane is closed');
+}
+
+/** Exactly eight ASCII characters. */
+function randomEpoch(): string {
+  return Math.random().toString(36).slice(2, 10).padEnd(8, '0');
+}
