@@ -46,6 +46,7 @@ options
   --profile dir       each server writes a CPU profile there when it ends
   --short             of the gate: counts only, nothing that noise could move
   --record            writes a partial run to bench/results, too
+  --pipelining n      HTTP requests under way on one connection: 1, as nodes answer no more
   --help              this
 
 A full run is written to bench/results/<scenario>.{json,md,svg}; a partial one (--shapes, --rows, --main, --profile, or less than
@@ -66,6 +67,7 @@ const OPTIONS = {
   profile: { type: 'string' },
   record: { type: 'boolean', default: false },
   short: { type: 'boolean', default: false },
+  pipelining: { type: 'string', short: 'p', default: '1' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
@@ -82,6 +84,7 @@ export function parseArguments(
   roomcastMain: string,
 ): BenchRequest {
   const { values, positionals } = parse(args);
+  refusePipelining(values.pipelining);
   const command = COMMANDS.find((name) => name === positionals[0]);
   const named = command === undefined ? positionals : positionals.slice(1);
   const repetitions = wholeOf(values, 'repetitions', 1);
@@ -95,6 +98,14 @@ export function parseArguments(
     isShort: values.short,
     options,
   };
+}
+
+/** autocannon's `-p`, which somebody may try: with more than 1, most requests would be lost without a word. */
+function refusePipelining(pipelining: string): void {
+  if (pipelining === '1') return;
+  throw new Error(
+    `--pipelining ${pipelining}: must be 1. A node closes a connection whose next request comes before the last one is answered`,
+  );
 }
 
 function optionsOf(values: Values, roomcastMain: string): BenchOptions {

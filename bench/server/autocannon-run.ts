@@ -42,7 +42,9 @@ function optionsOf(shot: Shot): autocannon.Options {
     if (publisher !== null) client.setRequests([postOf(publisher)]);
   };
   // A run ends with a tick of its samples: the default would be a second of waiting.
-  return { url, connections, ...extent, setupClient, sampleInt: 50 };
+  // One request at a time: uWebSockets.js closes a connection whose next request comes before the last one is answered, and
+  // autocannon counts such requests neither as answered nor as failed.
+  return { url, connections, pipelining: 1, ...extent, setupClient, sampleInt: 50 };
 }
 
 function extentOf(shot: Shot): Partial<autocannon.Options> {

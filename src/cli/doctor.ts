@@ -3,14 +3,16 @@ import { inspectRedis } from '../backplane/redis/inspect.ts';
 import type { Config } from '../config/config.ts';
 import type { Flags } from '../config/flags.ts';
 import { loadConfig } from '../config/load.ts';
+import { capacity } from '../transport/capacity.ts';
 import { checkAccess } from './doctor/access.ts';
 import { type ClockReading, checkClocks } from './doctor/clocks.ts';
 import { checkCluster } from './doctor/cluster.ts';
 import { type Finding, ok, problem } from './doctor/finding.ts';
 import { checkKernel, kernelFacts } from './doctor/kernel.ts';
 import { checkNode } from './doctor/node.ts';
-import { checkOpenFiles, openFilesLimit } from './doctor/open-files.ts';
+import { checkOpenFiles } from './doctor/open-files.ts';
 import { type NodeFacts, probeNode } from './doctor/probe-node.ts';
+import { checkReceiveMemory, memoryBytes } from './doctor/receive-memory.ts';
 import { checkRedisLink, redisUnreachable } from './doctor/redis-link.ts';
 import { checkRedisMemory } from './doctor/redis-memory.ts';
 import { checkRedisOutputBuffer } from './doctor/redis-output-buffer.ts';
@@ -21,6 +23,7 @@ import { exitCodeFor, jsonReport, textReport } from './doctor/report.ts';
 import { checkTls } from './doctor/tls.ts';
 import type { Io } from './io.ts';
 import { withoutSecrets } from './logger.ts';
+import { openFilesLimit } from './open-files-limit.ts';
 import { readRedisTls } from './redis-tls.ts';
 
 export interface DoctorOptions {
@@ -71,6 +74,11 @@ async function examine(config: Config, options: DoctorOptions): Promise<Finding[
     ...checkAccess(config),
     ...checkTls(config, Date.now()),
     ...checkOpenFiles(openFilesLimit(), connections),
+    ...checkReceiveMemory(
+      capacity({ ...config.websocket, maxConnections: connections }, openFilesLimit()),
+      config.websocket.maxPayloadBytes,
+      memoryBytes(),
+    ),
     ...checkKernel(kernelFacts()),
     ...redis.findings,
     ...examineNodes(nodes, needsToken),

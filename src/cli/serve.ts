@@ -9,8 +9,12 @@ export async function serve(config: Config, log: Logger): Promise<void> {
   const node = await startNode(config, log);
   signals.node = node;
   const backplane = config.redis.url === null ? 'memory' : 'redis';
-  const { id, port, url } = node;
-  log.info({ event: 'listening', node: id, port, url, backplane, demo: config.demo }, 'listening');
+  const { id, port, url, metricsUrl } = node;
+  const metrics = metricsUrl === null ? {} : { metrics: metricsUrl };
+  log.info(
+    { event: 'listening', node: id, port, url, ...metrics, backplane, demo: config.demo },
+    'listening',
+  );
 }
 
 /** The first signal ends the node in order, a second one at once; so does the first while there is no node yet. */

@@ -8,7 +8,7 @@ import type { Scheduler } from '../util/scheduler.ts';
 
 export interface ShutdownParts {
   readonly node: BrokerNode;
-  readonly server: Server;
+  readonly servers: readonly Server[];
   readonly heartbeats: Heartbeats<Connection>;
   /** Milliseconds over which connections are sent elsewhere. */
   readonly windowMs: number;
@@ -42,13 +42,13 @@ export class Shutdown {
   }
 
   async #run(): Promise<void> {
-    const { node, server, heartbeats, log } = this.#parts;
+    const { node, servers, heartbeats, log } = this.#parts;
     log.info({ connections: node.hub.connectionCount }, 'draining');
     await this.#drain();
     heartbeats.stop();
-    server.stopListening();
+    for (const server of servers) server.stopListening();
     await node.close();
-    server.close();
+    for (const server of servers) server.close();
     log.info({}, 'shut down');
   }
 

@@ -10,17 +10,25 @@ import { clientCommands } from '../connection/commands.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { CommandTable, ConnectionContext } from '../connection/context.ts';
 import { Heartbeats } from '../connection/heartbeats.ts';
+import { sendingLimits } from '../connection/sending-limits.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { createRegistry } from '../metrics/registry.ts';
 import { BrokerNode } from '../node/broker-node.ts';
 import { Admission } from '../transport/admission.ts';
+import { type Capacity, capacity } from '../transport/capacity.ts';
+import { ClientAddresses } from '../transport/client-address.ts';
+import { Descriptors } from '../transport/descriptors.ts';
+import { type ApiGuardOptions, type ApiMode, apiMode } from '../transport/http/api-guard.ts';
+import type { HttpOptions, HttpParts } from '../transport/http/routes.ts';
+import { Scrapes } from '../transport/http/scrapes.ts';
+import { Newcomers } from '../transport/newcomers.ts';
 import { Server } from '../transport/server.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
 import { randomId } from '../util/ids.ts';
 import type { Logger } from '../util/log.ts';
-import { RateLimit } from '../util/rate-limit.ts';
 import { systemScheduler } from '../util/scheduler.ts';
+import { openFilesLimit } from './open-files-limit.ts';
 import { packageVersion } from './package-version.ts';
 import { readRedisTls } from './redis-tls.ts';
 import { Shutdown } from './shutdown.ts';
@@ -31,12 +39,16 @@ export interface RunningNode {
   /** The port that was bound. */
   readonly port: number;
   readonly url: string;
+  /** Of the metrics, where they have an address of their own; else null. */
+  readonly metricsUrl: string | null;
   /** Stops accepting, says `bye`, closes, frees everything. May be called twice. */
   stop(): Promise<void>;
 }
 
 /** Commands that may wait while a connection's token is being checked. */
 const MAX_HELD_COMMANDS = 1000;
+/** In a message of a connection that has yet to present a token: room for one as long as the headers of an upgrade may be. */
+const MAX_BYTES_BEFORE_AUTH = 32 * 1024;
 
 /** What a backplane of your own is given. */
 export interface BackplaneParts {
@@ -80,24 +92,46 @@ export async function startNode(
     scheduler: systemScheduler,
     onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
   });
+  const { windowMs } = config.drain;
+  const metricsServer = config.metrics.port === null ? null : new Server(config.tls);
+  const servers = metricsServer === null ? [server] : [server, metricsServer];
+  const shutdown = new Shutdown({ node, servers, heartbeats, windowMs, scheduler: systemScheduler, log });
+  const gate = createGate(config, node, shutdown, log);
   const authenticator = createAuthenticator(config, log);
   const commands = clientCommands({
     services: node,
     access: rule,
     authenticator,
-    identified: (connection, identity) => node.identified(connection, identity),
+    identified: (connection, identity) => {
+      gate.newcomers.remove(connection);
+      node.identified(connection, identity);
+    },
     log,
   });
   const mustAuthenticate = authenticator !== null && !config.auth.anonymous;
-  const context = connectionContext(config, { node, commands, mustAuthenticate, metrics, log });
-  const { windowMs } = config.drain;
-  const shutdown = new Shutdown({ node, server, heartbeats, windowMs, scheduler: systemScheduler, log });
-  registerEndpoints(config, { node, server, heartbeats, authenticator, context, shutdown, metrics, log });
+  const context = connectionContext(config, {
+    node,
+    commands,
+    mustAuthenticate,
+    metrics,
+    log,
+  });
+  registerEndpoints(config, {
+    node,
+    server,
+    metricsServer,
+    heartbeats,
+    authenticator,
+    context,
+    shutdown,
+    gate,
+    metrics,
+    log,
+  });
   await node.start();
   heartbeats.start();
-  const port = await listen(server, node, config);
-  const url = `${config.tls ? 'https' : 'http'}://${displayHost(config.host)}:${port}`;
-  return { id, port, url, stop: () => shutdown.run() };
+  const addresses = await listen(node, config, server, metricsServer);
+  return { id, ...addresses, stop: () => shutdown.run() };
 }
 
 function createBackplane(config: Config, nodeId: string, metrics: NodeMetrics, log: Logger): Backplane {
@@ -127,6 +161,37 @@ function createAuthenticator(config: Config, log: Logger): Authenticator | null 
   return authenticator;
 }
 
+/** What decides whether one more connection may come. */
+interface Gate {
+  readonly capacity: Capacity;
+  readonly admission: Admission;
+  readonly newcomers: Newcomers;
+  readonly descriptors: Descriptors;
+}
+
+function createGate(config: Config, node: BrokerNode, shutdown: Shutdown, log: Logger): Gate {
+  const { maxConnections, authTimeoutMs } = config.websocket;
+  const limits = capacity(config.websocket, openFilesLimit());
+  if (limits.connections < maxConnections) {
+    log.warn(
+      { maxConnections, limit: limits.connections },
+      `websocket.maxConnections is ${maxConnections}, but the limit on open files leaves ${limits.connections}: raise it (ulimit -n)`,
+    );
+  }
+  const newcomers = new Newcomers(authTimeoutMs);
+  const admission = new Admission({
+    perSecond: config.acceptRate.perSecond,
+    capacity: limits,
+    openConnections: () => node.hub.connectionCount,
+    unauthenticated: () => newcomers.count,
+    isShuttingDown: () => shutdown.isRunning,
+    clock: systemClock,
+    log,
+  });
+  const descriptors = new Descriptors(limits.sockets, systemClock);
+  return { capacity: limits, admission, newcomers, descriptors };
+}
+
 interface ContextParts {
   readonly node: BrokerNode;
   readonly commands: CommandTable<Connection>;
@@ -136,47 +201,78 @@ interface ContextParts {
 }
 
 function connectionContext(config: Config, { node, ...parts }: ContextParts): ConnectionContext<Connection> {
-  const { commandsPerSecond, commandBurst } = config.limits;
+  const { maxPayloadBytes } = config.websocket;
   return {
     ...parts,
     flushQueue: node.flushQueue,
+    turn: node.endOfTurn,
     nodeId: node.nodeId,
     stalled: (connection) => node.stalled(connection),
-    rateLimit: new RateLimit(commandsPerSecond, commandBurst),
-    maxRefusals: Math.max(100, commandBurst),
+    limits: sendingLimits({ ...config.limits, maxPayloadBytes }),
+    maxBytesBeforeAuth: Math.min(MAX_BYTES_BEFORE_AUTH, maxPayloadBytes),
     maxHeldCommands: MAX_HELD_COMMANDS,
     maxUnsentBytes: config.websocket.backpressureBytes,
     heartbeatMs: config.heartbeat.intervalMs,
-    maxPayloadBytes: config.websocket.maxPayloadBytes,
+    maxPayloadBytes,
     clock: systemClock,
   };
 }
 
+/** Says once who may use the HTTP API. */
+function apiOptions({ apiKeys, production, auth }: Config, log: Logger): ApiGuardOptions {
+  const authenticates = (auth.secret ?? auth.publicKeyFile ?? auth.jwksUrl) !== null;
+  const options = { apiKeys, production, authenticates };
+  const api = apiMode(options);
+  log.info({ api }, API_MODES[api]);
+  return options;
+}
+
+const API_MODES: Readonly<Record<ApiMode, string>> = {
+  keys: 'the HTTP API asks for an API key',
+  loopback: 'the HTTP API has no key: it answers requests from this machine only',
+  off: 'the HTTP API is off: set ROOMCAST_API_KEYS to use it',
+};
+
 interface Parts {
   readonly node: BrokerNode;
   readonly server: Server;
+  /** Serves the metrics where they have an address of their own. */
+  readonly metricsServer: Server | null;
   readonly heartbeats: Heartbeats<Connection>;
   readonly authenticator: Authenticator | null;
   readonly context: ConnectionContext<Connection>;
   readonly shutdown: Shutdown;
+  readonly gate: Gate;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
 
 function registerEndpoints(config: Config, parts: Parts): void {
-  const { node, server, heartbeats, authenticator, context, shutdown, metrics, log } = parts;
-  const registry = createRegistry(metrics, samples(node, shutdown), {
+  const { node, server, metricsServer, heartbeats, authenticator, context, shutdown, gate, metrics, log } =
+    parts;
+  const { admission, newcomers, descriptors } = gate;
+  const registry = createRegistry(metrics, samples(node, shutdown, gate), {
     version: packageVersion(),
     uws: UWS_VERSION,
   });
-  const admission = new Admission({
-    perSecond: config.acceptRate.perSecond,
-    maxConnections: config.websocket.maxConnections,
-    openConnections: () => node.hub.connectionCount,
-    isShuttingDown: () => shutdown.isRunning,
-    clock: systemClock,
-  });
-  const { backpressureBytes, authTimeoutMs, maxPayloadBytes, path } = config.websocket;
+  const { backpressureBytes, maxPayloadBytes, path } = config.websocket;
+  const addresses = new ClientAddresses(config.trustProxy);
+  const http: HttpOptions & HttpParts = {
+    ...{ node, metrics, log, addresses },
+    ...apiOptions(config, log),
+    servesMetrics: metricsServer === null,
+    metricsKey: config.metrics.key,
+    bodyBytes: config.limits.bodyBytes,
+    maxPayloadBytes,
+    demoPage: config.demo ? demoPage() : null,
+    wsPath: path,
+    scrapes: new Scrapes({
+      perSecond: config.metrics.rendersPerSecond,
+      render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+      nowMs: systemClock.nowMs,
+    }),
+    notReady: () => (shutdown.isRunning ? 'the node is shutting down' : node.status().reason),
+  };
   server.register(
     {
       node,
@@ -184,34 +280,30 @@ function registerEndpoints(config: Config, parts: Parts): void {
       heartbeats,
       authenticator,
       allowedOrigins: config.allowedOrigins,
-      trustProxy: config.trustProxy,
+      addresses,
       backpressureBytes,
-      authTimeoutMs,
       admission,
+      newcomers,
+      descriptors,
     },
-    {
-      node,
-      metrics,
-      log,
-      apiKeys: config.apiKeys,
-      production: config.production,
-      bodyBytes: config.limits.bodyBytes,
-      maxPayloadBytes,
-      demoPage: config.demo ? demoPage() : null,
-      wsPath: path,
-      scrape: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
-      notReady: () => (shutdown.isRunning ? 'the node is shutting down' : node.status().reason),
-    },
+    http,
   );
+  metricsServer?.registerMetrics(http);
 }
 
-function samples(node: BrokerNode, shutdown: Shutdown): Parameters<typeof createRegistry>[1] {
+function samples(
+  node: BrokerNode,
+  shutdown: Shutdown,
+  { capacity, newcomers }: Gate,
+): Parameters<typeof createRegistry>[1] {
   return {
     connections: () => {
       let json = 0;
       for (const connection of node.hub.connections()) if (connection.readsText) json++;
       return { json, msgpack: node.hub.connectionCount - json };
     },
+    unauthenticated: () => newcomers.count,
+    connectionLimits: () => ({ all: capacity.connections, unauthenticated: capacity.unauthenticated }),
     rooms: () => node.hub.roomCount,
     memberships: () => node.hub.membershipCount,
     catchingUp: () => node.catchingUp,
@@ -224,13 +316,31 @@ function demoPage(): string {
   return readFileSync(new URL('../transport/http/demo/index.html', import.meta.url), 'utf8');
 }
 
-async function listen(server: Server, node: BrokerNode, config: Config): Promise<number> {
+type Listening = Pick<RunningNode, 'port' | 'url' | 'metricsUrl'>;
+
+/** The metrics first: a node is announced when clients can come. */
+async function listen(
+  node: BrokerNode,
+  config: Config,
+  server: Server,
+  metricsServer: Server | null,
+): Promise<Listening> {
+  const { host, port, metrics } = config;
   try {
-    return await server.listen(config.host, config.port);
+    const metricsHost = metrics.host ?? host;
+    const metricsPort = (await metricsServer?.listen(metricsHost, metrics.port ?? 0)) ?? null;
+    const bound = await server.listen(host, port);
+    const metricsUrl = metricsPort === null ? null : `${urlOf(config, metricsHost, metricsPort)}/metrics`;
+    return { port: bound, url: urlOf(config, host, bound), metricsUrl };
   } catch (error) {
+    metricsServer?.close();
     await node.close();
     throw error;
   }
+}
+
+function urlOf({ tls }: Config, host: string, port: number): string {
+  return `${tls ? 'https' : 'http'}://${displayHost(host)}:${port}`;
 }
 
 /** Where a person on this machine finds a node that listens on `host`. */

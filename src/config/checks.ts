@@ -62,6 +62,18 @@ const CHECKS: readonly Check[] = [
       history.messages > 0 ? atLeast(metaTtlMs, history.ageMs, 'history.ageMs') : [],
   },
   { of: ['metaTtlMs', 'rooms', 'history.messages', 'history.ageMs'], find: outlivedBy },
+  {
+    of: ['metrics.port', 'metrics.host', 'port', 'host'],
+    find: ({ metrics, port, host }) =>
+      metrics.port === port && port !== 0 && (metrics.host ?? host) === host
+        ? [`: must differ from port, both are ${port}`]
+        : [],
+  },
+  {
+    of: ['metrics.host', 'metrics.port'],
+    find: ({ metrics }) =>
+      metrics.host !== null && metrics.port === null ? [': needs metrics.port as well'] : [],
+  },
   { of: ['rooms'], find: ({ rooms }) => neverReached(rooms) },
   { of: ['rooms', 'history.messages'], find: nothingToAcknowledge },
   ...['auth.issuer', 'auth.audience', 'auth.algorithms'].map(needsKey),

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 
 /** How a setting is read where it is given as text: in the environment and on the command line. */
-export type FieldKind = 'whole' | 'boolean' | 'text' | 'list' | 'json';
+export type FieldKind = 'whole' | 'boolean' | 'text' | 'list' | 'json' | 'booleanOrList';
 
 export interface FieldNotes {
   readonly kind: FieldKind;
@@ -34,11 +34,29 @@ export function whole(field: Notes & { min: number; max: number; standard: numbe
     .register(fieldNotes, { ...notes, kind: 'whole' });
 }
 
+/** A whole number that may be absent: null, the default, means not set. */
+export function optionalWhole(field: Notes & { min: number; max: number }) {
+  const { min, max, ...notes } = field;
+  return wholeNumber(min, max)
+    .nullable()
+    .default(null)
+    .register(fieldNotes, { ...notes, kind: 'whole' });
+}
+
 export function yesNo(field: Notes & { standard: boolean }) {
   const { standard, ...notes } = field;
   return trueOrFalse()
     .default(standard)
     .register(fieldNotes, { ...notes, kind: 'boolean' });
+}
+
+/** True, false (the default), or a list. */
+export function yesNoOrList<T extends z.ZodType>(field: Notes & { item: T; expected: string }) {
+  const { item, expected, ...notes } = field;
+  return z
+    .union([z.boolean(), z.array(item)], { error: `expected ${expected}` })
+    .default(false as never)
+    .register(fieldNotes, { ...notes, kind: 'booleanOrList' });
 }
 
 /** A boolean without a fixed default: loading derives it, and `defaultText` says from what. */

@@ -13,6 +13,7 @@ export function maskSecrets(config: Config): Config {
     tls: tls && { ...tls, passphrase: masked(tls.passphrase) },
     redis: { ...redis, url: redis.url === null ? null : maskUrl(redis.url) },
     auth: { ...auth, secret: masked(auth.secret) },
+    metrics: { ...config.metrics, key: masked(config.metrics.key) },
   };
 }
 

@@ -1,4 +1,5 @@
 /** Every setting of a node: its default beside its reason, its bounds and what it means. The only such place. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { readRedisUrl } from '../util/redis-url.ts';
 import {
@@ -9,9 +10,11 @@ import {
   optionalJudged,
   optionalText,
   optionalUrl,
+  optionalWhole,
   text,
   whole,
   yesNo,
+  yesNoOrList,
 } from './fields.ts';
 import { DAY_MS, HISTORY_AGE_MAX_MS, HISTORY_MESSAGES_MAX, ruleSchema } from './rule-schema.ts';
 
@@ -19,11 +22,25 @@ const MINUTE_MS = 60_000;
 const MIB = 1_048_576;
 
 const FILE_PATH = { pattern: /./, expected: 'the path of a file' };
-const API_KEY = /^[^\s,]+$/;
+// ASCII: HTTP libraries differ in how they send anything else in a header, and uWebSockets.js drops it at the ends.
+const API_KEY = /^[!-+\--~]+$/;
+const KEY_EXPECTED = 'a key of printable ASCII without spaces and commas';
 const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/(\*\.)?[^\s/*,]+$/i;
 
 // Signature algorithms by name, so that `none` can never be one of them.
 const ALGORITHMS = /^((HS|RS|PS)(256|384|512)|ES(256|384|512)|EdDSA|Ed25519)$/;
+
+const PROXIES = 'true, false, or a list of addresses and networks such as 10.0.0.0/8, fd00::/8 or loopback';
+const PROXIES_ERROR = `expected ${PROXIES}`;
+
+/** An IP address, a network as `10.0.0.0/8`, or `loopback`. */
+function isNetwork(text: string): boolean {
+  if (text === 'loopback') return true;
+  const [address, prefix, ...rest] = text.split('/') as [string, string?, ...string[]];
+  const version = isIP(address);
+  if (version === 0 || address.includes('%') || rest.length > 0) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128));
+}
 
 const tls = z.strictObject({
   certFile: optionalText({
@@ -116,7 +133,8 @@ const websocket = z.strictObject({
     min: 1024,
     max: 16 * MIB,
     standard: 65_536,
-    meaning: 'Bytes in one WebSocket message from a client; a larger one closes it (1009)',
+    meaning:
+      'Bytes in one WebSocket message from a client; a larger one closes it (1009, and 1006 where it is larger by more than 4096)',
   }),
   // What a stuck reader may cost in this process; the kernel holds up to 4 MB more.
   backpressureBytes: whole({
@@ -125,11 +143,21 @@ const websocket = z.strictObject({
     standard: MIB,
     meaning: 'Bytes that may wait for one client to read before it is taken off live delivery',
   }),
+  // A node that has no files left cannot accept, log or reach Redis again: it stays below.
   maxConnections: whole({
     min: 0,
     max: 10_000_000,
     standard: 0,
-    meaning: 'Connections that the node holds at most; `0`: no limit',
+    meaning:
+      'Connections that the node holds at most; `0`: as many as the limit on open files (`ulimit -n`) allows, less 64 for the node itself and a tenth, 16 to 1000, for HTTP. A higher number is lowered to that',
+  }),
+  // They cost an outsider nothing, and wait for a second or so when they are honest.
+  maxUnauthenticated: whole({
+    min: 0,
+    max: 10_000_000,
+    standard: 0,
+    meaning:
+      'Connections that have yet to present a token, where one is asked for, at most at a time; `0`: a tenth of all, at least 100',
   }),
   authTimeoutMs: whole({
     min: 100,
@@ -168,7 +196,34 @@ const limits = z.strictObject({
     min: 0,
     max: 100_000_000,
     standard: 5000,
-    meaning: 'Commands that one connection may send at once after a pause',
+    meaning:
+      'Commands that one connection may send at once after a pause; in one turn of the event loop it may send this many or 10,000, whichever is more',
+  }),
+  // Sixteen times what a commands' worth of chat takes, and far below what fills a Redis within minutes.
+  bytesPerSecond: whole({
+    min: 0,
+    max: 10_000_000_000,
+    standard: 2 * MIB,
+    meaning: 'Bytes a second that one connection may send for long; `0`: no limit',
+  }),
+  byteBurst: whole({
+    min: 0,
+    max: 10_000_000_000,
+    standard: 4 * MIB,
+    meaning: 'Bytes that one connection may send at once after a pause, at least `websocket.maxPayloadBytes`',
+  }),
+  userBytesPerSecond: whole({
+    min: 0,
+    max: 10_000_000_000,
+    standard: 4 * MIB,
+    meaning: 'Bytes a second that all connections of one user to a node may send for long; `0`: no limit',
+  }),
+  userByteBurst: whole({
+    min: 0,
+    max: 10_000_000_000,
+    standard: 16 * MIB,
+    meaning:
+      'Bytes that all connections of one user to a node may send at once after a pause, at least `websocket.maxPayloadBytes`',
   }),
   // A page is held whole in memory and sent as one frame.
   historyPage: whole({
@@ -270,13 +325,19 @@ export const settingsSchema = z.strictObject({
   }),
   demo: derivedYesNo({ defaultText: 'not `production`', flag: '--demo', meaning: 'Serve the demo page' }),
   // Off: a header that anyone can send is no address unless a proxy of one's own writes it.
-  trustProxy: yesNo({ standard: false, meaning: "Take the client's address from `X-Forwarded-For`" }),
+  trustProxy: yesNoOrList({
+    item: z.string({ error: PROXIES_ERROR }).refine(isNetwork, { error: PROXIES_ERROR }),
+    expected: PROXIES,
+    meaning:
+      "Whose `X-Forwarded-For` tells the client's address: a list of proxies (`10.0.0.0/8,fd00::/8`, `loopback`), the hops counted from the right; `true`: whoever connects, for one hop",
+  }),
   apiKeys: listOf({
-    item: matching(API_KEY, 'a key without spaces and commas'),
+    item: matching(API_KEY, KEY_EXPECTED),
     expected: 'a list of keys',
     flag: '--api-key <key>',
     secret: true,
-    meaning: 'Keys of the HTTP API. None: open to everyone while not in production, off in production',
+    meaning:
+      'Keys of the HTTP API. None: it answers requests from the same machine only, and is off in production and where `auth` is configured',
   }),
   allowedOrigins: listOf({
     item: matching(ORIGIN, 'an origin such as https://example.com or https://*.example.com'),
@@ -355,6 +416,33 @@ export const settingsSchema = z.strictObject({
     }),
   }),
   auth,
+  metrics: z.strictObject({
+    host: optionalText({
+      pattern: /^[^\s]+$/,
+      expected: 'an address',
+      defaultText: 'that of `host`',
+      meaning: 'Address of `metrics.port`',
+    }),
+    port: optionalWhole({
+      min: 0,
+      max: 65_535,
+      meaning: 'Port on which `/metrics` is served instead of on `port`; `0`: any free one',
+    }),
+    key: optionalText({
+      pattern: API_KEY,
+      expected: KEY_EXPECTED,
+      secret: true,
+      meaning: '`/metrics` asks for it: `Authorization: Bearer <key>`',
+    }),
+    // Several scrapers at their usual pace; at some milliseconds each, a flood of scrapes costs a few hundredths of a core.
+    rendersPerSecond: whole({
+      min: 0,
+      max: 1000,
+      standard: 10,
+      meaning:
+        'Scrapes a second for which `/metrics` is made anew; those beyond get the last one. `0`: no limit',
+    }),
+  }),
   log: z.strictObject({
     level: oneOf({
       values: ['debug', 'info', 'warn', 'error', 'silent'],

@@ -38,6 +38,7 @@ export function valueOfText({ kind }: Pick<FieldNotes, 'kind'>, text: string): u
     text: () => trimmed,
     list: () => itemsOf(text),
     json: () => jsonOf(text),
+    booleanOrList: () => WORDS.get(trimmed.toLowerCase()) ?? itemsOf(text),
   };
   return readers[kind]();
 }

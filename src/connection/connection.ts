@@ -1,14 +1,18 @@
 import { CLOCK_TOLERANCE_MS, type Identity } from '../auth/identity.ts';
+import type { FloodLabel } from '../metrics/labels.ts';
 import type { ServerCodec } from '../protocol/codec.ts';
 import { CLOSE, type CloseReason, type ErrorCode } from '../protocol/codes.ts';
 import type {
   Command,
+  CommandReader,
   DecodedCommand,
   ErrorDetails,
   RejectedCommand,
   Result,
   ServerFrame,
+  Undecodable,
 } from '../protocol/frames.ts';
+import { Allowance, FLOOD, WITHIN } from './allowance.ts';
 import type { ConnectionContext } from './context.ts';
 import { HeldCommands } from './held-commands.ts';
 import type { Socket } from './socket.ts';
@@ -42,8 +46,7 @@ export class Connection {
   #open = true;
   #lane: Lane = 'none';
   #outbox: (Uint8Array | string)[] | null = null;
-  #paidUntilMs = 0;
-  #refusals = 0;
+  readonly #allowance = new Allowance();
   #violations = 0;
   /** What came while a token was being checked; null when none is. */
   #held: HeldCommands | null = null;
@@ -110,28 +113,49 @@ export class Connection {
   /** Takes one WebSocket message, binary or text. The bytes are the caller's again when this returns. */
   receive(message: Uint8Array, isBinary = !this.readsText): void {
     if (!this.#open) return;
-    const { traffic } = this.context.metrics;
-    traffic.messagesReceived++;
-    traffic.bytesReceived += message.length;
+    const { clock, limits, maxBytesBeforeAuth, metrics, turn } = this.context;
+    metrics.traffic.messagesReceived++;
+    metrics.traffic.bytesReceived += message.length;
+    if (message.length > maxBytesBeforeAuth && this.awaitsAuth) return this.close(CLOSE.tooLarge);
+    // Without it the turn's number would stand still while nothing but this socket is read.
+    turn.request();
+    const nowMs = clock.nowMs();
+    const verdict = this.#allowance.message(limits, this.user, message.length, turn.number, nowMs);
+    if (verdict === FLOOD) return this.#flooded('bytes', 0);
     const isOtherKind = isBinary === this.readsText;
-    const commands = isOtherKind ? this.codec.otherKind : this.codec.decodeCommands(message);
-    if (this.#held !== null) this.#hold(this.#held, commands);
-    else if (this.#hasExpired() && commands[0]?.type !== 'auth') this.#expire();
-    else this.#take(commands);
+    const commands = isOtherKind ? NOTHING_MORE : this.codec.readCommands(message);
+    const first = isOtherKind ? this.codec.otherKind : commands.next();
+    if (first === null) this.#idleFrame('messages', nowMs);
+    else if (verdict !== WITHIN) this.#refuse(first, commands, verdict, nowMs);
+    else if (this.#held !== null) this.#hold(this.#held, first, commands);
+    else if (this.#hasExpired() && first.type !== 'auth') this.#expire();
+    else this.#take(first, commands, nowMs);
   }
 
-  #take(commands: readonly DecodedCommand[]): void {
-    const nowMs = this.context.clock.nowMs();
-    for (let i = 0; i < commands.length && this.#open; i++) {
-      const command = commands[i]!;
-      if (command.type === 'undecodable') {
-        this.context.log.debug({ connection: this.id, reason: command.reason }, 'undecodable message');
-        this.close(CLOSE.undecodable);
-      } else if (!this.#withinRate(command, nowMs)) continue;
+  /** The peer sent a ping or a pong. */
+  controlFrame(): void {
+    if (this.#open) this.#idleFrame('control_frames', this.context.clock.nowMs());
+  }
+
+  #idleFrame(kind: 'messages' | 'control_frames', nowMs: number): void {
+    if (this.#allowance.idleFrame(this.context.limits, nowMs) === FLOOD) this.#flooded(kind, 0);
+  }
+
+  /** Nothing is decoded once the connection is closed: what a peer sends after that costs no more than its bytes. */
+  #take(first: DecodedCommand | null, rest: CommandReader, nowMs: number): void {
+    for (let command = first; command !== null; command = this.#open ? rest.next() : null) {
+      if (command.type === 'undecodable') this.#undecodable(command);
+      else if (!this.#withinRate(command, nowMs)) continue;
       else if (command.type === 'rejected') this.#violation(command);
       else this.#run(command);
-      if (this.#held !== null) return this.#hold(this.#held, commands.slice(i + 1));
+      if (this.#held !== null) return this.#hold(this.#held, rest.next(), rest);
     }
+  }
+
+  #undecodable({ reason }: Undecodable): void {
+    const address = this.socket.remoteAddress;
+    this.context.log.debug({ connection: this.id, address, reason }, 'undecodable message');
+    this.close(CLOSE.undecodable);
   }
 
   #run(command: Command): void {
@@ -148,25 +172,42 @@ export class Connection {
       run(this, command);
     } catch (error) {
       // A fault of ours must not take the node down with all of its connections.
-      log.error({ error, command: command.type }, 'a command handler failed');
+      const address = this.socket.remoteAddress;
+      log.error({ error, command: command.type, address }, 'a command handler failed');
       this.fail(command.id, 'internal', 'the node failed to handle this command');
     }
   }
 
   #withinRate(command: Command | RejectedCommand, nowMs: number): boolean {
-    const { rateLimit } = this.context;
-    const paidUntilMs = rateLimit.take(this.#paidUntilMs, nowMs);
-    if (paidUntilMs !== -1) {
-      this.#paidUntilMs = paidUntilMs;
-      this.#refusals = 0;
-      return true;
-    }
+    const verdict = this.#allowance.command(this.context.limits, nowMs);
+    if (verdict === WITHIN) return true;
     this.context.metrics.commands.rateLimited++;
-    const retryAfterMs = rateLimit.retryAfterMs(this.#paidUntilMs, nowMs);
-    this.fail(command.id, 'rate_limited', 'too many commands', { retryAfterMs });
-    // A client that answers refusals with more commands would otherwise be served errors at any rate it likes.
-    if (++this.#refusals > this.context.maxRefusals) this.close(CLOSE.rateLimited);
+    if (verdict === FLOOD) this.#flooded('commands', command.id);
+    else this.fail(command.id, 'rate_limited', 'too many commands a second', { retryAfterMs: verdict });
     return false;
+  }
+
+  /** Answers each command of a message that brings the connection, or its user, over its bytes a second. */
+  #refuse(first: DecodedCommand, rest: CommandReader, retryAfterMs: number, nowMs: number): void {
+    this.context.metrics.traffic.messagesRateLimited++;
+    for (
+      let command: DecodedCommand | null = first;
+      command !== null;
+      command = this.#open ? rest.next() : null
+    ) {
+      if (command.type === 'undecodable') this.#undecodable(command);
+      else if (this.#allowance.refusedCommand(this.context.limits, nowMs) === FLOOD) {
+        this.#flooded('bytes', command.id);
+      } else this.fail(command.id, 'rate_limited', 'too many bytes a second', { retryAfterMs });
+    }
+  }
+
+  #flooded(what: FloodLabel, id: number): void {
+    this.context.metrics.connections.floods[what]++;
+    const address = this.socket.remoteAddress;
+    this.context.log.debug({ connection: this.id, address, what }, 'a connection sent too much');
+    this.fail(id, 'rate_limited', FLOOD_MESSAGES[what]);
+    this.close(CLOSE.rateLimited);
   }
 
   #violation(rejected: RejectedCommand): void {
@@ -174,12 +215,16 @@ export class Connection {
     if (++this.#violations > MAX_VIOLATIONS) this.close(CLOSE.violations);
   }
 
-  #hold(held: HeldCommands, commands: readonly DecodedCommand[]): void {
-    held.add(commands);
-    const { maxHeldCommands, maxUnsentBytes } = this.context;
-    if (held.commands.length <= maxHeldCommands && held.bytes <= maxUnsentBytes) return;
-    this.fail(0, 'limit_exceeded', 'too many commands while the token is being checked');
-    this.close(CLOSE.violations);
+  #hold(held: HeldCommands, first: DecodedCommand | null, rest: CommandReader): void {
+    const { maxHeldCommands, maxPayloadBytes, maxUnsentBytes } = this.context;
+    // Whoever has not proved who they are may not have the node keep much for them.
+    const maxBytes = this.awaitsAuth ? Math.min(maxPayloadBytes, maxUnsentBytes) : maxUnsentBytes;
+    for (let command = first; command !== null; command = rest.next()) {
+      held.add(command);
+      if (held.length <= maxHeldCommands && held.bytes <= maxBytes) continue;
+      this.fail(0, 'limit_exceeded', 'too many commands while the token is being checked');
+      return this.close(CLOSE.violations);
+    }
   }
 
   /** From now on commands wait, in order, for `resume`. */
@@ -190,7 +235,7 @@ export class Connection {
   resume(): void {
     const held = this.#held;
     this.#held = null;
-    if (held !== null && this.#open) this.#take(held.commands);
+    if (held !== null && this.#open) this.#take(held.next(), held, this.context.clock.nowMs());
   }
 
   /** Asked when the peer says something and at each heartbeat, so that an expiry needs no timer of its own. */
@@ -319,6 +364,15 @@ export class Connection {
 }
 
 const NO_ROOMS: readonly string[] = Object.freeze([]);
+const NOTHING_MORE: CommandReader = { next: () => null };
+
+/** What a client is told before it is closed with 4009. */
+const FLOOD_MESSAGES: Readonly<Record<FloodLabel, string>> = {
+  messages: 'too many messages without a command',
+  control_frames: 'too many pings or pongs',
+  commands: 'too many commands: wait for retryAfterMs when one is refused',
+  bytes: 'too many bytes at once',
+};
 
 /** A frame with bytes of its own: one that was cut from a block or a slab would hold on to all of it. */
 function toKeep(frame: Uint8Array | string): Uint8Array | string {

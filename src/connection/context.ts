@@ -1,9 +1,10 @@
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { Command, CommandType } from '../protocol/frames.ts';
 import type { Clock } from '../util/clock.ts';
+import type { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Logger } from '../util/log.ts';
-import type { RateLimit } from '../util/rate-limit.ts';
 import type { FlushQueue } from './flush-queue.ts';
+import type { SendingLimits } from './sending-limits.ts';
 
 /** What carries out each type of command. Each replies, now or later, exactly once. */
 export type CommandTable<C> = {
@@ -20,9 +21,10 @@ export interface ConnectionContext<C> {
   readonly mustAuthenticate: boolean;
   /** Replies wait in the connection because its peer does not read. */
   stalled(connection: C): void;
-  readonly rateLimit: RateLimit;
-  /** Commands refused for their rate, in a row, before the connection is closed. */
-  readonly maxRefusals: number;
+  readonly limits: SendingLimits;
+  /** Bytes in one message of a connection that has yet to present its token. */
+  readonly maxBytesBeforeAuth: number;
+  readonly turn: Pick<EndOfTurn, 'number' | 'request'>;
   /** Commands that may wait while a token is being checked. */
   readonly maxHeldCommands: number;
   /** Bytes of replies kept for a socket that does not read, and of commands while a token is being checked. */

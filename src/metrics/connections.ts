@@ -1,5 +1,5 @@
 import { LATENCY_SECONDS } from './buckets.ts';
-import { CLOSE_CODES, ENCODINGS, type EncodingLabel, UPGRADE_REFUSALS, zeros } from './labels.ts';
+import { CLOSE_CODES, ENCODINGS, type EncodingLabel, FLOODS, UPGRADE_REFUSALS, zeros } from './labels.ts';
 import { SampledHistogram } from './sampled-histogram.ts';
 import { counter, counterBy, gauge, gaugeBy, histogram, type SampledMetric } from './sampled-metric.ts';
 
@@ -14,6 +14,8 @@ export class ConnectionStats {
   /** Seconds. */
   readonly heartbeatRoundTrip = new SampledHistogram(LATENCY_SECONDS);
   heartbeatTimeouts = 0;
+  /** By what they sent too much of. */
+  readonly floods = zeros(FLOODS);
 
   /** Counts a close by its code, whichever side it came from; codes outside the closed set are `other`. */
   countClose(code: number): void {
@@ -25,6 +27,10 @@ export class ConnectionStats {
 export interface ConnectionSamples {
   /** Connections open now. */
   connections(): Readonly<Record<EncodingLabel, number>>;
+  /** Connections that have yet to present their token. */
+  unauthenticated(): number;
+  /** Connections that the node accepts at most, and how many of them may be without a token. */
+  connectionLimits(): { readonly all: number; readonly unauthenticated: number };
   /** The node is shutting down and sends its connections elsewhere. */
   draining(): boolean;
 }
@@ -36,6 +42,21 @@ export function connectionMetrics(stats: ConnectionStats, samples: ConnectionSam
       'roomcast_connections',
       'Connections open now, counted from the upgrade: one that has yet to present its token is among them.',
       () => samples.connections(),
+    ),
+    gauge(
+      'roomcast_connections_limit',
+      'Connections that the node accepts at most: websocket.maxConnections, or what the limit on open files leaves.',
+      () => samples.connectionLimits().all,
+    ),
+    gauge(
+      'roomcast_connections_unauthenticated',
+      'Connections open now that have yet to present their token.',
+      () => samples.unauthenticated(),
+    ),
+    gauge(
+      'roomcast_connections_unauthenticated_limit',
+      'Connections without a token that the node accepts at most at a time, where it asks for tokens.',
+      () => samples.connectionLimits().unauthenticated,
     ),
     gauge(
       'roomcast_draining',
@@ -56,8 +77,14 @@ export function connectionMetrics(stats: ConnectionStats, samples: ConnectionSam
     ),
     counterBy(
       'reason',
+      'roomcast_floods_total',
+      'Connections closed with 4009, by what they sent too much of. messages: without a command in them. commands: also refused ones that were sent again and again.',
+      () => stats.floods,
+    ),
+    counterBy(
+      'reason',
       'roomcast_upgrades_rejected_total',
-      'WebSocket upgrades answered with an HTTP error. Requests that break HTTP itself never get this far and are not counted.',
+      'WebSocket upgrades answered with an HTTP error. Requests that break HTTP itself never get this far and are not counted, nor are those whose ?token= is refused: they are upgraded and then closed.',
       () => stats.upgradesRejected,
     ),
     histogram(

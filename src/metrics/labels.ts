@@ -30,6 +30,7 @@ export const ERROR_CODES = [
   'method_not_allowed',
   'not_joined',
   'payload_too_large',
+  'unsupported_media_type',
   'limit_exceeded',
   'rate_limited',
   'internal',
@@ -46,17 +47,26 @@ export const CLOSE_CODES = [
   1000, 1001, 1005, 1006, 1007, 1009, 1011, 1012, 4002, 4008, 4009, 4010, 4501, 4503, 4504,
 ] as const;
 
-/** Why an upgrade was answered with an HTTP error. `aborted`: the client was gone before its token was checked. */
+/**
+ * Why an upgrade was answered with an HTTP error. `handshake`: its headers are not those of a WebSocket upgrade. `waiting`: too many
+ * connections have yet to present their token. `aborted`: the client was gone before its token was checked.
+ */
 export const UPGRADE_REFUSALS = [
+  'handshake',
   'subprotocol',
   'unauthorized',
   'origin',
   'limit',
+  'waiting',
   'rate',
   'draining',
   'aborted',
 ] as const;
 export type UpgradeRefusalLabel = (typeof UPGRADE_REFUSALS)[number];
+
+/** What a connection that was closed with 4009 sent too much of. `messages`: those without a command. */
+export const FLOODS = ['messages', 'control_frames', 'commands', 'bytes'] as const;
+export type FloodLabel = (typeof FLOODS)[number];
 
 /** Where a message came in. */
 export const MESSAGE_SOURCES = ['client', 'http_api'] as const;

@@ -4,6 +4,7 @@ import { counter, type SampledMetric } from './sampled-metric.ts';
 export class TrafficStats {
   messagesReceived = 0;
   bytesReceived = 0;
+  messagesRateLimited = 0;
   messagesSent = 0;
   bytesSent = 0;
 }
@@ -19,6 +20,11 @@ export function trafficMetrics(stats: TrafficStats): SampledMetric[] {
       'roomcast_websocket_received_bytes_total',
       'Payload bytes of the WebSocket messages received. Framing, TLS and TCP are not counted.',
       () => stats.bytesReceived,
+    ),
+    counter(
+      'roomcast_websocket_messages_rate_limited_total',
+      'WebSocket messages whose commands were all refused because the connection, or its user on this node, was over its bytes a second.',
+      () => stats.messagesRateLimited,
     ),
     counter(
       'roomcast_websocket_messages_sent_total',

@@ -60,7 +60,8 @@ export class BrokerNode implements RoomServices {
   readonly nodeId: string;
   readonly hub = new Hub<Connection>();
   readonly #parts: BrokerNodeParts;
-  /** The queue of all connections of this node. */
+  /** Of all connections of this node, and of its deliveries. */
+  readonly endOfTurn: EndOfTurn;
   readonly flushQueue: FlushQueue;
   readonly #feeds: Feeds;
   readonly #catchUp: CatchUp;
@@ -78,6 +79,7 @@ export class BrokerNode implements RoomServices {
     const { backplane, limits, scheduler } = parts;
     const { hub } = this;
     const endOfTurn = new EndOfTurn(scheduler, () => this.#delivery.endTurn());
+    this.endOfTurn = endOfTurn;
     const shared = { ...parts, clock: scheduler, endOfTurn, hub };
     this.nodeId = parts.nodeId;
     this.#parts = parts;

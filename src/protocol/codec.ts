@@ -4,7 +4,7 @@
  */
 import { concatBytes } from '../util/bytes.ts';
 import { BINARY_FOR_JSON, TEXT_FOR_MSGPACK, undecodable } from './commands.ts';
-import type { DecodedCommand, ServerFrame } from './frames.ts';
+import type { CommandReader, DecodedCommand, RejectedCommand, ServerFrame } from './frames.ts';
 import * as json from './json/codec.ts';
 import * as msgpack from './msgpack/codec.ts';
 import type { Encoding } from './subprotocol.ts';
@@ -15,12 +15,14 @@ export type EncodedFrames = Uint8Array | string;
 export interface ServerCodec {
   readonly encoding: Encoding;
   /**
-   * All commands of one WebSocket message, whose bytes are given for text messages too. Never throws. The `data` of
-   * a publish may be a view of `message`.
+   * The commands of one WebSocket message, whose bytes are given for text messages too. Never throws. The `data` of
+   * a publish may be a view of `message`, which must not change until the last command is read.
    */
+  readCommands(message: Uint8Array): CommandReader;
+  /** The same as a list: everything is decoded, however much it is. */
   decodeCommands(message: Uint8Array): DecodedCommand[];
   /** What a WebSocket message of the other kind, text or binary, is decoded to: it is not looked into. */
-  readonly otherKind: readonly DecodedCommand[];
+  readonly otherKind: RejectedCommand;
   /** @throws {PackError} for values that cannot be sent: a fault of the caller, never of a peer. */
   encode(frame: ServerFrame): EncodedFrames;
   /** The same as `encode` of the reply, faster. */
@@ -43,8 +45,9 @@ export interface ServerCodec {
 
 export const msgpackCodec: ServerCodec = {
   encoding: 'msgpack',
-  decodeCommands: msgpack.decodeCommands,
-  otherKind: [TEXT_FOR_MSGPACK],
+  readCommands: (message) => new msgpack.MessagePackReader(message),
+  decodeCommands: (message) => listOf(new msgpack.MessagePackReader(message)),
+  otherKind: TEXT_FOR_MSGPACK,
   encode: msgpack.encodeFrame,
   encodePublishOk: msgpack.encodePublishOk,
   encodeHistoryOk: msgpack.encodeHistoryOk,
@@ -56,8 +59,9 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 export const jsonCodec: ServerCodec = {
   encoding: 'json',
-  decodeCommands: decodeText,
-  otherKind: [BINARY_FOR_JSON],
+  readCommands: readText,
+  decodeCommands: (message) => listOf(readText(message)),
+  otherKind: BINARY_FOR_JSON,
   encode: json.encodeFrame,
   encodePublishOk: json.encodePublishOk,
   encodeHistoryOk: json.encodeHistoryOk,
@@ -65,14 +69,18 @@ export const jsonCodec: ServerCodec = {
   join: (parts) => parts.join('\n'),
 };
 
-function decodeText(message: Uint8Array): DecodedCommand[] {
-  let text: string;
+function readText(message: Uint8Array): CommandReader {
   try {
-    text = utf8.decode(message);
+    return new json.JsonReader(utf8.decode(message));
   } catch {
-    return [undecodable('the text is not valid UTF-8')];
+    return new json.JsonReader('', undecodable('the text is not valid UTF-8'));
   }
-  return json.decodeCommands(text);
+}
+
+function listOf(reader: CommandReader): DecodedCommand[] {
+  const commands: DecodedCommand[] = [];
+  for (let command = reader.next(); command !== null; command = reader.next()) commands.push(command);
+  return commands;
 }
 
 export function serverCodec(encoding: Encoding): ServerCodec {

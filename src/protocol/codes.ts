@@ -12,6 +12,7 @@ export const ERROR_STATUS = {
   method_not_allowed: 405,
   not_joined: 409,
   payload_too_large: 413,
+  unsupported_media_type: 415,
   limit_exceeded: 429,
   rate_limited: 429,
   internal: 500,
@@ -19,7 +20,7 @@ export const ERROR_STATUS = {
   timeout: 504,
 } as const;
 
-/** `not_found` and `method_not_allowed` appear in HTTP bodies only, never in a frame. */
+/** `not_found`, `method_not_allowed` and `unsupported_media_type` appear in HTTP bodies only, never in a frame. */
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
 /**

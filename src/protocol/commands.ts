@@ -5,7 +5,7 @@
  */
 import type { ErrorCode } from './codes.ts';
 import type { Command, PackedValue, Position, RejectedCommand, Undecodable } from './frames.ts';
-import { MAX_KEY_BYTES, roomNameProblem, utf8Length } from './limits.ts';
+import { keyProblem, roomNameProblem } from './limits.ts';
 
 /** The options that this version knows, not checked yet. */
 export interface RawOptions {
@@ -105,9 +105,8 @@ function buildPublish(
   if (!isOptions(options)) return badOptions(id);
   const key = options?.key ?? null;
   if (key !== null && typeof key !== 'string') return rejected(id + 0, 'bad_frame', 'key is not a string');
-  if (key === '' || (key !== null && utf8Length(key) > MAX_KEY_BYTES)) {
-    return rejected(id + 0, 'bad_request', `key has not 1 to ${MAX_KEY_BYTES} bytes`);
-  }
+  const wrong = key === null ? null : keyProblem(key);
+  if (wrong !== null) return rejected(id + 0, 'bad_request', wrong);
   const echo = options?.echo ?? true;
   if (typeof echo !== 'boolean') return rejected(id + 0, 'bad_frame', 'echo is not a boolean');
   return { type: 'publish', id: id + 0, room: room as string, data, key, echo };

@@ -132,6 +132,12 @@ export interface Undecodable {
 
 export type DecodedCommand = Command | RejectedCommand | Undecodable;
 
+/** The commands of one WebSocket message, decoded one at a time: whoever stops asking has not paid for the rest. */
+export interface CommandReader {
+  /** The next command; null at the end. Never throws. */
+  next(): DecodedCommand | null;
+}
+
 // ---- node to client -------------------------------------------------------------------------------------
 
 export interface HelloInfo {

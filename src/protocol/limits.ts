@@ -6,6 +6,13 @@ export const MAX_ROOM_BYTES = 128;
 export const MAX_KEY_BYTES = 64;
 /** Arrays and maps nested deeper than this inside one frame are refused: a decoder's stack is finite. */
 export const MAX_DEPTH = 64;
+/**
+ * Bytes of one HTTP request before its body: request line and header lines, line ends included. A token on the upgrade has to
+ * fit in it, in `Authorization` or in `?token=`, beside whatever else the client sends. What is larger is answered 431.
+ */
+export const MAX_HEADER_BYTES = 16_384;
+/** Header lines of one HTTP request. What has more is answered 431. */
+export const MAX_HEADER_LINES = 98;
 /** Names that start with this are the node's own, such as `$user:<id>`. */
 export const RESERVED_PREFIX = '$';
 /** `$user:<id>` is the personal room of a user. */
@@ -26,6 +33,15 @@ export function roomNameProblem(room: string): string | null {
   if (utf8Length(room) > MAX_ROOM_BYTES) return `a room name is longer than ${MAX_ROOM_BYTES} bytes`;
   if (FORBIDDEN_IN_ROOM.test(room)) return 'a room name holds a control character or *';
   if (LONE_SURROGATE.test(room)) return 'a room name is not valid Unicode';
+  return null;
+}
+
+/** What is wrong with an idempotency key, or null for a good one. */
+export function keyProblem(key: string): string | null {
+  const bytes = utf8Length(key);
+  if (bytes < 1 || bytes > MAX_KEY_BYTES) return `key must be 1 to ${MAX_KEY_BYTES} bytes, got ${bytes}`;
+  // Two such keys would become one when they are written as UTF-8, and the second publish would be lost as a duplicate.
+  if (bytes !== key.length && LONE_SURROGATE.test(key)) return 'key is not valid Unicode';
   return null;
 }
 

@@ -1,6 +1,9 @@
 import type { UpgradeRefusalLabel } from '../metrics/labels.ts';
 import type { Clock } from '../util/clock.ts';
+import type { Logger } from '../util/log.ts';
 import { RateLimit } from '../util/rate-limit.ts';
+import type { Capacity } from './capacity.ts';
+import { FullSign } from './full-sign.ts';
 
 /** Why one more connection may not come. */
 export interface Refusal {
@@ -12,11 +15,13 @@ export interface Refusal {
 export interface AdmissionOptions {
   /** New connections a second; 0: no limit. */
   readonly perSecond: number;
-  /** Open connections; 0: no limit. */
-  readonly maxConnections: number;
+  readonly capacity: Capacity;
   readonly openConnections: () => number;
+  /** Connections that have yet to present a token. */
+  readonly unauthenticated: () => number;
   readonly isShuttingDown: () => boolean;
   readonly clock: Clock;
+  readonly log: Logger;
 }
 
 /**
@@ -26,17 +31,32 @@ export interface AdmissionOptions {
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #rate: RateLimit;
+  readonly #full: FullSign;
+  readonly #crowded: FullSign;
   #paidUntilMs = 0;
 
   constructor(options: AdmissionOptions) {
+    const { capacity, openConnections, unauthenticated, log } = options;
     this.#options = options;
     // A burst of a tenth of a second's worth: the ceiling is to hold within any second too.
     this.#rate = new RateLimit(options.perSecond, Math.ceil(options.perSecond / 10));
+    this.#full = new FullSign({
+      what: 'connections',
+      limit: capacity.connections,
+      count: openConnections,
+      log,
+    });
+    this.#crowded = new FullSign({
+      what: 'unauthenticated connections',
+      limit: capacity.unauthenticated,
+      count: unauthenticated,
+      log,
+    });
   }
 
   /** For an upgrade that has just come: counts it when it may. */
-  admit(): Refusal | null {
-    const refusal = this.refusal();
+  admit(hasNoToken: boolean): Refusal | null {
+    const refusal = this.refusal(hasNoToken);
     if (refusal !== null) return refusal;
     const nowMs = this.#options.clock.nowMs();
     const paidUntilMs = this.#rate.take(this.#paidUntilMs, nowMs);
@@ -48,12 +68,26 @@ export class Admission {
   }
 
   /** The same for one that was admitted and has waited since: counts nothing. */
-  refusal(): Refusal | null {
-    const { isShuttingDown, maxConnections, openConnections } = this.#options;
+  refusal(hasNoToken: boolean): Refusal | null {
+    const { isShuttingDown, capacity, openConnections, unauthenticated } = this.#options;
     if (isShuttingDown()) {
       return { reason: 'draining', message: 'this node is shutting down', retryAfterS: 1 };
     }
-    if (maxConnections === 0 || openConnections() < maxConnections) return null;
-    return { reason: 'limit', message: 'this node has all the connections that it may have', retryAfterS: 5 };
+    if (openConnections() >= capacity.connections) {
+      this.#full.refused();
+      const message = `connection limit reached: this node holds ${capacity.connections}`;
+      return { reason: 'limit', message, retryAfterS: 5 };
+    }
+    if (!hasNoToken || unauthenticated() < capacity.unauthenticated) return null;
+    this.#crowded.refused();
+    const message =
+      'too many connections have yet to present a token: try again, or send it with the upgrade';
+    return { reason: 'waiting', message, retryAfterS: 1 };
+  }
+
+  /** A connection was closed, or has presented its token. */
+  freed(): void {
+    this.#full.freed();
+    this.#crowded.freed();
   }
 }

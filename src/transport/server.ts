@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
-import { type HttpOptions, type HttpParts, registerRoutes } from './http/routes.ts';
-import { type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
+import type { Logger } from '../util/log.ts';
+import { FullSign } from './full-sign.ts';
+import { type HttpOptions, type HttpParts, registerMetrics, registerRoutes } from './http/routes.ts';
+import { type HttpResponse, type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
 import { type WsEndpointOptions, type WsEndpointParts, wsBehavior } from './ws-endpoint.ts';
 import type { SocketData } from './ws-socket.ts';
 
@@ -32,8 +34,34 @@ export class Server implements Fanout {
 
   /** Adds the WebSocket endpoint and the HTTP routes. Called once, before `listen`. */
   register(ws: WsEndpointOptions & WsEndpointParts, http: HttpOptions & HttpParts): void {
+    this.#watchDescriptors(ws, http.log);
     this.#app.ws<SocketData>(http.wsPath, wsBehavior(ws, ws));
     registerRoutes(this.#app, http, http);
+  }
+
+  /** Adds `/metrics` and nothing else, in place of `register`. */
+  registerMetrics(http: HttpOptions & HttpParts): void {
+    registerMetrics(this.#app, http, http);
+  }
+
+  /** The filter is told of sockets that open, and of those that close without having become a WebSocket. */
+  #watchDescriptors({ descriptors }: WsEndpointOptions, log: Logger): void {
+    const full = new FullSign({
+      what: 'sockets',
+      limit: descriptors.max,
+      count: () => descriptors.count,
+      log,
+    });
+    const watch = (res: HttpResponse, change: number): void => {
+      if (change < 0) {
+        descriptors.closed();
+        full.freed();
+      } else if (!descriptors.opened()) {
+        full.refused();
+        res.close();
+      }
+    };
+    this.#app.filter(watch);
   }
 
   publish(topic: string, message: Uint8Array | string): void {

@@ -5,15 +5,20 @@ import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
 import { chooseSubprotocol } from '../protocol/subprotocol.ts';
 import type { Logger } from '../util/log.ts';
 import type { Admission, Refusal } from './admission.ts';
+import { type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
+import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts';
 import { originMatcher } from './origins.ts';
+import { type TokenRefusal, tokenRefusal } from './token-refusal.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 import { type SocketData, WsSocket } from './ws-socket.ts';
 
 export interface UpgradeOptions {
   readonly authenticator: Authenticator | null;
+  /** Whether a connection without a token has to present one. */
+  readonly mustAuthenticate: boolean;
   /** Empty: any. */
   readonly allowedOrigins: readonly string[];
-  readonly trustProxy: boolean;
+  readonly addresses: ClientAddresses;
   readonly admission: Admission;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
@@ -21,34 +26,39 @@ export interface UpgradeOptions {
 
 /** All that is wanted of the request, which is gone after the first `await`. */
 interface UpgradeRequest {
-  readonly key: string;
-  readonly protocol: string;
+  readonly handshake: Handshake;
   readonly extensions: string;
   readonly origin: string;
   readonly token: string | null;
-  readonly forwardedFor: string | null;
+  /** Whether the token came as `?token=`. */
+  readonly isFromQuery: boolean;
+  /** '' where no proxy is trusted. */
+  readonly forwardedFor: string;
 }
 
 type UpgradeHandler = (res: HttpResponse, req: HttpRequest, context: us_socket_context_t) => void;
 
-/** Decides about WebSocket upgrades: origin, room for one more, subprotocol, token. */
+/** Decides about WebSocket upgrades: the handshake, origin, room for one more, subprotocol, token. */
 export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   const mayCome = originMatcher(options.allowedOrigins);
   const { upgradesRejected } = options.metrics.connections;
   return (res, req, context) => {
-    const request = readRequest(req, options.trustProxy);
-    const chosen = chooseSubprotocol(request.protocol);
+    const request = readRequest(req, options.addresses);
+    const { handshake, token } = request;
     const isRefused = (refusal: Refusal | null) => {
       if (refusal === null) return false;
       upgradesRejected[refusal.reason]++;
       refuse(res, 'unavailable', refusal.message, refusal.retryAfterS);
       return true;
     };
-    if (isRefused(options.admission.admit())) return;
+    if (refuseHandshake(res, handshake, options.metrics)) return;
+    const hasNoToken = options.mustAuthenticate && token === null;
+    if (isRefused(options.admission.admit(hasNoToken))) return;
     if (request.origin !== '' && !mayCome(request.origin)) {
       upgradesRejected.origin++;
       return refuse(res, 'forbidden', 'this origin is not allowed: see allowedOrigins');
     }
+    const chosen = chooseSubprotocol(handshake.protocol);
     if (!chosen) {
       upgradesRejected.subprotocol++;
       return refuse(
@@ -57,38 +67,59 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
         'offer the subprotocol roomcast.v1.msgpack or roomcast.v1.json, or none',
       );
     }
-    const accept = (identity: Identity | null) => {
-      const socket = new WsSocket(chosen.encoding === 'msgpack', identity, request.forwardedFor);
+    // Null: that of the socket, which is not asked for until somebody wants to know.
+    const clientAddress = () =>
+      request.forwardedFor === '' ? null : options.addresses.of(peerAddress(res), request.forwardedFor);
+    const accept = (identity: Identity | null, refusal: TokenRefusal | null) => {
+      const isBinary = chosen.encoding === 'msgpack';
+      const socket = new WsSocket(isBinary, identity, clientAddress(), refusal);
       // In an object of its own: uWebSockets.js copies the properties of what it is given, and no methods.
-      res.upgrade<SocketData>({ socket }, request.key, chosen.subprotocol ?? '', request.extensions, context);
+      const { key } = handshake;
+      res.upgrade<SocketData>({ socket }, key, chosen.subprotocol ?? '', request.extensions, context);
     };
-    if (options.authenticator === null || request.token === null) return accept(null);
-    authenticate(res, options.authenticator, request.token, options, (identity) => {
+    if (options.authenticator === null || token === null) return accept(null, null);
+    authenticate(res, options.authenticator, token, options, (identity, refusal) => {
+      if (refusal !== null && !request.isFromQuery) {
+        upgradesRejected.unauthorized++;
+        return refuse(res, refusal.code, refusal.message);
+      }
       // Asked anew: while the token was being checked, others came, or the node began to shut down.
-      if (!isRefused(options.admission.refusal())) accept(identity);
+      // A browser's page never sees the status of an upgrade. A token that it put into the URL is refused on the open WebSocket,
+      // whose close code says whether to come back.
+      if (!isRefused(options.admission.refusal(false))) accept(identity, refusal);
     });
   };
 }
 
-function readRequest(req: HttpRequest, trustProxy: boolean): UpgradeRequest {
+/** Answers a handshake that is broken. Returns whether it did. */
+function refuseHandshake(res: HttpResponse, handshake: Handshake, { connections }: NodeMetrics): boolean {
+  const problem = handshakeProblem(handshake);
+  if (problem === null) return false;
+  connections.upgradesRejected.handshake++;
+  respond(res, problem.status, 'bad_request', problem.message, problem.headers);
+  return true;
+}
+
+function readRequest(req: HttpRequest, { isProxied }: ClientAddresses): UpgradeRequest {
   const authorization = req.getHeader('authorization');
   const bearer = /^bearer (.+)$/i.exec(authorization)?.[1];
   return {
-    key: req.getHeader('sec-websocket-key'),
-    protocol: req.getHeader('sec-websocket-protocol'),
+    handshake: readHandshake(req),
     extensions: req.getHeader('sec-websocket-extensions'),
     origin: req.getHeader('origin'),
     token: bearer ?? (req.getQuery('token') || null),
-    forwardedFor: trustProxy ? req.getHeader('x-forwarded-for').split(',')[0]!.trim() || null : null,
+    isFromQuery: bearer === undefined,
+    forwardedFor: isProxied ? forwardedFor(req) : '',
   };
 }
 
+/** `answer` is called with an identity or with a refusal, unless the client goes first. */
 function authenticate(
   res: HttpResponse,
   authenticator: Authenticator,
   token: string,
   { metrics, log }: UpgradeOptions,
-  accept: (identity: Identity) => void,
+  answer: (identity: Identity | null, refusal: TokenRefusal | null) => void,
 ): void {
   let isAborted = false;
   res.onAborted(() => {
@@ -100,25 +131,32 @@ function authenticate(
       // Not corked, against the documentation: after an upgrade inside of `cork` uWebSockets.js at times takes the new
       // WebSocket for the old response, and closes it (1006): 16 of the first five connections to each of 100 fresh nodes, and
       // none without it.
-      if (!isAborted) accept(identity);
+      if (!isAborted) answer(identity, null);
     },
     (error: unknown) => {
       if (isAborted) return;
-      metrics.connections.upgradesRejected.unauthorized++;
       if (!(error instanceof AuthFailure)) log.error({ error }, 'a token could not be checked');
-      const code = error instanceof AuthFailure ? error.code : 'internal';
-      const message = error instanceof AuthFailure ? error.message : 'the token could not be checked';
-      refuse(res, code, message);
+      answer(null, tokenRefusal(error));
     },
   );
 }
 
 function refuse(res: HttpResponse, code: ErrorCode, message: string, retryAfterS?: number): void {
-  const status = ERROR_STATUS[code];
+  const headers = retryAfterS === undefined ? {} : { 'Retry-After': String(retryAfterS) };
+  respond(res, ERROR_STATUS[code], code, message, headers);
+}
+
+function respond(
+  res: HttpResponse,
+  status: number,
+  code: ErrorCode,
+  message: string,
+  headers: Readonly<Record<string, string>>,
+): void {
   res.cork(() => {
     res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     res.writeHeader('Content-Type', 'application/json');
-    if (retryAfterS !== undefined) res.writeHeader('Retry-After', String(retryAfterS));
+    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
     res.end(JSON.stringify({ error: { code, message } }), true);
   });
 }

@@ -3,6 +3,7 @@
  * that says so is worth more than the loader's.
  */
 import type * as UWebSockets from 'uWebSockets.js';
+import { MAX_HEADER_BYTES } from '../protocol/limits.ts';
 
 export type {
   HttpRequest,
@@ -50,6 +51,10 @@ interface Constants {
   readonly DISABLED: number;
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
 }
+
+// The addon reads this once, while it is loaded: its own limit of 4096 bytes is less than what cookies and a token with grants
+// take. It cannot be asked how much room is left, and answers 431 by itself, so nothing here can count or log that.
+process.env.UWS_HTTP_MAX_HEADERS_SIZE = String(MAX_HEADER_BYTES);
 
 /** The addon. Loading it fails with a sentence that says what to do. */
 export const uws = await load();

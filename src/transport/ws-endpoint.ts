@@ -4,15 +4,20 @@ import type { Heartbeats } from '../connection/heartbeats.ts';
 import type { BrokerNode } from '../node/broker-node.ts';
 import { jsonCodec, msgpackCodec } from '../protocol/codec.ts';
 import { CLOSE } from '../protocol/codes.ts';
+import { OVERSIZE_BYTES } from './capacity.ts';
+import type { Descriptors } from './descriptors.ts';
+import type { Newcomers } from './newcomers.ts';
+import type { TokenRefusal } from './token-refusal.ts';
 import { type UpgradeOptions, upgradeHandler } from './upgrade.ts';
 import { uws, type WebSocketBehavior } from './uws.ts';
 import type { SocketData } from './ws-socket.ts';
 
-export interface WsEndpointOptions extends Omit<UpgradeOptions, 'metrics' | 'log'> {
+export interface WsEndpointOptions extends Omit<UpgradeOptions, 'mustAuthenticate' | 'metrics' | 'log'> {
   /** Bytes that may wait in this process for one socket. */
   readonly backpressureBytes: number;
-  /** How long a connection may stay without a token where one is asked for. */
-  readonly authTimeoutMs: number;
+  /** Connections without a token, where one is asked for. */
+  readonly newcomers: Newcomers;
+  readonly descriptors: Descriptors;
 }
 
 export interface WsEndpointParts {
@@ -21,18 +26,13 @@ export interface WsEndpointParts {
   readonly heartbeats: Heartbeats<Connection>;
 }
 
-/**
- * uWebSockets.js drops the socket without a close frame when a message is over its own limit, so that limit lies above
- * ours by this much: what is between the two is answered with 1009, as the protocol says.
- */
-const OVERSIZE_BYTES = 1024 * 1024;
-
 /** The `/ws` endpoint: opens a connection for each socket and passes on what happens to it. */
 export function wsBehavior(
   options: WsEndpointOptions,
   { node, context, heartbeats }: WsEndpointParts,
 ): WebSocketBehavior<SocketData> {
-  const { metrics, log, maxPayloadBytes } = context;
+  const { mustAuthenticate, metrics, log, maxPayloadBytes } = context;
+  const { admission, descriptors, newcomers } = options;
   let lastNumber = 0;
   return {
     maxPayloadLength: maxPayloadBytes + OVERSIZE_BYTES,
@@ -42,7 +42,7 @@ export function wsBehavior(
     // Heartbeats are ours: one timer, spread over slots, with round trips.
     idleTimeout: 0,
     sendPingsAutomatically: false,
-    upgrade: upgradeHandler({ ...options, metrics, log }),
+    upgrade: upgradeHandler({ ...options, mustAuthenticate, metrics, log }),
 
     open(ws) {
       const { socket } = ws.getUserData();
@@ -53,7 +53,8 @@ export function wsBehavior(
       metrics.connections.opened[codec.encoding]++;
       heartbeats.add(connection);
       node.connected(connection);
-      if (connection.awaitsAuth) closeUnlessIdentified(connection, options.authTimeoutMs);
+      if (socket.refusal !== null) turnAway(connection, socket.refusal);
+      else if (connection.awaitsAuth) newcomers.add(connection);
       else connection.welcome();
     },
 
@@ -75,9 +76,19 @@ export function wsBehavior(
       if (connection) node.drained(connection);
     },
 
+    // uWebSockets.js has answered it by now.
+    ping(ws) {
+      const { connection } = ws.getUserData().socket;
+      if (!connection) return;
+      heartbeats.heard(connection);
+      connection.controlFrame();
+    },
+
     pong(ws) {
       const { connection } = ws.getUserData().socket;
-      if (connection) heartbeats.ponged(connection);
+      if (!connection) return;
+      heartbeats.ponged(connection);
+      connection.controlFrame();
     },
 
     close(ws, code) {
@@ -85,19 +96,19 @@ export function wsBehavior(
       socket.closed();
       metrics.connections.countClose(code);
       const { connection } = socket;
+      if (connection?.isOpen === false) descriptors.ended();
+      else descriptors.closed();
       if (!connection) return;
       heartbeats.remove(connection);
+      newcomers.remove(connection);
       connection.closed();
       node.disconnected(connection);
+      admission.freed();
     },
   };
 }
 
-function closeUnlessIdentified(connection: Connection, timeoutMs: number): void {
-  const timer = setTimeout(() => {
-    if (!connection.isOpen || !connection.awaitsAuth) return;
-    connection.fail(0, 'unauthorized', 'no token was presented in time');
-    connection.close(CLOSE.unauthorized);
-  }, timeoutMs);
-  timer.unref();
+function turnAway(connection: Connection, { code, message, close }: TokenRefusal): void {
+  connection.fail(0, code, message);
+  connection.close(close);
 }

@@ -2,6 +2,8 @@ import type { Identity } from '../auth/identity.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { SendOutcome, Socket } from '../connection/socket.ts';
 import type { CloseReason } from '../protocol/codes.ts';
+import { addressOf, peerAddress } from './client-address.ts';
+import type { TokenRefusal } from './token-refusal.ts';
 import type { WebSocket } from './uws.ts';
 
 /** What uWebSockets.js carries for a socket. */
@@ -19,14 +21,22 @@ export class WsSocket implements Socket {
   readonly isBinary: boolean;
   /** From a token on the upgrade, or null. */
   readonly identity: Identity | null;
+  /** Why the token of the upgrade was not accepted: said when the socket opens, and then it is closed. */
+  readonly refusal: TokenRefusal | null;
   connection: Connection | null = null;
-  /** The client's address as a trusted proxy gave it, or null. */
+  /** The client's address, where it was not the client that connected but a proxy; else null. */
   readonly #forwardedFor: string | null;
   #ws: WebSocket<SocketData> | null = null;
 
-  constructor(isBinary: boolean, identity: Identity | null, forwardedFor: string | null) {
+  constructor(
+    isBinary: boolean,
+    identity: Identity | null,
+    forwardedFor: string | null,
+    refusal: TokenRefusal | null,
+  ) {
     this.isBinary = isBinary;
     this.identity = identity;
+    this.refusal = refusal;
     this.#forwardedFor = forwardedFor;
   }
 
@@ -41,7 +51,9 @@ export class WsSocket implements Socket {
 
   get remoteAddress(): string {
     if (this.#forwardedFor !== null) return this.#forwardedFor;
-    return this.#ws === null ? '' : Buffer.from(this.#ws.getRemoteAddressAsText()).toString();
+    if (this.#ws === null) return '';
+    const peer = peerAddress(this.#ws);
+    return addressOf(peer) ?? peer;
   }
 
   send(message: Uint8Array | string): SendOutcome {

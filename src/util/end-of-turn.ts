@@ -8,10 +8,16 @@ export class EndOfTurn {
   readonly #scheduler: Pick<Scheduler, 'atEndOfTurn'>;
   readonly #work: () => void;
   #isRequested = false;
+  #number = 1;
 
   constructor(scheduler: Pick<Scheduler, 'atEndOfTurn'>, work: () => void) {
     this.#scheduler = scheduler;
     this.#work = work;
+  }
+
+  /** Rises when a turn ends in which work was asked for: two things with one number happened in the same turn. */
+  get number(): number {
+    return this.#number;
   }
 
   request(): void {
@@ -22,6 +28,7 @@ export class EndOfTurn {
 
   readonly #run = (): void => {
     this.#isRequested = false;
+    this.#number++;
     this.#work();
   };
 }

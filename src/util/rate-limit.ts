@@ -15,14 +15,14 @@ export class RateLimit {
     this.#toleranceMs = this.#intervalMs * Math.max(1, burst) + Math.min(this.#intervalMs / 100, ROUNDING_MS);
   }
 
-  /** The new state after one more event at `nowMs`, or -1 where it is one too many. A state starts at 0. */
-  take(paidUntilMs: number, nowMs: number): number {
-    const next = Math.max(paidUntilMs, nowMs) + this.#intervalMs;
+  /** The new state after `units` more events at `nowMs`, or -1 where they are too many. A state starts at 0. */
+  take(paidUntilMs: number, nowMs: number, units = 1): number {
+    const next = Math.max(paidUntilMs, nowMs) + this.#intervalMs * units;
     return next - nowMs > this.#toleranceMs ? -1 : next;
   }
 
-  /** How long to wait until one event would pass, rounded up to whole milliseconds. */
-  retryAfterMs(paidUntilMs: number, nowMs: number): number {
-    return Math.max(1, Math.ceil(paidUntilMs + this.#intervalMs - nowMs - this.#toleranceMs));
+  /** How long to wait until `units` events would pass, rounded up to whole milliseconds. */
+  retryAfterMs(paidUntilMs: number, nowMs: number, units = 1): number {
+    return Math.max(1, Math.ceil(paidUntilMs + this.#intervalMs * units - nowMs - this.#toleranceMs));
   }
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +11,7 @@ import { TestClient, UpgradeRefused } from '../support/client.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { isOnPath } from '../support/on-path.ts';
 import { freePort } from '../support/ports.ts';
-import { waitFor } from '../support/wait.ts';
+import { waitFor, within } from '../support/wait.ts';
 
 const CONFIG = fileURLToPath(new URL('../../deploy/haproxy/haproxy.cfg', import.meta.url));
 const hasHaproxy = isOnPath('haproxy', 'haproxy');
@@ -18,12 +19,17 @@ const hasHaproxy = isOnPath('haproxy', 'haproxy');
 /** HAProxy with the configuration of the compose file, but for its ports, and nodes found by their ports in place of DNS. */
 class Balancer {
   readonly url: string;
+  /** Everything it logged. */
+  log = '';
   readonly #child: ChildProcess;
   readonly #folder: string;
 
   private constructor(port: number, child: ChildProcess, folder: string) {
     this.url = `http://127.0.0.1:${port}`;
     this.#child = child;
+    child.stdout!.on('data', (text: Buffer) => {
+      this.log += text.toString();
+    });
     this.#folder = folder;
   }
 
@@ -40,7 +46,7 @@ class Balancer {
     writeFileSync(join(folder, 'haproxy.cfg'), config);
     const child = spawn('haproxy', ['-db', '-f', join(folder, 'haproxy.cfg')], {
       env: { PATH: process.env.PATH ?? '', ...env },
-      stdio: 'ignore',
+      stdio: ['ignore', 'pipe', 'ignore'],
     });
     process.once('exit', () => child.kill('SIGKILL'));
     const balancer = new Balancer(port, child, folder);
@@ -82,6 +88,29 @@ async function refusal(): Promise<UpgradeRefused> {
   const outcome = await balancer!.connect().catch((error: unknown) => error);
   expect(outcome).toBeInstanceOf(UpgradeRefused);
   return outcome as UpgradeRefused;
+}
+
+const UPGRADE = [
+  'Upgrade: websocket',
+  'Connection: Upgrade',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  'Sec-WebSocket-Version: 13',
+];
+
+/** The first line of the answer to a GET with these header lines. */
+function firstLine(url: string, path: string, headers: readonly string[]): Promise<string> {
+  const { hostname, port, host } = new URL(url);
+  const answered = new Promise<string>((resolve, reject) => {
+    const socket = connect(Number(port), hostname);
+    socket.once('data', (chunk: Buffer) => {
+      resolve(chunk.toString().split('\r\n', 1)[0]!);
+      socket.destroy();
+    });
+    socket.once('error', reject);
+    socket.once('close', () => resolve(''));
+    socket.write([`GET ${path} HTTP/1.1`, `Host: ${host}`, ...headers, '', ''].join('\r\n'));
+  });
+  return within(5000, `an answer for ${path}`, answered);
 }
 
 describe.skipIf(!hasHaproxy)('haproxy.cfg', () => {
@@ -155,6 +184,59 @@ describe.skipIf(!hasHaproxy)('haproxy.cfg', () => {
     expect(headers['retry-after']).toBe('5');
     // Connections are counted, requests are not.
     expect((await fetch(`${balancer.url}/healthz`)).status).toBe(200);
+  });
+
+  it.each([
+    ['another Upgrade', 'Upgrade: foo'],
+    ['several Upgrades', 'Upgrade: foo, websocket'],
+    ['no Upgrade', 'Connection: keep-alive'],
+  ])('counts connections by their path, also with %s', async (_, header) => {
+    balancer = await Balancer.start([await startNode()], { UPGRADES_PER_10S: '3' });
+    const headers = [header, ...UPGRADE.slice(2)];
+    for (let i = 0; i < 4; i++) await firstLine(balancer.url, '/ws', headers);
+    expect((await refusal()).status).toBe(429);
+    expect((await fetch(`${balancer.url}/healthz`)).status).toBe(200);
+  });
+
+  it('counts connections whose URL is written out whole, and with a query', async () => {
+    balancer = await Balancer.start([await startNode()], { UPGRADES_PER_10S: '3' });
+    const { host } = new URL(balancer.url);
+    for (const path of ['/ws?a', `http://${host}/ws`, `http://${host}/ws?b=/x`, '/ws'])
+      await firstLine(balancer.url, path, UPGRADE);
+    expect((await refusal()).status).toBe(429);
+  });
+
+  it('logs the path and never the query, where tokens are', async () => {
+    const node = await startNode();
+    balancer = await Balancer.start([node]);
+    await node.kill();
+    const { host } = new URL(balancer.url);
+    const paths = ['/ws?token=a-secret', `http://${host}/ws?token=a-secret`, '/ws?token=a-secret\u0001'];
+    const lines = async () => {
+      for (const path of paths) await firstLine(balancer!.url, path, UPGRADE);
+      return balancer!.log.match(/ 503 .* GET \/ws HTTP\/1\.1$/gm);
+    };
+    // Until it has noticed that the node is gone, it retries.
+    await waitFor(async () => ((await lines())?.length ?? 0) >= 2, { for: 'lines in the log' });
+    expect(balancer.log).not.toMatch(/secret|token/);
+  });
+
+  it('lets headers through that a node takes, and the node refuses the rest', async () => {
+    balancer = await Balancer.start([await startNode()]);
+    expect(await firstLine(balancer.url, '/healthz', [`Cookie: ${'x'.repeat(15_900)}`])).toContain(' 200 ');
+    expect(await firstLine(balancer.url, '/healthz', [`Cookie: ${'x'.repeat(16_400)}`])).toContain(' 431 ');
+  });
+
+  it('tells nodes the address of the client, whatever it says itself, and a node without a key does not take it for local', async () => {
+    const node = await startNode({ ROOMCAST_LOG_LEVEL: 'debug', ROOMCAST_TRUST_PROXY: 'loopback' });
+    balancer = await Balancer.start([node]);
+    const client = await TestClient.connect(`${balancer.url.replace('http', 'ws')}/ws`, {
+      headers: { 'X-Forwarded-For': '198.51.100.7' },
+    });
+    client.send(Uint8Array.of(0xc1));
+    expect((await node.logged(({ msg }) => msg === 'undecodable message')).address).toBe('127.0.0.1');
+    expect((await fetch(`${balancer.url}/v1/nodes`)).status).toBe(403);
+    expect((await fetch(`${node.url}/v1/nodes`)).status).toBe(200);
   });
 
   it('keeps metrics to the inside', async () => {

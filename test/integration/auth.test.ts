@@ -75,7 +75,7 @@ describe('a token on the upgrade', () => {
     }
   });
 
-  it('is refused with 401 before the upgrade where it is bad or has expired', async () => {
+  it('is refused with 401 before the upgrade where the header has it and it is bad or has expired', async () => {
     const bad = await token({ sub: 'ann' }, { key: secretKey('some other secret that is long enough') });
     const expired = await token({ sub: 'ann', exp: secondsFromNow(-60) });
     for (const [text, code] of [
@@ -85,8 +85,47 @@ describe('a token on the upgrade', () => {
     ] as const) {
       const answer = { status: 401, body: { error: { code, message: expect.any(String) } } };
       expect(await refusedUpgrade('/ws', { Authorization: `Bearer ${text}` })).toEqual(answer);
-      expect(await refusedUpgrade(`/ws?token=${text}`)).toEqual(answer);
     }
+  });
+
+  // A page never sees the status of an upgrade, and would come back for ever.
+  it('is refused on the open WebSocket where the address has it', async () => {
+    const bad = await token({ sub: 'ann' }, { key: secretKey('some other secret that is long enough') });
+    const expired = await token({ sub: 'ann', exp: secondsFromNow(-60) });
+    for (const [text, code, close] of [
+      [bad, 'unauthorized', 4501],
+      [expired, 'token_expired', 4002],
+      ['nonsense', 'unauthorized', 4501],
+    ] as const) {
+      for (const encoding of ['msgpack', 'json'] as const) {
+        const client = await TestClient.connect(`${node.wsUrl}?token=${text}`, { encoding });
+        client.sendCommand(['join', 1, 'members:who']);
+        expect((await client.closed).code).toBe(close);
+        expect(client.frames).toEqual([['error', 0, code, expect.any(String)]]);
+      }
+    }
+  });
+
+  it('is refused in the same way for hundreds at once', async () => {
+    const codes = await Promise.all(
+      Array.from({ length: 200 }, async () => {
+        const client = await TestClient.connect(`${node.wsUrl}?token=nonsense`);
+        const { code } = await client.closed;
+        return `${code} ${client.frames.map(([type]) => type)}`;
+      }),
+    );
+    expect(new Set(codes)).toEqual(new Set(['4501 error']));
+  });
+
+  it('counts against the rate of new connections before it is checked', async () => {
+    const env = { ROOMCAST_AUTH_SECRET: SECRET, ROOMCAST_ACCEPT_RATE_PER_SECOND: '1' };
+    const slow = await NodeProcess.start({ env });
+    const attempts = Array.from({ length: 10 }, () => TestClient.connect(`${slow.wsUrl}?token=nonsense`));
+    const outcomes = await Promise.allSettled(attempts);
+    const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+    expect(refused.length).toBeGreaterThan(0);
+    for (const refusal of refused) expect(refusal).toMatchObject({ status: 503 });
+    await slow.stop();
   });
 });
 
@@ -246,9 +285,9 @@ describe('tokens checked with a key set', () => {
     const ann = await connect(await signed(), keyed);
     expect(await ann.hello()).toMatchObject({ user: 'ann' });
     const other = await token({ sub: 'ann' }, { alg: 'EdDSA', key: privateKey, kid: 'k2' });
-    expect((await refusedUpgrade(`/ws?token=${other}`, {}, keyed)).status).toBe(401);
+    expect((await refusedUpgrade('/ws', { Authorization: `Bearer ${other}` }, keyed)).status).toBe(401);
     const confused = await token({ sub: 'ann' }, { key: secretKey(JSON.stringify(jwks)) });
-    expect((await refusedUpgrade(`/ws?token=${confused}`, {}, keyed)).status).toBe(401);
+    expect((await refusedUpgrade('/ws', { Authorization: `Bearer ${confused}` }, keyed)).status).toBe(401);
   });
 });
 

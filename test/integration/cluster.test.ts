@@ -104,6 +104,7 @@ describe('three nodes on one Redis', () => {
     const everyone = await members(room);
     const answer = await fetch(`${nodes[2]!.url}/v1/publish`, {
       method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ room, data: { from: 'http' } }),
     });
     expect(answer.status).toBe(200);

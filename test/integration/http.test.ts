@@ -20,7 +20,11 @@ afterAll(async () => {
 
 async function post(node: NodeProcess, path: string, body: unknown, headers: Record<string, string> = {}) {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  const answer = await fetch(`${node.url}${path}`, { method: 'POST', body: text, headers });
+  const answer = await fetch(`${node.url}${path}`, {
+    method: 'POST',
+    body: text,
+    headers: { 'Content-Type': 'application/json', ...headers },
+  });
   return { status: answer.status, body: await answer.json() };
 }
 

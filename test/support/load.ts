@@ -55,7 +55,8 @@ export class Load {
 
   async #publishOverHttp(at: number): Promise<void> {
     const body = JSON.stringify({ room: pick(ROOMS), data: 'over HTTP' });
-    await fetch(`${this.#nodes[at]!.url}/v1/publish`, { method: 'POST', body });
+    const headers = { 'Content-Type': 'application/json' };
+    await fetch(`${this.#nodes[at]!.url}/v1/publish`, { method: 'POST', headers, body });
   }
 
   /** Drops without a goodbye, misses a few messages and recovers them from the next node. */

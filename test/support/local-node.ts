@@ -4,6 +4,7 @@ import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts'
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
+import { sendingLimits } from '../../src/connection/sending-limits.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { BrokerNode } from '../../src/node/broker-node.ts';
 import type { RoomRule } from '../../src/node/rooms/room-rule.ts';
@@ -13,7 +14,6 @@ import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { silentLog } from '../../src/util/log.ts';
-import { RateLimit } from '../../src/util/rate-limit.ts';
 import { systemScheduler } from '../../src/util/scheduler.ts';
 import { ListSocket } from './list-socket.ts';
 
@@ -69,8 +69,17 @@ export class LocalNode {
       flushQueue: this.node.flushQueue,
       mustAuthenticate: false,
       stalled: (connection) => this.node.stalled(connection),
-      rateLimit: new RateLimit(0, 0),
-      maxRefusals: 10,
+      limits: sendingLimits({
+        commandsPerSecond: 0,
+        commandBurst: 0,
+        bytesPerSecond: 0,
+        byteBurst: 0,
+        userBytesPerSecond: 0,
+        userByteBurst: 0,
+        maxPayloadBytes: 65_536,
+      }),
+      maxBytesBeforeAuth: 65_536,
+      turn: this.node.endOfTurn,
       maxHeldCommands: 10,
       maxUnsentBytes: 100_000,
       heartbeatMs: 25_000,

@@ -5,6 +5,8 @@ import { createRegistry, type Samples } from '../../src/metrics/registry.ts';
 /** Samples of a node that does nothing. */
 export const idleSamples: Samples = {
   connections: () => ({ msgpack: 0, json: 0 }),
+  unauthenticated: () => 0,
+  connectionLimits: () => ({ all: 1000, unauthenticated: 100 }),
   rooms: () => 0,
   memberships: () => 0,
   catchingUp: () => 0,

@@ -15,6 +15,8 @@ export interface NodeProcessOptions {
   readonly flags?: readonly string[];
   /** The whole environment but for PATH and HOME: nothing is inherited from whoever runs the tests. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Files that the process may have open. Default: as many as the tests may. */
+  readonly openFiles?: number;
   /** Until it listens. Default 15,000. */
   readonly startTimeoutMs?: number;
 }
@@ -44,9 +46,13 @@ export class NodeProcess {
   readonly #records = new EventEmitter();
   #url = '';
 
-  private constructor(flags: readonly string[], env: Readonly<Record<string, string>>) {
+  private constructor({ flags = [], env = {}, openFiles }: NodeProcessOptions) {
     const { PATH = '', HOME = '' } = process.env;
-    this.#child = spawn(process.execPath, [MAIN, 'serve', '--port', '0', ...flags], {
+    const node = [process.execPath, MAIN, 'serve', '--port', '0', ...flags];
+    // The hard limit too: Node raises the soft one to it.
+    const limited = ['sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh', ...node];
+    const [command, ...rest] = openFiles === undefined ? node : limited;
+    this.#child = spawn(command!, rest, {
       env: { PATH, HOME, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -59,8 +65,8 @@ export class NodeProcess {
 
   /** Resolves when the node listens; rejects with the tail of its log when it ends or takes too long. */
   static async start(options: NodeProcessOptions = {}): Promise<NodeProcess> {
-    const { flags = [], env = {}, startTimeoutMs = 15_000 } = options;
-    const node = new NodeProcess(flags, env);
+    const { startTimeoutMs = 15_000 } = options;
+    const node = new NodeProcess(options);
     try {
       const record = await node.logged(({ event }) => event === 'listening', startTimeoutMs);
       if (typeof record.url !== 'string') throw new Error('the "listening" record has no url');

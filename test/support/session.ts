@@ -5,6 +5,7 @@ import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
 import { FlushQueue } from '../../src/connection/flush-queue.ts';
+import { type SendingSettings, sendingLimits } from '../../src/connection/sending-limits.ts';
 import type { Request, RoomServices } from '../../src/connection/services.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
@@ -51,6 +52,15 @@ class AnsweringNode implements RoomServices {
 }
 
 const OPEN: RoomAccess = { join: 'anyone', publish: 'anyone' };
+const NO_LIMITS: SendingSettings = {
+  commandsPerSecond: 0,
+  commandBurst: 0,
+  bytesPerSecond: 0,
+  byteBurst: 0,
+  userBytesPerSecond: 0,
+  userByteBurst: 0,
+  maxPayloadBytes: 65_536,
+};
 
 export interface SessionOptions {
   readonly encoding?: Encoding;
@@ -63,6 +73,9 @@ export interface SessionOptions {
   /** Commands a second and at once; default no limit. */
   readonly rate?: readonly [perSecond: number, burst: number];
   readonly maxRefusals?: number;
+  /** Of bytes; default no limit. */
+  readonly limits?: Partial<SendingSettings>;
+  readonly maxBytesBeforeAuth?: number;
   readonly maxHeldCommands?: number;
   readonly maxUnsentBytes?: number;
 }
@@ -87,6 +100,12 @@ export class Session {
     this.connection = new Connection(35, this.socket, codec, identity, this.#context(options));
   }
 
+  /** One more connection of the same node, on a socket of its own. */
+  another(identity: Identity): Connection {
+    const { codec, context } = this.connection;
+    return new Connection(36, new ListSocket(), codec, identity, context);
+  }
+
   /** Sends commands in one WebSocket message, whose bytes are gone when this returns, as those of a real one. */
   receive(...frames: readonly CommandFrame[]): void {
     const parts = frames.map((frame) => Buffer.from(encodeCommand(frame, this.#encoding)));
@@ -100,7 +119,11 @@ export class Session {
     buffer.fill(0xff);
   }
 
+  /** The number of the turn, which `endTurn` raises. */
+  readonly turn = { number: 1, request: () => undefined };
+
   endTurn(): void {
+    this.turn.number++;
     this.flushQueue.flushFirst();
     this.flushQueue.flushRest();
   }
@@ -125,8 +148,19 @@ export class Session {
       flushQueue: this.flushQueue,
       mustAuthenticate: authenticator !== null && options.anonymous !== true,
       stalled: () => this.stalls++,
-      rateLimit: new RateLimit(perSecond, burst),
-      maxRefusals: options.maxRefusals ?? 100,
+      limits: {
+        ...sendingLimits({
+          ...NO_LIMITS,
+          commandsPerSecond: perSecond,
+          commandBurst: burst,
+          ...options.limits,
+        }),
+        ...(options.maxRefusals === undefined
+          ? {}
+          : { refusals: new RateLimit(perSecond, options.maxRefusals) }),
+      },
+      maxBytesBeforeAuth: options.maxBytesBeforeAuth ?? 65_536,
+      turn: this.turn,
       maxHeldCommands: options.maxHeldCommands ?? 10,
       maxUnsentBytes: options.maxUnsentBytes ?? 100_000,
       heartbeatMs: 25_000,

@@ -3,6 +3,7 @@ import { ALL_PERMITTED } from '../../src/auth/identity.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
+import { sendingLimits } from '../../src/connection/sending-limits.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { BrokerNode } from '../../src/node/broker-node.ts';
 import type { RoomRule } from '../../src/node/rooms/room-rule.ts';
@@ -11,7 +12,6 @@ import { jsonCodec, msgpackCodec } from '../../src/protocol/codec.ts';
 import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { silentLog } from '../../src/util/log.ts';
-import { RateLimit } from '../../src/util/rate-limit.ts';
 import { FakeScheduler } from './fake-scheduler.ts';
 import { brokenPromises } from './promises.ts';
 import { ScriptedStore, type StorePort } from './scripted-store.ts';
@@ -132,8 +132,17 @@ export class WorldNode {
       flushQueue: this.broker.flushQueue,
       mustAuthenticate: false,
       stalled: (connection) => this.broker.stalled(connection),
-      rateLimit: new RateLimit(0, 0),
-      maxRefusals: 10,
+      limits: sendingLimits({
+        commandsPerSecond: 0,
+        commandBurst: 0,
+        bytesPerSecond: 0,
+        byteBurst: 0,
+        userBytesPerSecond: 0,
+        userByteBurst: 0,
+        maxPayloadBytes: 65_536,
+      }),
+      maxBytesBeforeAuth: 65_536,
+      turn: this.broker.endOfTurn,
       maxHeldCommands: 10,
       maxUnsentBytes: options.maxUnsentBytes ?? 4000,
       heartbeatMs: 25_000,

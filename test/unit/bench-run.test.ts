@@ -52,6 +52,12 @@ describe('the arguments of a bench run', () => {
     });
   });
 
+  it('refuse pipelining, which would lose requests without a word', () => {
+    expect(parse(['-p', '1'])).toMatchObject({ command: 'run' });
+    expect(() => parse(['-p', '4'])).toThrow('--pipelining 4: must be 1');
+    expect(() => parse(['--pipelining', '10'])).toThrow('before the last one is answered');
+  });
+
   it('choose scenarios, shapes and rows, and leave out what has none of them', () => {
     expect(selected('two', 'one')).toEqual(selected());
     expect(selected('two')).toEqual(['two/z:a,c']);

@@ -134,7 +134,7 @@ describe('roomcast config', () => {
 
   it('prints the effective configuration as YAML, with secrets masked', async () => {
     const env = {
-      REDIS_URL: 'rediss://user:hush@redis:6380/1?password=hush',
+      REDIS_URL: 'rediss://user:hush@redis:6380/1',
       ROOMCAST_API_KEYS: 'hush1,hush2',
       ROOMCAST_AUTH_SECRET: 'hush',
       ROOMCAST_TLS_CERT_FILE: file,
@@ -147,7 +147,7 @@ describe('roomcast config', () => {
     expect(parse(stdout)).toMatchObject({
       port: 1234,
       apiKeys: ['***', '***'],
-      redis: { url: 'rediss://user:***@redis:6380/1?password=***', partitions: 128 },
+      redis: { url: 'rediss://user:***@redis:6380/1', partitions: 128 },
       auth: { secret: '***', issuer: null },
       tls: { certFile: file, passphrase: '***' },
     });

@@ -108,6 +108,49 @@ describe('sources', () => {
     expect(config.rooms).toEqual([{ match: 'chat:*', history: { messages: 5 } }]);
   });
 
+  it('give trusted proxies as a word or as a list of addresses and networks', () => {
+    const trusted = (value: string) => load({ env: { ROOMCAST_TRUST_PROXY: value } }).trustProxy;
+    expect(['true', 'no', '1'].map(trusted)).toEqual([true, false, true]);
+    expect(trusted('10.0.0.0/8, fd00::/8,loopback,192.0.2.7')).toEqual([
+      '10.0.0.0/8',
+      'fd00::/8',
+      'loopback',
+      '192.0.2.7',
+    ]);
+    const file = write('proxies.yaml', 'trustProxy: [loopback, 10.0.0.0/8]');
+    expect(load({ file, env: {} }).trustProxy).toEqual(['loopback', '10.0.0.0/8']);
+    for (const bad of [
+      '10.0.0.0/33',
+      '::1/129',
+      '10.0.0/8',
+      'fe80::1%eth0',
+      'proxy.local',
+      '10.0.0.0/8/9',
+      '/8',
+    ]) {
+      expect(problems({ env: { ROOMCAST_TRUST_PROXY: bad } })).toEqual([
+        expect.stringMatching(/^environment ROOMCAST_TRUST_PROXY\[0\]: expected true, false, or a list/),
+      ]);
+    }
+  });
+
+  it('keep the metrics on another port than clients', () => {
+    expect(problems({ env: { PORT: '9000', ROOMCAST_METRICS_PORT: '9000' } })).toEqual([
+      'environment ROOMCAST_METRICS_PORT: must differ from port, both are 9000',
+    ]);
+    expect(problems({ env: { ROOMCAST_METRICS_HOST: '127.0.0.1' } })).toEqual([
+      'environment ROOMCAST_METRICS_HOST: needs metrics.port as well',
+    ]);
+  });
+
+  it('refuse keys that HTTP libraries send in different ways', () => {
+    for (const name of ['ROOMCAST_API_KEYS', 'ROOMCAST_METRICS_KEY']) {
+      expect(problems({ env: { [name]: 'schl\u00fcssel' } })).toEqual([
+        expect.stringContaining('expected a key of printable ASCII without spaces and commas'),
+      ]);
+    }
+  });
+
   it('give every setting a variable of its own, derived from its path', () => {
     const names = SETTINGS.map(({ environment }) => environment);
     expect(new Set(names).size).toBe(names.length);
@@ -200,7 +243,7 @@ describe('problems', () => {
       'environment ROOMCAST_HEARTBEAT_INTERVAL: unknown variable — did you mean "ROOMCAST_HEARTBEAT_INTERVAL_MS"?',
       'environment ROOMCAST_HEARTBEAT_INTERVAL_MS: expected a whole number from 1000 to 300000, got "abc"',
       'environment ROOMCAST_QQQQ: unknown variable',
-      'environment ROOMCAST_TRUST_PROXY: expected true or false, got "maybe"',
+      'environment ROOMCAST_TRUST_PROXY[0]: expected true, false, or a list of addresses and networks such as 10.0.0.0/8, fd00::/8 or loopback, got "maybe"',
       'file bad.yaml host: expected an address, got 7',
       'file bad.yaml redis.partitions: expected a whole number from 1 to 16384, got 0',
       'file bad.yaml redis.tls: expected a group of settings, got 3',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ALL_PERMITTED, type Authenticator, AuthFailure, type Identity } from '../../src/auth/identity.ts';
+import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { msgpackCodec } from '../../src/protocol/codec.ts';
 import { unpackValue } from '../../src/protocol/msgpack/values.ts';
 import { Session } from '../support/session.ts';
@@ -171,12 +172,22 @@ describe('a connection over its rate', () => {
 
   it('stays while it is refused now and then', () => {
     const session = new Session({ rate: [1, 1], maxRefusals: 3 });
-    for (let second = 0; second < 5; second++) {
-      for (let id = 1; id <= 4; id++) session.receive(['ping', id]);
+    for (let second = 0; second < 15; second++) {
+      for (let id = 1; id <= 2; id++) session.receive(['ping', id]);
       session.clock.advance(1000);
     }
     expect(session.metrics.commands.rateLimited).toBe(15);
     expect(session.socket.ends).toEqual([]);
+  });
+
+  it('is closed with 4009 for refusals that accepted commands stand between', () => {
+    const session = new Session({ rate: [1, 1], maxRefusals: 5 });
+    for (let second = 0; second < 5; second++) {
+      for (let id = 1; id <= 4; id++) session.receive(['ping', id]);
+      session.clock.advance(1000);
+    }
+    expect(session.socket.ends.map(({ code }) => code)).toEqual([4009]);
+    expect(session.metrics.connections.floods.commands).toBe(1);
   });
 
   it('is not taken for one that breaks the protocol', () => {
@@ -184,6 +195,138 @@ describe('a connection over its rate', () => {
     for (let id = 1; id <= 200; id++) session.receive(['ping', id]);
     session.clock.advance(1000);
     session.receiveBytes(Buffer.from('[]'));
+    expect(session.socket.ends).toEqual([]);
+  });
+});
+
+describe.each(['msgpack', 'json'] as const)('a %s connection that sends too much', (encoding) => {
+  const closes = (session: Session) => session.socket.ends.map(({ code }) => code);
+  const pings = (count: number) => Array.from({ length: count }, (_, id) => ['ping', id + 1] as const);
+
+  it('is closed with 4009 for messages without a command', () => {
+    const session = new Session({ encoding });
+    for (let sent = 1; sent <= 1000; sent++) session.receiveBytes(new Uint8Array());
+    expect(closes(session)).toEqual([]);
+    session.receiveBytes(new Uint8Array());
+    expect(closes(session)).toEqual([4009]);
+    expect(session.metrics.connections.floods.messages).toBe(1);
+    expect(session.socket.frames).toEqual([['error', 0, 'rate_limited', expect.any(String)]]);
+  });
+
+  it('is closed with 4009 for pings and pongs, and not for those of a day', () => {
+    const session = new Session({ encoding });
+    for (let second = 0; second < 86_400; second++) {
+      session.connection.controlFrame();
+      session.clock.advance(1000);
+    }
+    expect(closes(session)).toEqual([]);
+    for (let sent = 1; sent <= 1001; sent++) session.connection.controlFrame();
+    expect(closes(session)).toEqual([4009]);
+    expect(session.metrics.connections.floods.control_frames).toBe(1);
+  });
+
+  it('has no more decoded of a message than it may send', () => {
+    const session = new Session({ encoding, rate: [10, 20] });
+    session.receive(...pings(4000));
+    expect(closes(session)).toEqual([4009]);
+    // Twenty pass, a hundred are refused, and the one after those ends it.
+    expect(session.socket.frames).toHaveLength(121);
+    expect(session.metrics.commands).toMatchObject({ rateLimited: 101, received: { ping: 20 } });
+  });
+
+  it('is closed with 4009 for commands of one turn where no rate is set, and not for those of many turns', () => {
+    const session = new Session({ encoding });
+    for (let turn = 1; turn <= 5; turn++) {
+      session.receive(...pings(5000));
+      session.receive(...pings(5000));
+      session.endTurn();
+    }
+    expect(closes(session)).toEqual([]);
+    for (let message = 1; message <= 3; message++) session.receive(...pings(4000));
+    expect(closes(session)).toEqual([4009]);
+    expect(session.metrics.connections.floods.commands).toBe(1);
+    expect(session.metrics.commands.received.ping).toBe(60_000);
+  });
+
+  it('is closed with 4009 for bytes of one turn where no rate is set', () => {
+    const session = new Session({ encoding });
+    const publish = ['publish', 1, 'a', 'x'.repeat(60_000)] as const;
+    for (let turn = 1; turn <= 3; turn++) {
+      for (let sent = 1; sent <= 60; sent++) session.receive(publish);
+      session.endTurn();
+    }
+    expect(closes(session)).toEqual([]);
+    for (let sent = 1; sent <= 70; sent++) session.receive(publish);
+    expect(closes(session)).toEqual([4009]);
+    expect(session.metrics.connections.floods.bytes).toBe(1);
+  });
+
+  it('is told when bytes pass again, and each of its commands is answered', () => {
+    const limits = { bytesPerSecond: 10_000, byteBurst: 70_000 };
+    const session = new Session({ encoding, limits });
+    session.receive(['publish', 1, 'a', 'x'.repeat(60_000)]);
+    session.receive(['publish', 2, 'a', 'x'.repeat(15_000)], ['ping', 3]);
+    session.receive(['ping', 4]);
+    session.endTurn();
+    const refused = session.socket.frames.filter(([type]) => type === 'error');
+    expect(refused).toEqual([
+      ['error', 2, 'rate_limited', expect.any(String), { retryAfterMs: expect.any(Number) }],
+      ['error', 3, 'rate_limited', expect.any(String), refused[0]![4]],
+    ]);
+    expect(session.node.published).toHaveLength(1);
+    expect(session.metrics.traffic.messagesRateLimited).toBe(1);
+    session.clock.advance((refused[0]![4] as { retryAfterMs: number }).retryAfterMs + 2);
+    session.receive(['publish', 5, 'a', 'x'.repeat(15_000)]);
+    expect(session.node.published).toHaveLength(2);
+  });
+
+  it('is closed with 4009 when it answers refusals with more bytes', () => {
+    const limits = { bytesPerSecond: 1000, byteBurst: 65_536 };
+    const session = new Session({ encoding, limits });
+    for (let sent = 1; sent <= 10; sent++) session.receive(['publish', sent, 'a', 'x'.repeat(60_000)]);
+    expect(closes(session)).toEqual([4009]);
+    expect(session.metrics.connections.floods.bytes).toBe(1);
+  });
+
+  it('has the bytes of all connections of its user counted', () => {
+    const limits = { userBytesPerSecond: 10_000, userByteBurst: 100_000 };
+    const ann = { user: 'ann', expiresAtMs: null, permissions: ALL_PERMITTED };
+    const session = new Session({ encoding, limits, identity: ann });
+    const twin = session.another(ann);
+    const bob = session.another({ ...ann, user: 'bob' });
+    for (const connection of [session.connection, twin, bob]) {
+      connection.receive(Buffer.from(encodeCommand(['publish', 1, 'a', 'x'.repeat(60_000)], encoding)));
+    }
+    expect(session.node.published).toHaveLength(2);
+    expect(session.metrics.traffic.messagesRateLimited).toBe(1);
+  });
+
+  it('is not closed for an honest burst: 500 publishes in one message, then 100 joins', () => {
+    const limits = { bytesPerSecond: 2_097_152, byteBurst: 4_194_304 };
+    const session = new Session({ encoding, rate: [1000, 5000], limits });
+    session.receive(
+      ...Array.from({ length: 500 }, (_, id) => ['publish', id + 1, 'a', { text: 'x'.repeat(80) }] as const),
+    );
+    for (let id = 501; id <= 600; id++) session.receive(['join', id, `room:${id}`]);
+    session.endTurn();
+    expect(types(session)).toEqual(Array.from({ length: 600 }, () => 'ok'));
+  });
+});
+
+describe('a connection that has yet to present its token', () => {
+  it('is closed with 1009 for a message longer than a token needs', () => {
+    const session = new Session({ authenticator: new Desk(), maxBytesBeforeAuth: 1000 });
+    session.receive(['auth', 1, 'x'.repeat(1000)]);
+    expect(session.socket.ends.map(({ code }) => code)).toEqual([1009]);
+  });
+
+  it('may send longer ones afterwards', async () => {
+    const desk = new Desk();
+    const session = new Session({ authenticator: desk, maxBytesBeforeAuth: 1000 });
+    session.receive(['auth', 1, 'token']);
+    await desk.answer(identity('ann'));
+    session.receive(['publish', 2, 'a', 'x'.repeat(2000)]);
+    expect(session.node.published).toHaveLength(1);
     expect(session.socket.ends).toEqual([]);
   });
 });

@@ -9,8 +9,9 @@ import { checkClocks } from '../../src/cli/doctor/clocks.ts';
 import { type Finding, ok, problem, warning } from '../../src/cli/doctor/finding.ts';
 import { checkKernel } from '../../src/cli/doctor/kernel.ts';
 import { checkNode } from '../../src/cli/doctor/node.ts';
-import { checkOpenFiles, openFilesLimit } from '../../src/cli/doctor/open-files.ts';
+import { checkOpenFiles } from '../../src/cli/doctor/open-files.ts';
 import type { NodeFacts } from '../../src/cli/doctor/probe-node.ts';
+import { checkReceiveMemory } from '../../src/cli/doctor/receive-memory.ts';
 import { checkRedisLink } from '../../src/cli/doctor/redis-link.ts';
 import { checkRedisMemory } from '../../src/cli/doctor/redis-memory.ts';
 import { checkRedisOutputBuffer } from '../../src/cli/doctor/redis-output-buffer.ts';
@@ -19,6 +20,7 @@ import { checkRedisServer } from '../../src/cli/doctor/redis-server.ts';
 import { exitCodeFor, jsonReport, textReport } from '../../src/cli/doctor/report.ts';
 import { checkTls } from '../../src/cli/doctor/tls.ts';
 import { bytes, duration } from '../../src/cli/doctor/units.ts';
+import { limitIn, openFilesLimit } from '../../src/cli/open-files-limit.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 
@@ -137,6 +139,24 @@ describe('the checks of the machine', () => {
     expect(levels(checkOpenFiles(1024, 0))).toEqual(['warning open files']);
     expect(checkOpenFiles(null, 50_000)).toEqual([]);
     expect(openFilesLimit()).toBeGreaterThan(100);
+    expect(
+      limitIn(
+        'Limit  Soft  Hard  Units\nMax open files            1024                 4096                 files\n',
+      ),
+    ).toBe(1024);
+    expect(limitIn('Max open files            unlimited            unlimited            files\n')).toBeNull();
+  });
+
+  it('compares what unfinished messages may hold with the memory there is', () => {
+    const capacity = { connections: 10_000, unauthenticated: 1000, sockets: 11_000 };
+    const [fits] = checkReceiveMemory(capacity, 65_536, 1024 ** 3);
+    expect(fits).toMatchObject({ level: 'ok', says: expect.stringContaining('664.1 MiB') });
+    const [tooLittle] = checkReceiveMemory(capacity, 65_536, 512 * 1024 ** 2);
+    expect(tooLittle).toMatchObject({
+      level: 'warning',
+      advice: expect.stringContaining('websocket.maxConnections'),
+    });
+    expect(tooLittle!.advice).toContain('3855');
   });
 
   it('look at the backlog, and say nothing where there is nothing to read', () => {
@@ -169,6 +189,15 @@ describe('the check of access', () => {
   it('says where connections without a token are admitted beside others', () => {
     const [, authentication] = checkAccess(config({ ...sound, ROOMCAST_AUTH_ANONYMOUS: 'true' }));
     expect(authentication).toMatchObject({ level: 'ok', says: expect.stringContaining('anonymous') });
+  });
+
+  it('says what the HTTP API does without a key', () => {
+    const says = (env: Record<string, string>) =>
+      checkAccess(config(env)).find(({ about }) => about === 'http api')?.says;
+    const local = 'it answers requests from the same machine only: there is no key';
+    expect(says({})).toBe(local);
+    expect(says({ ROOMCAST_AUTH_SECRET: 'x'.repeat(32) })).toBe('it is off: there is no key');
+    expect(says({ NODE_ENV: 'production' })).toBe('it is off: there is no key');
   });
 
   it.each([

@@ -76,12 +76,12 @@ function origins({ allowedOrigins, production }: Config): Finding {
   );
 }
 
-function api({ apiKeys, production }: Config): Finding[] {
+function api({ apiKeys, production, auth }: Config): Finding[] {
   const about = 'http api';
   if (apiKeys.length === 0) {
-    return production
-      ? [ok(about, 'it is off: there is no key', 'set ROOMCAST_API_KEYS to publish from a backend')]
-      : [warning(about, 'it is open to everyone: there is no key', 'set ROOMCAST_API_KEYS')];
+    const isOff = production || (auth.secret ?? auth.publicKeyFile ?? auth.jwksUrl) !== null;
+    const says = isOff ? 'it is off' : 'it answers requests from the same machine only';
+    return [ok(about, `${says}: there is no key`, 'set ROOMCAST_API_KEYS to publish from a backend')];
   }
   const short = apiKeys.filter((key) => key.length < 16).length;
   if (short === 0) return [ok(about, 'it asks for a key')];

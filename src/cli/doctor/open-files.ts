@@ -19,10 +19,3 @@ export function checkOpenFiles(limit: number | null, wanted: number): Finding[] 
   if (wanted > 0) return [problem(ABOUT, `${says}, and ${wanted} connections are wanted`, advice)];
   return [warning(ABOUT, says, advice)];
 }
-
-/** The soft limit of this process. Null on Windows, and where there is no limit. */
-export function openFilesLimit(): number | null {
-  const report = process.report.getReport() as { userLimits?: { open_files?: { soft?: unknown } } };
-  const soft = report.userLimits?.open_files?.soft;
-  return typeof soft === 'number' ? soft : Number(soft) || null;
-}

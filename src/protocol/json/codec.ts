@@ -1,30 +1,71 @@
 /** The node's side of `roomcast.v1.json`: one frame a line. */
 import { codecCalls } from '../calls.ts';
 import { buildCommand, EMPTY_FRAME, idOrZero, NOT_AN_ARRAY, rejected, undecodable } from '../commands.ts';
-import type { Command, DecodedCommand, MessageFrame, RejectedCommand, ServerFrame } from '../frames.ts';
+import type {
+  Command,
+  CommandReader,
+  DecodedCommand,
+  MessageFrame,
+  RejectedCommand,
+  ServerFrame,
+  Undecodable,
+} from '../frames.ts';
 import { MAX_DEPTH } from '../limits.ts';
 import { decodeMessageFrames } from '../message-frame.ts';
 import { packValue } from '../msgpack/values.ts';
 import { toJsonText } from './text.ts';
 
 /**
- * All commands of one WebSocket message. Blank lines are passed over; a line that is not JSON cannot be decoded and
- * ends the list. The `data` of a publish comes packed. Never throws.
+ * The commands of one WebSocket message. Blank lines are passed over; a line that is not JSON cannot be decoded and
+ * ends the message. The `data` of a publish comes packed.
  */
-export function decodeCommands(text: string): DecodedCommand[] {
-  codecCalls.decodeCommands++;
-  const commands: DecodedCommand[] = [];
-  for (const line of text.split('\n')) {
-    if (line.trim() === '') continue;
-    const frame = parseLine(line);
-    if (frame === INVALID) {
-      commands.push(undecodable('a line is not JSON'));
-      break;
-    }
-    commands.push(readFrame(frame));
+export class JsonReader implements CommandReader {
+  readonly #text: string;
+  #at = 0;
+  /** Why the text could not be read at all. */
+  #trouble: Undecodable | null;
+
+  constructor(text: string, trouble: Undecodable | null = null) {
+    codecCalls.decodeCommands++;
+    this.#text = text;
+    this.#trouble = trouble;
   }
-  return commands;
+
+  next(): DecodedCommand | null {
+    if (this.#trouble !== null) return this.#end(this.#trouble);
+    const line = this.#nextLine();
+    if (line === null) return null;
+    const frame = parseLine(line);
+    return frame === INVALID ? this.#end(undecodable('a line is not JSON')) : readFrame(frame);
+  }
+
+  /** The next line that is not blank. A message of line ends alone costs one search, not a string for each. */
+  #nextLine(): string | null {
+    const text = this.#text;
+    let from = this.#at;
+    if (from >= text.length) return null;
+    if (text.charCodeAt(from) <= 0x20 || text.charCodeAt(from) >= 0x7f) {
+      NOT_BLANK.lastIndex = from;
+      if (!NOT_BLANK.test(text)) {
+        this.#at = text.length;
+        return null;
+      }
+      from = Math.max(from, text.lastIndexOf('\n', NOT_BLANK.lastIndex - 1) + 1);
+    }
+    const end = text.indexOf('\n', from);
+    this.#at = end === -1 ? text.length : end + 1;
+    return end === -1 && from === 0 ? text : text.slice(from, end === -1 ? text.length : end);
+  }
+
+  #end(undecodable: Undecodable): Undecodable {
+    this.#trouble = null;
+    this.#at = this.#text.length;
+    return undecodable;
+  }
 }
+
+/** The blanks of `trim`, which are more than those of JSON. */
+const NOT_BLANK = /\S/g;
 
 const INVALID = Symbol('not JSON');
 

@@ -11,6 +11,7 @@ import {
 } from '../commands.ts';
 import type {
   Command,
+  CommandReader,
   DecodedCommand,
   HistoryResult,
   MessageFrame,
@@ -34,30 +35,34 @@ const starts = new Uint32Array(FIELDS);
 /** What it writes calls nobody back, so it is always idle. */
 const okWriter = new Writer();
 
-/**
- * All commands of one WebSocket message. The `data` of a publish is a view of `bytes`, checked but not decoded.
- * Never throws.
- */
-export function decodeCommands(bytes: Uint8Array): DecodedCommand[] {
-  codecCalls.decodeCommands++;
-  // Most messages are one frame: a list of one, as a literal, is a tenth of a list that grows.
-  let commands: DecodedCommand[] | null = null;
-  for (let at = 0; at < bytes.length; ) {
-    let end = scanFrame(bytes, at);
-    let command: DecodedCommand;
-    if (end >= 0) command = readFrame(bytes, at, end);
-    else {
-      const problem = scanProblem(end);
-      if (!isUndecodable(end)) end = skipValue(bytes, at, bytes.length);
-      if (end < 0) command = undecodable(scanProblem(end));
-      else command = rejected(refusedId(bytes, at), 'bad_frame', problem);
-    }
-    if (commands === null) commands = [command];
-    else commands.push(command);
-    if (end < 0) break;
-    at = end;
+/** The commands of one WebSocket message. The `data` of a publish is a view of the bytes, checked but not decoded. */
+export class MessagePackReader implements CommandReader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    codecCalls.decodeCommands++;
+    this.#bytes = bytes;
   }
-  return commands ?? [];
+
+  next(): DecodedCommand | null {
+    const bytes = this.#bytes;
+    const at = this.#at;
+    if (at >= bytes.length) return null;
+    const end = scanFrame(bytes, at);
+    if (end < 0) return this.#refuse(at, end);
+    this.#at = end;
+    return readFrame(bytes, at, end);
+  }
+
+  /** A frame that the scan found wrong is passed over where that can be done, else it ends the message. */
+  #refuse(at: number, problem: number): DecodedCommand {
+    const bytes = this.#bytes;
+    const end = isUndecodable(problem) ? problem : skipValue(bytes, at, bytes.length);
+    this.#at = end < 0 ? bytes.length : end;
+    if (end < 0) return undecodable(scanProblem(end));
+    return rejected(refusedId(bytes, at), 'bad_frame', scanProblem(problem));
+  }
 }
 
 /** Where the frame ends, or a problem; notes where its elements begin. */

@@ -1,36 +1,59 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import type { HttpRequest } from '../uws.ts';
+import { BearerKeys } from './bearer-keys.ts';
 import { type Exchange, HttpError } from './exchange.ts';
+import { notLocal, requestFacts } from './local-request.ts';
 
 export interface ApiGuardOptions {
   /** Keys that open the HTTP API. */
   readonly apiKeys: readonly string[];
-  /** Without a key the API is open in development, and off in production. */
   readonly production: boolean;
+  /** Whether clients need tokens. */
+  readonly authenticates: boolean;
 }
 
-/** Returns a check that throws `HttpError` for requests that may not use the HTTP API. */
-export function apiGuard({ apiKeys, production }: ApiGuardOptions): (exchange: Exchange) => void {
-  const known = apiKeys.map(digest);
-  return (exchange) => {
-    if (known.length === 0 && !production) return;
-    if (known.length === 0) {
-      throw new HttpError(
-        'forbidden',
-        'the HTTP API is off in production until an API key is set: ROOMCAST_API_KEYS',
-      );
-    }
-    const given = /^bearer (.+)$/i.exec(exchange.authorization)?.[1];
-    if (given === undefined) {
-      throw new HttpError('unauthorized', 'send the API key: Authorization: Bearer <key>');
-    }
-    // Digests are of equal length, and comparing all of them takes the same time whatever was guessed.
-    const presented = digest(given);
-    let matches = false;
-    for (const key of known) if (timingSafeEqual(key, presented)) matches = true;
-    if (!matches) throw new HttpError('unauthorized', 'this API key is not known');
+/**
+ * Who may use the HTTP API: whoever has a key; where there is none, this machine alone while developing; or nobody, which is
+ * so in production, and where somebody took the trouble to say who may connect.
+ */
+export type ApiMode = 'keys' | 'loopback' | 'off';
+
+export function apiMode({ apiKeys, production, authenticates }: ApiGuardOptions): ApiMode {
+  if (apiKeys.length > 0) return 'keys';
+  return production || authenticates ? 'off' : 'loopback';
+}
+
+/** Throws `HttpError` for a request that may not use the HTTP API. Called before anything is awaited. */
+export type ApiGuard = (exchange: Exchange, req: HttpRequest) => void;
+
+export function apiGuard(options: ApiGuardOptions): ApiGuard {
+  const mode = apiMode(options);
+  if (mode === 'keys') return keyGuard(options.apiKeys);
+  return mode === 'loopback' ? loopbackGuard : offGuard(options);
+}
+
+function keyGuard(apiKeys: readonly string[]): ApiGuard {
+  const keys = new BearerKeys(apiKeys, 'API key');
+  return ({ authorization }) => {
+    const problem = keys.problem(authorization);
+    if (problem !== null) throw new HttpError('unauthorized', problem, { 'WWW-Authenticate': 'Bearer' });
   };
 }
 
-function digest(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
+function loopbackGuard(exchange: Exchange, req: HttpRequest): void {
+  const reason = notLocal(requestFacts(req, exchange.peerAddress));
+  if (reason === null) return;
+  throw new HttpError(
+    'forbidden',
+    `without an API key the HTTP API answers local requests only, and this is none: ${reason}. Set ROOMCAST_API_KEYS`,
+  );
+}
+
+function offGuard({ production }: ApiGuardOptions): ApiGuard {
+  const where = production ? 'in production' : 'where authentication is configured';
+  return () => {
+    throw new HttpError(
+      'forbidden',
+      `the HTTP API is off ${where} until an API key is set: ROOMCAST_API_KEYS`,
+    );
+  };
 }

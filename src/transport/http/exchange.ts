@@ -2,41 +2,64 @@ import { STATUS_CODES } from 'node:http';
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import { ERROR_STATUS, type ErrorCode } from '../../protocol/codes.ts';
-import { packValue } from '../../protocol/msgpack/values.ts';
+import { toJsonText } from '../../protocol/json/text.ts';
+import { SERVER_LEVELS } from '../../protocol/msgpack/codec.ts';
+import { packed, writeValue } from '../../protocol/msgpack/values.ts';
+import { type ClientAddresses, forwardedFor, peerAddress } from '../client-address.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
-
-const MSGPACK = /^application\/(x-)?msgpack\b/i;
+import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
 
 /** A request that cannot be served, said to its sender. */
 export class HttpError extends Error {
   override readonly name = 'HttpError';
   readonly code: ErrorCode;
+  /** That go with the answer. */
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(code: ErrorCode, message: string) {
+  constructor(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}) {
     super(message);
     this.code = code;
+    this.headers = headers;
   }
+}
+
+export interface ExchangeParts {
+  readonly route: HttpRouteLabel;
+  readonly res: HttpResponse;
+  readonly req: HttpRequest;
+  readonly metrics: NodeMetrics;
+  readonly addresses: ClientAddresses;
+  /** The answer has no body. */
+  readonly isHead: boolean;
 }
 
 /** One HTTP request and its answer. Everything wanted of the request is read here, before anything is awaited. */
 export class Exchange {
   readonly route: HttpRouteLabel;
   readonly authorization: string;
-  readonly sendsMsgpack: boolean;
-  readonly #acceptsMsgpack: boolean;
+  /** How the body is encoded, or why it cannot be read. */
+  readonly bodyFormat: BodyFormatResult;
+  /** The name of MessagePack that the answer is to have, null where it is to be JSON. */
+  readonly #msgpackName: string | null;
+  readonly #isHead: boolean;
+  readonly #addresses: ClientAddresses;
+  readonly #forwardedFor: string;
   readonly #res: HttpResponse;
   readonly #metrics: NodeMetrics;
   readonly #startedMs = performance.now();
   #isAborted = false;
 
-  constructor(route: HttpRouteLabel, res: HttpResponse, req: HttpRequest, metrics: NodeMetrics) {
+  constructor({ route, res, req, metrics, addresses, isHead }: ExchangeParts) {
     this.route = route;
     this.#res = res;
     this.#metrics = metrics;
+    this.#isHead = isHead;
+    this.#addresses = addresses;
+    this.#forwardedFor = addresses.isProxied ? forwardedFor(req) : '';
     this.authorization = req.getHeader('authorization');
-    this.sendsMsgpack = MSGPACK.test(req.getHeader('content-type'));
-    const accept = req.getHeader('accept');
-    this.#acceptsMsgpack = MSGPACK.test(accept) || (this.sendsMsgpack && (accept === '' || accept === '*/*'));
+    const contentType = req.getHeader('content-type');
+    this.bodyFormat = bodyFormat(contentType, req.getHeader('content-encoding'));
+    this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
     res.onAborted(() => {
       this.#isAborted = true;
     });
@@ -45,6 +68,16 @@ export class Exchange {
   /** The client left: nothing can be answered. */
   get isAborted(): boolean {
     return this.#isAborted;
+  }
+
+  /** The address that connected; empty when it left. */
+  get peerAddress(): string {
+    return this.#isAborted ? '' : peerAddress(this.#res);
+  }
+
+  /** The address of the client, as far as proxies in between are trusted; empty when it left. */
+  get clientAddress(): string {
+    return this.#isAborted ? '' : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor);
   }
 
   /** The whole body, or null when it is larger than `limit` bytes. Never settles when the client leaves. */
@@ -64,8 +97,8 @@ export class Exchange {
 
   /** Answers with a value, as MessagePack where that was asked for, else as JSON. */
   reply(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): void {
-    if (this.#acceptsMsgpack) this.send(status, 'application/msgpack', packValue(value), headers);
-    else this.send(status, 'application/json', JSON.stringify(value), headers);
+    if (this.#msgpackName !== null) this.send(status, this.#msgpackName, packReply(value), headers);
+    else this.send(status, 'application/json', toJsonText(value), headers);
   }
 
   fail(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}): void {
@@ -85,7 +118,25 @@ export class Exchange {
       this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
       this.#res.writeHeader('Content-Type', contentType);
       for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
-      this.#res.end(body);
+      if (this.#isHead) this.#endHead(body);
+      else this.#res.end(body);
     });
   }
+
+  /** Says how long the answer to a GET would be. Not by `endWithoutBody(length)`: that goes on waiting for the body. */
+  #endHead(body: string | Uint8Array): void {
+    this.#res.writeHeader('Content-Length', String(Buffer.byteLength(body)));
+    this.#res.endWithoutBody();
+  }
+}
+
+/** As deep as any frame from a node: a page of history wraps payloads, which may be as deep as they may be, in three levels. */
+function packReply(value: unknown): Uint8Array {
+  return packed((writer) => writeValue(writer, value, SERVER_LEVELS));
+}
+
+/** Whoever sends MessagePack, and does not say what it takes, is answered in it. */
+function msgpackName(accept: string, contentType: string, body: BodyFormatResult): string | null {
+  if (accept !== '' && accept !== '*/*') return acceptedMsgpack(accept);
+  return 'format' in body && body.format === 'msgpack' ? typeName(contentType) : null;
 }

@@ -2,6 +2,7 @@ import type { BrokerNode } from '../../node/broker-node.ts';
 import type { Position } from '../../protocol/frames.ts';
 import { roomNameProblem } from '../../protocol/limits.ts';
 import { type Exchange, HttpError } from './exchange.ts';
+import { decoded } from './query.ts';
 
 export interface HistoryQuery {
   readonly room: string;
@@ -19,12 +20,8 @@ export async function historyRoute(exchange: Exchange, node: BrokerNode, query: 
 
 /** A room name from a path segment. Throws `HttpError`. */
 export function decodeRoom(segment: string): string {
-  let room: string;
-  try {
-    room = decodeURIComponent(segment);
-  } catch {
-    throw new HttpError('bad_room', 'the room in the path is not percent-encoded UTF-8');
-  }
+  const room = decoded(segment);
+  if (room === null) throw new HttpError('bad_room', 'the room in the path is not percent-encoded UTF-8');
   const problem = roomNameProblem(room);
   if (problem) throw new HttpError('bad_room', problem);
   return room;

@@ -1,22 +1,24 @@
 import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
+import type { ServerMessage } from '../../node/publishing.ts';
+import type { ErrorCode } from '../../protocol/codes.ts';
 import type { PublishResult } from '../../protocol/frames.ts';
-import { MAX_KEY_BYTES, roomNameProblem, utf8Length } from '../../protocol/limits.ts';
-import { packValue, unpackValue } from '../../protocol/msgpack/values.ts';
+import { keyProblem, roomNameProblem } from '../../protocol/limits.ts';
+import type { Logger } from '../../util/log.ts';
 import { type Exchange, HttpError } from './exchange.ts';
+import { type Incoming, readMessage, readMessages } from './incoming-messages.ts';
+import { ACCEPTED_TYPES, type BodyFormat } from './media-types.ts';
 
 /** Messages in one batch request. */
 const MAX_BATCH = 1000;
 
-interface Message {
-  readonly room: string;
-  readonly data: unknown;
-  readonly key: string | null;
-}
+/** With a 415: what is accepted. */
+const UNSUPPORTED_HEADERS = { 'Accept-Post': ACCEPTED_TYPES, 'Accept-Encoding': 'identity' };
 
 export interface PublishRouteOptions {
   readonly bodyBytes: number;
   /** Bytes of one message's data, as for clients. */
   readonly maxPayloadBytes: number;
+  readonly log: Logger;
 }
 
 /** `POST /v1/publish` and `POST /v1/publish/batch`: messages of the server API, without a sender. */
@@ -30,93 +32,77 @@ export class PublishRoutes {
   }
 
   async publish(exchange: Exchange): Promise<void> {
-    const message = toMessage(await this.#read(exchange), 'the body');
-    exchange.reply(200, await this.#publish(message));
+    const { body, format } = await this.#read(exchange);
+    exchange.reply(200, await this.#publish(readMessage(body, format), 'the body'));
   }
 
   /** Answers a result per message, in order; one that failed has its error in place, and does not fail the others. */
   async publishBatch(exchange: Exchange): Promise<void> {
-    const body = await this.#read(exchange);
-    const list = isRecord(body) ? body.messages : undefined;
-    if (!Array.isArray(list)) throw new HttpError('bad_request', 'messages is not a list');
-    if (list.length > MAX_BATCH) {
+    const { body, format } = await this.#read(exchange);
+    const messages = readMessages(body, format);
+    if ('problem' in messages) throw new HttpError('bad_request', `the body${messages.problem}`);
+    if (messages.length > MAX_BATCH) {
       throw new HttpError(
         'limit_exceeded',
-        `a batch holds at most ${MAX_BATCH} messages; this one has ${list.length}`,
+        `a batch holds at most ${MAX_BATCH} messages; this one has ${messages.length}`,
       );
     }
-    const messages = list.map((value, index) => toMessage(value, `messages[${index}]`));
-    const results = await Promise.all(messages.map((message) => this.#publish(message).catch(toErrorBody)));
+    const results = await Promise.all(
+      messages.map((message, index) =>
+        this.#publish(message, `messages[${index}]`).catch((error: unknown) => this.#errorBody(error)),
+      ),
+    );
     exchange.reply(200, { results });
   }
 
-  async #read(exchange: Exchange): Promise<unknown> {
+  async #read(exchange: Exchange): Promise<{ body: Buffer; format: BodyFormat }> {
+    const { bodyFormat } = exchange;
+    if ('problem' in bodyFormat) {
+      throw new HttpError('unsupported_media_type', bodyFormat.problem, UNSUPPORTED_HEADERS);
+    }
     const { bodyBytes } = this.#options;
     const body = await exchange.body(bodyBytes);
     if (body === null) throw new HttpError('payload_too_large', `a body may have at most ${bodyBytes} bytes`);
-    return exchange.sendsMsgpack ? parseMsgpack(body) : parseJson(body);
+    return { body, format: bodyFormat.format };
   }
 
-  #publish({ room, data, key }: Message): Promise<PublishResult> {
-    const packed = packValue(data);
-    const { maxPayloadBytes } = this.#options;
-    if (packed.length > maxPayloadBytes) {
-      const message = `data has ${packed.length} bytes, more than the ${maxPayloadBytes} that a message may have`;
-      return Promise.reject(new HttpError('payload_too_large', message));
-    }
+  /** Checks and hands on before it returns, so that messages keep their order. Rejects with `HttpError` or `BackplaneError`. */
+  async #publish(incoming: Incoming, where: string): Promise<PublishResult> {
+    const message = checkedMessage(incoming, where, this.#options.maxPayloadBytes);
     return new Promise((resolve, reject) => {
-      this.#node.publishFromServer(
-        { room, data: packed, key },
-        {
-          published: (epoch, offset, duplicate) =>
-            resolve(duplicate ? { epoch, offset, duplicate } : { epoch, offset }),
-          failed: reject,
-        },
-      );
+      this.#node.publishFromServer(message, {
+        published: (epoch, offset, duplicate) =>
+          resolve(duplicate ? { epoch, offset, duplicate } : { epoch, offset }),
+        failed: reject,
+      });
     });
   }
-}
 
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString());
-  } catch (cause) {
-    throw new HttpError(
-      'bad_request',
-      `the body is not JSON: ${cause instanceof Error ? cause.message : ''}`,
-    );
+  #errorBody(error: unknown): { error: { code: ErrorCode; message: string } } {
+    if (error instanceof BackplaneError || error instanceof HttpError || error instanceof AccessRefused) {
+      return { error: { code: error.code, message: error.message } };
+    }
+    // Not thrown: the others of the batch are stored, and their results would be lost.
+    this.#options.log.error({ error }, 'a message of a batch failed');
+    return { error: { code: 'internal', message: 'the node failed to publish this message' } };
   }
 }
 
-function parseMsgpack(body: Buffer): unknown {
-  try {
-    return unpackValue(body);
-  } catch {
-    throw new HttpError('bad_request', 'the body is not one MessagePack value');
-  }
-}
-
-function toMessage(value: unknown, where: string): Message {
-  if (!isRecord(value)) throw new HttpError('bad_request', `${where} is not an object with room and data`);
-  const { room, data, key } = value;
+/** Throws `HttpError`. `where`: what the message is called in errors. */
+function checkedMessage(incoming: Incoming, where: string, maxPayloadBytes: number): ServerMessage {
+  if ('problem' in incoming) throw new HttpError('bad_request', where + incoming.problem);
+  const { room, data, key } = incoming;
   if (typeof room !== 'string') throw new HttpError('bad_request', `${where}: room is not a string`);
   const problem = roomNameProblem(room);
   if (problem) throw new HttpError('bad_room', `${where}: ${problem}`);
   if (data === undefined) throw new HttpError('bad_request', `${where}: data is missing`);
+  if (data.length > maxPayloadBytes) {
+    const says = `data has ${data.length} bytes, the limit is ${maxPayloadBytes}`;
+    throw new HttpError('payload_too_large', `${where}: ${says}`);
+  }
   if (key === undefined || key === null) return { room, data, key: null };
-  if (typeof key !== 'string' || key === '' || utf8Length(key) > MAX_KEY_BYTES) {
-    throw new HttpError('bad_request', `${where}: key is not a string of 1 to ${MAX_KEY_BYTES} bytes`);
-  }
+  if (typeof key !== 'string') throw new HttpError('bad_request', `${where}: key is not a string`);
+  const wrong = keyProblem(key);
+  if (wrong !== null) throw new HttpError('bad_request', `${where}: ${wrong}`);
   return { room, data, key };
-}
-
-function toErrorBody(error: unknown): { error: { code: string; message: string } } {
-  if (error instanceof BackplaneError || error instanceof HttpError || error instanceof AccessRefused) {
-    return { error: { code: error.code, message: error.message } };
-  }
-  throw error;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,21 +1,31 @@
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
-import { FrameError } from '../../protocol/frame-error.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
-import type { HttpRequest, TemplatedApp } from '../uws.ts';
+import type { ClientAddresses } from '../client-address.ts';
+import { handshakeProblem, isMeantAsUpgrade, readHandshake } from '../handshake.ts';
+import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
 import { acksRoute } from './acks-route.ts';
 import { apiGuard } from './api-guard.ts';
+import { BearerKeys } from './bearer-keys.ts';
 import { Exchange, HttpError } from './exchange.ts';
 import { historyRoute } from './history-route.ts';
 import { membersRoute, nodesRoute, roomsRoute } from './members-route.ts';
 import { PublishRoutes } from './publish-routes.ts';
+import { queryParameter } from './query.ts';
+import type { Scrapes } from './scrapes.ts';
 import { disconnectRoute } from './users-route.ts';
 
 export interface HttpOptions {
   readonly apiKeys: readonly string[];
   readonly production: boolean;
+  /** Whether clients need tokens. */
+  readonly authenticates: boolean;
+  /** Whether `/metrics` is among the routes: it may be served at an address of its own. */
+  readonly servesMetrics: boolean;
+  /** Asked for at `/metrics`; null: nothing is. */
+  readonly metricsKey: string | null;
   readonly bodyBytes: number;
   readonly maxPayloadBytes: number;
   /** The demo page, or null where it is off. */
@@ -27,8 +37,8 @@ export interface HttpOptions {
 export interface HttpParts {
   readonly node: BrokerNode;
   readonly metrics: NodeMetrics;
-  /** Renders `/metrics`. */
-  readonly scrape: () => Promise<{ contentType: string; text: string }>;
+  readonly scrapes: Scrapes;
+  readonly addresses: ClientAddresses;
   /** Null when the node may get traffic, else why not. */
   readonly notReady: () => string | null;
   readonly log: Logger;
@@ -46,27 +56,63 @@ interface Route {
 
 /** Registers every HTTP route. Errors, whatever threw them, are answered with a body that says what is wrong. */
 export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
-  const routes = [...openRoutes(options, parts), ...apiRoutes(options, parts)];
-  for (const { method, path, label, handle } of routes) {
-    app[method](path, (res, req) =>
-      run(new Exchange(label, res, req, parts.metrics), req, handle, parts.log),
-    );
-  }
-  for (const path of new Set(routes.map((route) => route.path))) {
-    const allowed = routes.filter((route) => route.path === path);
-    const allow = allowed.map((route) => route.method.toUpperCase()).join(', ');
-    app.any(path, (res, req) => {
-      const exchange = new Exchange(allowed[0]!.label, res, req, parts.metrics);
-      exchange.fail('method_not_allowed', `use ${allow} here`, { Allow: allow });
-    });
-  }
-  app.any('/*', (res, req) => {
-    const exchange = new Exchange('other', res, req, parts.metrics);
-    exchange.fail('not_found', `there is nothing at ${req.getUrl().slice(0, 100)}`);
-  });
+  const metrics = options.servesMetrics ? [metricsRoute(options, parts)] : [];
+  register(app, [...openRoutes(options, parts), ...metrics, ...apiRoutes(options, parts)], parts);
 }
 
-function openRoutes({ demoPage, wsPath }: HttpOptions, { scrape, notReady }: HttpParts): Route[] {
+/** Registers `/metrics` alone, for an address of its own. */
+export function registerMetrics(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
+  register(app, [metricsRoute(options, parts)], parts);
+}
+
+function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts): void {
+  const { metrics, addresses, log } = parts;
+  const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
+    return (res: HttpResponse, req: HttpRequest) =>
+      run(new Exchange({ route: label, res, req, metrics, addresses, isHead }), req, handle, log);
+  };
+  for (const { method, path, label, handle } of routes) {
+    app[method](path, answer(label, false, handle));
+    if (method === 'get') app.head(path, answer(label, true, handle));
+  }
+  const refused = (label: HttpRouteLabel, handle: Handler) => {
+    const [usual, head] = [answer(label, false, handle), answer(label, true, handle)];
+    return (res: HttpResponse, req: HttpRequest) => (req.getMethod() === 'head' ? head : usual)(res, req);
+  };
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const allowed = routes.filter((route) => route.path === path);
+    const allow = allowed.map(({ method }) => (method === 'get' ? 'GET, HEAD' : 'POST')).join(', ');
+    app.any(
+      path,
+      refused(allowed[0]!.label, () => {
+        throw new HttpError('method_not_allowed', `use ${allow} here`, { Allow: allow });
+      }),
+    );
+  }
+  app.any(
+    '/*',
+    refused('other', (_, req) => {
+      throw new HttpError('not_found', `there is nothing at ${req.getUrl().slice(0, 100)}`);
+    }),
+  );
+}
+
+function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: HttpParts): Route {
+  const keys = metricsKey === null ? null : new BearerKeys([metricsKey], 'key of the metrics');
+  return {
+    method: 'get',
+    path: '/metrics',
+    label: '/metrics',
+    handle: async (exchange) => {
+      const problem = keys?.problem(exchange.authorization) ?? null;
+      if (problem !== null) throw new HttpError('unauthorized', problem, { 'WWW-Authenticate': 'Bearer' });
+      const { contentType, body } = await scrapes.read();
+      exchange.send(200, contentType, body);
+    },
+  };
+}
+
+function openRoutes({ demoPage, wsPath }: HttpOptions, { notReady, metrics }: HttpParts): Route[] {
   const routes: Route[] = [
     {
       method: 'get',
@@ -87,26 +133,27 @@ function openRoutes({ demoPage, wsPath }: HttpOptions, { scrape, notReady }: Htt
     },
     {
       method: 'get',
-      path: '/metrics',
-      label: '/metrics',
-      handle: async (exchange) => {
-        const { contentType, text } = await scrape();
-        exchange.send(200, contentType, text);
-      },
-    },
-    {
-      method: 'get',
       path: wsPath,
       label: 'other',
-      handle: (exchange) =>
-        exchange.send(426, 'text/plain; charset=utf-8', 'This is a WebSocket endpoint.\n', {
-          Upgrade: 'websocket',
-        }),
+      handle: (exchange, req) => refuseVisit(exchange, req, metrics),
     },
   ];
   if (demoPage !== null)
     routes.push({ method: 'get', path: '/', label: 'page', handle: pageHandler(demoPage) });
   return routes;
+}
+
+/** What comes to the WebSocket endpoint without a key of the right length: a handshake that is broken, or a visit. */
+function refuseVisit(exchange: Exchange, req: HttpRequest, metrics: NodeMetrics): void {
+  const handshake = readHandshake(req);
+  const problem = isMeantAsUpgrade(handshake) ? handshakeProblem(handshake) : null;
+  if (problem === null) {
+    const headers = { Upgrade: 'websocket' };
+    return exchange.send(426, 'text/plain; charset=utf-8', 'This is a WebSocket endpoint.\n', headers);
+  }
+  metrics.connections.upgradesRejected.handshake++;
+  const error = { code: 'bad_request', message: problem.message };
+  exchange.send(problem.status, 'application/json', JSON.stringify({ error }), problem.headers);
 }
 
 function pageHandler(page: string): Handler {
@@ -118,13 +165,13 @@ function pageHandler(page: string): Handler {
     });
 }
 
-function apiRoutes(options: HttpOptions, { node }: HttpParts): Route[] {
+function apiRoutes(options: HttpOptions, { node, log }: HttpParts): Route[] {
   const guard = apiGuard(options);
-  const publishing = new PublishRoutes(node, options);
+  const publishing = new PublishRoutes(node, { ...options, log });
   const guarded =
     (handle: Handler): Handler =>
     (exchange, req) => {
-      guard(exchange);
+      guard(exchange, req);
       return handle(exchange, req);
     };
   return [
@@ -156,7 +203,7 @@ function apiRoutes(options: HttpOptions, { node }: HttpParts): Route[] {
       method: 'get',
       path: '/v1/rooms',
       label: '/v1/rooms',
-      handle: guarded((exchange, req) => roomsRoute(exchange, node, req.getQuery('limit'))),
+      handle: guarded((exchange, req) => roomsRoute(exchange, node, queryParameter(req, 'limit'))),
     },
     {
       method: 'get',
@@ -171,8 +218,8 @@ function apiRoutes(options: HttpOptions, { node }: HttpParts): Route[] {
       handle: guarded((exchange, req) =>
         historyRoute(exchange, node, {
           room: req.getParameter(0) ?? '',
-          since: req.getQuery('since'),
-          limit: req.getQuery('limit'),
+          since: queryParameter(req, 'since'),
+          limit: queryParameter(req, 'limit'),
         }),
       ),
     },
@@ -183,8 +230,8 @@ function apiRoutes(options: HttpOptions, { node }: HttpParts): Route[] {
       handle: guarded((exchange, req) =>
         acksRoute(exchange, node, {
           room: req.getParameter(0) ?? '',
-          from: req.getQuery('from'),
-          limit: req.getQuery('limit'),
+          from: queryParameter(req, 'from'),
+          limit: queryParameter(req, 'limit'),
         }),
       ),
     },
@@ -195,12 +242,11 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
   try {
     await handle(exchange, req);
   } catch (error) {
-    if (error instanceof HttpError || error instanceof BackplaneError || error instanceof AccessRefused) {
+    if (error instanceof HttpError) exchange.fail(error.code, error.message, error.headers);
+    else if (error instanceof BackplaneError || error instanceof AccessRefused) {
       exchange.fail(error.code, error.message);
-    } else if (error instanceof FrameError) {
-      exchange.fail('bad_request', error.message);
     } else {
-      log.error({ error, route: exchange.route }, 'an HTTP request failed');
+      log.error({ error, route: exchange.route, address: exchange.clientAddress }, 'an HTTP request failed');
       exchange.fail('internal', 'the node failed to handle this request');
     }
   }

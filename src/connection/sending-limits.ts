@@ -1,0 +1,59 @@
+import { RateLimit } from '../util/rate-limit.ts';
+import { UserBytes } from './user-bytes.ts';
+
+export interface SendingSettings {
+  /** 0: no limit. */
+  readonly commandsPerSecond: number;
+  readonly commandBurst: number;
+  /** Of one connection. 0: no limit. */
+  readonly bytesPerSecond: number;
+  readonly byteBurst: number;
+  /** Of all connections of a user on this node. 0: no limit. */
+  readonly userBytesPerSecond: number;
+  readonly userByteBurst: number;
+  readonly maxPayloadBytes: number;
+}
+
+/**
+ * What one connection may send, the same for all connections of a node. Two kinds of limit: rates over time, and a budget for one
+ * turn of the event loop. The budget also holds where no rate is set: uWebSockets.js reads on from one socket, and runs
+ * nothing else, while that socket fills the receive buffer faster than the node handles it.
+ */
+export interface SendingLimits {
+  readonly commands: RateLimit;
+  /** Refused commands. One that is accepted in between does not make up for them: only time does. */
+  readonly refusals: RateLimit;
+  readonly bytes: RateLimit;
+  readonly userBytes: UserBytes;
+  /** Commands of one connection in one turn. */
+  readonly turnCommands: number;
+  /** Bytes of one connection in one turn. */
+  readonly turnBytes: number;
+  /** Pings, pongs and messages without a command, of one connection in a window of `IDLE_WINDOW_MS`. */
+  readonly idleFrames: number;
+}
+
+export const IDLE_WINDOW_MS = 10_000;
+/** A client that pings each second sends ten, and one that was asleep answers a handful of pings. */
+const IDLE_FRAMES = 1000;
+/** Refused commands that are answered with an error before the connection is closed, however low the limits are. */
+const MIN_REFUSALS = 100;
+/** Each of these costs less than 100 ms. Higher limits that were set on purpose count instead. */
+const TURN_COMMANDS = 10_000;
+const TURN_BYTES = 4 * 1_048_576;
+
+export function sendingLimits(settings: SendingSettings): SendingLimits {
+  const { commandsPerSecond, commandBurst, bytesPerSecond, userBytesPerSecond, maxPayloadBytes } = settings;
+  // The largest message that is allowed always passes after a pause.
+  const byteBurst = Math.max(settings.byteBurst, maxPayloadBytes);
+  const userByteBurst = Math.max(settings.userByteBurst, maxPayloadBytes);
+  return {
+    commands: new RateLimit(commandsPerSecond, commandBurst),
+    refusals: new RateLimit(Math.max(MIN_REFUSALS, commandsPerSecond), Math.max(MIN_REFUSALS, commandBurst)),
+    bytes: new RateLimit(bytesPerSecond, byteBurst),
+    userBytes: new UserBytes(new RateLimit(userBytesPerSecond, userByteBurst)),
+    turnCommands: Math.max(TURN_COMMANDS, commandBurst),
+    turnBytes: Math.max(TURN_BYTES, byteBurst),
+    idleFrames: IDLE_FRAMES,
+  };
+}

@@ -1,0 +1,97 @@
+/** Whose address a request came from, where proxies stand in between. */
+import { BlockList, isIP, SocketAddress } from 'node:net';
+import type { HttpRequest, HttpResponse } from './uws.ts';
+
+/**
+ * Whose `X-Forwarded-For` is believed. `false`: nobody's. `true`: that of whoever connects, for one entry: the last one. A
+ * list: of proxies with these addresses (`10.0.0.1`, `10.0.0.0/8`, `fd00::/8`, `loopback`), however many stand in line.
+ */
+export type TrustProxy = boolean | readonly string[];
+
+/** `loopback` in a list of proxies. */
+const LOOPBACK = ['127.0.0.0/8', '::1'];
+
+/** Finds the address of clients. Made once. */
+export class ClientAddresses {
+  /** Whether `X-Forwarded-For` is read at all. */
+  readonly isProxied: boolean;
+  readonly #trust: TrustProxy;
+  readonly #proxies: BlockList;
+
+  constructor(trust: TrustProxy) {
+    this.isProxied = trust === true || (trust !== false && trust.length > 0);
+    this.#trust = trust;
+    this.#proxies = blockList(typeof trust === 'boolean' ? [] : trust);
+  }
+
+  /**
+   * `peer`: the address that connected. `forwardedFor`: all of its `X-Forwarded-For` lines in order, joined with commas. Each
+   * proxy adds the address that it was reached from at the end, and only that is known to be true: entries are taken from the
+   * right, for as long as the one who wrote them is trusted. Ends at an entry that is no address.
+   */
+  of(peer: string, forwardedFor: string): string {
+    let client = addressOf(peer) ?? peer;
+    if (!this.isProxied || forwardedFor === '') return client;
+    for (const entry of forwardedFor.split(',').reverse()) {
+      if (this.#trust !== true && !this.#isProxy(client)) break;
+      const next = addressOf(entry);
+      if (next === null) break;
+      client = next;
+      if (this.#trust === true) break;
+    }
+    return client;
+  }
+
+  #isProxy(address: string): boolean {
+    return isIP(address) !== 0 && this.#proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  }
+}
+
+/**
+ * An address in its shortest form, without port, brackets and zone; an IPv4 address inside of IPv6 as IPv4. Null for what is
+ * no address.
+ */
+export function addressOf(text: string): string | null {
+  const entry = text.trim().replace(/^"(.*)"$/, '$1');
+  const bare = /^\[([^\]]*)\](?::\d+)?$/.exec(entry)?.[1] ?? /^(\d[\d.]*):\d+$/.exec(entry)?.[1] ?? entry;
+  const address = bare.replace(/%.*$/, '');
+  const version = isIP(address);
+  if (version === 0) return null;
+  if (version === 4) return address;
+  const short = new SocketAddress({ address, family: 'ipv6' }).address;
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(short)?.[1] ?? short;
+}
+
+const loopback = blockList(LOOPBACK);
+
+/** Whether an address, as `addressOf` gives it, is one of this machine's own. */
+export function isLoopback(address: string): boolean {
+  const version = isIP(address);
+  return version !== 0 && loopback.check(address, version === 6 ? 'ipv6' : 'ipv4');
+}
+
+/** Empty where the response is gone. */
+export function peerAddress(res: Pick<HttpResponse, 'getRemoteAddressAsText'>): string {
+  return Buffer.from(res.getRemoteAddressAsText()).toString();
+}
+
+/** All lines of `X-Forwarded-For`: `getHeader` gives the first, which is the one that a client may have made up. */
+export function forwardedFor(req: HttpRequest): string {
+  const lines: string[] = [];
+  req.forEach((name, value) => {
+    if (name === 'x-forwarded-for') lines.push(value);
+  });
+  return lines.join(',');
+}
+
+/** Takes what the configuration lets through. */
+function blockList(entries: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const entry of entries.flatMap((text) => (text === 'loopback' ? LOOPBACK : text))) {
+    const [address, prefix] = entry.split('/') as [string, string | undefined];
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
+  }
+  return list;
+}

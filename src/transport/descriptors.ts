@@ -1,0 +1,53 @@
+import type { Clock } from '../util/clock.ts';
+
+/** For how long uWebSockets.js keeps a socket that we closed and the peer did not, with room to spare. */
+const LINGER_S = 9;
+
+/**
+ * Counts the sockets that hold a file descriptor. At the system's limit, accepting fails, uWebSockets.js tries again at
+ * once and for ever, and a lost link to Redis cannot come back: so a socket beyond our own limit is accepted and closed.
+ */
+export class Descriptors {
+  readonly max: number;
+  readonly #clock: Clock;
+  #open = 0;
+  /** Sockets that were closed here and may still hold their descriptor, by the second in which they were. */
+  readonly #lingering = new Array<number>(LINGER_S).fill(0);
+  #second = 0;
+
+  constructor(max: number, clock: Clock) {
+    this.max = max;
+    this.#clock = clock;
+  }
+
+  get count(): number {
+    this.#advance();
+    let count = this.#open;
+    for (const lingering of this.#lingering) count += lingering;
+    return count;
+  }
+
+  /** Another socket was accepted. Returns whether it may stay. */
+  opened(): boolean {
+    this.#open++;
+    return this.count <= this.max;
+  }
+
+  closed(): void {
+    this.#open--;
+  }
+
+  /** A socket to which we sent a close frame: its descriptor is freed when the peer closes too, or after a while. */
+  ended(): void {
+    this.#open--;
+    this.#advance();
+    this.#lingering[this.#second % LINGER_S]!++;
+  }
+
+  #advance(): void {
+    const second = Math.floor(this.#clock.nowMs() / 1000);
+    const from = Math.max(this.#second + 1, second - LINGER_S + 1);
+    for (let past = from; past <= second; past++) this.#lingering[past % LINGER_S] = 0;
+    this.#second = second;
+  }
+}

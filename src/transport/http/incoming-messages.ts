@@ -1,0 +1,134 @@
+/** The messages in the body of a request, in either encoding. What is wrong with one of them is said of that one alone. */
+import { isUtf8 } from 'node:buffer';
+import type { PackedValue } from '../../protocol/frames.ts';
+import { MAX_DEPTH } from '../../protocol/limits.ts';
+import { arrayCount, elementsAt, mapCount, readScalar } from '../../protocol/msgpack/reader.ts';
+import { scanProblem, scanValue, skipValue } from '../../protocol/msgpack/scanner.ts';
+import { DATA_LEVELS, packValue } from '../../protocol/msgpack/values.ts';
+import { PackError } from '../../protocol/msgpack/writer.ts';
+import type { BodyFormat } from './media-types.ts';
+
+/** A message as it came: its fields may be anything. */
+export interface IncomingMessage {
+  readonly room: unknown;
+  readonly key: unknown;
+  /** The payload; undefined where there is none. */
+  readonly data: PackedValue | undefined;
+}
+
+/** Begins with what stands between the name of what is wrong and the rest: ` is not ...`, `: data is ...`. */
+export interface Problem {
+  readonly problem: string;
+}
+
+/** A message, or what is wrong with it. */
+export type Incoming = IncomingMessage | Problem;
+
+/** A whole body as one message. */
+export function readMessage(body: Buffer, format: BodyFormat): Incoming {
+  if (format === 'msgpack') {
+    const problem = msgpackProblem(body);
+    return problem ?? msgpackMessage(body, 0);
+  }
+  const parsed = parseJson(body);
+  return 'problem' in parsed ? parsed : jsonMessage(parsed.value);
+}
+
+/** The list `messages` of a body; or what is wrong with the body as a whole. */
+export function readMessages(body: Buffer, format: BodyFormat): readonly Incoming[] | Problem {
+  if (format === 'msgpack') return msgpackProblem(body) ?? msgpackList(body) ?? NO_LIST;
+  const parsed = parseJson(body);
+  if ('problem' in parsed) return parsed;
+  const list = isRecord(parsed.value) ? parsed.value.messages : undefined;
+  return Array.isArray(list) ? list.map(jsonMessage) : NO_LIST;
+}
+
+const NO_LIST: Problem = { problem: ': messages is not a list' };
+const NO_OBJECT: Problem = { problem: ' is not an object with room and data' };
+
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+
+function parseJson(body: Buffer): { readonly value: unknown } | Problem {
+  // `toString` would put U+FFFD in place of what is not UTF-8, and something else than was sent would be stored.
+  if (!isUtf8(body)) return { problem: ' is not valid UTF-8' };
+  const text = body.subarray(0, 3).equals(BYTE_ORDER_MARK) ? body.toString('utf8', 3) : body.toString();
+  try {
+    return { value: JSON.parse(text) };
+  } catch (cause) {
+    return { problem: ` is not JSON: ${cause instanceof Error ? cause.message : ''}` };
+  }
+}
+
+function jsonMessage(value: unknown): Incoming {
+  if (!isRecord(value)) return NO_OBJECT;
+  const { room, key, data } = value;
+  if (data === undefined) return { room, key, data };
+  try {
+    return { room, key, data: packValue(data) };
+  } catch (error) {
+    if (error instanceof PackError) return { problem: `: data cannot be sent: ${error.message}` };
+    throw error;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Null where the bytes are exactly one value, whatever it holds. */
+function msgpackProblem(bytes: Uint8Array): Problem | null {
+  const end = skipValue(bytes, 0, bytes.length);
+  if (end < 0) return { problem: ` is not MessagePack: ${scanProblem(end)}` };
+  return end === bytes.length ? null : { problem: ' is more than one MessagePack value' };
+}
+
+/** The payload stays the bytes that came. */
+function msgpackMessage(bytes: Uint8Array, at: number): Incoming {
+  const fields = msgpackFields(bytes, at);
+  if (fields === null || 'problem' in fields) return fields ?? NO_OBJECT;
+  const [room, key, dataAt] = ['room', 'key', 'data'].map((name) => fields.get(name));
+  if (dataAt === undefined)
+    return { room: scalarAt(bytes, room), key: scalarAt(bytes, key), data: undefined };
+  const end = scanValue(bytes, dataAt, bytes.length, DATA_LEVELS);
+  if (end < 0) return { problem: `: data cannot be sent: ${scanProblem(end)}` };
+  return { room: scalarAt(bytes, room), key: scalarAt(bytes, key), data: bytes.subarray(dataAt, end) };
+}
+
+/** The messages of a body; null where there is no such list. */
+function msgpackList(bytes: Uint8Array): Incoming[] | null {
+  const fields = msgpackFields(bytes, 0);
+  if (fields === null || 'problem' in fields) return null;
+  const listAt = fields.get('messages');
+  const count = listAt === undefined ? -1 : arrayCount(bytes, listAt, bytes.length);
+  if (listAt === undefined || count < 0) return null;
+  const messages: Incoming[] = [];
+  let next = elementsAt(bytes, listAt);
+  for (let i = 0; i < count; i++) {
+    messages.push(msgpackMessage(bytes, next));
+    next = skipValue(bytes, next, bytes.length);
+  }
+  return messages;
+}
+
+/** Where the values of the map at `at` begin, by key; null where there is no map. */
+function msgpackFields(bytes: Uint8Array, at: number): ReadonlyMap<string, number> | Problem | null {
+  const count = mapCount(bytes, at);
+  if (count < 0) return null;
+  const fields = new Map<string, number>();
+  let next = elementsAt(bytes, at);
+  for (let i = 0; i < count; i++) {
+    const valueAt = scanValue(bytes, next, bytes.length, 0);
+    const name = valueAt < 0 ? undefined : readScalar(bytes, next);
+    if (typeof name !== 'string') return { problem: ' has a key that is not a string in UTF-8' };
+    fields.set(name, valueAt);
+    next = skipValue(bytes, valueAt, bytes.length);
+  }
+  return fields;
+}
+
+/** A string, number, boolean or null; undefined where nothing was given; something else for what is none of these. */
+function scalarAt(bytes: Uint8Array, at: number | undefined): unknown {
+  if (at === undefined) return undefined;
+  const isGood = scanValue(bytes, at, bytes.length, MAX_DEPTH) >= 0;
+  return (isGood ? readScalar(bytes, at) : undefined) ?? (bytes[at] === 0xc0 ? null : []);
+}

@@ -1,0 +1,58 @@
+/** What the headers of a request say about the encoding of its body, and of the answer that is wanted. */
+
+/** Names under which MessagePack is sent. `vnd.msgpack` is the registered one; libraries use all three. */
+const MSGPACK_NAMES: readonly string[] = [
+  'application/msgpack',
+  'application/x-msgpack',
+  'application/vnd.msgpack',
+];
+const JSON_NAME = 'application/json';
+
+/** For the `Accept-Post` header and for people. */
+export const ACCEPTED_TYPES = [JSON_NAME, ...MSGPACK_NAMES].join(', ');
+
+export type BodyFormat = 'json' | 'msgpack';
+
+/** How a body is encoded, or a sentence on why it cannot be read. */
+export type BodyFormatResult = { readonly format: BodyFormat } | { readonly problem: string };
+
+/** `contentType` and `contentEncoding`: the header lines, '' where there is none. A body without a type is JSON. */
+export function bodyFormat(contentType: string, contentEncoding: string): BodyFormatResult {
+  if (contentEncoding !== '' && contentEncoding.toLowerCase() !== 'identity') {
+    return {
+      problem: `Content-Encoding ${shown(contentEncoding)} is not supported: send the body uncompressed`,
+    };
+  }
+  if (contentType === '' || contentType === JSON_NAME) return { format: 'json' };
+  const name = typeName(contentType);
+  const format = name === JSON_NAME ? 'json' : MSGPACK_NAMES.includes(name) ? 'msgpack' : null;
+  if (format === null) {
+    return {
+      problem: `Content-Type ${shown(contentType)} is not supported: send ${JSON_NAME} or ${MSGPACK_NAMES[0]}`,
+    };
+  }
+  const charset = charsetOf(contentType);
+  if (charset === null || /^utf-?8$/i.test(charset)) return { format };
+  return { problem: `charset ${shown(charset)} is not supported: send the body in UTF-8` };
+}
+
+/** The name under which MessagePack was asked for, where the first type of an `Accept` header is that; else null. */
+export function acceptedMsgpack(accept: string): string | null {
+  const name = typeName(accept.split(',', 1)[0]!);
+  return MSGPACK_NAMES.includes(name) ? name : null;
+}
+
+/** The type without its parameters, in lower case. */
+export function typeName(header: string): string {
+  return header.split(';', 1)[0]!.trim().toLowerCase();
+}
+
+/** The value of the parameter `charset`, or null. */
+function charsetOf(contentType: string): string | null {
+  const match = /;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]*))/i.exec(contentType);
+  return match === null ? null : (match[1] ?? match[2]!);
+}
+
+function shown(text: string): string {
+  return JSON.stringify(text.slice(0, 60));
+}

@@ -1,0 +1,37 @@
+import type { Connection } from '../connection/connection.ts';
+import { CLOSE } from '../protocol/codes.ts';
+
+/** Connections that have yet to present their token. Each is closed when it takes too long. */
+export class Newcomers {
+  readonly #timeoutMs: number;
+  readonly #timers = new Map<Connection, NodeJS.Timeout>();
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  get count(): number {
+    return this.#timers.size;
+  }
+
+  add(connection: Connection): void {
+    const timer = setTimeout(() => this.#late(connection), this.#timeoutMs);
+    timer.unref();
+    this.#timers.set(connection, timer);
+  }
+
+  /** It has proved who it is, or is gone. Harmless for any other connection. */
+  remove(connection: Connection): void {
+    const timer = this.#timers.get(connection);
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    this.#timers.delete(connection);
+  }
+
+  #late(connection: Connection): void {
+    this.#timers.delete(connection);
+    if (!connection.isOpen || !connection.awaitsAuth) return;
+    connection.fail(0, 'unauthorized', 'no token was presented in time');
+    connection.close(CLOSE.unauthorized);
+  }
+}
