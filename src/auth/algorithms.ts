@@ -8,6 +8,9 @@ export const PUBLIC_KEY_ALGORITHMS: readonly string[] = [
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ];
 
+/** RFC 9864 renamed EdDSA with Ed25519 keys to Ed25519; providers use either name for the same signatures. */
+const ED25519_NAMES = ['EdDSA', 'Ed25519'];
+
 /** As the standard asks, and jose with it: tokens of a shorter key would all be refused. */
 const MIN_RSA_BITS = 2048;
 
@@ -31,7 +34,7 @@ export function algorithmsOf(key: KeyObject): readonly string[] {
         throw new Error(`keys on the curve ${namedCurve} are not known`);
       return [OF_CURVE[namedCurve]];
     case 'ed25519':
-      return ['EdDSA', 'Ed25519'];
+      return ED25519_NAMES;
     default:
       throw new Error(`keys of the type ${key.asymmetricKeyType} are not known: use RSA, EC or Ed25519`);
   }
@@ -45,8 +48,13 @@ export function algorithmsOf(key: KeyObject): readonly string[] {
 export function acceptedAlgorithms(configured: readonly string[], possible: readonly string[]): string[] {
   if (configured.length === 0) return [...possible];
   const unfit = configured.filter((name) => !possible.includes(name));
-  if (unfit.length === 0) return [...configured];
+  if (unfit.length === 0) return withBothNames(configured);
   throw new Error(
     `auth.algorithms: ${unfit.join(', ')} cannot be used with this kind of key, which can do ${possible.join(', ')}`,
   );
+}
+
+function withBothNames(algorithms: readonly string[]): string[] {
+  const hasOne = algorithms.some((name) => ED25519_NAMES.includes(name));
+  return hasOne ? [...new Set([...algorithms, ...ED25519_NAMES])] : [...algorithms];
 }

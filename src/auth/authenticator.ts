@@ -1,9 +1,12 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
 import { roomNameProblem, USER_ROOM_PREFIX, utf8Length } from '../protocol/limits.ts';
+import { type Clock, systemClock } from '../util/clock.ts';
+import { type Logger, silentLog } from '../util/log.ts';
 import { acceptedAlgorithms, algorithmsOf, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from './algorithms.ts';
 import { type Authenticator, AuthFailure, CLOCK_TOLERANCE_MS, type Identity } from './identity.ts';
+import { KeySet } from './key-set.ts';
 import { permissionsFrom } from './permissions.ts';
 
 /** Where tokens come from. At most one of `secret`, `publicKeyFile` and `jwksUrl` is set. */
@@ -20,22 +23,29 @@ export interface TokenOptions {
   readonly algorithms: readonly string[];
 }
 
+/** What a key set needs; the other keys are read once. */
+export interface TokenParts {
+  readonly clock?: Clock;
+  readonly log?: Logger;
+}
+
 const MAX_USER_BYTES = 100;
 
 /** How tokens are checked: the key, and the algorithms that it can be used with. */
 interface Verification {
   readonly verify: (token: string, options: JWTVerifyOptions) => Promise<{ payload: JWTPayload }>;
   readonly possible: readonly string[];
+  readonly prepare?: () => Promise<void>;
 }
 
 /**
  * The authenticator for JSON Web Tokens, or null where no key is configured. Throws, with a sentence, for a key that
  * cannot be used and for algorithms that do not fit it.
  */
-export function tokenAuthenticator(options: TokenOptions): Authenticator | null {
-  const verification = verificationOf(options);
+export function tokenAuthenticator(options: TokenOptions, parts: TokenParts = {}): Authenticator | null {
+  const verification = verificationOf(options, parts);
   if (verification === null) return null;
-  const { verify, possible } = verification;
+  const { verify, possible, prepare } = verification;
   const checks: JWTVerifyOptions = {
     algorithms: acceptedAlgorithms(options.algorithms, possible),
     clockTolerance: CLOCK_TOLERANCE_MS / 1000,
@@ -43,6 +53,7 @@ export function tokenAuthenticator(options: TokenOptions): Authenticator | null 
     ...(options.audience === null ? {} : { audience: options.audience }),
   };
   return {
+    ...(prepare === undefined ? {} : { prepare }),
     async authenticate(token) {
       try {
         const { payload } = await verify(token, checks);
@@ -54,7 +65,10 @@ export function tokenAuthenticator(options: TokenOptions): Authenticator | null 
   };
 }
 
-function verificationOf({ secret, publicKeyFile, jwksUrl }: TokenOptions): Verification | null {
+function verificationOf(
+  { secret, publicKeyFile, jwksUrl }: TokenOptions,
+  { clock = systemClock, log = silentLog }: TokenParts,
+): Verification | null {
   if ([secret, publicKeyFile, jwksUrl].filter((source) => source !== null).length > 1) {
     throw new Error('auth: set one of auth.secret, auth.publicKeyFile and auth.jwksUrl, not several');
   }
@@ -67,8 +81,12 @@ function verificationOf({ secret, publicKeyFile, jwksUrl }: TokenOptions): Verif
     return { verify: (token, options) => jwtVerify(token, key, options), possible };
   }
   if (jwksUrl !== null) {
-    const keys = createRemoteJWKSet(new URL(jwksUrl));
-    return { verify: (token, options) => jwtVerify(token, keys, options), possible: PUBLIC_KEY_ALGORITHMS };
+    const keys = new KeySet({ url: new URL(jwksUrl), clock, log });
+    return {
+      verify: (token, options) => keys.verify(token, options),
+      possible: PUBLIC_KEY_ALGORITHMS,
+      prepare: () => keys.prepare(),
+    };
   }
   return null;
 }
@@ -106,17 +124,12 @@ function identityFrom(payload: JWTPayload): Identity {
   };
 }
 
-/** What is the token's fault becomes an `AuthFailure`; all else, such as a key set that cannot be had, stays as it is. */
+/** What is the token's fault becomes an `AuthFailure`; all else is a fault of ours, and stays as it is. */
 function asFailure(error: unknown): Error {
   if (error instanceof AuthFailure) return error;
   if (error instanceof errors.JWTExpired) return new AuthFailure('token_expired', 'the token has expired');
-  if (error instanceof errors.JOSEError && !isOfKeySet(error)) {
+  if (error instanceof errors.JOSEError) {
     return new AuthFailure('unauthorized', `the token was not accepted: ${error.message}`, { cause: error });
   }
   return error instanceof Error ? error : new Error('a token could not be checked', { cause: error });
-}
-
-/** jose gives an answer other than 200, or one that is not JSON, the general code. */
-function isOfKeySet({ code }: errors.JOSEError): boolean {
-  return ['ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID', 'ERR_JWK_INVALID', errors.JOSEError.code].includes(code);
 }

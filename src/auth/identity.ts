@@ -19,16 +19,24 @@ export interface Permissions {
 
 export const ALL_PERMITTED: Permissions = { mayJoin: () => true, mayPublish: () => true };
 
-export type AuthFailureCode = 'unauthorized' | 'token_expired';
+/** `unavailable`: nothing is known against the token, it cannot be checked now. */
+export type AuthFailureCode = 'unauthorized' | 'token_expired' | 'unavailable';
+
+export interface AuthFailureOptions extends ErrorOptions {
+  /** When to present the token again, where waiting helps. */
+  readonly retryAfterMs?: number;
+}
 
 /** A token that was not accepted. The message is for the token's owner: it never holds the token. */
 export class AuthFailure extends Error {
   override readonly name = 'AuthFailure';
   readonly code: AuthFailureCode;
+  readonly retryAfterMs: number | null;
 
-  constructor(code: AuthFailureCode, message: string, options?: ErrorOptions) {
+  constructor(code: AuthFailureCode, message: string, options?: AuthFailureOptions) {
     super(message, options);
     this.code = code;
+    this.retryAfterMs = options?.retryAfterMs ?? null;
   }
 }
 
@@ -36,4 +44,6 @@ export class AuthFailure extends Error {
 export interface Authenticator {
   /** Rejects with `AuthFailure`. */
   authenticate(token: string): Promise<Identity>;
+  /** Gets what the first token needs ahead of it. Never rejects. */
+  prepare?(): Promise<void>;
 }

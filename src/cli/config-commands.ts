@@ -4,6 +4,7 @@ import { describeConfig } from '../config/describe.ts';
 import { loadConfig } from '../config/load.ts';
 import { maskSecrets } from '../config/mask.ts';
 import { fail, type Io } from './io.ts';
+import { loadStartable } from './start-problems.ts';
 
 export interface ConfigOptions {
   readonly config?: string;
@@ -11,7 +12,7 @@ export interface ConfigOptions {
 
 /** Says whether a node would start with this configuration. Returns the exit code. */
 export function checkConfig(io: Io, { config: file }: ConfigOptions): number {
-  const result = loadConfig({ file, env: io.env });
+  const result = loadStartable({ file, env: io.env });
   if ('problems' in result) return fail(io, result.problems);
   io.stdout('configuration is valid\n');
   return 0;

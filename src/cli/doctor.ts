@@ -9,6 +9,7 @@ import { type ClockReading, checkClocks } from './doctor/clocks.ts';
 import { checkCluster } from './doctor/cluster.ts';
 import { type Finding, ok, problem } from './doctor/finding.ts';
 import { checkKernel, kernelFacts } from './doctor/kernel.ts';
+import { checkKeySet } from './doctor/key-set.ts';
 import { checkNode } from './doctor/node.ts';
 import { checkOpenFiles } from './doctor/open-files.ts';
 import { type NodeFacts, probeNode } from './doctor/probe-node.ts';
@@ -25,6 +26,7 @@ import type { Io } from './io.ts';
 import { withoutSecrets } from './logger.ts';
 import { openFilesLimit } from './open-files-limit.ts';
 import { readRedisTls } from './redis-tls.ts';
+import { startProblems } from './start-problems.ts';
 
 export interface DoctorOptions {
   readonly config?: string;
@@ -47,9 +49,7 @@ export async function doctorCommand(io: Io, options: DoctorOptions & Flags): Pro
   const { config: file, node, connections, token, json, strict, ...flags } = options;
   const loaded = loadConfig({ file, env: io.env, flags });
   const findings =
-    'problems' in loaded
-      ? loaded.problems.map((says) => problem('configuration', says, 'see roomcast config check'))
-      : await examine(loaded.config, options);
+    'problems' in loaded ? loaded.problems.map(configurationProblem) : await examine(loaded.config, options);
   const report = json === true ? jsonReport(findings) : textReport(findings);
   io.stdout(withoutSecrets(report));
   return exitCodeFor(findings, strict === true);
@@ -64,14 +64,16 @@ async function examine(config: Config, options: DoctorOptions): Promise<Finding[
     timeoutMs: TIMEOUT_MS,
     socketTimeoutMs: needsToken ? NO_HELLO_MS : TIMEOUT_MS,
   };
-  const [redis, nodes] = await Promise.all([
+  const [redis, keySet, nodes] = await Promise.all([
     examineRedis(config),
+    checkKeySet(config),
     Promise.all(urls.map((url) => probeNode(url, probing))),
   ]);
   const clocks = [...redis.clocks, ...nodes.flatMap(({ clock }) => (clock === null ? [] : [clock]))];
   return [
-    ok('configuration', 'it is valid'),
+    ...examineConfiguration(config),
     ...checkAccess(config),
+    ...keySet,
     ...checkTls(config, Date.now()),
     ...checkOpenFiles(openFilesLimit(), connections),
     ...checkReceiveMemory(
@@ -85,6 +87,15 @@ async function examine(config: Config, options: DoctorOptions): Promise<Finding[
     ...checkCluster(config, nodes),
     ...checkClocks(clocks),
   ];
+}
+
+function examineConfiguration(config: Config): Finding[] {
+  const problems = startProblems(config);
+  return problems.length === 0 ? [ok('configuration', 'it is valid')] : problems.map(configurationProblem);
+}
+
+function configurationProblem(says: string): Finding {
+  return problem('configuration', says, 'see roomcast config check');
 }
 
 function examineNodes(nodes: readonly NodeFacts[], needsToken: boolean): Finding[] {

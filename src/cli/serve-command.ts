@@ -1,12 +1,12 @@
 /** `roomcast serve`: from settings to a running node. */
 import type { Flags } from '../config/flags.ts';
-import { loadConfig } from '../config/load.ts';
 import { fail, type Io } from './io.ts';
 import { createLogger, withoutSecrets } from './logger.ts';
+import { loadStartable } from './start-problems.ts';
 
 /** Returns the exit code: 0 once `io.serve` has resolved. */
 export async function serveCommand(io: Io, { config: file, ...flags }: Flags): Promise<number> {
-  const result = loadConfig({ file: typeof file === 'string' ? file : undefined, env: io.env, flags });
+  const result = loadStartable({ file: typeof file === 'string' ? file : undefined, env: io.env, flags });
   if ('problems' in result) return fail(io, result.problems);
   const { log } = result.config;
   try {

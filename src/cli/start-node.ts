@@ -152,7 +152,9 @@ function createBackplane(config: Config, nodeId: string, metrics: NodeMetrics, l
 }
 
 function createAuthenticator(config: Config, log: Logger): Authenticator | null {
-  const authenticator = tokenAuthenticator(config.auth);
+  const authenticator = tokenAuthenticator(config.auth, { clock: systemClock, log });
+  // Not awaited: a node whose key server is down starts, and answers `unavailable` until it is back.
+  void authenticator?.prepare?.();
   if (authenticator === null) {
     log.warn({}, 'no authentication is configured: anyone who reaches this node may join and publish');
   } else if (config.auth.anonymous) {

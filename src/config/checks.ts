@@ -75,7 +75,25 @@ const CHECKS: readonly Check[] = [
       metrics.host !== null && metrics.port === null ? [': needs metrics.port as well'] : [],
   },
   { of: ['rooms'], find: ({ rooms }) => neverReached(rooms) },
-  { of: ['rooms', 'history.messages'], find: nothingToAcknowledge },
+  { of: ['rooms'], find: ({ rooms }) => contradictions(rooms) },
+  { of: ['rooms', 'history.messages'], find: needsHistory },
+  {
+    of: ['tls.passphrase', 'tls.keyFile'],
+    find: ({ tls }) =>
+      tls.passphrase !== null && tls.keyFile === null
+        ? [': needs tls.keyFile, whose passphrase it would be']
+        : [],
+  },
+  { of: ['websocket.path', 'production', 'demo'], find: takenPath },
+  severalKeys('auth.secret', ['auth.publicKeyFile', 'auth.jwksUrl']),
+  severalKeys('auth.publicKeyFile', ['auth.jwksUrl']),
+  {
+    of: ['auth.jwksUrl'],
+    find: ({ auth: { jwksUrl } }) =>
+      jwksUrl !== null && new URL(jwksUrl).username + new URL(jwksUrl).password !== ''
+        ? [': must not hold a user name or a password, which are not sent when the keys are fetched']
+        : [],
+  },
   ...['auth.issuer', 'auth.audience', 'auth.algorithms'].map(needsKey),
   {
     of: ['auth.anonymous', ...KEYS],
@@ -120,14 +138,59 @@ function outlivedBy({ metaTtlMs, rooms, history: standard }: Settings): string[]
   });
 }
 
-/** Where nothing is numbered, there is no position to acknowledge. */
-function nothingToAcknowledge({ rooms, history: standard }: Settings): string[] {
-  return rooms.flatMap(({ match, acks, history }, at) => {
+/** What a rule asks for that only messages that are kept can give. */
+function needsHistory({ rooms, history: standard }: Settings): string[] {
+  return rooms.flatMap(({ match, acks, history, slowReaders }, at) => {
     const messages = history === false ? 0 : (history?.messages ?? standard.messages);
-    return acks === true && messages === 0
-      ? [`[${at}].acks: "${match}" keeps no history to acknowledge`]
-      : [];
+    if (messages > 0) return [];
+    return [
+      ...(acks === true ? [`[${at}].acks: "${match}" keeps no history to acknowledge`] : []),
+      ...(slowReaders === 'latest'
+        ? [
+            `[${at}].slowReaders: "${match}" keeps no history, so there is no newest message to skip to; where only that matters, set history: {messages: 1}`,
+          ]
+        : []),
+    ];
   });
+}
+
+/** Members of one rule of which one leaves the other without effect. */
+function contradictions(rooms: Settings['rooms']): string[] {
+  return rooms.flatMap(({ match, presence, memberEvents, join, publish }, at) => [
+    ...(memberEvents === true && presence === false
+      ? [`[${at}].memberEvents: "${match}" has presence: false, so nobody knows who joins and leaves`]
+      : []),
+    ...(publish === 'members' && join === 'nobody'
+      ? [`[${at}].publish: "${match}" has join: nobody, so there are no members who could publish`]
+      : []),
+  ]);
+}
+
+/** Paths of the HTTP routes. A test compares them with the routes. */
+export const HTTP_PATHS: readonly string[] = ['/healthz', '/readyz', '/metrics'];
+
+/** A WebSocket endpoint at the path of an HTTP route would hide it, or be hidden by it. */
+function takenPath({ websocket: { path }, production, demo }: Settings): string[] {
+  const isTaken = HTTP_PATHS.includes(path) || path === '/v1' || path.startsWith('/v1/');
+  if (isTaken) return [`: ${path} belongs to the HTTP routes of the node, take another such as /ws`];
+  const servesDemo = demo ?? !production;
+  return path === '/' && servesDemo
+    ? [': / belongs to the demo page, take another such as /ws, or set demo to false']
+    : [];
+}
+
+/** A node checks tokens in one way: it could not tell which one a token was made for. */
+function severalKeys(path: string, others: readonly [string, ...string[]]): Check {
+  const isGiven = ({ auth }: Settings, of: string) => auth[of.slice('auth.'.length) as 'secret'] !== null;
+  return {
+    of: [path, ...others],
+    find: (settings) =>
+      isGiven(settings, path)
+        ? others
+            .filter((other) => isGiven(settings, other))
+            .map((other) => `: set together with ${other}, one of them has to go`)
+        : [],
+  };
 }
 
 function neverReached(rooms: Settings['rooms']): string[] {

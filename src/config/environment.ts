@@ -1,6 +1,6 @@
 /** Settings from environment variables. */
 import { ENVIRONMENT_PREFIX, SETTINGS, type Setting } from './settings.ts';
-import { emptySource, readText, type Source, valueOfText } from './source.ts';
+import { emptySource, isQuoted, quotesProblem, readText, type Source, valueOfText } from './source.ts';
 import { didYouMean } from './suggest.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -29,6 +29,15 @@ export function variable(env: Environment, name: string): string | null {
   return value === undefined || value.trim() === '' ? null : value;
 }
 
+/**
+ * Whether `NODE_ENV` says production, or null where it nearly does, such as `Production`, `prod`, or with the quotes that an
+ * env file kept: taking that for development would open what production closes.
+ */
+export function productionOf({ NODE_ENV: text = '' }: Environment): boolean | null {
+  if (text === 'production') return true;
+  return /prod/i.test(text) || isQuoted(text.trim()) ? null : false;
+}
+
 function namesOf(setting: Setting): string[] {
   return setting.alias === undefined ? [setting.environment] : [setting.alias, setting.environment];
 }
@@ -43,8 +52,15 @@ function readVariable(source: Source, env: Environment, setting: Setting, name: 
   } else if (path !== null) {
     readSecretFile(source, setting, `environment ${fileName}`, path);
   } else if (value !== null && !isServiceLink(name, value)) {
-    source.given.push({ setting, value: valueOfText(setting, value), origin: `environment ${name}` });
+    take(source, setting, `environment ${name}`, value);
   }
+}
+
+function take(source: Source, setting: Setting, origin: string, text: string): void {
+  const problem = quotesProblem(setting, text);
+  if (problem === null) return void source.given.push({ setting, value: valueOfText(setting, text), origin });
+  source.problems.push(`${origin}: ${problem}`);
+  source.unread.push(setting.path);
 }
 
 function readSecretFile(source: Source, setting: Setting, origin: string, path: string): void {
@@ -53,7 +69,7 @@ function readSecretFile(source: Source, setting: Setting, origin: string, path: 
     source.problems.push(`${origin}: cannot read ${path}: ${file.reason}`);
     source.unread.push(setting.path);
   } else {
-    source.given.push({ setting, value: valueOfText(setting, file.text), origin });
+    take(source, setting, origin, file.text);
   }
 }
 

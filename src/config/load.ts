@@ -1,10 +1,10 @@
 /** Puts the sources together: defaults, then the file, then the environment, then flags; the later one counts. */
 import { type CheckContext, crossProblems, fileProblems } from './checks.ts';
 import { type Config, toConfig } from './config.ts';
-import { CONFIG_VARIABLE, type Environment, readEnvironment, variable } from './environment.ts';
+import { CONFIG_VARIABLE, type Environment, productionOf, readEnvironment, variable } from './environment.ts';
 import { readConfigFile } from './file.ts';
 import { type Flags, readFlags } from './flags.ts';
-import { problemLines } from './problems.ts';
+import { problemLines, shown } from './problems.ts';
 import { settingsSchema } from './schema.ts';
 import { SETTINGS } from './settings.ts';
 import { emptySource, type Given, type Source } from './source.ts';
@@ -28,7 +28,7 @@ export function loadConfig({ file, env, flags = {} }: LoadOptions): LoadResult {
   );
   const problems = sources.flatMap(({ problems }) => problems);
   for (const given of sources.flatMap((source) => source.given)) problems.push(...merged.take(given));
-  problems.push(...merged.conflicts());
+  problems.push(...merged.conflicts(), ...merged.unclearProduction(env));
   return problems.length > 0 ? { problems } : { config: toConfig(merged.settings()) };
 }
 
@@ -44,7 +44,8 @@ class MergedSettings {
   constructor(env: Environment, unread: readonly string[]) {
     this.refused = new Set(unread);
     this.values = new Map(SETTINGS.map(({ path, schema }) => [path, schema.safeParse(undefined).data]));
-    this.values.set('production', env.NODE_ENV === 'production');
+    // What is unclear is closed; `unclearProduction` refuses it.
+    this.values.set('production', productionOf(env) ?? true);
   }
 
   /** Takes a value over an earlier one. Returns what is wrong with it: then the earlier one stays. */
@@ -59,6 +60,14 @@ class MergedSettings {
     this.values.set(path, result.data);
     this.origins.set(path, origin);
     return [];
+  }
+
+  /** Not where the setting itself is given: then `NODE_ENV` decides nothing. */
+  unclearProduction(env: Environment): string[] {
+    if (productionOf(env) !== null || this.origins.has('production')) return [];
+    return [
+      `environment NODE_ENV: expected production to the letter, without quotes, or something else, got ${shown(env.NODE_ENV)}; ROOMCAST_PRODUCTION says it for certain`,
+    ];
   }
 
   conflicts(): string[] {

@@ -63,7 +63,7 @@ export const ruleSchema = z.strictObject(
     slowReaders: optionalIn(
       choice(['resume', 'latest', 'disconnect']),
       'text',
-      'A member that reads too slowly: `resume` catches it up from history, `latest` skips to the newest message, `disconnect` closes it (4008)',
+      'A member that reads too slowly: `resume` catches it up from history, `latest` skips to the newest message (needs history, of one message at least), `disconnect` closes it (4008)',
       '`resume`',
     ),
   },

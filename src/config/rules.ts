@@ -28,13 +28,22 @@ export function compileRules(config: Pick<Config, 'history' | 'rooms'>): (room: 
   }));
   if (rules.length === 0) return () => standard;
   const seen = new Map<string, RoomRule>();
-  return (room) => {
+  const look = (room: string) => {
     const known = seen.get(room);
     if (known !== undefined) return known;
     const rule = rules.find(({ matches }) => matches(room))?.rule ?? standard;
     if (seen.size >= CACHED_ROOMS) seen.clear();
     seen.set(room, rule);
     return rule;
+  };
+  // A publish asks twice in a row: who may, and what is kept.
+  let lastRoom: string | null = null;
+  let lastRule = standard;
+  return (room) => {
+    if (room === lastRoom) return lastRule;
+    lastRoom = room;
+    lastRule = look(room);
+    return lastRule;
   };
 }
 

@@ -126,7 +126,7 @@ const websocket = z.strictObject({
     standard: '/ws',
     pattern: /^\/[\w.~/-]*$/,
     expected: 'a path such as /ws',
-    meaning: 'Path of the WebSocket endpoint',
+    meaning: 'Path of the WebSocket endpoint; not one of an HTTP route',
   }),
   // Chat and game state fit many times over; larger things belong in an object store.
   maxPayloadBytes: whole({
@@ -320,7 +320,7 @@ export const settingsSchema = z.strictObject({
     meaning: 'Port to listen on; `0`: any free one',
   }),
   production: derivedYesNo({
-    defaultText: '`true` where `NODE_ENV` is `production`',
+    defaultText: '`true` where `NODE_ENV` is `production`; what only resembles it is refused',
     meaning: 'Close what is open for development: the demo page, and the HTTP API while it has no key',
   }),
   demo: derivedYesNo({ defaultText: 'not `production`', flag: '--demo', meaning: 'Serve the demo page' }),

@@ -1,5 +1,5 @@
 /** What one source of settings says: the file, the environment or the command line. */
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import type { FieldKind, FieldNotes } from './fields.ts';
 import { isObject } from './problems.ts';
 import type { Setting } from './settings.ts';
@@ -60,6 +60,19 @@ function jsonOf(text: string): unknown {
   }
 }
 
+/**
+ * What is wrong with text that is in quotes, or null. Shells take quotes away; env files of containers and unit files of
+ * services at times keep them, and a key in quotes is another key.
+ */
+export function quotesProblem({ kind }: Pick<FieldNotes, 'kind'>, text: string): string | null {
+  const values = kind === 'list' ? [text.trim(), ...itemsOf(text)] : [text.trim()];
+  return values.some(isQuoted) ? 'the quotes around the value would be part of it: leave them out' : null;
+}
+
+export function isQuoted(text: string): boolean {
+  return /^(["'`]).*\1$/s.test(text) && text.length > 1;
+}
+
 export type FileText = { readonly text: string } | { readonly reason: string };
 
 /** The text of a file, or why there is none: `no such file`. */
@@ -75,7 +88,7 @@ export function readText(path: string): FileText {
 export function unreadableReason(path: string): string | null {
   try {
     accessSync(path, constants.R_OK);
-    return null;
+    return statSync(path).isDirectory() ? REASONS.EISDIR! : null;
   } catch (error) {
     return reasonOf(error);
   }

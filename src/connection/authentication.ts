@@ -1,4 +1,5 @@
-import { type Authenticator, AuthFailure, type Identity } from '../auth/identity.ts';
+import type { Authenticator, Identity } from '../auth/identity.ts';
+import { type AuthRefusal, refusalOf } from '../auth/refusal.ts';
 import { CLOSE } from '../protocol/codes.ts';
 import type { AuthCommand } from '../protocol/frames.ts';
 import type { Logger } from '../util/log.ts';
@@ -26,10 +27,7 @@ export function presentToken(connection: Connection, command: AuthCommand, parts
   authenticator
     .authenticate(command.token)
     .then((identity) => accept(connection, command.id, identity, parts))
-    .catch((error: unknown) => {
-      if (!(error instanceof AuthFailure)) log.error({ error }, 'a token could not be checked');
-      refuse(connection, command.id, error);
-    });
+    .catch((error: unknown) => refuse(connection, command.id, refusalOf(error, log)));
 }
 
 function accept(
@@ -49,14 +47,11 @@ function accept(
   connection.resume();
 }
 
-function refuse(connection: Connection, id: number, error: unknown): void {
+function refuse(connection: Connection, id: number, refusal: AuthRefusal): void {
   if (!connection.isOpen) return;
-  if (error instanceof AuthFailure) {
-    connection.fail(id, error.code, error.message);
-    return connection.close(error.code === 'token_expired' ? CLOSE.tokenExpired : CLOSE.unauthorized);
-  }
+  const { code, message, retryAfterMs, close, isFinal } = refusal;
+  connection.fail(id, code, message, retryAfterMs === null ? undefined : { retryAfterMs });
   // Not the token's fault: who is known already stays, and others are to come back, which 4501 would forbid.
-  connection.fail(id, 'internal', 'the token could not be checked');
-  if (connection.awaitsAuth) connection.close(CLOSE.internal);
+  if (isFinal || connection.awaitsAuth) connection.close(close);
   else connection.resume();
 }

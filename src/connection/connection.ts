@@ -232,6 +232,11 @@ export class Connection {
     this.#held ??= new HeldCommands();
   }
 
+  /** A token is being checked. */
+  get isPaused(): boolean {
+    return this.#held !== null;
+  }
+
   resume(): void {
     const held = this.#held;
     this.#held = null;

@@ -44,17 +44,19 @@ export type ErrorLabel = (typeof ERROR_CODES)[number];
  * causes (1000, 1005 without a code, 1006 without a close frame). A client may send any number: the rest is `other`.
  */
 export const CLOSE_CODES = [
-  1000, 1001, 1005, 1006, 1007, 1009, 1011, 1012, 4002, 4008, 4009, 4010, 4501, 4503, 4504,
+  1000, 1001, 1005, 1006, 1007, 1009, 1011, 1012, 1013, 4002, 4008, 4009, 4010, 4501, 4503, 4504,
 ] as const;
 
 /**
- * Why an upgrade was answered with an HTTP error. `handshake`: its headers are not those of a WebSocket upgrade. `waiting`: too many
- * connections have yet to present their token. `aborted`: the client was gone before its token was checked.
+ * Why an upgrade was answered with an HTTP error. `handshake`: its headers are not those of a WebSocket upgrade. `unavailable`: the
+ * token could not be checked. `waiting`: too many connections have yet to present their token. `aborted`: the client was gone
+ * before its token was checked.
  */
 export const UPGRADE_REFUSALS = [
   'handshake',
   'subprotocol',
   'unauthorized',
+  'unavailable',
   'origin',
   'limit',
   'waiting',

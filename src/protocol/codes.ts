@@ -33,6 +33,7 @@ export const CLOSE = {
   tooLarge: { code: 1009, reason: 'message too large' },
   internal: { code: 1011, reason: 'internal error' },
   restart: { code: 1012, reason: 'node restarting' },
+  tryAgainLater: { code: 1013, reason: 'try again later' },
   tokenExpired: { code: 4002, reason: 'token expired' },
   tooSlow: { code: 4008, reason: 'too slow' },
   rateLimited: { code: 4009, reason: 'rate limit' },

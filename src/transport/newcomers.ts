@@ -30,7 +30,8 @@ export class Newcomers {
 
   #late(connection: Connection): void {
     this.#timers.delete(connection);
-    if (!connection.isOpen || !connection.awaitsAuth) return;
+    // One that is being checked was presented in time; its outcome decides, however long that takes.
+    if (!connection.isOpen || !connection.awaitsAuth || connection.isPaused) return;
     connection.fail(0, 'unauthorized', 'no token was presented in time');
     connection.close(CLOSE.unauthorized);
   }

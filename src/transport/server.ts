@@ -3,6 +3,7 @@ import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
 import type { Logger } from '../util/log.ts';
 import { FullSign } from './full-sign.ts';
+import { HeldResponse } from './held-response.ts';
 import { type HttpOptions, type HttpParts, registerMetrics, registerRoutes } from './http/routes.ts';
 import { type HttpResponse, type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
 import { type WsEndpointOptions, type WsEndpointParts, wsBehavior } from './ws-endpoint.ts';
@@ -26,6 +27,7 @@ export interface TlsOptions {
 export class Server implements Fanout {
   readonly #app: TemplatedApp;
   #listening: us_listen_socket | null = null;
+  #held: HeldResponse | null = null;
 
   /** Throws, with a sentence, for a certificate and a key that cannot be used. */
   constructor(tls: TlsOptions | null) {
@@ -33,9 +35,10 @@ export class Server implements Fanout {
   }
 
   /** Adds the WebSocket endpoint and the HTTP routes. Called once, before `listen`. */
-  register(ws: WsEndpointOptions & WsEndpointParts, http: HttpOptions & HttpParts): void {
+  register(ws: Omit<WsEndpointOptions, 'runCorked'> & WsEndpointParts, http: HttpOptions & HttpParts): void {
     this.#watchDescriptors(ws, http.log);
-    this.#app.ws<SocketData>(http.wsPath, wsBehavior(ws, ws));
+    const runCorked = (work: () => void) => (this.#held === null ? work() : this.#held.cork(work));
+    this.#app.ws<SocketData>(http.wsPath, wsBehavior({ ...ws, runCorked }, ws));
     registerRoutes(this.#app, http, http);
   }
 
@@ -45,7 +48,7 @@ export class Server implements Fanout {
   }
 
   /** The filter is told of sockets that open, and of those that close without having become a WebSocket. */
-  #watchDescriptors({ descriptors }: WsEndpointOptions, log: Logger): void {
+  #watchDescriptors({ descriptors }: Pick<WsEndpointOptions, 'descriptors'>, log: Logger): void {
     const full = new FullSign({
       what: 'sockets',
       limit: descriptors.max,
@@ -69,7 +72,8 @@ export class Server implements Fanout {
   }
 
   /** Resolves with the port that was bound: `port` 0 picks a free one. Rejects with a sentence. */
-  listen(host: string, port: number): Promise<number> {
+  async listen(host: string, port: number): Promise<number> {
+    this.#held = await HeldResponse.open();
     return new Promise((resolve, reject) => {
       // Exclusive: uWebSockets.js shares ports by default, and two nodes on one would each get half of the connections.
       const listen = this.#app.listen as unknown as ListenExclusively;
@@ -95,6 +99,7 @@ export class Server implements Fanout {
   /** Closes everything that is still open. */
   close(): void {
     this.stopListening();
+    this.#held?.close();
     this.#app.close();
   }
 }

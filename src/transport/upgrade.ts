@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
-import { type Authenticator, AuthFailure, type Identity } from '../auth/identity.ts';
+import type { Authenticator, Identity } from '../auth/identity.ts';
+import { type AuthRefusal, refusalOf } from '../auth/refusal.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
 import { chooseSubprotocol } from '../protocol/subprotocol.ts';
@@ -8,7 +9,6 @@ import type { Admission, Refusal } from './admission.ts';
 import { type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
 import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts';
 import { originMatcher } from './origins.ts';
-import { type TokenRefusal, tokenRefusal } from './token-refusal.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 import { type SocketData, WsSocket } from './ws-socket.ts';
 
@@ -20,6 +20,8 @@ export interface UpgradeOptions {
   readonly allowedOrigins: readonly string[];
   readonly addresses: ClientAddresses;
   readonly admission: Admission;
+  /** Runs what upgrades a request that had to wait; see `HeldResponse`. */
+  readonly runCorked: (work: () => void) => void;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
@@ -70,7 +72,7 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
     // Null: that of the socket, which is not asked for until somebody wants to know.
     const clientAddress = () =>
       request.forwardedFor === '' ? null : options.addresses.of(peerAddress(res), request.forwardedFor);
-    const accept = (identity: Identity | null, refusal: TokenRefusal | null) => {
+    const accept = (identity: Identity | null, refusal: AuthRefusal | null) => {
       const isBinary = chosen.encoding === 'msgpack';
       const socket = new WsSocket(isBinary, identity, clientAddress(), refusal);
       // In an object of its own: uWebSockets.js copies the properties of what it is given, and no methods.
@@ -80,13 +82,14 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
     if (options.authenticator === null || token === null) return accept(null, null);
     authenticate(res, options.authenticator, token, options, (identity, refusal) => {
       if (refusal !== null && !request.isFromQuery) {
-        upgradesRejected.unauthorized++;
-        return refuse(res, refusal.code, refusal.message);
+        const { code, message, isFinal, retryAfterMs } = refusal;
+        upgradesRejected[isFinal ? 'unauthorized' : 'unavailable']++;
+        return refuse(res, code, message, retryAfterMs === null ? undefined : Math.ceil(retryAfterMs / 1000));
       }
       // Asked anew: while the token was being checked, others came, or the node began to shut down.
       // A browser's page never sees the status of an upgrade. A token that it put into the URL is refused on the open WebSocket,
       // whose close code says whether to come back.
-      if (!isRefused(options.admission.refusal(false))) accept(identity, refusal);
+      if (!isRefused(options.admission.refusal(false))) options.runCorked(() => accept(identity, refusal));
     });
   };
 }
@@ -119,7 +122,7 @@ function authenticate(
   authenticator: Authenticator,
   token: string,
   { metrics, log }: UpgradeOptions,
-  answer: (identity: Identity | null, refusal: TokenRefusal | null) => void,
+  answer: (identity: Identity | null, refusal: AuthRefusal | null) => void,
 ): void {
   let isAborted = false;
   res.onAborted(() => {
@@ -128,15 +131,10 @@ function authenticate(
   });
   authenticator.authenticate(token).then(
     (identity) => {
-      // Not corked, against the documentation: after an upgrade inside of `cork` uWebSockets.js at times takes the new
-      // WebSocket for the old response, and closes it (1006): 16 of the first five connections to each of 100 fresh nodes, and
-      // none without it.
       if (!isAborted) answer(identity, null);
     },
     (error: unknown) => {
-      if (isAborted) return;
-      if (!(error instanceof AuthFailure)) log.error({ error }, 'a token could not be checked');
-      answer(null, tokenRefusal(error));
+      if (!isAborted) answer(null, refusalOf(error, log));
     },
   );
 }

@@ -1,3 +1,4 @@
+import type { AuthRefusal } from '../auth/refusal.ts';
 import { Connection } from '../connection/connection.ts';
 import type { ConnectionContext } from '../connection/context.ts';
 import type { Heartbeats } from '../connection/heartbeats.ts';
@@ -7,7 +8,6 @@ import { CLOSE } from '../protocol/codes.ts';
 import { OVERSIZE_BYTES } from './capacity.ts';
 import type { Descriptors } from './descriptors.ts';
 import type { Newcomers } from './newcomers.ts';
-import type { TokenRefusal } from './token-refusal.ts';
 import { type UpgradeOptions, upgradeHandler } from './upgrade.ts';
 import { uws, type WebSocketBehavior } from './uws.ts';
 import type { SocketData } from './ws-socket.ts';
@@ -108,7 +108,7 @@ export function wsBehavior(
   };
 }
 
-function turnAway(connection: Connection, { code, message, close }: TokenRefusal): void {
-  connection.fail(0, code, message);
+function turnAway(connection: Connection, { code, message, close, retryAfterMs }: AuthRefusal): void {
+  connection.fail(0, code, message, retryAfterMs === null ? undefined : { retryAfterMs });
   connection.close(close);
 }

@@ -1,9 +1,9 @@
 import type { Identity } from '../auth/identity.ts';
+import type { AuthRefusal } from '../auth/refusal.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { SendOutcome, Socket } from '../connection/socket.ts';
 import type { CloseReason } from '../protocol/codes.ts';
 import { addressOf, peerAddress } from './client-address.ts';
-import type { TokenRefusal } from './token-refusal.ts';
 import type { WebSocket } from './uws.ts';
 
 /** What uWebSockets.js carries for a socket. */
@@ -22,7 +22,7 @@ export class WsSocket implements Socket {
   /** From a token on the upgrade, or null. */
   readonly identity: Identity | null;
   /** Why the token of the upgrade was not accepted: said when the socket opens, and then it is closed. */
-  readonly refusal: TokenRefusal | null;
+  readonly refusal: AuthRefusal | null;
   connection: Connection | null = null;
   /** The client's address, where it was not the client that connected but a proxy; else null. */
   readonly #forwardedFor: string | null;
@@ -32,7 +32,7 @@ export class WsSocket implements Socket {
     isBinary: boolean,
     identity: Identity | null,
     forwardedFor: string | null,
-    refusal: TokenRefusal | null,
+    refusal: AuthRefusal | null,
   ) {
     this.isBinary = isBinary;
     this.identity = identity;

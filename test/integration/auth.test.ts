@@ -1,7 +1,5 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, get, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { get } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { MessageFrame } from '../../src/protocol/frames.ts';
 import { TestClient } from '../support/client.ts';
@@ -247,47 +245,6 @@ describe('a refreshed token', () => {
     expect(await listener.closed).toEqual({ code: 4002, reason: 'token expired' });
     expect(listener.frames.at(-1)).toEqual(['error', 0, 'token_expired', expect.any(String)]);
     expect(await refreshed.ok('ping')).toEqual({});
-  });
-});
-
-describe('tokens checked with a key set', () => {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'EdDSA', use: 'sig' }] };
-  const signed = () => token({ sub: 'ann' }, { alg: 'EdDSA', key: privateKey, kid: 'k1' });
-  let provider: Server;
-  let isUp = false;
-  let keyed: NodeProcess;
-
-  beforeAll(async () => {
-    provider = createServer((_, response) => response.writeHead(isUp ? 200 : 503).end(JSON.stringify(jwks)));
-    await once(provider.listen(0, '127.0.0.1'), 'listening');
-    const { port } = provider.address() as AddressInfo;
-    keyed = await NodeProcess.start({ env: { ROOMCAST_AUTH_JWKS_URL: `http://127.0.0.1:${port}/jwks` } });
-  });
-
-  afterAll(async () => {
-    await keyed.stop();
-    provider.close();
-  });
-
-  it('are good or bad once it can be had; until then nobody is told to stop', async () => {
-    const answer = await refusedUpgrade('/ws', { Authorization: `Bearer ${await signed()}` }, keyed);
-    expect(answer).toEqual({
-      status: 500,
-      body: { error: { code: 'internal', message: expect.any(String) } },
-    });
-    const early = await connect(undefined, keyed);
-    early.sendCommand(['auth', 1, await signed()]);
-    expect((await early.closed).code).toBe(1011);
-    expect(early.frames).toEqual([['error', 1, 'internal', expect.any(String)]]);
-
-    isUp = true;
-    const ann = await connect(await signed(), keyed);
-    expect(await ann.hello()).toMatchObject({ user: 'ann' });
-    const other = await token({ sub: 'ann' }, { alg: 'EdDSA', key: privateKey, kid: 'k2' });
-    expect((await refusedUpgrade('/ws', { Authorization: `Bearer ${other}` }, keyed)).status).toBe(401);
-    const confused = await token({ sub: 'ann' }, { key: secretKey(JSON.stringify(jwks)) });
-    expect((await refusedUpgrade('/ws', { Authorization: `Bearer ${confused}` }, keyed)).status).toBe(401);
   });
 });
 

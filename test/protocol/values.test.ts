@@ -106,12 +106,18 @@ function nested(levels: number): unknown {
 }
 
 describe('unpackValue', () => {
-  it.each(['', '0101', 'c1', '92', 'd40500', 'a1ff', '810101', 'cf0020000000000000', '91'.repeat(64)])(
-    'throws a FrameError for %s',
-    (hex) => {
-      expect(() => unpackValue(fromHex(hex))).toThrow(FrameError);
-    },
-  );
+  // The body of an HTTP request goes through here, too.
+  it.each([
+    ...['', '0101', 'c1', '92', 'd40500', 'a1ff', '810101', 'cf0020000000000000', '91'.repeat(64)],
+    ...[
+      'd7ffee6b28006553f100',
+      'c70cff3b9aca000000000000000000',
+      '91d7fffffffffc00000000',
+      'c708ffee6b280000000000',
+    ],
+  ])('throws a FrameError for %s', (hex) => {
+    expect(() => unpackValue(fromHex(hex))).toThrow(FrameError);
+  });
 
   it('gives numbers, not BigInts, for integers of 64 bits', () => {
     expect(unpackValue(fromHex('93cf001fffffffffffffd30000000000000001d3ffe0000000000001'))).toEqual([

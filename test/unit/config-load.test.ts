@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import type { Config } from '../../src/config/config.ts';
 import { type LoadOptions, loadConfig } from '../../src/config/load.ts';
 import { SETTINGS } from '../../src/config/settings.ts';
+import { HTTP_ROUTES } from '../../src/metrics/labels.ts';
 
 let folder: string;
 
@@ -61,6 +62,77 @@ describe('defaults', () => {
     const spelt = parse(readFileSync(file, 'utf8'));
     const missing = SETTINGS.filter(({ keys }) => keys.reduce((at, key) => at?.[key], spelt) === undefined);
     expect(missing.map(({ path }) => path)).toEqual(['production', 'demo']);
+  });
+});
+
+describe('NODE_ENV', () => {
+  it.each([
+    '"production"',
+    "'production'",
+    'Production',
+    'PRODUCTION',
+    ' production',
+    'production\r',
+    'prod',
+    '"test"',
+  ])('is refused as %j, which would leave open what production closes', (text) => {
+    const lines = problems({ env: { NODE_ENV: text } });
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^environment NODE_ENV: expected production to the letter, without quotes/);
+    expect(lines[0]).toContain(JSON.stringify(text));
+  });
+
+  it.each(['', 'test', 'development', 'staging'])('may be %j, which is not production', (text) => {
+    expect(load({ env: { NODE_ENV: text } })).toMatchObject({ production: false, demo: true });
+  });
+
+  it('decides nothing where the setting is given', () => {
+    for (const [given, production] of [
+      ['true', true],
+      ['false', false],
+    ] as const) {
+      const env = { NODE_ENV: '"production"', ROOMCAST_PRODUCTION: given };
+      expect(load({ env })).toMatchObject({ production, demo: !production });
+    }
+    expect(problems({ env: { NODE_ENV: 'prod', ROOMCAST_PRODUCTION: '"true"' } })).toHaveLength(2);
+  });
+});
+
+describe('values in quotes', () => {
+  const IN_QUOTES = 'the quotes around the value would be part of it: leave them out';
+
+  it.each([
+    ['ROOMCAST_AUTH_SECRET', '"hush hush"'],
+    ['ROOMCAST_API_KEYS', '"hush"'],
+    ['ROOMCAST_API_KEYS', "'hush,hush2'"],
+    ['ROOMCAST_API_KEYS', 'first, "hush"'],
+    ['ROOMCAST_API_KEYS', '""'],
+    ['REDIS_URL', '"redis://:hush@redis"'],
+    ['ROOMCAST_AUTH_JWKS_URL', "'https://id/jwks'"],
+    ['ROOMCAST_AUTH_ISSUER', '"id"'],
+    ['ROOMCAST_PORT', '"80"'],
+    ['ROOMCAST_PRODUCTION', '"true"'],
+    ['ROOMCAST_ROOMS', `'[{"match": "a"}]'`],
+    ['ROOMCAST_ALLOWED_ORIGINS', ' "https://example.com" '],
+  ])('are refused in %s, and not shown: %s', (name, value) => {
+    const lines = problems({ env: { [name]: value } });
+    expect(lines).toContain(`environment ${name}: ${IN_QUOTES}`);
+    expect(lines.join()).not.toContain('hush');
+  });
+
+  it('are refused in the files of secrets and in flags', () => {
+    const env = { ROOMCAST_API_KEYS_FILE: write('quoted', '"hush"\n') };
+    expect(problems({ env })).toEqual([`environment ROOMCAST_API_KEYS_FILE: ${IN_QUOTES}`]);
+    const flags = { redis: '"redis://a"', apiKey: ['k', "'l'"] };
+    expect(problems({ flags })).toEqual([`flag --api-key: ${IN_QUOTES}`, `flag --redis: ${IN_QUOTES}`]);
+  });
+
+  it('are a way of writing in YAML, and may be inside of a value', () => {
+    expect(load({ file: write('quotes.yaml', 'apiKeys: ["k"]\nauth: {secret: \'s\'}') })).toMatchObject({
+      apiKeys: ['k'],
+      auth: { secret: 's' },
+    });
+    expect(load({ env: { ROOMCAST_AUTH_SECRET: 'a"b"c' } }).auth.secret).toBe('a"b"c');
   });
 });
 
@@ -350,7 +422,7 @@ describe('problems', () => {
 });
 
 describe('settings that have to fit each other', () => {
-  it.each<[string, Record<string, string>, string[]]>([
+  it.each<[string, Record<string, string>, unknown[]]>([
     [
       'a burst is no smaller than the rate',
       { ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '10000' },
@@ -427,12 +499,93 @@ describe('settings that have to fit each other', () => {
       ],
     ],
     [
+      'a rule skips to the newest message only where one is kept',
+      {
+        ROOMCAST_ROOMS:
+          '[{"match":"a","slowReaders":"latest"},{"match":"b","slowReaders":"latest","history":false},{"match":"c","history":false}]',
+      },
+      [
+        'environment ROOMCAST_ROOMS[1].slowReaders: "b" keeps no history, so there is no newest message to skip to; where only that matters, set history: {messages: 1}',
+      ],
+    ],
+    [
+      'the same where no room keeps any',
+      {
+        ROOMCAST_HISTORY_MESSAGES: '0',
+        ROOMCAST_ROOMS: '[{"match":"a","slowReaders":"latest","acks":true}]',
+      },
+      [
+        'environment ROOMCAST_ROOMS[0].acks: "a" keeps no history to acknowledge',
+        expect.stringContaining('ROOMCAST_ROOMS[0].slowReaders: "a" keeps no history'),
+      ],
+    ],
+    [
+      'members of a rule do not take the effect from one another',
+      {
+        ROOMCAST_ROOMS:
+          '[{"match":"a","presence":false,"memberEvents":true},{"match":"b","join":"nobody","publish":"members"}]',
+      },
+      [
+        'environment ROOMCAST_ROOMS[0].memberEvents: "a" has presence: false, so nobody knows who joins and leaves',
+        'environment ROOMCAST_ROOMS[1].publish: "b" has join: nobody, so there are no members who could publish',
+      ],
+    ],
+    [
+      'tokens are checked in one way',
+      {
+        ROOMCAST_AUTH_SECRET: 's',
+        ROOMCAST_AUTH_PUBLIC_KEY_FILE: '/dev/null',
+        ROOMCAST_AUTH_JWKS_URL: 'http://a',
+      },
+      [
+        'environment ROOMCAST_AUTH_SECRET: set together with auth.publicKeyFile, one of them has to go',
+        'environment ROOMCAST_AUTH_SECRET: set together with auth.jwksUrl, one of them has to go',
+        'environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: set together with auth.jwksUrl, one of them has to go',
+      ],
+    ],
+    [
+      'keys are fetched without a password',
+      { ROOMCAST_AUTH_JWKS_URL: 'https://me:hush@id/jwks' },
+      [
+        'environment ROOMCAST_AUTH_JWKS_URL: must not hold a user name or a password, which are not sent when the keys are fetched',
+      ],
+    ],
+    [
+      'a passphrase goes with a key',
+      { ROOMCAST_TLS_PASSPHRASE: 'hush' },
+      ['environment ROOMCAST_TLS_PASSPHRASE: needs tls.keyFile, whose passphrase it would be'],
+    ],
+    [
+      'a file that is named is no folder',
+      { ROOMCAST_AUTH_PUBLIC_KEY_FILE: '/' },
+      ['environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: cannot read /: it is a directory'],
+    ],
+    [
       'a file that is named can be read',
       { ROOMCAST_AUTH_PUBLIC_KEY_FILE: '/no/such/key.pem' },
       ['environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: cannot read /no/such/key.pem: no such file'],
     ],
   ])('%s', (_, env, expected) => {
     expect(problems({ env })).toEqual(expected);
+  });
+
+  it.each([
+    '/v1',
+    '/v1/publish',
+    '/v1/anything',
+    '/',
+    ...HTTP_ROUTES.filter((route) => /^\/\w+$/.test(route)),
+  ])('the WebSocket endpoint is not at %s, which is another route', (path) => {
+    expect(problems({ env: { ROOMCAST_WEBSOCKET_PATH: path } })).toEqual([
+      expect.stringMatching(
+        /^environment ROOMCAST_WEBSOCKET_PATH: \S+ belongs to the (HTTP routes|demo page)/,
+      ),
+    ]);
+  });
+
+  it.each(['/socket', '/v1ws', '/healthz/ws', '/a/v1/b'])('the WebSocket endpoint may be at %s', (path) => {
+    expect(load({ env: { ROOMCAST_WEBSOCKET_PATH: path } }).websocket.path).toBe(path);
+    expect(load({ env: { ROOMCAST_WEBSOCKET_PATH: '/', NODE_ENV: 'production' } }).websocket.path).toBe('/');
   });
 
   it('may do without limits: no rate, no history', () => {

@@ -2,7 +2,11 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { randomId } from '../../src/util/ids.ts';
 
 describe('a random id', () => {
-  afterEach(() => vi.restoreAllMocks());
+  afterEach(() => {
+    vi.restoreAllMocks();
+    // Files of a worker share modules: the next must not draw from a pool that was filled here.
+    vi.resetModules();
+  });
 
   it.each([1, 8, 40])('has exactly %i letters and digits', (length) => {
     for (let i = 0; i < 200; i++) expect(randomId(length)).toMatch(new RegExp(`^[0-9a-z]{${length}}$`));

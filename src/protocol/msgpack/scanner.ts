@@ -15,6 +15,7 @@ export const BAD_EXTENSION = -4;
 export const BAD_KEY = -5;
 export const BAD_INTEGER = -6;
 export const TOO_DEEP = -7;
+export const BAD_TIMESTAMP = -8;
 
 const PROBLEMS: Record<number, string> = {
   [TRUNCATED]: 'a value ends before its time',
@@ -24,6 +25,7 @@ const PROBLEMS: Record<number, string> = {
   [BAD_KEY]: 'a map key is not a string',
   [BAD_INTEGER]: 'an integer does not fit 53 bits',
   [TOO_DEEP]: 'arrays and maps are nested too deeply',
+  [BAD_TIMESTAMP]: 'a timestamp has 1,000,000,000 nanoseconds or more',
 };
 
 /** What a negative result of `scanValue` means, in words. */
@@ -157,9 +159,19 @@ export function isTextLead(byte: number): boolean {
 
 /** `at` is the byte of the type. Timestamps have type -1 and 4, 8 or 12 bytes. */
 function scanExtension(bytes: Uint8Array, at: number, end: number, length: number): number {
-  if (at + 1 + length > end) return TRUNCATED;
+  const stop = at + 1 + length;
+  if (stop > end) return TRUNCATED;
   if (bytes[at]! !== 0xff || (length !== 4 && length !== 8 && length !== 12)) return BAD_EXTENSION;
-  return at + 1 + length;
+  return length === 4 || holdsNanoseconds(bytes, at + 1, length) ? stop : BAD_TIMESTAMP;
+}
+
+/**
+ * Whether the nanoseconds are less than a second: of 8 bytes the upper 30 bits, of 12 the first four bytes. Strict decoders
+ * raise for more, and one such message would do that to every member, at each recovery.
+ */
+function holdsNanoseconds(bytes: Uint8Array, at: number, length: number): boolean {
+  const word = readUint32(bytes, at);
+  return (length === 8 ? word >>> 2 : word) < 1_000_000_000;
 }
 
 function scanUint64(bytes: Uint8Array, at: number, end: number): number {

@@ -1,0 +1,203 @@
+/** The keys of an identity provider: fetched when needed, kept, and never asked for more often than is decent. */
+import {
+  createLocalJWKSet,
+  errors,
+  type JSONWebKeySet,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from 'jose';
+import { backoffMs } from '../util/backoff.ts';
+import type { Clock } from '../util/clock.ts';
+import type { Logger } from '../util/log.ts';
+import { AuthFailure } from './identity.ts';
+import { fetchKeySet } from './key-set-fetch.ts';
+import { usableKeys } from './key-set-keys.ts';
+
+export interface KeySetOptions {
+  readonly url: URL;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Default: the platform's. */
+  readonly fetch?: typeof fetch;
+  /** Returns a number from 0 up to 1. Default `Math.random`. */
+  readonly random?: () => number;
+}
+
+interface Verified {
+  readonly payload: JWTPayload;
+}
+
+/** After this long the keys are fetched again beside the work, so that a withdrawn key ends. */
+const REFRESH_MS = 600_000;
+/** Keys that could not be fetched again for this long count for nothing: they may have been withdrawn. */
+const MAX_AGE_MS = 3_600_000;
+/** Between two fetches that unknown keys cause. A rotation needs one; a flood of invented key ids gets no more. */
+const REFETCH_INTERVAL_MS = 5000;
+const RETRY = { baseMs: 1000, capMs: 30_000 };
+
+/** Verifies tokens with the keys that a URL holds. One for each node. */
+export class KeySet {
+  readonly #options: KeySetOptions;
+  readonly #random: () => number;
+  #keys: JWTVerifyGetKey | null = null;
+  #fetchedAtMs = 0;
+  #pending: Promise<void> | null = null;
+  /** Fetches that failed, in a row. */
+  #failures = 0;
+  #retryAtMs = 0;
+  /** When an unknown key may next cause a fetch. */
+  #refetchAtMs = 0;
+  #unusable = '';
+
+  constructor(options: KeySetOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+  }
+
+  /** Fetches the keys ahead of the first token, so that a wrong URL is in the log at once. Never rejects. */
+  async prepare(): Promise<void> {
+    await this.#load().catch(() => undefined);
+  }
+
+  /** Rejects with jose's errors for a bad token, with `AuthFailure` `unavailable` where the keys cannot be had now. */
+  async verify(token: string, options: JWTVerifyOptions): Promise<Verified> {
+    const used: { keys: JWTVerifyGetKey | null } = { keys: null };
+    // Asked for when the token has turned out to be one: what is no token at all costs no fetch.
+    const keys: JWTVerifyGetKey = async (header, input) => {
+      used.keys = await this.#current();
+      return used.keys(header, input);
+    };
+    try {
+      return await verifyWith(keys, token, options);
+    } catch (error) {
+      if (used.keys === null || !(await this.#isWorthRefetch(error, used.keys))) throw error;
+      return verifyWith(keys, token, options);
+    }
+  }
+
+  async #current(): Promise<JWTVerifyGetKey> {
+    const ageMs = this.#options.clock.nowMs() - this.#fetchedAtMs;
+    if (this.#keys === null || ageMs >= MAX_AGE_MS) await this.#load();
+    // Nobody waits for it: the present keys are good until the next ones are here.
+    else if (ageMs >= REFRESH_MS) this.#load().catch(() => undefined);
+    return this.#keys!;
+  }
+
+  /** After an error with `keys`: resolves with true when newer keys are here, which may know the token's. */
+  async #isWorthRefetch(error: unknown, keys: JWTVerifyGetKey): Promise<boolean> {
+    const isUnknownKey = error instanceof errors.JWKSNoMatchingKey;
+    const isUnknownSigner = error instanceof UnnamedKeyFailure;
+    if (!isUnknownKey && !isUnknownSigner) return false;
+    if (keys !== this.#keys) return true;
+    const nowMs = this.#options.clock.nowMs();
+    if (this.#pending === null && nowMs < this.#refetchAtMs) {
+      // A token without a key id was tried with every key; the keys are young, so it is not one of theirs.
+      if (isUnknownSigner) return false;
+      throw unavailable(this.#refetchAtMs - nowMs);
+    }
+    if (isUnknownSigner && nowMs - this.#fetchedAtMs < REFETCH_INTERVAL_MS) return false;
+    this.#refetchAtMs = nowMs + REFETCH_INTERVAL_MS;
+    await this.#load();
+    return true;
+  }
+
+  /** One fetch at a time. Rejects with `AuthFailure`. */
+  #load(): Promise<void> {
+    if (this.#pending !== null) return this.#pending;
+    const waitMs = this.#retryAtMs - this.#options.clock.nowMs();
+    if (waitMs > 0) return Promise.reject(unavailable(waitMs));
+    this.#pending = this.#fetch().finally(() => {
+      this.#pending = null;
+    });
+    return this.#pending;
+  }
+
+  async #fetch(): Promise<void> {
+    const { url, clock } = this.#options;
+    try {
+      const { keys, unusable } = usableKeys(await fetchKeySet(url, this.#options.fetch ?? fetch));
+      this.#keys = createLocalJWKSet({ keys } satisfies JSONWebKeySet);
+      this.#fetchedAtMs = clock.nowMs();
+      this.#succeeded(keys.length, unusable);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  #succeeded(count: number, unusable: readonly string[]): void {
+    const { url, log } = this.#options;
+    if (this.#failures > 0) log.info({ url: shownUrl(url), keys: count }, 'the key set can be fetched again');
+    this.#failures = 0;
+    this.#retryAtMs = 0;
+    const text = unusable.join('; ');
+    if (text !== '' && text !== this.#unusable) {
+      log.warn({ url: shownUrl(url), unusable: text }, 'the key set holds keys that are not used');
+    }
+    this.#unusable = text;
+  }
+
+  /** One line in the log when it begins to fail, not one for each attempt. */
+  #failed(error: unknown): AuthFailure {
+    const { url, log, clock } = this.#options;
+    const reason = error instanceof Error ? error.message : String(error);
+    if (this.#failures === 0) {
+      log.error({ url: shownUrl(url), reason }, 'the key set cannot be fetched');
+    }
+    const waitMs = backoffMs(this.#failures++, { ...RETRY, random: this.#random });
+    this.#retryAtMs = clock.nowMs() + waitMs;
+    return unavailable(waitMs);
+  }
+}
+
+/** A token without a key id was signed by none of the keys that could have. */
+class UnnamedKeyFailure extends errors.JWSSignatureVerificationFailed {}
+
+/** Tries every key that may have signed the token: several fit where it names none. */
+async function verifyWith(
+  keys: JWTVerifyGetKey,
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<Verified> {
+  let isNamed = true;
+  const noted: JWTVerifyGetKey = (header, input) => {
+    isNamed = header.kid !== undefined;
+    return keys(header, input);
+  };
+  try {
+    return await jwtVerify(token, noted, options);
+  } catch (error) {
+    if (error instanceof errors.JWKSMultipleMatchingKeys) {
+      const verified = await verifyWithAny(error, token, options);
+      if (verified !== null) return verified;
+    } else if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    throw isNamed ? new errors.JWSSignatureVerificationFailed() : new UnnamedKeyFailure();
+  }
+}
+
+async function verifyWithAny(
+  candidates: errors.JWKSMultipleMatchingKeys,
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<Verified | null> {
+  for await (const key of candidates) {
+    try {
+      return await jwtVerify(token, key, options);
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    }
+  }
+  return null;
+}
+
+function unavailable(retryAfterMs: number): AuthFailure {
+  return new AuthFailure('unavailable', 'the token cannot be checked now: try again later', {
+    retryAfterMs: Math.max(1, Math.ceil(retryAfterMs)),
+  });
+}
+
+/** Without what may be secret in it. */
+export function shownUrl({ origin, pathname }: URL): string {
+  return origin + pathname;
+}

@@ -1,0 +1,36 @@
+import { CLOSE, type CloseReason, type ErrorCode } from '../protocol/codes.ts';
+import type { Logger } from '../util/log.ts';
+import { AuthFailure } from './identity.ts';
+
+/** What the owner of a token that was not accepted is told: in band, at the upgrade and over HTTP alike. */
+export interface AuthRefusal {
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** For a connection that has no identity yet. */
+  readonly close: CloseReason;
+  /** Whether the token itself was at fault; where not, a connection that is identified already stays. */
+  readonly isFinal: boolean;
+  readonly retryAfterMs: number | null;
+}
+
+/** From whatever `Authenticator.authenticate` rejected with. Anything but an `AuthFailure` is our own fault, and logged. */
+export function refusalOf(error: unknown, log: Logger): AuthRefusal {
+  if (error instanceof AuthFailure) {
+    const { code, message, retryAfterMs } = error;
+    return { code, message, close: CLOSE_FOR[code], isFinal: code !== 'unavailable', retryAfterMs };
+  }
+  log.error({ error }, 'a token could not be checked');
+  return {
+    code: 'internal',
+    message: 'the token could not be checked',
+    close: CLOSE.internal,
+    isFinal: false,
+    retryAfterMs: null,
+  };
+}
+
+const CLOSE_FOR: Readonly<Record<AuthFailure['code'], CloseReason>> = {
+  unauthorized: CLOSE.unauthorized,
+  token_expired: CLOSE.tokenExpired,
+  unavailable: CLOSE.tryAgainLater,
+};
