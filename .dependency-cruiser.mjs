@@ -25,13 +25,14 @@ const TABLE = {
     packages: ['ioredis', 'cluster-key-slot'],
     node: true,
   },
-  // Of the backplane only the ports: neither twin.
+  // Of the backplane only the ports: neither twin; of the configuration what it says about a room.
   node: {
     folders: [
       'node/rooms',
       'node/catch-up',
       'node/membership',
       'node/delivery',
+      'config',
       'hub',
       'connection',
       'backplane',
@@ -44,7 +45,7 @@ const TABLE = {
     node: true,
   },
   'node/rooms': {
-    folders: ['hub', 'backplane', 'auth', 'protocol', 'metrics', 'util'],
+    folders: ['config', 'hub', 'backplane', 'protocol', 'metrics', 'util'],
     packages: [],
     node: false,
   },
@@ -57,6 +58,7 @@ const TABLE = {
     folders: [
       'node/rooms',
       'node/catch-up',
+      'config',
       'hub',
       'connection',
       'backplane',

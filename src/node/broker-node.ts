@@ -1,14 +1,9 @@
-import {
-  AccessRefused,
-  authorize,
-  authorizeInCluster,
-  type ClusterAction,
-  type RoomAction,
-} from '../auth/authorize.ts';
-import type { Identity } from '../auth/identity.ts';
+import { AccessRefused } from '../auth/authorize.ts';
+import { type Identity, looksSame } from '../auth/identity.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
+import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
 import { FlushQueue } from '../connection/flush-queue.ts';
 import type { Request, RoomServices } from '../connection/services.ts';
@@ -30,7 +25,7 @@ import { Presences } from './membership/presences.ts';
 import type { PublishReply } from './pending-publish.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
 import { Feeds } from './rooms/feeds.ts';
-import type { RoomRule } from './rooms/room-rule.ts';
+import { permitServer, permitServerInCluster } from './server-access.ts';
 
 // Part of this class's contract: what its promises reject with.
 export { AccessRefused, BackplaneError };
@@ -77,10 +72,9 @@ export class BrokerNode implements RoomServices {
   /** Each part knows those that were made before it. */
   constructor(parts: BrokerNodeParts) {
     const { backplane, limits, scheduler } = parts;
-    const { hub } = this;
     const endOfTurn = new EndOfTurn(scheduler, () => this.#delivery.endTurn());
     this.endOfTurn = endOfTurn;
-    const shared = { ...parts, clock: scheduler, endOfTurn, hub };
+    const shared = { ...parts, clock: scheduler, endOfTurn, hub: this.hub };
     this.nodeId = parts.nodeId;
     this.#parts = parts;
     this.flushQueue = new FlushQueue(endOfTurn);
@@ -91,8 +85,12 @@ export class BrokerNode implements RoomServices {
     this.#delivery = new Delivery({ ...shared, feeds, catchUp, flushQueue: this.flushQueue });
     this.#publishing = new Publishing(shared);
     this.#acks = new AckedReading(shared);
-    const { presence } = backplane;
-    this.#presences = new Presences({ ...shared, presence, feeds, membersPage: limits.membersPage });
+    this.#presences = new Presences({
+      ...shared,
+      presence: backplane.presence,
+      feeds,
+      membersPage: limits.membersPage,
+    });
     this.#memberships = new Memberships({
       ...shared,
       feeds,
@@ -106,7 +104,7 @@ export class BrokerNode implements RoomServices {
     this.#control = new ControlMessages(shared);
   }
 
-  /** Connects to the backplane. Rejects with a `BackplaneError`. */
+  /** Connects to the backplane. Rejects with `BackplaneError`. */
   async start(): Promise<void> {
     await this.#parts.backplane.start({
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
@@ -178,7 +176,7 @@ export class BrokerNode implements RoomServices {
 
   /** Ends every connection of a user, on every node. Resolves when all were told. Rejects with `BackplaneError`. */
   async disconnectUser(user: string): Promise<void> {
-    this.#permitServerInCluster('disconnect');
+    permitServerInCluster('disconnect');
     return this.#control.disconnect(user);
   }
 
@@ -201,20 +199,20 @@ export class BrokerNode implements RoomServices {
 
   /** Who is in a room, on any node, for the server API. Rejects with `BackplaneError`. */
   async listMembers(room: string): Promise<MembersResult> {
-    this.#permitServer('members', room);
+    permitServer('members', room, this.#parts.rule);
     return this.#presences.list(room);
   }
 
   /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError`. */
   async listRooms(limit: number | null): Promise<RoomsPage> {
-    this.#permitServerInCluster('rooms');
+    permitServerInCluster('rooms');
     const { membersPage } = this.#parts.limits;
     return this.#parts.backplane.presence.rooms(Math.min(limit ?? membersPage, membersPage));
   }
 
   /** Ids of the nodes that are alive, this one included. Rejects with `BackplaneError`. */
   async listNodes(): Promise<readonly string[]> {
-    this.#permitServerInCluster('nodes');
+    permitServerInCluster('nodes');
     return this.#parts.backplane.presence.nodes();
   }
 
@@ -229,7 +227,7 @@ export class BrokerNode implements RoomServices {
 
   /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError`. */
   async listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
-    this.#permitServer('acks', room);
+    permitServer('acks', room, this.#parts.rule);
     const { membersPage } = this.#parts.limits;
     return this.#acks.list(room, from, Math.min(limit ?? membersPage, membersPage));
   }
@@ -242,7 +240,7 @@ export class BrokerNode implements RoomServices {
 
   /** A message of the server API. `reply` is called once, later. */
   publishFromServer(message: ServerMessage, reply: PublishReply): void {
-    this.#permitServer('publish', message.room);
+    permitServer('publish', message.room, this.#parts.rule);
     this.#publishing.fromServer(message, reply);
   }
 
@@ -252,23 +250,7 @@ export class BrokerNode implements RoomServices {
 
   /** Stored messages of a room, for the server API; see `HistoryReads.read`. */
   async readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryResult> {
-    this.#permitServer('history', room);
+    permitServer('history', room, this.#parts.rule);
     return this.#historyReads.read(room, since, limit);
   }
-
-  /** The server API is asked like everyone else. Throws `AccessRefused`. */
-  #permitServer(action: RoomAction, room: string): void {
-    const refusal = authorize(action, room, 'server', this.#parts.rule(room));
-    if (refusal !== null) throw new AccessRefused(refusal);
-  }
-
-  #permitServerInCluster(action: ClusterAction): void {
-    const refusal = authorizeInCluster(action, 'server');
-    if (refusal !== null) throw new AccessRefused(refusal);
-  }
-}
-
-/** Whether members see the two as the same. The user is the same: a token of another is refused. */
-function looksSame(one: Identity, other: Identity): boolean {
-  return JSON.stringify(one.info) === JSON.stringify(other.info);
 }

@@ -1,7 +1,7 @@
 import type { Backplane } from '../backplane/backplane.ts';
+import type { RoomRule } from '../config/room-rule.ts';
 import type { HistoryResult, MessageFrame, Position } from '../protocol/frames.ts';
 import { decodeMessageFrames } from '../protocol/message-frame.ts';
-import type { RoomRule } from './rooms/room-rule.ts';
 
 /** Bytes of message frames in one answer: a page of large messages is cut short, and the client reads on. */
 const PAGE_BYTES = 1024 * 1024;

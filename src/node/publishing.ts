@@ -1,4 +1,5 @@
 import type { Backplane, BackplaneError } from '../backplane/backplane.ts';
+import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
@@ -11,7 +12,6 @@ import {
   type PendingPublishParts,
   type PublishReply,
 } from './pending-publish.ts';
-import type { RoomRule } from './rooms/room-rule.ts';
 
 export interface PublishingParts {
   readonly backplane: Backplane;

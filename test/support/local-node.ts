@@ -1,13 +1,13 @@
 /** A node in this process on the memory backplane, with devices on lists in place of sockets. */
 import { ALL_PERMITTED, type Identity, type Permissions } from '../../src/auth/identity.ts';
 import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
+import type { RoomRule } from '../../src/config/room-rule.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
 import { sendingLimits } from '../../src/connection/sending-limits.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { BrokerNode } from '../../src/node/broker-node.ts';
-import type { RoomRule } from '../../src/node/rooms/room-rule.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { serverCodec } from '../../src/protocol/codec.ts';
 import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';

@@ -1,12 +1,12 @@
 /** A cluster in one process that does nothing unless a test says so: nodes, their store, and the peers of their sockets. */
 import { ALL_PERMITTED } from '../../src/auth/identity.ts';
+import type { RoomRule } from '../../src/config/room-rule.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
 import { sendingLimits } from '../../src/connection/sending-limits.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { BrokerNode } from '../../src/node/broker-node.ts';
-import type { RoomRule } from '../../src/node/rooms/room-rule.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { jsonCodec, msgpackCodec } from '../../src/protocol/codec.ts';
 import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';

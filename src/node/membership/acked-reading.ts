@@ -1,11 +1,11 @@
 import type { Acked, AckPage, AckResult, Start } from '../../backplane/acks.ts';
 import { type Backplane, BackplaneError } from '../../backplane/backplane.ts';
+import type { RoomRule } from '../../config/room-rule.ts';
 import type { Request } from '../../connection/services.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import type { Position } from '../../protocol/frames.ts';
 import { RESERVED_PREFIX } from '../../protocol/limits.ts';
 import type { Logger } from '../../util/log.ts';
-import type { RoomRule } from '../rooms/room-rule.ts';
 
 export interface AckedReadingParts {
   readonly backplane: Backplane;

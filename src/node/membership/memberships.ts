@@ -1,5 +1,6 @@
 import { authorize, type Refusal } from '../../auth/authorize.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
+import type { RoomRule } from '../../config/room-rule.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { Request } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
@@ -8,12 +9,11 @@ import type { Position, PublishCommand } from '../../protocol/frames.ts';
 import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../../protocol/limits.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { CatchUp } from '../catch-up/catch-up.ts';
-import type { JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
-import type { RoomRule } from '../rooms/room-rule.ts';
 import type { AckedReading } from './acked-reading.ts';
 import { Join, type JoinActions, type JoinFrom, type JoinReply } from './join.ts';
+import { RequestedJoin, UNASKED } from './join-replies.ts';
 import { Joins } from './joins.ts';
 import type { Presences } from './presences.ts';
 
@@ -227,32 +227,3 @@ export class Memberships implements JoinActions {
     }
   }
 }
-
-/** A join that a client asked for. */
-class RequestedJoin implements JoinReply {
-  readonly #request: Request;
-
-  constructor(request: Request) {
-    this.#request = request;
-  }
-
-  joined(result: Parameters<JoinReply['joined']>[0]): void {
-    this.#request.ok(result);
-    this.#request.connection.flushBeforeMessages();
-  }
-
-  failed({ code, message }: JoinFailure): void {
-    this.#request.fail(code, message);
-  }
-
-  abandoned(): void {
-    // Nobody is there to be told where the connection is gone.
-    if (!this.#request.connection.isOpen) return;
-    this.#request.fail('not_joined', 'the room was left or joined anew before this join was done');
-  }
-}
-
-const UNASKED = {
-  joined: (): void => undefined,
-  abandoned: (): void => undefined,
-};

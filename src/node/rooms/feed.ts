@@ -1,9 +1,9 @@
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { Envelope } from '../../backplane/envelope.ts';
+import type { RoomRule } from '../../config/room-rule.ts';
 import type { Room } from '../../hub/room.ts';
 import type { PushFrame } from '../../protocol/frames.ts';
 import { RecentEnvelopes } from './recent.ts';
-import type { RoomRule } from './room-rule.ts';
 
 /**
  * `opening`: being subscribed, its position not yet known. `live`: envelopes are handed out as they come.

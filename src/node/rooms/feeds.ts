@@ -1,11 +1,11 @@
 import { BackplaneError } from '../../backplane/backplane.ts';
 import type { Envelope } from '../../backplane/envelope.ts';
+import type { RoomRule } from '../../config/room-rule.ts';
 import type { Room } from '../../hub/room.ts';
 import type { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import { Feed } from './feed.ts';
 import { FeedRepair, type FeedRepairParts } from './feed-repair.ts';
-import type { RoomRule } from './room-rule.ts';
 
 /** Feeds that are checked at once. */
 const CHECKED_AT_ONCE = 500;
