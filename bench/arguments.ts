@@ -1,9 +1,10 @@
 /** What `npm run bench -- ...` is asked to do. */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { FloodOptions } from './floods/floods.ts';
 import type { BenchOptions, Scenario, Shape } from './scenarios/scenario.ts';
 
-const COMMANDS = ['list', 'report', 'gate'] as const;
+const COMMANDS = ['list', 'report', 'gate', 'floods'] as const;
 
 export interface Selection {
   readonly scenario: Scenario;
@@ -18,6 +19,8 @@ export interface BenchRequest {
   /** Less than all rows of all shapes, in full length and of this build: not for the record unless it is asked for. */
   readonly isPartial: boolean;
   readonly record: boolean;
+  /** Of the floods. */
+  readonly floods: Pick<FloodOptions, 'only' | 'backplanes'>;
   /** Of the gate: counts only. */
   readonly isShort: boolean;
   readonly options: BenchOptions;
@@ -32,6 +35,8 @@ export const USAGE = `usage: npm run bench -- [command] [scenario ...] [options]
   report              makes the pages, pictures and README tables anew from bench/results/*.json
   gate                counts what a message costs in system calls, codec calls and memory, measures fan-out again, and fails
                       where a limit is passed or a ratio to the control row is 1.3 times the recorded one
+  floods              attacks a node in one way after another, and measures what that does to others (--rows: only those attacks
+                      whose names contain one of these; --shapes memory or redis: only there; --main: another build)
 
 options
   --shapes a,b        only these shapes (see list)
@@ -91,7 +96,8 @@ export function parseArguments(
   const options = optionsOf(values, roomcastMain);
   return {
     command: values.help ? 'help' : (command ?? 'run'),
-    selections: select(scenarios, named, values),
+    selections: command === 'floods' ? [] : select(scenarios, named, values),
+    floods: { only: values.rows?.split(',') ?? [], backplanes: backplanesOf(values) },
     repetitions,
     isPartial: isPartial(values, repetitions, options),
     record: values.record,
@@ -118,6 +124,13 @@ function optionsOf(values: Values, roomcastMain: string): BenchOptions {
     roomcastMain: values.main === undefined ? roomcastMain : resolve(values.main),
     profileDir: values.profile === undefined ? null : resolve(values.profile),
   };
+}
+
+function backplanesOf({ shapes }: Values): FloodOptions['backplanes'] {
+  const all = ['memory', 'redis'] as const;
+  const named = shapes?.split(',') ?? all;
+  const wanted = all.filter((backplane) => named.includes(backplane));
+  return wanted.length > 0 ? wanted : all;
 }
 
 function isPartial(values: Values, repetitions: number, { seconds, warmUpSeconds }: BenchOptions): boolean {

@@ -107,6 +107,10 @@ async function main(): Promise<number> {
   const request = parseArguments(process.argv.slice(2), SCENARIOS, ROOMCAST_MAIN);
   if (request.command === 'run') return run(request);
   if (request.command === 'gate') return (await import('./gate/gate.ts')).runGate(request, ROOT, print, say);
+  if (request.command === 'floods') {
+    const { roomcastMain } = request.options;
+    return (await import('./floods/floods.ts')).runFloods({ ...request.floods, roomcastMain }, print, say);
+  }
   if (request.command === 'help') print(USAGE);
   if (request.command === 'list') list(request);
   if (request.command === 'report') renderAnew();

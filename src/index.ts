@@ -1,10 +1,15 @@
 /**
  * The server library: a Roomcast node inside a program of your own.
  *
- *     const loaded = loadConfig({ env: process.env, flags: { port: 8080 } });
- *     if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
- *     const node = await startNode(loaded.config, silentLog);
- *     await node.stop();
+ * ```ts
+ * import { loadConfig, silentLog, startNode } from 'roomcast';
+ *
+ * const loaded = loadConfig({ env: process.env, flags: { port: '8080' } });
+ * if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
+ * const node = await startNode(loaded.config, silentLog);
+ * console.log(`listening on ${node.url}`);
+ * await node.stop();
+ * ```
  */
 export { type BackplaneParts, type NodeExtensions, type RunningNode, startNode } from './cli/start-node.ts';
 export type { Config } from './config/config.ts';

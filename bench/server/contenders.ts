@@ -19,7 +19,12 @@ export const ROOMCAST_MAIN = fileURLToPath(new URL('../../../../dist/main.js', i
 export const CONTROL = 'bare';
 
 /** Everything as a node has it by default, but for the rate limit, which is there to stop what a bench does. */
-const ROOMCAST_ENV = { ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0', ROOMCAST_LOG_LEVEL: 'warn' };
+const ROOMCAST_ENV = {
+  ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
+  ROOMCAST_LIMITS_BYTES_PER_SECOND: '0',
+  ROOMCAST_LIMITS_USER_BYTES_PER_SECOND: '0',
+  ROOMCAST_LOG_LEVEL: 'warn',
+};
 const NO_HISTORY = { ROOMCAST_HISTORY_MESSAGES: '0' };
 const NO_PRESENCE = { ROOMCAST_ROOMS: '[{"match":"*","presence":false}]' };
 

@@ -36,8 +36,9 @@ export interface SendingLimits {
 export const IDLE_WINDOW_MS = 10_000;
 /** A client that pings each second sends ten, and one that was asleep answers a handful of pings. */
 const IDLE_FRAMES = 1000;
-/** Refused commands that are answered with an error before the connection is closed, however low the limits are. */
+/** Refused commands that are answered with an error before the connection is closed: as many as its burst, within these bounds. */
 const MIN_REFUSALS = 100;
+const MAX_REFUSALS = 1000;
 /** Each of these costs less than 100 ms. Higher limits that were set on purpose count instead. */
 const TURN_COMMANDS = 10_000;
 const TURN_BYTES = 4 * 1_048_576;
@@ -49,11 +50,15 @@ export function sendingLimits(settings: SendingSettings): SendingLimits {
   const userByteBurst = Math.max(settings.userByteBurst, maxPayloadBytes);
   return {
     commands: new RateLimit(commandsPerSecond, commandBurst),
-    refusals: new RateLimit(Math.max(MIN_REFUSALS, commandsPerSecond), Math.max(MIN_REFUSALS, commandBurst)),
+    refusals: new RateLimit(refusals(commandsPerSecond), refusals(commandBurst)),
     bytes: new RateLimit(bytesPerSecond, byteBurst),
     userBytes: new UserBytes(new RateLimit(userBytesPerSecond, userByteBurst)),
     turnCommands: Math.max(TURN_COMMANDS, commandBurst),
     turnBytes: Math.max(TURN_BYTES, byteBurst),
     idleFrames: IDLE_FRAMES,
   };
+}
+
+function refusals(commands: number): number {
+  return Math.min(Math.max(MIN_REFUSALS, commands), MAX_REFUSALS);
 }

@@ -237,6 +237,14 @@ describe('the type of a body', () => {
     expect(asked.headers['content-type']).toBe(name.toLowerCase());
   });
 
+  it.each(['text/plain;charset=UTF-8', 'application/x-www-form-urlencoded'])(
+    'is JSON as %s too, where a key comes along',
+    async (type) => {
+      const answer = await publish(BODY, [`Content-Type: ${type}`, 'Authorization: Bearer any']);
+      expect(answer.status).toBe(200);
+    },
+  );
+
   it.each([
     ['text/plain', ['Content-Type: text/plain;charset=UTF-8']],
     ['a form', ['Content-Type: application/x-www-form-urlencoded']],

@@ -10,10 +10,13 @@ import { within } from './wait.ts';
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const TAIL_LINES = 30;
 
+/** Tests look at metrics right after what they count, more often than a node renders them for others. */
+const EXACT_METRICS = { ROOMCAST_METRICS_RENDERS_PER_SECOND: '0' };
+
 export interface NodeProcessOptions {
   /** Flags after `serve --port 0`; a later `--port` overrides it. */
   readonly flags?: readonly string[];
-  /** The whole environment but for PATH and HOME: nothing is inherited from whoever runs the tests. */
+  /** The whole environment but for PATH, HOME and exact metrics: nothing is inherited from whoever runs the tests. */
   readonly env?: Readonly<Record<string, string>>;
   /** Files that the process may have open. Default: as many as the tests may. */
   readonly openFiles?: number;
@@ -53,7 +56,7 @@ export class NodeProcess {
     const limited = ['sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh', ...node];
     const [command, ...rest] = openFiles === undefined ? node : limited;
     this.#child = spawn(command!, rest, {
-      env: { PATH, HOME, ...env },
+      env: { PATH, HOME, ...EXACT_METRICS, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     if (this.#child.pid !== undefined) noteProcess(this.#child.pid, MAIN);

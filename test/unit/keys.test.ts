@@ -93,6 +93,8 @@ describe('the kind of a server', () => {
 
   it.each([
     [INFO.replace('standalone', 'sentinel'), 'it is a Sentinel'],
+    // As Valkey says it.
+    [INFO.replace('redis_mode:standalone', 'server_mode:sentinel'), 'it is a Sentinel'],
     [INFO.replace('standalone', 'cluster'), 'it is a node of a Redis Cluster'],
     [INFO.replace('enabled:0', 'enabled:1'), 'it is a node of a Redis Cluster'],
     [INFO.replace('7.2.4', '6.2.1'), 'it is version 6.2.1'],

@@ -133,9 +133,10 @@ function obstacleOf(command: string, reply: string, keys: Keys): Obstacle {
   if (isRefusedWrite(reply)) return { kind: 'writes', reply: reply.replace(/\.$/, '') };
   if (isUnknownCommand(reply)) return { kind: 'unknown', command: name };
   if (/\bNOPERM\b|ACL failure|user executing the script can't/.test(reply)) {
+    // Newer servers name user, key and channel in between, which may be any words.
+    if (/ to run the '|can't run this command/.test(reply)) return { kind: 'right', right: `+${name}` };
     if (/\bchannels?\b/.test(reply)) return { kind: 'right', right: `&${keys.pattern}` };
-    if (/\bkeys?\b/.test(reply)) return { kind: 'right', right: `~${keys.pattern}` };
-    return { kind: 'right', right: `+${name}` };
+    return { kind: 'right', right: `~${keys.pattern}` };
   }
   if (name === 'select') return { kind: 'database', reply };
   return { kind: 'other', command: name, reply };

@@ -5,7 +5,7 @@ const OLDEST_MAJOR = 7;
 
 /** What kind of server it is, where it is the wrong one, and what to do; else null. */
 export function serverProblem(info: string): string | null {
-  const mode = fieldOf(info, 'redis_mode');
+  const mode = fieldOf(info, 'redis_mode') ?? fieldOf(info, 'server_mode');
   if (mode === 'sentinel') {
     return 'it is a Sentinel, which knows where a Redis is and keeps no data: name the address of the primary in redis.url';
   }

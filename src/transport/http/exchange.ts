@@ -59,7 +59,7 @@ export class Exchange {
     this.#forwardedFor = addresses.isProxied ? forwardedFor(req) : '';
     this.authorization = req.getHeader('authorization');
     const contentType = req.getHeader('content-type');
-    this.bodyFormat = bodyFormat(contentType, req.getHeader('content-encoding'));
+    this.bodyFormat = bodyFormat(contentType, req.getHeader('content-encoding'), this.authorization !== '');
     this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
     res.onAborted(() => {
       this.#isAborted = true;

@@ -46,12 +46,11 @@ export function readMessages(body: Buffer, format: BodyFormat): readonly Incomin
 const NO_LIST: Problem = { problem: ': messages is not a list' };
 const NO_OBJECT: Problem = { problem: ' is not an object with room and data' };
 
-const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
-
 function parseJson(body: Buffer): { readonly value: unknown } | Problem {
   // `toString` would put U+FFFD in place of what is not UTF-8, and something else than was sent would be stored.
   if (!isUtf8(body)) return { problem: ' is not valid UTF-8' };
-  const text = body.subarray(0, 3).equals(BYTE_ORDER_MARK) ? body.toString('utf8', 3) : body.toString();
+  const hasMark = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
+  const text = hasMark ? body.toString('utf8', 3) : body.toString();
   try {
     return { value: JSON.parse(text) };
   } catch (cause) {

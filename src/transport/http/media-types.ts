@@ -16,16 +16,24 @@ export type BodyFormat = 'json' | 'msgpack';
 /** How a body is encoded, or a sentence on why it cannot be read. */
 export type BodyFormatResult = { readonly format: BodyFormat } | { readonly problem: string };
 
-/** `contentType` and `contentEncoding`: the header lines, '' where there is none. A body without a type is JSON. */
-export function bodyFormat(contentType: string, contentEncoding: string): BodyFormatResult {
+const PLAIN_JSON: BodyFormatResult = { format: 'json' };
+
+/** What `curl -d` and `fetch` with a string say of any body, and what any web page may send without asking first. */
+const UNSAID_NAMES: readonly string[] = ['text/plain', 'application/x-www-form-urlencoded'];
+
+/**
+ * `contentType` and `contentEncoding`: the header lines, '' where there is none. A body without a type is JSON. `hasKey`: the
+ * request presents a key, which no page of another site can add unasked; then the names that tools use by default mean JSON too.
+ */
+export function bodyFormat(contentType: string, contentEncoding: string, hasKey: boolean): BodyFormatResult {
   if (contentEncoding !== '' && contentEncoding.toLowerCase() !== 'identity') {
     return {
       problem: `Content-Encoding ${shown(contentEncoding)} is not supported: send the body uncompressed`,
     };
   }
-  if (contentType === '' || contentType === JSON_NAME) return { format: 'json' };
+  if (contentType === '' || contentType === JSON_NAME) return PLAIN_JSON;
   const name = typeName(contentType);
-  const format = name === JSON_NAME ? 'json' : MSGPACK_NAMES.includes(name) ? 'msgpack' : null;
+  const format = formatOf(name, hasKey);
   if (format === null) {
     return {
       problem: `Content-Type ${shown(contentType)} is not supported: send ${JSON_NAME} or ${MSGPACK_NAMES[0]}`,
@@ -34,6 +42,11 @@ export function bodyFormat(contentType: string, contentEncoding: string): BodyFo
   const charset = charsetOf(contentType);
   if (charset === null || /^utf-?8$/i.test(charset)) return { format };
   return { problem: `charset ${shown(charset)} is not supported: send the body in UTF-8` };
+}
+
+function formatOf(name: string, hasKey: boolean): BodyFormat | null {
+  if (name === JSON_NAME || (hasKey && UNSAID_NAMES.includes(name))) return 'json';
+  return MSGPACK_NAMES.includes(name) ? 'msgpack' : null;
 }
 
 /** The name under which MessagePack was asked for, where the first type of an `Accept` header is that; else null. */

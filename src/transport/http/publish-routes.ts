@@ -67,9 +67,9 @@ export class PublishRoutes {
   }
 
   /** Checks and hands on before it returns, so that messages keep their order. Rejects with `HttpError` or `BackplaneError`. */
-  async #publish(incoming: Incoming, where: string): Promise<PublishResult> {
-    const message = checkedMessage(incoming, where, this.#options.maxPayloadBytes);
+  #publish(incoming: Incoming, where: string): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
+      const message = checkedMessage(incoming, where, this.#options.maxPayloadBytes);
       this.#node.publishFromServer(message, {
         published: (epoch, offset, duplicate) =>
           resolve(duplicate ? { epoch, offset, duplicate } : { epoch, offset }),

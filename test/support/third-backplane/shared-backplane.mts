@@ -26,13 +26,14 @@ import {
   type PublishRequest,
   type ReadOptions,
   type RoomsPage,
+  type Start,
 } from 'roomcast/backplane';
 
 class Room {
   epoch = randomEpoch();
   offset = 0;
   envelopes: Envelope[] = [];
-  readonly keys = new Map<string, Acked>();
+  readonly keys = new Map<string, { readonly epoch: string; readonly offset: number }>();
   readonly acked = new Map<string, number>();
   readonly present = new Map<string, PresenceEntry>();
 }
@@ -217,15 +218,22 @@ class SharedAcks implements Acks {
     [epoch, offset]: readonly [string, number],
   ): Promise<AckResult> {
     const room = this.#room(name);
-    const kept = room.acked.get(user) ?? 0;
-    const outcome = outcomeOf(room, kept, epoch, offset);
+    const kept = room.acked.get(user) ?? null;
+    const outcome = outcomeOf(room, kept ?? 0, epoch, offset);
     if (outcome === 'kept') room.acked.set(user, offset);
     return { epoch: room.epoch, offset: outcome === 'kept' ? offset : kept, outcome };
   }
 
   async get(name: string, _history: HistoryPolicy, user: string): Promise<Acked> {
     const { epoch, acked } = this.#room(name);
-    return { epoch, offset: acked.get(user) ?? 0 };
+    return { epoch, offset: acked.get(user) ?? null };
+  }
+
+  async start(name: string, _history: HistoryPolicy, user: string): Promise<Start> {
+    const { epoch, offset, acked } = this.#room(name);
+    const kept = acked.get(user);
+    if (kept === undefined) acked.set(user, offset);
+    return { epoch, offset: kept ?? offset, isNew: kept === undefined };
   }
 
   async list(name: string, _history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {

@@ -1,0 +1,240 @@
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { jsonCodec } from '../../src/protocol/codec.ts';
+import { NodeProcess } from '../support/node-process.ts';
+import { freePort } from '../support/ports.ts';
+import { pythonWith } from '../support/python-packages.ts';
+import { ROOT, type Snippet, snippetsOf } from '../support/snippets.ts';
+import { waitFor } from '../support/wait.ts';
+
+const API_KEY = 'a-key-of-the-documentation';
+const MAIN = join(ROOT, 'dist/main.js');
+
+const FILES = [
+  ...['README.md', 'src/README.md', 'src/index.ts', 'src/protocol/PROTOCOL.md', 'deploy/README.md'],
+  ...['deploy/RUNBOOK.md', 'bench/README.md', 'test/README.md', 'test/protocol/vectors/README.md'],
+];
+
+const snippets = FILES.flatMap(snippetsOf);
+
+/** How a block is run. */
+type Runner = (snippet: Snippet) => Promise<void>;
+
+let node: NodeProcess;
+let scratch: string;
+
+beforeAll(async () => {
+  scratch = mkdtempSync(join(tmpdir(), 'roomcast-docs-'));
+  writeFileSync(join(scratch, 'package.json'), '{"type": "module"}');
+  // What somebody would have installed who follows the docs.
+  mkdirSync(join(scratch, 'node_modules'));
+  symlinkSync(ROOT, join(scratch, 'node_modules/roomcast'));
+  for (const name of ['ws', '@types']) {
+    symlinkSync(join(ROOT, 'node_modules', name), join(scratch, 'node_modules', name));
+  }
+  node = await NodeProcess.start({
+    flags: ['--api-key', API_KEY],
+    env: { ROOMCAST_ROOMS: '[{"match": "orders:*", "acks": true}]' },
+  });
+});
+
+afterAll(async () => {
+  await node.stop();
+  rmSync(scratch, { recursive: true });
+});
+
+/** The text with the addresses of the docs replaced by those of the node at hand. */
+function here(code: string): string {
+  const host = new URL(node.url).host;
+  return code.replaceAll(/(localhost|node\d?):8080/g, host).replaceAll('<API key>', API_KEY);
+}
+
+/** Resolves when a program has printed all of these, and ends it. One that ends before is an error. */
+async function prints(child: ChildProcess, ...expected: readonly RegExp[]): Promise<void> {
+  let printed = '';
+  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (printed += chunk));
+  try {
+    await waitFor(
+      () => {
+        if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}: ${printed}`);
+        return expected.every((pattern) => pattern.test(printed));
+      },
+      { timeoutMs: 15_000, for: expected.join(' and ') },
+    );
+  } finally {
+    child.kill();
+  }
+}
+
+const runJavaScript: Runner = async ({ code }) => {
+  // As the text beside it says: Node 20 has no WebSocket.
+  const prologue = typeof WebSocket === 'undefined' ? "import WebSocket from 'ws';\n" : '';
+  const file = join(scratch, 'client.mjs');
+  writeFileSync(file, prologue + here(code));
+  await prints(spawn(process.execPath, [file]), /hello from JavaScript/, /'ok',\s+2/);
+};
+
+const runPython: Runner = async ({ code }) => {
+  const packages = /^# pip install (.+)$/m.exec(code)![1]!.split(' ');
+  const found = pythonWith(packages);
+  if ('missing' in found) return console.warn(`skipped: there is no ${found.missing}`);
+  const file = join(scratch, 'client.py');
+  writeFileSync(file, here(code));
+  await prints(spawn(found.python, ['-u', file]), /hello from Python/, /\['ok', 2/);
+};
+
+/** Compiled as a program that has Roomcast as a package, then run. */
+const runTypeScript: Runner = async ({ code }) => {
+  writeFileSync(join(scratch, 'main.ts'), code.replace("'8080'", "'0'"));
+  const options = { module: 'nodenext', target: 'es2023', strict: true, types: ['node'] };
+  writeFileSync(
+    join(scratch, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions: options, files: ['main.ts'] }),
+  );
+  await promisify(execFile)(join(ROOT, 'node_modules/.bin/tsc'), ['-p', scratch]);
+  const { stdout } = await promisify(execFile)(process.execPath, [join(scratch, 'main.js')]);
+  expect(stdout).toMatch(/^listening on http:/m);
+};
+
+/** Its answer has the members that the comment below it shows. */
+const runCurl: Runner = async ({ code }) => {
+  const shown = /^# (\{.*\})$/m.exec(code)![1]!;
+  const { stdout } = await promisify(execFile)('bash', ['-c', here(code).replace('curl', 'curl -sS')]);
+  expect(Object.keys(JSON.parse(stdout))).toEqual(Object.keys(JSON.parse(shown)));
+};
+
+/** Frames, commands and what a node says. */
+const readFrames: Runner = async ({ code }) => {
+  for (const line of code.trimEnd().split('\n')) {
+    const [type] = JSON.parse(line);
+    if (['ok', 'message'].includes(type)) continue;
+    expect(jsonCodec.decodeCommands(new TextEncoder().encode(line))).toMatchObject([{ type }]);
+  }
+};
+
+/** All of its servers on ports of this run. Redis is started where the block starts it, nodes one after the other. */
+const runCluster: Runner = async ({ code }) => {
+  const ports = new Map<string, number>();
+  for (const port of ['6379', '8081', '8082', '8083']) ports.set(port, await freePort());
+  let script = code
+    .replace('npm run build\n', '')
+    .replaceAll('node dist/main.js', `'${process.execPath}' '${MAIN}'`);
+  for (const [port, free] of ports) script = script.replaceAll(port, String(free));
+  const nothingSaved = script.replace('redis-server', `redis-server --save '' --dir '${scratch}'`);
+  // A group of its own, which ends with it.
+  const child = spawn('bash', ['-c', `${nothingSaved}wait`], { detached: true, stdio: 'ignore' });
+  try {
+    for (const port of ['8081', '8082', '8083']) {
+      const url = `http://127.0.0.1:${ports.get(port)}/readyz`;
+      await waitFor(async () => (await fetch(url)).ok, { timeoutMs: 20_000, intervalMs: 100 });
+    }
+  } finally {
+    process.kill(-child.pid!, 'SIGTERM');
+  }
+};
+
+/** The lines that call `roomcast`, from a checkout, with what is to be added to each. */
+function runRoomcast(expected: RegExp, added = ''): Runner {
+  return async ({ code }) => {
+    const lines = here(code)
+      .split('\n')
+      .filter((line) => line.startsWith('roomcast '))
+      .map((line) => line.replace('roomcast', `'${process.execPath}' '${MAIN}'`) + added)
+      .map((line) => line.replaceAll('roomcast.yaml', join(ROOT, 'deploy/roomcast.example.yaml')));
+    expect(lines).not.toEqual([]);
+    for (const line of lines) {
+      // Whether the node of this test is sound, alone and named twice, is not the question here.
+      const { stdout } = await promisify(execFile)('bash', ['-c', `${line} || true`]);
+      expect(stdout).toMatch(expected);
+    }
+  };
+}
+
+/** Every program that it calls as `npm run` is one of the package. */
+const callsScripts: Runner = async ({ code }) => {
+  const { scripts } = JSON.parse(execFileSync('npm', ['pkg', 'get', '--prefix', ROOT], { encoding: 'utf8' }));
+  for (const [, name] of code.matchAll(/npm run (\S+)/g)) expect(Object.keys(scripts)).toContain(name);
+};
+
+/** What only one block of its file holds. */
+type Piece = string | RegExp;
+
+/** By file and a piece of the code. Each block is in this list or in the next. */
+const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
+  ['README.md', 'new WebSocket(', runJavaScript],
+  ['README.md', 'from websockets', runPython],
+  ['README.md', '/v1/publish', runCurl],
+  ['README.md', '/acks?from=', runCurl],
+  ['README.md', 'redis-server --port', runCluster],
+  ['README.md', '["ack", 7', readFrames],
+  ['README.md', '["join", 1, "orders', readFrames],
+  [
+    'README.md',
+    'roomcast bench ws:',
+    runRoomcast(/lost 0, repeated 0/, ' --members 5 --rate 100 --seconds 1 --warm-up 0'),
+  ],
+  ['README.md', 'roomcast doctor', runRoomcast(/^ok +node .*alive and ready/m)],
+  ['src/index.ts', 'startNode', runTypeScript],
+  ['bench/README.md', 'npm run bench', callsScripts],
+];
+
+/** Why these do not run here. Their syntax is checked all the same. */
+const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[] = [
+  ['README.md', 'npm ci && npm start', 'it installs the packages anew; start-stop.test.ts starts nodes'],
+  ['README.md', 'npm ci && npm test', 'it would run this test'],
+  ['README.md', /^docker compose up\n$/, 'it needs a container engine: npm run test:compose'],
+  ['README.md', 'docker compose down', 'it needs a container engine: npm run test:compose'],
+  ['README.md', '.env && docker', 'it needs a container engine: npm run test:compose'],
+  ['README.md', 'checked      lost 0', 'it is what a command prints'],
+  ['README.md', 'ok       redis server', 'it is what a command prints'],
+  ['README.md', 'panels-check.mjs', 'it needs a Prometheus: panels.test.ts runs the script'],
+  ['README.md', 'npm install uWebSockets.js', 'it would replace the package that the tests run with'],
+  ['deploy/README.md', 'docker restart', 'it needs a container engine: npm run test:compose'],
+  ['deploy/README.md', 'docker compose build', 'it needs a container engine: npm run test:compose'],
+  ['deploy/README.md', 'kubectl', 'it needs a Kubernetes cluster: kubernetes.test.ts reads the manifests'],
+  ['deploy/RUNBOOK.md', 'docker compose ps', 'it needs a container engine: npm run test:compose'],
+];
+
+function isOf({ file, code }: Snippet): (entry: readonly [string, Piece, unknown]) => boolean {
+  return ([of, piece]) =>
+    of === file && (typeof piece === 'string' ? code.includes(piece) : piece.test(code));
+}
+
+describe('the snippets of the documentation', () => {
+  it.each(snippets)('are run, or have a reason not to be: $file:$line', (snippet) => {
+    expect([...RUN, ...EXCUSED].filter(isOf(snippet))).toHaveLength(1);
+  });
+
+  it('are all that the lists speak of', () => {
+    for (const entry of [...RUN, ...EXCUSED]) {
+      expect(snippets.filter((snippet) => isOf(snippet)(entry))).toHaveLength(1);
+    }
+  });
+
+  it.each(snippets.filter(({ language }) => language === 'sh'))('$file:$line is good shell', ({ code }) => {
+    execFileSync('bash', ['-n', '-c', code.replaceAll(/<[^<>\n]+>/g, 'x')], { stdio: 'pipe' });
+  });
+
+  it.each(RUN)(
+    'of %s run: %s',
+    async (file, piece, run) => {
+      await run(snippets.find((snippet) => isOf(snippet)([file, piece, null]))!);
+    },
+    60_000,
+  );
+
+  it('are in every document that has any', () => {
+    const under = ['src', 'deploy', 'bench', 'test'].flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) =>
+        join(folder, path),
+      ),
+    );
+    const documents = [...readdirSync(ROOT), ...under].filter((path) => path.endsWith('.md'));
+    const withSnippets = documents.filter((path) => snippetsOf(path).length > 0);
+    expect(FILES).toEqual(expect.arrayContaining(withSnippets));
+  });
+});
