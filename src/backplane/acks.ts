@@ -4,7 +4,7 @@
  */
 import type { HistoryPolicy } from './backplane.ts';
 
-/** What is kept for a user in the room's present epoch. */
+/** What is kept for a user in the room's present epoch; epoch '' in a room without numbering. */
 export interface Acked {
   readonly epoch: string;
   /** Null where nothing is kept; 0 is a start before the first message. */
@@ -40,7 +40,10 @@ export interface AckPage {
   readonly users: readonly { readonly user: string; readonly offset: number }[];
 }
 
-/** All methods reject with `BackplaneError`, and give a room an epoch if it has none. A start counts as acknowledged. */
+/**
+ * All methods reject with `BackplaneError`. Only `get` and `start`, which joins use, give a room an epoch if it has none. A start
+ * counts as acknowledged, and keeps the numbering of a room that never had a message as long as that of any other.
+ */
 export interface Acks {
   /**
    * Keeps that the user has processed everything up to this position, unless something says no (see `AckOutcome`). Atomic: of

@@ -29,8 +29,15 @@ export interface PublishRequest {
   settled(error: BackplaneError | null, epoch: string, offset: number, duplicate: boolean): void;
 }
 
+/**
+ * How long a room keeps the numbering that a join began, while nothing was ever published in it and no node has members of it.
+ * Long enough for a client that reloads or a node that is cut off; short, since anyone can join rooms of invented names.
+ */
+export const EMPTY_META_TTL_MS = 5 * 60_000;
+
 /** Messages of a room after some offset, oldest first, and where the room stands now: one atomic view. */
 export interface HistoryPage {
+  /** '' for a room without numbering. */
   readonly epoch: string;
   /** Offset of the room's newest message, 0 if there never was one. */
   readonly offset: number;
@@ -46,6 +53,15 @@ export interface ReadOptions {
   readonly after?: number;
   /** At most about this many messages, rounded up to whole envelopes; 0 asks for the position alone. */
   readonly limit: number;
+  /** The newest messages, where there are more than `limit` or `bytes`, in place of the oldest. Default false. */
+  readonly newest?: boolean;
+  /** Most bytes of envelopes; one is read however large it is. Default: no limit. */
+  readonly bytes?: number;
+  /**
+   * Gives a room without numbering an epoch, and keeps that alive while nothing is published. For those who have members of
+   * the room; others only look, and leave nothing behind. Default false.
+   */
+  readonly begin?: boolean;
 }
 
 /** What a backplane tells its node. Handlers MUST NOT throw. */
@@ -72,6 +88,8 @@ export interface Backplane {
   readonly presence: Presence;
   /** How far users have read. Usable from the start of the backplane to its end. */
   readonly acks: Acks;
+  /** Reads on behalf of clients that a node has under way at one time; further ones wait. At least 1. */
+  readonly readsAtOnce: number;
   /** Resolves when usable. Rejects with a `BackplaneError` that says what to do. Called once. */
   start(events: BackplaneEvents): Promise<void>;
   /**
@@ -85,7 +103,7 @@ export interface Backplane {
   unsubscribe(room: string): void;
   /** Subscribes a room anew that is subscribed and hears nothing. Envelopes may be missed meanwhile. */
   resubscribe(room: string): Promise<void>;
-  /** Position and messages of a room. Gives the room an epoch if it has none. */
+  /** Position and messages of a room. */
   read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage>;
   /**
    * The store is behind `seen`, an offset that was given out in this epoch: it lost writes. Starts a new epoch that keeps

@@ -2,7 +2,7 @@
 export interface BackplaneMetrics {
   /** One group commit was answered or failed: what it carried, and the time from sending it. */
   publishBatch(messages: number, rooms: number, bytes: number, durationMs: number): void;
-  /** A link came up or went down. `link` is `command` or `subscribe`. */
+  /** A link came up or went down. `link` is `command`, `read` or `subscribe`. */
   linkState(link: string, up: boolean): void;
   /** A link that was lost came back. Not called for the first connection, nor for failed attempts. */
   reconnected(link: string): void;

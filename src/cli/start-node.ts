@@ -309,6 +309,8 @@ function samples(
     rooms: () => node.hub.roomCount,
     memberships: () => node.hub.membershipCount,
     catchingUp: () => node.catchingUp,
+    readsInFlight: () => node.reads.inFlight,
+    readsWaiting: () => node.reads.waiting,
     backplaneReady: () => node.status().ready,
     draining: () => shutdown.isRunning,
   };

@@ -22,7 +22,7 @@ export function startProblems({ auth, tls, redis }: Config): string[] {
     ...problemOf('', () => tokenAuthenticator(auth)),
     ...(tls === null
       ? []
-      : problemOf(`tls: cannot use ${tls.certFile} with ${tls.keyFile}: `, () => {
+      : problemOf(`cannot speak TLS with ${tls.certFile} and ${tls.keyFile}: `, () => {
           const { passphrase } = tls;
           const pair = { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) };
           createSecureContext(passphrase === null ? pair : { ...pair, passphrase });

@@ -238,6 +238,14 @@ const limits = z.strictObject({
     standard: 1000,
     meaning: 'Members in one answer to `members`; beyond it the answer is marked `truncated`',
   }),
+  // A command of 30 bytes reads up to 1 MiB. Someone who scrolls back needs a few pages, and gets two seconds' worth at once.
+  readBytesPerSecond: whole({
+    min: 0,
+    max: 1024 * MIB,
+    standard: 4 * MIB,
+    meaning:
+      'Bytes of answers to `history` and `members` that one connection may have a second for long, and eight times as many all together; `0`: no limit',
+  }),
   bodyBytes: whole({
     min: 1024,
     max: 64 * MIB,

@@ -53,6 +53,9 @@ function requestOf(connection: Connection, id: number): Request {
   return {
     connection,
     ok: (result) => connection.ok(id, result),
+    okHistory: (epoch, offset, frames) => {
+      if (id !== 0) connection.queue(connection.codec.encodeHistoryOk(id, epoch, offset, frames));
+    },
     fail: (code, message, details) => connection.fail(id, code, message, details),
   };
 }

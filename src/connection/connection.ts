@@ -22,6 +22,8 @@ type Lane = 'none' | 'rest' | 'first';
 
 /** Frames of one flush are joined into WebSocket messages of about this many bytes. */
 const JOINED_BYTES = 16 * 1024;
+/** With more than this waiting for the peer, nothing more is read for it. */
+const BEHIND_BYTES = 256 * 1024;
 /** Frames that break the protocol, in a row, before the connection is closed. */
 const MAX_VIOLATIONS = 100;
 
@@ -329,6 +331,19 @@ export class Connection {
   /** What was queued could not be sent, and waits for the socket to drain. */
   get isStalled(): boolean {
     return this.#outbox !== null && this.#lane === 'none';
+  }
+
+  /**
+   * Bytes that it may be given in one turn beside its replies, and with more than which waiting it is behind: half of what may wait
+   * at most, since a connection that is given more than that is closed.
+   */
+  get fillBytes(): number {
+    return Math.min(BEHIND_BYTES, this.context.maxUnsentBytes / 2);
+  }
+
+  /** So much waits for the peer that more would only be kept here. The socket tells when it drains. */
+  get isBehind(): boolean {
+    return this.isStalled || this.socket.bufferedBytes() > this.fillBytes;
   }
 
   /** The socket has room again. */

@@ -3,10 +3,16 @@ import type { ErrorCode } from '../protocol/codes.ts';
 import type { ErrorDetails, Position, PublishCommand, Result } from '../protocol/frames.ts';
 import type { Connection } from './connection.ts';
 
-/** One command that waits for its reply. Exactly one of the two methods is called, once; both never throw. */
+/** One command that waits for its reply. Exactly one of the methods is called, once. */
 export interface Request {
   readonly connection: Connection;
   ok(result: Result): void;
+  /**
+   * The reply to a history request, from a run of stored `message` frames in MessagePack.
+   *
+   * @throws {FrameError} where they are anything else; nothing is replied then.
+   */
+  okHistory(epoch: string, offset: number, frames: Uint8Array): void;
   fail(code: ErrorCode, message: string, details?: ErrorDetails): void;
 }
 

@@ -6,13 +6,19 @@ import { type ConnectionSamples, connectionMetrics } from './connections.ts';
 import { httpMetrics } from './http.ts';
 import { messageMetrics } from './messages.ts';
 import type { NodeMetrics } from './node-metrics.ts';
+import { type ReadSamples, readMetrics } from './reads.ts';
 import { type RecoverySamples, recoveryMetrics } from './recovery.ts';
 import { type RoomSamples, roomMetrics } from './rooms.ts';
 import { SampledMetric } from './sampled-metric.ts';
 import { trafficMetrics } from './traffic.ts';
 
 /** What is not counted but looked at: called once at each scrape. MUST NOT throw, or the scrape fails. */
-export interface Samples extends ConnectionSamples, RoomSamples, RecoverySamples, BackplaneSamples {}
+export interface Samples
+  extends ConnectionSamples,
+    RoomSamples,
+    RecoverySamples,
+    ReadSamples,
+    BackplaneSamples {}
 
 export interface BuildInfo {
   /** Of Roomcast. */
@@ -37,6 +43,7 @@ export function createRegistry(metrics: NodeMetrics, samples: Samples, build: Bu
     ...errorMetrics(metrics.errors),
     ...messageMetrics(metrics.messages),
     ...recoveryMetrics(metrics.recovery, samples),
+    ...readMetrics(metrics.reads, samples),
     ...ackMetrics(metrics.acks),
     ...backplaneMetrics(metrics.backplane, samples),
     ...httpMetrics(metrics.http),

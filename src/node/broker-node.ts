@@ -10,28 +10,30 @@ import type { Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import type { HistoryResult, MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
+import type { MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
 import { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Logger } from '../util/log.ts';
 import type { Scheduler, Timer } from '../util/scheduler.ts';
-import { answer } from './answer.ts';
 import { CatchUp } from './catch-up/catch-up.ts';
 import { ControlMessages } from './control-messages.ts';
 import { Delivery } from './delivery/delivery.ts';
-import { HistoryReads } from './history-reads.ts';
 import { AckedReading } from './membership/acked-reading.ts';
 import { Memberships } from './membership/memberships.ts';
 import { Presences } from './membership/presences.ts';
 import type { PublishReply } from './pending-publish.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
+import { ClientReads } from './reads/client-reads.ts';
+import { HistoryReads, type HistoryRun } from './reads/history-reads.ts';
+import { ReadGate, ReadRefused } from './reads/read-gate.ts';
 import { Feeds } from './rooms/feeds.ts';
 import { permitServer, permitServerInCluster } from './server-access.ts';
 
 // Part of this class's contract: what its promises reject with.
-export { AccessRefused, BackplaneError };
+export { AccessRefused, BackplaneError, ReadRefused };
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
+const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
 
 export interface BrokerNodeParts {
   readonly nodeId: string;
@@ -42,6 +44,8 @@ export interface BrokerNodeParts {
     readonly roomsPerConnection: number;
     readonly historyPage: number;
     readonly membersPage: number;
+    /** Of answers to reads, for each connection; see `ReadGate`. Default 4 MiB; 0: no limit. */
+    readonly readBytesPerSecond?: number;
   };
   /** Rooms with more members get counts in place of names in their member events. */
   readonly detailedMembers: number;
@@ -65,7 +69,8 @@ export class BrokerNode implements RoomServices {
   readonly #acks: AckedReading;
   readonly #memberships: Memberships;
   readonly #publishing: Publishing;
-  readonly #historyReads: HistoryReads;
+  readonly #gate: ReadGate;
+  readonly #reads: ClientReads;
   readonly #control: ControlMessages;
   #sweeper: Timer | null = null;
 
@@ -100,7 +105,21 @@ export class BrokerNode implements RoomServices {
       publishing: this.#publishing,
       roomsPerConnection: limits.roomsPerConnection,
     });
-    this.#historyReads = new HistoryReads({ ...shared, pageMessages: limits.historyPage });
+    this.#gate = new ReadGate({
+      atOnce: backplane.readsAtOnce,
+      bytesPerSecond: limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND,
+      scheduler,
+      stats: parts.metrics.reads,
+    });
+    this.#reads = new ClientReads({
+      ...shared,
+      gate: this.#gate,
+      histories: new HistoryReads({ ...shared, pageMessages: limits.historyPage }),
+      presences: this.#presences,
+      presence: backplane.presence,
+      acks: this.#acks,
+      membersPage: limits.membersPage,
+    });
     this.#control = new ControlMessages(shared);
   }
 
@@ -125,6 +144,11 @@ export class BrokerNode implements RoomServices {
   /** Members that are being fed from a cursor. */
   get catchingUp(): number {
     return this.#catchUp.count;
+  }
+
+  /** Reads for clients: under way, and waiting for their turn. */
+  get reads(): { readonly inFlight: number; readonly waiting: number } {
+    return { inFlight: this.#gate.reading, waiting: this.#gate.waiting };
   }
 
   status(): BackplaneStatus {
@@ -158,6 +182,7 @@ export class BrokerNode implements RoomServices {
   drained(connection: Connection): void {
     connection.drained();
     this.#catchUp.drained(connection);
+    this.#gate.drained(connection);
   }
 
   /** uWebSockets.js dropped a message for this connection, whose bytes are valid during the call. */
@@ -172,6 +197,7 @@ export class BrokerNode implements RoomServices {
   disconnected(connection: Connection): void {
     this.#memberships.leftAll(connection);
     this.hub.remove(connection);
+    this.#gate.left(connection);
   }
 
   /** Ends every connection of a user, on every node. Resolves when all were told. Rejects with `BackplaneError`. */
@@ -194,20 +220,19 @@ export class BrokerNode implements RoomServices {
     if (!this.#parts.rule(room).presence) {
       return request.fail('bad_request', 'presence is not kept in this room');
     }
-    answer(request, this.#presences.list(room), this.#parts.log);
+    this.#reads.members(request, room);
   }
 
-  /** Who is in a room, on any node, for the server API. Rejects with `BackplaneError`. */
+  /** Who is in a room, on any node, for the server API. Rejects with `BackplaneError` or `ReadRefused`. */
   async listMembers(room: string): Promise<MembersResult> {
     permitServer('members', room, this.#parts.rule);
-    return this.#presences.list(room);
+    return this.#reads.listMembers(room);
   }
 
-  /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError`. */
+  /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError` or `ReadRefused`. */
   async listRooms(limit: number | null): Promise<RoomsPage> {
     permitServerInCluster('rooms');
-    const { membersPage } = this.#parts.limits;
-    return this.#parts.backplane.presence.rooms(Math.min(limit ?? membersPage, membersPage));
+    return this.#reads.listRooms(limit);
   }
 
   /** Ids of the nodes that are alive, this one included. Rejects with `BackplaneError`. */
@@ -225,11 +250,10 @@ export class BrokerNode implements RoomServices {
     return this.#acks.isKeptIn(room);
   }
 
-  /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError`. */
+  /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError` or `ReadRefused`. */
   async listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
     permitServer('acks', room, this.#parts.rule);
-    const { membersPage } = this.#parts.limits;
-    return this.#acks.list(room, from, Math.min(limit ?? membersPage, membersPage));
+    return this.#reads.listAcks(room, from, limit);
   }
 
   // ---- messages ------------------------------------------------------------------------------------------
@@ -245,12 +269,12 @@ export class BrokerNode implements RoomServices {
   }
 
   history(request: Request, room: string, since: Position | null, limit: number | null): void {
-    answer(request, this.#historyReads.read(room, since, limit), this.#parts.log);
+    this.#reads.history(request, room, since, limit);
   }
 
-  /** Stored messages of a room, for the server API; see `HistoryReads.read`. */
-  async readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryResult> {
+  /** Stored messages of a room, for the server API; see `HistoryReads.read`. Rejects with `BackplaneError` or `ReadRefused`. */
+  async readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryRun> {
     permitServer('history', room, this.#parts.rule);
-    return this.#historyReads.read(room, since, limit);
+    return this.#reads.readHistory(room, since, limit);
   }
 }

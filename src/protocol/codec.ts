@@ -33,6 +33,8 @@ export interface ServerCodec {
    * @throws {FrameError} where they are anything else.
    */
   encodeHistoryOk(id: number, epoch: string, offset: number, frames: Uint8Array): EncodedFrames;
+  /** What that reply holds, without the frame around it. @throws {FrameError} as that. */
+  encodeHistory(epoch: string, offset: number, frames: Uint8Array): EncodedFrames;
   /**
    * A run of stored `message` frames in MessagePack as this encoding sends them: for MessagePack the same bytes.
    *
@@ -51,6 +53,7 @@ export const msgpackCodec: ServerCodec = {
   encode: msgpack.encodeFrame,
   encodePublishOk: msgpack.encodePublishOk,
   encodeHistoryOk: msgpack.encodeHistoryOk,
+  encodeHistory: msgpack.encodeHistory,
   messages: (frames) => frames,
   join: (parts) => concatBytes(parts as readonly Uint8Array[]),
 };
@@ -65,6 +68,7 @@ export const jsonCodec: ServerCodec = {
   encode: json.encodeFrame,
   encodePublishOk: json.encodePublishOk,
   encodeHistoryOk: json.encodeHistoryOk,
+  encodeHistory: json.encodeHistory,
   messages: json.transcodeMessages,
   join: (parts) => parts.join('\n'),
 };

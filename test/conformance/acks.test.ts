@@ -266,6 +266,19 @@ describe('acks in Redis', () => {
     expect(life).toBeLessThanOrEqual(60_000);
   });
 
+  it('fail for the one room whose acks are of another type, and are kept for all others of the call', async () => {
+    const { backplane } = await start('wrong-acks');
+    const [good, bad] = [await fill(backplane, 'good', 5), await fill(backplane, 'bad', 5)];
+    await used.server.client.set(new Keys('wrong-acks', 4).acks('bad', bad), 'not a sorted set');
+    const acks = [
+      backplane.acks.ack('good', KEPT, 'ann', [good, 1]),
+      backplane.acks.ack('bad', KEPT, 'ann', [bad, 2]),
+      backplane.acks.ack('good', KEPT, 'bob', [good, 3]),
+    ];
+    await expect(acks[1]).rejects.toMatchObject({ message: expect.stringContaining('WRONGTYPE') });
+    expect(await Promise.all([acks[0], acks[2]])).toMatchObject([{ offset: 1 }, { offset: 3 }]);
+  });
+
   it('are the same through every node, also after the store was flushed', async () => {
     const [one, other] = [await start('nodes'), await start('nodes')].map(({ backplane }) => backplane);
     const epoch = await fill(one!, 'room', 10);

@@ -239,9 +239,55 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
       expect(end).toMatchObject({ offset: 8, envelopes: [] });
     });
 
+    it('gives the newest, oldest first, and no more than it holds', async () => {
+      const { backplane } = await start();
+      for (const n of numbers(1, 45)) await publishTiny(backplane, 'room', `${n}`);
+      for (const [limit, first] of [
+        [3, 43],
+        [17, 29],
+        [45, 1],
+        [500, 1],
+      ] as const) {
+        const page = await backplane.read('room', KEPT, { limit, newest: true });
+        expect([page.offset, textsOf(page.envelopes)]).toEqual([45, numbers(first, 45).map(String)]);
+      }
+      const after = await backplane.read('room', KEPT, { after: 43, limit: 10, newest: true });
+      expect(textsOf(after.envelopes)).toEqual(['44', '45']);
+      const few = await backplane.read('room', { messages: 5, ageMs: 60_000 }, { limit: 10, newest: true });
+      expect(textsOf(few.envelopes)).toEqual(['41', '42', '43', '44', '45']);
+      expect(await backplane.read('none', KEPT, { limit: 3, newest: true })).toMatchObject({ offset: 0 });
+    });
+
+    it('ends a page before it has more bytes than asked for, and never without a message', async () => {
+      const { backplane } = await start();
+      // Envelopes of about 1,070 bytes.
+      for (const n of numbers(1, 30)) await publishTiny(backplane, 'room', `${n}`.padEnd(1_000, '.'));
+      const read = async (options: { bytes: number; newest?: boolean; after?: number }) => {
+        const page = await backplane.read('room', KEPT, { limit: 100, ...options });
+        return textsOf(page.envelopes).map((text) => Number(text.replaceAll('.', '')));
+      };
+      expect(await read({ bytes: 5_500 })).toEqual(numbers(1, 5));
+      expect(await read({ bytes: 5_500, after: 7 })).toEqual(numbers(8, 12));
+      expect(await read({ bytes: 22_000, newest: true })).toEqual(numbers(11, 30));
+      expect(await read({ bytes: 1, newest: true })).toEqual([30]);
+      expect(await read({ bytes: 1, after: 3 })).toEqual([4]);
+      expect(await read({ bytes: 1_000_000 })).toEqual(numbers(1, 30));
+    });
+
+    it('of which the oldest are too old begins with the others, also from its end', async () => {
+      const { backplane } = await start();
+      for (const n of numbers(1, 10)) await publishTiny(backplane, 'room', `${n}`);
+      const young = { messages: 100, ageMs: 100 };
+      const read = async () =>
+        textsOf((await backplane.read('room', young, { limit: 99, newest: true })).envelopes);
+      await waitFor(async () => (await read()).length === 0, { for: 'the messages to age' });
+      await publishTiny(backplane, 'room', 'new');
+      expect(await read()).toEqual(['new']);
+    });
+
     it('gives the position alone for a limit of 0, and an epoch that stays', async () => {
       const { backplane } = await start();
-      const empty = await backplane.read('room', KEPT, { limit: 0 });
+      const empty = await backplane.read('room', KEPT, { limit: 0, begin: true });
       expect(empty).toMatchObject({ offset: 0, envelopes: [] });
       expect(empty.epoch).toMatch(/^[0-9a-z]{8}$/);
       const { epoch } = await publishTiny(backplane, 'room', '1');
@@ -251,6 +297,55 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
         offset: 1,
         envelopes: [],
       });
+    });
+  });
+
+  describe('numbering', () => {
+    const NONE = { epoch: '', offset: 0, envelopes: [] };
+
+    it('is not begun by those who only look', async () => {
+      const { backplane } = await start();
+      for (const options of [{ limit: 0 }, { limit: 10 }, { after: 7, limit: 10, begin: false }]) {
+        expect(await backplane.read('room', KEPT, options)).toEqual(NONE);
+      }
+      expect(await backplane.acks.list('room', KEPT, null, 10)).toEqual({
+        epoch: '',
+        offset: 0,
+        count: 0,
+        users: [],
+      });
+      for (const epoch of ['', 'abcdefgh']) {
+        const result = await backplane.acks.ack('room', KEPT, 'ann', [epoch, 0]);
+        expect(result).toEqual({ epoch: '', offset: 0, outcome: 'other_epoch' });
+      }
+      expect(await backplane.read('room', KEPT, { limit: 0 })).toEqual(NONE);
+      const { epoch } = await backplane.read('room', KEPT, { limit: 0, begin: true });
+      expect(await backplane.read('room', KEPT, { limit: 10 })).toEqual({ epoch, offset: 0, envelopes: [] });
+    });
+
+    it('of a room without a message lives on while it is asked for, and not for long by itself', async () => {
+      const { backplane } = await start({ emptyMetaTtlMs: 300 });
+      const { epoch } = await backplane.read('room', KEPT, { limit: 0, begin: true });
+      const began = performance.now();
+      const isOld = async () => {
+        expect((await backplane.read('room', KEPT, { limit: 0, begin: true })).epoch).toBe(epoch);
+        return performance.now() - began > 700;
+      };
+      await waitFor(isOld, { for: 'more than twice its life' });
+      // Looking keeps nothing alive.
+      const isOver = async () => (await backplane.read('room', KEPT, { limit: 0 })).epoch === '';
+      await waitFor(isOver, { for: 'its end' });
+    });
+
+    it('lasts once a message was published', async () => {
+      const { backplane } = await start({ emptyMetaTtlMs: 100 });
+      const { epoch } = await backplane.read('room', KEPT, { limit: 0, begin: true });
+      await publishTiny(backplane, 'room', '1');
+      const { epoch: other } = await backplane.read('empty', KEPT, { limit: 0, begin: true });
+      expect(other).not.toBe('');
+      const isOver = async () => (await backplane.read('empty', KEPT, { limit: 0 })).epoch === '';
+      await waitFor(isOver, { for: 'an empty room to be forgotten' });
+      expect(await backplane.read('room', KEPT, { limit: 0 })).toMatchObject({ epoch, offset: 1 });
     });
   });
 

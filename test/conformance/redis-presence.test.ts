@@ -4,6 +4,7 @@ import { type BackplaneMetrics, silentMetrics } from '../../src/backplane/metric
 import { Keys } from '../../src/backplane/redis/keys.ts';
 import type { RedisBackplane, RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
 import { randomId } from '../../src/util/ids.ts';
+import { silentLog } from '../../src/util/log.ts';
 import { startRedis } from '../support/backplanes.ts';
 import { enterMany, entryOf, type PresentNode, startPresence } from '../support/presence.ts';
 import { DeafeningProxy } from '../support/proxy.ts';
@@ -386,6 +387,51 @@ describe('a Redis that', () => {
     enterMany(node, 'good', 2);
     expect(await node.backplane.presence.list('good', 10)).toMatchObject({ count: 2 });
     await expect(node.backplane.presence.list('bad', 10)).rejects.toMatchObject({ code: 'internal' });
+  });
+
+  it('is full takes those who leave and nobody who enters, and costs no node its lease', async () => {
+    const server = await ownServer({ 'maxmemory-policy': 'noeviction' });
+    const start = cluster();
+    const deeds = new Deeds();
+    const [a, b] = [await start(server.url, { metrics: deeds.metrics }), await start(server.url)];
+    enterMany(a, 'old', 2);
+    enterMany(a, 'other', 1);
+    await a.backplane.presence.list('old', 10);
+    await server.client.config('SET', 'maxmemory', '1');
+    // Of one turn, and so of one call: what leaves first would let the others in.
+    a.backplane.presence.leave('old', entryOf(a, 1, 'u1'), true);
+    for (let n = 2; n < 50; n++) a.backplane.presence.enter('other', entryOf(a, n, `u${n}`), true);
+    for (let n = 2; n < 50; n++) a.backplane.presence.enter('new', entryOf(a, n, `u${n}`), true);
+    const count = async (room: string) => (await b.backplane.presence.list(room, 100)).count;
+    await waitFor(async () => (await count('old')) === 1, { for: 'the one who left' });
+    const renewed = Number(await server.calls('hgetall'));
+    const rounds = async () => (await server.calls('hgetall')) - renewed;
+    await waitFor(async () => (await rounds()) >= 20, { for: 'leases to be renewed', timeoutMs: SWEPT_MS });
+    expect([await count('old'), await count('other'), await count('new')]).toEqual([1, 1, 0]);
+    await server.client.config('SET', 'maxmemory', '0');
+    await waitFor(async () => (await count('other')) === 49, { for: 'those who waited' });
+    await waitFor(async () => (await count('new')) === 48, { for: 'those who waited in a new room' });
+    expect([deeds.losses, deeds.claims]).toEqual([0, 0]);
+  });
+
+  it('lets a node publish to no channel enters and removes its members all the same', async () => {
+    const start = cluster();
+    await shared.client.call('ACL', 'SETUSER', prefix, 'on', '>secret', '~*', '&*', '+@all');
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (_fields: object, message: string) => void warnings.push(message) };
+    const node = await start(`redis://${prefix}:secret@127.0.0.1:${shared.port}`, { log });
+    const watcher = await start(undefined, { rooms: ['room'] });
+    await shared.client.call('ACL', 'SETUSER', prefix, 'resetchannels');
+    enterMany(node, 'room', 2);
+    const count = async () => (await watcher.backplane.presence.list('room', 9)).count;
+    await waitFor(async () => (await count()) === 2, { for: 'both entries' });
+    node.backplane.presence.leave('room', entryOf(node, 1, 'u1'), true);
+    await waitFor(async () => (await count()) === 1, { for: 'one to leave' });
+    expect(watcher.presence.lines('room')).toEqual([]);
+    expect(warnings).toContain('presence changes of a room were not announced');
+    await shared.client.call('ACL', 'SETUSER', prefix, 'allchannels');
+    node.backplane.presence.enter('room', entryOf(node, 3, 'u3'), true);
+    expect(await watcher.presence.untilChanges('room', 1)).toEqual([`+${node.nodeId}-3 2`]);
   });
 
   it('carries an event that is none counts it and goes on', async () => {

@@ -154,7 +154,7 @@ describe('calls', () => {
     ]);
     expect(results.map(({ error, offset }) => [error?.code ?? 'ok', offset])).toEqual([
       ['ok', 1],
-      ['internal', 0],
+      ['unavailable', 0],
       ['ok', 1],
     ]);
     expect(results[1]!.error!.message).toContain('WRONGTYPE');

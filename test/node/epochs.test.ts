@@ -117,6 +117,17 @@ describe('a new epoch', () => {
       ],
       told: { bob: 'ok@0 1 2 3 4 reset@3 a b', ann: 'ok@4 b' },
     },
+    'is not new to who has had nothing: a join at 0 of an epoch that is over gets all, and no reset': {
+      steps: [
+        (on) => on.ann.join(),
+        (on) => on.ann.leave(),
+        (on) => on.store.flush(),
+        (on) => on.pub.publish(1, 2),
+        (on) => on.cyd.join({ since: ['epoch001', 0] }),
+        (on) => on.pub.publish(3),
+      ],
+      told: { cyd: 'ok@2+ 1 2 3' },
+    },
     'after a flush is joined with a position of the old one': {
       steps: [
         four,

@@ -10,6 +10,7 @@ const CURSOR: CursorState = {
   epoch: 'e1',
   offset: 5,
   isFresh: false,
+  hasBegun: false,
   isConflating: false,
   isLeaving: false,
 };
@@ -36,6 +37,14 @@ const TABLE: readonly (readonly [
   ['ahead of the feed', 'reach', { offset: 10 }, {}, 1],
   ['ahead of the feed, with more pending', 'reach', { offset: 13 }, { offset: 12 }, 1],
   ['of another epoch', 'restart', { epoch: 'e0' }, {}, 1],
+  ['of another epoch, before its first message', 'adopt', { epoch: 'e0', offset: 0 }, {}, 1],
+  [
+    'of another epoch, before its first message, and answered',
+    'restart',
+    { epoch: 'e0', offset: 0, hasBegun: true },
+    {},
+    1,
+  ],
   ['of another epoch, at the same offset', 'restart', { epoch: 'e0', offset: 9 }, {}, 1],
   ['of the epoch that a pending reset ends', 'next turn', {}, { epoch: 'e2', offset: 3 }, null],
   ['of the epoch that a pending reset begins', 'next turn', { epoch: 'e2' }, { epoch: 'e2' }, 1],

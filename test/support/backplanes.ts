@@ -45,6 +45,7 @@ export class Heard {
 export interface Times {
   readonly dedupWindowMs?: number;
   readonly metaTtlMs?: number;
+  readonly emptyMetaTtlMs?: number;
   readonly acksTtlMs?: number;
 }
 

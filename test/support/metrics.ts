@@ -10,6 +10,8 @@ export const idleSamples: Samples = {
   rooms: () => 0,
   memberships: () => 0,
   catchingUp: () => 0,
+  readsInFlight: () => 0,
+  readsWaiting: () => 0,
   backplaneReady: () => true,
   draining: () => false,
 };

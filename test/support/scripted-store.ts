@@ -165,7 +165,7 @@ function unavailable(): BackplaneError {
 
 /** One node's way to the store. */
 export class StorePort implements Backplane {
-  readonly kind = 'memory';
+  readonly readsAtOnce = 64;
   readonly reads = new Gate();
   readonly subscribes = new Gate();
   readonly lookups = new Gate();

@@ -7,8 +7,8 @@ export interface MemoryAcksParts {
   readonly clock: Clock;
   /** Life of a room's acks in milliseconds, from its last ack on. */
   readonly ttlMs: number;
-  /** Where a room stands now. Throws a `BackplaneError` when the backplane is closed. */
-  readonly position: (room: string, history: HistoryPolicy) => Where;
+  /** Where a room stands now; `begin` as in `ReadOptions`. Throws a `BackplaneError` when the backplane is closed. */
+  readonly position: (room: string, history: HistoryPolicy, begin: boolean) => Where;
 }
 
 interface Where {
@@ -36,7 +36,7 @@ export class MemoryAcks implements Acks {
     user: string,
     [epoch, offset]: readonly [epoch: string, offset: number],
   ): Promise<AckResult> {
-    const present = this.#parts.position(room, history);
+    const present = this.#parts.position(room, history, false);
     const kept = this.#offsets(room, present.epoch).get(user) ?? null;
     const outcome = outcomeOf(present, kept ?? 0, epoch, offset);
     const isTouched = (outcome === 'kept' || outcome === 'not_higher') && offset > 0;
@@ -45,12 +45,12 @@ export class MemoryAcks implements Acks {
   }
 
   async get(room: string, history: HistoryPolicy, user: string): Promise<Acked> {
-    const { epoch } = this.#parts.position(room, history);
+    const { epoch } = this.#parts.position(room, history, true);
     return { epoch, offset: this.#offsets(room, epoch).get(user) ?? null };
   }
 
   async start(room: string, history: HistoryPolicy, user: string): Promise<Start> {
-    const { epoch, offset } = this.#parts.position(room, history);
+    const { epoch, offset } = this.#parts.position(room, history, true);
     const kept = this.#offsets(room, epoch).get(user);
     if (kept !== undefined) return { epoch, offset: kept, isNew: false };
     this.#keep(room, epoch, user, offset);
@@ -58,13 +58,18 @@ export class MemoryAcks implements Acks {
   }
 
   async list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
-    const { epoch, offset } = this.#parts.position(room, history);
+    const { epoch, offset } = this.#parts.position(room, history, false);
     const least = from ?? offset;
     const all = [...this.#offsets(room, epoch)]
       .filter(([, acked]) => acked >= least)
       .sort(([, one], [, other]) => other - one);
     const users = all.slice(0, limit).map(([user, acked]) => ({ user, offset: acked }));
     return { epoch, offset, count: all.length, users };
+  }
+
+  /** Whether anything is kept in a room. */
+  isKeptIn(room: string): boolean {
+    return this.#rooms.has(room);
   }
 
   /** Drops what is too old. */
@@ -100,7 +105,7 @@ export class MemoryAcks implements Acks {
 const NONE: ReadonlyMap<string, number> = new Map();
 
 function outcomeOf(present: Where, kept: number, epoch: string, offset: number): AckOutcome {
-  if (epoch !== present.epoch) return 'other_epoch';
+  if (epoch !== present.epoch || epoch === '') return 'other_epoch';
   if (offset > present.offset) return 'beyond';
   return offset > kept ? 'kept' : 'not_higher';
 }

@@ -11,6 +11,7 @@ import {
   BackplaneError,
   type BackplaneEvents,
   type BackplaneStatus,
+  EMPTY_META_TTL_MS,
   type HistoryPage,
   type HistoryPolicy,
   type PublishRequest,
@@ -31,6 +32,8 @@ export interface MemoryBackplaneOptions {
   readonly dedupWindowMs: number;
   /** How long an unused room keeps its numbering. */
   readonly metaTtlMs: number;
+  /** The same for a room that never had a message. Default `EMPTY_META_TTL_MS`; never more than `metaTtlMs`. */
+  readonly emptyMetaTtlMs?: number;
   /** How long it is kept how far the users of a room have read, from the last ack on. */
   readonly acksTtlMs: number;
   /** How often what is too old is dropped from rooms that nobody uses. Default a tenth of `metaTtlMs`, at most 30 s. */
@@ -44,6 +47,8 @@ const NUMBERLESS: BatchResult = { epoch: '', first: 0, duplicates: null };
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class MemoryBackplane implements Backplane {
+  /** A read ends in the turn in which it begins. */
+  readonly readsAtOnce = 1;
   readonly presence: MemoryPresence;
   readonly acks: MemoryAcks;
   readonly #options: MemoryBackplaneOptions;
@@ -69,7 +74,7 @@ export class MemoryBackplane implements Backplane {
     this.acks = new MemoryAcks({
       clock,
       ttlMs: acksTtlMs,
-      position: (room, history) => this.#position(room, history),
+      position: (room, history, begin) => this.#position(room, history, begin),
     });
   }
 
@@ -105,7 +110,7 @@ export class MemoryBackplane implements Backplane {
   async read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage> {
     if (this.#isClosed) throw closedError('read');
     if (history.messages === 0) return NO_HISTORY;
-    return this.#log(room).read(history, options, this.#options.clock.nowMs());
+    return this.#read(room, history, options);
   }
 
   async renew(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
@@ -159,9 +164,14 @@ export class MemoryBackplane implements Backplane {
     if (this.#subscribed.has(room)) this.#events?.envelope(room, envelope);
   }
 
-  #position(room: string, history: HistoryPolicy): HistoryPage {
+  #position(room: string, history: HistoryPolicy, begin: boolean): HistoryPage {
     if (this.#isClosed) throw closedError('acks');
-    return this.#log(room).read(history, { limit: 0 }, this.#options.clock.nowMs());
+    return this.#read(room, history, { limit: 0, begin });
+  }
+
+  #read(room: string, history: HistoryPolicy, options: ReadOptions): HistoryPage {
+    const log = options.begin === true ? this.#log(room) : this.#rooms.get(room);
+    return log?.read(history, options, this.#options.clock.nowMs()) ?? NO_HISTORY;
   }
 
   #log(room: string): RoomLog {
@@ -174,10 +184,13 @@ export class MemoryBackplane implements Backplane {
   }
 
   #sweep(): void {
-    const nowMs = this.#options.clock.nowMs();
+    const { clock, metaTtlMs, emptyMetaTtlMs = EMPTY_META_TTL_MS } = this.#options;
+    const nowMs = clock.nowMs();
     this.acks.sweep();
     for (const [room, log] of this.#rooms) {
-      if (log.sweep(nowMs, this.#options.metaTtlMs)) this.#rooms.delete(room);
+      const isUnused = log.isEmpty && !this.acks.isKeptIn(room);
+      const lifeMs = isUnused ? Math.min(metaTtlMs, emptyMetaTtlMs) : metaTtlMs;
+      if (log.sweep(nowMs, lifeMs)) this.#rooms.delete(room);
     }
   }
 }

@@ -44,12 +44,21 @@ export class RoomLog {
     return { envelope, result };
   }
 
-  read(history: HistoryPolicy, { after = 0, limit }: ReadOptions, nowMs: number): HistoryPage {
-    this.#touch(history, nowMs);
+  /** Nothing was ever stored in it. */
+  get isEmpty(): boolean {
+    return this.#offset === 0;
+  }
+
+  read(
+    history: HistoryPolicy,
+    { after = 0, limit, begin = false, newest = false, bytes = Infinity }: ReadOptions,
+    nowMs: number,
+  ): HistoryPage {
+    if (begin || !this.isEmpty) this.#touch(history, nowMs);
     this.#trim(nowMs);
-    const from = Math.max(after, this.#offset - history.messages);
+    const from = Math.max(after, this.#offset - history.messages, newest ? this.#offset - limit : 0);
     const envelopes = limit === 0 ? [] : this.#kept.after(from, { messages: limit });
-    return { epoch: this.#epoch, offset: this.#offset, envelopes };
+    return { epoch: this.#epoch, offset: this.#offset, envelopes: within(bytes, envelopes, newest) };
   }
 
   /** See `Backplane.renew`. A process cannot lose writes and go on, but the port is the same for all. */
@@ -57,11 +66,11 @@ export class RoomLog {
     if (epoch === this.#epoch && this.#offset < seen) this.#epoch = randomId(ID_BYTES);
   }
 
-  /** Drops what is too old. True if the room itself has not been used for `metaTtlMs` and can be forgotten. */
-  sweep(nowMs: number, metaTtlMs: number): boolean {
+  /** Drops what is too old. True if the room itself has not been used for `lifeMs` and can be forgotten. */
+  sweep(nowMs: number, lifeMs: number): boolean {
     this.#trim(nowMs);
     this.#forgetKeys(nowMs);
-    return nowMs - this.#usedAtMs >= metaTtlMs && this.#keys.size === 0;
+    return nowMs - this.#usedAtMs >= lifeMs && this.#keys.size === 0;
   }
 
   #touch(history: HistoryPolicy, nowMs: number): void {
@@ -104,4 +113,16 @@ export class RoomLog {
       this.#keys.delete(key);
     }
   }
+}
+
+/** The first of them, or with `newest` the last, that together have at most so many bytes; always one. */
+function within(bytes: number, envelopes: readonly Envelope[], newest: boolean): readonly Envelope[] {
+  let sum = 0;
+  const ordered = newest ? [...envelopes].reverse() : envelopes;
+  const end = ordered.findIndex((envelope, i) => {
+    sum += envelope.bytes.length;
+    return i > 0 && sum > bytes;
+  });
+  if (end === -1) return envelopes;
+  return newest ? envelopes.slice(envelopes.length - end) : envelopes.slice(0, end);
 }

@@ -15,6 +15,7 @@ import { BackplaneError, type PublishRequest } from '../backplane.ts';
 import { PublishQueue, type TakeLimits } from '../publish-queue.ts';
 import type { RoomBatch } from '../room-batch.ts';
 import type { Outcome } from './publisher.ts';
+import { StoredError } from './redis-errors.ts';
 
 export interface GroupCommitOptions {
   readonly clock: Clock;
@@ -132,7 +133,7 @@ export class GroupCommit {
     batches.forEach((batch, i) => {
       const outcome = outcomes[i]!;
       if (outcome instanceof BackplaneError) {
-        isLate ||= outcome.code === 'timeout';
+        isLate ||= outcome.code === 'timeout' && !(outcome instanceof StoredError);
         batch.fail(outcome);
       } else batch.settle(outcome);
     });

@@ -11,6 +11,8 @@ export interface HistoryCall {
   readonly history: HistoryPolicy;
   readonly options: ReadOptions;
   readonly metaTtlMs: number;
+  /** As `metaTtlMs`, of a room that never had a message. */
+  readonly emptyMetaTtlMs: number;
   /** For a room that needs one. */
   readonly epoch: string;
   /** Of this Redis. */
@@ -21,11 +23,13 @@ export interface HistoryCall {
 export async function readHistory(
   redis: Redis,
   keys: Keys,
-  { room, history, options, metaTtlMs, epoch, lineage }: HistoryCall,
+  { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage }: HistoryCall,
   metrics: BackplaneMetrics,
 ): Promise<HistoryPage> {
-  const { after = 0, limit } = options;
-  const args = [after, limit, history.messages, history.ageMs, epoch, metaTtlMs, lineage];
+  const { after = 0, limit, begin = false, newest = false, bytes = 0 } = options;
+  const emptyLife = begin ? emptyMetaTtlMs : 0;
+  const policy = [history.messages, history.ageMs];
+  const args = [after, limit, ...policy, epoch, metaTtlMs, lineage, emptyLife, newest ? 1 : 0, bytes];
   const reply = await historyScript.call(redis, [keys.meta(room), keys.log(room)], args, metrics);
   const [storedEpoch, offset, ...entries] = reply as Buffer[];
   return {

@@ -14,7 +14,11 @@ import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
 import { serverOptions } from './server-options.ts';
 import { passingProblem, serverProblem } from './server-version.ts';
 
-export type LinkRole = 'command' | 'subscribe';
+/** `command`: all that must never wait. `read`: whatever may be long. `subscribe`: what is published. */
+export type LinkRole = 'command' | 'read' | 'subscribe';
+
+/** In the names by which Redis lists its clients. */
+const SHORT_NAMES: Readonly<Record<LinkRole, string>> = { command: 'cmd', read: 'read', subscribe: 'sub' };
 
 export interface LinkOptions {
   /** `redis://` or, with TLS, `rediss://`; may hold user, password and database. */
@@ -80,7 +84,7 @@ export class Link {
     return this.#isUp;
   }
 
-  /** Of the server that a command link leads to; see `lineageOf`. */
+  /** Of the server that a link leads to which does not subscribe; see `lineageOf`. */
   get lineage(): string {
     return this.#lineage;
   }
@@ -211,13 +215,12 @@ export class Link {
 }
 
 function redisOptions(role: LinkRole, options: LinkOptions): RedisOptions & { replyMapping: 'legacy' } {
-  const shortName = role === 'command' ? 'cmd' : 'sub';
   return {
     // RESP2, spoken by every server and proxy. Its one drawback, a link that only subscribes, we have anyway.
     protocol: 2,
     replyMapping: 'legacy',
     lazyConnect: true,
-    connectionName: `roomcast-${options.nodeId}-${shortName}`,
+    connectionName: `roomcast-${options.nodeId}-${SHORT_NAMES[role]}`,
     commandTimeout: options.commandTimeoutMs,
     connectTimeout: Math.max(MIN_CONNECT_TIMEOUT_MS, options.commandTimeoutMs),
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,

@@ -33,6 +33,8 @@ export interface PresenceWriterOptions {
 /** About 2 ms of Redis's time a call: publishes wait behind it. A change takes 4 to 9 us. */
 const CALL_LIMITS: TakeLimits = { wishes: 256, bytes: 256 * 1024 };
 const STAGE = 'presence';
+/** What the script's reply for a room begins with where the changes are done but nobody was told. */
+const UNANNOUNCED = '!';
 
 /** Waits until the wishes of a room (null: of all) up to a number are written. */
 interface Waiter {
@@ -99,11 +101,17 @@ export class PresenceWriter {
     // Entries under a lease that lapsed could be missed by the sweep of this node, and stay for ever.
     if (!lease.isValid && !(await lease.renew()))
       throw unavailable('the presence lease could not be renewed');
-    const batches = queue.take(CALL_LIMITS);
+    let batches = queue.take(CALL_LIMITS);
     this.#inFlight = batches;
     try {
-      await this.#register(batches);
-      this.#settle(batches, await this.#send(batches));
+      const refusal = await this.#register(batches);
+      if (refusal !== null) {
+        for (const batch of batches.filter(needsRegister)) queue.putBack(batch, false);
+        batches = batches.filter((batch) => !needsRegister(batch));
+        this.#inFlight = batches;
+      }
+      if (batches.length > 0) this.#settle(batches, await this.#send(batches));
+      if (refusal !== null) throw refusal;
     } catch (error) {
       this.#failed(batches, error as BackplaneError);
       throw error;
@@ -119,17 +127,26 @@ export class PresenceWriter {
     for (const batch of batches) this.#options.queue.putBack(batch, code === 'timeout');
   }
 
-  /** Puts rooms on the node's list, before the first entry: whoever sweeps the node finds all its rooms there. */
-  async #register(batches: readonly WishBatch[]): Promise<void> {
+  /**
+   * Puts rooms on the node's list, before the first entry: whoever sweeps the node finds all its rooms there. Returns why Redis
+   * refused, as when it is full: the other rooms, of which some are left and need no room there, do not wait for that.
+   */
+  async #register(batches: readonly WishBatch[]): Promise<BackplaneError | null> {
     const { ask, redis, keys, nodeId, lease } = this.#options;
     const fields: string[] = [];
-    const fresh = batches.filter(({ room }) => room.registered !== room.announce && room.stored.size > 0);
+    const fresh = batches.filter(needsRegister);
     for (const { room } of fresh) fields.push(room.name, `${lease.term}:${room.announce ? '1' : '0'}`);
-    if (fresh.length === 0) return;
+    if (fresh.length === 0) return null;
     const { term } = lease;
-    await ask(() => redis.hset(keys.nodeRooms(nodeId), ...fields));
+    try {
+      await ask(() => redis.hset(keys.nodeRooms(nodeId), ...fields));
+    } catch (error) {
+      if (error instanceof BackplaneError && error.code === 'unavailable') return error;
+      throw error;
+    }
     // Otherwise the list was that of the lease that was just lost; the rooms come again, with their members.
     if (term === lease.term) for (const { room } of fresh) room.registered = room.announce;
+    return null;
   }
 
   /** Resolves with the reply of the script: an error message for each room, '' for none. */
@@ -151,7 +168,7 @@ export class PresenceWriter {
     const { keys, lease } = this.#options;
     const term = Buffer.allocUnsafe(4);
     term.writeUInt32BE(lease.term);
-    const roomKeys: string[] = [];
+    const roomKeys = [keys.meta(batches[0]!.room.name)];
     const args: ScriptArgument[] = [term];
     for (const { room, wishes } of batches) {
       roomKeys.push(keys.presence(room.name), keys.presenceUsers(room.name), keys.channel(room.name));
@@ -167,12 +184,20 @@ export class PresenceWriter {
     const emptied: string[] = [];
     let refusal: BackplaneError | null = null;
     for (const [i, batch] of batches.entries()) {
-      const problem = problems[i] ?? 'no reply for a room';
+      const problem = this.#unlessDone(batch, problems[i] ?? 'no reply for a room');
       if (problem !== '') refusal = this.#refused(batch, errorFromReply(problem, STAGE)) ?? refusal;
       else if (this.#options.queue.written(batch)) emptied.push(batch.room.name);
     }
     this.#unregister(emptied);
     if (refusal !== null) throw refusal;
+  }
+
+  /** '' for changes that are done, also where Redis would not announce them: doing them again would not announce them either. */
+  #unlessDone({ room }: WishBatch, problem: string): string {
+    if (!problem.startsWith(UNANNOUNCED)) return problem;
+    const error = problem.slice(UNANNOUNCED.length);
+    this.#options.log.warn({ room: room.name, error }, 'presence changes of a room were not announced');
+    return '';
   }
 
   /** Returns the error if trying again may help. Otherwise the changes are dropped: they would hold up all others. */
@@ -214,6 +239,10 @@ export class PresenceWriter {
     this.#waiters = [];
     for (const waiter of waiters) waiter.reject(error);
   }
+}
+
+function needsRegister({ room }: WishBatch): boolean {
+  return room.registered !== room.announce && room.stored.size > 0;
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

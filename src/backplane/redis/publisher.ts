@@ -10,7 +10,7 @@ import type { BatchResult, FirstResult, RoomBatch } from '../room-batch.ts';
 import type { Keys } from './keys.ts';
 import type { Link } from './link.ts';
 import { publishCall } from './publish-call.ts';
-import { errorFromCall, errorFromReply, isAnswer, isReadOnly } from './redis-errors.ts';
+import { isAnswer, isReadOnly, publishErrorFromCall, refusedPublish, StoredError } from './redis-errors.ts';
 import { publishScript } from './scripts.ts';
 
 export interface PublisherOptions {
@@ -26,7 +26,6 @@ export interface PublisherOptions {
 /** What became of one batch. */
 export type Outcome = BatchResult | BackplaneError;
 
-const STAGE = 'publish';
 const NO_SPACE = Buffer.alloc(0);
 /** More is not worth keeping while idle. */
 const MAX_SPACE = 256 * 1024;
@@ -87,7 +86,7 @@ export class Publisher {
       if (reader.sawError) this.#options.refused?.();
       return outcomes;
     } catch (cause) {
-      const error = errorFromCall(cause, STAGE);
+      const error = publishErrorFromCall(cause);
       if (isAnswer(error)) this.#options.refused?.();
       return batches.map(() => error);
     }
@@ -101,7 +100,7 @@ export class Publisher {
         await redis.publish(this.#keys.channel(batch.room), batch.draft(this.#options.nodeId, sentAtMs));
         return NUMBERLESS;
       } catch (cause) {
-        const error = errorFromCall(cause, STAGE);
+        const error = publishErrorFromCall(cause);
         if (isAnswer(error)) this.#options.refused?.();
         return error;
       }
@@ -153,7 +152,7 @@ class ReplyReader {
   }
 
   next(hasHistory: boolean): Outcome {
-    if (this.#reply[this.#at] !== 0) return this.#error();
+    if (this.#reply[this.#at] !== 0) return this.#error(this.#reply[this.#at] === 2);
     const epoch = hasHistory ? readAscii(this.#reply, this.#at + 1, ID_BYTES) : '';
     const first = readUint64(this.#reply, this.#at + 1 + ID_BYTES);
     const count = this.#reply.readUInt16BE(this.#at + REPLY_BYTES - 2);
@@ -173,12 +172,12 @@ class ReplyReader {
     return duplicates;
   }
 
-  #error(): BackplaneError {
+  #error(isStored: boolean): BackplaneError {
     const length = this.#reply.readUInt16BE(this.#at + 1);
     const message = this.#reply.toString('utf8', this.#at + 3, this.#at + 3 + length);
     this.#at += 3 + length;
     this.sawError = true;
     this.sawReadOnly ||= isReadOnly(message);
-    return errorFromReply(message, STAGE);
+    return isStored ? new StoredError(message) : refusedPublish(message);
   }
 }

@@ -7,6 +7,7 @@ import type { Acked, AckOutcome, AckPage, AckResult, Acks, Start } from '../acks
 import { BackplaneError, type HistoryPolicy } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import type { Keys } from './keys.ts';
+import { errorFromReply } from './redis-errors.ts';
 import { ackScript, acksScript, type ScriptArgument } from './scripts.ts';
 
 export interface RedisAcksParts {
@@ -14,11 +15,16 @@ export interface RedisAcksParts {
   readonly keys: Keys;
   /** Life of a room's acks in milliseconds, from its last ack on. */
   readonly ttlMs: number;
+  /** Life of the numbering of a room in which somebody has a start, in milliseconds. */
+  readonly metaTtlMs: number;
   readonly metrics: BackplaneMetrics;
   /** Runs a call unless Redis is known to be away; what it rejects with is a `BackplaneError`. */
   readonly ask: <T>(work: () => Promise<T>) => Promise<T>;
-  /** The present epoch of a room, which gets one if it has none. */
-  readonly epochOf: (room: string, history: HistoryPolicy) => Promise<string>;
+  /** The link for what may be long, and how it is asked. */
+  readonly reads: Redis;
+  readonly askRead: <T>(work: () => Promise<T>) => Promise<T>;
+  /** The present epoch of a room. One that has none gets one with `begin`; otherwise it is ''. */
+  readonly epochOf: (room: string, history: HistoryPolicy, begin: boolean) => Promise<string>;
 }
 
 interface Entry {
@@ -52,6 +58,8 @@ const EPOCH = /^[0-9a-z]{8}$/;
 const MAX_ENTRIES = 500;
 /** Epochs are remembered of up to this many rooms; then the memory of them starts afresh. */
 const KNOWN_EPOCHS = 10_000;
+/** In place of the newest offset: this entry alone failed. */
+const FAILED = -2;
 /** An epoch that was read and is over when it is used: once is bad luck. */
 const TRIES = 3;
 
@@ -79,45 +87,57 @@ export class RedisAcks implements Acks {
         return { epoch, offset: orNull(reply.kept), outcome: outcomeOf(reply, offset) };
       }
     }
-    return { ...(await this.get(room, history, user)), outcome: 'other_epoch' };
+    const kept = await this.#inPresentEpoch(room, history, (present) => this.#kept(room, present, user));
+    return { ...(kept ?? UNNUMBERED), outcome: 'other_epoch' };
   }
 
-  get(room: string, history: HistoryPolicy, user: string): Promise<Acked> {
-    return this.#inPresentEpoch(room, history, async (epoch) => {
-      const { newest, kept } = await this.#send({ room, epoch, user, offset: NOTHING });
-      return newest === -1 ? null : { epoch, offset: orNull(kept) };
-    });
+  async get(room: string, history: HistoryPolicy, user: string): Promise<Acked> {
+    const kept = (epoch: string) => this.#kept(room, epoch, user);
+    return (await this.#inPresentEpoch(room, history, kept, true)) ?? UNNUMBERED;
   }
 
-  start(room: string, history: HistoryPolicy, user: string): Promise<Start> {
-    return this.#inPresentEpoch(room, history, async (epoch) => {
+  async start(room: string, history: HistoryPolicy, user: string): Promise<Start> {
+    const begun = async (epoch: string) => {
       const { newest, kept, isChanged } = await this.#send({ room, epoch, user, offset: NEWEST });
       return newest === -1 ? null : { epoch, offset: kept, isNew: isChanged };
-    });
+    };
+    return (await this.#inPresentEpoch(room, history, begun, true)) ?? { ...NOWHERE, isNew: false };
   }
 
-  list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
-    const { redis, keys, metrics, ask } = this.#parts;
-    return this.#inPresentEpoch(room, history, async (epoch) => {
+  /** Null where that epoch is over. */
+  async #kept(room: string, epoch: string, user: string): Promise<Acked | null> {
+    const { newest, kept } = await this.#send({ room, epoch, user, offset: NOTHING });
+    return newest === -1 ? null : { epoch, offset: orNull(kept) };
+  }
+
+  async list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
+    const { reads, keys, metrics, askRead } = this.#parts;
+    const page = await this.#inPresentEpoch(room, history, async (epoch) => {
       const args = [epoch, from ?? '', limit];
       const names = [keys.meta(room), keys.acks(room, epoch)];
-      const reply = await ask(() => acksScript.call(redis, names, args, metrics));
+      const reply = await askRead(() => acksScript.call(reads, names, args, metrics));
       const [newest, count, ...listed] = reply as [number, number, ...Buffer[]];
       return newest === -1 ? null : { epoch, offset: newest, count, users: pairs(listed) };
     });
+    return page ?? { ...NOWHERE, count: 0, users: [] };
   }
 
-  /** Calls `work` with what is taken for the room's present epoch, again where it answers null: that is over. */
+  /**
+   * Calls `work` with what is taken for the room's present epoch, again where it answers null: that is over. Resolves with null
+   * for a room without numbering, which gets one with `begin`.
+   */
   async #inPresentEpoch<T>(
     room: string,
     history: HistoryPolicy,
     work: (epoch: string) => Promise<T | null>,
-  ): Promise<T> {
+    begin = false,
+  ): Promise<T | null> {
     const guess = this.#epochs.get(room);
     const guessed = guess === undefined ? null : await work(guess);
     if (guessed !== null) return guessed;
     for (let i = 0; i < TRIES; i++) {
-      const epoch = await this.#parts.epochOf(room, history);
+      const epoch = await this.#parts.epochOf(room, history, begin);
+      if (epoch === '') return null;
       this.#remember(room, epoch);
       const answer = await work(epoch);
       if (answer !== null) return answer;
@@ -145,21 +165,25 @@ export class RedisAcks implements Acks {
 
   /** One call for entries of whatever rooms. For Redis Cluster it becomes one for each partition. */
   async #call(all: readonly Waiting[]): Promise<void> {
-    const { redis, keys, ttlMs, metrics, ask } = this.#parts;
+    const { redis, keys, ttlMs, metaTtlMs, metrics, ask } = this.#parts;
     const names = all.flatMap(({ entry: { room, epoch } }) => [keys.meta(room), keys.acks(room, epoch)]);
-    const args: ScriptArgument[] = [ttlMs];
+    const args: ScriptArgument[] = [ttlMs, metaTtlMs];
     for (const { entry } of all) args.push(entry.epoch, entry.user, entry.offset);
     try {
-      const reply = (await ask(() => ackScript.call(redis, names, args, metrics))) as number[];
-      all.forEach(({ resolve }, i) => {
-        const [newest, kept, changed] = reply.slice(i * 3, i * 3 + 3) as [number, number, number];
-        resolve({ newest, kept, isChanged: changed === 1 });
+      const reply = (await ask(() => ackScript.call(redis, names, args, metrics))) as (number | Buffer)[];
+      all.forEach(({ resolve, reject }, i) => {
+        const [newest, kept, changed] = reply.slice(i * 3, i * 3 + 3);
+        if (newest === FAILED) reject(errorFromReply(String(kept), 'acks'));
+        else resolve({ newest: Number(newest), kept: Number(kept), isChanged: changed === 1 });
       });
     } catch (error) {
       for (const { reject } of all) reject(error);
     }
   }
 }
+
+const NOWHERE = { epoch: '', offset: 0 };
+const UNNUMBERED: Acked = { epoch: '', offset: null };
 
 function orNull(kept: number): number | null {
   return kept === -1 ? null : kept;

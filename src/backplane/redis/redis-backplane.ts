@@ -10,6 +10,7 @@ import {
   BackplaneError,
   type BackplaneEvents,
   type BackplaneStatus,
+  EMPTY_META_TTL_MS,
   type HistoryPage,
   type HistoryPolicy,
   type PublishRequest,
@@ -45,6 +46,8 @@ export interface RedisBackplaneOptions {
   readonly dedupWindowMs: number;
   /** How long an unused room keeps its numbering. */
   readonly metaTtlMs: number;
+  /** The same for a room that never had a message. Default `EMPTY_META_TTL_MS`; never more than `metaTtlMs`. */
+  readonly emptyMetaTtlMs?: number;
   /** How long it is kept how far the users of a room have read, from the last ack on. */
   readonly acksTtlMs: number;
   /** How long the presence entries of a dead node outlive it, about. Default 6 s. */
@@ -65,11 +68,14 @@ const MIN_STARTUP_TIMEOUT_MS = 1_000;
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class RedisBackplane implements Backplane {
+  readonly readsAtOnce = 4;
   readonly presence: RedisPresence;
   readonly acks: Acks;
   readonly #options: RedisBackplaneOptions;
   readonly #keys: Keys;
   readonly #command: Link;
+  /** Pages of history and lists: however long they take, what is on the command link does not wait behind them. */
+  readonly #reads: Link;
   readonly #subscribe: Link;
   readonly #commits: GroupCommit;
   readonly #subscriptions: Subscriptions;
@@ -80,6 +86,7 @@ export class RedisBackplane implements Backplane {
   #events: BackplaneEvents | null = null;
   #restoring: Promise<void> | null = null;
   #isStarted = false;
+  #isReadLinkAsked = false;
   #isClosed = false;
   #wasReady = false;
   #wasHearing = false;
@@ -92,6 +99,7 @@ export class RedisBackplane implements Backplane {
       up: () => this.#commandUp(),
       down: () => this.#commandDown(),
     });
+    this.#reads = new Link('read', options, { up: () => this.#changed(), down: () => this.#changed() });
     this.#subscribe = new Link('subscribe', options, {
       up: () => {
         this.#restoring = this.#subscriptions.linkUp();
@@ -111,7 +119,8 @@ export class RedisBackplane implements Backplane {
     try {
       const startupTimeoutMs = Math.max(MIN_STARTUP_TIMEOUT_MS, this.#options.startupTimeoutMs);
       await this.#checkStart();
-      await Promise.all([this.#command.connect(startupTimeoutMs), this.#subscribe.connect(startupTimeoutMs)]);
+      const links = [this.#command, this.#reads, this.#subscribe];
+      await Promise.all(links.map((link) => link.connect(startupTimeoutMs)));
       await this.#restoring;
       for (const script of ALL_SCRIPTS) await script.load(this.#command.redis);
     } catch (error) {
@@ -146,10 +155,13 @@ export class RedisBackplane implements Backplane {
   async read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage> {
     if (history.messages === 0) return NO_HISTORY;
     const { metaTtlMs, metrics } = this.#options;
+    const emptyMetaTtlMs = Math.min(this.#options.emptyMetaTtlMs ?? EMPTY_META_TTL_MS, metaTtlMs);
     const epoch = randomId(ID_BYTES);
-    const { lineage } = this.#command;
-    const call = { room, history, options, metaTtlMs, epoch, lineage };
-    return this.#ask(() => readHistory(this.#command.redis, this.#keys, call, metrics));
+    // A position alone is short, and joins wait for it.
+    const link = options.limit === 0 ? this.#command : this.#reads;
+    const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage: link.lineage };
+    const read = () => readHistory(link.redis, this.#keys, call, metrics);
+    return link === this.#command ? this.#ask(read) : this.#askRead(read);
   }
 
   async renew(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
@@ -167,7 +179,7 @@ export class RedisBackplane implements Backplane {
   }
 
   status(): BackplaneStatus {
-    const reason = this.#linkProblem() ?? this.#writes.problem;
+    const reason = this.#readProblem() ?? this.#subscribeProblem() ?? this.#writes.problem;
     return { ready: reason === null, reason };
   }
 
@@ -181,6 +193,7 @@ export class RedisBackplane implements Backplane {
     this.#commits.close();
     this.#subscriptions.close();
     this.#command.close();
+    this.#reads.close();
     this.#subscribe.close();
   }
 
@@ -202,6 +215,35 @@ export class RedisBackplane implements Backplane {
     return this.#commandProblem() ?? this.#subscribeProblem();
   }
 
+  /** As `#ask`, on the link for reads. That one is late says nothing about the command link. */
+  async #askRead<T>(work: () => Promise<T>, stage = 'read'): Promise<T> {
+    const problem = this.#readProblem();
+    if (problem !== null) throw new BackplaneError('unavailable', stage, problem);
+    try {
+      return await work();
+    } catch (cause) {
+      const error = errorFromCall(cause, stage);
+      if (error.code === 'timeout') this.#checkReadLink();
+      throw error;
+    }
+  }
+
+  /** A link that does not even answer a PING within the timeout of a command is of no use. */
+  #checkReadLink(): void {
+    if (this.#isReadLinkAsked || !this.#reads.isUp) return;
+    this.#isReadLinkAsked = true;
+    this.#reads.redis
+      .ping()
+      .catch(() => this.#reads.reconnect('redis did not answer a PING'))
+      .finally(() => {
+        this.#isReadLinkAsked = false;
+      });
+  }
+
+  #readProblem(): string | null {
+    return this.#commandProblem() ?? this.#reads.problem();
+  }
+
   #commandProblem(): string | null {
     if (this.#isClosed) return 'the node is shutting down';
     return this.#command.problem() ?? (this.#commits.isSuspect ? 'redis does not answer' : null);
@@ -216,6 +258,8 @@ export class RedisBackplane implements Backplane {
 
   #commandUp(): void {
     this.#commits.linkUp();
+    // Redis was promoted, and the other link may still lead to the one before.
+    if (this.#reads.lineage !== this.#command.lineage) this.#reads.reconnect('it leads to another Redis');
     this.#changed();
   }
 
@@ -270,9 +314,12 @@ export class RedisBackplane implements Backplane {
       redis: this.#command.redis,
       keys: this.#keys,
       ttlMs: this.#options.acksTtlMs,
+      metaTtlMs: this.#options.metaTtlMs,
       metrics: this.#options.metrics,
       ask: (work) => this.#ask(work, 'acks'),
-      epochOf: async (room, history) => (await this.read(room, history, { limit: 0 })).epoch,
+      reads: this.#reads.redis,
+      askRead: (work) => this.#askRead(work, 'acks'),
+      epochOf: async (room, history, begin) => (await this.read(room, history, { limit: 0, begin })).epoch,
     });
   }
 
@@ -348,6 +395,8 @@ export class RedisBackplane implements Backplane {
       metrics,
       problem: () => this.#commandProblem(),
       ask: (work) => this.#ask(work, 'presence'),
+      reads: this.#reads.redis,
+      askRead: (work) => this.#askRead(work, 'presence'),
     });
   }
 

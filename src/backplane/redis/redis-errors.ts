@@ -1,9 +1,9 @@
 /** What an error from Redis, or on the way to it, means for what was being done. */
 import { BackplaneError, type BackplaneErrorCode } from '../backplane.ts';
 
-/** Answers by which Redis refuses to do anything at all: full, read-only, loading, busy, cut off. */
+/** Answers by which Redis refuses to do anything at all: full, read-only, loading, busy, cut off, not permitted. */
 const REFUSALS =
-  /^(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOPERM)\b/;
+  /^(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOPERM)\b|The user executing the script/;
 /** Those among them by which it refuses to write, whoever asks, and goes on reading. */
 const REFUSED_WRITES = /^(OOM|READONLY|MISCONF|NOREPLICAS)\b/;
 /** Renamed, switched off, or of another kind of server. Inside of a script Redis says it differently. */
@@ -32,6 +32,27 @@ export function isUnknownCommand(message: string): boolean {
 /** The answer that a server without a free connection gives, to whatever is asked first. */
 export function isFull(message: string): boolean {
   return message.includes('max number of clients reached');
+}
+
+/** Redis refused a batch of messages: nothing of it was stored or sent, whatever the reason. */
+export function refusedPublish(message: string): BackplaneError {
+  return new BackplaneError('unavailable', 'publish', `redis: ${message}`);
+}
+
+/** For a whole call of batches that was rejected. An answer of Redis means that it did not run. */
+export function publishErrorFromCall(cause: unknown): BackplaneError {
+  const error = errorFromCall(cause, 'publish');
+  return error.code === 'internal' ? new BackplaneError('unavailable', 'publish', error.message) : error;
+}
+
+/**
+ * Redis stored a batch of messages and then answered with an error. Members may not have been sent it; they get it when
+ * their node next looks for what it missed. The link is well: nothing is late.
+ */
+export class StoredError extends BackplaneError {
+  constructor(message: string) {
+    super('timeout', 'publish', `redis stored the message and then failed: ${message}`);
+  }
 }
 
 /** For whatever an ioredis call was rejected with. */

@@ -36,6 +36,9 @@ export interface RedisPresenceOptions {
   problem(): string | null;
   /** Rejects with a `BackplaneError`, at once while Redis is away. */
   ask<T>(work: () => Promise<T>): Promise<T>;
+  /** The link for what may be long, and how it is asked. */
+  readonly reads: Redis;
+  askRead<T>(work: () => Promise<T>): Promise<T>;
 }
 
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -84,11 +87,11 @@ export class RedisPresence implements Presence {
 
   async list(room: string, limit: number): Promise<PresencePage> {
     if (this.#isStopped) throw presenceError('the node is shutting down');
-    const { ask, redis, keys, metrics } = this.#options;
-    return ask(async () => {
+    const { askRead, reads, keys, metrics } = this.#options;
+    return askRead(async () => {
       await this.#writer.settled(room);
       const roomKeys = [keys.presence(room), keys.presenceUsers(room)];
-      const reply = await membersScript.call(redis, roomKeys, [limit], metrics);
+      const reply = await membersScript.call(reads, roomKeys, [limit], metrics);
       const [count, users, ...fields] = reply as [number, number, ...Buffer[]];
       const members = this.#entries(fields);
       return { count, users, members, truncated: fields.length / 2 < count };
@@ -98,7 +101,8 @@ export class RedisPresence implements Presence {
   async rooms(limit: number): Promise<RoomsPage> {
     if (this.#isStopped) throw presenceError('the node is shutting down');
     await this.#writer.settled(null);
-    return scanRooms(await this.#lease.nodes(), limit, this.#options);
+    const { reads: redis, askRead: ask, keys } = this.#options;
+    return scanRooms(await this.#lease.nodes(), limit, { redis, ask, keys });
   }
 
   async nodes(): Promise<readonly string[]> {

@@ -2,7 +2,7 @@ import type { RedisFacts } from '../../backplane/redis/inspect.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 
 const ABOUT = 'redis server';
-/** A few links a node, and somebody has to be able to look. */
+/** Three links a node, and somebody has to be able to look. */
 const SPARE_CLIENTS = 50;
 
 /** Its version, and whether it is one that nodes can write to. */
@@ -23,7 +23,7 @@ export function checkRedisServer(facts: RedisFacts): Finding[] {
       warning(
         ABOUT,
         `${connectedClients} of ${maxClients} clients are connected`,
-        'raise maxclients: each node takes a few',
+        'raise maxclients: each node takes three',
       ),
     );
   }

@@ -5,7 +5,7 @@ import type { Logger } from '../../util/log.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Cursor } from './cursor.ts';
-import { bytesPerTurn, Feeder, type FeederParts } from './feeder.ts';
+import { Feeder, type FeederParts } from './feeder.ts';
 import { nextStep, type Step } from './next-step.ts';
 import { Pages, type PagesParts } from './pages.ts';
 import { ReadSlots } from './read-slots.ts';
@@ -107,7 +107,7 @@ export class CatchUp {
 
   #advance(cursor: Cursor): void {
     const { connection, feed } = cursor;
-    if (!connection.isOpen || cursor.isReading || isBehind(connection) || !this.#isFiled(cursor)) return;
+    if (!connection.isOpen || cursor.isReading || connection.isBehind || !this.#isFiled(cursor)) return;
     const step = this.#stepOf(cursor);
     switch (step) {
       case 'leave':
@@ -120,6 +120,9 @@ export class CatchUp {
         return this.#goLive(cursor);
       case 'skip':
         this.#feeder.gap(cursor, feed.sentOffset - 1);
+        return this.#advance(cursor);
+      case 'adopt':
+        cursor.startAfter([feed.epoch, 0]);
         return this.#advance(cursor);
       case 'feed':
         return this.#feed(cursor);
@@ -209,9 +212,4 @@ export class CatchUp {
 /** Ends a connection whose queue is empty; one whose queue is not is asked again when it drains. */
 function leave(connection: Connection): void {
   if (connection.socket.bufferedBytes() === 0) connection.close(CLOSE.tooSlow);
-}
-
-/** Whether so much waits for the connection's peer that more would only be kept here. Its socket tells when it drains. */
-function isBehind(connection: Connection): boolean {
-  return connection.isStalled || connection.socket.bufferedBytes() > bytesPerTurn(connection);
 }

@@ -72,6 +72,11 @@ export class Cursor {
     this.isFresh = false;
   }
 
+  /** Its join was answered, or it has none. */
+  get hasBegun(): boolean {
+    return this.#owner === null;
+  }
+
   /** Has its owner answer, once; later calls do nothing. */
   begin(recovered: boolean): void {
     const owner = this.#owner;

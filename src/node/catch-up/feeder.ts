@@ -1,20 +1,8 @@
 import type { Envelope } from '../../backplane/envelope.ts';
-import type { Connection } from '../../connection/connection.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import type { PushFrame } from '../../protocol/frames.ts';
 import { transcode } from '../rooms/transcode.ts';
 import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
-
-/** Bytes fed to one connection in one turn, at most: others get theirs in between. */
-const BYTES_PER_TURN = 256 * 1024;
-
-/**
- * Bytes that a connection is fed in one turn, and with more than which waiting for its peer it is fed nothing: half of what may
- * wait at most, since a connection that is given more than that is closed.
- */
-export function bytesPerTurn({ context }: Connection): number {
-  return Math.min(BYTES_PER_TURN, context.maxUnsentBytes / 2);
-}
 
 export interface FeederParts {
   readonly nodeId: string;
@@ -32,7 +20,7 @@ export class Feeder {
   /** Feeds what the node remembers, as much as one turn allows. */
   feedRemembered(cursor: Cursor): void {
     const { recent, sentOffset } = cursor.feed;
-    const most = bytesPerTurn(cursor.connection);
+    const most = cursor.connection.fillBytes;
     let bytes = 0;
     for (const envelope of recent.after(cursor.offset, most)) {
       if (envelope.last > sentOffset || bytes > most) break;
@@ -46,7 +34,7 @@ export class Feeder {
    */
   feedPage(cursor: Cursor, envelopes: readonly Envelope[]): void {
     const before = cursor.offset;
-    const most = bytesPerTurn(cursor.connection);
+    const most = cursor.connection.fillBytes;
     let bytes = 0;
     for (const envelope of envelopes) {
       if (envelope.last <= cursor.offset) continue;

@@ -7,6 +7,8 @@ export interface CursorState {
   readonly epoch: string;
   readonly offset: number;
   readonly isFresh: boolean;
+  /** Its join was answered, or it has none. */
+  readonly hasBegun: boolean;
   readonly isConflating: boolean;
   readonly isLeaving: boolean;
 }
@@ -30,6 +32,7 @@ export interface FeedPosition {
  * - `feed`: the node remembers what it lacks.
  * - `read`: history has to be read.
  * - `reach`: it is ahead of the feed, or the store lost what it had.
+ * - `adopt`: it stands before the first message of whatever epoch, and takes the present one.
  * - `restart`: its numbering is over.
  */
 export type Step =
@@ -41,6 +44,7 @@ export type Step =
   | 'feed'
   | 'read'
   | 'reach'
+  | 'adopt'
   | 'restart';
 
 /** `remembered`: offset of the oldest message that the node remembers, null where there is none. */
@@ -49,7 +53,8 @@ export function nextStep(cursor: CursorState, feed: FeedPosition, remembered: nu
   // A reset is pending: nobody may be told of two epochs at once.
   if (feed.sentEpoch !== feed.epoch) return 'next turn';
   if (cursor.isFresh || !feed.keepsHistory) return 'begin';
-  if (cursor.epoch !== feed.epoch) return 'restart';
+  // Whoever has had no message has missed no other epoch's: offset 0 is the beginning of whatever the room has now.
+  if (cursor.epoch !== feed.epoch) return cursor.offset === 0 && !cursor.hasBegun ? 'adopt' : 'restart';
   if (cursor.offset === feed.sentOffset) return 'go live';
   if (cursor.offset > feed.offset) return 'reach';
   if (cursor.offset > feed.sentOffset) return 'next turn';

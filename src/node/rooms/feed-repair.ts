@@ -44,7 +44,8 @@ export class FeedRepair {
   }
 
   #read(feed: Feed, after: number): Promise<HistoryPage> {
-    return this.#parts.backplane.read(feed.room.name, feed.rule.history, { after, limit: PAGE_MESSAGES });
+    const options = { after, limit: PAGE_MESSAGES, begin: true };
+    return this.#parts.backplane.read(feed.room.name, feed.rule.history, options);
   }
 
   /** Takes a page of the feed's own epoch. */

@@ -77,7 +77,7 @@ export class Feeds {
     const { backplane, clock } = this.#parts;
     try {
       await backplane.subscribe(feed.room.name);
-      const page = await backplane.read(feed.room.name, feed.rule.history, { limit: 0 });
+      const page = await backplane.read(feed.room.name, feed.rule.history, { limit: 0, begin: true });
       feed.startAt(page.epoch, page.offset);
       if (!feed.takeHeld(clock.nowMs())) await this.#repair.readOn(feed);
     } catch (error) {
@@ -160,6 +160,7 @@ export class Feeds {
     try {
       const { epoch, offset } = await this.#parts.backplane.read(feed.room.name, feed.rule.history, {
         limit: 0,
+        begin: true,
       });
       if (feed.epoch === epoch && feed.offset === offset) return;
       const late = () => feed.epoch !== epoch || feed.offset < offset;

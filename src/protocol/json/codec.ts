@@ -114,7 +114,18 @@ export function encodePublishOk(id: number, epoch: string, offset: number, dupli
  * @throws {FrameError} where they are anything else.
  */
 export function encodeHistoryOk(id: number, epoch: string, offset: number, frames: Uint8Array): string {
-  return encodeFrame(['ok', id, { epoch, offset, messages: decodeMessageFrames(frames) }]);
+  return `["ok",${id},${encodeHistory(epoch, offset, frames)}]`;
+}
+
+/**
+ * The same without the frame around it, as the HTTP API answers.
+ *
+ * @throws {FrameError} where the frames are anything else than `message` frames.
+ */
+export function encodeHistory(epoch: string, offset: number, frames: Uint8Array): string {
+  codecCalls.encode++;
+  const head = JSON.stringify({ epoch, offset }).slice(0, -1);
+  return `${head},"messages":[${messageTexts(frames).join(',')}]}`;
 }
 
 /**
@@ -124,12 +135,16 @@ export function encodeHistoryOk(id: number, epoch: string, offset: number, frame
  */
 export function transcodeMessages(frames: Uint8Array): string {
   codecCalls.transcode++;
+  return messageTexts(frames).join('\n');
+}
+
+function messageTexts(frames: Uint8Array): string[] {
   const messages = decodeMessageFrames(frames);
   // Without a replacer `JSON.stringify` is several times faster, and only bytes need one.
   const text: (frame: MessageFrame) => string = mayHoldBytes(frames)
     ? toJsonText
     : (frame) => JSON.stringify(frame);
-  return messages.map(text).join('\n');
+  return messages.map(text);
 }
 
 /** False where no byte could begin a bin value. Text outside of ASCII may look like one: that costs time only. */

@@ -190,16 +190,38 @@ export function encodeHistoryOk(id: number, epoch: string, offset: number, frame
   const count = splitFrames(frames).length;
   return packed((writer) => {
     writeOkHead(writer, id, 3, epoch, offset);
-    writer.string('messages');
-    writer.arrayHeader(count);
-    writer.raw(frames);
+    writeRun(writer, count, frames);
   });
+}
+
+/**
+ * The same without the frame around it, as the HTTP API answers.
+ *
+ * @throws {FrameError} where the frames are not whole.
+ */
+export function encodeHistory(epoch: string, offset: number, frames: Uint8Array): Uint8Array {
+  codecCalls.encode++;
+  const count = splitFrames(frames).length;
+  return packed((writer) => {
+    writePosition(writer, 3, epoch, offset);
+    writeRun(writer, count, frames);
+  });
+}
+
+function writeRun(writer: Writer, count: number, frames: Uint8Array): void {
+  writer.string('messages');
+  writer.arrayHeader(count);
+  writer.raw(frames);
 }
 
 function writeOkHead(writer: Writer, id: number, fields: number, epoch: string, offset: number): void {
   writer.arrayHeader(3);
   writer.string('ok');
   writer.number(id);
+  writePosition(writer, fields, epoch, offset);
+}
+
+function writePosition(writer: Writer, fields: number, epoch: string, offset: number): void {
   writer.mapHeader(fields);
   writer.string('epoch');
   writer.string(epoch);

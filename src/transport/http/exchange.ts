@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
+import { type EncodedFrames, jsonCodec, msgpackCodec, type ServerCodec } from '../../protocol/codec.ts';
 import { ERROR_STATUS, type ErrorCode } from '../../protocol/codes.ts';
 import { toJsonText } from '../../protocol/json/text.ts';
 import { SERVER_LEVELS } from '../../protocol/msgpack/codec.ts';
@@ -100,6 +101,12 @@ export class Exchange {
   reply(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): void {
     if (this.#msgpackName !== null) this.send(status, this.#msgpackName, packReply(value), headers);
     else this.send(status, 'application/json', toJsonText(value), headers);
+  }
+
+  /** Answers with what a codec made already. What `encode` throws is the caller's. */
+  replyEncoded(status: number, encode: (codec: ServerCodec) => EncodedFrames): void {
+    const codec = this.#msgpackName === null ? jsonCodec : msgpackCodec;
+    this.send(status, this.#msgpackName ?? 'application/json', encode(codec));
   }
 
   fail(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}): void {

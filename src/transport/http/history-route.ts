@@ -15,7 +15,8 @@ export async function historyRoute(exchange: Exchange, node: BrokerNode, query: 
   const room = decodeRoom(query.room);
   const since = parseSince(query.since);
   const limit = parseLimit(query.limit);
-  exchange.reply(200, await node.readHistory(room, since, limit));
+  const { epoch, offset, frames } = await node.readHistory(room, since, limit);
+  exchange.replyEncoded(200, (codec) => codec.encodeHistory(epoch, offset, frames));
 }
 
 /** A room name from a path segment. Throws `HttpError`. */

@@ -1,6 +1,6 @@
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
-import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
+import { AccessRefused, BackplaneError, type BrokerNode, ReadRefused } from '../../node/broker-node.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import type { ClientAddresses } from '../client-address.ts';
@@ -245,6 +245,9 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
     if (error instanceof HttpError) exchange.fail(error.code, error.message, error.headers);
     else if (error instanceof BackplaneError || error instanceof AccessRefused) {
       exchange.fail(error.code, error.message);
+    } else if (error instanceof ReadRefused) {
+      const seconds = String(Math.ceil(error.retryAfterMs / 1000));
+      exchange.fail(error.code, error.message, { 'Retry-After': seconds });
     } else {
       log.error({ error, route: exchange.route, address: exchange.clientAddress }, 'an HTTP request failed');
       exchange.fail('internal', 'the node failed to handle this request');

@@ -56,6 +56,7 @@ export class Store {
 }
 
 export class SharedBackplane implements Backplane {
+  readonly readsAtOnce = 1;
   readonly presence: Presence = new SharedPresence(this);
   readonly acks: Acks = new SharedAcks(this);
   readonly nodeId: string;

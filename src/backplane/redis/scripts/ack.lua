@@ -1,16 +1,17 @@
 -- Keeps how far users have read: of each entry's offset and what is kept for its user, the higher. One call carries the entries
--- of many rooms, each a step of its own that may be repeated: an error leaves those before it done and tells nobody so.
+-- of many rooms, each a step of its own that may be repeated: an error in one is answered for that one and leaves the others alone.
 --
 -- KEYS  for each entry: meta; acks of the entry's epoch
--- ARGV  1 life of the acks of a room, in ms, from its last ack on;
+-- ARGV  1 life of the acks of a room, in ms, from its last ack on; 2 life of meta, in ms, that a start asks for at least;
 --       then for each entry: epoch (8 ASCII characters); user; offset (0: keep nothing, only tell what is kept; -1: keep that of
 --       the newest message, unless something is kept)
 -- Returns for each entry: offset of the room's newest message, or -1 if that epoch is not its present one;
 --       offset that is kept, -1 if none; 1 if this entry changed it, else 0. What is beyond the newest message is not kept.
+--       For an entry that failed: -2, the error message, 0.
 --
 -- acks is a sorted set: user by offset. The format of meta is described in publish.lua.
 local call = redis.call
-local life = ARGV[1]
+local life, meta_life = ARGV[1], ARGV[2]
 
 local function keep(meta, acks, epoch, user, offset)
   local stored = call('GET', meta)
@@ -23,15 +24,21 @@ local function keep(meta, acks, epoch, user, offset)
     call('PEXPIRE', acks, life)
   elseif tonumber(offset) == -1 then
     changed = call('ZADD', acks, 'NX', string.format('%d', newest), user)
-    if changed == 1 then call('PEXPIRE', acks, life) end
+    if changed == 1 then
+      call('PEXPIRE', acks, life)
+      -- What the user is to find is numbered from here on, also in a room that has no message yet.
+      call('PEXPIRE', meta, meta_life, 'GT')
+    end
   end
   return newest, tonumber(call('ZSCORE', acks, user) or -1), changed
 end
 
 local reply, n = {}, 0
 for i = 0, #KEYS / 2 - 1 do
-  local k, a = i * 2, i * 3 + 1
-  reply[n + 1], reply[n + 2], reply[n + 3] = keep(KEYS[k + 1], KEYS[k + 2], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3])
+  local k, a = i * 2, i * 3 + 2
+  local fine, newest, kept, raised = pcall(keep, KEYS[k + 1], KEYS[k + 2], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3])
+  if not fine then newest, kept, raised = -2, type(newest) == 'table' and newest.err or tostring(newest), 0 end
+  reply[n + 1], reply[n + 2], reply[n + 3] = newest, kept, raised
   n = n + 3
 end
 return reply

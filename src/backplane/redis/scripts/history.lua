@@ -1,20 +1,25 @@
--- Reads a room's position and the messages after an offset as one atomic view. Gives the room an epoch if it has none,
--- or another Redis numbered it before this one was promoted.
+-- Reads a room's position and the messages after an offset, or its newest ones, as one atomic view. Gives the room an epoch if it has none and
+-- one is wanted, or another Redis numbered it before this one was promoted.
 --
 -- KEYS  1 meta; 2 log
 -- ARGV  1 only messages after this offset; 2 how many messages, about (0: the position alone);
 --       3 how many the room keeps; 4 for how many ms; 5 epoch for a room that needs one (8 ASCII characters);
---       6 life of unused meta in ms; 7 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts)
--- Returns epoch, offset as text, then the envelopes, oldest first.
+--       6 life of unused meta in ms; 7 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts);
+--       8 life in ms of the meta of a room that never had a message, from the last read of this kind on; 0: only look,
+--         a room without numbering stays without;
+--       9 '1': the newest messages, else the oldest after the offset; 10 bytes that the envelopes may have together (0: any
+--         number); one envelope may have more
+-- Returns epoch ('' for a room without numbering), offset as text, then the envelopes, oldest first.
 --
 -- The formats of meta and log are described in publish.lua. As there, age is measured with Redis's own time.
 local call, format = redis.call, string.format
 local after, limit, messages, age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local lineage = ARGV[7]
-local PAGE = 16 -- entries are read a few at a time, since how many messages are in one is not known beforehand
+local lineage, empty_life = ARGV[7], tonumber(ARGV[8])
+local newest, most_bytes = ARGV[9] == '1', tonumber(ARGV[10])
 
 local function begin()
-  call('SET', KEYS[1], ARGV[5] .. string.rep('\0', 16) .. lineage, 'PX', format('%d', ARGV[6] * 1.1))
+  if empty_life == 0 then return '', 0 end
+  call('SET', KEYS[1], ARGV[5] .. string.rep('\0', 16) .. lineage, 'PX', format('%d', empty_life * 1.1))
   call('DEL', KEYS[2]) -- a log without its numbering cannot be continued
   return ARGV[5], 0
 end
@@ -29,7 +34,8 @@ local function position()
     call('SETRANGE', KEYS[1], 24, lineage)
   end
   -- Being read keeps a room's numbering alive too. When that was is not noted: it speaks for the log as well.
-  if call('PTTL', KEYS[1]) < tonumber(ARGV[6]) then call('PEXPIRE', KEYS[1], format('%d', ARGV[6] * 1.1)) end
+  local life = offset > 0 and tonumber(ARGV[6]) or empty_life
+  if life > 0 and call('PTTL', KEYS[1]) < life then call('PEXPIRE', KEYS[1], format('%d', life * 1.1)) end
   return epoch, offset
 end
 
@@ -37,20 +43,59 @@ local epoch, offset = position()
 local reply = { epoch, format('%d', offset) }
 local clock = call('TIME')
 local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - age
-local from = math.max(after, offset - messages) + 1
-local found, seen = 0, false
-while found < limit and from <= offset do
-  local entries = call('XRANGE', KEYS[2], format('%d', from), '+', 'COUNT', PAGE)
-  for i = 1, #entries do
-    local last, born, count = string.match(entries[i][1], '^(%d+)-(%d+)(%d%d%d%d%d)$')
-    -- Only a prefix can be too old: after the first young entry all count, or a clock that was set would make a hole.
-    seen = seen or tonumber(born) >= oldest
-    if seen and found < limit then
-      reply[#reply + 1] = entries[i][2][2]
-      found = found + math.min(tonumber(count), tonumber(last) - from + 1)
-    end
-    from = tonumber(last) + 1
-  end
-  if #entries < PAGE then break end
+local from = math.max(after, offset - messages, newest and offset - limit or 0) + 1
+local found, bytes, page, whole = 0, 0, {}, false
+
+-- Adds an entry to the page, unless the page is full or ended before it. `first` is the offset from which it counts.
+local function add(entry, last, count, first)
+  local size = #entry[2][2]
+  whole = whole or found >= limit or (most_bytes > 0 and found > 0 and bytes + size > most_bytes)
+  if whole then return end
+  page[#page + 1] = entry[2][2]
+  found, bytes = found + math.min(count, last - first + 1), bytes + size
 end
+
+-- Entries are read a few at a time: how many messages are in one, and how large they are, is not known beforehand.
+local function step()
+  return (found == 0 or most_bytes > 0 and bytes * 8 > most_bytes) and 4 or 16
+end
+
+local function parts(entry)
+  local last, born, count = string.match(entry[1], '^(%d+)-(%d+)(%d%d%d%d%d)$')
+  return tonumber(last), tonumber(born), tonumber(count)
+end
+
+local function read_on()
+  local seen = false
+  while not whole and found < limit and from <= offset do
+    local wanted = step()
+    local entries = call('XRANGE', KEYS[2], format('%d', from), '+', 'COUNT', wanted)
+    for i = 1, #entries do
+      local last, born, count = parts(entries[i])
+      -- Only a prefix can be too old: after the first young entry all count, or a clock that was set would make a hole.
+      seen = seen or born >= oldest
+      if seen then add(entries[i], last, count, from) end
+      from = last + 1
+    end
+    if #entries < wanted then return end
+  end
+end
+
+local function read_back()
+  local before = '+'
+  while not whole and found < limit do
+    local wanted = step()
+    local entries = call('XREVRANGE', KEYS[2], before, format('%d', from), 'COUNT', wanted)
+    for i = 1, #entries do
+      local last, born, count = parts(entries[i])
+      if born < oldest then return end
+      add(entries[i], last, count, from)
+      before = '(' .. entries[i][1]
+    end
+    if #entries < wanted then return end
+  end
+end
+
+if limit > 0 and newest then read_back() elseif limit > 0 then read_on() end
+for i = 1, #page do reply[i + 2] = page[newest and #page + 1 - i or i] end
 return reply

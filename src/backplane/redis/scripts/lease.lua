@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 -- Renews a node's lease, or takes a new one if it is gone or claimed, and reads the leases of all nodes.
+-- It is allowed on a full Redis: a record takes the place of another, and nodes must not seem dead for want of memory.
 --
 -- KEYS  1 leases
 -- ARGV  1 node; 2 the term that it holds, 0 for none; 3 its record if it still holds it; 4 its record if it does not

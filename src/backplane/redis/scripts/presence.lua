@@ -1,11 +1,15 @@
 -- Enters and removes connections of one node. One call carries many rooms. Each room is one atomic step of its own:
 -- an error in one is answered for that one and leaves the others alone.
 --
--- KEYS  for each room: entries, users, channel
+-- KEYS  1 a string or nothing, only to ask whether Redis is full; then for each room: entries, users, channel
 -- ARGV  1 term of the node's lease (u32);
 --       then for each room '1' if its changes are announced, else '0', and the number of its changes;
 --       for each of these the connection and who it is (MessagePack: [user] or [user, info]), or '' for one that leaves
--- Returns for each room '' or the error message.
+-- Returns for each room '' if all of it is done; '!' and an error message if it is done but was not announced; else the error
+--       message.
+--
+-- Redis checks its memory limit before the first write of a call only, and lets HDEL pass: whoever leaves would let others enter
+-- beyond the limit. So it is asked first, by a write of nothing: a full Redis then takes only rooms in which nobody enters.
 --
 -- An entry is the term, then who. A sweep (sweep.lua) of a dead node spares entries of a later term than the one it
 -- claimed: they were made by a node that was only frozen and is back.
@@ -13,6 +17,13 @@
 -- the connection, who, entries in the room afterwards. So a leave is announced once, whoever writes it how often.
 local call, pack, sub = redis.call, struct.pack, string.sub
 local term = ARGV[1]
+
+local function words(problem)
+  return type(problem) == 'table' and problem.err or tostring(problem)
+end
+
+local asked, refusal = pcall(call, 'SETRANGE', KEYS[1], 0, '')
+local full = not asked and string.find(words(refusal), '^OOM') and words(refusal)
 
 local function count_user(users, who, by)
   local _, user = cmsgpack.unpack_limit(who, 1, 1)
@@ -44,7 +55,13 @@ local function leave(entries, users, connection)
   return who
 end
 
+local function enters(a, changes)
+  for i = a + 1, a + 2 * changes - 1, 2 do if ARGV[i] ~= '' then return true end end
+end
+
+-- Returns '', or why it was not announced.
 local function apply(k, a, changes, announced)
+  if full and enters(a, changes) then return full end
   local entries, users = KEYS[k], KEYS[k + 1]
   local count, event, n = call('HLEN', entries), { '\2' }, 1
   for i = a, a + 2 * changes - 2, 2 do
@@ -60,14 +77,16 @@ local function apply(k, a, changes, announced)
       event[n] = head .. cmsgpack.pack(connection) .. who .. pack('>BI4', 0xce, count)
     end
   end
-  if n > 1 then call('PUBLISH', KEYS[k + 2], table.concat(event)) end
+  if n == 1 then return '' end
+  local fine, problem = pcall(call, 'PUBLISH', KEYS[k + 2], table.concat(event))
+  return fine and '' or '!' .. words(problem)
 end
 
-local replies, n, k, a = {}, 0, 1, 2
+local replies, n, k, a = {}, 0, 2, 2
 while ARGV[a] do
   local changes = tonumber(ARGV[a + 1])
-  local fine, problem = pcall(apply, k, a + 2, changes, ARGV[a] == '1')
+  local _, problem = pcall(apply, k, a + 2, changes, ARGV[a] == '1')
   n, k, a = n + 1, k + 3, a + 2 + 2 * changes
-  replies[n] = fine and '' or (type(problem) == 'table' and problem.err or tostring(problem))
+  replies[n] = words(problem)
 end
 return replies

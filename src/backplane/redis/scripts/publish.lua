@@ -11,7 +11,12 @@
 -- Returns one string, for each batch:
 --       u8 0, epoch (8 bytes), u64 offset of its first new message, u16 number of duplicates, for each of these
 --             u16 index, epoch (8 bytes), u64 offset (0 in rooms without history, where epochs say nothing)
---       u8 1, u16 length, error message: nothing of this batch was stored.
+--       u8 1, u16 length, error message: nothing of this batch was stored or sent, and none of its keys is remembered.
+--       u8 2, u16 length, error message: the batch is stored and its keys are remembered, but it may not have been sent.
+--
+-- Redis checks its memory limit before the first write of a call, and only if that write can need memory. So a batch begins
+-- with SET or SETRANGE, never with DEL: a full Redis refuses the whole call. The numbering is written before the log. It can be put
+-- back when XADD fails; an entry in the log cannot be taken back, as others may have been trimmed for it.
 --
 -- meta is one string: epoch (8 bytes), u64 when the lives of meta and log were last prolonged, u64 offset, lineage (8 bytes
 -- or none). A room that another Redis numbered before this one was promoted gets a new epoch. Not a hash, nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET. Prolonging lives only when a
@@ -27,7 +32,9 @@ local candidate, life, window, lineage = ARGV[1], tonumber(ARGV[2]), ARGV[3], AR
 local clock = call('TIME')
 local now = clock[1] * 1000 + floor(clock[2] / 1000)
 local id_format = format('%%d-%d%%05d', now)
-local claimed = {} -- the dedup keys that the current batch has set: given up again if it fails
+-- What the current batch has done, for whoever has to undo it: the dedup keys that it has set, the meta that it has
+-- written and what that was before (false: there was none), and whether its entry is in the log.
+local claimed, written, before, stored = {}, nil, false, false
 
 -- Claims the keys of a batch. Returns the set of frame indexes that are duplicates, how many, and their reply.
 local function sift(k, keyed, indexes, epoch, offset)
@@ -35,10 +42,12 @@ local function sift(k, keyed, indexes, epoch, offset)
   for i = 1, keyed do
     local key, index = KEYS[k + 1 + i], unpack('>I2', indexes, i * 2 - 1)
     local mine = offset and offset + 1 + index - duplicates or 0
-    local before = call('SET', key, format('%s:%d', epoch, mine), 'NX', 'GET', 'PX', window)
-    if before then
+    local value = format('%s:%d', epoch, mine)
+    local earlier = call('SET', key, value, 'NX', 'GET', 'PX', window)
+    if earlier == '' then earlier = call('SET', key, value, 'PX', window) and nil end
+    if earlier then
       duplicates, gone[index] = duplicates + 1, true
-      reply[duplicates] = pack('>I2c8I8', index, before, tonumber(sub(before, 10)))
+      reply[duplicates] = pack('>I2c8I8', index, earlier, tonumber(sub(earlier, 10)))
     else
       claimed[#claimed + 1] = key
     end
@@ -62,9 +71,18 @@ local function without(draft, excludes, count, gone, kept)
   return sub(draft, 1, 2) .. pack('>I2', kept) .. sub(draft, 5, TABLE) .. concat(lengths) .. concat(excluded) .. concat(frames)
 end
 
+-- Returns whether the life of the log is to be prolonged. That comes last: if it fails, the batch has been sent.
 local function store(k, envelope, count, first, messages, age, epoch, fresh, ancestry)
   local meta, log, last = KEYS[k], KEYS[k + 1], first + count - 1
   local id, oldest = format(id_format, last, count), last - messages + 1
+  local due = now - fresh >= (age < life and age or life) / 10 or now < fresh
+  if due then
+    call('SET', meta, epoch .. pack('>I8I8', now, last) .. ancestry, 'PX', format('%d', life * 1.1))
+  else
+    call('SETRANGE', meta, '16', pack('>I8', last))
+  end
+  written = meta
+  if not before then call('DEL', log) end -- a log without its numbering cannot be continued
   -- Trimming costs as much as adding, so it is done when an eighth of what is kept is new, and `~` drops whole stream
   -- nodes only. What is left over is bounded, and reading filters precisely.
   local step = messages < 8 and 1 or floor(messages / 8)
@@ -73,25 +91,21 @@ local function store(k, envelope, count, first, messages, age, epoch, fresh, anc
   else
     call('XADD', log, id, 'e', envelope)
   end
-  if now - fresh < (age < life and age or life) / 10 and now >= fresh then
-    call('SETRANGE', meta, '16', pack('>I8', last))
-  else
-    call('SET', meta, epoch .. pack('>I8I8', now, last) .. ancestry, 'PX', format('%d', life * 1.1))
-    call('PEXPIRE', log, format('%d', age * 1.1))
-  end
+  stored = true
+  return due
 end
 
 local function commit(k, draft, indexes, excludes, count, messages, age, keyed)
   local epoch, fresh, offset, ancestry = '--------', 0, nil, lineage
   if messages > 0 then
-    local meta = call('GET', KEYS[k])
-    if meta then
-      epoch, fresh, offset = unpack('>c8I8I8', meta)
-      ancestry = sub(meta, 25)
+    before = call('GET', KEYS[k])
+    if before == '' then before = false end
+    if before then
+      epoch, fresh, offset = unpack('>c8I8I8', before)
+      ancestry = sub(before, 25)
       if lineage ~= '' and ancestry ~= lineage then epoch, fresh, ancestry = candidate, 0, lineage end
     else
       epoch, offset = candidate, 0
-      call('DEL', KEYS[k + 1]) -- a log without its numbering cannot be continued
     end
   end
   local gone, duplicates, reply = nil, 0, ''
@@ -103,21 +117,34 @@ local function commit(k, draft, indexes, excludes, count, messages, age, keyed)
   local first = offset and offset + 1 or 0
   if count > 0 then
     local envelope = draft .. (offset and pack('>I8c8', first, epoch) or NOWHERE)
-    if offset then store(k, envelope, count, first, messages, age, epoch, fresh, ancestry) end
+    local due = offset and store(k, envelope, count, first, messages, age, epoch, fresh, ancestry)
     call('PUBLISH', KEYS[k + 1], envelope)
+    if due then call('PEXPIRE', KEYS[k + 1], format('%d', age * 1.1)) end
   end
   return pack('>Bc8I8I2', 0, epoch, first, duplicates) .. reply
+end
+
+-- A user whose rights were cut may not DEL, but could SET a moment ago. What is empty counts as gone.
+local function drop(key)
+  if not pcall(call, 'DEL', key) then pcall(call, 'SET', key, '', 'PX', 1) end
+end
+
+local function undo()
+  if written and before then pcall(call, 'SET', written, before, 'KEEPTTL') end
+  if written and not before then drop(written) end
+  for i = 1, #claimed do drop(claimed[i]) end
 end
 
 local replies, n, k, a = {}, 0, 1, 5
 while ARGV[a] do
   local draft = ARGV[a]
   local excludes, count, messages, age, keyed = unpack('>xBI2I4I4I2', draft)
+  written, before, stored = nil, false, false
   local fine, reply = pcall(commit, k, draft, ARGV[a + 1], excludes, count, messages, age, keyed)
   if not fine then
     local message = type(reply) == 'table' and reply.err or tostring(reply)
-    reply = pack('>BI2', 1, #message) .. message
-    for i = 1, #claimed do call('DEL', claimed[i]) end
+    reply = pack('>BI2', stored and 2 or 1, #message) .. message
+    if not stored then undo() end
   end
   if keyed > 0 then claimed = {} end
   n, k, a = n + 1, k + 2 + keyed, a + (keyed > 0 and 2 or 1)
