@@ -231,7 +231,7 @@ describe('replies that a peer does not read', () => {
         (on) => on.ann.socket.stall(),
         big(1, 2),
         (on) => {
-          for (let n = 0; n < 40; n++) on.ann.send(['history', 1000 + n, ROOM]);
+          for (let n = 0; n < 60; n++) on.ann.send(['ping', 1000 + n]);
         },
         big(3),
       ],

@@ -64,7 +64,7 @@ export class ScriptedStore {
     return { epoch: room.epoch, offset: room.offset, envelopes };
   }
 
-  renew(name: string, epoch: string, seen: number): void {
+  renewEpoch(name: string, epoch: string, seen: number): void {
     const room = this.room(name);
     if (room.epoch === epoch && room.offset < seen) room.epoch = this.#newEpoch();
   }
@@ -279,8 +279,8 @@ export class StorePort implements Backplane {
     return this.#store.read(room, history, options);
   }
 
-  async renew(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
-    this.#store.renew(room, epoch, seen);
+  async renewEpoch(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
+    this.#store.renewEpoch(room, epoch, seen);
   }
 
   async signal(text: string): Promise<void> {

@@ -113,9 +113,9 @@ export class MemoryBackplane implements Backplane {
     return this.#read(room, history, options);
   }
 
-  async renew(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
+  async renewEpoch(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (this.#isClosed) throw closedError('read');
-    this.#rooms.get(room)?.renew(epoch, seen);
+    this.#rooms.get(room)?.renewEpoch(epoch, seen);
   }
 
   async signal(text: string): Promise<void> {

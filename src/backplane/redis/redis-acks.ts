@@ -3,7 +3,7 @@
 import type { Redis } from 'ioredis';
 import { EndOfTurn } from '../../util/end-of-turn.ts';
 import { systemScheduler } from '../../util/scheduler.ts';
-import type { Acked, AckOutcome, AckPage, AckResult, Acks, Start } from '../acks.ts';
+import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../acks.ts';
 import { BackplaneError, type HistoryPolicy } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import type { Keys } from './keys.ts';
@@ -79,7 +79,7 @@ export class RedisAcks implements Acks {
     history: HistoryPolicy,
     user: string,
     [epoch, offset]: readonly [epoch: string, offset: number],
-  ): Promise<AckResult> {
+  ): Promise<AckReceipt> {
     if (EPOCH.test(epoch)) {
       const reply = await this.#send({ room, epoch, user, offset });
       if (reply.newest !== -1) {

@@ -1,4 +1,4 @@
-import type { Acked, AckPage, AckResult, Start } from '../../backplane/acks.ts';
+import type { Acked, AckPage, AckReceipt, Start } from '../../backplane/acks.ts';
 import { type Backplane, BackplaneError } from '../../backplane/backplane.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Request } from '../../connection/services.ts';
@@ -44,7 +44,7 @@ export class AckedReading {
       });
   }
 
-  #answer(request: Request, { epoch, offset, outcome }: AckResult): void {
+  #answer(request: Request, { epoch, offset, outcome }: AckReceipt): void {
     this.#parts.metrics.acks.settled[outcome]++;
     if (outcome !== 'beyond') return request.ok({ epoch, offset: offset ?? 0 });
     request.fail('bad_request', 'the offset is beyond the newest message of the room');

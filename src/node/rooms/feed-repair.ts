@@ -33,8 +33,8 @@ export class FeedRepair {
       // From the newest message that members have had, to see that it is still the same one.
       const page = await this.#read(feed, Math.max(0, feed.offset - 1));
       if (page.epoch !== feed.epoch) await this.#restart(feed);
-      else if (hasDiverged(feed, page)) await this.#renew(feed, Number.MAX_SAFE_INTEGER);
-      else if (page.offset < feed.offset) await this.#renew(feed, feed.offset);
+      else if (hasDiverged(feed, page)) await this.#renewEpoch(feed, Number.MAX_SAFE_INTEGER);
+      else if (page.offset < feed.offset) await this.#renewEpoch(feed, feed.offset);
       else {
         this.#apply(feed, page);
         if (await this.#renewIfBehind(feed, heldBefore, page)) continue;
@@ -73,14 +73,14 @@ export class FeedRepair {
     let seen = 0;
     for (const envelope of heldBefore) if (envelope.epoch === feed.epoch) seen = envelope.last;
     if (seen <= page.offset) return false;
-    await this.#renew(feed, seen);
+    await this.#renewEpoch(feed, seen);
     return true;
   }
 
   /** The store is behind what was seen: it lost writes, and would give their numbers to other messages. */
-  async #renew(feed: Feed, seen: number): Promise<void> {
+  async #renewEpoch(feed: Feed, seen: number): Promise<void> {
     this.#parts.log.warn({ seen }, 'the backplane lost messages of a room: starting a new epoch');
-    await this.#parts.backplane.renew(feed.room.name, feed.rule.history, feed.epoch, seen);
+    await this.#parts.backplane.renewEpoch(feed.room.name, feed.rule.history, feed.epoch, seen);
   }
 
   /** The room has a new epoch: members are told, and get what it holds that they have not had. */
