@@ -25,11 +25,61 @@ const TABLE = {
     packages: ['ioredis', 'cluster-key-slot'],
     node: true,
   },
-  // Of the backplane only the ports: neither twin.
+  // Of the backplane only the ports: neither twin; of the configuration what it says about a room.
   node: {
-    folders: ['hub', 'connection', 'backplane', 'auth', 'protocol', 'metrics', 'util'],
+    folders: [
+      'node/rooms',
+      'node/catch-up',
+      'node/membership',
+      'node/delivery',
+      'node/reads',
+      'config',
+      'hub',
+      'connection',
+      'backplane',
+      'auth',
+      'protocol',
+      'metrics',
+      'util',
+    ],
     packages: [],
     node: true,
+  },
+  'node/rooms': {
+    folders: ['config', 'hub', 'backplane', 'protocol', 'metrics', 'util'],
+    packages: [],
+    node: false,
+  },
+  'node/catch-up': {
+    folders: ['node/rooms', 'connection', 'backplane', 'protocol', 'metrics', 'util'],
+    packages: [],
+    node: false,
+  },
+  'node/membership': {
+    folders: [
+      'node/rooms',
+      'node/catch-up',
+      'config',
+      'hub',
+      'connection',
+      'backplane',
+      'auth',
+      'protocol',
+      'metrics',
+      'util',
+    ],
+    packages: [],
+    node: false,
+  },
+  'node/reads': {
+    folders: ['node/membership', 'config', 'connection', 'backplane', 'protocol', 'metrics', 'util'],
+    packages: [],
+    node: false,
+  },
+  'node/delivery': {
+    folders: ['node/rooms', 'node/catch-up', 'hub', 'connection', 'backplane', 'protocol', 'metrics', 'util'],
+    packages: [],
+    node: false,
   },
   transport: {
     folders: ['node', 'connection', 'auth', 'protocol', 'metrics', 'util'],
@@ -44,12 +94,7 @@ const TABLE = {
 };
 
 /** Circles that exist only between types, by the files in them. May only shrink: the test asks for each file's removal once it is out. */
-const TYPE_CIRCLES = [
-  'src/backplane/acks.ts',
-  'src/backplane/backplane.ts',
-  'src/node/cursor.ts',
-  'src/node/feed.ts',
-];
+const TYPE_CIRCLES = ['src/backplane/acks.ts', 'src/backplane/backplane.ts'];
 
 const FOLDERS = Object.keys(TABLE);
 const NPM = ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-bundled', 'npm-no-pkg', 'npm-unknown'];

@@ -5,7 +5,6 @@ import { defineConfig } from 'vitest/config';
 const folders = readdirSync('test', { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && entry.name !== 'support')
   .map(({ name }) => name);
-/** `node` is there once nodes run in the process of their test. */
 const UNIT = ['unit', 'protocol', 'node'];
 
 /** One project for each folder of test/README.md: `npm run test:unit` and the like run one, `npm test` runs all. */
@@ -26,7 +25,7 @@ function project(name: string, within: readonly string[], settings: object = {})
 export default defineConfig({
   test: {
     projects: [
-      // Files of a worker share their modules, which saves 40% of the CPU: a test that changes a module's state puts it back.
+      // Nothing here has state that outlives a test, so that the files of a worker share their modules: a third less time.
       project('unit', UNIT, { isolate: false, globalSetup: [] }),
       ...folders.filter((name) => !UNIT.includes(name)).map((name) => project(name, [name])),
     ],

@@ -47,3 +47,8 @@ export interface Authenticator {
   /** Gets what the first token needs ahead of it. Never rejects. */
   prepare?(): Promise<void>;
 }
+
+/** Whether members see the two as the same. The user is the same: a token of another is refused. */
+export function looksSame(one: Identity, other: Identity): boolean {
+  return JSON.stringify(one.info) === JSON.stringify(other.info);
+}

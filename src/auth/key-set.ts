@@ -1,4 +1,5 @@
 /** The keys of an identity provider: fetched when needed, kept, and never asked for more often than is decent. */
+
 import {
   createLocalJWKSet,
   errors,
@@ -11,6 +12,7 @@ import {
 import { backoffMs } from '../util/backoff.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
+import { systemScheduler } from '../util/scheduler.ts';
 import { AuthFailure } from './identity.ts';
 import { fetchKeySet } from './key-set-fetch.ts';
 import { usableKeys } from './key-set-keys.ts';
@@ -21,7 +23,7 @@ export interface KeySetOptions {
   readonly log: Logger;
   /** Default: the platform's. */
   readonly fetch?: typeof fetch;
-  /** Returns a number from 0 up to 1. Default `Math.random`. */
+  /** Returns a number from 0 up to 1. Default that of the process. */
   readonly random?: () => number;
 }
 
@@ -53,7 +55,7 @@ export class KeySet {
 
   constructor(options: KeySetOptions) {
     this.#options = options;
-    this.#random = options.random ?? Math.random;
+    this.#random = options.random ?? systemScheduler.random;
   }
 
   /** Fetches the keys ahead of the first token, so that a wrong URL is in the log at once. Never rejects. */

@@ -25,7 +25,7 @@ export interface Start {
  */
 export type AckOutcome = 'kept' | 'not_higher' | 'other_epoch' | 'beyond';
 
-export interface AckResult extends Acked {
+export interface AckReceipt extends Acked {
   readonly outcome: AckOutcome;
 }
 
@@ -54,7 +54,7 @@ export interface Acks {
     history: HistoryPolicy,
     user: string,
     position: readonly [epoch: string, offset: number],
-  ): Promise<AckResult>;
+  ): Promise<AckReceipt>;
   get(room: string, history: HistoryPolicy, user: string): Promise<Acked>;
   /**
    * Where the user starts: what is kept, else where the room stands now, which is kept from then on. Atomic: of several at

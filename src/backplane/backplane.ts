@@ -110,7 +110,7 @@ export interface Backplane {
    * what survived, unless the room moved on meanwhile (another epoch, or an offset of at least `seen`). Atomic, so that of
    * several nodes that notice one does it.
    */
-  renew(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void>;
+  renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void>;
   /**
    * Sends a text to all nodes, this one included. Resolves when it is sent: a node that is cut off from the others at this
    * moment never gets it. Rejects with `BackplaneError` while this node could not send it or would not hear it.

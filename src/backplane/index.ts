@@ -6,7 +6,7 @@
  * The comments of the ports are the contract. A message becomes an envelope in two steps: `draftEnvelope` puts frames
  * together, `finishEnvelope` gives them their place in the room. `PublishQueue` gathers messages by room.
  */
-export type { Acked, AckOutcome, AckPage, AckResult, Acks, Start } from './acks.ts';
+export type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from './acks.ts';
 export {
   type Backplane,
   BackplaneError,

@@ -3,8 +3,8 @@ import type { Heartbeats } from '../connection/heartbeats.ts';
 import type { BrokerNode } from '../node/broker-node.ts';
 import { Drain } from '../node/drain.ts';
 import type { Server } from '../transport/server.ts';
-import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
+import type { Scheduler } from '../util/scheduler.ts';
 
 export interface ShutdownParts {
   readonly node: BrokerNode;
@@ -12,7 +12,7 @@ export interface ShutdownParts {
   readonly heartbeats: Heartbeats<Connection>;
   /** Milliseconds over which connections are sent elsewhere. */
   readonly windowMs: number;
-  readonly clock: Clock;
+  readonly scheduler: Scheduler;
   readonly log: Logger;
 }
 
@@ -53,14 +53,17 @@ export class Shutdown {
   }
 
   #drain(): Promise<void> {
-    const { node, windowMs, clock } = this.#parts;
-    const drain = new Drain(node.hub.connections(), clock.nowMs(), { windowMs, random: Math.random });
+    const { node, windowMs, scheduler } = this.#parts;
+    const drain = new Drain(node.hub.connections(), scheduler.nowMs(), {
+      windowMs,
+      random: scheduler.random,
+    });
     return new Promise((resolve) => {
-      const timer = setInterval(() => {
-        if (!drain.step(clock.nowMs())) return;
-        clearInterval(timer);
+      const timer = scheduler.every(STEP_MS, () => {
+        if (!drain.step(scheduler.nowMs())) return;
+        timer.cancel();
         resolve();
-      }, STEP_MS);
+      });
     });
   }
 }

@@ -10,7 +10,6 @@ import { clientCommands } from '../connection/commands.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { CommandTable, ConnectionContext } from '../connection/context.ts';
 import { Heartbeats } from '../connection/heartbeats.ts';
-import { Outboxes } from '../connection/outboxes.ts';
 import { sendingLimits } from '../connection/sending-limits.ts';
 import { NodeMetrics } from '../metrics/node-metrics.ts';
 import { createRegistry } from '../metrics/registry.ts';
@@ -28,7 +27,7 @@ import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
 import { randomId } from '../util/ids.ts';
 import type { Logger } from '../util/log.ts';
-import { Turn } from '../util/turn.ts';
+import { systemScheduler } from '../util/scheduler.ts';
 import { openFilesLimit } from './open-files-limit.ts';
 import { packageVersion } from './package-version.ts';
 import { readRedisTls } from './redis-tls.ts';
@@ -76,31 +75,27 @@ export async function startNode(
   const server = new Server(config.tls);
   const backplane =
     extensions.backplane?.({ nodeId: id, config, log }) ?? createBackplane(config, id, metrics, log);
-  const turn = new Turn(() => node.endTurn());
-  const outboxes = new Outboxes(() => turn.request());
   const rule = compileRules(config);
   const node = new BrokerNode({
     nodeId: id,
     backplane,
     sockets: server,
-    outboxes,
-    requestTurn: () => turn.request(),
     rule,
     limits: config.limits,
     detailedMembers: config.presence.detailedMembers,
     metrics,
-    clock: systemClock,
+    scheduler: systemScheduler,
     log,
   });
   const heartbeats = new Heartbeats<Connection>({
     intervalMs: config.heartbeat.intervalMs,
-    nowMs: systemClock.nowMs,
+    scheduler: systemScheduler,
     onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
   });
   const { windowMs } = config.drain;
   const metricsServer = config.metrics.port === null ? null : new Server(config.tls);
   const servers = metricsServer === null ? [server] : [server, metricsServer];
-  const shutdown = new Shutdown({ node, servers, heartbeats, windowMs, clock: systemClock, log });
+  const shutdown = new Shutdown({ node, servers, heartbeats, windowMs, scheduler: systemScheduler, log });
   const gate = createGate(config, node, shutdown, log);
   const authenticator = createAuthenticator(config, log);
   const commands = clientCommands({
@@ -118,8 +113,6 @@ export async function startNode(
     node,
     commands,
     mustAuthenticate,
-    outboxes,
-    turn,
     metrics,
     log,
   });
@@ -205,8 +198,6 @@ interface ContextParts {
   readonly node: BrokerNode;
   readonly commands: CommandTable<Connection>;
   readonly mustAuthenticate: boolean;
-  readonly outboxes: Outboxes;
-  readonly turn: Turn;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
@@ -215,6 +206,8 @@ function connectionContext(config: Config, { node, ...parts }: ContextParts): Co
   const { maxPayloadBytes } = config.websocket;
   return {
     ...parts,
+    flushQueue: node.flushQueue,
+    turn: node.endOfTurn,
     nodeId: node.nodeId,
     stalled: (connection) => node.stalled(connection),
     limits: sendingLimits({ ...config.limits, maxPayloadBytes }),

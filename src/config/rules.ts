@@ -1,17 +1,7 @@
 /** What applies to a room: the first rule whose pattern matches its name, filled up from the defaults. */
 import { compilePattern } from '../util/pattern.ts';
 import { type Config, deepFreeze } from './config.ts';
-
-/** Fully resolved. `history.messages` 0: a room without history. */
-export interface RoomRule {
-  readonly history: { readonly messages: number; readonly ageMs: number };
-  readonly presence: boolean;
-  readonly memberEvents: boolean;
-  readonly join: 'anyone' | 'authenticated' | 'nobody';
-  readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
-  readonly acks: boolean;
-  readonly slowReaders: 'resume' | 'latest' | 'disconnect';
-}
+import type { RoomRule } from './room-rule.ts';
 
 /** Names are kept up to this many; then the memory of them starts afresh, so that invented names cost nothing. */
 const CACHED_ROOMS = 10_000;

@@ -17,7 +17,7 @@ import type { ConnectionContext } from './context.ts';
 import { HeldCommands } from './held-commands.ts';
 import type { Socket } from './socket.ts';
 
-/** Which of the turn's lanes a connection waits in; see `Outboxes`. */
+/** Which of the turn's lanes a connection waits in; see `FlushQueue`. */
 type Lane = 'none' | 'rest' | 'first';
 
 /** Frames of one flush are joined into WebSocket messages of about this many bytes. */
@@ -282,17 +282,17 @@ export class Connection {
     else this.#outbox.push(frame);
     if (this.#lane !== 'none') return;
     this.#lane = 'rest';
-    this.context.outboxes.addRest(this);
+    this.context.flushQueue.addRest(this);
   }
 
   /** What is queued must leave before the turn's room messages. */
   flushBeforeMessages(): void {
     if (this.#lane === 'first' || this.#outbox === null) return;
     this.#lane = 'first';
-    this.context.outboxes.addFirst(this);
+    this.context.flushQueue.addFirst(this);
   }
 
-  /** Sends what is queued. Called by `Outboxes` at the end of the turn. */
+  /** Sends what is queued. Called by `FlushQueue` at the end of the turn. */
   flush(): void {
     const frames = this.#outbox;
     this.#lane = 'none';
@@ -333,9 +333,17 @@ export class Connection {
     return this.#outbox !== null && this.#lane === 'none';
   }
 
+  /**
+   * Bytes that it may be given in one turn beside its replies, and with more than which waiting it is behind: half of what may wait
+   * at most, since a connection that is given more than that is closed.
+   */
+  get fillBytes(): number {
+    return Math.min(BEHIND_BYTES, this.context.maxUnsentBytes / 2);
+  }
+
   /** So much waits for the peer that more would only be kept here. The socket tells when it drains. */
   get isBehind(): boolean {
-    return this.isStalled || this.socket.bufferedBytes() > BEHIND_BYTES;
+    return this.isStalled || this.socket.bufferedBytes() > this.fillBytes;
   }
 
   /** The socket has room again. */

@@ -1,9 +1,9 @@
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { Command, CommandType } from '../protocol/frames.ts';
 import type { Clock } from '../util/clock.ts';
+import type { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Logger } from '../util/log.ts';
-import type { Turn } from '../util/turn.ts';
-import type { Outboxes } from './outboxes.ts';
+import type { FlushQueue } from './flush-queue.ts';
 import type { SendingLimits } from './sending-limits.ts';
 
 /** What carries out each type of command. Each replies, now or later, exactly once. */
@@ -16,7 +16,7 @@ export interface ConnectionContext<C> {
   /** 8 lower-case letters and digits, new at each start. */
   readonly nodeId: string;
   readonly commands: CommandTable<C>;
-  readonly outboxes: Outboxes;
+  readonly flushQueue: FlushQueue;
   /** Whether a connection without an identity may do nothing but present a token. */
   readonly mustAuthenticate: boolean;
   /** Replies wait in the connection because its peer does not read. */
@@ -24,7 +24,7 @@ export interface ConnectionContext<C> {
   readonly limits: SendingLimits;
   /** Bytes in one message of a connection that has yet to present its token. */
   readonly maxBytesBeforeAuth: number;
-  readonly turn: Pick<Turn, 'number' | 'request'>;
+  readonly turn: Pick<EndOfTurn, 'number' | 'request'>;
   /** Commands that may wait while a token is being checked. */
   readonly maxHeldCommands: number;
   /** Bytes of replies kept for a socket that does not read, and of commands while a token is being checked. */

@@ -1,3 +1,5 @@
+import type { Scheduler, Timer } from '../util/scheduler.ts';
+
 /** What the heartbeat needs of a connection. It owns the three numbers. */
 export interface Beating {
   /** The slot it sits in, and where in it; -1 before `add` and after `remove`. */
@@ -13,7 +15,7 @@ export interface Beating {
 export interface HeartbeatOptions {
   /** Milliseconds between two pings of one connection. */
   readonly intervalMs: number;
-  readonly nowMs: () => number;
+  readonly scheduler: Scheduler;
   /** Called with each round trip, in milliseconds. */
   readonly onRoundTrip: (milliseconds: number) => void;
 }
@@ -32,18 +34,18 @@ export class Heartbeats<C extends Beating> {
   readonly #options: HeartbeatOptions;
   #beat = 0;
   #nextSlot = 0;
-  #timer: NodeJS.Timeout | null = null;
+  #timer: Timer | null = null;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
   }
 
   start(): void {
-    this.#timer ??= setInterval(() => this.beat(), this.#options.intervalMs / SLOTS);
+    this.#timer ??= this.#options.scheduler.every(this.#options.intervalMs / SLOTS, () => this.beat());
   }
 
   stop(): void {
-    if (this.#timer) clearInterval(this.#timer);
+    this.#timer?.cancel();
     this.#timer = null;
   }
 
@@ -77,13 +79,13 @@ export class Heartbeats<C extends Beating> {
     connection.heardAtBeat = this.#beat;
     if (connection.heartbeatSlot === -1) return;
     const pingedAtMs = this.#pingedAtMs[connection.heartbeatSlot]!;
-    if (pingedAtMs > 0) this.#options.onRoundTrip(this.#options.nowMs() - pingedAtMs);
+    if (pingedAtMs > 0) this.#options.onRoundTrip(this.#options.scheduler.nowMs() - pingedAtMs);
   }
 
   /** One beat: what the timer calls, and tests by hand. */
   beat(): void {
     const slot = this.#beat % SLOTS;
-    this.#pingedAtMs[slot] = this.#options.nowMs();
+    this.#pingedAtMs[slot] = this.#options.scheduler.nowMs();
     // A copy: ending a silent connection takes it, and maybe others, out of the slot while we walk it.
     for (const connection of [...this.#slots[slot]!]) {
       if (connection.heartbeatSlot === -1) continue;

@@ -75,10 +75,6 @@ export class Hub<C extends HubConnection> {
     if (known?.size === 0) this.#byUser.delete(connection.user);
   }
 
-  isMember(connection: C, name: string): boolean {
-    return connection.rooms.includes(name);
-  }
-
   /** Makes a connection a member. Returns the room; `room.members` is 1 when this was the first. */
   enter(connection: C, name: string): Room {
     let room = this.#rooms.get(name);

@@ -1,39 +1,32 @@
-import {
-  AccessRefused,
-  authorize,
-  authorizeInCluster,
-  type ClusterAction,
-  type RoomAction,
-} from '../auth/authorize.ts';
-import type { Identity } from '../auth/identity.ts';
+import { AccessRefused } from '../auth/authorize.ts';
+import { type Identity, looksSame } from '../auth/identity.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
+import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
-import type { Outboxes } from '../connection/outboxes.ts';
+import { FlushQueue } from '../connection/flush-queue.ts';
 import type { Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
-import type { Clock } from '../util/clock.ts';
+import { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Logger } from '../util/log.ts';
-import { AckedReading } from './acks.ts';
-import { ClientReads } from './client-reads.ts';
-import { Cursors } from './cursors.ts';
-import { FanOut } from './fan-out.ts';
-import type { Feed } from './feed.ts';
-import { Feeds } from './feeds.ts';
-import { Histories, type HistoryRun } from './histories.ts';
-import { Memberships } from './memberships.ts';
+import type { Scheduler, Timer } from '../util/scheduler.ts';
+import { CatchUp } from './catch-up/catch-up.ts';
+import { ControlMessages } from './control-messages.ts';
+import { Delivery } from './delivery/delivery.ts';
+import { AckedReading } from './membership/acked-reading.ts';
+import { Memberships } from './membership/memberships.ts';
+import { Presences } from './membership/presences.ts';
 import type { PublishReply } from './pending-publish.ts';
-import { Presences } from './presences.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
-import { ReadGate, ReadRefused } from './read-gate.ts';
-import type { RoomRule } from './room-rule.ts';
-import { SentLog } from './sent-log.ts';
-import { Signals } from './signals.ts';
-import { SlowReaders } from './slow-readers.ts';
+import { ClientReads } from './reads/client-reads.ts';
+import { HistoryReads, type HistoryRun } from './reads/history-reads.ts';
+import { ReadGate, ReadRefused } from './reads/read-gate.ts';
+import { Feeds } from './rooms/feeds.ts';
+import { permitServer, permitServerInCluster } from './server-access.ts';
 
 // Part of this class's contract: what its promises reject with.
 export { AccessRefused, BackplaneError, ReadRefused };
@@ -48,9 +41,6 @@ export interface BrokerNodeParts {
   readonly nodeId: string;
   readonly backplane: Backplane;
   readonly sockets: Fanout;
-  readonly outboxes: Outboxes;
-  /** Asks for `endTurn` at the end of the event loop's turn. */
-  readonly requestTurn: () => void;
   readonly rule: (room: string) => RoomRule;
   readonly limits: {
     readonly roomsPerConnection: number;
@@ -62,7 +52,7 @@ export interface BrokerNodeParts {
   /** Rooms with more members get counts in place of names in their member events. */
   readonly detailedMembers: number;
   readonly metrics: NodeMetrics;
-  readonly clock: Clock;
+  readonly scheduler: Scheduler;
   readonly log: Logger;
 }
 
@@ -71,119 +61,91 @@ export class BrokerNode implements RoomServices {
   readonly nodeId: string;
   readonly hub = new Hub<Connection>();
   readonly #parts: BrokerNodeParts;
+  /** Of all connections of this node, and of its deliveries. */
+  readonly endOfTurn: EndOfTurn;
+  readonly flushQueue: FlushQueue;
   readonly #feeds: Feeds;
-  readonly #cursors: Cursors;
-  readonly #sent = new SentLog();
-  readonly #slowReaders: SlowReaders;
+  readonly #catchUp: CatchUp;
+  readonly #delivery: Delivery;
   readonly #presences: Presences;
   readonly #acks: AckedReading;
   readonly #memberships: Memberships;
-  readonly #fanOut: FanOut;
   readonly #publishing: Publishing;
   readonly #gate: ReadGate;
   readonly #reads: ClientReads;
-  readonly #signals: Signals;
-  #dirty: Feed[] = [];
-  #sweeper: NodeJS.Timeout | null = null;
+  readonly #control: ControlMessages;
+  #sweeper: Timer | null = null;
 
+  /** Each part knows those that were made before it. */
   constructor(parts: BrokerNodeParts) {
-    const { nodeId, backplane, sockets, rule, metrics, clock, log } = parts;
-    this.nodeId = nodeId;
+    const { backplane, limits, scheduler } = parts;
+    const endOfTurn = new EndOfTurn(scheduler, () => this.#delivery.endTurn());
+    this.endOfTurn = endOfTurn;
+    const shared = { ...parts, clock: scheduler, endOfTurn, hub: this.hub };
+    this.nodeId = parts.nodeId;
     this.#parts = parts;
-    this.#fanOut = new FanOut({
-      nodeId,
-      sockets,
-      hub: this.hub,
-      sent: this.#sent,
-      settleSlow: () => this.#slowReaders.settle(),
-      metrics,
-      clock,
-    });
-    this.#feeds = new Feeds({
-      backplane,
-      rule,
-      metrics,
-      clock,
-      log,
-      dirty: (feed) => this.#markDirty(feed),
-      failed: (feed, error) => this.#memberships.feedFailed(feed, error),
-    });
-    this.#cursors = new Cursors({
-      nodeId,
-      backplane,
-      metrics,
-      clock,
-      log,
-      flushFeed: (feed) => this.#flushFeed(feed),
-      repair: (feed) => this.#feeds.repair(feed),
-    });
+    this.flushQueue = new FlushQueue(endOfTurn);
+    const feeds = new Feeds(shared);
+    const catchUp = new CatchUp({ ...shared, feeds });
+    this.#feeds = feeds;
+    this.#catchUp = catchUp;
+    this.#delivery = new Delivery({ ...shared, feeds, catchUp, flushQueue: this.flushQueue });
+    this.#publishing = new Publishing(shared);
+    this.#acks = new AckedReading(shared);
     this.#presences = new Presences({
+      ...shared,
       presence: backplane.presence,
-      hub: this.hub,
-      feeds: this.#feeds,
-      membersPage: parts.limits.membersPage,
-      detailedMembers: parts.detailedMembers,
-      log,
+      feeds,
+      membersPage: limits.membersPage,
     });
-    this.#acks = new AckedReading({ backplane, cursors: this.#cursors, rule, metrics, log });
     this.#memberships = new Memberships({
-      hub: this.hub,
-      feeds: this.#feeds,
-      cursors: this.#cursors,
+      ...shared,
+      feeds,
+      catchUp,
       presences: this.#presences,
       acks: this.#acks,
-      rule,
-      roomsPerConnection: parts.limits.roomsPerConnection,
-      clock,
+      publishing: this.#publishing,
+      roomsPerConnection: limits.roomsPerConnection,
     });
-    this.#slowReaders = new SlowReaders({
-      feeds: this.#feeds,
-      cursors: this.#cursors,
-      sent: this.#sent,
-      metrics,
-      requestTurn: parts.requestTurn,
-    });
-    this.#publishing = new Publishing({ backplane, rule, metrics, clock });
     this.#gate = new ReadGate({
       atOnce: backplane.readsAtOnce,
-      bytesPerSecond: parts.limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND,
-      clock,
-      stats: metrics.reads,
+      bytesPerSecond: limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND,
+      scheduler,
+      stats: parts.metrics.reads,
     });
     this.#reads = new ClientReads({
+      ...shared,
       gate: this.#gate,
-      histories: new Histories({ backplane, rule, pageMessages: parts.limits.historyPage }),
+      histories: new HistoryReads({ ...shared, pageMessages: limits.historyPage }),
       presences: this.#presences,
       presence: backplane.presence,
       acks: this.#acks,
-      membersPage: parts.limits.membersPage,
-      log,
+      membersPage: limits.membersPage,
     });
-    this.#signals = new Signals({ backplane, hub: this.hub, metrics, log });
+    this.#control = new ControlMessages(shared);
   }
 
-  /** Connects to the backplane. Rejects with a `BackplaneError`. */
+  /** Connects to the backplane. Rejects with `BackplaneError`. */
   async start(): Promise<void> {
     await this.#parts.backplane.start({
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
       resumed: () => void this.#feeds.checkAll(),
-      signal: (text) => this.#signals.arrived(text),
+      signal: (text) => this.#control.arrived(text),
     });
     await this.#presences.start();
-    this.#sweeper = setInterval(() => this.#sweep(), 1000);
-    this.#sweeper.unref();
+    this.#sweeper = this.#parts.scheduler.every(1000, () => this.#sweep());
   }
 
   /** Lets go of the backplane. The connections must be closed by then. */
   async close(): Promise<void> {
-    if (this.#sweeper) clearInterval(this.#sweeper);
+    this.#sweeper?.cancel();
     await this.#presences.close();
     await this.#parts.backplane.close();
   }
 
   /** Members that are being fed from a cursor. */
   get catchingUp(): number {
-    return this.#cursors.count;
+    return this.#catchUp.count;
   }
 
   /** Rooms with members here whose history does not reach back over a reconnect. */
@@ -206,32 +168,6 @@ export class BrokerNode implements RoomServices {
     this.#memberships.closeIdle();
   }
 
-  /** The end of the event loop's turn: what it produced leaves, in the order that `Outboxes` explains. */
-  endTurn(): void {
-    const { outboxes } = this.#parts;
-    this.#slowReaders.settle();
-    this.#sent.clear();
-    outboxes.flushFirst();
-    this.#slowReaders.settle();
-    const dirty = this.#dirty;
-    this.#dirty = [];
-    for (const feed of dirty) this.#fanOut.flush(feed);
-    outboxes.flushRest();
-  }
-
-  #markDirty(feed: Feed): void {
-    this.#dirty.push(feed);
-    this.#parts.requestTurn();
-  }
-
-  #flushFeed(feed: Feed): void {
-    this.#slowReaders.settle();
-    if (!feed.hasPending) return;
-    this.#parts.outboxes.flushFirst();
-    this.#slowReaders.settle();
-    this.#fanOut.flush(feed);
-  }
-
   // ---- connections ---------------------------------------------------------------------------------------
 
   connected(connection: Connection): void {
@@ -252,29 +188,29 @@ export class BrokerNode implements RoomServices {
   /** The connection's socket has room again. */
   drained(connection: Connection): void {
     connection.drained();
-    this.#cursors.drained(connection);
+    this.#catchUp.drained(connection);
     this.#gate.drained(connection);
   }
 
   /** uWebSockets.js dropped a message for this connection, whose bytes are valid during the call. */
   dropped(connection: Connection, message: Uint8Array): void {
-    this.#slowReaders.dropped(connection, message);
+    this.#delivery.dropped(connection, message);
   }
 
   stalled(connection: Connection): void {
-    this.#slowReaders.stalled(connection);
+    this.#delivery.stalled(connection);
   }
 
   disconnected(connection: Connection): void {
-    this.#gate.left(connection);
     this.#memberships.leftAll(connection);
     this.hub.remove(connection);
+    this.#gate.left(connection);
   }
 
   /** Ends every connection of a user, on every node. Resolves when all were told. Rejects with `BackplaneError`. */
   async disconnectUser(user: string): Promise<void> {
-    this.#permitServerInCluster('disconnect');
-    return this.#signals.disconnect(user);
+    permitServerInCluster('disconnect');
+    return this.#control.disconnect(user);
   }
 
   // ---- rooms ---------------------------------------------------------------------------------------------
@@ -288,26 +224,27 @@ export class BrokerNode implements RoomServices {
   }
 
   members(request: Request, room: string): void {
-    const isKept = this.#parts.rule(room).presence;
-    if (!isKept) return request.fail('bad_request', 'presence is not kept in this room');
+    if (!this.#parts.rule(room).presence) {
+      return request.fail('bad_request', 'presence is not kept in this room');
+    }
     this.#reads.members(request, room);
   }
 
   /** Who is in a room, on any node, for the server API. Rejects with `BackplaneError` or `ReadRefused`. */
   async listMembers(room: string): Promise<MembersResult> {
-    this.#permitServer('members', room);
+    permitServer('members', room, this.#parts.rule);
     return this.#reads.listMembers(room);
   }
 
   /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError` or `ReadRefused`. */
   async listRooms(limit: number | null): Promise<RoomsPage> {
-    this.#permitServerInCluster('rooms');
+    permitServerInCluster('rooms');
     return this.#reads.listRooms(limit);
   }
 
   /** Ids of the nodes that are alive, this one included. Rejects with `BackplaneError`. */
   async listNodes(): Promise<readonly string[]> {
-    this.#permitServerInCluster('nodes');
+    permitServerInCluster('nodes');
     return this.#parts.backplane.presence.nodes();
   }
 
@@ -322,36 +259,19 @@ export class BrokerNode implements RoomServices {
 
   /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError` or `ReadRefused`. */
   async listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
-    this.#permitServer('acks', room);
+    permitServer('acks', room, this.#parts.rule);
     return this.#reads.listAcks(room, from, limit);
   }
 
   // ---- messages ------------------------------------------------------------------------------------------
 
   publish(connection: Connection, command: PublishCommand): void {
-    const feed = this.#feeds.get(command.room);
-    const held = feed ? this.#acks.heldJoin(connection, feed) : null;
-    if (!held && (feed?.state !== 'opening' || !connection.rooms.includes(command.room))) {
-      return this.#publishing.fromConnection(connection, command);
-    }
-    // The connection sent a join and this in one go, and expects to receive it: were it stored before the room is
-    // subscribed here, the join would begin after it.
-    const kept = { ...command, data: new Uint8Array(command.data) };
-    if (held) held.whenReleased(() => this.#publishHeld(connection, kept));
-    else feed?.whenOpened(() => this.#publishHeld(connection, kept));
-  }
-
-  /** Asked anew: the join that it waited for may have failed, and the token may have been replaced. */
-  #publishHeld(connection: Connection, command: PublishCommand): void {
-    const { room, id } = command;
-    const refusal = authorize('publish', room, connection, this.#parts.rule(room));
-    if (refusal === null) this.publish(connection, command);
-    else connection.fail(id, refusal.code, refusal.message);
+    this.#memberships.publish(connection, command);
   }
 
   /** A message of the server API. `reply` is called once, later. */
   publishFromServer(message: ServerMessage, reply: PublishReply): void {
-    this.#permitServer('publish', message.room);
+    permitServer('publish', message.room, this.#parts.rule);
     this.#publishing.fromServer(message, reply);
   }
 
@@ -359,25 +279,9 @@ export class BrokerNode implements RoomServices {
     this.#reads.history(request, room, since, limit);
   }
 
-  /** Stored messages of a room, for the server API; see `Histories.read`. Rejects with `BackplaneError` or `ReadRefused`. */
+  /** Stored messages of a room, for the server API; see `HistoryReads.read`. Rejects with `BackplaneError` or `ReadRefused`. */
   async readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryRun> {
-    this.#permitServer('history', room);
+    permitServer('history', room, this.#parts.rule);
     return this.#reads.readHistory(room, since, limit);
   }
-
-  /** The server API is asked like everyone else. Throws `AccessRefused`. */
-  #permitServer(action: RoomAction, room: string): void {
-    const refusal = authorize(action, room, 'server', this.#parts.rule(room));
-    if (refusal !== null) throw new AccessRefused(refusal);
-  }
-
-  #permitServerInCluster(action: ClusterAction): void {
-    const refusal = authorizeInCluster(action, 'server');
-    if (refusal !== null) throw new AccessRefused(refusal);
-  }
-}
-
-/** Whether members see the two as the same. The user is the same: a token of another is refused. */
-function looksSame(one: Identity, other: Identity): boolean {
-  return JSON.stringify(one.info) === JSON.stringify(other.info);
 }

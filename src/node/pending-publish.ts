@@ -1,6 +1,7 @@
 import type { BackplaneError, HistoryPolicy, PublishRequest } from '../backplane/backplane.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { BuiltMessage } from '../protocol/message-frame.ts';
+import type { Clock } from '../util/clock.ts';
 
 /** What came of a publish, for whoever asked for it. */
 export interface PublishReply {
@@ -17,6 +18,11 @@ export interface PendingMessage {
   readonly acceptedAtMs: number;
 }
 
+export interface PendingPublishParts {
+  readonly metrics: NodeMetrics;
+  readonly clock: Clock;
+}
+
 /**
  * One message on its way through the backplane; counts what became of it. Whoever published it extends this with what is
  * to be told, so that a message on its way is one object.
@@ -28,32 +34,30 @@ export abstract class PendingPublish implements PublishRequest, PublishReply {
   readonly offsetAt: number;
   readonly key: string | null;
   readonly exclude: number;
-  readonly #metrics: NodeMetrics;
+  readonly #parts: PendingPublishParts;
   readonly #acceptedAtMs: number;
 
-  constructor({ room, history, built, key, exclude, acceptedAtMs }: PendingMessage, metrics: NodeMetrics) {
+  constructor(
+    { room, history, built, key, exclude, acceptedAtMs }: PendingMessage,
+    parts: PendingPublishParts,
+  ) {
     this.room = room;
     this.history = history;
     this.frame = built.frame;
     this.offsetAt = built.offsetAt;
     this.key = key;
     this.exclude = exclude;
-    this.#metrics = metrics;
+    this.#parts = parts;
     this.#acceptedAtMs = acceptedAtMs;
   }
 
   abstract published(epoch: string, offset: number, duplicate: boolean): void;
   abstract failed(error: BackplaneError): void;
 
-  settled(
-    error: BackplaneError | null,
-    epoch: string,
-    offset: number,
-    duplicate: boolean,
-    nowMs = performance.now(),
-  ): void {
-    const { messages } = this.#metrics;
-    messages.publishDuration.observe((nowMs - this.#acceptedAtMs) / 1000);
+  settled(error: BackplaneError | null, epoch: string, offset: number, duplicate: boolean): void {
+    const { metrics, clock } = this.#parts;
+    const { messages } = metrics;
+    messages.publishDuration.observe((clock.nowMs() - this.#acceptedAtMs) / 1000);
     messages.settled[error ? error.code : duplicate ? 'duplicate' : 'ok']++;
     if (error) this.failed(error);
     else this.published(epoch, offset, duplicate);

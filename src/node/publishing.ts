@@ -1,12 +1,17 @@
 import type { Backplane, BackplaneError } from '../backplane/backplane.ts';
+import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
 import { buildMessageFrame } from '../protocol/message-frame.ts';
 import type { Clock } from '../util/clock.ts';
 import { clientKey, serverKey } from './key-scope.ts';
-import { type PendingMessage, PendingPublish, type PublishReply } from './pending-publish.ts';
-import type { RoomRule } from './room-rule.ts';
+import {
+  type PendingMessage,
+  PendingPublish,
+  type PendingPublishParts,
+  type PublishReply,
+} from './pending-publish.ts';
 
 export interface PublishingParts {
   readonly backplane: Backplane;
@@ -38,7 +43,7 @@ export class Publishing {
     const exclude = command.echo ? 0 : connection.number;
     const key = command.key === null ? null : clientKey(connection.identity, command.key);
     const message = this.#build(rule, command, key, connection.sender, exclude);
-    backplane.publish(new ConnectionPublish(message, metrics, connection, command.id));
+    backplane.publish(new ConnectionPublish(message, this.#parts, connection, command.id));
   }
 
   /** From the server API: there is no sender. */
@@ -47,7 +52,7 @@ export class Publishing {
     metrics.messages.accepted.http_api++;
     const key = message.key === null ? null : serverKey(message.key);
     const pending = this.#build(rule(message.room), message, key, null, 0);
-    backplane.publish(new ServerPublish(pending, metrics, reply));
+    backplane.publish(new ServerPublish(pending, this.#parts, reply));
   }
 
   #build(
@@ -67,8 +72,8 @@ class ConnectionPublish extends PendingPublish {
   readonly #connection: Connection;
   readonly #id: number;
 
-  constructor(message: PendingMessage, metrics: NodeMetrics, connection: Connection, id: number) {
-    super(message, metrics);
+  constructor(message: PendingMessage, parts: PendingPublishParts, connection: Connection, id: number) {
+    super(message, parts);
     this.#connection = connection;
     this.#id = id;
     connection.awaiting++;
@@ -88,8 +93,8 @@ class ConnectionPublish extends PendingPublish {
 class ServerPublish extends PendingPublish {
   readonly #reply: PublishReply;
 
-  constructor(message: PendingMessage, metrics: NodeMetrics, reply: PublishReply) {
-    super(message, metrics);
+  constructor(message: PendingMessage, parts: PendingPublishParts, reply: PublishReply) {
+    super(message, parts);
     this.#reply = reply;
   }
 

@@ -1,10 +1,11 @@
 import type { Connection } from '../connection/connection.ts';
 import { CLOSE } from '../protocol/codes.ts';
+import { systemScheduler, type Timer } from '../util/scheduler.ts';
 
 /** Connections that have yet to present their token. Each is closed when it takes too long. */
 export class Newcomers {
   readonly #timeoutMs: number;
-  readonly #timers = new Map<Connection, NodeJS.Timeout>();
+  readonly #timers = new Map<Connection, Timer>();
 
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
@@ -15,8 +16,7 @@ export class Newcomers {
   }
 
   add(connection: Connection): void {
-    const timer = setTimeout(() => this.#late(connection), this.#timeoutMs);
-    timer.unref();
+    const timer = systemScheduler.after(this.#timeoutMs, () => this.#late(connection));
     this.#timers.set(connection, timer);
   }
 
@@ -24,7 +24,7 @@ export class Newcomers {
   remove(connection: Connection): void {
     const timer = this.#timers.get(connection);
     if (timer === undefined) return;
-    clearTimeout(timer);
+    timer.cancel();
     this.#timers.delete(connection);
   }
 

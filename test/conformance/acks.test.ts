@@ -109,7 +109,7 @@ describe.each(used.factories)('acks of the %s backplane', (_kind, startOne) => {
     const backplane = await start();
     const epoch = await fill(backplane, 'room', 5);
     await backplane.acks.ack('room', KEPT, 'ann', [epoch, 5]);
-    await backplane.renew('room', KEPT, epoch, 9);
+    await backplane.renewEpoch('room', KEPT, epoch, 9);
     const { epoch: next } = await backplane.read('room', KEPT, { limit: 0 });
     expect(next).not.toBe(epoch);
     expect(await backplane.acks.get('room', KEPT, 'ann')).toEqual({ epoch: next, offset: null });
@@ -167,7 +167,7 @@ describe.each(used.factories)('acks of the %s backplane', (_kind, startOne) => {
     const backplane = await start();
     const epoch = await fill(backplane, 'room', 5);
     await backplane.acks.start('room', KEPT, 'ann');
-    await backplane.renew('room', KEPT, epoch, 9);
+    await backplane.renewEpoch('room', KEPT, epoch, 9);
     const { epoch: next, offset } = await backplane.acks.get('room', KEPT, 'ann');
     expect([next === epoch, offset]).toEqual([false, null]);
     expect(await backplane.acks.start('room', KEPT, 'ann')).toEqual({ epoch: next, offset: 5, isNew: true });

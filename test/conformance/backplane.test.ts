@@ -353,7 +353,7 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
     it('keeps what survived and its offsets', async () => {
       const { backplane } = await start();
       const [{ epoch }] = (await publishAll(backplane, 'room', ['1', '2'])) as [Settled, Settled];
-      await backplane.renew('room', KEPT, epoch, 5);
+      await backplane.renewEpoch('room', KEPT, epoch, 5);
       const page = await backplane.read('room', KEPT, { limit: 10 });
       expect(page.epoch).not.toBe(epoch);
       expect([page.offset, textsOf(page.envelopes)]).toEqual([2, ['1', '2']]);
@@ -363,10 +363,10 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
     it('is done once, whoever else notices', async () => {
       const { backplane } = await start();
       const { epoch } = await publishTiny(backplane, 'room', '1');
-      await backplane.renew('room', KEPT, epoch, 2);
+      await backplane.renewEpoch('room', KEPT, epoch, 2);
       const renewed = await backplane.read('room', KEPT, { limit: 0 });
-      await backplane.renew('room', KEPT, epoch, 2);
-      await backplane.renew('room', KEPT, renewed.epoch, 1);
+      await backplane.renewEpoch('room', KEPT, epoch, 2);
+      await backplane.renewEpoch('room', KEPT, renewed.epoch, 1);
       expect((await backplane.read('room', KEPT, { limit: 0 })).epoch).toBe(renewed.epoch);
     });
   });

@@ -92,7 +92,7 @@ describe('the documented user of Redis', () => {
     expect((await b.backplane.presence.rooms(10)).rooms).toEqual([{ room: 'room', count: 1 }]);
     await a.backplane.signal('to all');
     await waitFor(() => b.heard.signals.length === 1, { for: 'the signal' });
-    await b.backplane.renew('room', KEPT, epoch, 5);
+    await b.backplane.renewEpoch('room', KEPT, epoch, 5);
     // The first dies: the other one claims and sweeps it.
     await a.backplane.close();
     expect(await b.presence.untilChanges('room', 4)).toHaveLength(4);

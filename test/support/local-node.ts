@@ -1,21 +1,20 @@
 /** A node in this process on the memory backplane, with devices on lists in place of sockets. */
 import { ALL_PERMITTED, type Identity, type Permissions } from '../../src/auth/identity.ts';
 import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
+import type { RoomRule } from '../../src/config/room-rule.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
-import { Outboxes } from '../../src/connection/outboxes.ts';
 import { sendingLimits } from '../../src/connection/sending-limits.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { BrokerNode } from '../../src/node/broker-node.ts';
-import type { RoomRule } from '../../src/node/room-rule.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { serverCodec } from '../../src/protocol/codec.ts';
 import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { silentLog } from '../../src/util/log.ts';
-import { Turn } from '../../src/util/turn.ts';
+import { systemScheduler } from '../../src/util/scheduler.ts';
 import { ListSocket } from './list-socket.ts';
 
 /** The memory backplane, whose lookups of what was acknowledged wait for the test, once `gate` was called. */
@@ -45,16 +44,13 @@ export class LocalNode {
   readonly #context: ConnectionContext<Connection>;
 
   private constructor(rule: (room: string) => RoomRule) {
-    const turn = new Turn(() => this.node.endTurn());
-    const outboxes = new Outboxes(() => turn.request());
     const shared = { metrics: this.metrics, clock: systemClock, log: silentLog };
     this.node = new BrokerNode({
       ...shared,
       nodeId: 'node0001',
       backplane: this.backplane,
       sockets: { publish: (topic, message) => this.#deliver(topic, message) },
-      outboxes,
-      requestTurn: () => turn.request(),
+      scheduler: systemScheduler,
       rule,
       limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100 },
       detailedMembers: 100,
@@ -70,7 +66,7 @@ export class LocalNode {
       ...shared,
       nodeId: 'node0001',
       commands,
-      outboxes,
+      flushQueue: this.node.flushQueue,
       mustAuthenticate: false,
       stalled: (connection) => this.node.stalled(connection),
       limits: sendingLimits({
@@ -83,7 +79,7 @@ export class LocalNode {
         maxPayloadBytes: 65_536,
       }),
       maxBytesBeforeAuth: 65_536,
-      turn,
+      turn: this.node.endOfTurn,
       maxHeldCommands: 10,
       maxUnsentBytes: 100_000,
       heartbeatMs: 25_000,

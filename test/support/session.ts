@@ -4,7 +4,7 @@ import type { Authenticator, Identity } from '../../src/auth/identity.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
-import { Outboxes } from '../../src/connection/outboxes.ts';
+import { FlushQueue } from '../../src/connection/flush-queue.ts';
 import { type SendingSettings, sendingLimits } from '../../src/connection/sending-limits.ts';
 import type { Request, RoomServices } from '../../src/connection/services.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
@@ -90,7 +90,7 @@ export class Session {
   stalls = 0;
   /** How often the end of the turn was asked for. */
   turnRequests = 0;
-  readonly outboxes = new Outboxes(() => this.turnRequests++);
+  readonly flushQueue = new FlushQueue({ request: () => this.turnRequests++ });
   readonly #encoding: Encoding;
 
   constructor(options: SessionOptions = {}) {
@@ -124,8 +124,8 @@ export class Session {
 
   endTurn(): void {
     this.turn.number++;
-    this.outboxes.flushFirst();
-    this.outboxes.flushRest();
+    this.flushQueue.flushFirst();
+    this.flushQueue.flushRest();
   }
 
   #context(options: SessionOptions): ConnectionContext<Connection> {
@@ -145,7 +145,7 @@ export class Session {
     return {
       nodeId: 'node0001',
       commands,
-      outboxes: this.outboxes,
+      flushQueue: this.flushQueue,
       mustAuthenticate: authenticator !== null && options.anonymous !== true,
       stalled: () => this.stalls++,
       limits: {

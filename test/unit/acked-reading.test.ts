@@ -1,7 +1,7 @@
 /** Joins that wait for what their user has acknowledged, on a node whose store answers when the test says so. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BackplaneError } from '../../src/backplane/backplane.ts';
-import type { RoomRule } from '../../src/node/room-rule.ts';
+import type { RoomRule } from '../../src/config/room-rule.ts';
 import { type Device, LocalNode } from '../support/local-node.ts';
 import { waitFor } from '../support/wait.ts';
 

@@ -75,12 +75,12 @@ describe('a connection', () => {
   it('sends the reply of a join, and what was queued before it, ahead of the room messages of the turn', () => {
     const session = new Session();
     session.receive(['ping', 1], ['join', 2, 'a']);
-    session.outboxes.flushFirst();
+    session.flushQueue.flushFirst();
     expect(ids(session)).toEqual([1, 2]);
     session.receive(['ping', 3]);
-    session.outboxes.flushFirst();
+    session.flushQueue.flushFirst();
     expect(ids(session)).toEqual([1, 2]);
-    session.outboxes.flushRest();
+    session.flushQueue.flushRest();
     expect(ids(session)).toEqual([1, 2, 3]);
   });
 

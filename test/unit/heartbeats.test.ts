@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Beating, Heartbeats } from '../../src/connection/heartbeats.ts';
-import { FakeClock } from '../support/fake-clock.ts';
+import { FakeScheduler } from '../support/fake-scheduler.ts';
 
 /** One interval is so many beats: as many as there are slots. */
 const BEATS = 64;
@@ -25,11 +25,11 @@ class Peer implements Beating {
 }
 
 function start(peers: number) {
-  const clock = new FakeClock();
+  const clock = new FakeScheduler();
   const roundTrips: number[] = [];
   const heartbeats = new Heartbeats<Peer>({
     intervalMs: INTERVAL_MS,
-    nowMs: clock.nowMs,
+    scheduler: clock,
     onRoundTrip: (milliseconds) => roundTrips.push(milliseconds),
   });
   const all = Array.from({ length: peers }, () => new Peer());
@@ -121,22 +121,14 @@ describe('heartbeats', () => {
 });
 
 describe('the timer of heartbeats', () => {
-  beforeEach(() => {
-    vi.useFakeTimers();
-  });
-
-  afterEach(() => {
-    vi.useRealTimers();
-  });
-
   it('beats so that an interval is what was asked for, until it is stopped', () => {
-    const { heartbeats, all } = start(3);
+    const { heartbeats, clock, all } = start(3);
     heartbeats.start();
     heartbeats.start();
-    vi.advanceTimersByTime(INTERVAL_MS);
+    clock.elapse(INTERVAL_MS);
     expect(all.map(({ pings }) => pings)).toEqual([1, 1, 1]);
     heartbeats.stop();
-    vi.advanceTimersByTime(INTERVAL_MS * 5);
+    clock.elapse(INTERVAL_MS * 5);
     expect(all.map(({ pings }) => pings)).toEqual([1, 1, 1]);
   });
 });

@@ -1,11 +1,13 @@
 /** Who may read when: one read for each reader, turns, bounds, and bytes that are paid for. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ReadStats } from '../../src/metrics/reads.ts';
-import { ByteBudget } from '../../src/node/byte-budget.ts';
-import { type Reader, ReadGate, ReadRefused } from '../../src/node/read-gate.ts';
+import { ByteBudget } from '../../src/node/reads/byte-budget.ts';
+import { type Reader, ReadGate, ReadRefused } from '../../src/node/reads/read-gate.ts';
+import { systemScheduler } from '../../src/util/scheduler.ts';
 
 const MIB = 1024 * 1024;
-const clock = { nowMs: () => Date.now(), wallMs: () => Date.now() };
+/** Of the process, whose timers and clock the tests hold. */
+const scheduler = { ...systemScheduler, nowMs: () => Date.now(), wallMs: () => Date.now() };
 
 interface Open {
   readonly name: string;
@@ -27,7 +29,7 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers());
 
 function gateOf(atOnce: number, bytesPerSecond = 0): ReadGate {
-  return new ReadGate({ atOnce, bytesPerSecond, clock, stats });
+  return new ReadGate({ atOnce, bytesPerSecond, scheduler, stats });
 }
 
 function reader(): { isOpen: boolean; isBehind: boolean } {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { draftEnvelope, type Envelope, finishEnvelope } from '../../src/backplane/envelope.ts';
-import { RecentEnvelopes, type RecentLimits } from '../../src/node/recent.ts';
+import { RecentEnvelopes, type RecentLimits } from '../../src/node/rooms/recent.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { tinyFrame } from '../support/frames.ts';
 
@@ -16,20 +16,13 @@ function envelope(first: number, last: number, { text = 'x', sentAtMs = 0 } = {}
 const ranges = (envelopes: readonly Envelope[]) => envelopes.map(({ first, last }) => [first, last]);
 
 describe('recent envelopes', () => {
-  it('cover what follows a position as far back as they reach', () => {
+  it('reach back to the oldest that is kept', () => {
     const recent = new RecentEnvelopes(LIMITS);
-    expect(recent.covers(5, 5, 0)).toBe(true);
-    expect(recent.covers(4, 5, 0)).toBe(false);
+    expect(recent.oldest(0)).toBeNull();
     recent.append(envelope(6, 8), 0);
     recent.append(envelope(9, 9), 0);
     expect(recent.first).toBe(6);
-    expect([4, 5, 6, 9, 20].map((after) => recent.covers(after, 9, 0))).toEqual([
-      false,
-      true,
-      true,
-      true,
-      true,
-    ]);
+    expect(recent.oldest(0)).toBe(6);
     expect(ranges(recent.after(5))).toEqual([
       [6, 8],
       [9, 9],
@@ -82,12 +75,11 @@ describe('recent envelopes', () => {
     const recent = new RecentEnvelopes(LIMITS);
     recent.append(envelope(1, 1), 0);
     recent.append(envelope(2, 2), 50_000);
-    expect(recent.covers(0, 2, 59_999)).toBe(true);
-    expect(recent.covers(0, 2, 60_000)).toBe(false);
-    expect(recent.covers(1, 2, 109_999)).toBe(true);
-    expect(recent.covers(1, 2, 110_000)).toBe(false);
+    expect(recent.oldest(59_999)).toBe(1);
+    expect(recent.oldest(60_000)).toBe(2);
+    expect(recent.oldest(109_999)).toBe(2);
+    expect(recent.oldest(110_000)).toBeNull();
     expect(recent.first).toBeNull();
-    expect(recent.covers(2, 2, 110_000)).toBe(true);
   });
 
   it('take of older ones what has no hole', () => {
@@ -95,7 +87,6 @@ describe('recent envelopes', () => {
     recent.append(envelope(9, 9), 0);
     recent.prepend([envelope(1, 2), envelope(4, 5), envelope(6, 8)], 9, new FakeClock());
     expect(recent.first).toBe(4);
-    expect(recent.covers(2, 9, 0)).toBe(false);
   });
 
   it('take older ones in front, where they end where these begin', () => {
@@ -124,10 +115,10 @@ describe('recent envelopes', () => {
     const clock = new FakeClock();
     const recent = new RecentEnvelopes(LIMITS);
     recent.prepend([envelope(1, 1, { sentAtMs: clock.wallMs() - 40_000 })], 1, clock);
-    expect(recent.covers(0, 1, clock.nowMs() + 19_999)).toBe(true);
-    expect(recent.covers(0, 1, clock.nowMs() + 20_001)).toBe(false);
+    expect(recent.oldest(clock.nowMs() + 19_999)).toBe(1);
+    expect(recent.oldest(clock.nowMs() + 20_001)).toBeNull();
     recent.prepend([envelope(1, 1, { sentAtMs: clock.wallMs() + 3_600_000 })], 1, clock);
-    expect(recent.covers(0, 1, clock.nowMs() + 59_999)).toBe(true);
-    expect(recent.covers(0, 1, clock.nowMs() + 60_000)).toBe(false);
+    expect(recent.oldest(clock.nowMs() + 59_999)).toBe(1);
+    expect(recent.oldest(clock.nowMs() + 60_000)).toBeNull();
   });
 });

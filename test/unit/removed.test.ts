@@ -1,7 +1,7 @@
 /** A connection whose identity is replaced by one that may do less, whatever its memberships are doing. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { permissionsFrom } from '../../src/auth/permissions.ts';
-import type { RoomRule } from '../../src/node/room-rule.ts';
+import type { RoomRule } from '../../src/config/room-rule.ts';
 import type { ServerFrame } from '../../src/protocol/frames.ts';
 import { type Device, LocalNode } from '../support/local-node.ts';
 import { waitFor } from '../support/wait.ts';

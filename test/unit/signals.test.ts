@@ -4,7 +4,7 @@ import { ALL_PERMITTED } from '../../src/auth/identity.ts';
 import type { Connection } from '../../src/connection/connection.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
-import { Signals } from '../../src/node/signals.ts';
+import { ControlMessages } from '../../src/node/control-messages.ts';
 import { CLOSE } from '../../src/protocol/codes.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { Session } from '../support/session.ts';
@@ -12,7 +12,7 @@ import { Session } from '../support/session.ts';
 let sent: string[];
 let metrics: NodeMetrics;
 let hub: Hub<Connection>;
-let signals: Signals;
+let control: ControlMessages;
 
 beforeEach(() => {
   sent = [];
@@ -23,7 +23,7 @@ beforeEach(() => {
       sent.push(text);
     },
   };
-  signals = new Signals({ backplane, hub, metrics, log: silentLog });
+  control = new ControlMessages({ backplane, hub, metrics, log: silentLog });
 });
 
 function connectAs(user: string): Session {
@@ -36,9 +36,9 @@ function connectAs(user: string): Session {
 describe('a signal to disconnect', () => {
   it('closes every connection of the user on the node that hears it, and no other', async () => {
     const [first, second, other] = [connectAs('ann'), connectAs('ann'), connectAs('bob')];
-    await signals.disconnect('ann');
+    await control.disconnect('ann');
     expect(first.connection.isOpen).toBe(true);
-    signals.arrived(sent[0]!);
+    control.arrived(sent[0]!);
     expect([first, second, other].map(({ socket }) => socket.ends)).toEqual([
       [CLOSE.disconnected],
       [CLOSE.disconnected],
@@ -55,14 +55,14 @@ describe('a signal to disconnect', () => {
         hub.remove(connection);
       };
     }
-    signals.arrived('{"type":"disconnect","user":"ann"}');
+    control.arrived('{"type":"disconnect","user":"ann"}');
     expect(sessions.map(({ connection }) => connection.isOpen)).toEqual([false, false, false]);
     expect([...hub.connectionsOf('ann')]).toEqual([]);
   });
 
   it('is taken from a later version that says more', () => {
     const { connection } = connectAs('ann');
-    signals.arrived('{"type":"disconnect","user":"ann","why":"because"}');
+    control.arrived('{"type":"disconnect","user":"ann","why":"because"}');
     expect(connection.isOpen).toBe(false);
     expect(metrics.backplane.malformedEnvelopes).toBe(0);
   });
@@ -83,7 +83,7 @@ it.each([
   '['.repeat(100_000),
 ])('%.60s is no signal: it is counted and does nothing', (text) => {
   const { connection } = connectAs('ann');
-  signals.arrived(text);
+  control.arrived(text);
   expect(connection.isOpen).toBe(true);
   expect(metrics.backplane.malformedEnvelopes).toBe(1);
 });

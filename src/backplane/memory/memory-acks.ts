@@ -1,6 +1,6 @@
 /** How far users have read, in the memory of the one process that is the whole broker. */
 import type { Clock } from '../../util/clock.ts';
-import type { Acked, AckOutcome, AckPage, AckResult, Acks, Start } from '../acks.ts';
+import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../acks.ts';
 import type { HistoryPolicy } from '../backplane.ts';
 
 export interface MemoryAcksParts {
@@ -35,7 +35,7 @@ export class MemoryAcks implements Acks {
     history: HistoryPolicy,
     user: string,
     [epoch, offset]: readonly [epoch: string, offset: number],
-  ): Promise<AckResult> {
+  ): Promise<AckReceipt> {
     const present = this.#parts.position(room, history, false);
     const kept = this.#offsets(room, present.epoch).get(user) ?? null;
     const outcome = outcomeOf(present, kept ?? 0, epoch, offset);

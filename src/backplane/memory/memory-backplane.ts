@@ -2,7 +2,10 @@
  * The whole broker in one process: what a single node runs on when no Redis is configured, and what every test that
  * is not about Redis runs on. It keeps the promises of the Redis backplane, by the same conformance suite.
  */
+
 import type { Clock } from '../../util/clock.ts';
+import { EndOfTurn } from '../../util/end-of-turn.ts';
+import { type Scheduler, systemScheduler, type Timer } from '../../util/scheduler.ts';
 import {
   type Backplane,
   BackplaneError,
@@ -35,6 +38,8 @@ export interface MemoryBackplaneOptions {
   readonly acksTtlMs: number;
   /** How often what is too old is dropped from rooms that nobody uses. Default a tenth of `metaTtlMs`, at most 30 s. */
   readonly sweepMs?: number;
+  /** Timers and the end of the turn. Default those of the process. */
+  readonly scheduler?: Scheduler;
 }
 
 const MAX_SWEEP_MS = 30_000;
@@ -47,18 +52,25 @@ export class MemoryBackplane implements Backplane {
   readonly presence: MemoryPresence;
   readonly acks: MemoryAcks;
   readonly #options: MemoryBackplaneOptions;
+  readonly #scheduler: Scheduler;
+  readonly #endOfTurn: EndOfTurn;
   readonly #queue = new PublishQueue();
   readonly #rooms = new Map<string, RoomLog>();
   readonly #subscribed = new Set<string>();
   #events: BackplaneEvents | null = null;
-  #isScheduled = false;
   #isClosed = false;
-  #sweeper: NodeJS.Timeout | undefined;
+  #sweeper: Timer | undefined;
 
   constructor(options: MemoryBackplaneOptions) {
     this.#options = options;
+    this.#scheduler = options.scheduler ?? systemScheduler;
+    this.#endOfTurn = new EndOfTurn(this.#scheduler, () => this.#flush());
     const { nodeId, clock, acksTtlMs } = options;
-    this.presence = new MemoryPresence({ nodeId, isSubscribed: (room) => this.#subscribed.has(room) });
+    this.presence = new MemoryPresence({
+      nodeId,
+      scheduler: this.#scheduler,
+      isSubscribed: (room) => this.#subscribed.has(room),
+    });
     this.acks = new MemoryAcks({
       clock,
       ttlMs: acksTtlMs,
@@ -69,19 +81,17 @@ export class MemoryBackplane implements Backplane {
   async start(events: BackplaneEvents): Promise<void> {
     this.#events = events;
     const sweepMs = this.#options.sweepMs ?? Math.min(MAX_SWEEP_MS, this.#options.metaTtlMs / 10);
-    this.#sweeper = setInterval(() => this.#sweep(), sweepMs).unref();
+    this.#sweeper = this.#scheduler.every(sweepMs, () => this.#sweep());
   }
 
   publish(request: PublishRequest): void {
     if (this.#isClosed) {
       const error = closedError('publish');
-      queueMicrotask(() => request.settled(error, '', 0, false));
+      this.#scheduler.atEndOfTurn(() => request.settled(error, '', 0, false));
       return;
     }
     this.#queue.push(request, this.#options.clock.nowMs());
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(() => this.#flush());
+    this.#endOfTurn.request();
   }
 
   async subscribe(room: string): Promise<void> {
@@ -103,14 +113,14 @@ export class MemoryBackplane implements Backplane {
     return this.#read(room, history, options);
   }
 
-  async renew(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
+  async renewEpoch(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (this.#isClosed) throw closedError('read');
-    this.#rooms.get(room)?.renew(epoch, seen);
+    this.#rooms.get(room)?.renewEpoch(epoch, seen);
   }
 
   async signal(text: string): Promise<void> {
     if (this.#isClosed) throw closedError('signal');
-    setImmediate(() => {
+    this.#scheduler.atEndOfTurn(() => {
       if (!this.#isClosed) this.#events?.signal(text);
     });
   }
@@ -123,7 +133,7 @@ export class MemoryBackplane implements Backplane {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearInterval(this.#sweeper);
+    this.#sweeper?.cancel();
     const error = closedError('publish');
     for (const batch of this.#queue.takeAll()) batch.fail(error);
     this.#rooms.clear();
@@ -133,7 +143,6 @@ export class MemoryBackplane implements Backplane {
   }
 
   #flush(): void {
-    this.#isScheduled = false;
     for (const batch of this.#queue.takeAll()) {
       const { envelope, result } = this.#commit(batch);
       if (envelope !== null) this.#deliver(batch.room, envelope);

@@ -2,7 +2,8 @@
  * Who is in which room of the only node there is. Changes gather for a turn, as they do on their way to Redis, so that
  * events come in the same batches and never out of `enter`; no lease can lapse, since the entries die with the process.
  */
-import { Turn } from '../../util/turn.ts';
+import { EndOfTurn } from '../../util/end-of-turn.ts';
+import type { Scheduler } from '../../util/scheduler.ts';
 import { BackplaneError } from '../backplane.ts';
 import type {
   Presence,
@@ -16,6 +17,7 @@ import { PresentRooms } from '../present-rooms.ts';
 
 export interface MemoryPresenceOptions {
   readonly nodeId: string;
+  readonly scheduler: Scheduler;
   readonly isSubscribed: (room: string) => boolean;
 }
 
@@ -35,13 +37,14 @@ interface Wish {
 export class MemoryPresence implements Presence {
   readonly #options: MemoryPresenceOptions;
   readonly #rooms = new Map<string, Room>();
-  readonly #turn = new Turn(() => this.#flush());
+  readonly #endOfTurn: EndOfTurn;
   #waiting = new Map<string, Wish[]>();
   #events: PresenceEvents | null = null;
   #isClosed = false;
 
   constructor(options: MemoryPresenceOptions) {
     this.#options = options;
+    this.#endOfTurn = new EndOfTurn(options.scheduler, () => this.#flush());
   }
 
   async start(events: PresenceEvents): Promise<void> {
@@ -92,7 +95,7 @@ export class MemoryPresence implements Presence {
     const wishes = this.#waiting.get(room);
     if (wishes === undefined) this.#waiting.set(room, [wish]);
     else wishes.push(wish);
-    this.#turn.request();
+    this.#endOfTurn.request();
   }
 
   #flush(): void {

@@ -61,8 +61,8 @@ export class RoomLog {
     return { epoch: this.#epoch, offset: this.#offset, envelopes: within(bytes, envelopes, newest) };
   }
 
-  /** See `Backplane.renew`. A process cannot lose writes and go on, but the port is the same for all. */
-  renew(epoch: string, seen: number): void {
+  /** See `Backplane.renewEpoch`. A process cannot lose writes and go on, but the port is the same for all. */
+  renewEpoch(epoch: string, seen: number): void {
     if (epoch === this.#epoch && this.#offset < seen) this.#epoch = randomId(ID_BYTES);
   }
 

@@ -7,7 +7,10 @@
  * comes, until a PING on the same link is answered. A link is first in, first out: an answered PING means that the late
  * call was executed, or never will be, so going on cannot reorder. A PING that is not answered drops the link.
  */
+
 import type { Clock } from '../../util/clock.ts';
+import { EndOfTurn } from '../../util/end-of-turn.ts';
+import { systemScheduler } from '../../util/scheduler.ts';
 import { BackplaneError, type PublishRequest } from '../backplane.ts';
 import { PublishQueue, type TakeLimits } from '../publish-queue.ts';
 import type { RoomBatch } from '../room-batch.ts';
@@ -39,7 +42,7 @@ export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #queue = new PublishQueue();
   #inFlight: readonly RoomBatch[] | null = null;
-  #isScheduled = false;
+  readonly #endOfTurn = new EndOfTurn(systemScheduler, () => this.#flush());
   #isSuspect = false;
   #isClosed = false;
 
@@ -56,7 +59,7 @@ export class GroupCommit {
     const refusal = this.#refusal();
     if (refusal !== null) {
       const error = unavailable(refusal);
-      queueMicrotask(() => request.settled(error, '', 0, false));
+      systemScheduler.atEndOfTurn(() => request.settled(error, '', 0, false));
       return;
     }
     this.#queue.push(request, this.#options.clock.nowMs());
@@ -98,13 +101,10 @@ export class GroupCommit {
   }
 
   #schedule(): void {
-    if (this.#inFlight !== null || this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(() => this.#flush());
+    if (this.#inFlight === null) this.#endOfTurn.request();
   }
 
   #flush(): void {
-    this.#isScheduled = false;
     if (this.#inFlight !== null) return;
     const batches = this.#takeUnexpired();
     if (batches.length === 0) return;

@@ -1,6 +1,8 @@
 /** What a Redis says about itself, as plain facts, for those who check a deployment. Leaves nothing behind there. */
+
 import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
+import { systemClock } from '../../util/clock.ts';
 import { redisAddress } from '../../util/redis-url.ts';
 import { Keys } from './keys.ts';
 import { findObstacles, type Obstacle } from './rights.ts';
@@ -115,10 +117,10 @@ function refused(error: Error): null {
 async function clockOf(redis: Redis): Promise<Pick<RedisFacts, 'clockAheadMs' | 'roundTripMs'>> {
   let best = { clockAheadMs: 0, roundTripMs: Number.POSITIVE_INFINITY };
   for (let i = 0; i < 3; i++) {
-    const sentMs = Date.now();
-    const sent = performance.now();
+    const sentMs = systemClock.wallMs();
+    const sent = systemClock.nowMs();
     const [seconds, microseconds] = await redis.time();
-    const roundTripMs = performance.now() - sent;
+    const roundTripMs = systemClock.nowMs() - sent;
     const clockAheadMs = Number(seconds) * 1000 + Number(microseconds) / 1000 - (sentMs + roundTripMs / 2);
     if (roundTripMs < best.roundTripMs) best = { clockAheadMs, roundTripMs };
   }

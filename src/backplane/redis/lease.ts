@@ -4,9 +4,11 @@
  * The node believes in its lease for `leaseMs` from the moment it sent the last renewal that was answered. The others
  * start to count when they see that renewal, so a lease that the node believes in is claimed by nobody.
  */
+
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
+import { systemScheduler, type Timer } from '../../util/scheduler.ts';
 import type { BackplaneError } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import type { Keys } from './keys.ts';
@@ -39,7 +41,7 @@ const GAP_RENEWALS = 3;
 export class Lease {
   readonly #options: LeaseOptions;
   readonly #watch: LeaseWatch;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #renewing: Promise<boolean> | null = null;
   #term = 0;
   #beat = 0;
@@ -66,12 +68,12 @@ export class Lease {
   async start(): Promise<void> {
     await this.#ask();
     const intervalMs = this.#options.leaseMs / RENEWALS_PER_LEASE;
-    if (!this.#isStopped) this.#timer = setInterval(() => void this.renew(), intervalMs).unref();
+    if (!this.#isStopped) this.#timer = systemScheduler.every(intervalMs, () => void this.renew());
   }
 
   stop(): void {
     this.#isStopped = true;
-    clearInterval(this.#timer);
+    this.#timer?.cancel();
     this.#validUntilMs = -Infinity;
     this.#options.metrics.leaseState(false);
   }

@@ -1,10 +1,12 @@
 /** One connection to Redis that comes back by itself, and knows since when it is down and why. */
+
 import type { ConnectionOptions } from 'node:tls';
 import { Redis, type RedisOptions } from 'ioredis';
 import { backoffMs } from '../../util/backoff.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import { type RedisAddress, redisAddress, shownAddress } from '../../util/redis-url.ts';
+import { systemScheduler } from '../../util/scheduler.ts';
 import { BackplaneError } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import { lineageOf } from './lineage.ts';
@@ -101,7 +103,7 @@ export class Link {
 
   /** Resolves when the link is up for the first time. Rejects after `timeoutMs`, or at once if it is refused. */
   async connect(timeoutMs: number): Promise<void> {
-    const timer = setTimeout(() => this.#waiter?.reject(this.#connectError(timeoutMs)), timeoutMs);
+    const timer = systemScheduler.after(timeoutMs, () => this.#waiter?.reject(this.#connectError(timeoutMs)));
     try {
       await new Promise<void>((resolve, reject) => {
         this.#waiter = { resolve, reject };
@@ -112,7 +114,7 @@ export class Link {
       });
     } finally {
       this.#waiter = null;
-      clearTimeout(timer);
+      timer.cancel();
     }
   }
 

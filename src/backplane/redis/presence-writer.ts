@@ -4,8 +4,9 @@
  */
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../util/clock.ts';
+import { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Logger } from '../../util/log.ts';
-import { Turn } from '../../util/turn.ts';
+import { systemScheduler } from '../../util/scheduler.ts';
 import { BackplaneError } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import type { Keys } from './keys.ts';
@@ -45,7 +46,7 @@ interface Waiter {
 
 export class PresenceWriter {
   readonly #options: PresenceWriterOptions;
-  readonly #turn = new Turn(() => void this.#run());
+  readonly #turn = new EndOfTurn(systemScheduler, () => void this.#run());
   #waiters: Waiter[] = [];
   #inFlight: readonly WishBatch[] = [];
   #isRunning = false;

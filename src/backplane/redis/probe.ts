@@ -3,7 +3,9 @@
  * failover, or Redis forgot the subscriptions), for days and without an error. So every node publishes to a channel of
  * its own and expects to hear it.
  */
+
 import type { Clock } from '../../util/clock.ts';
+import { systemScheduler, type Timer } from '../../util/scheduler.ts';
 
 export interface ProbeOptions {
   readonly clock: Clock;
@@ -23,8 +25,8 @@ export interface ProbeOptions {
 
 export class Probe {
   readonly #options: ProbeOptions;
-  #timer: NodeJS.Timeout | undefined;
-  #deadline: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
+  #deadline: Timer | undefined;
   #number = 0;
   #sentAtMs = 0;
   #isDeaf = false;
@@ -38,18 +40,18 @@ export class Probe {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#send(), this.#options.intervalMs).unref();
+    this.#timer = systemScheduler.every(this.#options.intervalMs, () => this.#send());
   }
 
   stop(): void {
-    clearInterval(this.#timer);
-    clearTimeout(this.#deadline);
+    this.#timer?.cancel();
+    this.#deadline?.cancel();
     this.#deadline = undefined;
   }
 
   /** The links changed: what is under way proves nothing. The next one is sent at once if it was deaf. */
   linksChanged(): void {
-    clearTimeout(this.#deadline);
+    this.#deadline?.cancel();
     this.#deadline = undefined;
     if (this.#isDeaf) this.#send();
   }
@@ -57,7 +59,7 @@ export class Probe {
   /** Something arrived on the node's own channel. Earlier probes that come late prove nothing new. */
   arrived(bytes: Buffer): void {
     if (bytes.toString() !== String(this.#number) || this.#deadline === undefined) return;
-    clearTimeout(this.#deadline);
+    this.#deadline?.cancel();
     this.#deadline = undefined;
     this.#options.heard(this.#options.clock.nowMs() - this.#sentAtMs);
     this.#setDeaf(false);
@@ -67,7 +69,7 @@ export class Probe {
     if (this.#deadline !== undefined || !this.#options.canProbe()) return;
     const number = ++this.#number;
     this.#sentAtMs = this.#options.clock.nowMs();
-    this.#deadline = setTimeout(() => this.#missed(), this.#options.timeoutMs).unref();
+    this.#deadline = systemScheduler.after(this.#options.timeoutMs, () => this.#missed());
     this.#options.publish(String(number)).catch(() => {
       // It may never have been published, which is the command link's trouble and no proof of deafness.
       if (number === this.#number) this.linksChanged();

@@ -1,6 +1,9 @@
 /** How far users have read, in Redis: one sorted set for each room and epoch. Acks of one tick share a call. */
+
 import type { Redis } from 'ioredis';
-import type { Acked, AckOutcome, AckPage, AckResult, Acks, Start } from '../acks.ts';
+import { EndOfTurn } from '../../util/end-of-turn.ts';
+import { systemScheduler } from '../../util/scheduler.ts';
+import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../acks.ts';
 import { BackplaneError, type HistoryPolicy } from '../backplane.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import type { Keys } from './keys.ts';
@@ -65,6 +68,7 @@ export class RedisAcks implements Acks {
   /** The key holds the epoch, so it has to be known beforehand: guessed from here, and put right by the answer. */
   readonly #epochs = new Map<string, string>();
   #waiting: Waiting[] = [];
+  readonly #endOfTurn = new EndOfTurn(systemScheduler, () => this.#flush());
 
   constructor(parts: RedisAcksParts) {
     this.#parts = parts;
@@ -75,7 +79,7 @@ export class RedisAcks implements Acks {
     history: HistoryPolicy,
     user: string,
     [epoch, offset]: readonly [epoch: string, offset: number],
-  ): Promise<AckResult> {
+  ): Promise<AckReceipt> {
     if (EPOCH.test(epoch)) {
       const reply = await this.#send({ room, epoch, user, offset });
       if (reply.newest !== -1) {
@@ -148,7 +152,7 @@ export class RedisAcks implements Acks {
 
   #send(entry: Entry): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) setImmediate(() => this.#flush());
+      this.#endOfTurn.request();
       this.#waiting.push({ entry, resolve, reject });
     });
   }

@@ -164,7 +164,7 @@ export class RedisBackplane implements Backplane {
     return link === this.#command ? this.#ask(read) : this.#askRead(read);
   }
 
-  async renew(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
+  async renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (history.messages === 0) return;
     const args = [epoch, seen, randomId(ID_BYTES)];
     const { metrics } = this.#options;

@@ -5,6 +5,8 @@
  * A room's last wish counts: commands on a link are executed in order, and a room is sent SUBSCRIBE and UNSUBSCRIBE
  * in the order in which it was wanted and not wanted, less what cancelled out within a tick.
  */
+import { EndOfTurn } from '../../util/end-of-turn.ts';
+import { systemScheduler } from '../../util/scheduler.ts';
 import { BackplaneError } from '../backplane.ts';
 import { Envelope } from '../envelope.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
@@ -58,7 +60,7 @@ export class Subscriptions {
   readonly #probeChannel: string;
   readonly #signalChannel: string;
   #changed: Subscription[] = [];
-  #isScheduled = false;
+  readonly #endOfTurn = new EndOfTurn(systemScheduler, () => this.#flush());
   #isRestored = false;
   /** Counts connections of the link: what belongs to an earlier one says nothing about this one. */
   #generation = 0;
@@ -149,14 +151,11 @@ export class Subscriptions {
 
   #change(subscription: Subscription): void {
     this.#changed.push(subscription);
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
     // Not a microtask: joins of one tick come from many sockets, with microtasks run between them.
-    setImmediate(() => this.#flush());
+    this.#endOfTurn.request();
   }
 
   #flush(): void {
-    this.#isScheduled = false;
     const added: Subscription[] = [];
     const removed: Subscription[] = [];
     for (const subscription of new Set(this.#changed)) {

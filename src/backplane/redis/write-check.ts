@@ -3,6 +3,7 @@
  * links up and reading intact, and every publish is refused. So a script that writes as publishing does is run now and
  * then, at once when something was refused, and more often until it is taken again.
  */
+import { systemScheduler, type Timer } from '../../util/scheduler.ts';
 
 export interface WriteCheckOptions {
   readonly intervalMs: number;
@@ -21,7 +22,7 @@ const ACCEPTED_IN_A_ROW = 3;
 
 export class WriteCheck {
   readonly #options: WriteCheckOptions;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #problem: string | null = null;
   #accepted = 0;
   #isChecking = false;
@@ -44,7 +45,7 @@ export class WriteCheck {
 
   stop(): void {
     this.#isStopped = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
   }
 
   /** Something was refused just now. Looks at once, once in an interval: what one room is refused may concern it alone. */
@@ -56,14 +57,14 @@ export class WriteCheck {
   }
 
   #schedule(): void {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     if (this.#isStopped) return;
     const { intervalMs } = this.#options;
     const waitMs = this.#problem === null ? intervalMs : Math.min(intervalMs, RECHECK_MS);
-    this.#timer = setTimeout(() => {
+    this.#timer = systemScheduler.after(waitMs, () => {
       this.#wasSuspected = false;
       void this.#check();
-    }, waitMs).unref();
+    });
   }
 
   async #check(): Promise<void> {

@@ -6,6 +6,7 @@ import { ERROR_STATUS, type ErrorCode } from '../../protocol/codes.ts';
 import { toJsonText } from '../../protocol/json/text.ts';
 import { SERVER_LEVELS } from '../../protocol/msgpack/codec.ts';
 import { packed, writeValue } from '../../protocol/msgpack/values.ts';
+import { systemClock } from '../../util/clock.ts';
 import { type ClientAddresses, forwardedFor, peerAddress } from '../client-address.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
@@ -47,7 +48,7 @@ export class Exchange {
   readonly #forwardedFor: string;
   readonly #res: HttpResponse;
   readonly #metrics: NodeMetrics;
-  readonly #startedMs = performance.now();
+  readonly #startedMs = systemClock.nowMs();
   #isAborted = false;
 
   constructor({ route, res, req, metrics, addresses, isHead }: ExchangeParts) {
@@ -120,7 +121,7 @@ export class Exchange {
     headers: Readonly<Record<string, string>> = {},
   ): void {
     if (this.#isAborted) return;
-    this.#metrics.http.count(this.route, status, (performance.now() - this.#startedMs) / 1000);
+    this.#metrics.http.count(this.route, status, (systemClock.nowMs() - this.#startedMs) / 1000);
     this.#res.cork(() => {
       this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
       this.#res.writeHeader('Content-Type', contentType);

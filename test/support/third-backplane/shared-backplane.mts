@@ -7,7 +7,7 @@ import {
   type Acked,
   type AckOutcome,
   type AckPage,
-  type AckResult,
+  type AckReceipt,
   type Acks,
   type Backplane,
   BackplaneError,
@@ -104,7 +104,7 @@ export class SharedBackplane implements Backplane {
     return { epoch, offset, envelopes: envelopes.filter(({ last }) => last > after).slice(0, limit) };
   }
 
-  async renew(name: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
+  async renewEpoch(name: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     this.checkOpen('read');
     const room = this.store.room(name);
     if (room.epoch === epoch && room.offset < seen) room.epoch = randomEpoch();
@@ -217,7 +217,7 @@ class SharedAcks implements Acks {
     _history: HistoryPolicy,
     user: string,
     [epoch, offset]: readonly [string, number],
-  ): Promise<AckResult> {
+  ): Promise<AckReceipt> {
     const room = this.#room(name);
     const kept = room.acked.get(user) ?? null;
     const outcome = outcomeOf(room, kept ?? 0, epoch, offset);

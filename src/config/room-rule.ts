@@ -1,0 +1,15 @@
+/**
+ * What the configuration says about a room: the first rule whose pattern matches its name, filled up with defaults. All of
+ * `node/` reads it, so it is a file without imports.
+ */
+export interface RoomRule {
+  /** `messages` 0: a room without history. */
+  readonly history: { readonly messages: number; readonly ageMs: number };
+  readonly presence: boolean;
+  readonly memberEvents: boolean;
+  readonly join: 'anyone' | 'authenticated' | 'nobody';
+  readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
+  /** Whether it is kept how far each user has read. */
+  readonly acks: boolean;
+  readonly slowReaders: 'resume' | 'latest' | 'disconnect';
+}

@@ -1,0 +1,93 @@
+import type { Connection } from '../../connection/connection.ts';
+import type { ErrorCode } from '../../protocol/codes.ts';
+import type { Position } from '../../protocol/frames.ts';
+import type { Feed } from '../rooms/feed.ts';
+
+/** Messages in one read of history for a cursor, at most. */
+export const MAX_PAGE_MESSAGES = 500;
+
+/** Why a join failed: an error of the backplane, or a right that was taken away meanwhile. */
+export interface JoinFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** Who has to answer once a cursor begins: a join. One of these is called, once. */
+export interface CursorOwner {
+  /** Everything after the position asked for will follow, or (`recovered` false) some could not be had. */
+  begun(recovered: boolean): void;
+  /** What it lacks could not be read. */
+  failed(failure: JoinFailure): void;
+}
+
+/**
+ * A member that is catching up. It is not on its room's topic: it is fed from the cursor's position, first from what the
+ * node remembers, else from history, until it stands where the topic does; then it moves to the topic.
+ */
+export class Cursor {
+  readonly connection: Connection;
+  readonly feed: Feed;
+  epoch = '';
+  /** The last offset that was handed to the connection. */
+  offset = 0;
+  /** It has no position of its own: it begins where the topic stands. */
+  isFresh = true;
+  /** A read of history is under way. */
+  isReading = false;
+  /** How many messages its next read of history asks for: fewer where they are large. */
+  pageMessages = MAX_PAGE_MESSAGES;
+  /** It skips to the newest message instead of catching up with all of them. */
+  isConflating = false;
+  /**
+   * It ends the connection as soon as that can be told: a close frame behind a full queue would be dropped as a message is,
+   * and the peer would not learn why.
+   */
+  isLeaving = false;
+  /** Whoever waits for it to begin; null when it has, and nothing may be fed before. */
+  #owner: CursorOwner | null;
+
+  private constructor(connection: Connection, feed: Feed, owner: CursorOwner | null) {
+    this.connection = connection;
+    this.feed = feed;
+    this.#owner = owner;
+  }
+
+  /** A cursor for a join, which is answered when it begins. */
+  static joining(connection: Connection, feed: Feed, owner: CursorOwner): Cursor {
+    return new Cursor(connection, feed, owner);
+  }
+
+  /** A cursor for a member of the room that could not take what was sent after this position. */
+  static resuming(connection: Connection, feed: Feed, from: Position): Cursor {
+    const cursor = new Cursor(connection, feed, null);
+    cursor.startAfter(from);
+    cursor.isConflating = feed.rule.slowReaders === 'latest';
+    cursor.isLeaving = feed.rule.slowReaders === 'disconnect';
+    return cursor;
+  }
+
+  startAfter([epoch, offset]: Position): void {
+    this.epoch = epoch;
+    this.offset = offset;
+    this.isFresh = false;
+  }
+
+  /** Its join was answered, or it has none. */
+  get hasBegun(): boolean {
+    return this.#owner === null;
+  }
+
+  /** Has its owner answer, once; later calls do nothing. */
+  begin(recovered: boolean): void {
+    const owner = this.#owner;
+    this.#owner = null;
+    owner?.begun(recovered);
+  }
+
+  /** Does nothing where it has begun: it is tried again then. */
+  fail(failure: JoinFailure): void {
+    const owner = this.#owner;
+    this.#owner = null;
+    owner?.failed(failure);
+  }
+}

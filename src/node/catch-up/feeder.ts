@@ -1,0 +1,94 @@
+import type { Envelope } from '../../backplane/envelope.ts';
+import type { NodeMetrics } from '../../metrics/node-metrics.ts';
+import type { PushFrame } from '../../protocol/frames.ts';
+import { transcode } from '../rooms/transcode.ts';
+import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
+
+export interface FeederParts {
+  readonly nodeId: string;
+  readonly metrics: NodeMetrics;
+}
+
+/** Hands a cursor's connection what it lacks, and moves the cursor on. What it hands over leaves before the room's messages. */
+export class Feeder {
+  readonly #parts: FeederParts;
+
+  constructor(parts: FeederParts) {
+    this.#parts = parts;
+  }
+
+  /** Feeds what the node remembers, as much as one turn allows. */
+  feedRemembered(cursor: Cursor): void {
+    const { recent, sentOffset } = cursor.feed;
+    const most = cursor.connection.fillBytes;
+    let bytes = 0;
+    for (const envelope of recent.after(cursor.offset, most)) {
+      if (envelope.last > sentOffset || bytes > most) break;
+      bytes += this.#feed(cursor, envelope);
+    }
+  }
+
+  /**
+   * Feeds a page, as much of it as one turn allows: what a connection is given at once is kept here until its peer has read it.
+   * The next page is then one that fits.
+   */
+  feedPage(cursor: Cursor, envelopes: readonly Envelope[]): void {
+    const before = cursor.offset;
+    const most = cursor.connection.fillBytes;
+    let bytes = 0;
+    for (const envelope of envelopes) {
+      if (envelope.last <= cursor.offset) continue;
+      // The page may know more than the topic has had: that comes with the topic.
+      if (envelope.last > cursor.feed.sentOffset || bytes > most) break;
+      // A page has no holes, unless the store lost something.
+      if (envelope.first > cursor.offset + 1) this.gap(cursor, envelope.first - 1);
+      bytes += this.#feed(cursor, envelope);
+    }
+    if (bytes > most) cursor.pageMessages = Math.max(1, cursor.offset - before);
+    else if (bytes < most / 2) cursor.pageMessages = Math.min(MAX_PAGE_MESSAGES, cursor.pageMessages * 2);
+  }
+
+  /** Messages up to this offset can no longer be had. */
+  gap(cursor: Cursor, to: number): void {
+    cursor.begin(false);
+    this.#parts.metrics.recovery.gaps++;
+    this.#push(cursor, ['gap', cursor.feed.room.name, cursor.offset + 1, to]);
+    cursor.offset = to;
+  }
+
+  /** The numbering that the client knows is over: it forgets its position, and goes on after this one. */
+  reset(cursor: Cursor, epoch: string, offset: number): void {
+    cursor.begin(false);
+    this.#push(cursor, ['reset', cursor.feed.room.name, epoch, offset]);
+    cursor.startAfter([epoch, offset]);
+  }
+
+  #push({ connection }: Cursor, frame: PushFrame): void {
+    connection.push(frame);
+    connection.flushBeforeMessages();
+  }
+
+  #feed(cursor: Cursor, envelope: Envelope): number {
+    const { connection } = cursor;
+    const frames = this.#framesFor(cursor, envelope);
+    this.#parts.metrics.recovery.recovered += envelope.last - Math.max(cursor.offset, envelope.first - 1);
+    cursor.offset = envelope.last;
+    const message = connection.readsText ? transcode(frames, this.#parts.metrics) : frames;
+    if (message !== null && message.length > 0) {
+      connection.queue(message);
+      connection.flushBeforeMessages();
+    }
+    return frames.length;
+  }
+
+  /** A publisher that asked for no echo of a message does not get it by catching up either. */
+  #framesFor({ connection, offset }: Cursor, envelope: Envelope): Uint8Array {
+    if (!envelope.hasExcludes || envelope.origin !== this.#parts.nodeId) return envelope.after(offset);
+    const frames: Buffer[] = [];
+    for (let i = 0; i < envelope.count; i++) {
+      const isNew = envelope.first + i > offset;
+      if (isNew && envelope.excluded(i) !== connection.number) frames.push(envelope.slice(i, i + 1));
+    }
+    return Buffer.concat(frames);
+  }
+}

@@ -1,0 +1,179 @@
+import type { Envelope } from '../../backplane/envelope.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { FlushQueue } from '../../connection/flush-queue.ts';
+import type { Fanout } from '../../connection/socket.ts';
+import type { Hub } from '../../hub/hub.ts';
+import type { NodeMetrics } from '../../metrics/node-metrics.ts';
+import { jsonCodec, msgpackCodec } from '../../protocol/codec.ts';
+import type { Position, PushFrame } from '../../protocol/frames.ts';
+import type { Clock } from '../../util/clock.ts';
+import type { EndOfTurn } from '../../util/end-of-turn.ts';
+import type { CatchUp } from '../catch-up/catch-up.ts';
+import { Cursor } from '../catch-up/cursor.ts';
+import type { Feed } from '../rooms/feed.ts';
+import type { Feeds } from '../rooms/feeds.ts';
+import { transcode } from '../rooms/transcode.ts';
+import { type Run, Runs } from './runs.ts';
+import { SentLog } from './sent-log.ts';
+
+export interface DeliveryParts {
+  readonly nodeId: string;
+  readonly sockets: Fanout;
+  readonly hub: Hub<Connection>;
+  readonly feeds: Feeds;
+  readonly catchUp: CatchUp;
+  readonly flushQueue: FlushQueue;
+  readonly endOfTurn: EndOfTurn;
+  readonly metrics: NodeMetrics;
+  readonly clock: Clock;
+}
+
+/**
+ * Hands what is pending in feeds to the members' sockets: one topic publish for all that one turn brought to a room, as the bytes
+ * that came from the backplane. Members that read JSON sit on a sibling topic; for them the run is transcoded once.
+ *
+ * Members that read too slowly: when uWebSockets.js drops a message for a socket, the connection leaves the topics of all of its
+ * rooms and gets a cursor in each, at the last offset that it was sent; it goes on from there when its socket drains. So what
+ * a slow reader costs is bounded: the socket's queue, and nothing more.
+ *
+ * All of it happens in `endTurn`, never in a message handler: there the loop's cork buffer belongs to the sender, and each
+ * publish past the 32nd would cost a system call per member (measured: twice the CPU of the same publishes from the end of the
+ * turn).
+ */
+export class Delivery {
+  readonly #parts: DeliveryParts;
+  readonly #sent = new SentLog();
+  readonly #runs: Runs;
+  /** Connections found slow, with the place in the log of the first message that each lacks. */
+  #slow = new Map<Connection, number>();
+
+  constructor(parts: DeliveryParts) {
+    this.#parts = parts;
+    this.#runs = new Runs(parts.nodeId, (feed, run) => this.#publishRun(feed, run));
+  }
+
+  /** The end of the event loop's turn: what it produced leaves, in the order that `FlushQueue` explains. */
+  endTurn(): void {
+    const { feeds, flushQueue } = this.#parts;
+    this.#takeSlowOffTopics();
+    this.#sent.clear();
+    flushQueue.flushFirst();
+    this.#takeSlowOffTopics();
+    for (const feed of feeds.takeDirty()) this.#deliver(feed);
+    flushQueue.flushRest();
+  }
+
+  // ---- what is pending -------------------------------------------------------------------------------------
+
+  #deliver(feed: Feed): void {
+    for (const item of feed.takePending() ?? []) {
+      if (isEnvelope(item)) {
+        this.#observeLatency(item);
+        this.#runs.add(feed, item);
+      } else {
+        this.#runs.end(feed);
+        this.#publishPush(feed, item);
+      }
+    }
+    this.#runs.end(feed);
+  }
+
+  #publishRun(feed: Feed, run: Run): void {
+    const { room } = feed;
+    if (room.members > 0) {
+      const frames = run.parts.length === 1 ? run.parts[0]! : Buffer.concat(run.parts, run.bytes);
+      let reached = 0;
+      if (room.binaryMembers > 0) reached += this.#publish(feed, frames, run.exclude, false);
+      const text = room.textMembers > 0 ? transcode(frames, this.#parts.metrics) : null;
+      if (text !== null) reached += this.#publish(feed, text, run.exclude, true);
+      this.#parts.metrics.messages.delivered += reached * run.messages;
+    }
+    if (run.last !== 0) feed.sentOffset = run.last;
+    this.#takeSlowOffTopics();
+  }
+
+  #publishPush(feed: Feed, frame: PushFrame): void {
+    if (feed.room.binaryMembers > 0) this.#publish(feed, msgpackCodec.encode(frame), 0, false);
+    if (feed.room.textMembers > 0) this.#publish(feed, jsonCodec.encode(frame), 0, true);
+    if (frame[0] === 'reset') feed.sentEpoch = frame[2];
+    if (frame[0] === 'reset' || frame[0] === 'gap') feed.sentOffset = frame[3];
+    this.#takeSlowOffTopics();
+  }
+
+  /** Returns how many sockets were reached. */
+  #publish(feed: Feed, message: Uint8Array | string, exclude: number, text: boolean): number {
+    const { sockets, hub, metrics } = this.#parts;
+    const { room } = feed;
+    const topic = room.topic(text);
+    const publisher = exclude === 0 ? undefined : hub.connection(exclude);
+    const isLeftOut = publisher?.readsText === text && publisher.rooms.includes(room.name);
+    this.#sent.add(feed, message, exclude);
+    if (isLeftOut) publisher.socket.publishToOthers(topic, message);
+    else sockets.publish(topic, message);
+    const members = text ? room.textMembers - feed.textBehind : room.binaryMembers - feed.binaryBehind;
+    const reached = members - (isLeftOut ? 1 : 0);
+    metrics.traffic.messagesSent += reached;
+    metrics.traffic.bytesSent += reached * message.length;
+    return reached;
+  }
+
+  #observeLatency(envelope: Envelope): void {
+    const { metrics, nodeId, clock } = this.#parts;
+    const { deliveryLatency } = metrics.messages;
+    const histogram = envelope.origin === nodeId ? deliveryLatency.local : deliveryLatency.remote;
+    histogram.observe(Math.max(0, clock.wallMs() - envelope.sentAtMs) / 1000);
+  }
+
+  // ---- slow readers ----------------------------------------------------------------------------------------
+
+  /**
+   * A message was dropped for this connection. Called from within a drain of uWebSockets.js, where topics must not be left: that
+   * is done before anything more is published.
+   */
+  dropped(connection: Connection, message: Uint8Array): void {
+    if (this.#slow.has(connection)) return;
+    const at = this.#sent.find(message);
+    // Not from a topic: a reply or what a cursor fed, which the connection itself keeps.
+    if (at === -1) return;
+    this.#slow.set(connection, at);
+    this.#parts.endOfTurn.request();
+  }
+
+  /** Replies wait for this connection to read: what comes after them must not overtake them. */
+  stalled(connection: Connection): void {
+    if (!this.#slow.has(connection)) this.#slow.set(connection, Number.POSITIVE_INFINITY);
+    this.#parts.endOfTurn.request();
+  }
+
+  #takeSlowOffTopics(): void {
+    if (this.#slow.size === 0) return;
+    const slow = this.#slow;
+    this.#slow = new Map();
+    for (const [connection, at] of slow) if (connection.isOpen) this.#takeOffTopics(connection, at);
+  }
+
+  #takeOffTopics(connection: Connection, at: number): void {
+    const { feeds, catchUp } = this.#parts;
+    for (const name of connection.rooms) {
+      const feed = feeds.get(name);
+      if (!feed || !connection.isOpen) continue;
+      if (catchUp.find(connection, feed) === null) this.#takeOffTopic(connection, feed, at);
+    }
+  }
+
+  #takeOffTopic(connection: Connection, feed: Feed, at: number): void {
+    const { catchUp, metrics } = this.#parts;
+    const policy = feed.rule.slowReaders;
+    const lacks = this.#sent.firstFor(feed, at, connection.number, connection.readsText);
+    // A room that lost nothing for this reader does not end the connection.
+    if (policy === 'disconnect' && !lacks) return;
+    metrics.recovery.slowReaders[policy]++;
+    connection.socket.unsubscribe(feed.room.topic(connection.readsText));
+    const from: Position = lacks ? [lacks.afterEpoch, lacks.afterOffset] : [feed.sentEpoch, feed.sentOffset];
+    catchUp.startNextTurn(Cursor.resuming(connection, feed, from));
+  }
+}
+
+function isEnvelope(item: Envelope | PushFrame): item is Envelope {
+  return !Array.isArray(item);
+}

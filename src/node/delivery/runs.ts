@@ -1,0 +1,61 @@
+import type { Envelope } from '../../backplane/envelope.ts';
+import type { Feed } from '../rooms/feed.ts';
+
+/** Envelopes of one room and turn are joined into WebSocket messages of about this many bytes. */
+const JOINED_BYTES = 64 * 1024;
+
+/** Frames for the same audience that leave as one WebSocket message. */
+export interface Run {
+  readonly parts: Buffer[];
+  bytes: number;
+  messages: number;
+  /** Offset of its newest message; 0 in rooms without history. */
+  last: number;
+  /** Local connection that is left out, or 0. */
+  readonly exclude: number;
+}
+
+/** Joins the envelopes of one room into runs, and hands each on when it is full. */
+export class Runs {
+  readonly #nodeId: string;
+  readonly #publish: (feed: Feed, run: Run) => void;
+  #run: Run | null = null;
+
+  constructor(nodeId: string, publish: (feed: Feed, run: Run) => void) {
+    this.#nodeId = nodeId;
+    this.#publish = publish;
+  }
+
+  add(feed: Feed, envelope: Envelope): void {
+    // Only the node that has the publisher needs to take an envelope apart to leave it out.
+    if (!envelope.hasExcludes || envelope.origin !== this.#nodeId) {
+      this.#extend(feed, envelope.frames, envelope.count, envelope.last, 0);
+      return;
+    }
+    for (let i = 0; i < envelope.count; i++) {
+      const last = envelope.first === 0 ? 0 : envelope.first + i;
+      this.#extend(feed, envelope.slice(i, i + 1), 1, last, envelope.excluded(i));
+    }
+  }
+
+  #extend(feed: Feed, frames: Buffer, messages: number, last: number, exclude: number): void {
+    const bytes = frames.length;
+    const run = this.#run;
+    if (run === null || run.exclude !== exclude || run.bytes + bytes > JOINED_BYTES) {
+      this.end(feed);
+      this.#run = { parts: [frames], bytes, messages, last, exclude };
+      return;
+    }
+    run.parts.push(frames);
+    run.bytes += bytes;
+    run.messages += messages;
+    run.last = last;
+  }
+
+  /** Hands on the run that is not full. */
+  end(feed: Feed): void {
+    const run = this.#run;
+    this.#run = null;
+    if (run !== null) this.#publish(feed, run);
+  }
+}

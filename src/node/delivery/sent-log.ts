@@ -1,0 +1,55 @@
+import type { Feed } from '../rooms/feed.ts';
+
+/** One message that was handed to a topic. */
+export interface SentEntry {
+  readonly feed: Feed;
+  readonly message: Uint8Array | string;
+  /** Where the room's topics stood before it. */
+  readonly afterEpoch: string;
+  readonly afterOffset: number;
+  /** Local connection that was left out, or 0. */
+  readonly exclude: number;
+}
+
+/**
+ * What was handed to topics since the turn began, in order. uWebSockets.js reports a message that it dropped for a socket
+ * by its bytes, and drops all that follow in the same drain: this log says which message it was, and so what the socket
+ * lacks.
+ */
+export class SentLog {
+  #entries: SentEntry[] = [];
+
+  /** All that was handed over before has been drained. */
+  clear(): void {
+    if (this.#entries.length > 0) this.#entries = [];
+  }
+
+  /** A message that is about to be handed to a topic of the feed's room. */
+  add(feed: Feed, message: Uint8Array | string, exclude: number): void {
+    this.#entries.push({
+      feed,
+      message,
+      afterEpoch: feed.sentEpoch,
+      afterOffset: feed.sentOffset,
+      exclude,
+    });
+  }
+
+  /** Where the message with these bytes stands, or -1. */
+  find(bytes: Uint8Array): number {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return this.#entries.findIndex(({ message }) =>
+      typeof message === 'string' ? buffer.equals(Buffer.from(message)) : buffer.equals(message),
+    );
+  }
+
+  /** The first entry of a feed at or after `from` that was for this connection, in the encoding that it reads. */
+  firstFor(feed: Feed, from: number, connection: number, text: boolean): SentEntry | undefined {
+    for (let i = from; i < this.#entries.length; i++) {
+      const entry = this.#entries[i]!;
+      if (entry.feed !== feed || entry.exclude === connection) continue;
+      if ((typeof entry.message === 'string') === text) return entry;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,34 @@
+import type { Request } from '../../connection/services.ts';
+import type { JoinResult } from '../../protocol/frames.ts';
+import type { JoinFailure } from '../catch-up/cursor.ts';
+import type { JoinReply } from './join.ts';
+
+/** A join that a client asked for. */
+export class RequestedJoin implements JoinReply {
+  readonly #request: Request;
+
+  constructor(request: Request) {
+    this.#request = request;
+  }
+
+  joined(result: JoinResult): void {
+    this.#request.ok(result);
+    this.#request.connection.flushBeforeMessages();
+  }
+
+  failed({ code, message }: JoinFailure): void {
+    this.#request.fail(code, message);
+  }
+
+  abandoned(): void {
+    // Nobody is there to be told where the connection is gone.
+    if (!this.#request.connection.isOpen) return;
+    this.#request.fail('not_joined', 'the room was left or joined anew before this join was done');
+  }
+}
+
+/** For a join that nobody asked for. */
+export const UNASKED = {
+  joined: (): void => undefined,
+  abandoned: (): void => undefined,
+};

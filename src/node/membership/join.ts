@@ -1,0 +1,164 @@
+import type { Acked, Start } from '../../backplane/acks.ts';
+import type { BackplaneError } from '../../backplane/backplane.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { JoinResult, Position, PublishCommand } from '../../protocol/frames.ts';
+import { Cursor, type CursorOwner, type JoinFailure } from '../catch-up/cursor.ts';
+import type { Feed, FeedWaiter } from '../rooms/feed.ts';
+
+/** Where a member asks to begin: after a position, where its user starts, or (null) where the room stands. */
+export type JoinFrom = Position | 'acked' | null;
+
+/** Whoever asked for the join. One of these is called, once. */
+export interface JoinReply {
+  joined(result: JoinResult): void;
+  failed(failure: JoinFailure): void;
+  /** The connection left the room, or joined it anew, before this join was answered. */
+  abandoned(): void;
+}
+
+/** What a join has done for it. */
+export interface JoinActions {
+  /** The join waits for nothing any more: its cursor takes its first step. */
+  start(join: Join): void;
+  /** Called right before the reply: the connection is a member now. */
+  joined(join: Join): void;
+  /** Called right before the reply: the membership ends. */
+  failed(join: Join): void;
+  /** A message that waited for the join. */
+  publishHeld(connection: Connection, command: PublishCommand): void;
+}
+
+/**
+ * `waiting`: for the feed to open, for what the user has acknowledged, or both. `started`: what it missed is being looked for.
+ * `over`: it was answered.
+ */
+export type JoinState = 'waiting' | 'started' | 'over';
+
+/**
+ * One join, from the command to its reply. It owns what the join waits for, the reply, and the messages that the same connection
+ * publishes in the room meanwhile: a client that sends both in one go expects to receive its own message, and stored before
+ * the join begins it would not be.
+ */
+export class Join implements FeedWaiter, CursorOwner {
+  readonly cursor: Cursor;
+  readonly #reply: JoinReply;
+  readonly #actions: JoinActions;
+  #state: JoinState = 'waiting';
+  #waitsForFeed = false;
+  #waitsForAcked = false;
+  /** It asked for what came after a position. */
+  #asksForMissed = false;
+  /** What its user has acknowledged, where the reply is to say so. */
+  #acked: Acked | null = null;
+  #held: PublishCommand[] | null = null;
+
+  constructor(connection: Connection, feed: Feed, from: JoinFrom, reply: JoinReply, actions: JoinActions) {
+    this.cursor = Cursor.joining(connection, feed, this);
+    this.#reply = reply;
+    this.#actions = actions;
+    if (from === null || from === 'acked') return;
+    this.#asksForMissed = true;
+    this.cursor.startAfter(from);
+  }
+
+  get connection(): Connection {
+    return this.cursor.connection;
+  }
+
+  get feed(): Feed {
+    return this.cursor.feed;
+  }
+
+  get state(): JoinState {
+    return this.#state;
+  }
+
+  /** Starts, or waits for what it is told to wait for: `feedOpened`, and one of `ackedKnown`, `startKnown` and `ackedFailed`, are to follow. */
+  begin(waitsForFeed: boolean, waitsForAcked: boolean): void {
+    this.#waitsForFeed = waitsForFeed;
+    this.#waitsForAcked = waitsForAcked;
+    this.#startIfReady();
+  }
+
+  feedOpened(error: BackplaneError | null): void {
+    if (this.#state !== 'waiting') return;
+    if (error !== null) return this.failed(error);
+    this.#waitsForFeed = false;
+    this.#startIfReady();
+  }
+
+  ackedKnown(acked: Acked): void {
+    if (this.#state !== 'waiting') return;
+    this.#acked = acked;
+    this.#waitsForAcked = false;
+    this.#startIfReady();
+  }
+
+  /** It begins where its user starts. After a start that is new nothing can be missed: it is no position that was asked for. */
+  startKnown({ epoch, offset, isNew }: Start): void {
+    if (this.#state !== 'waiting') return;
+    this.#asksForMissed = !isNew;
+    this.cursor.startAfter([epoch, offset]);
+    this.ackedKnown({ epoch, offset });
+  }
+
+  ackedFailed(error: BackplaneError): void {
+    if (this.#state === 'waiting') this.failed(error);
+  }
+
+  #startIfReady(): void {
+    if (this.#waitsForFeed || this.#waitsForAcked) return;
+    this.#state = 'started';
+    this.#actions.start(this);
+    this.#release();
+  }
+
+  /** Keeps a message until the join has started. Its bytes are copied. */
+  hold(command: PublishCommand): void {
+    this.#held ??= [];
+    this.#held.push({ ...command, data: new Uint8Array(command.data) });
+  }
+
+  #release(): void {
+    for (const command of this.takeHeld()) this.#actions.publishHeld(this.connection, command);
+  }
+
+  /** Hands over the messages that wait. */
+  takeHeld(): readonly PublishCommand[] {
+    const held = this.#held ?? [];
+    this.#held = null;
+    return held;
+  }
+
+  begun(recovered: boolean): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#actions.joined(this);
+    this.#reply.joined(this.#result(recovered));
+  }
+
+  #result(recovered: boolean): JoinResult {
+    const { cursor, feed } = this;
+    // What is pending has not been sent yet: to who begins where the topic stands, it is what follows.
+    const isLive = cursor.epoch === feed.sentEpoch && cursor.offset === feed.sentOffset;
+    const offset = isLive ? feed.sentOffset : feed.offset;
+    const result = { epoch: feed.epoch, offset, recovered: recovered && this.#asksForMissed };
+    if (this.#acked === null) return result;
+    return { ...result, acked: this.#acked.epoch === feed.epoch ? this.#acked.offset : null };
+  }
+
+  failed(failure: JoinFailure): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#actions.failed(this);
+    this.#reply.failed(failure);
+    this.#release();
+  }
+
+  /** The membership ended, or began anew. Messages that wait are left to the caller; see `takeHeld`. */
+  abandon(): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#reply.abandoned();
+  }
+}

@@ -1,0 +1,229 @@
+import { authorize, type Refusal } from '../../auth/authorize.ts';
+import type { BackplaneError } from '../../backplane/backplane.ts';
+import type { RoomRule } from '../../config/room-rule.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { Request } from '../../connection/services.ts';
+import type { Hub } from '../../hub/hub.ts';
+import type { Room } from '../../hub/room.ts';
+import type { Position, PublishCommand } from '../../protocol/frames.ts';
+import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../../protocol/limits.ts';
+import type { Scheduler } from '../../util/scheduler.ts';
+import type { CatchUp } from '../catch-up/catch-up.ts';
+import type { Feed } from '../rooms/feed.ts';
+import type { Feeds } from '../rooms/feeds.ts';
+import type { AckedReading } from './acked-reading.ts';
+import { Join, type JoinActions, type JoinFrom, type JoinReply } from './join.ts';
+import { RequestedJoin, UNASKED } from './join-replies.ts';
+import { Joins } from './joins.ts';
+import type { Presences } from './presences.ts';
+
+/** How long a room stays subscribed after its last member left: those who reload a page find it warm. */
+const ROOM_GRACE_MS = 5_000;
+/** How long until a personal room that could not be opened is tried again. */
+const PERSONAL_RETRY_MS = 1_000;
+
+export interface MembershipsParts {
+  readonly hub: Hub<Connection>;
+  readonly feeds: Feeds;
+  readonly catchUp: CatchUp;
+  readonly presences: Presences;
+  readonly acks: AckedReading;
+  /** Where messages go that waited for a join. */
+  readonly publishing: { fromConnection(connection: Connection, command: PublishCommand): void };
+  readonly rule: (room: string) => RoomRule;
+  readonly roomsPerConnection: number;
+  readonly scheduler: Scheduler;
+}
+
+/** Who joins and leaves: what a membership begins and ends on this node. */
+export class Memberships implements JoinActions {
+  readonly #parts: MembershipsParts;
+  readonly #joins = new Joins();
+  /** Feeds of rooms without members. */
+  readonly #idle = new Set<Feed>();
+
+  constructor(parts: MembershipsParts) {
+    this.#parts = parts;
+  }
+
+  // ---- joins -----------------------------------------------------------------------------------------------
+
+  join(request: Request, name: string, since: Position | null, resume: boolean): void {
+    const { connection } = request;
+    if (!this.#hasPlace(connection, name)) {
+      const message = `a connection may be in at most ${this.#parts.roomsPerConnection} rooms`;
+      return request.fail('limit_exceeded', message);
+    }
+    this.#enter(connection, name, resume ? 'acked' : since, new RequestedJoin(request));
+  }
+
+  #hasPlace({ rooms, user }: Connection, name: string): boolean {
+    // The personal room of a user does not count.
+    const joined = rooms.length - (user === null ? 0 : 1);
+    return joined < this.#parts.roomsPerConnection || rooms.includes(name);
+  }
+
+  /** A user's connections are in the user's personal room without joining. */
+  enterPersonal(connection: Connection): void {
+    if (connection.user === null || !connection.isOpen) return;
+    const failed = () => {
+      // Nobody asked for it, so nobody is told: it is tried until the backplane is back.
+      this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
+    };
+    this.#enter(connection, USER_ROOM_PREFIX + connection.user, null, { ...UNASKED, failed });
+  }
+
+  /** A member that joins again starts again from the position that it gives. */
+  #enter(connection: Connection, name: string, from: JoinFrom, reply: JoinReply): void {
+    const { hub, feeds } = this.#parts;
+    const before = this.#joins.find(connection, name);
+    if (connection.rooms.includes(name)) this.#suspend(connection, name);
+    else hub.enter(connection, name);
+    const feed = feeds.open(hub.room(name)!);
+    this.#idle.delete(feed);
+    this.#begin(new Join(connection, feed, from, reply, this), from === 'acked');
+    // What waited for the join before this one waits for this one now.
+    for (const command of before?.takeHeld() ?? []) this.publishHeld(connection, command);
+  }
+
+  #begin(join: Join, resume: boolean): void {
+    const { connection, feed } = join;
+    const { acks, catchUp } = this.#parts;
+    const user = connection.user !== null && acks.isKeptIn(feed.room.name) ? connection.user : null;
+    if (feed.isOpening || user !== null) {
+      this.#joins.add(join);
+      catchUp.add(join.cursor);
+    }
+    if (feed.isOpening) feed.whenOpened(join);
+    join.begin(feed.isOpening, user !== null);
+    if (user === null) return;
+    const known = resume
+      ? acks.start(feed.room.name, user).then((start) => join.startKnown(start))
+      : acks.lookUp(feed.room.name, user).then((acked) => join.ackedKnown(acked));
+    known.catch((error: BackplaneError) => join.ackedFailed(error));
+  }
+
+  start(join: Join): void {
+    this.#parts.catchUp.start(join.cursor);
+    // What it lacks has to be read first.
+    if (join.state === 'started') this.#joins.add(join);
+  }
+
+  joined(join: Join): void {
+    this.#joins.remove(join);
+    this.#parts.presences.joined(join.connection, join.feed);
+  }
+
+  failed(join: Join): void {
+    this.#joins.remove(join);
+    this.#parts.catchUp.stop(join.cursor);
+    this.left(join.connection, join.feed.room.name);
+  }
+
+  /** Publishes a message, where need be after the connection's join of its room has started. */
+  publish(connection: Connection, command: PublishCommand): void {
+    if (this.#joins.hold(connection, command)) return;
+    this.#parts.publishing.fromConnection(connection, command);
+  }
+
+  /** It is asked anew who may: the join that it waited for may have failed, and the token may have been replaced. */
+  publishHeld(connection: Connection, command: PublishCommand): void {
+    const { room, id } = command;
+    const refusal = authorize('publish', room, connection, this.#parts.rule(room));
+    if (refusal === null) this.publish(connection, command);
+    else connection.fail(id, refusal.code, refusal.message);
+  }
+
+  // ---- leaves ----------------------------------------------------------------------------------------------
+
+  leave(request: Request, name: string): void {
+    const { connection } = request;
+    if (!connection.rooms.includes(name)) return request.fail('not_joined', 'not a member of this room');
+    this.left(connection, name);
+    request.ok({});
+  }
+
+  /**
+   * The connection has a new identity: it is taken out of rooms that this one may not join. `looksOther`: members of the
+   * others are to see who it is now.
+   */
+  reconsider(connection: Connection, looksOther: boolean): void {
+    const { rule } = this.#parts;
+    for (const name of connection.rooms) {
+      // Into these it was put by the node.
+      if (name.startsWith(RESERVED_PREFIX)) continue;
+      const refusal = authorize('join', name, connection, rule(name));
+      if (refusal !== null) this.#remove(connection, name, refusal);
+      else if (looksOther) this.#showAnew(connection, name);
+    }
+  }
+
+  #showAnew(connection: Connection, name: string): void {
+    const { feeds, presences } = this.#parts;
+    const feed = feeds.get(name);
+    // One that is still joining is entered when it has joined.
+    if (feed && this.#joins.find(connection, name) === null) presences.joined(connection, feed);
+  }
+
+  /** Ends a membership, or a join on its way to one, and tells the client. */
+  #remove(connection: Connection, name: string, refusal: Refusal): void {
+    const join = this.#joins.find(connection, name);
+    const held = join?.takeHeld() ?? [];
+    join?.failed(refusal);
+    this.left(connection, name);
+    connection.push(['removed', name, refusal.message]);
+    for (const command of held) this.publishHeld(connection, command);
+  }
+
+  /** Ends a membership, whatever state it is in; harmless where there is none. */
+  left(connection: Connection, name: string): void {
+    const join = this.#joins.find(connection, name);
+    this.#suspend(connection, name);
+    const feed = this.#parts.feeds.get(name);
+    if (feed) this.#parts.presences.left(connection, feed);
+    const room = this.#parts.hub.leave(connection, name);
+    if (room?.members === 0) this.#empty(room, feed);
+    for (const command of join?.takeHeld() ?? []) this.publishHeld(connection, command);
+  }
+
+  /** A room has no members any more. */
+  #empty(room: Room, feed: Feed | undefined): void {
+    if (!feed) return this.#parts.hub.drop(room);
+    feed.idleSinceMs = this.#parts.scheduler.nowMs();
+    this.#idle.add(feed);
+  }
+
+  /** The connection is gone. */
+  leftAll(connection: Connection): void {
+    for (const name of connection.rooms) this.left(connection, name);
+  }
+
+  /** Takes a member off its room's topic; what it is on its way to, if anything, is abandoned. */
+  #suspend(connection: Connection, name: string): void {
+    const { hub, feeds, catchUp } = this.#parts;
+    const room = hub.room(name);
+    if (room) connection.socket.unsubscribe(room.topic(connection.readsText));
+    const feed = feeds.get(name);
+    const cursor = feed && catchUp.find(connection, feed);
+    if (cursor) catchUp.stop(cursor);
+    const join = this.#joins.find(connection, name);
+    if (join === null) return;
+    // Its cursor may be of a feed that is closed by now.
+    catchUp.stop(join.cursor);
+    this.#joins.remove(join);
+    join.abandon();
+  }
+
+  /** Closes rooms that have been empty for a while. */
+  closeIdle(): void {
+    const { feeds, hub, scheduler } = this.#parts;
+    const before = scheduler.nowMs() - ROOM_GRACE_MS;
+    for (const feed of this.#idle) {
+      if (feed.idleSinceMs === null || feed.idleSinceMs > before) continue;
+      this.#idle.delete(feed);
+      feeds.close(feed);
+      // The room may be open anew, after a feed of it failed.
+      if (feeds.get(feed.room.name) === undefined) hub.drop(feed.room);
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import { BackplaneError } from '../../backplane/backplane.ts';
+import type { Request } from '../../connection/services.ts';
+import type { Result } from '../../protocol/frames.ts';
+import type { Logger } from '../../util/log.ts';
+import { ReadRefused } from './read-gate.ts';
+
+/** Answers a request with what is asked of the backplane. */
+export function answer(request: Request, asked: Promise<Result>, log: Logger): void {
+  asked.then(
+    (result) => request.ok(result),
+    (error: unknown) => failWith(request, error, log),
+  );
+}
+
+/** Answers a request with what went wrong. An error that is not the backplane's or a refusal is a fault of ours. */
+export function failWith(request: Request, error: unknown, log: Logger): void {
+  if (error instanceof BackplaneError) return request.fail(error.code, error.message);
+  if (error instanceof ReadRefused) {
+    return request.fail(error.code, error.message, { retryAfterMs: error.retryAfterMs });
+  }
+  log.error({ error }, 'a request could not be answered');
+  request.fail('internal', 'the node failed to handle this command');
+}

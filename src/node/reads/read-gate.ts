@@ -1,0 +1,219 @@
+import type { ReadStats } from '../../metrics/reads.ts';
+import { EndOfTurn } from '../../util/end-of-turn.ts';
+import type { Scheduler, Timer } from '../../util/scheduler.ts';
+import { ByteBudget } from './byte-budget.ts';
+
+/** Whoever asks: a connection, or a route of the server API. */
+export interface Reader {
+  /** Nobody waits for the answers any more. */
+  readonly isOpen: boolean;
+  /** So much waits for its peer that more would only be kept here. */
+  readonly isBehind: boolean;
+  /** A route of the server API, for all who use it: only the budget of the node bounds it. */
+  readonly isServer?: true;
+}
+
+/** What was read, and what it cost in bytes. */
+export interface Costed<T> {
+  readonly value: T;
+  readonly bytes: number;
+}
+
+export interface ReadGateOptions {
+  /** Reads under way at one time. With 1, and reads that end in the turn in which they begin, a turn serves one. */
+  readonly atOnce: number;
+  /** Bytes that one reader may have a second for long; 0: no limit. */
+  readonly bytesPerSecond: number;
+  readonly scheduler: Scheduler;
+  readonly stats: ReadStats;
+}
+
+/** A read that was not begun, because too many of its reader's wait. */
+export class ReadRefused extends Error {
+  override readonly name = 'ReadRefused';
+  readonly code = 'rate_limited';
+  readonly retryAfterMs: number;
+
+  constructor(retryAfterMs: number) {
+    super(`too many reads wait: at most ${MAX_WAITING} of one connection, ask again later`);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** A client that comes back asks for each of its rooms at once: 100 by default. */
+const MAX_WAITING = 128;
+const MAX_WAITING_OF_SERVER = 1_000;
+/** Of all readers. */
+const MAX_WAITING_IN_ALL = 20_000;
+/** What the smallest answer counts as: finding it out is work too. */
+const LEAST_COST = 8 * 1024;
+/** A reader may have two seconds' worth at once, and all readers together eight times the rate of one. */
+const BURST_SECONDS = 2;
+const READERS_AT_FULL_RATE = 8;
+const LEAST_RETRY_MS = 100;
+/** When a reader that does not read is looked at again, unless its socket drains before. */
+const BEHIND_MS = 100;
+const LONGEST_TIMER_MS = 1_000;
+
+interface Lane {
+  readonly reader: Reader;
+  readonly budget: ByteBudget;
+  waiting: (() => Promise<number>)[];
+  isReading: boolean;
+}
+
+/**
+ * What clients read of the store: pages of history, lists of members. Thirty bytes ask for a megabyte, so each reader has one
+ * read under way, the readers take turns, few reads are under way in all, and their bytes are paid for. What is beyond that waits,
+ * within bounds. What the node itself reads to catch up its members does not go through here.
+ */
+export class ReadGate {
+  readonly #options: ReadGateOptions;
+  readonly #lanes = new Map<Reader, Lane>();
+  /** Lanes in which something waits and nothing is under way, in the order of their turns. */
+  #turns: Lane[] = [];
+  readonly #budget: ByteBudget;
+  #reading = 0;
+  #waiting = 0;
+  #timer: Timer | undefined;
+  #timerAtMs = Infinity;
+  readonly #endOfTurn: EndOfTurn;
+
+  constructor(options: ReadGateOptions) {
+    this.#options = options;
+    this.#endOfTurn = new EndOfTurn(options.scheduler, () => this.#serve());
+    const inAll = options.bytesPerSecond * READERS_AT_FULL_RATE;
+    this.#budget = new ByteBudget(inAll, inAll);
+  }
+
+  get reading(): number {
+    return this.#reading;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Resolves or rejects as `work` does, when its turn has come. Rejects with `ReadRefused`. Never settles for a reader that left. */
+  run<T>(reader: Reader, work: () => Promise<Costed<T>>): Promise<T> {
+    const lane = this.#lane(reader);
+    const most = reader.isServer ? MAX_WAITING_OF_SERVER : MAX_WAITING;
+    if (lane.waiting.length >= most || this.#waiting >= MAX_WAITING_IN_ALL) {
+      this.#options.stats.refused++;
+      const waitMs = lane.budget.waitMs(this.#options.scheduler.nowMs());
+      return Promise.reject(new ReadRefused(Math.max(LEAST_RETRY_MS, waitMs)));
+    }
+    return new Promise((resolve, reject) => {
+      const read = (): Promise<number> =>
+        work().then(
+          ({ value, bytes }) => {
+            resolve(value);
+            return bytes;
+          },
+          (error: unknown) => {
+            reject(error);
+            return 0;
+          },
+        );
+      lane.waiting.push(read);
+      this.#waiting++;
+      if (lane.waiting.length === 1 && !lane.isReading) this.#turns.push(lane);
+      this.#serve();
+    });
+  }
+
+  /** The reader is gone: what waits for it is forgotten. */
+  left(reader: Reader): void {
+    const lane = this.#lanes.get(reader);
+    this.#lanes.delete(reader);
+    if (lane !== undefined) this.#forget(lane);
+  }
+
+  #forget(lane: Lane): void {
+    this.#waiting -= lane.waiting.length;
+    lane.waiting = [];
+  }
+
+  /** The reader has room again. */
+  drained(reader: Reader): void {
+    if (this.#lanes.has(reader)) this.#serve();
+  }
+
+  #lane(reader: Reader): Lane {
+    let lane = this.#lanes.get(reader);
+    if (lane === undefined) {
+      const bytesPerSecond = reader.isServer ? 0 : this.#options.bytesPerSecond;
+      const budget = new ByteBudget(bytesPerSecond, bytesPerSecond * BURST_SECONDS);
+      lane = { reader, budget, waiting: [], isReading: false };
+      this.#lanes.set(reader, lane);
+    }
+    return lane;
+  }
+
+  /** Begins what may begin now, and sees to it that the rest is looked at again. */
+  #serve(): void {
+    const nowMs = this.#options.scheduler.nowMs();
+    let waitMs = this.#budget.waitMs(nowMs);
+    if (waitMs === 0) {
+      waitMs = LONGEST_TIMER_MS;
+      for (let left = this.#turns.length; left > 0 && this.#reading < this.#options.atOnce; left--) {
+        const lane = this.#turns.shift()!;
+        if (!lane.reader.isOpen) this.#forget(lane);
+        if (lane.waiting.length === 0) continue;
+        const laneMs = lane.reader.isBehind ? BEHIND_MS : lane.budget.waitMs(nowMs);
+        if (laneMs === 0) this.#begin(lane);
+        else this.#turns.push(lane);
+        waitMs = Math.min(waitMs, laneMs === 0 ? waitMs : laneMs);
+      }
+    }
+    // A read that ends looks again by itself.
+    if (this.#turns.length > 0 && this.#reading < this.#options.atOnce) this.#lookAgainAt(nowMs + waitMs);
+  }
+
+  #lookAgainAt(atMs: number): void {
+    if (this.#timerAtMs <= atMs) return;
+    this.#timer?.cancel();
+    this.#timerAtMs = atMs;
+    const look = () => {
+      this.#timerAtMs = Infinity;
+      this.#serve();
+    };
+    const { scheduler } = this.#options;
+    this.#timer = scheduler.after(Math.ceil(atMs - scheduler.nowMs()), look);
+  }
+
+  #begin(lane: Lane): void {
+    const read = lane.waiting.shift()!;
+    this.#waiting--;
+    lane.isReading = true;
+    this.#reading++;
+    void read().then((bytes) => this.#ended(lane, bytes));
+  }
+
+  #ended(lane: Lane, bytes: number): void {
+    const { scheduler, stats } = this.#options;
+    const nowMs = scheduler.nowMs();
+    const cost = Math.max(LEAST_COST, bytes);
+    stats.answered++;
+    stats.bytes += bytes;
+    lane.budget.spend(cost, nowMs);
+    this.#budget.spend(cost, nowMs);
+    lane.isReading = false;
+    this.#reading--;
+    if (lane.waiting.length > 0) this.#turns.push(lane);
+    this.#forgetPaid(nowMs);
+    // The others get the rest of this turn.
+    if (this.#turns.length > 0) this.#endOfTurn.request();
+  }
+
+  /** The first few lanes that nobody needs: as many as come to be at a time. */
+  #forgetPaid(nowMs: number): void {
+    let looked = 0;
+    for (const [reader, lane] of this.#lanes) {
+      if (++looked > 4) return;
+      this.#lanes.delete(reader);
+      const isNeeded = lane.isReading || lane.waiting.length > 0 || !lane.budget.isWhole(nowMs);
+      if (isNeeded && reader.isOpen) this.#lanes.set(reader, lane);
+    }
+  }
+}

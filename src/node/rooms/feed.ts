@@ -1,0 +1,171 @@
+import type { BackplaneError } from '../../backplane/backplane.ts';
+import type { Envelope } from '../../backplane/envelope.ts';
+import type { RoomRule } from '../../config/room-rule.ts';
+import type { Room } from '../../hub/room.ts';
+import type { PushFrame } from '../../protocol/frames.ts';
+import { RecentEnvelopes } from './recent.ts';
+
+/**
+ * `opening`: being subscribed, its position not yet known. `live`: envelopes are handed out as they come.
+ * `repairing`: what was missed is being read, or waits for the next check to be read.
+ */
+export type FeedState = 'opening' | 'live' | 'repairing';
+
+/** Waits for a feed to open. Called once. */
+export interface FeedWaiter {
+  /** `error`: it could not be opened, and is closed. */
+  feedOpened(error: BackplaneError | null): void;
+}
+
+/** Most bytes of recent envelopes that a node keeps for a room. */
+const RECENT_BYTES = 4 * 1024 * 1024;
+/** Held envelopes; beyond this they are dropped, and read from history instead. */
+const HELD_BYTES = 8 * 1024 * 1024;
+
+/**
+ * One room's stream of messages on this node, from the moment its first member comes: where it stands, what waits to be
+ * fanned out, and what cannot be yet because something before it is missing. No I/O: others read and send for it.
+ */
+export class Feed {
+  readonly room: Room;
+  readonly rule: RoomRule;
+  readonly recent: RecentEnvelopes;
+  state: FeedState = 'opening';
+  epoch = '';
+  /** Offset of the newest message that was handed to fan-out, what waits in `pending` included. */
+  offset = 0;
+  /** Up to where the room's topics have been served: behind `epoch` and `offset` by what is pending. */
+  sentEpoch = '';
+  sentOffset = 0;
+  /** What leaves at the end of the turn, in order: envelopes, and pushes that stand between them. */
+  #pending: (Envelope | PushFrame)[] | null = null;
+  /** What arrived and does not follow on, or arrived while the feed was not live. */
+  held: Envelope[] = [];
+  /** Someone is reading what it missed. */
+  isReading = false;
+  /** How many of its members are catching up, and so are not on their topic. Counted by `CatchUp`. */
+  binaryBehind = 0;
+  textBehind = 0;
+  /** When its last member left, or null while it has members. */
+  idleSinceMs: number | null = null;
+  #heldBytes = 0;
+  #waiters: FeedWaiter[] = [];
+  readonly #dirty: (feed: Feed) => void;
+
+  /** `dirty` is told when something becomes pending. */
+  constructor(room: Room, rule: RoomRule, dirty: (feed: Feed) => void) {
+    this.room = room;
+    this.rule = rule;
+    this.#dirty = dirty;
+    const { messages, ageMs } = rule.history;
+    this.recent = new RecentEnvelopes({ messages, ageMs, bytes: RECENT_BYTES });
+  }
+
+  get keepsHistory(): boolean {
+    return this.rule.history.messages > 0;
+  }
+
+  get isOpening(): boolean {
+    return this.state === 'opening';
+  }
+
+  /** Has the waiter told when the feed is no longer opening, in the order of the calls. */
+  whenOpened(waiter: FeedWaiter): void {
+    this.#waiters.push(waiter);
+  }
+
+  /** The feed is open, or could not be opened. */
+  opened(error: BackplaneError | null): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.feedOpened(error);
+  }
+
+  /** The feed starts after this position. */
+  startAt(epoch: string, offset: number): void {
+    this.epoch = epoch;
+    this.offset = offset;
+    this.sentEpoch = epoch;
+    this.sentOffset = offset;
+  }
+
+  /**
+   * Takes an envelope if it follows on, or is old and needs no taking; else returns false. `epoch` is that of the page it
+   * was read in: what survived the end of an epoch is stored with the old one.
+   */
+  take(envelope: Envelope, nowMs: number, epoch = envelope.epoch): boolean {
+    if (!this.keepsHistory || envelope.first === 0) {
+      this.#add(envelope);
+      return true;
+    }
+    if (epoch !== this.epoch) return false;
+    if (envelope.last <= this.offset) return true;
+    if (envelope.first !== this.offset + 1) return false;
+    this.offset = envelope.last;
+    this.recent.append(envelope, nowMs);
+    this.#add(envelope);
+    return true;
+  }
+
+  /** Keeps an envelope until what is missing before it has been read. */
+  hold(envelope: Envelope): void {
+    this.#heldBytes += envelope.bytes.length;
+    if (this.#heldBytes > HELD_BYTES) {
+      // Reading on from history finds them again; the newest alone says how far it has to read.
+      this.held = [];
+      this.#heldBytes = envelope.bytes.length;
+    }
+    this.held.push(envelope.copy());
+  }
+
+  /** Hands over what is held. */
+  releaseHeld(): Envelope[] {
+    const { held } = this;
+    this.held = [];
+    this.#heldBytes = 0;
+    return held;
+  }
+
+  /** Takes of what is held whatever follows on. True when nothing is left over. */
+  takeHeld(nowMs: number): boolean {
+    for (const envelope of this.releaseHeld()) if (!this.take(envelope, nowMs)) this.hold(envelope);
+    return this.held.length === 0;
+  }
+
+  /** Messages up to this offset can no longer be had: members are told, and the feed goes on after them. */
+  gap(to: number): void {
+    this.#add(['gap', this.room.name, this.offset + 1, to]);
+    this.recent.clear();
+    this.offset = to;
+  }
+
+  /** The room's numbering began anew: members are told, and the feed goes on after this position. */
+  reset(epoch: string, offset: number): void {
+    this.#add(['reset', this.room.name, epoch, offset]);
+    this.recent.clear();
+    this.epoch = epoch;
+    this.offset = offset;
+  }
+
+  /** Hands over what is pending; null where nothing is. */
+  takePending(): readonly (Envelope | PushFrame)[] | null {
+    const pending = this.#pending;
+    this.#pending = null;
+    return pending;
+  }
+
+  /** A push to all members, in its place among the messages. */
+  push(frame: PushFrame): void {
+    this.#add(frame);
+  }
+
+  #add(item: Envelope | PushFrame): void {
+    if (this.#pending !== null) {
+      this.#pending.push(item);
+      return;
+    }
+    // A literal: a list that grows would be ten times as large, and mostly there is one.
+    this.#pending = [item];
+    this.#dirty(this);
+  }
+}

@@ -1,0 +1,202 @@
+import { BackplaneError } from '../../backplane/backplane.ts';
+import type { Envelope } from '../../backplane/envelope.ts';
+import type { RoomRule } from '../../config/room-rule.ts';
+import type { Room } from '../../hub/room.ts';
+import type { EndOfTurn } from '../../util/end-of-turn.ts';
+import type { Scheduler } from '../../util/scheduler.ts';
+import { Feed } from './feed.ts';
+import { FeedRepair, type FeedRepairParts } from './feed-repair.ts';
+
+/** Feeds that are checked at once. */
+const CHECKED_AT_ONCE = 500;
+/** What a room has published arrives here within this, or its subscription is taken to be lost. */
+const ARRIVAL_MS = 1_000;
+
+export interface FeedsParts extends FeedRepairParts {
+  readonly scheduler: Scheduler;
+  readonly rule: (room: string) => RoomRule;
+  /** Asked for when something is to be delivered. */
+  readonly endOfTurn: EndOfTurn;
+}
+
+/**
+ * The feeds of all rooms that have members here. A feed hands on what follows on, without a gap and without a repeat; what
+ * does not is held until the hole has been read from history. Opening a feed and repairing one is the same work: read from
+ * a position, then take what was held.
+ */
+export class Feeds {
+  readonly #parts: FeedsParts;
+  readonly #repair: FeedRepair;
+  readonly #feeds = new Map<string, Feed>();
+  /** Those with something to deliver. */
+  #dirty: Feed[] = [];
+  #nextCheck = 0;
+
+  constructor(parts: FeedsParts) {
+    this.#parts = parts;
+    this.#repair = new FeedRepair(parts);
+  }
+
+  get(room: string): Feed | undefined {
+    return this.#feeds.get(room);
+  }
+
+  /** The feed of a room, opened if it is not; whether it is live yet is in its state. */
+  open(room: Room): Feed {
+    const known = this.#feeds.get(room.name);
+    if (known) {
+      known.idleSinceMs = null;
+      return known;
+    }
+    const feed = new Feed(room, this.#parts.rule(room.name), this.#markDirty);
+    this.#feeds.set(room.name, feed);
+    void this.#begin(feed);
+    return feed;
+  }
+
+  readonly #markDirty = (feed: Feed): void => {
+    this.#dirty.push(feed);
+    this.#parts.endOfTurn.request();
+  };
+
+  /** Hands over the feeds with something to deliver, in the order in which they came to have it. */
+  takeDirty(): readonly Feed[] {
+    const dirty = this.#dirty;
+    if (dirty.length > 0) this.#dirty = [];
+    return dirty;
+  }
+
+  /** Ends a feed that nobody needs any more. */
+  close(feed: Feed): void {
+    if (this.#feeds.get(feed.room.name) !== feed) return;
+    this.#feeds.delete(feed.room.name);
+    this.#parts.backplane.unsubscribe(feed.room.name);
+  }
+
+  async #begin(feed: Feed): Promise<void> {
+    const { backplane, clock } = this.#parts;
+    try {
+      await backplane.subscribe(feed.room.name);
+      const page = await backplane.read(feed.room.name, feed.rule.history, { limit: 0, begin: true });
+      feed.startAt(page.epoch, page.offset);
+      if (!feed.takeHeld(clock.nowMs())) await this.#repair.readOn(feed);
+    } catch (error) {
+      this.close(feed);
+      feed.opened(asBackplaneError(error));
+      return;
+    }
+    this.#live(feed);
+  }
+
+  #live(feed: Feed): void {
+    feed.state = 'live';
+    if (!feed.takeHeld(this.#parts.clock.nowMs())) void this.repair(feed);
+    feed.opened(null);
+  }
+
+  /** Takes an envelope from the backplane. */
+  accept(name: string, envelope: Envelope): void {
+    const { messages, recovery } = this.#parts.metrics;
+    messages.envelopesReceived++;
+    messages.relayed += envelope.count;
+    const feed = this.#feeds.get(name);
+    if (!feed) return;
+    if (feed.state !== 'live') return feed.hold(envelope);
+    if (feed.take(envelope, this.#parts.clock.nowMs())) return;
+    recovery.holes++;
+    feed.hold(envelope);
+    void this.repair(feed);
+  }
+
+  /** Reads what a feed missed, if anything. Never rejects. Harmless while someone is at it. */
+  repair(feed: Feed): Promise<void> {
+    return this.#catchUp(feed, () => this.#repair.readOn(feed));
+  }
+
+  async #catchUp(feed: Feed, work: () => Promise<void>): Promise<void> {
+    if (feed.isOpening || feed.isReading || !feed.keepsHistory) return;
+    feed.state = 'repairing';
+    feed.isReading = true;
+    try {
+      await work();
+    } catch (error) {
+      // It stays `repairing`: members keep their place, and the next check of the room reads on from there.
+      this.#parts.log.debug({ error }, 'a room could not be caught up yet');
+      return;
+    } finally {
+      feed.isReading = false;
+    }
+    this.#live(feed);
+  }
+
+  /** Checks every feed for what it may have missed, some at a time: Redis has just come back, and has others to serve. */
+  async checkAll(): Promise<void> {
+    const feeds = [...this.#feeds.values()];
+    for (let at = 0; at < feeds.length; at += CHECKED_AT_ONCE) {
+      await Promise.all(feeds.slice(at, at + CHECKED_AT_ONCE).map((feed) => this.repair(feed)));
+    }
+  }
+
+  /**
+   * Checks the next few feeds, in turn. A room whose subscription alone was lost shows no other sign; and being read keeps
+   * the numbering of a quiet room alive while it has members. Never rejects.
+   */
+  async checkSome(count: number): Promise<void> {
+    const feeds = [...this.#feeds.values()];
+    if (this.#nextCheck >= feeds.length) this.#nextCheck = 0;
+    const chosen = feeds.slice(this.#nextCheck, this.#nextCheck + count);
+    this.#nextCheck += count;
+    await Promise.all(
+      chosen.map((feed) => (feed.state === 'repairing' ? this.repair(feed) : this.#check(feed))),
+    );
+  }
+
+  get size(): number {
+    return this.#feeds.size;
+  }
+
+  /** Rooms whose history, full by count, reaches back for less than this: looked at when somebody scrapes. */
+  withShortHistory(reachMs: number): number {
+    const nowMs = this.#parts.clock.nowMs();
+    let count = 0;
+    for (const { keepsHistory, recent } of this.#feeds.values()) {
+      if (keepsHistory && recent.reachMs(nowMs) < reachMs) count++;
+    }
+    return count;
+  }
+
+  async #check(feed: Feed): Promise<void> {
+    if (feed.state !== 'live' || !feed.keepsHistory) return;
+    try {
+      const { epoch, offset } = await this.#parts.backplane.read(feed.room.name, feed.rule.history, {
+        limit: 0,
+        begin: true,
+      });
+      if (feed.epoch === epoch && feed.offset === offset) return;
+      const late = () => feed.epoch !== epoch || feed.offset < offset;
+      const lost = () => feed.epoch === epoch && feed.offset > offset;
+      if (lost()) return void this.repair(feed);
+      // Most likely on its way.
+      this.#parts.scheduler.after(ARRIVAL_MS, () => late() && this.#reopen(feed));
+    } catch (error) {
+      this.#parts.log.debug({ error }, 'a room could not be checked');
+    }
+  }
+
+  /** The room is deaf here: it is subscribed anew, and what it missed is read. */
+  #reopen(feed: Feed): void {
+    const { backplane, log, metrics } = this.#parts;
+    if (this.#feeds.get(feed.room.name) !== feed || feed.state !== 'live') return;
+    log.warn({}, 'a room did not get what was published in it: subscribing it anew');
+    metrics.recovery.deafRooms++;
+    void this.#catchUp(feed, async () => {
+      await backplane.resubscribe(feed.room.name);
+      await this.#repair.readOn(feed);
+    });
+  }
+}
+
+function asBackplaneError(error: unknown): BackplaneError {
+  if (error instanceof BackplaneError) return error;
+  return new BackplaneError('internal', 'subscribe', 'a room could not be opened', { cause: error });
+}

@@ -1,0 +1,109 @@
+import type { Envelope } from '../../backplane/envelope.ts';
+import { KeptEnvelopes } from '../../backplane/kept-envelopes.ts';
+import type { Clock } from '../../util/clock.ts';
+
+export interface RecentLimits {
+  /** Messages; the history policy's number, since what history would not serve must not be served from here. */
+  readonly messages: number;
+  readonly ageMs: number;
+  readonly bytes: number;
+}
+
+/**
+ * The newest envelopes of a room, contiguous, kept on the node so that those who come back are served without asking
+ * Redis. Bounded by messages, bytes and age, like the history that it mirrors.
+ */
+export class RecentEnvelopes {
+  readonly #limits: RecentLimits;
+  /** With the time at which each expires, on the clock of `nowMs`. */
+  readonly #kept = new KeptEnvelopes();
+
+  constructor(limits: RecentLimits) {
+    this.#limits = limits;
+  }
+
+  /** Offset of the oldest message here, or null where there is none. */
+  get first(): number | null {
+    return this.#kept.oldest?.first ?? null;
+  }
+
+  /**
+   * For how long, in milliseconds, a client may be away and still miss nothing, where it is the number of messages that bounds what
+   * is kept; infinity where it is not, as in a room that keeps fewer than it may.
+   */
+  reachMs(nowMs: number): number {
+    const { messages, oldest } = this.#kept;
+    if (oldest === null || messages < this.#limits.messages) return Infinity;
+    return nowMs - (oldest.timeMs - this.#limits.ageMs);
+  }
+
+  /** The same, less what is too old by now. */
+  oldest(nowMs: number): number | null {
+    this.#expire(nowMs);
+    return this.first;
+  }
+
+  /** Whether so many older messages, of the size of those that are here, would be kept. */
+  hasRoomFor(messages: number): boolean {
+    const kept = this.#kept;
+    if (kept.messages === 0) return true;
+    const bytes = (kept.bytes / kept.messages) * messages;
+    return kept.messages + messages <= this.#limits.messages && kept.bytes + bytes <= this.#limits.bytes;
+  }
+
+  /** Adds the envelope that follows on. */
+  append(envelope: Envelope, nowMs: number): void {
+    this.#kept.append(envelope, nowMs + this.#limits.ageMs);
+    this.#trim();
+  }
+
+  /** Adds older envelopes, read from history, in front. What does not end where this begins is of no use, and left out. */
+  prepend(envelopes: readonly Envelope[], roomOffset: number, clock: Clock): void {
+    const upTo = (this.first ?? roomOffset + 1) - 1;
+    const older = envelopes.filter((envelope) => envelope.last <= upTo);
+    if (older.at(-1)?.last !== upTo) return;
+    const whole = older.slice(beginOfWhole(older));
+    // When they were received is not known here; what their sender's clock says is near enough to age them by.
+    const bornMs = clock.nowMs() - clock.wallMs();
+    const kept = new KeptEnvelopes();
+    for (const envelope of whole) {
+      const receivedMs = Math.min(clock.nowMs(), bornMs + envelope.sentAtMs);
+      kept.append(envelope, receivedMs + this.#limits.ageMs);
+    }
+    this.#kept.prepend(kept);
+    this.#trim();
+  }
+
+  /**
+   * The envelopes that hold messages after this offset, oldest first: as many as it takes to exceed `maxBytes`, where that
+   * is given.
+   */
+  after(after: number, maxBytes?: number): Envelope[] {
+    return this.#kept.after(after, maxBytes === undefined ? {} : { bytes: maxBytes });
+  }
+
+  clear(): void {
+    this.#kept.clear();
+  }
+
+  #trim(): void {
+    const kept = this.#kept;
+    for (let oldest = kept.oldest; oldest !== null && oldest.messages < kept.messages; oldest = kept.oldest) {
+      const spare = kept.messages - oldest.messages >= this.#limits.messages;
+      if (!spare && kept.bytes <= this.#limits.bytes) return;
+      kept.dropOldest();
+    }
+  }
+
+  #expire(nowMs: number): void {
+    const kept = this.#kept;
+    while (kept.oldest !== null && kept.oldest.timeMs <= nowMs) kept.dropOldest();
+  }
+}
+
+/** Index of the first one from which on nothing is missing: a store may have lost some in between. */
+function beginOfWhole(envelopes: readonly Envelope[]): number {
+  let begin = envelopes.length - 1;
+  while (begin > 0 && envelopes[begin - 1]!.last + 1 === envelopes[begin]!.first) begin--;
+  return begin;
+}

@@ -1,0 +1,21 @@
+/** The server API is asked like everyone else whether it may. */
+import {
+  AccessRefused,
+  authorize,
+  authorizeInCluster,
+  type ClusterAction,
+  type RoomAccess,
+  type RoomAction,
+} from '../auth/authorize.ts';
+
+/** @throws {AccessRefused} */
+export function permitServer(action: RoomAction, room: string, access: (room: string) => RoomAccess): void {
+  const refusal = authorize(action, room, 'server', access(room));
+  if (refusal !== null) throw new AccessRefused(refusal);
+}
+
+/** @throws {AccessRefused} */
+export function permitServerInCluster(action: ClusterAction): void {
+  const refusal = authorizeInCluster(action, 'server');
+  if (refusal !== null) throw new AccessRefused(refusal);
+}
