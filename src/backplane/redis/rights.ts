@@ -22,7 +22,7 @@ const SENT = ['info', 'ping', 'script|load', 'evalsha', 'subscribe', 'unsubscrib
 /** Those that the scripts call or a node sends, on keys and channels: tried by `check.lua`. */
 const TRIED = [
   ...['del', 'exists', 'get', 'hdel', 'hget', 'hgetall', 'hincrby', 'hlen', 'hscan', 'hset', 'hsetnx'],
-  ...['pexpire', 'pttl', 'publish', 'set', 'setrange', 'time', 'xadd', 'xrange'],
+  ...['pexpire', 'pttl', 'publish', 'set', 'setrange', 'time', 'xadd', 'xrange', 'xrevrange'],
   ...['zadd', 'zcount', 'zrevrangebyscore', 'zscore'],
 ];
 /** No room has a `*` in its name, and no node. */

@@ -9,6 +9,7 @@ local steps = {
   { 'SET', text, 'x', 'PX', '60000' }, { 'GET', text }, { 'SETRANGE', text, '0', 'y' }, { 'EXISTS', text },
   { 'PTTL', text }, { 'PEXPIRE', text, '60000' }, { 'TIME' },
   { 'XADD', stream, '*', 'e', '' }, { 'PEXPIRE', stream, '60000' }, { 'XRANGE', stream, '-', '+' },
+  { 'XREVRANGE', stream, '+', '-' },
   { 'HSET', nodes, 'a', '1' }, { 'PEXPIRE', nodes, '60000' }, { 'HGETALL', nodes }, { 'HGET', nodes, 'a' },
   { 'HSETNX', hash, 'a', '1' }, { 'PEXPIRE', hash, '60000' }, { 'HINCRBY', hash, 'a', '1' }, { 'HLEN', hash },
   { 'HSCAN', hash, '0' }, { 'HDEL', hash, 'a' },

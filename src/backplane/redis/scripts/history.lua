@@ -35,7 +35,8 @@ local function position()
   end
   -- Being read keeps a room's numbering alive too. When that was is not noted: it speaks for the log as well.
   local life = offset > 0 and tonumber(ARGV[6]) or empty_life
-  if life > 0 and call('PTTL', KEYS[1]) < life then call('PEXPIRE', KEYS[1], format('%d', life * 1.1)) end
+  -- A Redis that refuses writes for now can still be read.
+  if life > 0 and call('PTTL', KEYS[1]) < life then redis.pcall('PEXPIRE', KEYS[1], format('%d', life * 1.1)) end
   return epoch, offset
 end
 
