@@ -1,6 +1,7 @@
 /**
- * What the configuration says about a room: the first rule whose pattern matches its name, filled up with defaults. All of
- * `node/` reads it, so it is a file without imports.
+ * What the configuration says about a room: the first rule whose pattern matches its name, completed with
+ * defaults. All of
+ * `node/` reads it, so this file has no imports.
  */
 export interface RoomRule {
   /** `messages` 0: a room without history. */
@@ -9,7 +10,7 @@ export interface RoomRule {
   readonly memberEvents: boolean;
   readonly join: 'anyone' | 'authenticated' | 'nobody';
   readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
-  /** Whether it is kept how far each user has read. */
+  /** Whether the room records how far each user has read. */
   readonly acks: boolean;
   readonly slowReaders: 'resume' | 'latest' | 'disconnect';
 }
