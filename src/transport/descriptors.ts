@@ -1,17 +1,19 @@
 import type { Clock } from '../util/clock.ts';
 
-/** For how long uWebSockets.js keeps a socket that we closed and the peer did not, with room to spare. */
+/** How long uWebSockets.js keeps a socket that we closed and the peer did not, plus a margin. */
 const LINGER_S = 9;
 
 /**
- * Counts the sockets that hold a file descriptor. At the system's limit, accepting fails, uWebSockets.js tries again at
- * once and for ever, and a lost link to Redis cannot come back: so a socket beyond our own limit is accepted and closed.
+ * Counts the sockets that hold a file descriptor. At the system's limit, accepting fails, uWebSockets.js
+ * retries at
+ * once and forever, and a lost link to Redis cannot reconnect: so a socket beyond our own limit is accepted
+ * and closed.
  */
 export class Descriptors {
   readonly max: number;
   readonly #clock: Clock;
   #open = 0;
-  /** Sockets that were closed here and may still hold their descriptor, by the second in which they were. */
+  /** Sockets closed here that may still hold their descriptor, by the second in which they closed. */
   readonly #lingering = new Array<number>(LINGER_S).fill(0);
   #second = 0;
 
@@ -37,7 +39,10 @@ export class Descriptors {
     this.#open--;
   }
 
-  /** A socket to which we sent a close frame: its descriptor is freed when the peer closes too, or after a while. */
+  /**
+   * A socket to which we sent a close frame: its descriptor is freed when the peer closes too, or after a
+   * while.
+   */
   ended(): void {
     this.#open--;
     this.#advance();

@@ -90,7 +90,7 @@ describe('keys that several tokens need', () => {
     server.hold();
     expect(await outcome(by, text)).toBe('ann');
     server.release();
-    // Waits for the fetch that is under way, as its key is not known yet.
+    // Waits for the fetch that is under way, as its key yet.
     expect(await outcome(by, signed(young.privateKey, { kid: 'b' }))).toBe('ann');
     expect(server.asked).toBe(2);
   });

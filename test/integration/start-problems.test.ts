@@ -98,17 +98,17 @@ describe('what keeps a node from starting', () => {
     [
       'the key of another certificate',
       () => files({ ROOMCAST_TLS_CERT_FILE: 'a.pem', ROOMCAST_TLS_KEY_FILE: 'b.key' }),
-      /^cannot speak TLS with .*a\.pem and .*b\.key: .*mismatch/m,
+      /^cannot serve TLS with .*a\.pem and .*b\.key: .*mismatch/m,
     ],
     [
       'a certificate that is none',
       () => files({ ROOMCAST_TLS_CERT_FILE: 'words', ROOMCAST_TLS_KEY_FILE: 'a.key' }),
-      /^cannot speak TLS with .*words and .*a\.key: /m,
+      /^cannot serve TLS with .*words and .*a\.key: /m,
     ],
     [
       'a key without its passphrase',
       () => files({ ROOMCAST_TLS_CERT_FILE: 'a.pem', ROOMCAST_TLS_KEY_FILE: 'locked.key' }),
-      /^cannot speak TLS with /m,
+      /^cannot serve TLS with /m,
     ],
     [
       'a key with another passphrase',
@@ -116,7 +116,7 @@ describe('what keeps a node from starting', () => {
         ...files({ ROOMCAST_TLS_CERT_FILE: 'a.pem', ROOMCAST_TLS_KEY_FILE: 'locked.key' }),
         ROOMCAST_TLS_PASSPHRASE: 'wrong',
       }),
-      /^cannot speak TLS with /m,
+      /^cannot serve TLS with /m,
     ],
   ])('is found by config check as well: %s', async (_, env, problem) => {
     expect(await startRefusal(env())).not.toBeNull();
