@@ -78,17 +78,17 @@ describe('what keeps a node from starting', () => {
     [
       'a key that is none',
       () => files({ ROOMCAST_AUTH_PUBLIC_KEY_FILE: 'words' }),
-      /^auth\.publicKeyFile: .*words cannot be used: it holds no public key in PEM$/m,
+      /^auth\.publicKeyFile: cannot use .*words: it has no public key in PEM$/m,
     ],
     [
       'algorithms that do not fit the key',
       () => ({ ...files({ ROOMCAST_AUTH_PUBLIC_KEY_FILE: 'rsa.pem' }), ROOMCAST_AUTH_ALGORITHMS: 'ES256' }),
-      /^auth\.algorithms: ES256 cannot be used with this kind of key/m,
+      /^auth\.algorithms: cannot use ES256 with this kind of key/m,
     ],
     [
       'algorithms that do not fit a secret',
       () => ({ ROOMCAST_AUTH_SECRET: 's'.repeat(32), ROOMCAST_AUTH_ALGORITHMS: 'RS256' }),
-      /^auth\.algorithms: RS256 cannot be used/m,
+      /^auth\.algorithms: cannot use RS256 with this kind of key/m,
     ],
     [
       'a secret together with a key set',

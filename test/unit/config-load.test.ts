@@ -371,7 +371,7 @@ describe('problems', () => {
   );
 
   it('say what is wrong with the URL of Redis, from every source', () => {
-    const says = 'the database after the host must be a whole number from 0 on, such as /0';
+    const says = 'the database after the host must be a whole number, such as /0';
     const url = 'redis://:hush@h/abc';
     expect(problems({ env: { ROOMCAST_REDIS_URL: url } })).toEqual([
       `environment ROOMCAST_REDIS_URL: ${says}`,

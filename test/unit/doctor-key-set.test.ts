@@ -32,7 +32,7 @@ describe('the check of the key set', () => {
     const found = await lines(config());
     expect(found).toEqual([
       `ok: ${server.url.href} answers with 2 usable keys: RS256, EdDSA, Ed25519`,
-      'warning: a key is not used: kid short: an RSA key needs 2048 bits or more, this one has 1024',
+      'warning: a key is not used: kid short: an RSA key must have at least 2048 bits, got 1024',
     ]);
   });
 
