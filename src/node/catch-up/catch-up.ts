@@ -10,9 +10,9 @@ import { nextStep, type Step } from './next-step.ts';
 import { Pages, type PagesParts } from './pages.ts';
 import { ReadSlots } from './read-slots.ts';
 
-/** Reads of history on behalf of cursors at one time. */
+/** Maximum concurrent reads of history for cursors. */
 const READS_AT_ONCE = 64;
-/** How long a cursor whose read failed waits before it tries again. */
+/** How long a cursor waits after a failed read before it tries again. */
 const RETRY_MS = 500;
 
 export interface CatchUpParts extends FeederParts, Omit<PagesParts, 'clock'> {
@@ -20,7 +20,9 @@ export interface CatchUpParts extends FeederParts, Omit<PagesParts, 'clock'> {
   readonly log: Logger;
 }
 
-/** The members that are catching up: feeds each of them until it can go on with the others. See `Cursor` and `nextStep`. */
+/**
+ * The members that are catching up: feeds each until it can rejoin the others. See `Cursor` and `nextStep`.
+ */
 export class CatchUp {
   readonly #parts: CatchUpParts;
   readonly #feeder: Feeder;
@@ -53,7 +55,7 @@ export class CatchUp {
     return this.#byConnection.get(connection)?.find((cursor) => cursor.feed === feed) ?? null;
   }
 
-  /** Forgets a cursor: it takes no further step. Harmless where it is forgotten already. */
+  /** Forgets a cursor: it takes no further step. Harmless if it is already forgotten. */
   stop(cursor: Cursor): void {
     const known = this.#byConnection.get(cursor.connection);
     const at = known?.indexOf(cursor) ?? -1;
@@ -75,15 +77,16 @@ export class CatchUp {
 
   // ---- what makes them take a step -------------------------------------------------------------------------
 
-  /** Has a cursor take its first step. Its feed must be open. */
+  /** Takes a cursor's first step. Its feed must be open. */
   start(cursor: Cursor): void {
-    // The common case, a join without a position in a room that is live here: nothing to catch up with, and nothing to file.
+    // The common case, a join without a position in a room that is live here: nothing to catch up with, and
+    // nothing to file.
     if (this.#stepOf(cursor) === 'begin') return this.#begin(cursor);
     if (!this.#isFiled(cursor)) this.add(cursor);
     this.#advance(cursor);
   }
 
-  /** Files a cursor that takes its first step later: a room is just being delivered. */
+  /** Files a cursor that takes its first step later: a room is being delivered right now. */
   startNextTurn(cursor: Cursor): void {
     this.add(cursor);
     this.#advanceNextTurn(cursor);
@@ -136,7 +139,10 @@ export class CatchUp {
     this.#goLive(cursor);
   }
 
-  /** From here on the topic has what follows: what is pending in the feed leaves at the end of the turn, after the replies. */
+  /**
+   * From here on the topic delivers: what is pending in the feed leaves at the end of the turn, after the
+   * replies.
+   */
   #goLive(cursor: Cursor): void {
     const { connection, feed } = cursor;
     cursor.begin(true);
@@ -173,7 +179,7 @@ export class CatchUp {
 
   #retry(cursor: Cursor, error: unknown): void {
     if (error instanceof BackplaneError) cursor.fail(error);
-    this.#parts.log.warn({ error }, 'a member could not be caught up yet');
+    this.#parts.log.warn({ error }, 'cannot catch a member up yet');
     this.#parts.scheduler.after(RETRY_MS, () => this.#advance(cursor));
   }
 
@@ -190,8 +196,9 @@ export class CatchUp {
   }
 
   /**
-   * The position is ahead of the feed. Mostly it is the feed that is behind: its newest messages are on their way here, while
-   * another node has delivered them. Else the store lost them.
+   * The position is ahead of the feed. Usually the feed is behind: its newest messages are on their way here,
+   * and
+   * another node has already delivered them. Otherwise the store lost them.
    */
   async #reach(cursor: Cursor): Promise<void> {
     const { offset } = await this.#pages.read(cursor.feed, 0, 0);
@@ -199,7 +206,7 @@ export class CatchUp {
     await this.#parts.feeds.repair(cursor.feed);
   }
 
-  /** The client gets all that the present epoch holds, from its oldest message. */
+  /** The client gets everything in the current epoch, from its oldest message. */
   async #restart(cursor: Cursor): Promise<void> {
     const { feed } = cursor;
     const page = await this.#pages.read(feed, 0, 1);
@@ -209,7 +216,7 @@ export class CatchUp {
   }
 }
 
-/** Ends a connection whose queue is empty; one whose queue is not is asked again when it drains. */
+/** Closes a connection whose queue is empty; one with a full queue is closed when it drains. */
 function leave(connection: Connection): void {
   if (connection.socket.bufferedBytes() === 0) connection.close(CLOSE.tooSlow);
 }

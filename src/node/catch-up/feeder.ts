@@ -9,7 +9,10 @@ export interface FeederParts {
   readonly metrics: NodeMetrics;
 }
 
-/** Hands a cursor's connection what it lacks, and moves the cursor on. What it hands over leaves before the room's messages. */
+/**
+ * Sends a cursor's connection the messages it is missing, and advances the cursor. They leave before the
+ * room's messages.
+ */
 export class Feeder {
   readonly #parts: FeederParts;
 
@@ -17,7 +20,7 @@ export class Feeder {
     this.#parts = parts;
   }
 
-  /** Feeds what the node remembers, as much as one turn allows. */
+  /** Feeds from the node's memory, as much as one turn allows. */
   feedRemembered(cursor: Cursor): void {
     const { recent, sentOffset } = cursor.feed;
     const most = cursor.connection.fillBytes;
@@ -29,8 +32,9 @@ export class Feeder {
   }
 
   /**
-   * Feeds a page, as much of it as one turn allows: what a connection is given at once is kept here until its peer has read it.
-   * The next page is then one that fits.
+   * Feeds a page, as much of it as one turn allows: what a connection is given at once stays here until its
+   * peer has read it.
+   * The next page is then sized to fit.
    */
   feedPage(cursor: Cursor, envelopes: readonly Envelope[]): void {
     const before = cursor.offset;
@@ -38,7 +42,7 @@ export class Feeder {
     let bytes = 0;
     for (const envelope of envelopes) {
       if (envelope.last <= cursor.offset) continue;
-      // The page may know more than the topic has had: that comes with the topic.
+      // The page may reach beyond the topic's position: the topic delivers that part.
       if (envelope.last > cursor.feed.sentOffset || bytes > most) break;
       // A page has no holes, unless the store lost something.
       if (envelope.first > cursor.offset + 1) this.gap(cursor, envelope.first - 1);
@@ -48,7 +52,7 @@ export class Feeder {
     else if (bytes < most / 2) cursor.pageMessages = Math.min(MAX_PAGE_MESSAGES, cursor.pageMessages * 2);
   }
 
-  /** Messages up to this offset can no longer be had. */
+  /** Messages up to this offset are no longer stored. */
   gap(cursor: Cursor, to: number): void {
     cursor.begin(false);
     this.#parts.metrics.recovery.gaps++;
@@ -56,7 +60,10 @@ export class Feeder {
     cursor.offset = to;
   }
 
-  /** The numbering that the client knows is over: it forgets its position, and goes on after this one. */
+  /**
+   * The numbering that the client knows has ended: the cursor drops its position and continues after this
+   * one.
+   */
   reset(cursor: Cursor, epoch: string, offset: number): void {
     cursor.begin(false);
     this.#push(cursor, ['reset', cursor.feed.room.name, epoch, offset]);

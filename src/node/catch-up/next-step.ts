@@ -1,6 +1,7 @@
 /**
- * What a cursor does next, decided from where it stands and where its room does. A cursor is to come to where its room's topic
- * stands: what the feed has beyond that is pending, and comes with the topic at the end of the turn.
+ * What a cursor does next, decided from its position and its room's. A cursor aims for the position of its
+ * room's topic:
+ * what the feed has beyond that is pending, and comes with the topic at the end of the turn.
  */
 
 export interface CursorState {
@@ -15,25 +16,25 @@ export interface CursorState {
 
 export interface FeedPosition {
   readonly keepsHistory: boolean;
-  /** Where the feed stands. */
+  /** The feed's position. */
   readonly epoch: string;
   readonly offset: number;
-  /** Where the topic stands: behind the feed by what is pending. */
+  /** The topic's position: behind the feed by what is pending. */
   readonly sentEpoch: string;
   readonly sentOffset: number;
 }
 
 /**
- * - `leave`: the connection is to end.
- * - `next turn`: what is pending has to leave first.
- * - `begin`: it has no position; it takes that of the topic.
- * - `go live`: it stands where the topic does, and moves to it.
- * - `skip`: all but the newest message is passed over, and named as a gap.
- * - `feed`: the node remembers what it lacks.
- * - `read`: history has to be read.
+ * - `leave`: close the connection.
+ * - `next turn`: pending messages must leave first.
+ * - `begin`: it has no position and takes the topic's.
+ * - `go live`: it is at the topic's position, and moves to the topic.
+ * - `skip`: skip all but the newest message, and report the rest as a gap.
+ * - `feed`: the node has the missing messages in memory.
+ * - `read`: read them from history.
  * - `reach`: it is ahead of the feed, or the store lost what it had.
- * - `adopt`: it stands before the first message of whatever epoch, and takes the present one.
- * - `restart`: its numbering is over.
+ * - `adopt`: it is before the first message of some epoch, and takes the current one.
+ * - `restart`: its numbering has ended.
  */
 export type Step =
   | 'leave'
@@ -47,13 +48,14 @@ export type Step =
   | 'adopt'
   | 'restart';
 
-/** `remembered`: offset of the oldest message that the node remembers, null where there is none. */
+/** `remembered`: offset of the oldest message in the node's memory, null if there is none. */
 export function nextStep(cursor: CursorState, feed: FeedPosition, remembered: number | null): Step {
   if (cursor.isLeaving) return 'leave';
-  // A reset is pending: nobody may be told of two epochs at once.
+  // A reset is pending: a client must not hear of two epochs at once.
   if (feed.sentEpoch !== feed.epoch) return 'next turn';
   if (cursor.isFresh || !feed.keepsHistory) return 'begin';
-  // Whoever has had no message has missed no other epoch's: offset 0 is the beginning of whatever the room has now.
+  // A client without any message has missed nothing of another epoch: offset 0 is the start of whatever the
+  // room has now.
   if (cursor.epoch !== feed.epoch) return cursor.offset === 0 && !cursor.hasBegun ? 'adopt' : 'restart';
   if (cursor.offset === feed.sentOffset) return 'go live';
   if (cursor.offset > feed.offset) return 'reach';
