@@ -38,6 +38,11 @@ function secondFits(lead: number, second: number): boolean {
   return true;
 }
 
+/** The bytes of a string. A surrogate without a partner becomes U+FFFD. */
+export function encodeUtf8(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
 /** Reads well-formed UTF-8. */
 export function readUtf8(bytes: Uint8Array, at: number, length: number): string {
   return readKnownText(bytes, at, length) ?? decoder.decode(bytes.subarray(at, at + length));
