@@ -122,7 +122,9 @@ it('refuses what is beyond the reads that may wait, and answers the others in fu
   flood(flooder, 'history', 'light');
   await waitFor(() => repliesOf(flooder).length === BURST, { for: 'all replies', timeoutMs: 30_000 });
   const answered = repliesOf(flooder).filter(([type]) => type === 'ok');
-  expect(answered).toHaveLength(TAKEN);
+  // One more for each page that was answered while the burst still came in.
+  expect(answered.length).toBeGreaterThanOrEqual(TAKEN);
+  expect(answered.length).toBeLessThan(TAKEN + 20);
   for (const [, , result] of answered) expect((result as HistoryResult).messages).toHaveLength(100);
   const refused = repliesOf(flooder).find(([type]) => type === 'error');
   expect(refused).toEqual([
@@ -133,7 +135,7 @@ it('refuses what is beyond the reads that may wait, and answers the others in fu
     { retryAfterMs: expect.any(Number) },
   ]);
   // A page of 100 messages takes a few steps of the script.
-  expect((await pageSteps()) - before).toBeLessThanOrEqual(TAKEN * 8);
+  expect((await pageSteps()) - before).toBeLessThanOrEqual(answered.length * 8);
 });
 
 it('serves another reader meanwhile', async () => {
