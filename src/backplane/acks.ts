@@ -31,7 +31,7 @@ export interface AckPage {
   readonly users: readonly { readonly user: string; readonly offset: number }[];
 }
 
-/** All methods reject with `BackplaneError`. Only `get`, which joins use, gives a room an epoch if it has none. */
+/** All methods reject with `BackplaneError`. `ack` and `get` give a room an epoch if it has none; `list` only looks. */
 export interface Acks {
   /**
    * Keeps that the user has processed everything up to this position, unless something says no (see `AckOutcome`). Atomic: of

@@ -31,7 +31,7 @@ export class MemoryAcks implements Acks {
     user: string,
     [epoch, offset]: readonly [epoch: string, offset: number],
   ): Promise<AckResult> {
-    const present = this.#parts.position(room, history, false);
+    const present = this.#parts.position(room, history, true);
     const kept = this.#offsets(room, present.epoch).get(user) ?? 0;
     const outcome = outcomeOf(present, kept, epoch, offset);
     const isTouched = (outcome === 'kept' || outcome === 'not_higher') && offset > 0;
@@ -87,7 +87,7 @@ export class MemoryAcks implements Acks {
 const NONE: ReadonlyMap<string, number> = new Map();
 
 function outcomeOf(present: Acked, kept: number, epoch: string, offset: number): AckOutcome {
-  if (epoch !== present.epoch || epoch === '') return 'other_epoch';
+  if (epoch !== present.epoch) return 'other_epoch';
   if (offset > present.offset) return 'beyond';
   return offset > kept ? 'kept' : 'not_higher';
 }
