@@ -41,7 +41,7 @@ export interface AckPage {
 }
 
 /**
- * All methods reject with `BackplaneError`. Only `get` and `start`, which joins use, give a room an epoch if it has none. A start
+ * All methods reject with `BackplaneError`. `ack`, `get` and `start` give a room an epoch if it has none; `list` only looks. A start
  * counts as acknowledged, and keeps the numbering of a room that never had a message as long as that of any other.
  */
 export interface Acks {

@@ -36,7 +36,7 @@ export class MemoryAcks implements Acks {
     user: string,
     [epoch, offset]: readonly [epoch: string, offset: number],
   ): Promise<AckReceipt> {
-    const present = this.#parts.position(room, history, false);
+    const present = this.#parts.position(room, history, true);
     const kept = this.#offsets(room, present.epoch).get(user) ?? null;
     const outcome = outcomeOf(present, kept ?? 0, epoch, offset);
     const isTouched = (outcome === 'kept' || outcome === 'not_higher') && offset > 0;

@@ -87,8 +87,7 @@ export class RedisAcks implements Acks {
         return { epoch, offset: orNull(reply.kept), outcome: outcomeOf(reply, offset) };
       }
     }
-    const kept = await this.#inPresentEpoch(room, history, (present) => this.#kept(room, present, user));
-    return { ...(kept ?? UNNUMBERED), outcome: 'other_epoch' };
+    return { ...(await this.get(room, history, user)), outcome: 'other_epoch' };
   }
 
   async get(room: string, history: HistoryPolicy, user: string): Promise<Acked> {
