@@ -18,8 +18,8 @@
 -- with SET or SETRANGE, never with DEL: a full Redis refuses the whole call. The numbering is written before the log. It can be put
 -- back when XADD fails; an entry in the log cannot be taken back, as others may have been trimmed for it.
 --
--- meta is one string: epoch (8 bytes), u64 when the lives of meta and log were last prolonged, u64 offset, lineage (8 bytes
--- or none). A room that another Redis numbered before this one was promoted gets a new epoch. Not a hash, nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET. Prolonging lives only when a
+-- meta is one string: epoch (8 bytes), u64 when the lives of meta and log were last prolonged (in a room that never had a message:
+-- 0, or 1 where a user has a start), u64 offset, lineage (8 bytes or none). A room that another Redis numbered before this one was promoted gets a new epoch. Not a hash, nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET. Prolonging lives only when a
 -- tenth is over saves two calls on nearly every publish; hence lives are a tenth longer than asked for.
 -- A log entry is a whole envelope: an XADD of many messages costs that of one. Its id is `<its last offset>-<ms since the Unix
 -- epoch, then the number of its messages in five digits>`: a field of their own would cost 1 us.
