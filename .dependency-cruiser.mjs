@@ -6,6 +6,12 @@
  * be called from JavaScript yet. So every import counts, `import type` as well.
  */
 
+/** The folders of `backplane/redis/`: what the parts share, and the parts. */
+const REDIS_BASE = ['keys', 'scripts', 'link'].map((name) => `backplane/redis/${name}`);
+const REDIS_PARTS = ['publish', 'subscribe', 'reads', 'acks', 'presence', 'health', 'start'].map(
+  (name) => `backplane/redis/${name}`,
+);
+
 /**
  * One row for each folder: the folders and packages that it may import (its own files always), and whether it may use
  * `node:` modules. It may not where the code also runs in browsers or does no I/O.
@@ -20,11 +26,21 @@ const TABLE = {
   connection: { folders: ['protocol', 'auth', 'metrics', 'util'], packages: [], node: false },
   backplane: { folders: ['protocol', 'metrics', 'util'], packages: [], node: true },
   'backplane/memory': { folders: ['backplane', 'protocol', 'metrics', 'util'], packages: [], node: true },
+  // Puts its folders together. They know no other of them than those below: the keys, the scripts, the link.
   'backplane/redis': {
-    folders: ['backplane', 'protocol', 'metrics', 'util'],
-    packages: ['ioredis', 'cluster-key-slot'],
+    folders: [...REDIS_BASE, ...REDIS_PARTS, 'backplane', 'util'],
+    packages: [],
     node: true,
   },
+  'backplane/redis/keys': { folders: [], packages: ['cluster-key-slot'], node: false },
+  'backplane/redis/scripts': { folders: ['backplane'], packages: ['ioredis'], node: true },
+  'backplane/redis/link': { folders: ['backplane', 'util'], packages: ['ioredis'], node: true },
+  ...Object.fromEntries(
+    REDIS_PARTS.map((part) => [
+      part,
+      { folders: [...REDIS_BASE, 'backplane', 'util'], packages: ['ioredis'], node: true },
+    ]),
+  ),
   // Of the backplane only the ports: neither twin; of the configuration what it says about a room.
   node: {
     folders: [
@@ -88,6 +104,23 @@ const TABLE = {
   },
   client: { folders: ['protocol', 'util'], packages: [], node: false },
   load: { folders: ['protocol', 'util'], packages: [], node: true },
+  // Builds the parts of a node. All but the commands.
+  app: {
+    folders: [
+      'backplane',
+      'backplane/memory',
+      'backplane/redis',
+      'node',
+      'transport',
+      'connection',
+      'auth',
+      'config',
+      'metrics',
+      'util',
+    ],
+    packages: [],
+    node: true,
+  },
   cli: { folders: 'all', packages: ['pino', 'pino-pretty', 'commander', 'yaml', 'ws'], node: true },
   // main.ts and index.ts.
   '': { folders: 'all', packages: ['pino', 'commander'], node: true },
@@ -111,7 +144,7 @@ function filesOf(folder) {
 
 function rulesOf(folder) {
   const { folders, packages, node } = TABLE[folder];
-  const name = folder === '' ? 'root' : folder.replace('/', '-');
+  const name = folder === '' ? 'root' : folder.replaceAll('/', '-');
   const from = { path: filesOf(folder) };
   const mayImport = folders === 'all' ? ['^src/'] : [folder, ...folders].map(filesOf);
   const rules = [

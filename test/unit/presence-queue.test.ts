@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PresenceQueue, type WishBatch } from '../../src/backplane/redis/presence-queue.ts';
+import { PresenceQueue, type WishBatch } from '../../src/backplane/redis/presence/presence-queue.ts';
 
 const ALL = { wishes: 1_000_000, bytes: 1_000_000_000 };
 const WHO = Uint8Array.of(0x91, 0xc0);

@@ -1,14 +1,14 @@
 /** How far users have read, in Redis: one sorted set for each room and epoch. Acks of one tick share a call. */
 
 import type { Redis } from 'ioredis';
-import { EndOfTurn } from '../../util/end-of-turn.ts';
-import { systemScheduler } from '../../util/scheduler.ts';
-import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../acks.ts';
-import { BackplaneError, type HistoryPolicy } from '../backplane.ts';
-import type { BackplaneMetrics } from '../metrics.ts';
-import type { Keys } from './keys.ts';
-import { errorFromReply } from './redis-errors.ts';
-import { ackScript, acksScript, type ScriptArgument } from './scripts.ts';
+import { EndOfTurn } from '../../../util/end-of-turn.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../../acks.ts';
+import { BackplaneError, type HistoryPolicy } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { errorFromReply } from '../link/redis-errors.ts';
+import { ackScript, acksScript, type ScriptArgument } from '../scripts/scripts.ts';
 
 export interface RedisAcksParts {
   readonly redis: Redis;

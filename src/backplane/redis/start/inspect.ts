@@ -2,12 +2,12 @@
 
 import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
-import { systemClock } from '../../util/clock.ts';
-import { redisAddress } from '../../util/redis-url.ts';
-import { Keys } from './keys.ts';
+import { systemClock } from '../../../util/clock.ts';
+import { redisAddress } from '../../../util/redis-url.ts';
+import { Keys } from '../keys/keys.ts';
+import { onTrial } from '../link/server-options.ts';
+import { passingProblem, serverProblem, versionProblem } from '../link/server-version.ts';
 import { findObstacles, type Obstacle } from './rights.ts';
-import { onTrial } from './server-options.ts';
-import { passingProblem, serverProblem, versionProblem } from './server-version.ts';
 
 export interface InspectOptions {
   /** As in `RedisBackplaneOptions`. */

@@ -3,7 +3,7 @@
  * links up and reading intact, and every publish is refused. So a script that writes as publishing does is run now and
  * then, at once when something was refused, and more often until it is taken again.
  */
-import { systemScheduler, type Timer } from '../../util/scheduler.ts';
+import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
 
 export interface WriteCheckOptions {
   readonly intervalMs: number;

@@ -1,7 +1,7 @@
 /** Where a Redis is, as ioredis wants it. Its own reading of URLs ignores what it does not understand. */
 import type { ConnectionOptions } from 'node:tls';
 import { Redis, type RedisOptions } from 'ioredis';
-import type { RedisAddress } from '../../util/redis-url.ts';
+import type { RedisAddress } from '../../../util/redis-url.ts';
 
 /**
  * Without the database: a failed SELECT of ioredis's own is only an event, after which it writes to database 0. Whoever

@@ -5,16 +5,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
-import { backoffMs } from '../../util/backoff.ts';
-import type { Clock } from '../../util/clock.ts';
-import type { Logger } from '../../util/log.ts';
-import { type RedisAddress, shownAddress } from '../../util/redis-url.ts';
-import { BackplaneError } from '../backplane.ts';
-import type { Keys } from './keys.ts';
-import { isFull, isUnknownCommand, isWrongCredentials } from './redis-errors.ts';
+import { backoffMs } from '../../../util/backoff.ts';
+import type { Clock } from '../../../util/clock.ts';
+import type { Logger } from '../../../util/log.ts';
+import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
+import { BackplaneError } from '../../backplane.ts';
+import type { Keys } from '../keys/keys.ts';
+import { isFull, isUnknownCommand, isWrongCredentials } from '../link/redis-errors.ts';
+import { onTrial } from '../link/server-options.ts';
+import { passingProblem, serverProblem } from '../link/server-version.ts';
 import { describeObstacles, findObstacles, isPassing } from './rights.ts';
-import { onTrial } from './server-options.ts';
-import { passingProblem, serverProblem } from './server-version.ts';
 
 export interface StartCheckOptions {
   readonly address: RedisAddress;

@@ -8,14 +8,14 @@
  * call was executed, or never will be, so going on cannot reorder. A PING that is not answered drops the link.
  */
 
-import type { Clock } from '../../util/clock.ts';
-import { EndOfTurn } from '../../util/end-of-turn.ts';
-import { systemScheduler } from '../../util/scheduler.ts';
-import { BackplaneError, type PublishRequest } from '../backplane.ts';
-import { PublishQueue, type TakeLimits } from '../publish-queue.ts';
-import type { RoomBatch } from '../room-batch.ts';
+import type { Clock } from '../../../util/clock.ts';
+import { EndOfTurn } from '../../../util/end-of-turn.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import { BackplaneError, type PublishRequest } from '../../backplane.ts';
+import { PublishQueue, type TakeLimits } from '../../publish-queue.ts';
+import type { RoomBatch } from '../../room-batch.ts';
+import { StoredError } from '../link/redis-errors.ts';
 import type { Outcome } from './publisher.ts';
-import { StoredError } from './redis-errors.ts';
 
 export interface GroupCommitOptions {
   readonly clock: Clock;

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Command, type Redis } from 'ioredis';
-import type { BackplaneMetrics } from '../metrics.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
 
 export type ScriptArgument = string | Buffer | number;
 
@@ -25,9 +25,9 @@ export class Script {
   /** In hexadecimal. */
   readonly sha: string;
 
-  /** `name` without its extension, in `scripts/`. */
+  /** `name` without its extension, in this folder. */
   constructor(name: string) {
-    this.#source = readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8');
+    this.#source = readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
     this.sha = createHash('sha1').update(this.#source).digest('hex');
   }
 

@@ -3,17 +3,17 @@
  * what comes meanwhile gathers. Unlike messages, what could not be written is kept and written when Redis is back.
  */
 import type { Redis } from 'ioredis';
-import type { Clock } from '../../util/clock.ts';
-import { EndOfTurn } from '../../util/end-of-turn.ts';
-import type { Logger } from '../../util/log.ts';
-import { systemScheduler } from '../../util/scheduler.ts';
-import { BackplaneError } from '../backplane.ts';
-import type { BackplaneMetrics } from '../metrics.ts';
-import type { Keys } from './keys.ts';
+import type { Clock } from '../../../util/clock.ts';
+import { EndOfTurn } from '../../../util/end-of-turn.ts';
+import type { Logger } from '../../../util/log.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import { BackplaneError } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { errorFromReply } from '../link/redis-errors.ts';
+import { presenceScript, type ScriptArgument } from '../scripts/scripts.ts';
 import type { Lease } from './lease.ts';
 import type { PresenceQueue, TakeLimits, WishBatch } from './presence-queue.ts';
-import { errorFromReply } from './redis-errors.ts';
-import { presenceScript, type ScriptArgument } from './scripts.ts';
 
 export interface PresenceWriterOptions {
   readonly nodeId: string;

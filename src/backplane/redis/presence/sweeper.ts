@@ -4,11 +4,11 @@
  * it stopped. It stops by itself when the claim is gone: the dead node was only frozen and is back.
  */
 import type { Redis } from 'ioredis';
-import type { Logger } from '../../util/log.ts';
-import type { BackplaneError } from '../backplane.ts';
-import type { BackplaneMetrics } from '../metrics.ts';
-import type { Keys } from './keys.ts';
-import { claimScript, forgetScript, releaseScript, sweepScript } from './scripts.ts';
+import type { Logger } from '../../../util/log.ts';
+import type { BackplaneError } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { claimScript, forgetScript, releaseScript, sweepScript } from '../scripts/scripts.ts';
 
 export interface SweeperOptions {
   readonly nodeId: string;

@@ -1,8 +1,8 @@
 /** A call of `publish.lua` as the bytes that go to Redis, written in one piece: each message is copied once, from its frame. */
-import { draftBytes, writeDraft, writeTicket } from '../envelope.ts';
-import type { RoomBatch } from '../room-batch.ts';
-import type { Keys } from './keys.ts';
-import { publishScript } from './scripts.ts';
+import { draftBytes, writeDraft, writeTicket } from '../../envelope.ts';
+import type { RoomBatch } from '../../room-batch.ts';
+import type { Keys } from '../keys/keys.ts';
+import { publishScript } from '../scripts/scripts.ts';
 
 export interface PublishCallOptions {
   readonly nodeId: string;

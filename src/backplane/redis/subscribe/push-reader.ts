@@ -7,7 +7,7 @@
  * stream from its first byte, since a reply can only be told from a payload by what is before it.
  */
 import type { EventEmitter } from 'node:events';
-import { startsWith } from '../../util/bytes.ts';
+import { startsWith } from '../../../util/bytes.ts';
 
 export interface PushHandlers {
   /** `channel` as latin1: one character a byte. `payload` is a view of the chunk. MUST NOT throw. */

@@ -1,9 +1,9 @@
 /** What a node needs to be allowed at Redis, and whether it is. */
 import type { Redis } from 'ioredis';
-import type { BackplaneMetrics } from '../metrics.ts';
-import type { Keys } from './keys.ts';
-import { isRefusedWrite, isUnknownCommand } from './redis-errors.ts';
-import { checkScript } from './scripts.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { isRefusedWrite, isUnknownCommand } from '../link/redis-errors.ts';
+import { checkScript } from '../scripts/scripts.ts';
 
 /** What Redis refuses a node. */
 export type Obstacle =

@@ -1,9 +1,9 @@
 /** Who is in which room, in Redis: the parts for it, put together. */
 import type { Redis } from 'ioredis';
-import type { Clock } from '../../util/clock.ts';
-import type { Logger } from '../../util/log.ts';
-import { BackplaneError } from '../backplane.ts';
-import type { BackplaneMetrics } from '../metrics.ts';
+import type { Clock } from '../../../util/clock.ts';
+import type { Logger } from '../../../util/log.ts';
+import { BackplaneError } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
 import type {
   Presence,
   PresenceChange,
@@ -11,15 +11,15 @@ import type {
   PresenceEvents,
   PresencePage,
   RoomsPage,
-} from '../presence.ts';
-import { packWho, unpackWho } from '../presence-event.ts';
-import type { Keys } from './keys.ts';
+} from '../../presence.ts';
+import { packWho, unpackWho } from '../../presence-event.ts';
+import type { Keys } from '../keys/keys.ts';
+import { errorFromCall } from '../link/redis-errors.ts';
+import { membersScript } from '../scripts/scripts.ts';
 import { Lease } from './lease.ts';
 import { PresenceQueue } from './presence-queue.ts';
 import { PresenceWriter } from './presence-writer.ts';
-import { errorFromCall } from './redis-errors.ts';
 import { scanRooms } from './room-scan.ts';
-import { membersScript } from './scripts.ts';
 import { Sweeper } from './sweeper.ts';
 
 export interface RedisPresenceOptions {

@@ -1,5 +1,5 @@
 /** What an error from Redis, or on the way to it, means for what was being done. */
-import { BackplaneError, type BackplaneErrorCode } from '../backplane.ts';
+import { BackplaneError, type BackplaneErrorCode } from '../../backplane.ts';
 
 /** Answers by which Redis refuses to do anything at all: full, read-only, loading, busy, cut off, not permitted. */
 const REFUSALS =

@@ -4,8 +4,8 @@
  * its own and expects to hear it.
  */
 
-import type { Clock } from '../../util/clock.ts';
-import { systemScheduler, type Timer } from '../../util/scheduler.ts';
+import type { Clock } from '../../../util/clock.ts';
+import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
 
 export interface ProbeOptions {
   readonly clock: Clock;

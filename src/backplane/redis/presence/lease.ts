@@ -6,14 +6,14 @@
  */
 
 import type { Redis } from 'ioredis';
-import type { Clock } from '../../util/clock.ts';
-import type { Logger } from '../../util/log.ts';
-import { systemScheduler, type Timer } from '../../util/scheduler.ts';
-import type { BackplaneError } from '../backplane.ts';
-import type { BackplaneMetrics } from '../metrics.ts';
-import type { Keys } from './keys.ts';
+import type { Clock } from '../../../util/clock.ts';
+import type { Logger } from '../../../util/log.ts';
+import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
+import type { BackplaneError } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { leaseScript, releaseScript } from '../scripts/scripts.ts';
 import { LeaseWatch } from './lease-watch.ts';
-import { leaseScript, releaseScript } from './scripts.ts';
 
 export interface LeaseOptions {
   readonly nodeId: string;

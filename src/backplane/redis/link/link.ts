@@ -2,13 +2,13 @@
 
 import type { ConnectionOptions } from 'node:tls';
 import { Redis, type RedisOptions } from 'ioredis';
-import { backoffMs } from '../../util/backoff.ts';
-import type { Clock } from '../../util/clock.ts';
-import type { Logger } from '../../util/log.ts';
-import { type RedisAddress, redisAddress, shownAddress } from '../../util/redis-url.ts';
-import { systemScheduler } from '../../util/scheduler.ts';
-import { BackplaneError } from '../backplane.ts';
-import type { BackplaneMetrics } from '../metrics.ts';
+import { backoffMs } from '../../../util/backoff.ts';
+import type { Clock } from '../../../util/clock.ts';
+import type { Logger } from '../../../util/log.ts';
+import { type RedisAddress, redisAddress, shownAddress } from '../../../util/redis-url.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import { BackplaneError } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
 import { lineageOf } from './lineage.ts';
 import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
 import { serverOptions } from './server-options.ts';

@@ -1,10 +1,10 @@
 /** Reads a room from Redis: how a call of `history.lua` is written and its reply read. */
 import type { Redis } from 'ioredis';
-import type { HistoryPage, HistoryPolicy, ReadOptions } from '../backplane.ts';
-import { Envelope } from '../envelope.ts';
-import type { BackplaneMetrics } from '../metrics.ts';
-import type { Keys } from './keys.ts';
-import { historyScript } from './scripts.ts';
+import type { HistoryPage, HistoryPolicy, ReadOptions } from '../../backplane.ts';
+import { Envelope } from '../../envelope.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { historyScript } from '../scripts/scripts.ts';
 
 export interface HistoryCall {
   readonly room: string;

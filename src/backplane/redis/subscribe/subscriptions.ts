@@ -5,17 +5,17 @@
  * A room's last wish counts: commands on a link are executed in order, and a room is sent SUBSCRIBE and UNSUBSCRIBE
  * in the order in which it was wanted and not wanted, less what cancelled out within a tick.
  */
-import { EndOfTurn } from '../../util/end-of-turn.ts';
-import { systemScheduler } from '../../util/scheduler.ts';
-import { BackplaneError } from '../backplane.ts';
-import { Envelope } from '../envelope.ts';
-import type { BackplaneMetrics } from '../metrics.ts';
-import type { PresenceChange } from '../presence.ts';
-import { PRESENCE_EVENT, parsePresenceEvent } from '../presence-event.ts';
-import type { Keys } from './keys.ts';
-import type { Link } from './link.ts';
+import { EndOfTurn } from '../../../util/end-of-turn.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import { BackplaneError } from '../../backplane.ts';
+import { Envelope } from '../../envelope.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { PresenceChange } from '../../presence.ts';
+import { PRESENCE_EVENT, parsePresenceEvent } from '../../presence-event.ts';
+import type { Keys } from '../keys/keys.ts';
+import type { Link } from '../link/link.ts';
+import { errorFromCall, isAnswer } from '../link/redis-errors.ts';
 import { divertPushes } from './push-reader.ts';
-import { errorFromCall, isAnswer } from './redis-errors.ts';
 
 export interface SubscriptionsOptions {
   readonly metrics: BackplaneMetrics;

@@ -1,17 +1,23 @@
 /** Sends batches to Redis: how a call of `publish.lua` is written and its reply read. */
 
-import { readAscii, readUint64 } from '../../util/bytes.ts';
-import type { Clock } from '../../util/clock.ts';
-import { randomId } from '../../util/ids.ts';
-import type { BackplaneError } from '../backplane.ts';
-import { ID_BYTES } from '../envelope.ts';
-import type { BackplaneMetrics } from '../metrics.ts';
-import type { BatchResult, FirstResult, RoomBatch } from '../room-batch.ts';
-import type { Keys } from './keys.ts';
-import type { Link } from './link.ts';
+import { readAscii, readUint64 } from '../../../util/bytes.ts';
+import type { Clock } from '../../../util/clock.ts';
+import { randomId } from '../../../util/ids.ts';
+import type { BackplaneError } from '../../backplane.ts';
+import { ID_BYTES } from '../../envelope.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { BatchResult, FirstResult, RoomBatch } from '../../room-batch.ts';
+import type { Keys } from '../keys/keys.ts';
+import type { Link } from '../link/link.ts';
+import {
+  isAnswer,
+  isReadOnly,
+  publishErrorFromCall,
+  refusedPublish,
+  StoredError,
+} from '../link/redis-errors.ts';
+import { publishScript } from '../scripts/scripts.ts';
 import { publishCall } from './publish-call.ts';
-import { isAnswer, isReadOnly, publishErrorFromCall, refusedPublish, StoredError } from './redis-errors.ts';
-import { publishScript } from './scripts.ts';
 
 export interface PublisherOptions {
   readonly nodeId: string;

@@ -3,9 +3,9 @@
  * a list without having entries, so each is counted, but for those that come too late in the order to be asked for.
  */
 import type { Redis } from 'ioredis';
-import type { PresentRoom, RoomsPage } from '../presence.ts';
-import { PresentRooms } from '../present-rooms.ts';
-import type { Keys } from './keys.ts';
+import type { PresentRoom, RoomsPage } from '../../presence.ts';
+import { PresentRooms } from '../../present-rooms.ts';
+import type { Keys } from '../keys/keys.ts';
 
 export interface RoomScanOptions {
   readonly redis: Redis;
