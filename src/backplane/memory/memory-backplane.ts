@@ -13,11 +13,11 @@ import {
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
   type HistoryPage,
-  type HistoryPolicy,
   type PublishRequest,
   type ReadOptions,
 } from '../backplane.ts';
 import { type Envelope, finishEnvelope } from '../envelope.ts';
+import type { HistoryPolicy } from '../history-policy.ts';
 import { PublishQueue } from '../publish-queue.ts';
 import type { BatchResult, RoomBatch } from '../room-batch.ts';
 import { MemoryAcks } from './memory-acks.ts';

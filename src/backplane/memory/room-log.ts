@@ -1,7 +1,8 @@
 /** One room of the memory backplane: its numbering, the envelopes it keeps, the idempotency keys it remembers. */
 import { randomId } from '../../util/ids.ts';
-import type { HistoryPage, HistoryPolicy, ReadOptions } from '../backplane.ts';
+import type { HistoryPage, ReadOptions } from '../backplane.ts';
 import { type Envelope, finishEnvelope, ID_BYTES } from '../envelope.ts';
+import type { HistoryPolicy } from '../history-policy.ts';
 import { KeptEnvelopes } from '../kept-envelopes.ts';
 import type { BatchResult, FirstResult, RoomBatch } from '../room-batch.ts';
 

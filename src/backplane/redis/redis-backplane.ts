@@ -12,11 +12,11 @@ import {
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
   type HistoryPage,
-  type HistoryPolicy,
   type PublishRequest,
   type ReadOptions,
 } from '../backplane.ts';
 import { ID_BYTES } from '../envelope.ts';
+import type { HistoryPolicy } from '../history-policy.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import { RedisAcks } from './acks/redis-acks.ts';
 import { Probe } from './health/probe.ts';

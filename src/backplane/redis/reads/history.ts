@@ -1,7 +1,8 @@
 /** Reads a room from Redis: how a call of `history.lua` is written and its reply read. */
 import type { Redis } from 'ioredis';
-import type { HistoryPage, HistoryPolicy, ReadOptions } from '../../backplane.ts';
+import type { HistoryPage, ReadOptions } from '../../backplane.ts';
 import { Envelope } from '../../envelope.ts';
+import type { HistoryPolicy } from '../../history-policy.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import { historyScript } from '../scripts/scripts.ts';
