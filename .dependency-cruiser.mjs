@@ -21,7 +21,8 @@ const TABLE = {
   protocol: { folders: ['util'], packages: ['msgpackr'], node: false },
   metrics: { folders: ['util'], packages: ['prom-client'], node: true },
   config: { folders: ['util'], packages: ['zod', 'yaml'], node: true },
-  auth: { folders: ['util', 'protocol'], packages: ['jose'], node: true },
+  // Of the configuration what it says about a room, here and in `node/`.
+  auth: { folders: ['config', 'protocol', 'util'], packages: ['jose'], node: true },
   hub: { folders: ['util'], packages: [], node: false },
   connection: { folders: ['protocol', 'auth', 'metrics', 'util'], packages: [], node: false },
   backplane: { folders: ['protocol', 'metrics', 'util'], packages: [], node: true },
