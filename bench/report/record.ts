@@ -5,7 +5,7 @@ import type { ShapeView } from './summary.ts';
 import type { Remarks } from './table.ts';
 
 /** How a shape was measured. */
-export interface Terms {
+interface Terms {
   readonly repetitions: number;
   readonly warmUpSeconds: number;
   readonly seconds: number;

@@ -3,7 +3,7 @@ import type { BrokerNode } from '../node/broker-node.ts';
 import { Admission } from '../transport/admission.ts';
 import { type Capacity, capacity } from '../transport/capacity.ts';
 import { Descriptors } from '../transport/descriptors.ts';
-import { Newcomers } from '../transport/newcomers.ts';
+import { PendingAuth } from '../transport/pending-auth.ts';
 import { systemClock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 import { openFilesLimit } from './open-files-limit.ts';
@@ -13,7 +13,7 @@ import type { Shutdown } from './shutdown.ts';
 export interface AdmissionGate {
   readonly capacity: Capacity;
   readonly admission: Admission;
-  readonly newcomers: Newcomers;
+  readonly pendingAuth: PendingAuth;
   readonly descriptors: Descriptors;
 }
 
@@ -24,18 +24,18 @@ export function createAdmissionGate(
   log: Logger,
 ): AdmissionGate {
   const limits = connectionLimits(config, log);
-  const newcomers = new Newcomers(config.websocket.authTimeoutMs);
+  const pendingAuth = new PendingAuth(config.websocket.authTimeoutMs);
   const admission = new Admission({
     perSecond: config.acceptRate.perSecond,
     capacity: limits,
     openConnections: () => node.hub.connectionCount,
-    unauthenticated: () => newcomers.count,
+    unauthenticated: () => pendingAuth.count,
     isShuttingDown: () => shutdown.isRunning,
     clock: systemClock,
     log,
   });
   const descriptors = new Descriptors(limits.sockets, systemClock);
-  return { capacity: limits, admission, newcomers, descriptors };
+  return { capacity: limits, admission, pendingAuth, descriptors };
 }
 
 function connectionLimits({ websocket }: Config, log: Logger): Capacity {

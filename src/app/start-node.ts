@@ -97,7 +97,7 @@ function createCommands(
     access: rule,
     authenticator,
     identified: (connection, identity) => {
-      gate.newcomers.remove(connection);
+      gate.pendingAuth.remove(connection);
       node.identified(connection, identity);
     },
     log,

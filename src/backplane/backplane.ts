@@ -131,3 +131,11 @@ export class BackplaneError extends Error {
     this.stage = stage;
   }
 }
+
+/** Nothing was stored, and trying again may help. */
+export function unavailable(stage: string, reason: string, options?: ErrorOptions): BackplaneError {
+  return new BackplaneError('unavailable', stage, reason, options);
+}
+
+/** Why a node that is closing does nothing more. */
+export const SHUTTING_DOWN = 'the node is shutting down';

@@ -35,7 +35,7 @@ export class RoomLog {
   commit(batch: RoomBatch, nodeId: string, sentAtMs: number, nowMs: number, dedupWindowMs: number): Commit {
     this.#touch(batch.history, nowMs);
     const epoch = batch.hasHistory ? this.#epoch : '';
-    const duplicates = batch.keyed === 0 ? null : this.#sift(batch, epoch, nowMs, dedupWindowMs);
+    const duplicates = batch.keyed === 0 ? null : this.#findDuplicates(batch, epoch, nowMs, dedupWindowMs);
     const fresh = duplicates === null ? batch : batch.without(duplicates);
     const first = batch.hasHistory ? this.#offset + 1 : 0;
     const result = { epoch, first, duplicates };
@@ -94,7 +94,12 @@ export class RoomLog {
   }
 
   /** Looks up the batch's keys and remembers the new ones. Null where all of them are new. */
-  #sift(batch: RoomBatch, epoch: string, nowMs: number, windowMs: number): Map<number, FirstResult> | null {
+  #findDuplicates(
+    batch: RoomBatch,
+    epoch: string,
+    nowMs: number,
+    windowMs: number,
+  ): Map<number, FirstResult> | null {
     this.#forgetKeys(nowMs);
     const duplicates = new Map<number, FirstResult>();
     for (let i = 0; i < batch.requests.length; i++) {

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../../acks.ts';
-import { BackplaneError } from '../../backplane.ts';
+import { unavailable } from '../../backplane.ts';
 import type { HistoryPolicy } from '../../history-policy.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
@@ -143,7 +143,7 @@ export class RedisAcks implements Acks {
       const answer = await work(epoch);
       if (answer !== null) return answer;
     }
-    throw new BackplaneError('unavailable', 'acks', 'the room keeps beginning new epochs');
+    throw unavailable('acks', 'the room keeps beginning new epochs');
   }
 
   #remember(room: string, epoch: string): void {

@@ -7,7 +7,7 @@ import type { Clock } from '../../../util/clock.ts';
 import type { Logger } from '../../../util/log.ts';
 import { type RedisAddress, redisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
-import { BackplaneError } from '../../backplane.ts';
+import { type BackplaneError, unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import { lineageOf } from './lineage.ts';
 import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
@@ -191,7 +191,7 @@ export class Link {
     this.#lastError = error;
     if (this.#waiter !== null && isWrongCredentials(error)) {
       const message = `cannot log in to Redis at ${this.address}: ${error.message}`;
-      this.#waiter.reject(new BackplaneError('unavailable', 'connect', message, { cause: error }));
+      this.#waiter.reject(unavailable('connect', message, { cause: error }));
     }
   }
 
@@ -210,7 +210,7 @@ export class Link {
     const tried = `cannot reach Redis at ${this.address} within ${Math.round(timeoutMs / 1000)} s`;
     const advice = 'check that it runs there and that the URL is right';
     const cause = this.#lastError === null ? 'no answer' : this.#cause();
-    return new BackplaneError('unavailable', 'connect', `${tried} (${cause}): ${advice}`);
+    return unavailable('connect', `${tried} (${cause}): ${advice}`);
   }
 }
 

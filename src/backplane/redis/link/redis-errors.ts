@@ -1,5 +1,5 @@
 /** What an error from Redis, or on the way to it, means for what was being done. */
-import { BackplaneError, type BackplaneErrorCode } from '../../backplane.ts';
+import { BackplaneError, type BackplaneErrorCode, unavailable } from '../../backplane.ts';
 
 /** Answers by which Redis refuses to do anything at all: full, read-only, loading, busy, cut off, not permitted. */
 const REFUSALS =
@@ -36,13 +36,13 @@ export function isFull(message: string): boolean {
 
 /** Redis refused a batch of messages: nothing of it was stored or sent, whatever the reason. */
 export function refusedPublish(message: string): BackplaneError {
-  return new BackplaneError('unavailable', 'publish', `redis: ${message}`);
+  return unavailable('publish', `redis: ${message}`);
 }
 
 /** For a whole call of batches that was rejected. An answer of Redis means that it did not run. */
 export function publishErrorFromCall(cause: unknown): BackplaneError {
   const error = errorFromCall(cause, 'publish');
-  return error.code === 'internal' ? new BackplaneError('unavailable', 'publish', error.message) : error;
+  return error.code === 'internal' ? unavailable('publish', error.message) : error;
 }
 
 /**

@@ -1,20 +1,20 @@
 /**
- * Presence changes that wait to be written, in the order of the calls within each room, and which entries of this node the
- * store may have. Bounded by the node's own memberships: when much waits, only the last wish of each connection and
+ * Presence updates that wait to be written, in the order of the calls within each room, and which entries of this node the
+ * store may have. Bounded by the node's own memberships: when much waits, only the last update of each connection and
  * room is kept, and a connection that came and went unseen is forgotten.
  */
 
 /** `who` null: it leaves. */
-export interface Wish {
+interface Update {
   readonly connection: string;
   readonly who: Uint8Array | null;
   readonly number: number;
 }
 
 /** Changes of one room that go into one call. */
-export interface WishBatch {
+export interface UpdateBatch {
   readonly room: OwnRoom;
-  readonly wishes: readonly Wish[];
+  readonly updates: readonly Update[];
 }
 
 /** A room in which this node has entries, or is about to. */
@@ -25,13 +25,13 @@ export interface OwnRoom {
   registered: boolean | null;
   /** Connections that the store may have. */
   readonly stored: Set<string>;
-  waiting: Wish[];
+  waiting: Update[];
   /** A batch of it was taken, and what became of it is open. */
   isInFlight: boolean;
 }
 
 export interface TakeLimits {
-  readonly wishes: number;
+  readonly updates: number;
   readonly bytes: number;
 }
 
@@ -40,7 +40,7 @@ const SLACK = 8_192;
 
 export class PresenceQueue {
   readonly #rooms = new Map<string, OwnRoom>();
-  /** Rooms with wishes, the longest waiting first. */
+  /** Rooms with updates, the longest waiting first. */
   readonly #waiting = new Set<OwnRoom>();
   /** Rooms of which a call was never answered. */
   readonly #doubtful = new Set<string>();
@@ -58,7 +58,7 @@ export class PresenceQueue {
     return false;
   }
 
-  /** Of the newest wish. */
+  /** Of the newest update. */
   get number(): number {
     return this.#number;
   }
@@ -71,23 +71,23 @@ export class PresenceQueue {
     if (++this.#count >= this.#compactAt) this.#compact();
   }
 
-  /** Takes the oldest wishes of the rooms that wait longest; what is left of a room has to queue again. */
-  take({ wishes, bytes }: TakeLimits): WishBatch[] {
-    const batches: WishBatch[] = [];
+  /** Takes the oldest updates of the rooms that wait longest; what is left of a room has to queue again. */
+  take({ updates, bytes }: TakeLimits): UpdateBatch[] {
+    const batches: UpdateBatch[] = [];
     let size = 0;
     for (const room of this.#waiting) {
-      const taken: Wish[] = [];
-      for (const wish of room.waiting) {
-        if (wishes === 0 || size >= bytes) break;
-        taken.push(wish);
-        size += wish.connection.length + (wish.who?.length ?? 0);
-        wishes--;
+      const taken: Update[] = [];
+      for (const update of room.waiting) {
+        if (updates === 0 || size >= bytes) break;
+        taken.push(update);
+        size += update.connection.length + (update.who?.length ?? 0);
+        updates--;
       }
       if (taken.length === 0) break;
       room.isInFlight = true;
       this.#remove(room, taken.length);
       for (const { connection, who } of taken) if (who !== null) room.stored.add(connection);
-      batches.push({ room, wishes: taken });
+      batches.push({ room, updates: taken });
     }
     return batches;
   }
@@ -97,9 +97,9 @@ export class PresenceQueue {
    * call that was never answered could still arrive, over a link that is gone, and enter somebody. Such a room stays on
    * the list, so that whoever was entered goes with the node.
    */
-  written({ room, wishes }: WishBatch): boolean {
+  written({ room, updates }: UpdateBatch): boolean {
     room.isInFlight = false;
-    for (const { connection, who } of wishes) {
+    for (const { connection, who } of updates) {
       if (who === null) room.stored.delete(connection);
       else room.stored.add(connection);
     }
@@ -107,13 +107,13 @@ export class PresenceQueue {
   }
 
   /**
-   * It is to be written again: only the last wish of each connection, which is harmless to repeat, while the first of two
+   * It is to be written again: only the last update of each connection, which is harmless to repeat, while the first of two
    * could be announced twice. `isDoubtful`: it was sent and not answered, so nobody knows whether the store did it.
    */
-  putBack({ room, wishes }: WishBatch, isDoubtful: boolean): void {
+  putBack({ room, updates }: UpdateBatch, isDoubtful: boolean): void {
     if (isDoubtful) this.#doubtful.add(room.name);
     room.isInFlight = false;
-    const kept = lastWishes(wishes, room.stored);
+    const kept = lastUpdates(updates, room.stored);
     this.#count += kept.length;
     room.waiting = [...kept, ...room.waiting];
     if (room.waiting.length > 0) this.#waiting.add(room);
@@ -121,12 +121,12 @@ export class PresenceQueue {
   }
 
   /** The store will never take these: they are dropped. */
-  dropped({ room }: WishBatch): void {
+  dropped({ room }: UpdateBatch): void {
     room.isInFlight = false;
     this.#forgetIfEmpty(room);
   }
 
-  /** The number of the oldest wish of a room that waits (null: of all rooms), or infinity. */
+  /** The number of the oldest update of a room that waits (null: of all rooms), or infinity. */
   oldest(name: string | null): number {
     if (name !== null) return this.#rooms.get(name)?.waiting[0]?.number ?? Infinity;
     let oldest = Infinity;
@@ -157,7 +157,7 @@ export class PresenceQueue {
 
   #compact(): void {
     for (const room of this.#waiting) {
-      const kept = lastWishes(room.waiting, room.stored);
+      const kept = lastUpdates(room.waiting, room.stored);
       this.#count -= room.waiting.length - kept.length;
       room.waiting = kept;
       if (kept.length === 0) this.#waiting.delete(room);
@@ -174,10 +174,11 @@ export class PresenceQueue {
 }
 
 /** In order. A connection that leaves and was never stored needs nothing at all. */
-function lastWishes(wishes: readonly Wish[], stored: ReadonlySet<string>): Wish[] {
-  const last = new Map<string, Wish>();
-  for (const wish of wishes) last.set(wish.connection, wish);
-  return wishes.filter(
-    (wish) => last.get(wish.connection) === wish && (wish.who !== null || stored.has(wish.connection)),
+function lastUpdates(updates: readonly Update[], stored: ReadonlySet<string>): Update[] {
+  const last = new Map<string, Update>();
+  for (const update of updates) last.set(update.connection, update);
+  return updates.filter(
+    (update) =>
+      last.get(update.connection) === update && (update.who !== null || stored.has(update.connection)),
   );
 }

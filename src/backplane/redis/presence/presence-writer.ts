@@ -7,13 +7,13 @@ import type { Clock } from '../../../util/clock.ts';
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import type { Logger } from '../../../util/log.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
-import { BackplaneError } from '../../backplane.ts';
+import { BackplaneError, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import { errorFromReply } from '../link/redis-errors.ts';
 import { presenceScript, type ScriptArgument } from '../scripts/scripts.ts';
 import type { Lease } from './lease.ts';
-import type { PresenceQueue, TakeLimits, WishBatch } from './presence-queue.ts';
+import type { PresenceQueue, TakeLimits, UpdateBatch } from './presence-queue.ts';
 
 export interface PresenceWriterOptions {
   readonly nodeId: string;
@@ -31,12 +31,12 @@ export interface PresenceWriterOptions {
 }
 
 /** About 2 ms of Redis's time a call: publishes wait behind it. A change takes 4 to 9 us. */
-const CALL_LIMITS: TakeLimits = { wishes: 256, bytes: 256 * 1024 };
+const CALL_LIMITS: TakeLimits = { updates: 256, bytes: 256 * 1024 };
 const STAGE = 'presence';
 /** What the script's reply for a room begins with where the changes are done but nobody was told. */
 const UNANNOUNCED = '!';
 
-/** Waits until the wishes of a room (null: of all) up to a number are written. */
+/** Waits until the updates of a room (null: of all) up to a number are written. */
 interface Waiter {
   readonly room: string | null;
   readonly number: number;
@@ -48,7 +48,7 @@ export class PresenceWriter {
   readonly #options: PresenceWriterOptions;
   readonly #turn = new EndOfTurn(systemScheduler, () => void this.#run());
   #waiters: Waiter[] = [];
-  #inFlight: readonly WishBatch[] = [];
+  #inFlight: readonly UpdateBatch[] = [];
   #isRunning = false;
   #isStopped = false;
 
@@ -63,10 +63,10 @@ export class PresenceWriter {
   }
 
   /** Resolves when what waits now for the room, or for all with null, is written. Rejects when it cannot be at once. */
-  settled(room: string | null): Promise<void> {
+  flushed(room: string | null): Promise<void> {
     const waiter = { room, number: this.#options.queue.number };
     if (!this.#isWaiting(waiter)) return Promise.resolve();
-    if (this.#isStopped) return Promise.reject(unavailable('the node is shutting down'));
+    if (this.#isStopped) return Promise.reject(unavailable(STAGE, SHUTTING_DOWN));
     return new Promise((resolve, reject) => {
       this.#waiters.push({ ...waiter, resolve, reject });
       this.wake();
@@ -75,7 +75,7 @@ export class PresenceWriter {
 
   stop(): void {
     this.#isStopped = true;
-    this.#reject(unavailable('the node is shutting down'));
+    this.#reject(unavailable(STAGE, SHUTTING_DOWN));
   }
 
   async #run(): Promise<void> {
@@ -97,10 +97,10 @@ export class PresenceWriter {
   async #write(): Promise<void> {
     const { queue, lease, problem } = this.#options;
     const reason = problem();
-    if (reason !== null) throw unavailable(reason);
+    if (reason !== null) throw unavailable(STAGE, reason);
     // Entries under a lease that lapsed could be missed by the sweep of this node, and stay for ever.
     if (!lease.isValid && !(await lease.renew()))
-      throw unavailable('the presence lease could not be renewed');
+      throw unavailable(STAGE, 'the presence lease could not be renewed');
     let batches = queue.take(CALL_LIMITS);
     this.#inFlight = batches;
     try {
@@ -110,7 +110,7 @@ export class PresenceWriter {
         batches = batches.filter((batch) => !needsRegister(batch));
         this.#inFlight = batches;
       }
-      if (batches.length > 0) this.#settle(batches, await this.#send(batches));
+      if (batches.length > 0) this.#applyReplies(batches, await this.#send(batches));
       if (refusal !== null) throw refusal;
     } catch (error) {
       this.#failed(batches, error as BackplaneError);
@@ -121,7 +121,7 @@ export class PresenceWriter {
     this.#resolve();
   }
 
-  #failed(batches: readonly WishBatch[], { code }: BackplaneError): void {
+  #failed(batches: readonly UpdateBatch[], { code }: BackplaneError): void {
     // Otherwise the call was answered, and each batch has had its own outcome.
     if (this.#inFlight !== batches) return;
     for (const batch of batches) this.#options.queue.putBack(batch, code === 'timeout');
@@ -131,7 +131,7 @@ export class PresenceWriter {
    * Puts rooms on the node's list, before the first entry: whoever sweeps the node finds all its rooms there. Returns why Redis
    * refused, as when it is full: the other rooms, of which some are left and need no room there, do not wait for that.
    */
-  async #register(batches: readonly WishBatch[]): Promise<BackplaneError | null> {
+  async #register(batches: readonly UpdateBatch[]): Promise<BackplaneError | null> {
     const { ask, redis, keys, nodeId, lease } = this.#options;
     const fields: string[] = [];
     const fresh = batches.filter(needsRegister);
@@ -150,7 +150,7 @@ export class PresenceWriter {
   }
 
   /** Resolves with the reply of the script: an error message for each room, '' for none. */
-  async #send(batches: readonly WishBatch[]): Promise<string[]> {
+  async #send(batches: readonly UpdateBatch[]): Promise<string[]> {
     const { ask, redis, clock, metrics } = this.#options;
     const { roomKeys, args } = this.#call(batches);
     const sentAtMs = clock.nowMs();
@@ -158,28 +158,28 @@ export class PresenceWriter {
       const reply = await ask(() => presenceScript.call(redis, roomKeys, args, metrics));
       return (reply as Buffer[]).map(String);
     } finally {
-      const changes = batches.reduce((sum, { wishes }) => sum + wishes.length, 0);
+      const changes = batches.reduce((sum, { updates }) => sum + updates.length, 0);
       metrics.presenceBatch(changes, batches.length, clock.nowMs() - sentAtMs);
     }
   }
 
   /** On a single Redis all rooms share a call. The one place to change for Redis Cluster: one for each partition. */
-  #call(batches: readonly WishBatch[]): { roomKeys: string[]; args: ScriptArgument[] } {
+  #call(batches: readonly UpdateBatch[]): { roomKeys: string[]; args: ScriptArgument[] } {
     const { keys, lease } = this.#options;
     const term = Buffer.allocUnsafe(4);
     term.writeUInt32BE(lease.term);
     const roomKeys = [keys.meta(batches[0]!.room.name)];
     const args: ScriptArgument[] = [term];
-    for (const { room, wishes } of batches) {
+    for (const { room, updates } of batches) {
       roomKeys.push(keys.presence(room.name), keys.presenceUsers(room.name), keys.channel(room.name));
-      args.push(room.announce ? '1' : '0', wishes.length);
-      for (const { connection, who } of wishes) args.push(connection, who === null ? '' : asBuffer(who));
+      args.push(room.announce ? '1' : '0', updates.length);
+      for (const { connection, who } of updates) args.push(connection, who === null ? '' : asBuffer(who));
     }
     return { roomKeys, args };
   }
 
   /** Throws if Redis refused some for now. */
-  #settle(batches: readonly WishBatch[], problems: readonly string[]): void {
+  #applyReplies(batches: readonly UpdateBatch[], problems: readonly string[]): void {
     this.#inFlight = [];
     const emptied: string[] = [];
     let refusal: BackplaneError | null = null;
@@ -193,7 +193,7 @@ export class PresenceWriter {
   }
 
   /** '' for changes that are done, also where Redis would not announce them: doing them again would not announce them either. */
-  #unlessDone({ room }: WishBatch, problem: string): string {
+  #unlessDone({ room }: UpdateBatch, problem: string): string {
     if (!problem.startsWith(UNANNOUNCED)) return problem;
     const error = problem.slice(UNANNOUNCED.length);
     this.#options.log.warn({ room: room.name, error }, 'presence changes of a room were not announced');
@@ -201,7 +201,7 @@ export class PresenceWriter {
   }
 
   /** Returns the error if trying again may help. Otherwise the changes are dropped: they would hold up all others. */
-  #refused(batch: WishBatch, error: BackplaneError): BackplaneError | null {
+  #refused(batch: UpdateBatch, error: BackplaneError): BackplaneError | null {
     const { queue, log } = this.#options;
     if (error.code === 'unavailable') {
       queue.putBack(batch, false);
@@ -241,14 +241,10 @@ export class PresenceWriter {
   }
 }
 
-function needsRegister({ room }: WishBatch): boolean {
+function needsRegister({ room }: UpdateBatch): boolean {
   return room.registered !== room.announce && room.stored.size > 0;
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function unavailable(reason: string): BackplaneError {
-  return new BackplaneError('unavailable', STAGE, reason);
 }

@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../../util/clock.ts';
 import type { Logger } from '../../../util/log.ts';
-import { BackplaneError } from '../../backplane.ts';
+import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type {
   Presence,
@@ -86,10 +86,10 @@ export class RedisPresence implements Presence {
   }
 
   async list(room: string, limit: number): Promise<PresencePage> {
-    if (this.#isStopped) throw presenceError('the node is shutting down');
+    if (this.#isStopped) throw unavailable('presence', SHUTTING_DOWN);
     const { askRead, reads, keys, metrics } = this.#options;
     return askRead(async () => {
-      await this.#writer.settled(room);
+      await this.#writer.flushed(room);
       const roomKeys = [keys.presence(room), keys.presenceUsers(room)];
       const reply = await membersScript.call(reads, roomKeys, [limit], metrics);
       const [count, users, ...fields] = reply as [number, number, ...Buffer[]];
@@ -99,14 +99,14 @@ export class RedisPresence implements Presence {
   }
 
   async rooms(limit: number): Promise<RoomsPage> {
-    if (this.#isStopped) throw presenceError('the node is shutting down');
-    await this.#writer.settled(null);
+    if (this.#isStopped) throw unavailable('presence', SHUTTING_DOWN);
+    await this.#writer.flushed(null);
     const { reads: redis, askRead: ask, keys } = this.#options;
     return scanRooms(await this.#lease.nodes(), limit, { redis, ask, keys });
   }
 
   async nodes(): Promise<readonly string[]> {
-    if (this.#isStopped) throw presenceError('the node is shutting down');
+    if (this.#isStopped) throw unavailable('presence', SHUTTING_DOWN);
     return this.#lease.nodes();
   }
 
@@ -114,7 +114,7 @@ export class RedisPresence implements Presence {
     if (this.#isStopped) return;
     const deadline = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
     const late = new Promise<never>((_, reject) => {
-      deadline.addEventListener('abort', () => reject(presenceError('redis did not answer in time')));
+      deadline.addEventListener('abort', () => reject(unavailable('presence', 'redis did not answer in time')));
     });
     try {
       await Promise.race([this.#giveUpLease(), late]);
@@ -147,8 +147,8 @@ export class RedisPresence implements Presence {
   }
 
   async #giveUpLease(): Promise<void> {
-    await this.#writer.settled(null);
-    if (this.#queue.hasStored) throw presenceError('some connections have not left');
+    await this.#writer.flushed(null);
+    if (this.#queue.hasStored) throw unavailable('presence', 'some connections have not left');
     await this.#lease.release();
   }
 
@@ -167,8 +167,4 @@ export class RedisPresence implements Presence {
     }
     return entries;
   }
-}
-
-function presenceError(reason: string): BackplaneError {
-  return new BackplaneError('unavailable', 'presence', reason);
 }

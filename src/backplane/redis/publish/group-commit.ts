@@ -11,7 +11,7 @@
 import type { Clock } from '../../../util/clock.ts';
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
-import { BackplaneError, type PublishRequest } from '../../backplane.ts';
+import { BackplaneError, type PublishRequest, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import { PublishQueue, type TakeLimits } from '../../publish-queue.ts';
 import type { RoomBatch } from '../../room-batch.ts';
 import { StoredError } from '../link/redis-errors.ts';
@@ -58,7 +58,7 @@ export class GroupCommit {
   publish(request: PublishRequest): void {
     const refusal = this.#refusal();
     if (refusal !== null) {
-      const error = unavailable(refusal);
+      const error = unavailable('publish', refusal);
       systemScheduler.atEndOfTurn(() => request.settled(error, '', 0, false));
       return;
     }
@@ -79,7 +79,7 @@ export class GroupCommit {
   /** Settles everything at once. */
   close(): void {
     this.#isClosed = true;
-    this.#failWaiting('the node is shutting down');
+    this.#failWaiting(SHUTTING_DOWN);
     const inFlight = this.#inFlight;
     this.#inFlight = null;
     const error = new BackplaneError('timeout', 'publish', 'the node shut down before Redis answered');
@@ -87,7 +87,7 @@ export class GroupCommit {
   }
 
   #refusal(): string | null {
-    if (this.#isClosed) return 'the node is shutting down';
+    if (this.#isClosed) return SHUTTING_DOWN;
     const problem = this.#options.problem();
     if (problem !== null) return problem;
     if (this.#isSuspect) return 'redis does not answer';
@@ -119,7 +119,7 @@ export class GroupCommit {
       const taken = this.#queue.take(CALL_LIMITS);
       const fresh = taken.filter((batch) => batch.sinceMs >= oldestMs);
       if (fresh.length === taken.length) return fresh;
-      const error = unavailable('waited too long for Redis');
+      const error = unavailable('publish', 'waited too long for Redis');
       for (const batch of taken) if (batch.sinceMs < oldestMs) batch.fail(error);
       if (fresh.length > 0) return fresh;
     }
@@ -159,11 +159,7 @@ export class GroupCommit {
   }
 
   #failWaiting(reason: string): void {
-    const error = unavailable(reason);
+    const error = unavailable('publish', reason);
     for (const batch of this.#queue.takeAll()) batch.fail(error);
   }
-}
-
-function unavailable(reason: string): BackplaneError {
-  return new BackplaneError('unavailable', 'publish', reason);
 }

@@ -1,5 +1,5 @@
 /** A call of `publish.lua` as the bytes that go to Redis, written in one piece: each message is copied once, from its frame. */
-import { draftBytes, writeDraft, writeTicket } from '../../envelope.ts';
+import { draftBytes, writeDraft, writePublishOptions } from '../../envelope.ts';
 import type { RoomBatch } from '../../room-batch.ts';
 import type { Keys } from '../keys/keys.ts';
 import { publishScript } from '../scripts/scripts.ts';
@@ -125,7 +125,7 @@ class CallWriter {
   batch({ requests, history, keyed }: RoomBatch, { nodeId, sentAtMs }: PublishCallOptions): void {
     this.count(DOLLAR, draftBytes(requests));
     const end = writeDraft(this.#bytes, this.#at, requests, nodeId, sentAtMs);
-    writeTicket(this.#bytes, this.#at, history.messages, history.ageMs, keyed);
+    writePublishOptions(this.#bytes, this.#at, history.messages, history.ageMs, keyed);
     this.#at = end;
     this.#endLine();
     if (keyed === 0) return;

@@ -19,7 +19,7 @@ export interface InspectOptions {
 }
 
 /** When a client that only subscribes is cut off: at `hardBytes`, or above `softBytes` for `softSeconds`. 0: never. */
-export interface OutputBufferLimit {
+interface OutputBufferLimit {
   readonly hardBytes: number;
   readonly softBytes: number;
   readonly softSeconds: number;

@@ -9,7 +9,7 @@ import { backoffMs } from '../../../util/backoff.ts';
 import type { Clock } from '../../../util/clock.ts';
 import type { Logger } from '../../../util/log.ts';
 import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
-import { BackplaneError } from '../../backplane.ts';
+import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import type { Keys } from '../keys/keys.ts';
 import { isFull, isUnknownCommand, isWrongCredentials } from '../link/redis-errors.ts';
 import { onTrial } from '../link/server-options.ts';
@@ -44,11 +44,11 @@ export async function checkStart(options: StartCheckOptions): Promise<void> {
   const deadlineMs = clock.nowMs() + startupTimeoutMs;
   for (let attempt = 0; ; attempt++) {
     const problem = await findProblem(options);
-    if (signal.aborted) throw new BackplaneError('unavailable', 'connect', 'the node is shutting down');
+    if (signal.aborted) throw unavailable('connect', SHUTTING_DOWN);
     if (problem === null) return;
     const waitMs = backoffMs(attempt, RETRY);
     if (!problem.passes || clock.nowMs() + waitMs >= deadlineMs) {
-      throw new BackplaneError('unavailable', 'connect', problem.says);
+      throw unavailable('connect', problem.says);
     }
     log.debug({ reason: problem.says }, 'redis is not usable yet');
     await delay(waitMs, undefined, { signal }).catch(ignoreAbort);

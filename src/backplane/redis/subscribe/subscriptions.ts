@@ -2,12 +2,12 @@
  * Which channels this node hears, and keeping it so. What is asked for within one tick goes out as few commands;
  * after a lost link every room is subscribed again, by our own doing, so that it is known when that is complete.
  *
- * A room's last wish counts: commands on a link are executed in order, and a room is sent SUBSCRIBE and UNSUBSCRIBE
+ * The last request for a room counts: commands on a link are executed in order, and a room is sent SUBSCRIBE and UNSUBSCRIBE
  * in the order in which it was wanted and not wanted, less what cancelled out within a tick.
  */
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
-import { BackplaneError } from '../../backplane.ts';
+import { type BackplaneError, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import { Envelope } from '../../envelope.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { PresenceChange } from '../../presence.ts';
@@ -145,7 +145,7 @@ export class Subscriptions {
   }
 
   close(): void {
-    const error = new BackplaneError('unavailable', 'subscribe', 'the node is shutting down');
+    const error = unavailable('subscribe', SHUTTING_DOWN);
     for (const subscription of this.#rooms.values()) this.#forget(subscription, error);
   }
 
@@ -170,7 +170,7 @@ export class Subscriptions {
   }
 
   #unsubscribeAll(removed: readonly Subscription[]): void {
-    const error = new BackplaneError('unavailable', 'subscribe', 'the room was unsubscribed meanwhile');
+    const error = unavailable('subscribe', 'the room was unsubscribed meanwhile');
     const sent = removed.filter((subscription) => subscription.isSent);
     for (const subscription of removed) this.#forget(subscription, error);
     if (!this.#link.isUp) return;
@@ -192,7 +192,7 @@ export class Subscriptions {
 
   /** Redis answered that it does not do this: no reason to take the other rooms off the link. */
   #refused(chunk: readonly Subscription[], { message }: BackplaneError): void {
-    const error = new BackplaneError('unavailable', 'subscribe', message);
+    const error = unavailable('subscribe', message);
     for (const subscription of chunk) {
       if (this.#rooms.get(subscription.room) === subscription) this.#forget(subscription, error);
     }
@@ -244,7 +244,7 @@ export class Subscriptions {
   }
 
   #unavailable(): BackplaneError {
-    return new BackplaneError('unavailable', 'subscribe', this.#link.problem() ?? 'redis is not reached');
+    return unavailable('subscribe', this.#link.problem() ?? 'redis is not reached');
   }
 }
 

@@ -3,7 +3,7 @@ import type { Logger } from '../util/log.ts';
 /** A node is no longer full when so much is free: one that leaves and one that comes are not worth two lines of log. */
 const FREE_SHARE = 0.05;
 
-export interface FullSignOptions {
+export interface LimitLogOptions {
   /** What there is a limit to, as in `connections`. */
   readonly what: string;
   readonly limit: number;
@@ -12,11 +12,11 @@ export interface FullSignOptions {
 }
 
 /** One line of log when a limit begins to turn clients away, and one when that ends, however many come in between. */
-export class FullSign {
-  readonly #options: FullSignOptions;
+export class LimitLog {
+  readonly #options: LimitLogOptions;
   #refused = 0;
 
-  constructor(options: FullSignOptions) {
+  constructor(options: LimitLogOptions) {
     this.#options = options;
   }
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { readKnownText } from '../../src/util/known-text.ts';
+import { readInterned } from '../../src/util/interned-text.ts';
 
 const bytesOf = (text: string) => Buffer.from(`<${text}>`);
-const read = (text: string) => readKnownText(bytesOf(text), 1, Buffer.byteLength(text));
+const read = (text: string) => readInterned(bytesOf(text), 1, Buffer.byteLength(text));
 
-describe('known text', () => {
+describe('interned text', () => {
   it('is what the bytes say, the first time and every other', () => {
     const names = Array.from({ length: 20_000 }, (_, i) => `room:${i * 7919}`);
     for (let round = 0; round < 3; round++) {
@@ -35,7 +35,7 @@ describe('known text', () => {
 
   it('is null for what is not ASCII, and for what is long', () => {
     expect(read('é')).toBeNull();
-    expect(readKnownText(Uint8Array.of(0x41, 0x80), 0, 2)).toBeNull();
+    expect(readInterned(Uint8Array.of(0x41, 0x80), 0, 2)).toBeNull();
     expect(read('z'.repeat(65))).toBeNull();
   });
 });

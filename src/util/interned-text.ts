@@ -12,7 +12,7 @@ const isInterned = new Uint8Array(SLOTS);
 const decoder = new TextDecoder();
 
 /** The text of these bytes; null where they are not ASCII, or more than 64. */
-export function readKnownText(bytes: Uint8Array, at: number, length: number): string | null {
+export function readInterned(bytes: Uint8Array, at: number, length: number): string | null {
   if (length > LONGEST) return null;
   let hash = length;
   let seen = 0;

@@ -3,7 +3,7 @@ import { CLOSE } from '../protocol/codes.ts';
 import { systemScheduler, type Timer } from '../util/scheduler.ts';
 
 /** Connections that have yet to present their token. Each is closed when it takes too long. */
-export class Newcomers {
+export class PendingAuth {
   readonly #timeoutMs: number;
   readonly #timers = new Map<Connection, Timer>();
 
