@@ -2,7 +2,7 @@
  * The port for how far users have read: for each room, epoch and user the highest offset that was acknowledged. It is for
  * rooms with history; what is kept ends with the epoch, and some time after the last ack in the room.
  */
-import type { HistoryPolicy } from './backplane.ts';
+import type { HistoryPolicy } from './history-policy.ts';
 
 /** What is kept for a user in the room's present epoch; epoch '' in a room without numbering. */
 export interface Acked {

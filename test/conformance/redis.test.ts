@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:net';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type BackplaneMetrics, silentMetrics } from '../../src/backplane/metrics.ts';
-import { Keys } from '../../src/backplane/redis/keys.ts';
+import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import { RedisBackplane, type RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
 import { Heard, type Running, redisOptions, startRedis } from '../support/backplanes.ts';
 import { framesOf, KEPT, publishTiny, type Settled, textsOf, UNKEPT } from '../support/frames.ts';

@@ -1,7 +1,7 @@
 /** How far users have read, in the memory of the one process that is the whole broker. */
 import type { Clock } from '../../util/clock.ts';
 import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../acks.ts';
-import type { HistoryPolicy } from '../backplane.ts';
+import type { HistoryPolicy } from '../history-policy.ts';
 
 export interface MemoryAcksParts {
   readonly clock: Clock;
