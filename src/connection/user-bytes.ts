@@ -34,13 +34,13 @@ export class UserBytes {
   }
 
   #open(user: string, nowMs: number): Account {
-    if (this.#accounts.size >= this.#sweepAt) this.#forgetSettled(nowMs);
+    if (this.#accounts.size >= this.#sweepAt) this.#forgetPaidUp(nowMs);
     const account = { paidUntilMs: 0 };
     this.#accounts.set(user, account);
     return account;
   }
 
-  #forgetSettled(nowMs: number): void {
+  #forgetPaidUp(nowMs: number): void {
     for (const [user, { paidUntilMs }] of this.#accounts) {
       if (paidUntilMs <= nowMs) this.#accounts.delete(user);
     }

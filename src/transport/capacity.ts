@@ -1,7 +1,7 @@
 /** How many connections a node takes: the configured number, capped by the limit on open files. */
 
 /** The node's own files: links to Redis, the listener, the event loop, logs. */
-export const OWN_FILES = 64;
+const OWN_FILES = 64;
 /**
  * Sockets other than WebSockets, such as health checks and HTTP requests: they get through when the node is
  * full.

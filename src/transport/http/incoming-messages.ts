@@ -12,7 +12,7 @@ import { PackError } from '../../protocol/msgpack/writer.ts';
 import type { BodyFormat } from './media-types.ts';
 
 /** A message as it arrived: its fields may be anything. */
-export interface IncomingMessage {
+interface IncomingMessage {
   readonly room: unknown;
   readonly key: unknown;
   /** The payload; undefined if there is none. */
