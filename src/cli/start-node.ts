@@ -190,7 +190,7 @@ function createGate(config: Config, node: BrokerNode, shutdown: Shutdown, log: L
     clock: systemClock,
     log,
   });
-  const descriptors = new Descriptors(limits.sockets, systemClock);
+  const descriptors = new Descriptors(limits.sockets, systemClock, log);
   return { capacity: limits, admission, newcomers, descriptors };
 }
 
@@ -290,7 +290,7 @@ function registerEndpoints(config: Config, parts: Parts): void {
     },
     http,
   );
-  metricsServer?.registerMetrics(http);
+  metricsServer?.registerMetrics(http, descriptors);
 }
 
 function samples(
