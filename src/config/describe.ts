@@ -1,4 +1,4 @@
-/** The settings as Markdown tables, for the README. */
+/** The settings as Markdown tables, for docs/configuration.md. */
 import { type FieldNotes, fieldNotes } from './fields.ts';
 import { ruleSchema } from './rule-schema.ts';
 import { flagName, SETTINGS, type Setting } from './settings.ts';

@@ -1,4 +1,6 @@
 import type { Clock } from '../util/clock.ts';
+import type { Logger } from '../util/log.ts';
+import { LimitLog } from './limit-log.ts';
 
 /** How long uWebSockets.js keeps a socket that we closed and the peer did not, plus a margin. */
 const LINGER_S = 9;
@@ -12,14 +14,16 @@ const LINGER_S = 9;
 export class Descriptors {
   readonly max: number;
   readonly #clock: Clock;
+  readonly #full: LimitLog;
   #open = 0;
   /** Sockets closed here that may still hold their descriptor, by the second in which they closed. */
   readonly #lingering = new Array<number>(LINGER_S).fill(0);
   #second = 0;
 
-  constructor(max: number, clock: Clock) {
+  constructor(max: number, clock: Clock, log: Logger) {
     this.max = max;
     this.#clock = clock;
+    this.#full = new LimitLog({ what: 'sockets', limit: max, count: () => this.count, log });
   }
 
   get count(): number {
@@ -32,11 +36,14 @@ export class Descriptors {
   /** Another socket was accepted. Returns whether it may stay. */
   opened(): boolean {
     this.#open++;
-    return this.count <= this.max;
+    const mayStay = this.count <= this.max;
+    if (!mayStay) this.#full.refused();
+    return mayStay;
   }
 
   closed(): void {
     this.#open--;
+    this.#full.freed();
   }
 
   /**
