@@ -223,10 +223,10 @@ describe('roomcast doctor, with a Redis as it should not be', () => {
       const { exitCode, stdout } = await doctor(['--redis', `${url}/99`]);
       expect(exitCode).toBe(1);
       expect(stdout).toMatch(
-        /problem +redis rights +it does not let user "node" do .* ACL SETUSER node .* -> grant/,
+        /problem +redis rights +it does not permit user "node" do .* ACL SETUSER node .* -> grant/,
       );
       for (const right of ['~rc:{*', '&rc:{*', '+xadd']) expect(stdout).toContain(` ${right}`);
-      expect(stdout).toMatch(/problem +redis rights +it does not have the database that redis\.url names/);
+      expect(stdout).toMatch(/problem +redis rights +it has no database with the number in redis\.url/);
       expect(stdout).not.toContain('hush');
       await redis.client.config('SET', 'maxmemory', '1');
       expect(about(await findings(['--redis', redis.url]), 'redis writes')).toEqual([
@@ -252,7 +252,7 @@ describe('roomcast doctor, with a Redis as it should not be', () => {
         /^problem: it is a Sentinel/,
       );
       expect(about(await findings(['--redis', cluster.url]), 'redis server')[0]).toMatch(
-        /^problem: it is a node of a Redis Cluster/,
+        /^problem: it is a Redis Cluster node/,
       );
       await waitFor(() => full.client.ping());
       expect(about(await findings(['--redis', full.url]), 'redis link')).toEqual([

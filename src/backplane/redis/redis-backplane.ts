@@ -1,4 +1,4 @@
-/** Joins many nodes through one Redis: the parts of this folder, put together. */
+/** Connects many nodes through one Redis: assembles the parts of this folder. */
 import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import { randomId } from '../../util/ids.ts';
@@ -34,13 +34,15 @@ import { checkStart } from './start/start-checks.ts';
 import { Subscriptions } from './subscribe/subscriptions.ts';
 
 export interface RedisBackplaneOptions {
-  /** `redis://` or, with TLS, `rediss://`; may hold user, password and database. */
+  /** `redis://` or, with TLS, `rediss://`; may contain user, password and database. */
   readonly url: string;
   readonly tls?: ConnectionOptions;
-  /** Nodes of one cluster share prefix and number of partitions (1 to 16384); clusters on one Redis do not. */
+  /**
+   * Nodes of one cluster share prefix and number of partitions (1 to 16384); clusters on one Redis do not.
+   */
   readonly keyPrefix: string;
   readonly partitions: number;
-  /** What is not answered by then counts as lost. */
+  /** Calls without a reply within this time count as lost. */
   readonly commandTimeoutMs: number;
   readonly startupTimeoutMs: number;
   readonly dedupWindowMs: number;
@@ -48,11 +50,13 @@ export interface RedisBackplaneOptions {
   readonly metaTtlMs: number;
   /** The same for a room that never had a message. Default `EMPTY_META_TTL_MS`; never more than `metaTtlMs`. */
   readonly emptyMetaTtlMs?: number;
-  /** How long it is kept how far the users of a room have read, from the last ack on. */
+  /** How long a room's acks are kept, from the last ack on. */
   readonly acksTtlMs: number;
-  /** How long the presence entries of a dead node outlive it, about. Default 6 s. */
+  /** About how long the presence entries of a dead node outlive it. Default 6 s. */
   readonly leaseMs?: number;
-  /** How often the node checks that it hears itself, and that Redis takes what it writes. Default 5 s. */
+  /**
+   * How often the node checks that it receives its own probe, and that Redis accepts its writes. Default 5 s.
+   */
   readonly probeIntervalMs?: number;
   /** Exactly eight ASCII characters. */
   readonly nodeId: string;
@@ -63,7 +67,7 @@ export interface RedisBackplaneOptions {
 
 const DEFAULT_LEASE_MS = 6_000;
 const DEFAULT_PROBE_INTERVAL_MS = 5_000;
-/** For the links, once it is known that Redis is there. */
+/** For the links, once Redis is known to be there. */
 const MIN_STARTUP_TIMEOUT_MS = 1_000;
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
@@ -74,7 +78,7 @@ export class RedisBackplane implements Backplane {
   readonly #options: RedisBackplaneOptions;
   readonly #keys: Keys;
   readonly #command: Link;
-  /** Pages of history and lists: however long they take, what is on the command link does not wait behind them. */
+  /** For pages of history and lists: however long they take, the command link does not wait behind them. */
   readonly #reads: Link;
   readonly #subscribe: Link;
   readonly #commits: GroupCommit;
@@ -172,7 +176,7 @@ export class RedisBackplane implements Backplane {
   }
 
   async signal(text: string): Promise<void> {
-    // A node that is deaf itself would not do what it asks of all.
+    // A deaf node would not do what it asks of all nodes.
     const reason = this.#linkProblem();
     if (reason !== null) throw new BackplaneError('unavailable', 'signal', reason);
     await this.#ask(() => this.#command.redis.publish(this.#keys.signals(), text), 'signal');
@@ -210,12 +214,12 @@ export class RedisBackplane implements Backplane {
     }
   }
 
-  /** Why nothing is sent or heard. While writes alone are refused, all else goes on. */
+  /** Why nothing is sent or received. If only writes are refused, everything else continues. */
   #linkProblem(): string | null {
     return this.#commandProblem() ?? this.#subscribeProblem();
   }
 
-  /** As `#ask`, on the link for reads. That one is late says nothing about the command link. */
+  /** Like `#ask`, on the read link. A late reply there says nothing about the command link. */
   async #askRead<T>(work: () => Promise<T>, stage = 'read'): Promise<T> {
     const problem = this.#readProblem();
     if (problem !== null) throw new BackplaneError('unavailable', stage, problem);
@@ -228,7 +232,7 @@ export class RedisBackplane implements Backplane {
     }
   }
 
-  /** A link that does not even answer a PING within the timeout of a command is of no use. */
+  /** A link that does not even answer a PING within the command timeout is useless. */
   #checkReadLink(): void {
     if (this.#isReadLinkAsked || !this.#reads.isUp) return;
     this.#isReadLinkAsked = true;
@@ -252,13 +256,13 @@ export class RedisBackplane implements Backplane {
   #subscribeProblem(): string | null {
     const problem = this.#subscribe.problem();
     if (problem !== null) return problem;
-    if (!this.#subscriptions.isRestored) return 'rooms are being subscribed again';
-    return this.#probe.isDeaf ? 'the node does not hear what is published' : null;
+    if (!this.#subscriptions.isRestored) return 'subscribing to rooms again';
+    return this.#probe.isDeaf ? 'the node does not receive what is published' : null;
   }
 
   #commandUp(): void {
     this.#commits.linkUp();
-    // Redis was promoted, and the other link may still lead to the one before.
+    // Redis was promoted, and the other link may still lead to the previous one.
     if (this.#reads.lineage !== this.#command.lineage) this.#reads.reconnect('it leads to another Redis');
     this.#changed();
   }
@@ -273,7 +277,7 @@ export class RedisBackplane implements Backplane {
     this.#changed();
   }
 
-  /** Whenever all is well again, envelopes may have been missed, or checks for them have failed. */
+  /** Whenever everything works again, envelopes may have been missed, or checks for them have failed. */
   #changed(): void {
     if (!this.#isStarted || this.#isClosed) return;
     this.#probe.linksChanged();
@@ -410,7 +414,7 @@ export class RedisBackplane implements Backplane {
   }
 }
 
-/** An error that Redis answers with is an answer too: without a disk it refuses even a PING. */
+/** An error reply is a reply too: without a disk Redis refuses even a PING. */
 async function answered(sending: Promise<unknown>): Promise<void> {
   try {
     await sending;

@@ -1,6 +1,8 @@
 /**
- * Removes the entries of dead nodes, room by room, in steps so small that Redis is never held up. One survivor has the
- * claim at a time and prolongs it as it goes; if it dies too, its claim lapses like a lease, and another goes on where
+ * Removes the entries of dead nodes, room by room, in steps so small that Redis is never held up. One
+ * survivor has the
+ * claim at a time and prolongs it as it goes; if it dies too, its claim lapses like a lease, and another
+ * continues where
  * it stopped. It stops by itself when the claim is gone: the dead node was only frozen and is back.
  */
 import type { Redis } from 'ioredis';
@@ -12,7 +14,7 @@ import { claimScript, forgetScript, releaseScript, sweepScript } from '../script
 
 export interface SweeperOptions {
   readonly nodeId: string;
-  /** How long a claim lives that is not prolonged. */
+  /** How long a claim lives without being prolonged. */
   readonly leaseMs: number;
   readonly redis: Redis;
   readonly keys: Keys;
@@ -24,7 +26,7 @@ export interface SweeperOptions {
   ask<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** A claimed lease. Its record is kept here, as the proof that it is still ours. */
+/** A claimed lease. Its record is kept here, to prove that it is still ours. */
 interface Claim {
   readonly node: string;
   readonly term: number;
@@ -38,7 +40,7 @@ interface RoomToSweep {
   cursor: string;
 }
 
-/** Rooms whose steps are sent together. Each is a call of its own, so others get their turns in between. */
+/** Rooms whose steps are sent together. Each is a separate call, so others get their turns in between. */
 const ROOMS_AT_ONCE = 64;
 const STEP_ENTRIES = 256;
 
@@ -51,7 +53,10 @@ export class Sweeper {
     this.#options = options;
   }
 
-  /** Nodes whose leases have lapsed, with their records. What is under way is finished first; they will be offered again. */
+  /**
+   * Nodes whose leases have lapsed, with their records. A sweep in progress finishes first; they will be
+   * offered again.
+   */
   offer(lapsed: ReadonlyMap<string, string>): void {
     if (this.#isBusy || this.#isStopped || lapsed.size === 0) return;
     this.#isBusy = true;
@@ -73,7 +78,7 @@ export class Sweeper {
         // The claim lapses, and the node is offered again, here and to the others.
         this.#options.log.warn(
           { node, error: (error as BackplaneError).message },
-          'sweep of a dead node broke off',
+          'sweep of a dead node stopped early',
         );
       }
     }
@@ -119,7 +124,7 @@ export class Sweeper {
     return swept;
   }
 
-  /** One step in each room by turns, until all are done. */
+  /** One step in each room in turn, until all are done. */
   async #sweepPage(claim: Claim, page: readonly RoomToSweep[]): Promise<number | null> {
     let swept = 0;
     for (let rooms = page; rooms.length > 0; rooms = rooms.filter(({ cursor }) => cursor !== '0')) {

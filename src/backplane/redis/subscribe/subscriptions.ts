@@ -1,9 +1,10 @@
 /**
- * Which channels this node hears, and keeping it so. What is asked for within one tick goes out as few commands;
- * after a lost link every room is subscribed again, by our own doing, so that it is known when that is complete.
+ * The channels that this node subscribes to. Requests of one turn go out as few commands;
+ * after a lost link every room is subscribed again, by our own code, to know when that is complete.
  *
- * The last request for a room counts: commands on a link are executed in order, and a room is sent SUBSCRIBE and UNSUBSCRIBE
- * in the order in which it was wanted and not wanted, less what cancelled out within a tick.
+ * The last request for a room counts: commands on a link run in order, and a room is sent SUBSCRIBE and
+ * UNSUBSCRIBE
+ * in the order of the requests, without those that cancel out within a turn.
  */
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
@@ -19,22 +20,22 @@ import { divertPushes } from './push-reader.ts';
 
 export interface SubscriptionsOptions {
   readonly metrics: BackplaneMetrics;
-  /** The node's own channel, heard whatever rooms there are. */
+  /** The node's own channel, always subscribed. */
   readonly probeChannel: string;
-  /** All nodes hear it, whatever rooms there are. */
+  /** The channel of all nodes, always subscribed. */
   readonly signalChannel: string;
   envelope(room: string, envelope: Envelope): void;
   presence(room: string, changes: readonly PresenceChange[]): void;
   probe(bytes: Buffer): void;
   signal(bytes: Buffer): void;
-  /** All rooms are subscribed again after the link came up, the first time included. */
+  /** All rooms are subscribed again after the link came up, including the first time. */
   restored(): void;
 }
 
-/** Channels in one command: large enough to be cheap, small enough not to hold up what else Redis has to do. */
+/** Channels in one command: large enough to be cheap, small enough not to hold up Redis's other work. */
 const CHUNK = 500;
 
-/** One room that is wanted, or was until the end of this tick. */
+/** One subscribed room, or one that was until the end of this turn. */
 interface Subscription {
   readonly room: string;
   readonly channel: string;
@@ -43,7 +44,7 @@ interface Subscription {
   isWanted: boolean;
   /** SUBSCRIBE was sent on this link. */
   isSent: boolean;
-  /** It was answered on this link, or on one before: the room is kept through a lost link. */
+  /** It was answered on this link, or on an earlier one: the room is kept through a lost link. */
   isConfirmed: boolean;
   readonly confirmed: Promise<void>;
   resolve(): void;
@@ -79,7 +80,10 @@ export class Subscriptions {
     return this.#isRestored;
   }
 
-  /** Rejects with `unavailable` when the link is down or goes down before the answer; the room is then not wanted. */
+  /**
+   * Rejects with `unavailable` if the link is down or goes down before the reply; the room is then not
+   * subscribed.
+   */
   subscribe(room: string): Promise<void> {
     let subscription = this.#rooms.get(room);
     if (subscription?.isWanted === true) return subscription.confirmed;
@@ -94,7 +98,10 @@ export class Subscriptions {
     return subscription.confirmed;
   }
 
-  /** SUBSCRIBE of a channel that Redis believes subscribed does nothing; so it is left first, in the same go. */
+  /**
+   * SUBSCRIBE of a channel that Redis believes subscribed does nothing, so it is unsubscribed first, in the
+   * same write.
+   */
   async resubscribe(room: string): Promise<void> {
     const subscription = this.#rooms.get(room);
     if (subscription?.isSent !== true) return this.subscribe(room);
@@ -113,7 +120,7 @@ export class Subscriptions {
     this.#change(subscription);
   }
 
-  /** Asks for everything that is wanted, on a link that is new. */
+  /** Subscribes to everything again, on a new link. */
   async linkUp(): Promise<void> {
     const generation = ++this.#generation;
     const subscriptions = [...this.#rooms.values()].filter((subscription) => subscription.isWanted);
@@ -151,7 +158,7 @@ export class Subscriptions {
 
   #change(subscription: Subscription): void {
     this.#changed.push(subscription);
-    // Not a microtask: joins of one tick come from many sockets, with microtasks run between them.
+    // Not a microtask: joins of one turn come from many sockets, with microtasks run between them.
     this.#endOfTurn.request();
   }
 
@@ -170,12 +177,12 @@ export class Subscriptions {
   }
 
   #unsubscribeAll(removed: readonly Subscription[]): void {
-    const error = unavailable('subscribe', 'the room was unsubscribed meanwhile');
+    const error = unavailable('subscribe', 'the room was unsubscribed before the reply');
     const sent = removed.filter((subscription) => subscription.isSent);
     for (const subscription of removed) this.#forget(subscription, error);
     if (!this.#link.isUp) return;
     for (const chunk of chunks(sent)) {
-      const failed = () => this.#link.reconnect('unsubscribing was not answered');
+      const failed = () => this.#link.reconnect('no reply to UNSUBSCRIBE');
       this.#link.redis.unsubscribe(...chunk.map(({ channel }) => channel)).catch(failed);
     }
   }
@@ -185,12 +192,13 @@ export class Subscriptions {
     void this.#subscribeChunk(chunk).then((error) => {
       if (error === null || generation !== this.#generation) return;
       if (isAnswer(error)) return this.#refused(chunk, error);
-      // A link that does not answer may still carry it out later: only a new link is known to hear what is wanted.
+      // A link that does not answer may still carry it out later: only a new link has exactly the requested
+      // subscriptions.
       this.#link.reconnect(`subscribing failed: ${error.message}`);
     });
   }
 
-  /** Redis answered that it does not do this: no reason to take the other rooms off the link. */
+  /** Redis replied that it refuses: no reason to take the other rooms off the link. */
   #refused(chunk: readonly Subscription[], { message }: BackplaneError): void {
     const error = unavailable('subscribe', message);
     for (const subscription of chunk) {
@@ -218,7 +226,7 @@ export class Subscriptions {
   #forget(subscription: Subscription, error: BackplaneError): void {
     this.#rooms.delete(subscription.room);
     this.#channels.delete(bytesOf(subscription.channel));
-    // Says nothing to those that were answered before.
+    // Does nothing for subscriptions answered before.
     subscription.reject(error);
   }
 
@@ -244,18 +252,18 @@ export class Subscriptions {
   }
 
   #unavailable(): BackplaneError {
-    return unavailable('subscribe', this.#link.problem() ?? 'redis is not reached');
+    return unavailable('subscribe', this.#link.problem() ?? 'redis is not reachable');
   }
 }
 
-/** As a channel arrives: one character a byte. */
+/** As a channel arrives: one character per byte. */
 function bytesOf(channel: string): string {
   return Buffer.from(channel).toString('latin1');
 }
 
 function newSubscription(room: string, channel: string): Subscription {
   const { promise, resolve, reject } = withResolvers();
-  // Those who asked get it; when nobody asked again, it is not unhandled.
+  // Callers get the rejection; without a caller, it must not count as unhandled.
   promise.catch(ignoreRejection);
   return {
     room,
@@ -271,7 +279,7 @@ function newSubscription(room: string, channel: string): Subscription {
 }
 
 function ignoreRejection(): void {
-  // Whoever called `subscribe` has the same promise and hears of it.
+  // The caller of `subscribe` has the same promise and gets the error.
 }
 
 /** `Promise.withResolvers` came with Node 22. */
