@@ -6,11 +6,11 @@ import { collectGarbage, untilIdle, withCollection } from './memory.ts';
 import { onServer } from './on-server.ts';
 import type { BenchOptions, Column, Scenario, Shape, Trial } from './scenario.ts';
 
-/** These come first and stay: what a process takes to get going is not the connections'. */
+/** These connect first and stay: a process's base memory does not count towards connections. */
 const FIRST = 1000;
 const THEN = 10_000;
 const CHECK_SECONDS = 0.5;
-/** For what comes after the last join: presence is written in batches. */
+/** For work after the last join: presence is written in batches. */
 const REST_MS = 10_000;
 
 const PER_CONNECTION: Column = { head: 'bytes/connection', figure: 'bytesPerConnection', digits: 0 };
@@ -79,7 +79,7 @@ function run(shape: string, perRoom: number, contender: Contender, options: Benc
   });
 }
 
-/** Of a server that has nothing more to do, in bytes. */
+/** Memory of an idle server, in bytes. */
 async function memoryOf(server: RunningServer): Promise<number> {
   await untilIdle(server, REST_MS);
   await collectGarbage(server);
