@@ -1,5 +1,6 @@
-// The image's HEALTHCHECK: exits 0 if the node in this container answers that it is alive. It finds the node through the
-// environment, like the node's own settings; if a file or a flag sets the port, set ROOMCAST_PORT too.
+// The image's HEALTHCHECK: exits 0 if the node in this container answers that it is alive. It finds the node
+// through the environment, like the node's own settings; if a file or a flag sets the port, set ROOMCAST_PORT
+// too.
 import { get as httpGet } from 'node:http';
 import { get as httpsGet } from 'node:https';
 

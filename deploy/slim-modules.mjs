@@ -1,5 +1,6 @@
-// Removes from node_modules what a node never loads: native builds for other machines, types, source maps, tests and docs.
-// Licences stay. Run it in the image's build, with the Node that will run there: that decides which native build is kept.
+// Removes from node_modules what a node never loads: native builds for other machines, types, source maps,
+// tests and docs. Licences stay. Run it in the image's build, with the Node that will run there: that decides
+// which native build is kept.
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 

@@ -123,8 +123,8 @@ export class CountedNode {
 
   /**
    * strace writes a line for each call, at once. A socket of uWebSockets.js is sent to; a socket of Node, to
-   * Redis, is written to.
-   * Not every write counts: their number depends on time, as nodes probe their links, and on full buffers.
+   * Redis, is written to. Not every write counts: their number depends on time, as nodes probe their links,
+   * and on full buffers.
    */
   #systemCalls(): { sends: number; commits: number } {
     if (!this.#isTraced) return { sends: Number.NaN, commits: Number.NaN };

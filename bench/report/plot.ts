@@ -17,8 +17,7 @@ const BARS_SHARE = 0.6;
 
 /**
  * An SVG with a line of panels for each shape; '' if no row has a headline. The same shapes give the same
- * bytes. Rows
- * keep their colour throughout.
+ * bytes. Rows keep their colour throughout.
  */
 export function plot(shapes: readonly PlotShape[]): string {
   const drawn = shapes.filter(({ summaries }) =>
@@ -74,8 +73,7 @@ function render(height: number, option: echarts.EChartsOption): string {
 
 /**
  * Names that the renderer generates count the charts of the process. Classes and data indices serve only the
- * pointer;
- * ids of clip paths are needed, but not their number.
+ * pointer; ids of clip paths are needed, but not their number.
  */
 function withoutCounters(svg: string): string {
   return svg

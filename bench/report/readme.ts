@@ -22,8 +22,9 @@ export interface RenderedPage {
 }
 
 /**
- * Makes the pages and pictures of all recorded scenarios again and puts the tables into the lab book and the digest. Returns the
- * scenarios that were rendered. Throws where nothing is recorded or one of the two lacks its markers; then neither is changed.
+ * Makes the pages and pictures of all recorded scenarios again and puts the tables into the lab book and the
+ * digest. Returns the scenarios that were rendered. Throws where nothing is recorded or one of the two lacks
+ * its markers; then neither is changed.
  */
 export function report(scenarios: readonly Scenario[], paths: ReportPaths): string[] {
   const records = readRecords(scenarios, paths.results);

@@ -16,9 +16,10 @@ const REST_MS = 10_000;
 const PER_CONNECTION: Column = { head: 'bytes/connection', figure: 'bytesPerConnection', digits: 0 };
 
 /**
- * Resident memory of the server with 11,000 members, less that with 1,000. Nothing was published before, presence is on, and
- * heartbeats go on. All garbage is collected first: where a server stands in V8's round of growing and shrinking would be
- * twice what the connections take. What it held before that is shown, too. What the kernel holds for a socket is not in it.
+ * Resident memory of the server with 11,000 members, less that with 1,000. Nothing was published before,
+ * presence is on, and heartbeats go on. All garbage is collected first: where a server stands in V8's round
+ * of growing and shrinking would be twice what the connections take. What it held before that is shown, too.
+ * What the kernel holds for a socket is not in it.
  */
 export const IDLE: Scenario = {
   name: 'idle',

@@ -44,9 +44,8 @@ function optionsOf(shot: Shot): autocannon.Options {
     const publisher = publishers[next++ % connections]!;
     if (publisher !== null) client.setRequests([postOf(publisher)]);
   };
-  // A run ends with a tick of its samples: by default it would wait a second.
-  // One request at a time: uWebSockets.js closes a connection whose next request arrives before the last one
-  // is answered, and
+  // A run ends with a tick of its samples: by default it would wait a second. One request at a time:
+  // uWebSockets.js closes a connection whose next request arrives before the last one is answered, and
   // autocannon counts such requests neither as answered nor as failed.
   return { url, connections, pipelining: 1, ...extent, setupClient, sampleInt: 50 };
 }

@@ -1,8 +1,7 @@
 /**
  * The control row with Redis in the path: uWebSockets.js and ioredis in fifty lines, as many projects start.
- * Every message is a
- * PUBLISH, every room a channel; nothing is stored, numbered or acknowledged, and messages during a lost link
- * are gone.
+ * Every message is a PUBLISH, every room a channel; nothing is stored, numbered or acknowledged, and messages
+ * during a lost link are gone.
  */
 
 import { App } from 'uWebSockets.js';

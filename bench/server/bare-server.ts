@@ -1,8 +1,7 @@
 /**
  * The control row: bare uWebSockets.js, one `app.publish` from the message handler for each message, one
- * topic per room. No
- * protocol but `[length of room][room][payload]`, nothing stored, nothing numbered. The minimum cost of this
- * stack.
+ * topic per room. No protocol but `[length of room][room][payload]`, nothing stored, nothing numbered. The
+ * minimum cost of this stack.
  */
 import { App } from 'uWebSockets.js';
 

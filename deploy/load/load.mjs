@@ -1,5 +1,6 @@
-// Clients for a cluster: they join rooms, publish, get cut off and reconnect, and count what they receive. Uses plain Node 22 and
-// the JSON subprotocol, so it needs no packages. Settings are in the environment, defaults below.
+// Clients for a cluster: they join rooms, publish, get cut off and reconnect, and count what they receive.
+// Uses plain Node 22 and the JSON subprotocol, so it needs no packages. Settings are in the environment,
+// defaults below.
 import { Client } from './client.mjs';
 import { Tally } from './tally.mjs';
 

@@ -2,8 +2,7 @@ import { readFileSync } from 'node:fs';
 
 /**
  * Maximum open files of this process: the soft limit, which Node raises to the hard one at start. Null on
- * Windows, and
- * if there is no limit.
+ * Windows, and if there is no limit.
  */
 export function openFilesLimit(): number | null {
   return limitIn(procLimits()) ?? reportedLimit();

@@ -21,8 +21,8 @@ const STEP_MS = 20;
 
 /**
  * The orderly shutdown of a node: not ready, no new connections, `bye` to open ones at a steady pace; then
- * the rest is flushed
- * and closed. It keeps listening until the end, so that a balancer can ask why it is not ready.
+ * the rest is flushed and closed. It keeps listening until the end, so that a balancer can ask why it is not
+ * ready.
  */
 export class Shutdown {
   readonly #parts: ShutdownParts;

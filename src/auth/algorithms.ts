@@ -42,9 +42,9 @@ export function algorithmsOf(key: KeyObject): readonly string[] {
 
 /**
  * Which configured algorithms are accepted with a key that supports `possible`; if none are configured, all
- * of these. The kind
- * of key limits them, so that the text of a public key can never serve as a shared secret. Throws for a
- * configured algorithm that the key does not support: the operator expects its tokens to be accepted.
+ * of these. The kind of key limits them, so that the text of a public key can never serve as a shared secret.
+ * Throws for a configured algorithm that the key does not support: the operator expects its tokens to be
+ * accepted.
  */
 export function acceptedAlgorithms(configured: readonly string[], possible: readonly string[]): string[] {
   if (configured.length === 0) return [...possible];

@@ -40,8 +40,7 @@ interface Verification {
 
 /**
  * The authenticator for JSON Web Tokens, or null if no key is configured. Throws, with a sentence, for an
- * unusable key
- * and for algorithms that do not fit it.
+ * unusable key and for algorithms that do not fit it.
  */
 export function tokenAuthenticator(options: TokenOptions, parts: TokenParts = {}): Authenticator | null {
   const verification = verificationOf(options, parts);

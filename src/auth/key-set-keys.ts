@@ -15,9 +15,8 @@ export interface UsableKeys {
 
 /**
  * The keys of a set that can check signatures. Throws, with a sentence, for anything but a key set, and for a
- * set without any
- * such key. Other keys are left out here, so that a token that names one is refused, and is not a fault of
- * the node.
+ * set without any such key. Other keys are left out here, so that a token that names one is refused, and is
+ * not a fault of the node.
  */
 export function usableKeys(set: unknown): UsableKeys {
   const list = typeof set === 'object' && set !== null ? (set as { keys?: unknown }).keys : undefined;

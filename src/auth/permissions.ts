@@ -12,10 +12,9 @@ const MAX_GRANTS = 100;
 
 /**
  * Permissions from a token's `rooms` claim: a list of `{"match": "chat:*", "join": true, "publish": false}`.
- * The first
- * grant whose pattern matches a room decides. What it leaves out is not permitted, nor is a room that no
- * grant matches. A token
- * without the claim is not restricted. Throws `AuthFailure` for a malformed claim.
+ * The first grant whose pattern matches a room decides. What it leaves out is not permitted, nor is a room
+ * that no grant matches. A token without the claim is not restricted. Throws `AuthFailure` for a malformed
+ * claim.
  */
 export function permissionsFrom(claim: unknown): Permissions {
   if (claim === undefined) return ALL_PERMITTED;

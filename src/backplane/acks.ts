@@ -1,6 +1,6 @@
 /**
- * The port for acks: for each room, epoch and user the highest acknowledged offset. Only for
- * rooms with history. Acks end with the epoch, and some time after the last ack in the room.
+ * The port for acks: for each room, epoch and user the highest acknowledged offset. Only for rooms with
+ * history. Acks end with the epoch, and some time after the last ack in the room.
  */
 import type { HistoryPolicy } from './history-policy.ts';
 
@@ -21,9 +21,8 @@ export interface Start {
 
 /**
  * `kept`: the offset was higher than the stored one. `not_higher`: it was not, and changed nothing.
- * `other_epoch`: the position
- * is not of the current epoch. `beyond`: it is after the newest message of the room, so it cannot have been
- * read.
+ * `other_epoch`: the position is not of the current epoch. `beyond`: it is after the newest message of the
+ * room, so it cannot have been read.
  */
 export type AckOutcome = 'kept' | 'not_higher' | 'other_epoch' | 'beyond';
 
@@ -44,14 +43,13 @@ export interface AckPage {
 
 /**
  * All methods reject with `BackplaneError`. `ack`, `get` and `start` give a room an epoch if it has none;
- * `list` only reads. A start
- * counts as acknowledged, and keeps the numbering of a room that never had a message as long as any other.
+ * `list` only reads. A start counts as acknowledged, and keeps the numbering of a room that never had a
+ * message as long as any other.
  */
 export interface Acks {
   /**
    * Records that the user has processed everything up to this position, unless refused (see `AckOutcome`).
-   * Atomic: of
-   * several at once the highest wins. May be repeated. An offset of 0 stores nothing.
+   * Atomic: of several at once the highest wins. May be repeated. An offset of 0 stores nothing.
    */
   ack(
     room: string,
@@ -62,8 +60,7 @@ export interface Acks {
   get(room: string, history: HistoryPolicy, user: string): Promise<Acked>;
   /**
    * Where the user starts: the stored position, else the room's current one, which is then stored. Atomic: of
-   * several at
-   * once, one is new.
+   * several at once, one is new.
    */
   start(room: string, history: HistoryPolicy, user: string): Promise<Start>;
   /** Users at `from` or above; `from` null: at the room's newest offset. At most `limit` (1 or more) are listed. */

@@ -19,17 +19,16 @@ export interface PublishRequest {
   readonly exclude: number;
   /**
    * Called exactly once, never before `publish` returns. `error` null: the message has this position and is
-   * stored
-   * and sent (or, with `duplicate`, was already). In a room without history `epoch` is '' and `offset` 0.
+   * stored and sent (or, with `duplicate`, was already). In a room without history `epoch` is '' and `offset`
+   * 0.
    */
   settled(error: BackplaneError | null, epoch: string, offset: number, duplicate: boolean): void;
 }
 
 /**
  * How long a room keeps a numbering that a join started, while nothing was ever published in it and no node
- * has members of it.
- * Long enough for a client that reloads or a node that is cut off; short, since anyone can join rooms with
- * invented names.
+ * has members of it. Long enough for a client that reloads or a node that is cut off; short, since anyone can
+ * join rooms with invented names.
  */
 export const EMPTY_META_TTL_MS = 5 * 60_000;
 
@@ -41,8 +40,7 @@ export interface HistoryPage {
   readonly offset: number;
   /**
    * Contiguous. The first may start at or before the requested offset (an envelope is never cut), or after
-   * the next one
-   * if older messages are gone. Empty if none are stored or the limit is 0.
+   * the next one if older messages are gone. Empty if none are stored or the limit is 0.
    */
   readonly envelopes: readonly Envelope[];
 }
@@ -58,8 +56,7 @@ export interface ReadOptions {
   readonly bytes?: number;
   /**
    * Gives a room without numbering an epoch, and keeps that alive while nothing is published. For nodes with
-   * members of
-   * the room; others only read, and leave nothing behind. Default false.
+   * members of the room; others only read, and leave nothing behind. Default false.
    */
   readonly begin?: boolean;
 }
@@ -68,8 +65,8 @@ export interface ReadOptions {
 export interface BackplaneEvents {
   /**
    * An envelope of a subscribed room arrived. It is a view of one socket read: to keep it beyond the turn,
-   * copy it. In rooms with
-   * history envelopes arrive in the order of offsets, but after a lost link some may be missing.
+   * copy it. In rooms with history envelopes arrive in the order of offsets, but after a lost link some may
+   * be missing.
    */
   envelope(room: string, envelope: Envelope): void;
   /** Envelopes may have been missed: check every subscribed room. Called after re-subscription. */
@@ -97,8 +94,7 @@ export interface Backplane {
   start(events: BackplaneEvents): Promise<void>;
   /**
    * Takes a message for publication. Never throws, never blocks, and is bounded: when too much waits, the
-   * request is
-   * settled with `unavailable`. Requests for one room are stored in the order of the calls.
+   * request is settled with `unavailable`. Requests for one room are stored in the order of the calls.
    */
   publish(request: PublishRequest): void;
   /** Resolves when envelopes of the room published from now on will arrive. Repeating it is harmless. */
@@ -113,10 +109,8 @@ export interface Backplane {
   read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage>;
   /**
    * The store is behind `seen`, an offset given out in this epoch: it lost writes. Starts a new epoch that
-   * keeps
-   * what survived, unless the room has moved on (another epoch, or an offset of at least `seen`). Atomic, so
-   * that one of
-   * several nodes does it.
+   * keeps what survived, unless the room has moved on (another epoch, or an offset of at least `seen`).
+   * Atomic, so that one of several nodes does it.
    */
   renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void>;
   /**

@@ -1,8 +1,7 @@
 /**
  * What travels between nodes and what the history stores: the finished `message` frames of one room, as one
- * run of
- * bytes between a small header and a trailer. A node that relays it passes the frames to its sockets without
- * decoding them.
+ * run of bytes between a small header and a trailer. A node that relays it passes the frames to its sockets
+ * without decoding them.
  *
  *   at  size  field
  *    0   u8   version, 3 (a presence event on the same channel begins with 2)
@@ -77,9 +76,8 @@ export class Envelope {
 
   /**
    * Takes over the bytes, and writes each frame's offset into them. Null for anything but an envelope of this
-   * version: peers'
-   * bytes never crash a node. `likelyEpoch`, that of the room's last envelope, saves making the same string
-   * again.
+   * version: peers' bytes never crash a node. `likelyEpoch`, that of the room's last envelope, saves making
+   * the same string again.
    */
   static parse(bytes: Buffer, likelyEpoch = ''): Envelope | null {
     if (bytes.length < AT_TABLE + TRAILER_BYTES || bytes[0] !== VERSION) return null;
@@ -210,8 +208,7 @@ export function draftEnvelope(drafts: readonly DraftFrame[], origin: string, sen
 
 /**
  * Gives a draft its position, in place: the memory backplane's half of what `publish.lua` does in Redis. A
- * room
- * without history has epoch '' and first 0, and every frame in it keeps offset 0.
+ * room without history has epoch '' and first 0, and every frame in it keeps offset 0.
  */
 export function finishEnvelope(draft: Buffer, epoch: string, first: number): Envelope {
   writeUint64(draft, first, draft.length - TRAILER_BYTES);
@@ -223,10 +220,8 @@ export function finishEnvelope(draft: Buffer, epoch: string, first: number): Env
 
 /**
  * Writes into the draft at `start` what `publish.lua` needs to know about the batch: how many messages the
- * room keeps
- * (u32; 0: a room without history), for how many ms (u32), and how many of the frames have an idempotency key
- * (u16).
- * It saves an argument for every room in every call.
+ * room keeps (u32; 0: a room without history), for how many ms (u32), and how many of the frames have an
+ * idempotency key (u16). It saves an argument for every room in every call.
  */
 export function writePublishOptions(
   bytes: Buffer,

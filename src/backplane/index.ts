@@ -5,8 +5,8 @@
  *     const node = await startNode(config, log, { backplane: ({ nodeId }) => new MyBackplane(nodeId) });
  *
  * The comments of the ports are the contract. A message becomes an envelope in two steps: `draftEnvelope`
- * joins frames,
- * `finishEnvelope` gives them their position in the room. `PublishQueue` gathers messages by room.
+ * joins frames, `finishEnvelope` gives them their position in the room. `PublishQueue` gathers messages by
+ * room.
  */
 export type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from './acks.ts';
 export {

@@ -1,8 +1,8 @@
 /**
  * The newest envelopes of one room, oldest first and contiguous, kept as bytes. An object for each would be
  * promoted, marked and swept by the garbage collector: measured without a network, with 500 busy rooms, that
- * was a
- * third of a publish. Here an envelope is copied into a slab, and becomes an object again when it is read.
+ * was a third of a publish. Here an envelope is copied into a slab, and becomes an object again when it is
+ * read.
  */
 import { Envelope } from './envelope.ts';
 
@@ -82,8 +82,7 @@ export class KeptEnvelopes {
 
   /**
    * The envelopes with messages after this offset, oldest first: as many as it takes to exceed `bytes` or to
-   * reach `messages`. They
-   * are views of bytes that never change, and may be kept as long as needed.
+   * reach `messages`. They are views of bytes that never change, and may be kept as long as needed.
    */
   after(after: number, { bytes = Infinity, messages = Infinity }: ReadLimits = {}): Envelope[] {
     const found: Envelope[] = [];
@@ -128,8 +127,7 @@ const MARKS_BYTES = MARKS * 8;
 
 /**
  * Consecutive envelopes from the front, their marks from the back. Written bytes are never written again. As
- * a
- * `KeptEnvelope` it is its oldest one.
+ * a `KeptEnvelope` it is its oldest one.
  */
 class Slab implements KeptEnvelope {
   readonly #bytes: Buffer;

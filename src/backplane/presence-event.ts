@@ -1,7 +1,6 @@
 /**
  * Tells nodes that members of a room joined and left, on the same channel as its envelopes: a byte 2, where
- * an
- * envelope has its version 3, then for each change four MessagePack values:
+ * an envelope has its version 3, then for each change four MessagePack values:
  *
  *   true for joined, false for left · connection · who: [user] or [user, info] · entries in the room afterwards
  *

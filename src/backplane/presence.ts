@@ -1,8 +1,7 @@
 /**
  * The port for who is in a room, on any node. Entries belong to the lease of the node that made them: a live
- * node renews
- * one lease, and when it lapses a surviving node removes the dead node's entries and announces that they
- * left.
+ * node renews one lease, and when it lapses a surviving node removes the dead node's entries and announces
+ * that they left.
  */
 
 /** One connection in a room. `info` is any value that MessagePack can carry. */
@@ -53,8 +52,7 @@ export interface PresenceEvents {
   changed(room: string, changes: readonly PresenceChange[]): void;
   /**
    * The node's lease lapsed while it was running (it was frozen, or the store was lost), so its entries may
-   * be gone: it must
-   * enter all of its members again.
+   * be gone: it must enter all of its members again.
    */
   leaseLost(): void;
 }
@@ -64,11 +62,9 @@ export interface Presence {
   start(events: PresenceEvents): Promise<void>;
   /**
    * Enters or removes a connection of this node. Never throws and never blocks: changes gather and are
-   * written in few
-   * calls, those of one room in the order of these calls. `announce`: tell the nodes that are subscribed to
-   * the room.
-   * While the store is away changes are kept (the last one of each connection and room), and written when it
-   * is back.
+   * written in few calls, those of one room in the order of these calls. `announce`: tell the nodes that are
+   * subscribed to the room. While the store is away changes are kept (the last one of each connection and
+   * room), and written when it is back.
    */
   enter(room: string, entry: PresenceEntry, announce: boolean): void;
   leave(room: string, entry: PresenceEntry, announce: boolean): void;
@@ -76,8 +72,8 @@ export interface Presence {
   list(room: string, limit: number): Promise<PresencePage>;
   /**
    * The first `limit` rooms by name that have entries, of any node with a valid lease. Not one atomic view:
-   * rooms are
-   * counted one after the other. Includes what this node has entered before. Rejects with `BackplaneError`.
+   * rooms are counted one after the other. Includes what this node has entered before. Rejects with
+   * `BackplaneError`.
    */
   rooms(limit: number): Promise<RoomsPage>;
   /** Nodes with valid leases, including this one. Rejects with `BackplaneError`. */

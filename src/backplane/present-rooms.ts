@@ -2,8 +2,7 @@ import type { PresentRoom, RoomsPage } from './presence.ts';
 
 /**
  * The first rooms by name (in the order of UTF-16 units) of all that are added, up to a limit. However many
- * are added,
- * it holds no more than that and what one call of `add` brought.
+ * are added, it holds no more than that and what one call of `add` brought.
  */
 export class PresentRooms {
   readonly #limit: number;

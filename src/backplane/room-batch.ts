@@ -19,8 +19,7 @@ export interface BatchResult {
 
 /**
  * An envelope is stored and read as a whole, so these limit how coarse the history of a room gets. 256 KiB is
- * also
- * about the largest reasonable WebSocket message.
+ * also about the largest reasonable WebSocket message.
  */
 const MAX_BYTES = 256 * 1024;
 const MAX_MESSAGES = 4096;

@@ -31,8 +31,7 @@ export function variable(env: Environment, name: string): string | null {
 
 /**
  * Whether `NODE_ENV` says production. Null for a near miss, such as `Production`, `prod` or a value still in
- * the quotes of an
- * env file: treating that as development would open what production closes.
+ * the quotes of an env file: treating that as development would open what production closes.
  */
 export function productionOf({ NODE_ENV: text = '' }: Environment): boolean | null {
   if (text === 'production') return true;

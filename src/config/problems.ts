@@ -9,8 +9,7 @@ const SHOWN_CHARACTERS = 60;
 
 /**
  * One line per issue. `origin` names source and key, such as `environment ROOMCAST_PORT`. The line for a
- * secret
- * leaves out the given value.
+ * secret leaves out the given value.
  */
 export function problemLines(origin: string, error: z.ZodError, given: unknown, secret: boolean): string[] {
   const lines = error.issues.flatMap((issue) => issueLines(origin, issue, given, [], secret));

@@ -8,8 +8,7 @@ const CACHED_ROOMS = 10_000;
 
 /**
  * Returns a function from a room's name to its rule, for the hot path: it looks up names it has seen in a
- * map.
- * Equal answers are the same frozen object.
+ * map. Equal answers are the same frozen object.
  */
 export function compileRules(config: Pick<Config, 'history' | 'rooms'>): (room: string) => RoomRule {
   const standard = resolve({}, config.history);

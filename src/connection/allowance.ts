@@ -26,8 +26,7 @@ export class Allowance {
 
   /**
    * A WebSocket message of a connection, and of its user if known. Returns `WITHIN`, `FLOOD`, or, for a
-   * message to
-   * refuse, the milliseconds after which it would pass.
+   * message to refuse, the milliseconds after which it would pass.
    */
   message(limits: SendingLimits, user: string | null, bytes: number, turn: number, nowMs: number): number {
     if (turn !== this.#turn) {

@@ -29,8 +29,8 @@ const MAX_VIOLATIONS = 100;
 
 /**
  * One client's session on a socket: decodes what the client sends, runs commands from the table it is given,
- * queues the replies.
- * A node holds tens of thousands of these, so every field counts: lists are made when needed.
+ * queues the replies. A node holds tens of thousands of these, so every field counts: lists are made when
+ * needed.
  */
 export class Connection {
   readonly number: number;
@@ -336,8 +336,8 @@ export class Connection {
 
   /**
    * Bytes that may be sent in one turn besides replies. With more than this waiting, the connection is
-   * behind. It is half of the
-   * maximum that may wait, since a connection given more than the maximum is closed.
+   * behind. It is half of the maximum that may wait, since a connection given more than the maximum is
+   * closed.
    */
   get fillBytes(): number {
     return Math.min(BEHIND_BYTES, this.context.maxUnsentBytes / 2);

@@ -7,8 +7,7 @@ interface Flushable {
 
 /**
  * Connections with replies or pushes that wait for the end of the turn, so that what a turn produced for one
- * socket is
- * one WebSocket message. There are two lanes, because two orders matter:
+ * socket is one WebSocket message. There are two lanes, because two orders matter:
  *
  * - *first*: leaves before the turn's room messages. The `ok` of a join must come before any message of its room.
  * - *rest*: leaves after them. A publisher that is a member then gets its message and its `ok` in one system call, since

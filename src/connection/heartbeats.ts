@@ -25,7 +25,8 @@ const SLOTS = 64;
 
 /**
  * Heartbeats of all connections of a node from one timer. An interval is divided into beats; at each beat the
- * connections of one slot are checked and pinged. A connection costs three small integers and one array element.
+ * connections of one slot are checked and pinged. A connection costs three small integers and one array
+ * element.
  */
 export class Heartbeats<C extends Beating> {
   readonly #slots: C[][] = Array.from({ length: SLOTS }, () => []);

@@ -16,10 +16,9 @@ export interface SendingSettings {
 
 /**
  * What one connection may send, the same for all connections of a node. There are two kinds of limit: rates
- * over time, and a budget for
- * one turn of the event loop. The budget also applies where no rate is set: uWebSockets.js keeps reading from
- * one socket, and runs
- * nothing else, while that socket fills the receive buffer faster than the node handles it.
+ * over time, and a budget for one turn of the event loop. The budget also applies where no rate is set:
+ * uWebSockets.js keeps reading from one socket, and runs nothing else, while that socket fills the receive
+ * buffer faster than the node handles it.
  */
 export interface SendingLimits {
   readonly commands: RateLimit;

@@ -19,8 +19,7 @@ export interface Request {
 export interface RoomServices {
   /**
    * Makes the connection a member. The reply is queued before any message of the room. `resume`: starts after
-   * the position that
-   * the user has acknowledged, if the room keeps acks.
+   * the position that the user has acknowledged, if the room keeps acks.
    */
   join(request: Request, room: string, since: Position | null, resume: boolean): void;
   leave(request: Request, room: string): void;

@@ -11,8 +11,7 @@ export interface Socket {
   readonly remoteAddress: string;
   /**
    * Sends one WebSocket message. `queued`: it waits for the peer to read. `dropped`: the queue is at its
-   * limit or the
-   * socket is gone. MUST NOT throw, even after the socket closed.
+   * limit or the socket is gone. MUST NOT throw, even after the socket closed.
    */
   send(message: Uint8Array | string): SendOutcome;
   /** Runs `work` so that what it sends to this socket leaves in one system call. */

@@ -8,8 +8,7 @@ export interface HubConnection {
   readonly readsText: boolean;
   /**
    * Names of the rooms it is in, written by the hub. The array is replaced on change, which keeps it exactly
-   * as long as
-   * needed: `push` reserves room for 16 more, and most connections are in one or two rooms.
+   * as long as needed: `push` reserves room for 16 more, and most connections are in one or two rooms.
    */
   rooms: readonly string[];
 }

@@ -1,7 +1,6 @@
 /**
  * A room on this node: how many of its connections are members, and their native topics. uWebSockets.js knows
- * which sockets
- * those are; a second list here would cost memory for each membership.
+ * which sockets those are; a second list here would cost memory for each membership.
  */
 export class Room {
   readonly name: string;

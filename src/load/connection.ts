@@ -23,8 +23,7 @@ export interface ConnectionPlan {
 
 /**
  * One buffer that all sockets of the process read into: a read and its callback are one step, and only the
- * start of an
- * unfinished frame is kept. It saves an allocation per read.
+ * start of an unfinished frame is kept. It saves an allocation per read.
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(512 * 1024);
 /** From the connect to the end of the join. In a storm of thousands, a connection waits in line. */
@@ -112,8 +111,7 @@ export class LoadConnection implements DialectMember {
 
   /**
    * Cuts the link without telling either end: the socket is kept and never read again, so that the server
-   * sees neither a
-   * close nor an answer. `open` may follow.
+   * sees neither a close nor an answer. `open` may follow.
    */
   cut(): void {
     if (this.#socket === null) return;

@@ -40,8 +40,7 @@ export interface Dialect {
   opening(connection: DialectMember): WireMessage | null;
   /**
    * One WebSocket message, `bytes` from `at` to `end`, received before the connection was ready. Returns
-   * whether it is
-   * ready now. May send more, and passes room messages in it to `tally.deliver`.
+   * whether it is ready now. May send more, and passes room messages in it to `tally.deliver`.
    *
    * @throws if the server refused.
    */
@@ -49,8 +48,7 @@ export interface Dialect {
   publish(room: string, payload: Uint8Array): PublishTemplate;
   /**
    * One received WebSocket message, `bytes` from `at` to `end`: passes each room message in it to
-   * `tally.deliver` and
-   * checks its number against the last one. The hot path: MUST NOT allocate.
+   * `tally.deliver` and checks its number against the last one. The hot path: MUST NOT allocate.
    */
   receive(connection: DialectMember, bytes: Uint8Array, at: number, end: number, tally: Tally): void;
 }

@@ -80,8 +80,7 @@ export class Driver {
 
   /**
    * Runs the load for this long, and for as long as `meanwhile` takes, then waits until everything published
-   * was delivered,
-   * or never will be. `until` ends the load early.
+   * was delivered, or never will be. `until` ends the load early.
    */
   async run(
     load: LoadPlan,

@@ -23,10 +23,9 @@ export function upgradeRequest(
 
 /**
  * One masked frame, as a client must send it. The key is zero: the protocol requires a key and leaves its
- * value to the
- * client (browsers must not be predictable, so that pages cannot smuggle bytes past proxies; a driver has no
- * page). With
- * zero, masking changes nothing, so a frame can be built once and its payload written in place.
+ * value to the client (browsers must not be predictable, so that pages cannot smuggle bytes past proxies; a
+ * driver has no page). With zero, masking changes nothing, so a frame can be built once and its payload
+ * written in place.
  */
 export function maskedFrame(opcode: number, body: Uint8Array): { bytes: Buffer; bodyAt: number } {
   const extended = body.length < 126 ? 0 : body.length < 0x1_0000 ? 2 : 8;

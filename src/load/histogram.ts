@@ -1,10 +1,10 @@
 /**
- * Latencies in constant space, mergeable across processes: buckets as in HdrHistogram, linear within each power of two,
- * so that every value is kept to 1/64 of itself (1.6%), the rarest like the most frequent.
+ * Latencies in constant space, mergeable across processes: buckets as in HdrHistogram, linear within each
+ * power of two, so that every value is kept to 1/64 of itself (1.6%), the rarest like the most frequent.
  *
- * Our own: the load driver has some 20 ns for a delivery and records one in 17. hdr-histogram-js takes 215 ns a value where
- * this takes 105 ns, and adds 2 MB (with pako and an AssemblyScript loader) to an installed node. Node's own `createHistogram`
- * takes 47 ns, but its counts cannot be sent to another process.
+ * Our own: the load driver has some 20 ns for a delivery and records one in 17. hdr-histogram-js takes 215 ns
+ * a value where this takes 105 ns, and adds 2 MB (with pako and an AssemblyScript loader) to an installed
+ * node. Node's own `createHistogram` takes 47 ns, but its counts cannot be sent to another process.
  */
 const SUB_BITS = 6;
 const SUB_BUCKETS = 1 << SUB_BITS;

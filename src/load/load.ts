@@ -5,11 +5,11 @@ import { maskedFrame } from './frames.ts';
 import { createPayload, stampPayload } from './payload.ts';
 
 /**
- * `closed`: so many publishes are in flight, and one that is seen by who watches for it (its publisher, if that is a
- * member) makes room for the next. It measures
- * capacity; its latencies are those of a system that is kept exactly that busy. `open`: so many publishes a second
- * whatever comes back, with latency from the time at which each should have been sent, so that a server that stalls does
- * not get the time of the stall for free. With `rampSeconds` the rate rises from 0 in a straight line.
+ * `closed`: so many publishes are in flight, and one that is seen by who watches for it (its publisher, if
+ * that is a member) makes room for the next. It measures capacity; its latencies are those of a system that
+ * is kept exactly that busy. `open`: so many publishes a second whatever comes back, with latency from the
+ * time at which each should have been sent, so that a server that stalls does not get the time of the stall
+ * for free. With `rampSeconds` the rate rises from 0 in a straight line.
  */
 export type LoadPlan =
   | { readonly kind: 'closed'; readonly inFlight: number }
@@ -154,8 +154,7 @@ export class Load {
 
   /**
    * Timers are a millisecond coarse, which would be added to every latency. At low rates the driver spins the
-   * event loop
-   * for the last stretch; at high rates it sends what is due every millisecond.
+   * event loop for the last stretch; at high rates it sends what is due every millisecond.
    */
   #tick(perSecond: number, rampUs: number): void {
     if (!this.#isRunning) return;

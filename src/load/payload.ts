@@ -9,9 +9,8 @@
  *   12    8     when it was (or, in an open loop, should have been) sent, in microseconds
  *
  * A digit is five bits in a byte from 0x60 to 0x7f: text in every encoding, without characters that JSON
- * would escape. The rest
- * is padding. A payload is always at the end of its message, so that it is found without decoding what is
- * before.
+ * would escape. The rest is padding. A payload is always at the end of its message, so that it is found
+ * without decoding what is before.
  */
 export const PAYLOAD_HEAD_BYTES = 20;
 

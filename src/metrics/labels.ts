@@ -1,8 +1,7 @@
 /**
  * The closed sets that labels take their values from. No label ever holds a room, a user, a connection or
- * anything
- * else that a peer sent. The protocol's own sets are repeated here because this folder imports nothing from
- * the broker. A test compares them with `protocol/`, and the compiler rejects a missing code.
+ * anything else that a peer sent. The protocol's own sets are repeated here because this folder imports
+ * nothing from the broker. A test compares them with `protocol/`, and the compiler rejects a missing code.
  */
 
 export const ENCODINGS = ['msgpack', 'json'] as const;
@@ -51,10 +50,8 @@ export const CLOSE_CODES = [
 
 /**
  * Why an upgrade was answered with an HTTP error. `handshake`: its headers are not a valid WebSocket upgrade.
- * `unavailable`: the
- * token could not be checked. `waiting`: too many connections have not presented their token yet. `aborted`:
- * the client left
- * before its token was checked.
+ * `unavailable`: the token could not be checked. `waiting`: too many connections have not presented their
+ * token yet. `aborted`: the client left before its token was checked.
  */
 export const UPGRADE_REFUSALS = [
   'handshake',

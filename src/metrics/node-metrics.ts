@@ -10,12 +10,10 @@ import { TrafficStats } from './traffic.ts';
 
 /**
  * Everything that one node counts: plain numbers on plain objects, incremented where things happen and read
- * when
- * Prometheus scrapes (`createRegistry`).
+ * when Prometheus scrapes (`createRegistry`).
  *
  * There is no no-op version, on purpose. An instance that no registry reads costs the same few additions,
- * which
- * is less than a virtual call to a no-op; tests and embedders simply make one and ignore it.
+ * which is less than a virtual call to a no-op; tests and embedders simply make one and ignore it.
  */
 export class NodeMetrics {
   readonly connections = new ConnectionStats();

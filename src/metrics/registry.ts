@@ -32,9 +32,8 @@ export interface BuildInfo {
 
 /**
  * A registry over a node's numbers, with prom-client's defaults for the process (`process_*`, `nodejs_*`,
- * including the event
- * loop's delay). `registry.metrics()` renders it. The defaults start watchers that live as long as
- * the process: make one registry per node.
+ * including the event loop's delay). `registry.metrics()` renders it. The defaults start watchers that live
+ * as long as the process: make one registry per node.
  */
 export function createRegistry(metrics: NodeMetrics, samples: Samples, build: BuildInfo): Registry {
   const registry = new Registry();

@@ -3,8 +3,7 @@ import { SampledMetric } from './sampled-metric.ts';
 
 /**
  * Roomcast's own metrics as a Markdown table, in the order of their declaration. prom-client's defaults are
- * left
- * out: they differ between platforms and versions of Node, and are documented there.
+ * left out: they differ between platforms and versions of Node, and are documented there.
  */
 export function metricsTable(registry: Registry): string {
   const declared: readonly unknown[] = registry.getMetricsAsArray();

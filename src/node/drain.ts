@@ -17,8 +17,8 @@ const MAX_WAIT_MS = 1_000;
 
 /**
  * Moves connections to other nodes at an even pace, so that those nodes are not flooded: each connection gets
- * `bye` with its own
- * delay, and is closed when its publishes have been answered. Decides only; the owner calls `step`.
+ * `bye` with its own delay, and is closed when its publishes have been answered. Decides only; the owner
+ * calls `step`.
  */
 export class Drain {
   readonly #waiting: Connection[];

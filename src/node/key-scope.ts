@@ -1,9 +1,7 @@
 /**
  * Idempotency keys as the backplane sees them: each is stored within a scope, so that no client can use up or
- * discover the key of
- * another. Each user has a scope, the server API has one, and all anonymous clients share one: after a
- * reconnect, perhaps
- * through another node, only the key itself says that it is the same client.
+ * discover the key of another. Each user has a scope, the server API has one, and all anonymous clients share
+ * one: after a reconnect, perhaps through another node, only the key itself says that it is the same client.
  */
 import type { Identity } from '../auth/identity.ts';
 

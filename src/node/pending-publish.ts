@@ -26,8 +26,7 @@ export interface PendingPublishParts {
 
 /**
  * One message on its way through the backplane; counts its outcome. Publishers extend this with what they
- * must
- * be told, so that a message on its way is one object.
+ * must be told, so that a message on its way is one object.
  */
 export abstract class PendingPublish implements PublishRequest, PublishReply {
   readonly room: string;

@@ -1,7 +1,6 @@
 // Frames are short-lived, and for a small one an array with its own memory costs more than everything else:
-// so they are
-// cut from a block, which is freed with the last of them. Copy what you keep for long. Large frames get their
-// own array.
+// so they are cut from a block, which is freed with the last of them. Copy what you keep for long. Large
+// frames get their own array.
 const BLOCK_BYTES = 64 * 1024;
 const LARGE_BYTES = 4 * 1024;
 let block = new Uint8Array(BLOCK_BYTES);

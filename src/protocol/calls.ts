@@ -1,7 +1,6 @@
 /**
  * How often the codecs ran in this process: plain numbers, so that a test can show that a node which only
- * relays a
- * message neither decodes nor encodes it. Nothing resets them: read before and after.
+ * relays a message neither decodes nor encodes it. Nothing resets them: read before and after.
  */
 export const codecCalls = {
   /** WebSocket messages from clients that were decoded into commands. */

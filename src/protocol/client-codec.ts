@@ -12,8 +12,7 @@ import type { Encoding } from './subprotocol.ts';
  * One command as a WebSocket message: binary for bytes, text for a string.
  *
  * @throws {PackError} for values nested too deeply or circular, and BigInts beyond 53 bits. In JSON a
- * circular value is a
- * TypeError, and the node checks the depth.
+ * circular value is a TypeError, and the node checks the depth.
  */
 export function encodeCommand(frame: CommandFrame, encoding: Encoding): Uint8Array | string {
   if (encoding === 'json') return toJsonText(frame);
@@ -22,8 +21,7 @@ export function encodeCommand(frame: CommandFrame, encoding: Encoding): Uint8Arr
 
 /**
  * All frames of one WebSocket message, in order: bytes are MessagePack, a string is JSON. Frames of a type
- * that
- * this version does not know are included; skip them. Byte arrays in a payload may be views of
+ * that this version does not know are included; skip them. Byte arrays in a payload may be views of
  * `message`.
  *
  * @throws {FrameError} for anything that is not frames of this protocol.

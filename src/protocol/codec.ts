@@ -1,7 +1,6 @@
 /**
  * The node's side of both encodings behind one interface, so that nothing else on a node needs to know which
- * one a
- * connection uses. Stateless: one instance of each serves every connection.
+ * one a connection uses. Stateless: one instance of each serves every connection.
  */
 import { concatBytes } from '../util/bytes.ts';
 import { BINARY_FOR_JSON, TEXT_FOR_MSGPACK, undecodable } from './commands.ts';

@@ -1,9 +1,7 @@
 /**
  * What makes a command valid. Both codecs deliver the elements of a frame as JavaScript values (a payload
- * packed) and
- * leave every rule to this file. A field of the wrong type is `bad_frame`; one of the right type with an
- * invalid
- * value is `bad_request`, or `bad_room` for a room name.
+ * packed) and leave every rule to this file. A field of the wrong type is `bad_frame`; one of the right type
+ * with an invalid value is `bad_request`, or `bad_room` for a room name.
  */
 import type { ErrorCode } from './codes.ts';
 import type { Command, PackedValue, Position, RejectedCommand, Undecodable } from './frames.ts';
@@ -56,10 +54,8 @@ function isCount(value: unknown): value is number {
 
 /**
  * Builds the command of a frame or says why not. `target`: the element after the id, a room or a token.
- * `data`:
- * the payload of a publish, null if the frame has none. `options`: undefined or null if the frame has none;
- * for an ack,
- * whose fourth element is a position, that position.
+ * `data`: the payload of a publish, null if the frame has none. `options`: undefined or null if the frame has
+ * none; for an ack, whose fourth element is a position, that position.
  */
 export function buildCommand(
   type: unknown,

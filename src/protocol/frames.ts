@@ -2,9 +2,9 @@
  * The frames of protocol version 1, as TypeScript types. PROTOCOL.md beside this file is the contract.
  *
  * There are two shapes on purpose. The *wire* tuples (`CommandFrame`, `ReplyFrame`, `PushFrame`) are what
- * travels
- * and what a client reads and writes. A `Command` is a command frame that the node has validated: options
- * are spread into fields, and a publish keeps its payload as the MessagePack bytes that will be sent on.
+ * travels and what a client reads and writes. A `Command` is a command frame that the node has validated:
+ * options are spread into fields, and a publish keeps its payload as the MessagePack bytes that will be sent
+ * on.
  */
 import type { ErrorCode } from './codes.ts';
 

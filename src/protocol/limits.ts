@@ -8,9 +8,8 @@ export const MAX_KEY_BYTES = 64;
 export const MAX_DEPTH = 64;
 /**
  * Bytes of one HTTP request before its body: request line and header lines, with line ends. A token on the
- * upgrade must
- * fit into it, in `Authorization` or in `?token=`, with everything else that the client sends. A larger one
- * is answered 431.
+ * upgrade must fit into it, in `Authorization` or in `?token=`, with everything else that the client sends. A
+ * larger one is answered 431.
  */
 export const MAX_HEADER_BYTES = 16_384;
 /** Header lines of one HTTP request. A request with more is answered 431. */
@@ -27,8 +26,7 @@ const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[
 
 /**
  * What is wrong with a room name, or null if it is valid. Reserved names are well-formed: the caller decides
- * whether one may be
- * used.
+ * whether one may be used.
  */
 export function roomNameProblem(room: string): string | null {
   if (room.length === 0) return 'the room name is empty';

@@ -1,8 +1,7 @@
 /**
  * The `message` frame, encoded once on the node that accepts a publish. Its offset is not known yet: nine
- * bytes
- * are reserved for it, which the backplane fills in. From there to the subscriber's client nothing decodes
- * it.
+ * bytes are reserved for it, which the backplane fills in. From there to the subscriber's client nothing
+ * decodes it.
  */
 import { writeUint64 } from '../util/bytes.ts';
 import { cutFromBlock } from './block.ts';

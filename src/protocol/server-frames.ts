@@ -26,8 +26,7 @@ const SHAPES: Readonly<Record<ServerFrame[0], readonly Field[]>> = {
 
 /**
  * Checks a decoded value against the shape of its frame type. Lets a type that this version does not know
- * through: it
- * comes from a newer node, and the client skips it.
+ * through: it comes from a newer node, and the client skips it.
  *
  * @throws {FrameError} for anything that is not a frame.
  */

@@ -15,10 +15,8 @@ export interface ChosenSubprotocol {
 
 /**
  * Chooses by the value of `Sec-WebSocket-Protocol` as the client sent it ('' if it sent none). The first
- * known
- * one in the client's order wins; a client that offers none gets JSON, so that any WebSocket tool can talk to
- * a
- * node. Null: the client offered only unknown ones, and the upgrade is refused with 400.
+ * known one in the client's order wins; a client that offers none gets JSON, so that any WebSocket tool can
+ * talk to a node. Null: the client offered only unknown ones, and the upgrade is refused with 400.
  */
 export function chooseSubprotocol(offered: string): ChosenSubprotocol | null {
   const names = offered.split(',').map((name) => name.trim());

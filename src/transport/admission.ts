@@ -26,8 +26,7 @@ export interface AdmissionOptions {
 
 /**
  * Whether one more connection is admitted. The limit on new ones per second keeps a node working when all
- * clients of
- * another arrive at once: they are told to retry, and each gets in within seconds.
+ * clients of another arrive at once: they are told to retry, and each gets in within seconds.
  */
 export class Admission {
   readonly #options: AdmissionOptions;

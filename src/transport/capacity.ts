@@ -17,10 +17,8 @@ const MIN_UNAUTHENTICATED = 100;
 
 /**
  * uWebSockets.js buffers an unfinished message, up to its own limit, and drops the socket without a close
- * frame (1006)
- * for a larger one. That limit is this much above ours, so that a payload just over the size that `hello`
- * promises,
- * with its frame, is answered with 1009.
+ * frame (1006) for a larger one. That limit is this much above ours, so that a payload just over the size
+ * that `hello` promises, with its frame, is answered with 1009.
  */
 export const OVERSIZE_BYTES = 4096;
 

@@ -26,10 +26,9 @@ export class ClientAddresses {
 
   /**
    * `peer`: the address that connected. `forwardedFor`: all of its `X-Forwarded-For` lines in order, joined
-   * with commas. Each
-   * proxy appends the address that it was reached from, and only that is known to be true: entries are taken
-   * from the
-   * right, as long as the proxy that wrote them is trusted. Stops at an entry that is not an address.
+   * with commas. Each proxy appends the address that it was reached from, and only that is known to be true:
+   * entries are taken from the right, as long as the proxy that wrote them is trusted. Stops at an entry that
+   * is not an address.
    */
   of(peer: string, forwardedFor: string): string {
     let client = addressOf(peer) ?? peer;
@@ -51,8 +50,7 @@ export class ClientAddresses {
 
 /**
  * An address in its shortest form, without port, brackets and zone; an IPv4 address inside IPv6 as IPv4. Null
- * if the text
- * is not an address.
+ * if the text is not an address.
  */
 export function addressOf(text: string): string | null {
   // The common case.

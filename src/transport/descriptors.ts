@@ -7,9 +7,8 @@ const LINGER_S = 9;
 
 /**
  * Counts the sockets that hold a file descriptor. At the system's limit, accepting fails, uWebSockets.js
- * retries at
- * once and forever, and a lost link to Redis cannot reconnect: so a socket beyond our own limit is accepted
- * and closed.
+ * retries at once and forever, and a lost link to Redis cannot reconnect: so a socket beyond our own limit is
+ * accepted and closed.
  */
 export class Descriptors {
   readonly max: number;

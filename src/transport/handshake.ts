@@ -41,8 +41,7 @@ export function isMeantAsUpgrade({ upgrade, version, key, protocol }: Handshake)
 
 /**
  * What is wrong with a handshake (RFC 6455, section 4.2.1), or null. uWebSockets.js only checks the length of
- * the key, and a
- * balancer that recognises upgrades by their headers would not count what it lets through.
+ * the key, and a balancer that recognises upgrades by their headers would not count what it lets through.
  */
 export function handshakeProblem({ upgrade, connection, version, key }: Handshake): HandshakeProblem | null {
   if (!hasToken(upgrade, 'websocket')) {

@@ -5,11 +5,9 @@ import { type HttpResponse, type us_listen_socket, type us_socket, uws } from '.
  * A request of this process to itself that is never answered, so that there is always a response to cork.
  *
  * An upgrade that had to wait must be written inside `cork`, or uWebSockets.js prints a warning on standard
- * error
- * for each. Inside its own response's cork it closes some of the new WebSockets at once (1006): it mistakes
- * the socket
- * that was moved for the old response (uNetworking/uWebSockets#1929, not in the pinned release). The cork of
- * another response has neither fault.
+ * error for each. Inside its own response's cork it closes some of the new WebSockets at once (1006): it
+ * mistakes the socket that was moved for the old response (uNetworking/uWebSockets#1929, not in the pinned
+ * release). The cork of another response has neither fault.
  */
 export class HeldResponse {
   #response: HttpResponse | null;

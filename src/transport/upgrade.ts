@@ -87,10 +87,9 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
         upgradesRejected[isFinal ? 'unauthorized' : 'unavailable']++;
         return refuse(res, code, message, retryAfterMs === null ? undefined : Math.ceil(retryAfterMs / 1000));
       }
-      // Checked again: while the token was being checked, others arrived, or the node began to shut down.
-      // A browser page never sees the status of an upgrade. A token in the URL is refused on the open
-      // WebSocket,
-      // whose close code says whether to come back.
+      // Checked again: while the token was being checked, others arrived, or the node began to shut down. A
+      // browser page never sees the status of an upgrade. A token in the URL is refused on the open
+      // WebSocket, whose close code says whether to come back.
       if (!isRefused(options.admission.refusal(false))) options.runCorked(() => accept(identity, refusal));
     });
   };

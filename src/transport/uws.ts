@@ -1,7 +1,6 @@
 /**
  * The only file that imports uWebSockets.js. It is a native addon: without a build for this machine, this
- * file's error
- * says more than the loader's.
+ * file's error says more than the loader's.
  */
 import type * as UWebSockets from 'uWebSockets.js';
 import { MAX_HEADER_BYTES } from '../protocol/limits.ts';
@@ -54,9 +53,8 @@ interface Constants {
 }
 
 // The addon reads this once, while it loads: its own limit of 4096 bytes is less than cookies and a token
-// with grants
-// take. It does not report how much room is left, and answers 431 by itself, so nothing here can count or log
-// that.
+// with grants take. It does not report how much room is left, and answers 431 by itself, so nothing here can
+// count or log that.
 process.env.UWS_HTTP_MAX_HEADERS_SIZE = String(MAX_HEADER_BYTES);
 
 /** The addon. If it cannot load, the error says what to do. */

@@ -2,9 +2,8 @@ import type { Scheduler } from './scheduler.ts';
 
 /**
  * Runs work once at the end of the event loop's current turn, however often it is requested. Batches form
- * here: everything that
- * one turn brought in leaves together, and an idle node adds no delay, because the end of the turn comes at
- * once.
+ * here: everything that one turn brought in leaves together, and an idle node adds no delay, because the end
+ * of the turn comes at once.
  */
 export class EndOfTurn {
   readonly #scheduler: Pick<Scheduler, 'atEndOfTurn'>;

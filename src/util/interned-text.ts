@@ -1,9 +1,8 @@
 /**
  * Short ASCII that is read from bytes again and again: room names, types of frames, epochs, ids of nodes.
- * Building a string
- * character by character costs 8 ns each and some garbage, and a map must hash every new string. A string
- * read before is
- * found for a third of that (measured on Node 20: 320 ns for a name of 14 bytes and its look-up, or 110).
+ * Building a string character by character costs 8 ns each and some garbage, and a map must hash every new
+ * string. A string read before is found for a third of that (measured on Node 20: 320 ns for a name of 14
+ * bytes and its look-up, or 110).
  */
 
 const LONGEST = 64;
@@ -46,8 +45,8 @@ function reread(slot: number): string {
 
 /**
  * V8's own copy of the text, of the same kind as a literal. Code that meets many kinds of strings (flat,
- * joined, made by the
- * decoder) looks up even their length the slow way; and two equal interned strings are one object.
+ * joined, made by the decoder) looks up even their length the slow way; and two equal interned strings are
+ * one object.
  */
 function interned(text: string): string {
   const names: Record<string, true> = Object.create(null);

@@ -1,7 +1,6 @@
 /**
  * A test for names that match a pattern, in which `*` matches any run of characters, including an empty one.
- * Each piece
- * between asterisks is searched once, from the left, so that no name can cause backtracking.
+ * Each piece between asterisks is searched once, from the left, so that no name can cause backtracking.
  */
 export function compilePattern(pattern: string): (name: string) => boolean {
   const [head = '', ...rest] = pattern.split('*');

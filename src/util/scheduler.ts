@@ -1,7 +1,6 @@
 /**
  * Everything a part needs beyond its inputs: the time, timers, the end of the turn, random numbers. Passed
- * in, so that a test
- * decides when each of them happens.
+ * in, so that a test decides when each of them happens.
  */
 import { type Clock, systemClock } from './clock.ts';
 

@@ -39,8 +39,8 @@ function sum(by) {
 }
 
 /**
- * Lines over time. `queries` are pairs of a query and a legend, such as `['up', '{{instance}}']`. Optional: `stack`, `bars`,
- * `max` of the axis, `none`: the text shown without data.
+ * Lines over time. `queries` are pairs of a query and a legend, such as `['up', '{{instance}}']`. Optional:
+ * `stack`, `bars`, `max` of the axis, `none`: the text shown without data.
  */
 export function graph({ title, description, unit, queries, stack = false, bars = false, max, none }) {
   return {

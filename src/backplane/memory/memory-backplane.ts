@@ -1,7 +1,6 @@
 /**
  * The whole broker in one process: what a single node uses when no Redis is configured, and what every test
- * that
- * is not about Redis uses. It keeps the promises of the Redis backplane, by the same conformance suite.
+ * that is not about Redis uses. It keeps the promises of the Redis backplane, by the same conformance suite.
  */
 
 import type { Clock } from '../../util/clock.ts';

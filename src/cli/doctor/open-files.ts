@@ -8,9 +8,8 @@ const ASSUMED_CONNECTIONS = 10_000;
 
 /**
  * Whether each connection can have its file descriptor. `limit`: what a Node process gets here, which raises
- * the soft limit to
- * the hard one by itself; null if the system does not report one. `wanted`: connections a node should hold, 0
- * if unknown.
+ * the soft limit to the hard one by itself; null if the system does not report one. `wanted`: connections a
+ * node should hold, 0 if unknown.
  */
 export function checkOpenFiles(limit: number | null, wanted: number): Finding[] {
   if (limit === null) return [];

@@ -8,8 +8,7 @@ const ABOUT = 'memory for messages';
 
 /**
  * Whether memory suffices if every connection starts a message of the largest size and never finishes it.
- * `memoryBytes`: that of
- * the machine, or of the container.
+ * `memoryBytes`: that of the machine, or of the container.
  */
 export function checkReceiveMemory(
   { connections, unauthenticated }: Capacity,

@@ -197,8 +197,7 @@ export class CatchUp {
 
   /**
    * The position is ahead of the feed. Usually the feed is behind: its newest messages are on their way here,
-   * and
-   * another node has already delivered them. Otherwise the store lost them.
+   * and another node has already delivered them. Otherwise the store lost them.
    */
   async #reach(cursor: Cursor): Promise<void> {
     const { offset } = await this.#pages.read(cursor.feed, 0, 0);

@@ -25,8 +25,8 @@ export interface CursorOwner {
 
 /**
  * A member that is catching up. It is not on its room's topic: it is fed from the cursor's position, first
- * from the
- * node's memory, else from history, until it reaches the topic's position; then it moves to the topic.
+ * from the node's memory, else from history, until it reaches the topic's position; then it moves to the
+ * topic.
  */
 export class Cursor {
   readonly connection: Connection;
@@ -44,8 +44,7 @@ export class Cursor {
   isConflating = false;
   /**
    * It closes the connection as soon as the peer can be told why: behind a full queue, a close frame would be
-   * dropped like a
-   * message.
+   * dropped like a message.
    */
   isLeaving = false;
   /** Waits for it to begin; null once it has. Nothing may be fed before. */

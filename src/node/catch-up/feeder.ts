@@ -33,8 +33,7 @@ export class Feeder {
 
   /**
    * Feeds a page, as much of it as one turn allows: what a connection is given at once stays here until its
-   * peer has read it.
-   * The next page is then sized to fit.
+   * peer has read it. The next page is then sized to fit.
    */
   feedPage(cursor: Cursor, envelopes: readonly Envelope[]): void {
     const before = cursor.offset;

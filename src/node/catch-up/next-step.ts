@@ -1,7 +1,6 @@
 /**
  * What a cursor does next, decided from its position and its room's. A cursor aims for the position of its
- * room's topic:
- * what the feed has beyond that is pending, and comes with the topic at the end of the turn.
+ * room's topic: what the feed has beyond that is pending, and comes with the topic at the end of the turn.
  */
 
 export interface CursorState {

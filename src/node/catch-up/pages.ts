@@ -37,9 +37,8 @@ export class Pages {
 
   /**
    * Loads the messages missing after `offset` into the node's memory, if they fit. If the memory is full,
-   * reading older
-   * ones is wasted, at each step of each cursor: with messages of 16 KiB it read 8 MB from Redis for each 256
-   * KiB fed.
+   * reading older ones is wasted, at each step of each cursor: with messages of 16 KiB it read 8 MB from
+   * Redis for each 256 KiB fed.
    */
   async prime(feed: Feed, offset: number): Promise<void> {
     const { first } = feed.recent;

@@ -1,7 +1,6 @@
 /**
  * Limits concurrent reads; further readers wait in line. A storm of returning clients must not become a storm
- * of
- * reads: a reader that waited is asked again, since the reads of others may have served it too.
+ * of reads: a reader that waited is asked again, since the reads of others may have served it too.
  */
 export class ReadSlots<Reader> {
   readonly #limit: number;

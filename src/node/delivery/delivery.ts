@@ -30,21 +30,17 @@ export interface DeliveryParts {
 
 /**
  * Sends what is pending in feeds to the members' sockets: one topic publish for everything that one turn
- * brought to a room, with the
- * bytes that came from the backplane. Members that read JSON are on a sibling topic; the run is transcoded
- * once for them.
+ * brought to a room, with the bytes that came from the backplane. Members that read JSON are on a sibling
+ * topic; the run is transcoded once for them.
  *
  * Members that read too slowly: when uWebSockets.js drops a message for a socket, the connection leaves the
- * topics of all of its
- * rooms and gets a cursor in each, at the last offset that was sent to it; the cursor continues when the
- * socket drains. So the cost of
- * a slow reader is bounded: the socket's queue, and nothing more.
+ * topics of all of its rooms and gets a cursor in each, at the last offset that was sent to it; the cursor
+ * continues when the socket drains. So the cost of a slow reader is bounded: the socket's queue, and nothing
+ * more.
  *
  * All of this happens in `endTurn`, never in a message handler: there the loop's cork buffer belongs to the
- * sender, and each
- * publish past the 32nd would cost a system call per member (measured: twice the CPU of the same publishes
- * from the end of the
- * turn).
+ * sender, and each publish past the 32nd would cost a system call per member (measured: twice the CPU of the
+ * same publishes from the end of the turn).
  */
 export class Delivery {
   readonly #parts: DeliveryParts;
@@ -134,8 +130,7 @@ export class Delivery {
 
   /**
    * A message was dropped for this connection. Called from within a drain of uWebSockets.js, where topics
-   * must not be left: that
-   * is done before anything more is published.
+   * must not be left: that is done before anything more is published.
    */
   dropped(connection: Connection, message: Uint8Array): void {
     if (this.#slow.has(connection)) return;

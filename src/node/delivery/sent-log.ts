@@ -13,10 +13,8 @@ export interface SentEntry {
 
 /**
  * What was handed to topics since the turn began, in order. uWebSockets.js reports a message that it dropped
- * for a socket
- * by its bytes, and drops everything after it in the same drain: this log tells which message it was, and so
- * what the socket
- * is missing.
+ * for a socket by its bytes, and drops everything after it in the same drain: this log tells which message it
+ * was, and so what the socket is missing.
  */
 export class SentLog {
   #entries: SentEntry[] = [];

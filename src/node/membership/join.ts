@@ -33,17 +33,14 @@ export interface JoinActions {
 
 /**
  * `waiting`: for the feed to open, for what the user has acknowledged, or both. `started`: what it missed is
- * being found.
- * `over`: it was answered.
+ * being found. `over`: it was answered.
  */
 export type JoinState = 'waiting' | 'started' | 'over';
 
 /**
  * One join, from the command to its reply. It owns what the join waits for, the reply, and the messages that
- * the same connection
- * publishes in the room in the meantime: a client that sends both at once expects to receive its own message,
- * and would not
- * if it were stored before the join begins.
+ * the same connection publishes in the room in the meantime: a client that sends both at once expects to
+ * receive its own message, and would not if it were stored before the join begins.
  */
 export class Join implements FeedWaiter, CursorOwner {
   readonly cursor: Cursor;

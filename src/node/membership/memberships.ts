@@ -149,8 +149,7 @@ export class Memberships implements JoinActions {
 
   /**
    * The connection has a new identity: removes it from rooms that the identity may not join. `looksOther`:
-   * members of the
-   * other rooms must see the new identity.
+   * members of the other rooms must see the new identity.
    */
   reconsider(connection: Connection, looksOther: boolean): void {
     const { rule } = this.#parts;

@@ -1,9 +1,7 @@
 /**
  * Bytes to spend at a steady rate, with a burst: a bucket kept as one number, the moment when everything
- * spent
- * would be paid for. A cost is known only afterwards, so the last one may exceed the burst, and is paid for
- * by
- * waiting.
+ * spent would be paid for. A cost is known only afterwards, so the last one may exceed the burst, and is paid
+ * for by waiting.
  */
 export class ByteBudget {
   readonly #perMs: number;

@@ -33,8 +33,7 @@ export class HistoryReads {
 
   /**
    * With `since`, the oldest messages after it; without, the newest ones. At most `limit`, oldest first. A
-   * position of an
-   * ended epoch counts as the start of the current one. Rejects with `BackplaneError`.
+   * position of an ended epoch counts as the start of the current one. Rejects with `BackplaneError`.
    */
   async read(room: string, since: Position | null, limit: number | null): Promise<HistoryRun> {
     const { backplane, pageMessages } = this.#parts;

@@ -64,10 +64,9 @@ interface Lane {
 
 /**
  * Reads of the store for clients: pages of history, lists of members. Thirty bytes request a megabyte, so
- * each reader has one
- * read in flight, the readers take turns, few reads run at a time, and their bytes are paid for. Further
- * reads wait,
- * within limits. The node's own reads to catch up its members do not go through here.
+ * each reader has one read in flight, the readers take turns, few reads run at a time, and their bytes are
+ * paid for. Further reads wait, within limits. The node's own reads to catch up its members do not go through
+ * here.
  */
 export class ReadGate {
   readonly #options: ReadGateOptions;

@@ -28,8 +28,7 @@ export class FeedRepair {
 
   /**
    * Reads until the feed is at its room's position and no held envelope is left over. Rejects when the
-   * backplane does;
-   * the feed is then at some position from which it can continue.
+   * backplane does; the feed is then at some position from which it can continue.
    */
   async readOn(feed: Feed): Promise<void> {
     for (;;) {
@@ -71,8 +70,8 @@ export class FeedRepair {
 
   /**
    * Envelopes held before the page was read were published before: if the room does not reach them, they were
-   * stored and then
-   * lost. (Envelopes of another epoch than the room's belong to an ended numbering, and are dropped.)
+   * stored and then lost. (Envelopes of another epoch than the room's belong to an ended numbering, and are
+   * dropped.)
    */
   async #renewIfBehind(feed: Feed, heldBefore: readonly Envelope[], page: HistoryPage): Promise<boolean> {
     let seen = 0;

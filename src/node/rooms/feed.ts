@@ -24,9 +24,8 @@ const HELD_BYTES = 8 * 1024 * 1024;
 
 /**
  * One room's stream of messages on this node, from the arrival of its first member: its position, what waits
- * to be
- * fanned out, and what cannot be yet because something before it is missing. No I/O: others read and send for
- * it.
+ * to be fanned out, and what cannot be yet because something before it is missing. No I/O: others read and
+ * send for it.
  */
 export class Feed {
   readonly room: Room;
@@ -93,8 +92,7 @@ export class Feed {
 
   /**
    * Takes an envelope if it follows, or is old and can be skipped; else returns false. `epoch` is that of the
-   * page it
-   * was read in: messages that survived the end of an epoch are stored with the old one.
+   * page it was read in: messages that survived the end of an epoch are stored with the old one.
    */
   take(envelope: Envelope, nowMs: number, epoch = envelope.epoch): boolean {
     if (!this.keepsHistory || envelope.first === 0) {

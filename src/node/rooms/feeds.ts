@@ -21,10 +21,8 @@ export interface FeedsParts extends FeedRepairParts {
 
 /**
  * The feeds of all rooms that have members here. A feed passes on envelopes that follow, without gaps or
- * repeats; others
- * are held until the hole has been read from history. Opening a feed and repairing one is the same work: read
- * from
- * a position, then take what was held.
+ * repeats; others are held until the hole has been read from history. Opening a feed and repairing one is the
+ * same work: read from a position, then take what was held.
  */
 export class Feeds {
   readonly #parts: FeedsParts;
@@ -143,8 +141,7 @@ export class Feeds {
 
   /**
    * Checks the next few feeds, in turn. A room that lost only its subscription shows no other sign, and each
-   * read keeps
-   * the numbering of a quiet room alive while it has members. Never rejects.
+   * read keeps the numbering of a quiet room alive while it has members. Never rejects.
    */
   async checkSome(count: number): Promise<void> {
     const feeds = [...this.#feeds.values()];

@@ -11,8 +11,7 @@ export interface RecentLimits {
 
 /**
  * The newest envelopes of a room, contiguous, kept on the node so that returning clients are served without
- * asking
- * Redis. Limited by messages, bytes and age, like the history that it mirrors.
+ * asking Redis. Limited by messages, bytes and age, like the history that it mirrors.
  */
 export class RecentEnvelopes {
   readonly #limits: RecentLimits;
@@ -30,8 +29,7 @@ export class RecentEnvelopes {
 
   /**
    * How long, in milliseconds, a client may be away and still miss nothing, if the number of messages limits
-   * what
-   * is kept; infinity if it does not, as in a room that keeps fewer than it may.
+   * what is kept; infinity if it does not, as in a room that keeps fewer than it may.
    */
   reachMs(nowMs: number): number {
     const { messages, oldest } = this.#kept;

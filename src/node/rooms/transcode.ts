@@ -4,8 +4,7 @@ import { transcodeMessages } from '../../protocol/json/codec.ts';
 
 /**
  * A run of `message` frames as JSON text, or null if the bytes from the backplane are not such frames:
- * foreign
- * data in Redis must not stop the node. Counted as a malformed envelope.
+ * foreign data in Redis must not stop the node. Counted as a malformed envelope.
  */
 export function transcode(frames: Uint8Array, metrics: NodeMetrics): string | null {
   try {

@@ -1,8 +1,7 @@
 /**
- * Finds where a MessagePack value ends and checks it against the protocol, without decoding it: this
- * lets the node copy a publisher's payload unchanged into the outgoing frame. It allocates and throws
- * nothing,
- * and only ever compares a declared length with the bytes present. Problems are negative numbers.
+ * Finds where a MessagePack value ends and checks it against the protocol, without decoding it: this lets the
+ * node copy a publisher's payload unchanged into the outgoing frame. It allocates and throws nothing, and
+ * only ever compares a declared length with the bytes present. Problems are negative numbers.
  */
 import { readUint32 } from '../../util/bytes.ts';
 import { isUtf8 } from './utf8.ts';
@@ -42,8 +41,7 @@ export function isUndecodable(result: number): boolean {
 
 /**
  * Where the value at `at` ends, or a negative problem. `levels`: how deep arrays and maps may still nest.
- * Recursion goes no
- * deeper than that.
+ * Recursion goes no deeper than that.
  */
 export function scanValue(bytes: Uint8Array, at: number, end: number, levels: number): number {
   if (at >= end) return TRUNCATED;
@@ -96,8 +94,7 @@ function scanTagged(bytes: Uint8Array, at: number, end: number, levels: number):
 }
 
 // For the lead bytes 0xc0 to 0xdf: the bytes of the length that follows, and those of a body of fixed size
-// (for
-// extensions of fixed size with the byte of their type).
+// (for extensions of fixed size with the byte of their type).
 //                    c0                   c4       c7       ca    cc          d0          d4              d9       dc    de
 const LENGTH_BYTES = [
   0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4,
@@ -171,8 +168,8 @@ function scanExtension(bytes: Uint8Array, at: number, end: number, length: numbe
 
 /**
  * Whether the nanoseconds are less than a second: the upper 30 bits of 8 bytes, or the first four of 12
- * bytes. Strict decoders
- * throw for more, and one such message would make every member throw, at each recovery.
+ * bytes. Strict decoders throw for more, and one such message would make every member throw, at each
+ * recovery.
  */
 function holdsNanoseconds(bytes: Uint8Array, at: number, length: number): boolean {
   const word = readUint32(bytes, at);
@@ -193,8 +190,7 @@ function scanInt64(bytes: Uint8Array, at: number, end: number): number {
 
 /**
  * Where a value that `scanValue` refused ends, whatever it contains: counts the values still to come instead
- * of
- * recursing. `TRUNCATED` or `NEVER_USED` if that is not possible.
+ * of recursing. `TRUNCATED` or `NEVER_USED` if that is not possible.
  */
 export function skipValue(bytes: Uint8Array, at: number, end: number): number {
   for (let pending = 1; pending > 0; pending--) {

@@ -8,8 +8,8 @@ import { readInterned } from '../../util/interned-text.ts';
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const encoder = new TextEncoder();
 
-// Measured on Node 20: a call of the platform's coders costs 100 to 160 ns whatever the length, a loop 3 ns for each
-// character.
+// Measured on Node 20: a call of the platform's coders costs 100 to 160 ns whatever the length, a loop 3 ns
+// for each character.
 const SHORT_WRITE_CHARS = 32;
 
 /**

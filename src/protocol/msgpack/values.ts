@@ -32,8 +32,7 @@ export function packed(write: (writer: Writer) => void): Uint8Array {
 /**
  * Any value as MessagePack, ready to be a payload. `undefined` and functions become nil (and are left out of
  * objects), Map and Set become maps and arrays, byte arrays become bin, Date a timestamp, an invalid Date
- * nil, and
- * `toJSON` is called.
+ * nil, and `toJSON` is called.
  *
  * @throws {PackError} for values nested deeper than `MAX_DEPTH` allows, circular ones, and BigInts beyond 53 bits.
  */
@@ -111,8 +110,8 @@ function isKept(field: unknown): boolean {
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
 
 /**
- * One MessagePack value as JavaScript. Maps become plain objects (a key `__proto__` becomes `__proto_`), bin a
- * Uint8Array that may be a view of `bytes`, timestamps Date.
+ * One MessagePack value as JavaScript. Maps become plain objects (a key `__proto__` becomes `__proto_`), bin
+ * a Uint8Array that may be a view of `bytes`, timestamps Date.
  *
  * @throws {FrameError} for bytes that are not exactly one value that the protocol allows.
  */

@@ -1,8 +1,7 @@
 /**
- * Writes JavaScript values as MessagePack. msgpackr's packer does not write what the
- * contract requires: it sends integers above 32 bits as floats and large BigInts as int64, lone surrogates as
- * broken UTF-8, every map with a 16 bit header, and undefined, Set, Error and the like as private extension
- * types.
+ * Writes JavaScript values as MessagePack. msgpackr's packer does not write what the contract requires: it
+ * sends integers above 32 bits as floats and large BigInts as int64, lone surrogates as broken UTF-8, every
+ * map with a 16 bit header, and undefined, Set, Error and the like as private extension types.
  */
 import { writeUint32, writeUint64 } from '../../util/bytes.ts';
 import { cutFromBlock } from '../block.ts';
@@ -18,8 +17,9 @@ const START_BYTES = 1024;
 const BY_HAND_BYTES = 128;
 
 /**
- * From this many characters on the platform encodes first, and what it wrote is measured: counting 60,000 characters in JavaScript takes
- * 0.15 ms when the loop is optimised, and 1.5 ms in a node that seldom does it.
+ * From this many characters on the platform encodes first, and what it wrote is measured: counting 60,000
+ * characters in JavaScript takes 0.15 ms when the loop is optimised, and 1.5 ms in a node that seldom does
+ * it.
  */
 const LONG_CHARS = 1024;
 

@@ -13,8 +13,7 @@ export interface ApiGuardOptions {
 
 /**
  * Who may use the HTTP API: anyone with a key; without keys, only this machine during development; or nobody,
- * in
- * production and when authentication is configured.
+ * in production and when authentication is configured.
  */
 export type ApiMode = 'keys' | 'loopback' | 'off';
 

@@ -26,9 +26,8 @@ const UNSAID_NAMES: readonly string[] = ['text/plain', 'application/x-www-form-u
 
 /**
  * `contentType` and `contentEncoding`: the header lines, '' if absent. A body without a type is JSON.
- * `hasKey`: the
- * request presents a key, which a page of another site cannot add without a preflight; then the default types
- * of tools mean JSON too.
+ * `hasKey`: the request presents a key, which a page of another site cannot add without a preflight; then the
+ * default types of tools mean JSON too.
  */
 export function bodyFormat(contentType: string, contentEncoding: string, hasKey: boolean): BodyFormatResult {
   if (contentEncoding !== '' && contentEncoding.toLowerCase() !== 'identity') {

@@ -15,9 +15,8 @@ export interface ScrapesOptions {
 
 /**
  * What `/metrics` serves. Rendering takes a millisecond or more on the one thread that delivers messages, so
- * it is limited
- * to a rate and runs one at a time: requests during a render share its result, and requests beyond the
- * rate get the last one. Scrapers at an ordinary pace always get a new one.
+ * it is limited to a rate and runs one at a time: requests during a render share its result, and requests
+ * beyond the rate get the last one. Scrapers at an ordinary pace always get a new one.
  */
 export class Scrapes {
   readonly #options: ScrapesOptions;

@@ -127,8 +127,7 @@ export class RedisAcks implements Acks {
 
   /**
    * Calls `work` with the room's presumed current epoch, and again if it returns null: then that epoch has
-   * ended. Resolves with null
-   * for a room without numbering, which gets one with `begin`.
+   * ended. Resolves with null for a room without numbering, which gets one with `begin`.
    */
   async #inPresentEpoch<T>(
     room: string,

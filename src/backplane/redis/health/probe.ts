@@ -1,9 +1,7 @@
 /**
  * Whether this node receives what is published. A subscribe link can look healthy and deliver nothing
- * (half-open after a
- * failover, or Redis forgot the subscriptions), for days and without an error. So every node publishes to its
- * own
- * channel and expects to receive it.
+ * (half-open after a failover, or Redis forgot the subscriptions), for days and without an error. So every
+ * node publishes to its own channel and expects to receive it.
  */
 
 import type { Clock } from '../../../util/clock.ts';

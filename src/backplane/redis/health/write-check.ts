@@ -1,9 +1,7 @@
 /**
  * Whether Redis accepts this node's writes. A full disk or memory, a lost replica or a revoked right leave
- * the
- * links up and reading intact, but every publish is refused. So a script that writes like a publish runs now
- * and
- * then: at once when something was refused, and more often until writes are accepted again.
+ * the links up and reading intact, but every publish is refused. So a script that writes like a publish runs
+ * now and then: at once when something was refused, and more often until writes are accepted again.
  */
 import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
 

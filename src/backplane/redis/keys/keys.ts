@@ -2,13 +2,11 @@
  * The only place that spells Redis keys and channels: `<prefix>:{<tag>}:<kind>:<room>`.
  *
  * All keys of a room have the tag of its partition, so a script may touch them together on Redis Cluster, and
- * all
- * rooms of a partition can share one call. Tags are chosen so that the partitions spread evenly over the
+ * all rooms of a partition can share one call. Tags are chosen so that the partitions spread evenly over the
  * slots.
  *
  * Redis does not divide channels by database. So the name of every channel, including logs, also has the
- * number of
- * the database: `log3@1`. In database 0 it has none, as it always was.
+ * number of the database: `log3@1`. In database 0 it has none, as it always was.
  */
 import { slotOf, tagsOverSlots } from './slots.ts';
 
@@ -50,8 +48,7 @@ export class Keys {
 
   /**
    * Stream: the stored envelopes. Also the name of the room's pub/sub channel, which `publish.lua` relies on.
-   * The
-   * number is the envelopes' version: no build reads what another version stored or sent.
+   * The number is the envelopes' version: no build reads what another version stored or sent.
    */
   log(room: string): string {
     return this.logHeads[this.partitionOf(room)]! + room;

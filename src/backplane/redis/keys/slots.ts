@@ -7,8 +7,7 @@ export const SLOTS = 16_384;
 
 /**
  * One tag for each partition: the first one, counting in base 36, whose slot is in that partition's equal
- * share of
- * the slots. The same on every node and forever, since stored keys depend on it.
+ * share of the slots. The same on every node and forever, since stored keys depend on it.
  */
 export function tagsOverSlots(partitions: number): string[] {
   const tags = new Array<string | undefined>(partitions);

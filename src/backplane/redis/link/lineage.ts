@@ -1,9 +1,7 @@
 /**
  * Whether a Redis may lack writes that its predecessor acknowledged. Replication is asynchronous: a promoted
- * replica
- * continues from what it had, gives the numbers of lost messages to others, and cannot tell. So a room that
- * was
- * numbered before the promotion gets a new epoch at its first use after it.
+ * replica continues from what it had, gives the numbers of lost messages to others, and cannot tell. So a
+ * room that was numbered before the promotion gets a new epoch at its first use after it.
  */
 
 /** Long enough that no two promotions of one cluster share it. */
@@ -11,8 +9,7 @@ const LINEAGE_BYTES = 8;
 
 /**
  * From the reply to INFO: eight ASCII characters that change with each promotion, or '' for a server that was
- * not promoted
- * since it started. A restarted server has what its own disk has, which is another matter.
+ * not promoted since it started. A restarted server has what its own disk has, which is another matter.
  */
 export function lineageOf(info: string): string {
   const replid = /^master_replid:([0-9a-f]{40})/m.exec(info)?.[1] ?? '';

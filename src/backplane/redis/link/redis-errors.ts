@@ -50,8 +50,7 @@ export function publishErrorFromCall(cause: unknown): BackplaneError {
 
 /**
  * Redis stored a batch of messages and then replied with an error. Members may not have received it; they do
- * when
- * their node next checks for missed messages. The link is healthy: nothing is late.
+ * when their node next checks for missed messages. The link is healthy: nothing is late.
  */
 export class StoredError extends BackplaneError {
   constructor(message: string) {

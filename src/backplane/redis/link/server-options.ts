@@ -5,8 +5,7 @@ import type { RedisAddress } from '../../../util/redis-url.ts';
 
 /**
  * Without the database: a failed SELECT of ioredis's own is only an event, after which it writes to database
- * 0. The
- * writer sends SELECT itself and reads the reply.
+ * 0. The writer sends SELECT itself and reads the reply.
  */
 export function serverOptions(address: RedisAddress, tls: ConnectionOptions | undefined): RedisOptions {
   const { host, port, username, password, isSecure } = address;
@@ -41,8 +40,8 @@ export async function onTrial<T>(options: TrialOptions, work: (redis: Redis) => 
     commandTimeout: timeoutMs,
     maxRetriesPerRequest: 0,
     // Nothing is sent in the background, so that the first command gets the first reply. A server without a
-    // free connection
-    // sends one and hangs up, and a client that has sent more by then only sees that the connection is gone.
+    // free connection sends one and hangs up, and a client that has sent more by then only sees that the
+    // connection is gone.
     disableClientInfo: true,
     enableReadyCheck: false,
     enableOfflineQueue: false,

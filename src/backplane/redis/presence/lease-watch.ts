@@ -1,11 +1,10 @@
 /**
  * Which leases have lapsed, as one node sees it: those whose record did not change for the time that it
- * names, by this
- * node's own steady clock. Wall clocks do not matter, neither a node's nor Redis's, which may be set.
+ * names, by this node's own steady clock. Wall clocks do not matter, neither a node's nor Redis's, which may
+ * be set.
  *
  * Unwatched time does not count: after this node was frozen, or Redis was away, the other nodes could not be
- * seen
- * to renew, and perhaps could not. Then their time starts over.
+ * seen to renew, and perhaps could not. Then their time starts over.
  */
 export interface LeaseWatchOptions {
   /** For records that do not name their own. */

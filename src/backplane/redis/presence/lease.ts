@@ -34,8 +34,8 @@ export interface LeaseOptions {
 
 /**
  * A dead node is claimed at most its lease and two of these later: one until its last renewal is seen, one
- * until
- * a node looks after the lease has ended. One small script call per node and second, with the default lease.
+ * until a node looks after the lease has ended. One small script call per node and second, with the default
+ * lease.
  */
 const RENEWALS_PER_LEASE = 6;
 const GAP_RENEWALS = 3;

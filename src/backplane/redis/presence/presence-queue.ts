@@ -1,9 +1,7 @@
 /**
  * Presence updates waiting to be written, in the order of the calls within each room, and which entries of
- * this node the
- * store may have. Bounded by the node's own memberships: when much waits, only the last update of each
- * connection and
- * room is kept, and a connection that came and went unseen is forgotten.
+ * this node the store may have. Bounded by the node's own memberships: when much waits, only the last update
+ * of each connection and room is kept, and a connection that came and went unseen is forgotten.
  */
 
 /** `who` null: it leaves. */
@@ -96,10 +94,8 @@ export class PresenceQueue {
 
   /**
    * The store did all of it. True if the room can leave the node's list: the node has nothing in it any more,
-   * and no
-   * unanswered call could still arrive, over a link that is gone, and enter a connection. Such a room stays
-   * on
-   * the list, so that what it entered is removed with the node.
+   * and no unanswered call could still arrive, over a link that is gone, and enter a connection. Such a room
+   * stays on the list, so that what it entered is removed with the node.
    */
   written({ room, updates }: UpdateBatch): boolean {
     room.isInFlight = false;
@@ -112,9 +108,8 @@ export class PresenceQueue {
 
   /**
    * To be written again: only the last update of each connection, which is harmless to repeat, while the
-   * first of two
-   * could be announced twice. `isDoubtful`: it was sent and not answered, so the store may or may not have
-   * done it.
+   * first of two could be announced twice. `isDoubtful`: it was sent and not answered, so the store may or
+   * may not have done it.
    */
   putBack({ room, updates }: UpdateBatch, isDoubtful: boolean): void {
     if (isDoubtful) this.#doubtful.add(room.name);

@@ -1,8 +1,7 @@
 /**
  * When presence changes are written, and how a call of `presence.lua` is made. As with messages, one call is
- * in flight and
- * later changes gather. Unlike messages, changes that could not be written are kept and written when Redis is
- * back.
+ * in flight and later changes gather. Unlike messages, changes that could not be written are kept and written
+ * when Redis is back.
  */
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../../util/clock.ts';

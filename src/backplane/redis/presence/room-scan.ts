@@ -1,7 +1,7 @@
 /**
  * Which rooms have entries, on any node: from the lists of rooms that nodes keep for their sweepers. A room
- * may be on
- * a list without having entries, so each is counted, except those too late in the order to be returned.
+ * may be on a list without having entries, so each is counted, except those too late in the order to be
+ * returned.
  */
 import type { Redis } from 'ioredis';
 import type { PresentRoom, RoomsPage } from '../../presence.ts';

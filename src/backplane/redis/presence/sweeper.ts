@@ -1,9 +1,8 @@
 /**
  * Removes the entries of dead nodes, room by room, in steps so small that Redis is never held up. One
- * survivor has the
- * claim at a time and prolongs it as it goes; if it dies too, its claim lapses like a lease, and another
- * continues where
- * it stopped. It stops by itself when the claim is gone: the dead node was only frozen and is back.
+ * survivor has the claim at a time and prolongs it as it goes; if it dies too, its claim lapses like a lease,
+ * and another continues where it stopped. It stops by itself when the claim is gone: the dead node was only
+ * frozen and is back.
  */
 import type { Redis } from 'ioredis';
 import type { Logger } from '../../../util/log.ts';

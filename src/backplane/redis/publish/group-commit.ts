@@ -1,16 +1,13 @@
 /**
  * When batches are sent. One call is in flight at a time; messages that arrive during it go with the next
- * one, at
- * the end of the turn that brought the reply, with everything else from that turn. So there is no timer and
- * no added wait when idle, and under load a call carries much.
- * It also keeps the order: nothing is ever sent while the outcome of something earlier is open, except after
- * a timeout.
+ * one, at the end of the turn that brought the reply, with everything else from that turn. So there is no
+ * timer and no added wait when idle, and under load a call carries much. It also keeps the order: nothing is
+ * ever sent while the outcome of something earlier is open, except after a timeout.
  *
  * After a timeout Redis may be frozen. Waiting messages are settled `unavailable`, since they were never
- * sent, and so are
- * new ones, until a PING on the same link is answered. A link is first in, first out: an answered PING means
- * that the late
- * call was executed, or never will be, so continuing cannot reorder. An unanswered PING drops the link.
+ * sent, and so are new ones, until a PING on the same link is answered. A link is first in, first out: an
+ * answered PING means that the late call was executed, or never will be, so continuing cannot reorder. An
+ * unanswered PING drops the link.
  */
 
 import type { Clock } from '../../../util/clock.ts';

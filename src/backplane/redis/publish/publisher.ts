@@ -117,16 +117,14 @@ export class Publisher {
 
 /**
  * Rooms without history need no script, and one PUBLISH costs half of it. But each is a separate command: for
- * 64
- * rooms with one message each the script takes 10 us of this process and 5.5 us of Redis a message, PUBLISH
- * 17 and 9.
+ * 64 rooms with one message each the script takes 10 us of this process and 5.5 us of Redis a message,
+ * PUBLISH 17 and 9.
  */
 const MAX_PLAIN = 8;
 
 /**
  * Which batches share a call: on a single Redis, all that need the script. This is the one place to change
- * for Redis
- * Cluster, where it becomes one call for each partition.
+ * for Redis Cluster, where it becomes one call for each partition.
  *
  * Rooms without history go one way or the other together: a batch with keys, which needs the script, must not
  * overtake one of the same room without.

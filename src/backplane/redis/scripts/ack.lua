@@ -1,24 +1,19 @@
--- Stores how far users have read: the higher of each entry's offset and the user's stored one. One call
--- carries the entries
--- of many rooms. Each is a separate, repeatable step: an error in one is returned for that one and leaves the
--- others alone.
+-- Stores how far users have read: the higher of each entry's offset and the user's stored one. One call carries the entries
+-- of many rooms. Each is a separate, repeatable step: an error in one is returned for that one and leaves the others alone.
 --
 -- KEYS  for each entry: meta; acks of the entry's epoch
 -- ARGV  1 life of the acks of a room, in ms, from its last ack on; 2 life of unused meta, in ms;
---       then for each entry: epoch (8 ASCII characters); user; offset (0: store nothing, only read; -1: store
--- that of
+--       then for each entry: epoch (8 ASCII characters); user; offset (0: store nothing, only read; -1: store that of
 --       the newest message, unless one is stored)
 -- Returns for each entry: offset of the room's newest message, or -1 if that epoch is not the current one;
---       stored offset, -1 if none; 1 if this entry changed it, else 0. An offset beyond the newest message is
--- not stored.
+--       stored offset, -1 if none; 1 if this entry changed it, else 0. An offset beyond the newest message is not stored.
 --       For an entry that failed: -2, the error message, 0.
 --
 -- acks is a sorted set: user by offset. The format of meta is described in publish.lua.
 local call = redis.call
 local life, meta_life = ARGV[1], tonumber(ARGV[2])
 
--- A room without messages in which a user has a start counts as used, like one with messages: each use renews
--- its numbering.
+-- A room without messages in which a user has a start counts as used, like one with messages: each use renews its numbering.
 -- The mark tells later readers of the room; see publish.lua.
 local function outlive(meta, fresh)
   if fresh == 0 then call('SETRANGE', meta, 8, struct.pack('>I8', 1)) end

@@ -1,9 +1,7 @@
--- Tries each command that the other scripts and the nodes use, once, on its own keys, which it then removes.
--- So a
+-- Tries each command that the other scripts and the nodes use, once, on its own keys, which it then removes. So a
 -- node learns what a Redis refuses (a missing right, a renamed command, no memory) before its users do.
 --
--- KEYS  none: Redis would refuse forbidden names in KEYS before the script runs, which could not report the
--- rest
+-- KEYS  none: Redis would refuse forbidden names in KEYS before the script runs, which could not report the rest
 -- ARGV  1 string; 2 stream; 3 hash; 4 sorted set; 5 hash in the slot of the leases; 6 channel
 -- Returns command and error message of each refused command, alternately.
 local text, stream, hash, sorted, nodes, channel = unpack(ARGV)

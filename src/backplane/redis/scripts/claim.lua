@@ -1,6 +1,5 @@
 #!lua flags=allow-oom
--- Claims the lease of a dead node, or prolongs a claim, if its record is what the claimer expects: so one of
--- several
+-- Claims the lease of a dead node, or prolongs a claim, if its record is what the claimer expects: so one of several
 -- claimers gets it, and a claimer notices that the node is back.
 -- It may run on a full Redis: a record replaces another, and nodes must not seem dead for lack of memory.
 --

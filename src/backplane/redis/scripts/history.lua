@@ -1,16 +1,14 @@
--- Reads a room's position and the messages after an offset, or its newest ones, as one atomic view. Gives the
--- room an epoch if it has
+-- Reads a room's position and the messages after an offset, or its newest ones, as one atomic view. Gives the room an epoch if it
+-- has
 -- none and the caller wants one, or if another Redis numbered it before this one was promoted.
 --
 -- KEYS  1 meta; 2 log
 -- ARGV  1 only messages after this offset; 2 about how many messages (0: only the position);
 --       3 how many the room keeps; 4 for how many ms; 5 epoch for a room that needs one (8 ASCII characters);
 --       6 life of unused meta in ms; 7 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts);
---       8 life in ms of the meta of a room that never had a message nor a start, from the last such read on;
--- 0: only read,
+--       8 life in ms of the meta of a room that never had a message nor a start, from the last such read on; 0: only read,
 --         a room without numbering stays without;
---       9 '1': the newest messages, else the oldest after the offset; 10 maximum bytes of the envelopes
--- together (0: no
+--       9 '1': the newest messages, else the oldest after the offset; 10 maximum bytes of the envelopes together (0: no
 --         limit); a single envelope may exceed it
 -- Returns epoch ('' for a room without numbering), offset as text, then the envelopes, oldest first.
 --
@@ -50,8 +48,7 @@ local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - age
 local from = math.max(after, offset - messages, newest and offset - limit or 0) + 1
 local found, bytes, page, whole = 0, 0, {}, false
 
--- Adds an entry to the page, unless the page is full or has ended. `first` is the offset from which it
--- counts.
+-- Adds an entry to the page, unless the page is full or has ended. `first` is the offset from which it counts.
 local function add(entry, last, count, first)
   local size = #entry[2][2]
   whole = whole or found >= limit or (most_bytes > 0 and found > 0 and bytes + size > most_bytes)
@@ -77,8 +74,7 @@ local function read_on()
     local entries = call('XRANGE', KEYS[2], format('%d', from), '+', 'COUNT', wanted)
     for i = 1, #entries do
       local last, born, count = parts(entries[i])
-      -- Only a prefix can have expired: after the first young entry all count, or a changed clock would make
-      -- a hole.
+      -- Only a prefix can have expired: after the first young entry all count, or a changed clock would make a hole.
       seen = seen or born >= oldest
       if seen then add(entries[i], last, count, from) end
       from = last + 1

@@ -6,12 +6,9 @@
 -- ARGV  1 node; 2 the term that it holds, 0 for none; 3 its record if it still holds it; 4 its record if it does not
 -- Returns 1 if it held it, else 0; then node and record alternately, including its own.
 --
--- A record is `<term>:<beat>:<ms>:<claimer>`. The beat changes each time: an unchanged record shows the other
--- nodes
--- that its node is dead, each by its own steady clock (lease-watch.ts). Redis's time may be set, and then all
--- leases
--- would lapse at once. A term is never reused after the lease was lost. After that many ms without a change
--- the lease has
+-- A record is `<term>:<beat>:<ms>:<claimer>`. The beat changes each time: an unchanged record shows the other nodes
+-- that its node is dead, each by its own steady clock (lease-watch.ts). Redis's time may be set, and then all leases
+-- would lapse at once. A term is never reused after the lease was lost. After that many ms without a change the lease has
 -- lapsed. No claimer: the lease is the node's own.
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 local held = before and string.match(before, '^(%d+):%d+:%d+:$') == ARGV[2]

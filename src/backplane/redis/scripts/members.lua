@@ -2,13 +2,11 @@
 --
 -- KEYS  1 entries; 2 users
 -- ARGV  1 maximum number of entries
--- Returns the number of entries, the number of distinct users, then connection and entry (see presence.lua)
--- alternately.
+-- Returns the number of entries, the number of distinct users, then connection and entry (see presence.lua) alternately.
 local call, limit = redis.call, tonumber(ARGV[1])
 local count = call('HLEN', KEYS[1])
 local reply = { count, call('HLEN', KEYS[2]) }
--- The same entries come first each time, as long as the room does not change. A scan may return more than
--- requested,
+-- The same entries come first each time, as long as the room does not change. A scan may return more than requested,
 -- and an entry twice while Redis resizes the hash.
 local cursor, seen, found = '0', {}, 0
 while found < limit and count > 0 do

@@ -1,9 +1,7 @@
--- Commits batches of messages: gives each message its offset, stores it, publishes it. One call carries many
--- rooms.
+-- Commits batches of messages: gives each message its offset, stores it, publishes it. One call carries many rooms.
 -- Each batch is a separate atomic step: an error in one is returned for that one and leaves the others alone.
 --
--- KEYS  for each batch: meta, log; then the dedup key of each keyed frame, in the order of the frames. The
--- channel is named
+-- KEYS  for each batch: meta, log; then the dedup key of each keyed frame, in the order of the frames. The channel is named
 --       like the log, which saves an argument for every room.
 -- ARGV  1 epoch for rooms that need one (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
 --       4 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts); then for each batch its draft, an envelope
@@ -13,28 +11,21 @@
 -- Returns one string, for each batch:
 --       u8 0, epoch (8 bytes), u64 offset of its first new message, u16 number of duplicates, for each of these
 --             u16 index, epoch (8 bytes), u64 offset (0 in rooms without history, where epochs mean nothing)
---       u8 1, u16 length, error message: nothing of this batch was stored or sent, and none of its keys is
--- stored.
+--       u8 1, u16 length, error message: nothing of this batch was stored or sent, and none of its keys is stored.
 --       u8 2, u16 length, error message: the batch and its keys are stored, but it may not have been sent.
 --
--- Redis checks its memory limit only before the first write of a call, and only if that write can need
--- memory. So a batch starts
--- with SET or SETRANGE, never with DEL: a full Redis refuses the whole call. The numbering is written before
--- the log, because it
+-- Redis checks its memory limit only before the first write of a call, and only if that write can need memory. So a batch starts
+-- with SET or SETRANGE, never with DEL: a full Redis refuses the whole call. The numbering is written before the log, because it
 -- can be restored when XADD fails; a log entry cannot be undone, since others may have been trimmed for it.
 --
--- meta is one string: epoch (8 bytes), u64 time when the lives of meta and log were last prolonged (in a room
--- that never had a message:
--- 0, or 1 if a user has a start), u64 offset, lineage (8 bytes or none). A room that another Redis numbered
--- before this one was promoted gets a new epoch. Neither a hash nor text: GET, unpack and SETRANGE cost 2 us
--- a room less than HMGET, tonumber and HSET. Prolonging lives only when a
--- tenth has passed saves two calls on nearly every publish; hence lives are a tenth longer than requested.
--- A log entry is a whole envelope: an XADD of many messages costs as much as one. Its id is `<its last
--- offset>-<ms since the Unix
+-- meta is one string: epoch (8 bytes), u64 time when the lives of meta and log were last prolonged (in a room that never had a
+-- message: 0, or 1 if a user has a start), u64 offset, lineage (8 bytes or none). A room that another Redis numbered before this one was
+-- promoted gets a new epoch. Neither a hash nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET.
+-- Prolonging lives only when a tenth has passed saves two calls on nearly every publish; hence lives are a tenth longer than requested.
+-- A log entry is a whole envelope: an XADD of many messages costs as much as one. Its id is `<its last offset>-<ms since the Unix
 -- epoch, then the number of its messages in five digits>`: separate fields would cost 1 us.
 -- Time is Redis's own: the age of an entry must not depend on which node's clock wrote it and which one reads it.
--- Making strings is what costs, since Lua copies and hashes them. So Redis appends to a draft but never
--- parses or cuts it.
+-- Making strings is what costs, since Lua copies and hashes them. So Redis appends to a draft but never parses or cuts it.
 local call, sub, floor, format, concat = redis.call, string.sub, math.floor, string.format, table.concat
 local pack, unpack = struct.pack, struct.unpack
 local TABLE, NOWHERE = 32, string.rep('\0', 16)
@@ -46,8 +37,7 @@ local id_format = format('%%d-%d%%05d', now)
 -- wrote and the previous value (false: there was none), and whether its entry is in the log.
 local claimed, written, before, stored = {}, nil, false, false
 
--- Claims the keys of a batch. Returns the set of frame indexes that are duplicates, their number, and their
--- reply.
+-- Claims the keys of a batch. Returns the set of frame indexes that are duplicates, their number, and their reply.
 local function find_duplicates(k, keyed, indexes, epoch, offset)
   local gone, duplicates, reply = {}, 0, {}
   for i = 1, keyed do
@@ -94,8 +84,7 @@ local function store(k, envelope, count, first, messages, age, epoch, fresh, anc
   end
   written = meta
   if not before then call('DEL', log) end -- a log without its numbering cannot be continued
-  -- Trimming costs as much as adding, so it runs when an eighth of the kept messages is new, and `~` drops
-  -- only whole stream
+  -- Trimming costs as much as adding, so it runs when an eighth of the kept messages is new, and `~` drops only whole stream
   -- nodes. The excess is bounded, and reading filters precisely.
   local step = messages < 8 and 1 or floor(messages / 8)
   if oldest > 1 and last % step < count then

@@ -1,6 +1,5 @@
 -- Gives a room a new epoch because Redis lost messages that a node has seen: the old epoch would give their
--- offsets to other messages. What survived is kept, with its offsets; the envelopes in the log keep the old
--- epoch.
+-- offsets to other messages. What survived is kept, with its offsets; the envelopes in the log keep the old epoch.
 --
 -- KEYS  1 meta
 -- ARGV  1 epoch, and 2 an offset given out in it, that the node has seen; 3 the new epoch (8 ASCII characters)

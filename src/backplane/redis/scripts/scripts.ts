@@ -37,8 +37,7 @@ export class Script {
 
   /**
    * Replies are Buffers. A Redis that restarted or flushed its scripts has run nothing when it replies
-   * NOSCRIPT,
-   * so calling again is safe, once.
+   * NOSCRIPT, so calling again is safe, once.
    */
   call(
     redis: Redis,

@@ -1,5 +1,4 @@
--- Removes some of a dead node's entries from one room and announces that they left. Call it until the cursor
--- is 0:
+-- Removes some of a dead node's entries from one room and announces that they left. Call it until the cursor is 0:
 -- a room may be too large for one call.
 --
 -- KEYS  1 entries; 2 users; 3 channel
@@ -30,7 +29,6 @@ for i = 1, #fields, 2 do
     event[removed + 1] = '\194' .. cmsgpack.pack(connection) .. who .. struct.pack('>BI4', 0xce, count - removed)
   end
 end
--- They are gone even if that cannot be announced: after an error the caller would repeat the call, with
--- nothing left to remove.
+-- They are gone even if that cannot be announced: after an error the caller would repeat the call, with nothing left to remove.
 if removed > 0 and ARGV[3] == '1' then pcall(call, 'PUBLISH', KEYS[3], table.concat(event)) end
 return { page[1], removed }

@@ -64,8 +64,7 @@ export class WrongServer extends Error {}
 
 /**
  * Rejects if the server cannot be reached, refuses the login, or refuses INFO and TIME, and with a
- * `WrongServer`. The message
- * contains no secrets.
+ * `WrongServer`. The message contains no secrets.
  */
 export function inspectRedis(options: InspectOptions): Promise<RedisFacts> {
   const { url, tls, keyPrefix, timeoutMs } = options;

@@ -1,8 +1,7 @@
 /**
  * Whether a node can work with a Redis, tried on a separate connection before the node makes its links. What
- * an operator must
- * change (rights, the kind of server, the password) fails at once; temporary problems are retried for a
- * while.
+ * an operator must change (rights, the kind of server, the password) fails at once; temporary problems are
+ * retried for a while.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';

@@ -1,14 +1,12 @@
 /**
  * Takes the messages of subscribed channels out of a link's stream, ahead of ioredis. Its parser builds an
- * array and three
- * Buffers for each of them, and calls a dozen functions to classify it; that was a tenth of a node's
- * JavaScript.
+ * array and three Buffers for each of them, and calls a dozen functions to classify it; that was a tenth of a
+ * node's JavaScript.
  *
  * The stream is cut at the ends of whole RESP2 replies: a `message` push goes to `push`, and every run of
- * other replies
- * (confirmations, pongs, errors) to `rest` unchanged, in order. An incomplete reply waits for its next chunk.
- * The reader must see the
- * stream from its first byte, since only what is before a reply tells it from a payload.
+ * other replies (confirmations, pongs, errors) to `rest` unchanged, in order. An incomplete reply waits for
+ * its next chunk. The reader must see the stream from its first byte, since only what is before a reply tells
+ * it from a payload.
  */
 import type { EventEmitter } from 'node:events';
 import { startsWith } from '../../../util/bytes.ts';

@@ -1,10 +1,9 @@
 /**
- * The channels that this node subscribes to. Requests of one turn go out as few commands;
- * after a lost link every room is subscribed again, by our own code, to know when that is complete.
+ * The channels that this node subscribes to. Requests of one turn go out as few commands; after a lost link
+ * every room is subscribed again, by our own code, to know when that is complete.
  *
  * The last request for a room counts: commands on a link run in order, and a room is sent SUBSCRIBE and
- * UNSUBSCRIBE
- * in the order of the requests, without those that cancel out within a turn.
+ * UNSUBSCRIBE in the order of the requests, without those that cancel out within a turn.
  */
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
