@@ -17,6 +17,7 @@ const MAIN = join(ROOT, 'dist/main.js');
 const FILES = [
   ...['README.md', 'src/README.md', 'src/index.ts', 'src/protocol/PROTOCOL.md', 'deploy/README.md'],
   ...['deploy/RUNBOOK.md', 'bench/README.md', 'test/README.md', 'test/protocol/vectors/README.md'],
+  'CONTRIBUTING.md',
 ];
 
 const snippets = FILES.flatMap(snippetsOf);
@@ -193,6 +194,22 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['README.md', 'ok       redis server', 'it is what a command prints'],
   ['README.md', 'panels-check.mjs', 'it needs a Prometheus: panels.test.ts runs the script'],
   ['README.md', 'npm install uWebSockets.js', 'it would replace the package that the tests run with'],
+  [
+    'CONTRIBUTING.md',
+    'nvm use',
+    'it installs the packages anew; contributing-docs.test.ts looks for the scripts',
+  ],
+  ['CONTRIBUTING.md', "-t 'leaves'", 'it runs other tests; contributing-docs.test.ts looks for their files'],
+  [
+    'CONTRIBUTING.md',
+    'release.mjs 0.2.0',
+    'it makes a release: kit.test.ts does so in a repository of its own',
+  ],
+  [
+    'deploy/README.md',
+    'ACL SETUSER',
+    'it is for redis-cli: redis-start.test.ts starts a node with these rights',
+  ],
   ['deploy/README.md', 'docker restart', 'it needs a container engine: npm run test:compose'],
   ['deploy/README.md', 'docker compose build', 'it needs a container engine: npm run test:compose'],
   ['deploy/README.md', 'kubectl', 'it needs a Kubernetes cluster: kubernetes.test.ts reads the manifests'],
