@@ -114,7 +114,9 @@ export class RedisPresence implements Presence {
     if (this.#isStopped) return;
     const deadline = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
     const late = new Promise<never>((_, reject) => {
-      deadline.addEventListener('abort', () => reject(unavailable('presence', 'redis did not answer in time')));
+      deadline.addEventListener('abort', () =>
+        reject(unavailable('presence', 'redis did not answer in time')),
+      );
     });
     try {
       await Promise.race([this.#giveUpLease(), late]);
