@@ -74,6 +74,7 @@ describe('roomcast bench', () => {
       env: {
         // A few members go far beyond what one connection may send.
         ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
+        ROOMCAST_LIMITS_BYTES_PER_SECOND: '0',
         ROOMCAST_ROOMS: '[{"match": "forgetful:*", "history": false}]',
       },
     });
