@@ -301,6 +301,17 @@ describe.each(['msgpack', 'json'] as const)('a %s connection that sends too much
     expect(session.metrics.traffic.messagesRateLimited).toBe(1);
   });
 
+  it('may send the largest message after small ones, whatever burst its user has', () => {
+    const limits = { userBytesPerSecond: 100_000, userByteBurst: 1 };
+    const ann = { user: 'ann', expiresAtMs: null, permissions: ALL_PERMITTED };
+    const session = new Session({ encoding, limits, identity: ann });
+    session.receive(['publish', 1, 'a', 'x'.repeat(4000)]);
+    session.receive(['publish', 2, 'a', 'x'.repeat(65_536 - 100)]);
+    session.endTurn();
+    expect(session.node.published).toHaveLength(2);
+    expect(session.metrics.traffic.messagesRateLimited).toBe(0);
+  });
+
   it('is not closed for an honest burst: 500 publishes in one message, then 100 joins', () => {
     const limits = { bytesPerSecond: 2_097_152, byteBurst: 2_097_152 };
     const session = new Session({ encoding, rate: [1000, 5000], limits });
