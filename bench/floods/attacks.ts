@@ -91,9 +91,9 @@ export const ATTACKS: readonly Attack[] = [
   }),
   flood('unfinished messages of 1.1 MB, 300 sockets', unfinished(1_100_000), { sockets: 300, isOnce: true }),
   flood('history of 1 MB, 40 a second', commands(HISTORY, 1), { ...JSON_TEXT, perSecond: 40 }),
-  flood('history of 1 MB, 5,000 at once', commands(HISTORY, 2500), { ...JSON_TEXT, perSecond: 2 }),
+  flood('history of 1 MB, 2,000 at once', commands(HISTORY, 2000), { ...JSON_TEXT, perSecond: 2 }),
   flood('members of 1,000, 40 a second', commands(MEMBERS, 1), { ...JSON_TEXT, perSecond: 40 }),
-  flood('members of 1,000, 5,000 at once', commands(MEMBERS, 2500), { ...JSON_TEXT, perSecond: 2 }),
+  flood('members of 1,000, 2,000 at once', commands(MEMBERS, 2000), { ...JSON_TEXT, perSecond: 2 }),
   flood('joins of 1 MB, 40 a second', commands(JOIN, 1), { ...JSON_TEXT, perSecond: 40 }),
   flood('joins of 1 MB, 1,000 at once', commands(JOIN, 1000), { ...JSON_TEXT, perSecond: 1 }),
   flood('/metrics, 300 a second', Buffer.from('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'), {
