@@ -25,7 +25,7 @@ import { Link } from './link.ts';
 import { Probe } from './probe.ts';
 import { Publisher } from './publisher.ts';
 import { RedisAcks } from './redis-acks.ts';
-import { errorFromCall, isAnswer, isReadOnly } from './redis-errors.ts';
+import { errorFromCall, isAnswer, isReadOnly, refusedWrite } from './redis-errors.ts';
 import { RedisPresence } from './redis-presence.ts';
 import { describeObstacles, tryScripts } from './rights.ts';
 import { ALL_SCRIPTS, renewScript } from './scripts.ts';
@@ -296,7 +296,7 @@ export class RedisBackplane implements Backplane {
   }
 
   #buildCommits(): GroupCommit {
-    const refused = () => this.#writes.suspect();
+    const refused = (error: BackplaneError) => this.#writes.suspect(refusedWrite(error));
     const publisher = new Publisher(this.#command, this.#keys, { ...this.#options, refused });
     return new GroupCommit({
       clock: this.#options.clock,
