@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { type BenchRequest, parseArguments, type Selection, USAGE } from './arguments.ts';
 import { goalLines } from './report/goals.ts';
 import { report } from './report/readme.ts';
-import { merged, readRecord, rounded, type ShapeRecord, writeRecord } from './report/record.ts';
+import { merged, rounded, type ShapeRecord } from './report/record.ts';
+import { readRecord, writeRecord } from './report/record-files.ts';
 import { summarise } from './report/summary.ts';
 import { textTable } from './report/table.ts';
 import { runRounds } from './rounds.ts';
@@ -98,8 +99,8 @@ function withAvailability(row: string): string {
 }
 
 function renderAnew(): void {
-  const benchReadme = join(ROOT, 'bench/README.md');
-  const names = report(SCENARIOS, { results: RESULTS, benchReadme, topReadme: join(ROOT, 'README.md') });
+  const labBook = join(ROOT, 'bench/README.md');
+  const names = report(SCENARIOS, { results: RESULTS, labBook, digest: join(ROOT, 'docs/benchmarks.md') });
   say(`rendered ${names.join(', ')}`);
 }
 

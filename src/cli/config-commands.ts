@@ -1,10 +1,10 @@
 /** `roomcast config`: looks at a configuration without running it. */
 import { stringify } from 'yaml';
+import { loadStartable } from '../app/start-problems.ts';
 import { describeConfig } from '../config/describe.ts';
 import { loadConfig } from '../config/load.ts';
 import { maskSecrets } from '../config/mask.ts';
 import { fail, type Io } from './io.ts';
-import { loadStartable } from './start-problems.ts';
 
 export interface ConfigOptions {
   readonly config?: string;
@@ -26,7 +26,7 @@ export function printConfig(io: Io, { config: file }: ConfigOptions): number {
   return 0;
 }
 
-/** Prints the tables of the README. Returns the exit code. */
+/** Prints the tables of docs/configuration.md. Returns the exit code. */
 export function printDocs(io: Io): number {
   io.stdout(`${describeConfig()}\n`);
   return 0;

@@ -1,6 +1,6 @@
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
-import { FullSign } from './full-sign.ts';
+import { LimitLog } from './limit-log.ts';
 
 /** For how long uWebSockets.js keeps a socket that we closed and the peer did not, with room to spare. */
 const LINGER_S = 9;
@@ -12,7 +12,7 @@ const LINGER_S = 9;
 export class Descriptors {
   readonly max: number;
   readonly #clock: Clock;
-  readonly #full: FullSign;
+  readonly #full: LimitLog;
   #open = 0;
   /** Sockets that were closed here and may still hold their descriptor, by the second in which they were. */
   readonly #lingering = new Array<number>(LINGER_S).fill(0);
@@ -21,7 +21,7 @@ export class Descriptors {
   constructor(max: number, clock: Clock, log: Logger) {
     this.max = max;
     this.#clock = clock;
-    this.#full = new FullSign({ what: 'sockets', limit: max, count: () => this.count, log });
+    this.#full = new LimitLog({ what: 'sockets', limit: max, count: () => this.count, log });
   }
 
   get count(): number {

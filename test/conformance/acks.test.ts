@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AckPage } from '../../src/backplane/acks.ts';
 import type { Backplane } from '../../src/backplane/backplane.ts';
-import { Keys } from '../../src/backplane/redis/keys.ts';
+import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import { type Running, startRedis, type Times } from '../support/backplanes.ts';
 import { KEPT, publishTiny } from '../support/frames.ts';
 import { useBackplanes } from '../support/use-backplanes.ts';

@@ -6,7 +6,7 @@
 -- ARGV  1 epoch for rooms that need one (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
 --       4 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts); then for each batch its draft, an envelope
 --       without its trailer (see envelope.ts), and, only if it has keyed frames, their indexes (u16 each, from 0).
---       Bytes 4..13 of a draft are a ticket: u32 messages to keep (0: a room without history), u32 for how many ms,
+--       Bytes 4..13 of a draft are options: u32 messages to keep (0: a room without history), u32 for how many ms,
 --       u16 number of keyed frames.
 -- Returns one string, for each batch:
 --       u8 0, epoch (8 bytes), u64 offset of its first new message, u16 number of duplicates, for each of these
@@ -37,7 +37,7 @@ local id_format = format('%%d-%d%%05d', now)
 local claimed, written, before, stored = {}, nil, false, false
 
 -- Claims the keys of a batch. Returns the set of frame indexes that are duplicates, how many, and their reply.
-local function sift(k, keyed, indexes, epoch, offset)
+local function find_duplicates(k, keyed, indexes, epoch, offset)
   local gone, duplicates, reply = {}, 0, {}
   for i = 1, keyed do
     local key, index = KEYS[k + 1 + i], unpack('>I2', indexes, i * 2 - 1)
@@ -109,7 +109,7 @@ local function commit(k, draft, indexes, excludes, count, messages, age, keyed)
     end
   end
   local gone, duplicates, reply = nil, 0, ''
-  if keyed > 0 then gone, duplicates, reply = sift(k, keyed, indexes, epoch, offset) end
+  if keyed > 0 then gone, duplicates, reply = find_duplicates(k, keyed, indexes, epoch, offset) end
   if duplicates > 0 then
     if duplicates < count then draft = without(draft, excludes, count, gone, count - duplicates) end
     count = count - duplicates
