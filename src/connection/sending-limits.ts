@@ -43,7 +43,7 @@ const MIN_REFUSALS = 100;
 const MAX_REFUSALS = 1000;
 /** Each of these costs less than 100 ms. Higher limits that were set on purpose count instead. */
 const TURN_COMMANDS = 10_000;
-const TURN_BYTES = 2 * 1_048_576;
+const TURN_BYTES = 4 * 1_048_576;
 
 export function sendingLimits(settings: SendingSettings): SendingLimits {
   const { commandsPerSecond, commandBurst, bytesPerSecond, userBytesPerSecond, maxPayloadBytes } = settings;
