@@ -211,7 +211,7 @@ const limits = z.strictObject({
     max: 10_000_000_000,
     standard: 2 * MIB,
     meaning:
-      'Bytes that one connection may send at once after a pause, at least `websocket.maxPayloadBytes`; in one turn of the event loop it may send this many or 2 MiB, whichever is more',
+      'Bytes that one connection may send at once after a pause, at least `websocket.maxPayloadBytes`; in one turn of the event loop it may send this many or 4 MiB, whichever is more',
   }),
   userBytesPerSecond: whole({
     min: 0,

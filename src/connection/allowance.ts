@@ -1,12 +1,10 @@
-import { IDLE_WINDOW_MS, type SendingLimits } from './sending-limits.ts';
+import { IDLE_WINDOW_MS, type SendingLimits, USER_CHARGE_BYTES } from './sending-limits.ts';
 
 /** What was sent is within the limits. */
 export const WITHIN = 0;
 /** The connection is to be closed: it would cost too much to answer, or to read on. */
 export const FLOOD = -1;
 
-/** What the user is charged for at once, so that small messages do not each take a look-up. */
-const USER_CHARGE_BYTES = 4096;
 /** A refused message weighs as much as one refused command, and one more for each of so many bytes. */
 const BYTES_PER_REFUSAL = 1024;
 

@@ -256,7 +256,7 @@ describe.each(['msgpack', 'json'] as const)('a %s connection that sends too much
       session.endTurn();
     }
     expect(closes(session)).toEqual([]);
-    for (let sent = 1; sent <= 35; sent++) session.receive(publish);
+    for (let sent = 1; sent <= 70; sent++) session.receive(publish);
     expect(closes(session)).toEqual([4009]);
     expect(session.metrics.connections.floods.bytes).toBe(1);
   });
@@ -299,6 +299,27 @@ describe.each(['msgpack', 'json'] as const)('a %s connection that sends too much
     }
     expect(session.node.published).toHaveLength(2);
     expect(session.metrics.traffic.messagesRateLimited).toBe(1);
+  });
+
+  it('is told to wait, and not closed, where it sends a file that is half again as large as it may', () => {
+    const limits = { bytesPerSecond: 2_097_152, byteBurst: 2_097_152 };
+    const session = new Session({ encoding, rate: [1000, 5000], limits });
+    for (let id = 1; id <= 50; id++) session.receive(['publish', id, 'file', 'x'.repeat(60_000)]);
+    session.endTurn();
+    expect(closes(session)).toEqual([]);
+    expect(session.node.published).toHaveLength(34);
+    expect(types(session).filter((type) => type === 'error')).toHaveLength(16);
+  });
+
+  it('may send the largest message after small ones, whatever burst its user has', () => {
+    const limits = { userBytesPerSecond: 100_000, userByteBurst: 1 };
+    const ann = { user: 'ann', expiresAtMs: null, permissions: ALL_PERMITTED };
+    const session = new Session({ encoding, limits, identity: ann });
+    session.receive(['publish', 1, 'a', 'x'.repeat(4000)]);
+    session.receive(['publish', 2, 'a', 'x'.repeat(65_536 - 100)]);
+    session.endTurn();
+    expect(session.node.published).toHaveLength(2);
+    expect(session.metrics.traffic.messagesRateLimited).toBe(0);
   });
 
   it('is not closed for an honest burst: 500 publishes in one message, then 100 joins', () => {

@@ -7,6 +7,7 @@ import { type RedisAddress, redisAddress } from '../../util/redis-url.ts';
 import type { Acks } from '../acks.ts';
 import {
   type Backplane,
+  type BackplaneError,
   type BackplaneEvents,
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
@@ -25,7 +26,7 @@ import { Readiness } from './health/readiness.ts';
 import { WriteCheck } from './health/write-check.ts';
 import { Keys } from './keys/keys.ts';
 import { Links } from './link/links.ts';
-import { errorFromCall, isReadOnly } from './link/redis-errors.ts';
+import { errorFromCall, isReadOnly, refusedWrite } from './link/redis-errors.ts';
 import { RedisPresence } from './presence/redis-presence.ts';
 import { GroupCommit } from './publish/group-commit.ts';
 import { Publisher } from './publish/publisher.ts';
@@ -231,7 +232,7 @@ export class RedisBackplane implements Backplane {
 
   #buildCommits(): GroupCommit {
     const { command } = this.#links;
-    const refused = () => this.#writes.suspect();
+    const refused = (error: BackplaneError) => this.#writes.suspect(refusedWrite(error));
     const publisher = new Publisher(command, this.#keys, { ...this.#options, refused });
     return new GroupCommit({
       clock: this.#options.clock,
