@@ -6,7 +6,7 @@ import type { Scheduler } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Cursor } from './cursor.ts';
 import { Feeder, type FeederParts } from './feeder.ts';
-import { nextStep, type Step } from './next-step.ts';
+import { lacksTooMuch, nextStep, type Step, startOfNewest } from './next-step.ts';
 import { Pages, type PagesParts } from './pages.ts';
 import { ReadSlots } from './read-slots.ts';
 
@@ -102,7 +102,8 @@ export class CatchUp {
 
   #stepOf(cursor: Cursor): Step {
     const { feed } = cursor;
-    return nextStep(cursor, feed, feed.recent.oldest(this.#parts.scheduler.nowMs()));
+    const remembered = feed.recent.oldest(this.#parts.scheduler.nowMs());
+    return nextStep(cursor, feed, { remembered, goneUpTo: feed.recent.goneUpTo });
   }
 
   #advance(cursor: Cursor): void {
@@ -116,10 +117,16 @@ export class CatchUp {
         return this.#advanceNextTurn(cursor);
       case 'begin':
         return this.#begin(cursor);
+      case 'enter':
+        cursor.startAfter([feed.epoch, startOfNewest(cursor, feed, feed.recent.goneUpTo)]);
+        return this.#feed(cursor);
+      case 'limit':
+        this.#limit(cursor, feed.recent.goneUpTo);
+        return this.#advance(cursor);
       case 'go live':
         return this.#goLive(cursor);
       case 'skip':
-        this.#feeder.gap(cursor, feed.sentOffset - 1);
+        this.#feeder.gap(cursor, feed.sentOffset - 1, 'skipped');
         return this.#advance(cursor);
       case 'adopt':
         cursor.startAfter([feed.epoch, 0]);
@@ -142,6 +149,16 @@ export class CatchUp {
     cursor.begin(true);
     this.stop(cursor);
     connection.socket.subscribe(feed.room.topic(connection.readsText));
+  }
+
+  /** Leaves out all but the newest messages that the cursor asked for; what of that can no longer be had is named by itself. */
+  #limit(cursor: Cursor, goneUpTo: number): void {
+    const { sentOffset } = cursor.feed;
+    const gone = Math.min(goneUpTo, sentOffset);
+    const upTo = Math.max(gone, sentOffset - (cursor.last ?? sentOffset));
+    cursor.begin(false, upTo);
+    if (gone > cursor.offset) this.#feeder.gap(cursor, gone, 'expired');
+    if (upTo > cursor.offset) this.#feeder.gap(cursor, upTo, 'limited');
   }
 
   #feed(cursor: Cursor): void {
@@ -179,14 +196,24 @@ export class CatchUp {
 
   async #readPage(cursor: Cursor): Promise<void> {
     const { feed } = cursor;
-    await this.#pages.prime(feed, cursor.offset);
+    await this.#pages.prime(feed, this.#readsAfter(cursor));
     if (!this.#isFiled(cursor) || this.#stepOf(cursor) !== 'read') return;
-    const page = await this.#pages.read(feed, cursor.offset, cursor.pageMessages);
+    // Of what it is not going to get only the oldest matters: it tells what is left out from what is gone.
+    const limit = lacksTooMuch(cursor, feed) ? 1 : cursor.pageMessages;
+    const page = await this.#pages.read(feed, this.#readsAfter(cursor), limit);
     if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch) return;
-    const available = page.envelopes[0]?.first ?? page.offset + 1;
-    if (available > cursor.offset + 1) this.#feeder.gap(cursor, Math.min(available - 1, feed.sentOffset));
+    const gone = Math.min((page.envelopes[0]?.first ?? page.offset + 1) - 1, feed.sentOffset);
+    if (cursor.isFresh) cursor.startAfter([page.epoch, startOfNewest(cursor, feed, gone)]);
+    else if (lacksTooMuch(cursor, feed)) return this.#limit(cursor, gone);
+    else if (gone > cursor.offset) this.#feeder.gap(cursor, gone, 'expired');
     cursor.begin(true);
     this.#feeder.feedPage(cursor, page.envelopes);
+  }
+
+  /** The offset after which it needs messages. */
+  #readsAfter(cursor: Cursor): number {
+    const { feed } = cursor;
+    return cursor.isFresh ? startOfNewest(cursor, feed, feed.recent.goneUpTo) : cursor.offset;
   }
 
   /**
@@ -199,13 +226,16 @@ export class CatchUp {
     await this.#parts.feeds.repair(cursor.feed);
   }
 
-  /** The client gets all that the present epoch holds, from its oldest message. */
+  /** The client gets all that the present epoch holds, or the newest of it that it asked for. */
   async #restart(cursor: Cursor): Promise<void> {
     const { feed } = cursor;
     const page = await this.#pages.read(feed, 0, 1);
     if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch) return;
     const oldest = page.envelopes[0]?.first ?? page.offset + 1;
-    this.#feeder.reset(cursor, page.epoch, Math.min(oldest - 1, feed.sentOffset));
+    const gone = Math.min(oldest - 1, feed.sentOffset);
+    const isLimited = !cursor.hasBegun && cursor.last !== null;
+    const upTo = isLimited ? startOfNewest(cursor, feed, gone) : gone;
+    this.#feeder.reset(cursor, page.epoch, upTo);
   }
 }
 

@@ -27,7 +27,11 @@ export class Pages {
     const { backplane, feeds, metrics } = this.#parts;
     const page = await backplane.read(feed.room.name, feed.rule.history, { after, limit });
     metrics.recovery.historyReads++;
-    if (page.epoch === feed.epoch) return page;
+    if (page.epoch === feed.epoch) {
+      const available = page.envelopes[0]?.first ?? page.offset + 1;
+      if (limit > 0 && available > after + 1) feed.recent.noteGone(available - 1);
+      return page;
+    }
     void feeds.repair(feed);
     throw new Error('the room began a new epoch during a read');
   }

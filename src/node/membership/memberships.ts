@@ -2,17 +2,17 @@ import { authorize, type Refusal } from '../../auth/authorize.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Connection } from '../../connection/connection.ts';
-import type { Request } from '../../connection/services.ts';
+import type { JoinWish, Request } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { Room } from '../../hub/room.ts';
-import type { Position, PublishCommand } from '../../protocol/frames.ts';
+import type { PublishCommand } from '../../protocol/frames.ts';
 import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../../protocol/limits.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { CatchUp } from '../catch-up/catch-up.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
 import type { AckedReading } from './acked-reading.ts';
-import { Join, type JoinActions, type JoinFrom, type JoinReply } from './join.ts';
+import { Join, type JoinActions, type JoinReply } from './join.ts';
 import { RequestedJoin, UNASKED } from './join-replies.ts';
 import { Joins } from './joins.ts';
 import type { Presences } from './presences.ts';
@@ -32,8 +32,12 @@ export interface MembershipsParts {
   readonly publishing: { fromConnection(connection: Connection, command: PublishCommand): void };
   readonly rule: (room: string) => RoomRule;
   readonly roomsPerConnection: number;
+  /** Most messages that a join has replayed because it said `last`. */
+  readonly lastMessages: number;
   readonly scheduler: Scheduler;
 }
+
+const NO_WISH: JoinWish = { since: null, resume: false, last: null };
 
 /** Who joins and leaves: what a membership begins and ends on this node. */
 export class Memberships implements JoinActions {
@@ -48,13 +52,13 @@ export class Memberships implements JoinActions {
 
   // ---- joins -----------------------------------------------------------------------------------------------
 
-  join(request: Request, name: string, since: Position | null, resume: boolean): void {
+  join(request: Request, name: string, wish: JoinWish): void {
     const { connection } = request;
     if (!this.#hasPlace(connection, name)) {
       const message = `a connection may be in at most ${this.#parts.roomsPerConnection} rooms`;
       return request.fail('limit_exceeded', message);
     }
-    this.#enter(connection, name, resume ? 'acked' : since, new RequestedJoin(request));
+    this.#enter(connection, name, wish, new RequestedJoin(request));
   }
 
   #hasPlace({ rooms, user }: Connection, name: string): boolean {
@@ -70,18 +74,20 @@ export class Memberships implements JoinActions {
       // Nobody asked for it, so nobody is told: it is tried until the backplane is back.
       this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
     };
-    this.#enter(connection, USER_ROOM_PREFIX + connection.user, null, { ...UNASKED, failed });
+    this.#enter(connection, USER_ROOM_PREFIX + connection.user, NO_WISH, { ...UNASKED, failed });
   }
 
   /** A member that joins again starts again from the position that it gives. */
-  #enter(connection: Connection, name: string, from: JoinFrom, reply: JoinReply): void {
+  #enter(connection: Connection, name: string, wish: JoinWish, reply: JoinReply): void {
     const { hub, feeds } = this.#parts;
     const before = this.#joins.find(connection, name);
     if (connection.rooms.includes(name)) this.#suspend(connection, name);
     else hub.enter(connection, name);
     const feed = feeds.open(hub.room(name)!);
     this.#idle.delete(feed);
-    this.#begin(new Join(connection, feed, from, reply, this), from === 'acked');
+    const { since, resume } = wish;
+    const last = wish.last === null ? null : Math.min(wish.last, this.#parts.lastMessages);
+    this.#begin(new Join(connection, feed, resume ? 'acked' : since, last, reply, this), resume);
     // What waited for the join before this one waits for this one now.
     for (const command of before?.takeHeld() ?? []) this.publishHeld(connection, command);
   }
