@@ -11,7 +11,8 @@
  * await node.stop();
  * ```
  */
-export { type BackplaneParts, type NodeExtensions, type RunningNode, startNode } from './cli/start-node.ts';
+export type { BackplaneParts, NodeExtensions } from './app/extensions.ts';
+export { type RunningNode, startNode } from './app/start-node.ts';
 export type { Config } from './config/config.ts';
 export { loadConfig } from './config/load.ts';
 export { type Logger, silentLog } from './util/log.ts';

@@ -42,6 +42,19 @@ function commands(line: string, times: number): Buffer {
 /** `["ping",1]` in MessagePack. */
 const PING = Buffer.from([0x92, 0xa4, 0x70, 0x69, 0x6e, 0x67, 0x01]);
 
+/** In MessagePack: `["publish",1,room,"xxx…"]`. */
+function publish(room: string, chars: number): Buffer {
+  const head = Buffer.from([
+    0x94,
+    0xa7,
+    ...Buffer.from('publish'),
+    0x01,
+    0xa0 | room.length,
+    ...Buffer.from(room),
+  ]);
+  return Buffer.concat([head, Buffer.from([0xda, chars >> 8, chars & 0xff]), Buffer.alloc(chars, 'x')]);
+}
+
 /** A frame that begins a message of this size, without its last byte. */
 function unfinished(bytes: number): Buffer {
   const whole = frame(OPCODE.binary, Buffer.alloc(bytes));
@@ -83,15 +96,22 @@ export const ATTACKS: readonly Attack[] = [
     commands(`["publish",1,"flood:big","${'x'.repeat(60_000)}"]`, 1),
     JSON_TEXT,
   ),
+  flood('publishes of 60 kB', frame(OPCODE.binary, publish('flood:big', 60_000))),
   flood('unfinished messages of 64 KiB, 300 sockets', unfinished(MAX_PAYLOAD), {
     sockets: 300,
     isOnce: true,
   }),
   flood('unfinished messages of 1.1 MB, 300 sockets', unfinished(1_100_000), { sockets: 300, isOnce: true }),
   flood('history of 1 MB, 40 a second', commands(HISTORY, 1), { ...JSON_TEXT, perSecond: 40 }),
-  flood('history of 1 MB, 5,000 at once', commands(HISTORY, 2500), { ...JSON_TEXT, perSecond: 2 }),
+  flood('history of 1 MB, 5,000 at once', repeated(commands(HISTORY, 500), 10), {
+    ...JSON_TEXT,
+    perSecond: 1,
+  }),
   flood('members of 1,000, 40 a second', commands(MEMBERS, 1), { ...JSON_TEXT, perSecond: 40 }),
-  flood('members of 1,000, 5,000 at once', commands(MEMBERS, 2500), { ...JSON_TEXT, perSecond: 2 }),
+  flood('members of 1,000, 5,000 at once', repeated(commands(MEMBERS, 500), 10), {
+    ...JSON_TEXT,
+    perSecond: 1,
+  }),
   flood('/metrics, 300 a second', Buffer.from('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'), {
     perSecond: 300,
     isHttp: true,

@@ -7,7 +7,7 @@ const MEMBERS = 20;
 const HEALTH_EVERY_MS = 200;
 const HEALTH_TIMEOUT_MS = 8000;
 /** What is on its way when a phase ends still counts if it comes within this time. */
-const SETTLE_MS = 10_000;
+const DRAIN_MS = 10_000;
 
 /** One phase: before, during, or after. */
 export interface Phase {
@@ -61,7 +61,7 @@ export class Bystanders {
   /** Waits for what is on its way, then says how a phase was. */
   async figures(phase: Phase): Promise<Figures> {
     const due = phase.published * MEMBERS;
-    const deadline = performance.now() + SETTLE_MS;
+    const deadline = performance.now() + DRAIN_MS;
     while (phase.latencies.length < due && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }

@@ -1,7 +1,8 @@
 /** The regression gate: has a message become dearer? */
 import { join } from 'node:path';
 import type { BenchRequest } from '../arguments.ts';
-import { readRecord, type ShapeRecord } from '../report/record.ts';
+import type { ShapeRecord } from '../report/record.ts';
+import { readRecord } from '../report/record-files.ts';
 import { summarise } from '../report/summary.ts';
 import { textTable } from '../report/table.ts';
 import { runRounds } from '../rounds.ts';

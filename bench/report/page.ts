@@ -44,7 +44,7 @@ export function measuredLines(records: readonly ScenarioRecord[]): string {
 }
 
 /** When, on what, of which commit, how often. */
-export function measuredLine({ machine, versions, terms }: ShapeRecord): string {
+function measuredLine({ machine, versions, terms }: ShapeRecord): string {
   const { cpu, cores, memoryGiB, kernel, node, redis, connectionTracking, takenAt } = machine;
   return [
     takenAt.slice(0, 10),

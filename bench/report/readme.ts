@@ -3,7 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Scenario } from '../scenarios/scenario.ts';
 import { measuredLines, scenarioDigest, scenarioSection } from './page.ts';
-import { inTermsOf, readRecord, type ScenarioRecord, writeRecord } from './record.ts';
+import { inTermsOf, type ScenarioRecord } from './record.ts';
+import { readRecord, writeRecord } from './record-files.ts';
 
 /** Where results and the pages that show them are. */
 export interface ReportPaths {

@@ -14,7 +14,7 @@ const WARM_UP: LoadPlan = { kind: 'closed', inFlight: 64 };
 /** The driver's core, which has Redis too, is full above this. */
 const MAX_DRIVER_SHARE = 0.9;
 
-export const PER_DELIVERY: Column = { head: 'us/delivery', figure: 'serverUsPerDelivery', digits: 3 };
+const PER_DELIVERY: Column = { head: 'us/delivery', figure: 'serverUsPerDelivery', digits: 3 };
 
 export const COLUMNS = {
   redis: { head: 'redis us/pub', figure: 'redisUsPerPublish', digits: 1 },

@@ -16,7 +16,7 @@ const CENTRIFUGO = moduleAt('./centrifugo-dialect.js');
 /** The built broker. This file runs from `bench/dist/bench/server`. */
 export const ROOMCAST_MAIN = fileURLToPath(new URL('../../../../dist/main.js', import.meta.url));
 
-export const CONTROL = 'bare';
+const CONTROL = 'bare';
 
 /** Everything as a node has it by default, but for the rate limit, which is there to stop what a bench does. */
 const ROOMCAST_ENV = {
@@ -59,7 +59,7 @@ function centrifugo(name: string, what: string, usesRedis: boolean): Contender {
 const QUICK_PING_MS = 800;
 const STREAMS_SCRIPT = scriptAt('socket.io-streams-server');
 
-export const CONTENDERS: readonly Contender[] = [
+const CONTENDERS: readonly Contender[] = [
   peer(CONTROL, 'uWebSockets.js, one app.publish a message: the control row', { http: 'plain' }),
   peer('bare-redis', 'uWebSockets.js and ioredis in 50 lines, auto-pipelining on', {
     usesRedis: true,

@@ -1,4 +1,5 @@
 /** Who may do what: the one place that decides it, for every command of a client and every route of the HTTP API. */
+import type { RoomRule } from '../config/room-rule.ts';
 import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Identity } from './identity.ts';
 
@@ -8,13 +9,10 @@ export type RoomAction = 'join' | 'leave' | 'publish' | 'members' | 'history' | 
 export type ClusterAction = 'rooms' | 'nodes' | 'disconnect';
 
 /** What a room's rule says about access. */
-export interface RoomAccess {
-  readonly join: 'anyone' | 'authenticated' | 'nobody';
-  readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
-}
+export type RoomAccess = Pick<RoomRule, 'join' | 'publish'>;
 
 /** A client that asks. */
-export interface ClientAsker {
+interface ClientAsker {
   /** Null: anonymous. */
   readonly identity: Identity | null;
   /** The rooms that it is in. */

@@ -2,7 +2,7 @@
  * The port for how far users have read: for each room, epoch and user the highest offset that was acknowledged. It is for
  * rooms with history; what is kept ends with the epoch, and some time after the last ack in the room.
  */
-import type { HistoryPolicy } from './backplane.ts';
+import type { HistoryPolicy } from './history-policy.ts';
 
 /** What is kept for a user in the room's present epoch; epoch '' in a room without numbering. */
 export interface Acked {
@@ -41,7 +41,7 @@ export interface AckPage {
 }
 
 /**
- * All methods reject with `BackplaneError`. Only `get` and `start`, which joins use, give a room an epoch if it has none. A start
+ * All methods reject with `BackplaneError`. `ack`, `get` and `start` give a room an epoch if it has none; `list` only looks. A start
  * counts as acknowledged, and keeps the numbering of a room that never had a message as long as that of any other.
  */
 export interface Acks {

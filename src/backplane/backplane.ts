@@ -4,13 +4,8 @@
  */
 import type { Acks } from './acks.ts';
 import type { Envelope } from './envelope.ts';
+import type { HistoryPolicy } from './history-policy.ts';
 import type { Presence } from './presence.ts';
-
-/** How many messages of a room are kept, and for how long. `messages: 0` means a room without history. */
-export interface HistoryPolicy {
-  readonly messages: number;
-  readonly ageMs: number;
-}
 
 export interface PublishRequest {
   readonly room: string;
@@ -136,3 +131,11 @@ export class BackplaneError extends Error {
     this.stage = stage;
   }
 }
+
+/** Nothing was stored, and trying again may help. */
+export function unavailable(stage: string, reason: string, options?: ErrorOptions): BackplaneError {
+  return new BackplaneError('unavailable', stage, reason, options);
+}
+
+/** Why a node that is closing does nothing more. */
+export const SHUTTING_DOWN = 'the node is shutting down';

@@ -6,7 +6,7 @@
  *    0   u8   version, 3 (a presence event on the same channel begins with 2)
  *    1   u8   flags: 1 = the table of excluded connections is present
  *    2   u16  count of frames, 1 to 65535
- *    4  10 B  ticket for `publish.lua` (see `writeTicket`); says nothing to anyone else
+ *    4  10 B  options for `publish.lua` (see `writePublishOptions`); says nothing to anyone else
  *   14   8 B  id of the node that published, ASCII
  *   22   u64  milliseconds since the Unix epoch when the node sent it; for the latency metric only
  *   30   u16  where in each frame the nine bytes of its offset begin: the same for all frames of a room
@@ -31,7 +31,7 @@ import {
 
 const VERSION = 3;
 const FLAG_EXCLUDES = 1;
-const AT_TICKET = 4;
+const AT_PUBLISH_OPTIONS = 4;
 const AT_ORIGIN = 14;
 const AT_SENT = 22;
 const AT_OFFSET_AT = 30;
@@ -176,7 +176,7 @@ export function writeDraft(
   bytes[start] = VERSION;
   bytes[start + 1] = hasExcludes ? FLAG_EXCLUDES : 0;
   writeUint16(bytes, count, start + 2);
-  bytes.fill(0, start + AT_TICKET, start + AT_ORIGIN);
+  bytes.fill(0, start + AT_PUBLISH_OPTIONS, start + AT_ORIGIN);
   writeAscii(bytes, origin, start + AT_ORIGIN);
   writeUint64(bytes, sentAtMs, start + AT_SENT);
   writeUint16(bytes, drafts[0]!.offsetAt, start + AT_OFFSET_AT);
@@ -216,16 +216,16 @@ export function finishEnvelope(draft: Buffer, epoch: string, first: number): Env
  * (u32; 0: a room without history), for how many ms (u32), and how many of the frames have an idempotency key (u16).
  * It saves an argument for every room of every call.
  */
-export function writeTicket(
+export function writePublishOptions(
   bytes: Buffer,
   start: number,
   messages: number,
   ageMs: number,
   keyed: number,
 ): void {
-  writeUint32(bytes, Math.min(messages, 0xffff_ffff), start + AT_TICKET);
-  writeUint32(bytes, Math.min(ageMs, 0xffff_ffff), start + AT_TICKET + 4);
-  writeUint16(bytes, keyed, start + AT_TICKET + 8);
+  writeUint32(bytes, Math.min(messages, 0xffff_ffff), start + AT_PUBLISH_OPTIONS);
+  writeUint32(bytes, Math.min(ageMs, 0xffff_ffff), start + AT_PUBLISH_OPTIONS + 4);
+  writeUint16(bytes, keyed, start + AT_PUBLISH_OPTIONS + 8);
 }
 
 function excludesAny(drafts: readonly DraftFrame[]): boolean {

@@ -14,11 +14,11 @@ export {
   type BackplaneEvents,
   type BackplaneStatus,
   type HistoryPage,
-  type HistoryPolicy,
   type PublishRequest,
   type ReadOptions,
 } from './backplane.ts';
 export { type DraftFrame, draftEnvelope, Envelope, finishEnvelope, ID_BYTES } from './envelope.ts';
+export type { HistoryPolicy } from './history-policy.ts';
 export type {
   Presence,
   PresenceChange,

@@ -1,6 +1,7 @@
 /** Messages of one room that become one envelope. */
-import type { BackplaneError, HistoryPolicy, PublishRequest } from './backplane.ts';
+import type { BackplaneError, PublishRequest } from './backplane.ts';
 import { draftEnvelope } from './envelope.ts';
+import type { HistoryPolicy } from './history-policy.ts';
 
 /** Where a message that was published before under the same idempotency key has its place. */
 export interface FirstResult {

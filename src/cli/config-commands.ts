@@ -1,10 +1,10 @@
 /** `roomcast config`: looks at a configuration without running it. */
 import { stringify } from 'yaml';
+import { loadStartable } from '../app/start-problems.ts';
 import { describeConfig } from '../config/describe.ts';
 import { loadConfig } from '../config/load.ts';
 import { maskSecrets } from '../config/mask.ts';
 import { fail, type Io } from './io.ts';
-import { loadStartable } from './start-problems.ts';
 
 export interface ConfigOptions {
   readonly config?: string;

@@ -1,5 +1,9 @@
 /** `roomcast doctor`: looks at a deployment before its users do, and says what is wrong and how to mend it. */
-import { inspectRedis } from '../backplane/redis/inspect.ts';
+
+import { openFilesLimit } from '../app/open-files-limit.ts';
+import { readRedisTls } from '../app/redis-tls.ts';
+import { startProblems } from '../app/start-problems.ts';
+import { inspectRedis } from '../backplane/redis/start/inspect.ts';
 import type { Config } from '../config/config.ts';
 import type { Flags } from '../config/flags.ts';
 import { loadConfig } from '../config/load.ts';
@@ -24,9 +28,6 @@ import { exitCodeFor, jsonReport, textReport } from './doctor/report.ts';
 import { checkTls } from './doctor/tls.ts';
 import type { Io } from './io.ts';
 import { withoutSecrets } from './logger.ts';
-import { openFilesLimit } from './open-files-limit.ts';
-import { readRedisTls } from './redis-tls.ts';
-import { startProblems } from './start-problems.ts';
 
 export interface DoctorOptions {
   readonly config?: string;

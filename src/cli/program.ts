@@ -1,11 +1,11 @@
 /** The command line: which commands there are, and what their ends mean to a shell. */
 import { Command, CommanderError } from 'commander';
+import { packageVersion } from '../app/package-version.ts';
 import { addBenchOptions, type BenchOptions } from './bench/options.ts';
 import { checkConfig, printConfig, printDocs } from './config-commands.ts';
 import { addDoctorOptions } from './doctor-options.ts';
 import type { Io } from './io.ts';
 import { addConfigOption, addSettingOptions } from './options.ts';
-import { packageVersion } from './package-version.ts';
 import { serveCommand } from './serve-command.ts';
 
 const EXAMPLES = `

@@ -1,8 +1,9 @@
 /** `roomcast serve`: from settings to a running node. */
+
+import { loadStartable } from '../app/start-problems.ts';
 import type { Flags } from '../config/flags.ts';
 import { fail, type Io } from './io.ts';
 import { createLogger, withoutSecrets } from './logger.ts';
-import { loadStartable } from './start-problems.ts';
 
 /** Returns the exit code: 0 once `io.serve` has resolved. */
 export async function serveCommand(io: Io, { config: file, ...flags }: Flags): Promise<number> {

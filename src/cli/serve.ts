@@ -1,6 +1,6 @@
+import { type RunningNode, startNode } from '../app/start-node.ts';
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../util/log.ts';
-import { type RunningNode, startNode } from './start-node.ts';
 
 /** Starts a node and ties its end to the signals of the process. Resolves when it listens. */
 export async function serve(config: Config, log: Logger): Promise<void> {

@@ -167,7 +167,7 @@ function contradictions(rooms: Settings['rooms']): string[] {
 }
 
 /** Paths of the HTTP routes. A test compares them with the routes. */
-export const HTTP_PATHS: readonly string[] = ['/healthz', '/readyz', '/metrics'];
+const HTTP_PATHS: readonly string[] = ['/healthz', '/readyz', '/metrics'];
 
 /** A WebSocket endpoint at the path of an HTTP route would hide it, or be hidden by it. */
 function takenPath({ websocket: { path }, production, demo }: Settings): string[] {

@@ -1,13 +1,13 @@
 /** What the rest of a node is given: settings that have been checked, and can no longer change. */
 import type { Settings } from './schema.ts';
 
-export type DeepReadonly<T> = T extends readonly (infer Item)[]
+type DeepReadonly<T> = T extends readonly (infer Item)[]
   ? readonly DeepReadonly<Item>[]
   : T extends object
     ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
     : T;
 
-export interface TlsFiles {
+interface TlsFiles {
   readonly certFile: string;
   readonly keyFile: string;
   readonly passphrase: string | null;

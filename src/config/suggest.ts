@@ -4,7 +4,7 @@
  * The known name nearest to `unknown`, or null where none is near. Case and punctuation do not count, so that
  * `redis_url` finds `redis.url`.
  */
-export function nearest(unknown: string, known: Iterable<string>): string | null {
+function nearest(unknown: string, known: Iterable<string>): string | null {
   const wanted = letters(unknown);
   let best: string | null = null;
   let bestDistance = Math.max(1, Math.floor(wanted.length / 4)) + 1;

@@ -4,7 +4,7 @@ interface Account {
   paidUntilMs: number;
 }
 
-/** Accounts before those that are settled are looked for. */
+/** Accounts before those that are paid up are looked for. */
 const MIN_SWEEP = 1024;
 
 /** The bytes that all connections of each user send. An account that is paid up is as good as none, and is forgotten. */
@@ -31,13 +31,13 @@ export class UserBytes {
   }
 
   #open(user: string, nowMs: number): Account {
-    if (this.#accounts.size >= this.#sweepAt) this.#forgetSettled(nowMs);
+    if (this.#accounts.size >= this.#sweepAt) this.#forgetPaidUp(nowMs);
     const account = { paidUntilMs: 0 };
     this.#accounts.set(user, account);
     return account;
   }
 
-  #forgetSettled(nowMs: number): void {
+  #forgetPaidUp(nowMs: number): void {
     for (const [user, { paidUntilMs }] of this.#accounts) {
       if (paidUntilMs <= nowMs) this.#accounts.delete(user);
     }

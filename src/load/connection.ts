@@ -47,7 +47,7 @@ export class LoadConnection implements DialectMember {
   #socket: Socket | null = null;
   #rest: Buffer | null = null;
   #stage: 'upgrading' | 'opening' | 'ready' | 'closed' = 'closed';
-  #settle: (error: Error | null) => void = ignore;
+  #outcome: (error: Error | null) => void = ignore;
 
   constructor(plan: ConnectionPlan, dialect: Dialect, tally: Tally) {
     this.roomName = plan.roomName;
@@ -78,9 +78,9 @@ export class LoadConnection implements DialectMember {
       const request = upgradeRequest(authority(target), path, headers);
       socket.once(target.isSecure ? 'secureConnect' : 'connect', () => socket.write(request));
       const timer = setTimeout(() => this.#ended(socket, new Error(NO_ANSWER)), OPENING_MS);
-      this.#settle = (error) => {
+      this.#outcome = (error) => {
         clearTimeout(timer);
-        this.#settle = ignore;
+        this.#outcome = ignore;
         if (error === null) resolve();
         else reject(error);
       };
@@ -133,7 +133,7 @@ export class LoadConnection implements DialectMember {
     if (this.#stage === 'ready') this.#tally.trouble(error.message);
     this.#stage = 'closed';
     this.#socket?.destroy();
-    this.#settle(error);
+    this.#outcome(error);
   }
 
   #read(buffer: Buffer, length: number): void {
@@ -198,7 +198,7 @@ export class LoadConnection implements DialectMember {
       return this.#lost(error as Error);
     }
     this.#stage = 'ready';
-    this.#settle(null);
+    this.#outcome(null);
   }
 
   #control(opcode: number, bytes: Buffer, at: number, end: number): void {

@@ -94,8 +94,8 @@ export class Driver {
     await Promise.all([pause(seconds * 1000, until), meanwhile?.()]);
     const stopped = await Promise.all(this.#workers.map((worker) => worker.ask('stop', PATIENCE_MS)));
     const published = publishedIn(stopped);
-    const settled = await this.#settle(published);
-    return summarise(stopped, settled, published * this.#membersPerRoom);
+    const final = await this.#awaitDeliveries(published);
+    return summarise(stopped, final, published * this.#membersPerRoom);
   }
 
   /** Cuts the links of all members without a word to the server; after a pause they come back, each to a target by chance. */
@@ -120,17 +120,17 @@ export class Driver {
   }
 
   /** Waits for what was published, and for its acknowledgements where there are any, for as long as some of it comes. */
-  async #settle(published: number): Promise<WorkerReport[]> {
+  async #awaitDeliveries(published: number): Promise<WorkerReport[]> {
     const expected = published * this.#membersPerRoom;
     let come = -1;
     let deadline = 0;
     for (;;) {
-      const settled = await this.#report();
-      const deliveries = distinct(settled);
-      const acknowledged = settled.reduce((sum, report) => sum + report.acknowledged, 0);
-      if (deliveries >= expected && (acknowledged === 0 || acknowledged >= published)) return settled;
+      const final = await this.#report();
+      const deliveries = distinct(final);
+      const acknowledged = final.reduce((sum, report) => sum + report.acknowledged, 0);
+      if (deliveries >= expected && (acknowledged === 0 || acknowledged >= published)) return final;
       if (deliveries + acknowledged > come) deadline = performance.now() + PATIENCE_MS;
-      else if (performance.now() > deadline) return settled;
+      else if (performance.now() > deadline) return final;
       come = deliveries + acknowledged;
       await sleep(20);
     }

@@ -169,7 +169,7 @@ export class Load {
 }
 
 /** When the publish with this number is due, from 0 on: while the rate rises, as many are out as the area under it. */
-export function dueAfterUs(number: number, perSecond: number, rampUs: number): number {
+function dueAfterUs(number: number, perSecond: number, rampUs: number): number {
   const inRamp = (perSecond * rampUs) / 2e6;
   if (number >= inRamp) return rampUs + ((number - inRamp) * 1e6) / perSecond;
   return Math.sqrt((2 * number * rampUs * 1e6) / perSecond);

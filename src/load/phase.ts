@@ -30,22 +30,22 @@ export interface Phase {
   readonly sleeps: number;
 }
 
-/** `stopped`: when the load ended, for how busy the driver was; `settled`: when all had come, for all else. */
+/** `stopped`: when the load ended, for how busy the driver was; `final`: when all had come, for all else. */
 export function summarise(
   stopped: readonly WorkerReport[],
-  settled: readonly WorkerReport[],
+  final: readonly WorkerReport[],
   expected: number,
 ): Phase {
   const total = (pick: (report: WorkerReport) => number): number =>
-    settled.reduce((sum, report) => sum + pick(report), 0);
+    final.reduce((sum, report) => sum + pick(report), 0);
   const latency = new Histogram();
-  for (const report of settled) latency.merge(report.latency);
+  for (const report of final) latency.merge(report.latency);
   const delivered = total((report) => report.delivered);
   const repeated = total((report) => report.repeated);
   return {
-    seconds: Math.max(...settled.map(({ wallUs }) => wallUs)) / 1e6,
-    loadSeconds: Math.max(...settled.map(({ loadUs }) => loadUs)) / 1e6,
-    published: publishedIn(settled),
+    seconds: Math.max(...final.map(({ wallUs }) => wallUs)) / 1e6,
+    loadSeconds: Math.max(...final.map(({ loadUs }) => loadUs)) / 1e6,
+    published: publishedIn(final),
     acknowledged: total((report) => report.acknowledged),
     delivered,
     unnumbered: total((report) => report.unnumbered),
@@ -56,7 +56,7 @@ export function summarise(
     reordered: total((report) => report.reordered),
     misrouted: total((report) => report.misrouted),
     trouble: total((report) => report.trouble),
-    firstTrouble: settled.find(({ firstTrouble }) => firstTrouble !== null)?.firstTrouble ?? null,
+    firstTrouble: final.find(({ firstTrouble }) => firstTrouble !== null)?.firstTrouble ?? null,
     latencyUs: latency.percentiles(),
     driverUs: total((report) => report.cpuUs),
     driverShare: Math.max(...stopped.map(({ cpuUs, wallUs }) => cpuUs / wallUs)),

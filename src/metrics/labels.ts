@@ -90,9 +90,6 @@ export const ACK_OUTCOMES = [
 /** What is done about members that read too slowly, as a room's rule says. */
 export const SLOW_READER_POLICIES = ['resume', 'latest', 'disconnect'] as const;
 
-/** Whether an envelope was published by this node or by another. */
-export const ORIGINS = ['local', 'remote'] as const;
-
 /** HTTP routes, as templates: a path that a client made up is `other`. `page` is the page at `/`. */
 export const HTTP_ROUTES = [
   'page',

@@ -11,7 +11,7 @@ export interface DrainOptions {
 /** With few connections the window is shorter: this many milliseconds for each. */
 const MS_PER_CONNECTION = 10;
 /** How long after its `bye` a connection may still wait for the outcome of what it published. */
-const SETTLE_MS = 2_000;
+const OUTCOME_WAIT_MS = 2_000;
 /** Most that a client is told to wait. The pace does the spreading; this only blurs its edges. */
 const MAX_WAIT_MS = 1_000;
 
@@ -40,7 +40,7 @@ export class Drain {
     const elapsedMs = nowMs - this.#startedMs;
     const due = this.#perMs === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : elapsedMs * this.#perMs;
     while (this.#toldCount < due && this.#waiting.length > 0) this.#tell(this.#waiting.pop()!, nowMs);
-    this.#closeSettled(nowMs);
+    this.#closeAnswered(nowMs);
     return this.#waiting.length === 0 && this.#told.length === 0;
   }
 
@@ -50,10 +50,10 @@ export class Drain {
     const longest = Math.min(MAX_WAIT_MS, this.#options.windowMs / 10);
     const reconnectAfterMs = Math.round(this.#options.random() * longest);
     connection.push(['bye', CLOSE.restart.code, { reconnectAfterMs }]);
-    this.#told.push({ connection, untilMs: nowMs + SETTLE_MS });
+    this.#told.push({ connection, untilMs: nowMs + OUTCOME_WAIT_MS });
   }
 
-  #closeSettled(nowMs: number): void {
+  #closeAnswered(nowMs: number): void {
     let kept = 0;
     for (const told of this.#told) {
       const { connection, untilMs } = told;

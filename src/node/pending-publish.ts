@@ -1,4 +1,5 @@
-import type { BackplaneError, HistoryPolicy, PublishRequest } from '../backplane/backplane.ts';
+import type { BackplaneError, PublishRequest } from '../backplane/backplane.ts';
+import type { HistoryPolicy } from '../backplane/history-policy.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { BuiltMessage } from '../protocol/message-frame.ts';
 import type { Clock } from '../util/clock.ts';

@@ -28,7 +28,6 @@ export type ErrorCode = keyof typeof ERROR_STATUS;
  * codes they have never seen: 4000-4499 reconnect, 4500-4999 stop.
  */
 export const CLOSE = {
-  goingAway: { code: 1001, reason: 'going away' },
   undecodable: { code: 1007, reason: 'undecodable data' },
   tooLarge: { code: 1009, reason: 'message too large' },
   internal: { code: 1011, reason: 'internal error' },

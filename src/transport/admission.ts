@@ -3,7 +3,7 @@ import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 import { RateLimit } from '../util/rate-limit.ts';
 import type { Capacity } from './capacity.ts';
-import { FullSign } from './full-sign.ts';
+import { LimitLog } from './limit-log.ts';
 
 /** Why one more connection may not come. */
 export interface Refusal {
@@ -31,8 +31,8 @@ export interface AdmissionOptions {
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #rate: RateLimit;
-  readonly #full: FullSign;
-  readonly #crowded: FullSign;
+  readonly #full: LimitLog;
+  readonly #crowded: LimitLog;
   #paidUntilMs = 0;
 
   constructor(options: AdmissionOptions) {
@@ -40,13 +40,13 @@ export class Admission {
     this.#options = options;
     // A burst of a tenth of a second's worth: the ceiling is to hold within any second too.
     this.#rate = new RateLimit(options.perSecond, Math.ceil(options.perSecond / 10));
-    this.#full = new FullSign({
+    this.#full = new LimitLog({
       what: 'connections',
       limit: capacity.connections,
       count: openConnections,
       log,
     });
-    this.#crowded = new FullSign({
+    this.#crowded = new LimitLog({
       what: 'unauthenticated connections',
       limit: capacity.unauthenticated,
       count: unauthenticated,

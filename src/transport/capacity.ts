@@ -1,7 +1,7 @@
 /** How many connections a node takes: what was configured, within what the limit on open files leaves. */
 
 /** Files of the node's own: links to Redis, the listener, the event loop, logs. */
-export const OWN_FILES = 64;
+const OWN_FILES = 64;
 /** Sockets that are no WebSockets, such as health checks and HTTP requests: they get through when the node is full. */
 const HTTP_SHARE = 0.1;
 const MIN_HTTP_SOCKETS = 16;

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
 import type { Logger } from '../util/log.ts';
-import { FullSign } from './full-sign.ts';
 import { HeldResponse } from './held-response.ts';
 import { type HttpOptions, type HttpParts, registerMetrics, registerRoutes } from './http/routes.ts';
+import { LimitLog } from './limit-log.ts';
 import { type HttpResponse, type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
 import { type WsEndpointOptions, type WsEndpointParts, wsBehavior } from './ws-endpoint.ts';
 import type { SocketData } from './ws-socket.ts';
@@ -49,7 +49,7 @@ export class Server implements Fanout {
 
   /** The filter is told of sockets that open, and of those that close without having become a WebSocket. */
   #watchDescriptors({ descriptors }: Pick<WsEndpointOptions, 'descriptors'>, log: Logger): void {
-    const full = new FullSign({
+    const full = new LimitLog({
       what: 'sockets',
       limit: descriptors.max,
       count: () => descriptors.count,

@@ -6,6 +6,7 @@ import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
 import { chooseSubprotocol } from '../protocol/subprotocol.ts';
 import type { Logger } from '../util/log.ts';
 import type { Admission, Refusal } from './admission.ts';
+import { bearerOf } from './bearer.ts';
 import { type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
 import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts';
 import { originMatcher } from './origins.ts';
@@ -104,14 +105,13 @@ function refuseHandshake(res: HttpResponse, handshake: Handshake, { connections 
 }
 
 function readRequest(req: HttpRequest, { isProxied }: ClientAddresses): UpgradeRequest {
-  const authorization = req.getHeader('authorization');
-  const bearer = /^bearer (.+)$/i.exec(authorization)?.[1];
+  const bearer = bearerOf(req.getHeader('authorization'));
   return {
     handshake: readHandshake(req),
     extensions: req.getHeader('sec-websocket-extensions'),
     origin: req.getHeader('origin'),
     token: bearer ?? (req.getQuery('token') || null),
-    isFromQuery: bearer === undefined,
+    isFromQuery: bearer === null,
     forwardedFor: isProxied ? forwardedFor(req) : '',
   };
 }

@@ -7,7 +7,7 @@ import { jsonCodec, msgpackCodec } from '../protocol/codec.ts';
 import { CLOSE } from '../protocol/codes.ts';
 import { OVERSIZE_BYTES } from './capacity.ts';
 import type { Descriptors } from './descriptors.ts';
-import type { Newcomers } from './newcomers.ts';
+import type { PendingAuth } from './pending-auth.ts';
 import { type UpgradeOptions, upgradeHandler } from './upgrade.ts';
 import { uws, type WebSocketBehavior } from './uws.ts';
 import type { SocketData } from './ws-socket.ts';
@@ -16,7 +16,7 @@ export interface WsEndpointOptions extends Omit<UpgradeOptions, 'mustAuthenticat
   /** Bytes that may wait in this process for one socket. */
   readonly backpressureBytes: number;
   /** Connections without a token, where one is asked for. */
-  readonly newcomers: Newcomers;
+  readonly pendingAuth: PendingAuth;
   readonly descriptors: Descriptors;
 }
 
@@ -32,7 +32,7 @@ export function wsBehavior(
   { node, context, heartbeats }: WsEndpointParts,
 ): WebSocketBehavior<SocketData> {
   const { mustAuthenticate, metrics, log, maxPayloadBytes } = context;
-  const { admission, descriptors, newcomers } = options;
+  const { admission, descriptors, pendingAuth } = options;
   let lastNumber = 0;
   return {
     maxPayloadLength: maxPayloadBytes + OVERSIZE_BYTES,
@@ -54,7 +54,7 @@ export function wsBehavior(
       heartbeats.add(connection);
       node.connected(connection);
       if (socket.refusal !== null) turnAway(connection, socket.refusal);
-      else if (connection.awaitsAuth) newcomers.add(connection);
+      else if (connection.awaitsAuth) pendingAuth.add(connection);
       else connection.welcome();
     },
 
@@ -100,7 +100,7 @@ export function wsBehavior(
       else descriptors.closed();
       if (!connection) return;
       heartbeats.remove(connection);
-      newcomers.remove(connection);
+      pendingAuth.remove(connection);
       connection.closed();
       node.disconnected(connection);
       admission.freed();

@@ -1,5 +1,5 @@
 /** Integers and short ASCII in byte arrays. Plain functions: they run in browsers too. */
-import { readKnownText } from './known-text.ts';
+import { readInterned } from './interned-text.ts';
 
 export type ByteView = Uint8Array;
 
@@ -26,7 +26,7 @@ export function writeUint32(bytes: ByteView, value: number, at: number): void {
 }
 
 export function readAscii(bytes: ByteView, at: number, length: number): string {
-  const known = readKnownText(bytes, at, length);
+  const known = readInterned(bytes, at, length);
   if (known !== null) return known;
   let text = '';
   for (let i = at; i < at + length; i++) text += String.fromCharCode(bytes[i]!);

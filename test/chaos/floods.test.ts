@@ -62,6 +62,7 @@ describe('a socket that sends as fast as it can', { timeout: 60_000 }, () => {
     ['4,000 pings a message', 'commands'],
     ['4,000 pings a message, JSON', 'commands'],
     ['single pings', 'commands'],
+    ['publishes of 60 kB', 'bytes'],
     ['publishes of 60 kB, JSON', 'bytes'],
   ])('(%s) is closed with 4009 and counted; nobody else notices', async (name, reason) => {
     const before = await floods(reason);

@@ -68,8 +68,8 @@ const GREETINGS: readonly ((random: Random) => Buffer | string)[] = [
   () => 'GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n',
   (random) => `GET /${'x'.repeat(random.whole(0, 20_000))} HTTP/1.1\r\n`,
   (random) =>
-    `POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"room":${random.whole(0, 9)}`,
-  () => 'POST /v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"room":[]',
+    `POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"room":${random.whole(0, 9)}`,
+  () => 'POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"room":[]',
 ];
 
 /** One ill-meaning peer after another, until `untilMs`. Resolves with how many messages were sent. */

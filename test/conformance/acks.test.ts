@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AckPage } from '../../src/backplane/acks.ts';
 import type { Backplane } from '../../src/backplane/backplane.ts';
-import { Keys } from '../../src/backplane/redis/keys.ts';
+import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import { type Running, startRedis, type Times } from '../support/backplanes.ts';
 import { KEPT, publishTiny } from '../support/frames.ts';
 import { useBackplanes } from '../support/use-backplanes.ts';
@@ -178,6 +178,26 @@ describe.each(used.factories)('acks of the %s backplane', (_kind, startOne) => {
     await backplane.acks.start('room', KEPT, 'ann');
     await waitFor(async () => (await backplane.acks.get('room', KEPT, 'ann')).offset === null);
     expect(await backplane.acks.start('room', KEPT, 'ann')).toMatchObject({ offset: 0, isNew: true });
+  });
+
+  it('keep the numbering that a start needs for as long as that of a room with messages, from its last use on', async () => {
+    const backplane = await start({ emptyMetaTtlMs: 100, metaTtlMs: 1000 });
+    const { epoch } = await backplane.acks.start('room', KEPT, 'ann');
+    const uses: Record<string, () => Promise<unknown>> = {
+      'a device that resumes': async () =>
+        expect(await backplane.acks.start('room', KEPT, 'ann')).toEqual({ epoch, offset: 0, isNew: false }),
+      'a node with members': async () =>
+        expect(await backplane.read('room', KEPT, { limit: 0, begin: true })).toMatchObject({ epoch }),
+    };
+    for (const [who, use] of Object.entries(uses)) {
+      const began = performance.now();
+      await waitFor(async () => (await use()) !== false && performance.now() - began > 1400, {
+        for: `more than its life with ${who}`,
+        intervalMs: 50,
+      });
+    }
+    const isOver = async () => (await backplane.read('room', KEPT, { limit: 0 })).epoch === '';
+    await waitFor(isOver, { for: 'its end' });
   });
 
   it('list who has read up to an offset, highest first, and count those beyond the limit', async () => {

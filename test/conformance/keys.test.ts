@@ -1,7 +1,8 @@
 /** Whose idempotency key it is, by what a node publishes on each backplane. */
 import { describe, expect, it } from 'vitest';
 import { ALL_PERMITTED, type Identity } from '../../src/auth/identity.ts';
-import type { Backplane, HistoryPolicy } from '../../src/backplane/backplane.ts';
+import type { Backplane } from '../../src/backplane/backplane.ts';
+import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
 import { clientKey, serverKey } from '../../src/node/key-scope.ts';
 import { KEPT, publishTiny, UNKEPT } from '../support/frames.ts';
 import { useBackplanes } from '../support/use-backplanes.ts';

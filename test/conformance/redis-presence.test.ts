@@ -1,7 +1,7 @@
 /** Presence of several nodes on one Redis: nodes that die, freeze and come back, and a Redis that does. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type BackplaneMetrics, silentMetrics } from '../../src/backplane/metrics.ts';
-import { Keys } from '../../src/backplane/redis/keys.ts';
+import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import type { RedisBackplane, RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
 import { randomId } from '../../src/util/ids.ts';
 import { silentLog } from '../../src/util/log.ts';

@@ -1,7 +1,7 @@
 /** What a publish is answered when Redis refuses a part of it: either nothing was stored, or it was and its key is kept. */
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Keys } from '../../src/backplane/redis/keys.ts';
+import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import type { RedisBackplane } from '../../src/backplane/redis/redis-backplane.ts';
 import { randomId } from '../../src/util/ids.ts';
 import { startRedis } from '../support/backplanes.ts';

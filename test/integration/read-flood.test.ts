@@ -15,7 +15,7 @@ const BURST = 5_000;
 const FIRST_ID = 1_000_000;
 /** Of one connection: one is read, and 128 wait. */
 const TAKEN = 129;
-const ENV = { ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0' };
+const ENV = { ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0', ROOMCAST_LIMITS_BYTES_PER_SECOND: '0' };
 
 let redis: RedisServer;
 let joined: NodeProcess[];
@@ -50,6 +50,11 @@ async function connect(node: NodeProcess, encoding: Encoding = 'msgpack'): Promi
 async function fill(node: NodeProcess, room: string, messages: number, bytes: number): Promise<void> {
   const client = await connect(node);
   for (let n = 0; n < messages; n++) await client.ok('publish', room, `${n}`.padEnd(bytes, '.'));
+}
+
+/** Steps that pages of history took so far. Each node's regular check of Redis makes one too, and one of a command that nothing else uses here. */
+async function pageSteps(): Promise<number> {
+  return (await redis.calls('xrevrange')) - (await redis.calls('zrevrangebyscore'));
 }
 
 /** So many commands as few WebSocket messages. */
@@ -112,12 +117,14 @@ describe.each(['msgpack', 'json'] as const)('a flood of reads by a client that s
 
 it('refuses what is beyond the reads that may wait, and answers the others in full', async () => {
   await fill(joined[0]!, 'light', 100, 1_000);
-  const before = await redis.calls('xrevrange');
+  const before = await pageSteps();
   const flooder = await connect(joined[0]!);
   flood(flooder, 'history', 'light');
   await waitFor(() => repliesOf(flooder).length === BURST, { for: 'all replies', timeoutMs: 30_000 });
   const answered = repliesOf(flooder).filter(([type]) => type === 'ok');
-  expect(answered).toHaveLength(TAKEN);
+  // One more for each page that was answered while the burst still came in.
+  expect(answered.length).toBeGreaterThanOrEqual(TAKEN);
+  expect(answered.length).toBeLessThan(TAKEN + 20);
   for (const [, , result] of answered) expect((result as HistoryResult).messages).toHaveLength(100);
   const refused = repliesOf(flooder).find(([type]) => type === 'error');
   expect(refused).toEqual([
@@ -128,7 +135,7 @@ it('refuses what is beyond the reads that may wait, and answers the others in fu
     { retryAfterMs: expect.any(Number) },
   ]);
   // A page of 100 messages takes a few steps of the script.
-  expect((await redis.calls('xrevrange')) - before).toBeLessThanOrEqual(TAKEN * 8);
+  expect((await pageSteps()) - before).toBeLessThanOrEqual(answered.length * 8);
 });
 
 it('serves another reader meanwhile', async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
-import { type RunningNode, startNode } from '../../src/cli/start-node.ts';
+import { type RunningNode, startNode } from '../../src/app/start-node.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { codecCalls } from '../../src/protocol/calls.ts';
 import { decodeServerFrames, encodeCommand } from '../../src/protocol/client-codec.ts';

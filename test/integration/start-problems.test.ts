@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startNode } from '../../src/app/start-node.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/program.ts';
-import { startNode } from '../../src/cli/start-node.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { silentLog } from '../../src/util/log.ts';
 

@@ -251,6 +251,8 @@ describe.skipIf(!hasOpenssl)('a node with a certificate', () => {
   it('says why where it cannot use it, and does not start', async () => {
     const { code, problems } = await failToStart([], settings('wrong'));
     expect(code).toBe(1);
-    expect(problems).toEqual([expect.stringMatching(`^tls: cannot use ${certFile} with ${keyFile}: .+`)]);
+    expect(problems).toEqual([
+      expect.stringMatching(`^cannot speak TLS with ${certFile} and ${keyFile}: .+`),
+    ]);
   });
 });

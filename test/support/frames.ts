@@ -1,6 +1,7 @@
 /** Tiny frames for backplane tests: what a backplane has to know of a frame is where its offset is. */
-import type { BackplaneError, HistoryPolicy, PublishRequest } from '../../src/backplane/backplane.ts';
+import type { BackplaneError, PublishRequest } from '../../src/backplane/backplane.ts';
 import type { Envelope } from '../../src/backplane/envelope.ts';
+import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
 import { readUint64 } from '../../src/util/bytes.ts';
 
 export const OFFSET_AT = 3;

@@ -8,11 +8,11 @@ import {
   BackplaneError,
   type BackplaneEvents,
   type HistoryPage,
-  type HistoryPolicy,
   type PublishRequest,
   type ReadOptions,
 } from '../../src/backplane/backplane.ts';
 import { type Envelope, finishEnvelope } from '../../src/backplane/envelope.ts';
+import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
 import type { Presence, PresenceEntry } from '../../src/backplane/presence.ts';
 import { PublishQueue } from '../../src/backplane/publish-queue.ts';
 import type { RoomBatch } from '../../src/backplane/room-batch.ts';

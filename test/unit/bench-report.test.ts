@@ -4,14 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { plot } from '../../bench/report/plot.ts';
 import { replaceBetween, report } from '../../bench/report/readme.ts';
-import {
-  merged,
-  readRecord,
-  rounded,
-  type ScenarioRecord,
-  type ShapeRecord,
-  writeRecord,
-} from '../../bench/report/record.ts';
+import { merged, rounded, type ScenarioRecord, type ShapeRecord } from '../../bench/report/record.ts';
+import { readRecord, writeRecord } from '../../bench/report/record-files.ts';
 import { median, type ShapeView, summarise } from '../../bench/report/summary.ts';
 import { markdownTable, textTable } from '../../bench/report/table.ts';
 import type { Scenario, Trial } from '../../bench/scenarios/scenario.ts';

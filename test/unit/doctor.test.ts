@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RedisFacts } from '../../src/backplane/redis/inspect.ts';
+import { limitIn, openFilesLimit } from '../../src/app/open-files-limit.ts';
+import type { RedisFacts } from '../../src/backplane/redis/start/inspect.ts';
 import { checkAccess } from '../../src/cli/doctor/access.ts';
 import { checkClocks } from '../../src/cli/doctor/clocks.ts';
 import { type Finding, ok, problem, warning } from '../../src/cli/doctor/finding.ts';
@@ -20,7 +21,6 @@ import { checkRedisServer } from '../../src/cli/doctor/redis-server.ts';
 import { exitCodeFor, jsonReport, textReport } from '../../src/cli/doctor/report.ts';
 import { checkTls } from '../../src/cli/doctor/tls.ts';
 import { bytes, duration } from '../../src/cli/doctor/units.ts';
-import { limitIn, openFilesLimit } from '../../src/cli/open-files-limit.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 

@@ -15,7 +15,7 @@ const ALLOWED = [
   'cli/',
   'load/',
   // Waits once, before the node runs.
-  'backplane/redis/start-checks.ts',
+  'backplane/redis/start/start-checks.ts',
 ];
 
 function takers(): string[] {

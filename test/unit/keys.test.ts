@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { Keys } from '../../src/backplane/redis/keys.ts';
-import { passingProblem, serverProblem, versionProblem } from '../../src/backplane/redis/server-version.ts';
-import { SLOTS, slotOf, tagsOverSlots } from '../../src/backplane/redis/slots.ts';
+import { Keys } from '../../src/backplane/redis/keys/keys.ts';
+import { SLOTS, slotOf, tagsOverSlots } from '../../src/backplane/redis/keys/slots.ts';
+import {
+  passingProblem,
+  serverProblem,
+  versionProblem,
+} from '../../src/backplane/redis/link/server-version.ts';
 
 const ROOMS = ['lobby', 'chat:lobby', '$user:1', 'a}:log:{b', '{x}', ':', 'żółć 🦊', 'meta:x', "it's"];
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LeaseWatch } from '../../src/backplane/redis/lease-watch.ts';
+import { LeaseWatch } from '../../src/backplane/redis/presence/lease-watch.ts';
 
 /** Looks at the records once a second from `fromMs` to `toMs`; returns when each node was first reported. */
 function lapses(

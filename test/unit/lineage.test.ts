@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isReplica, lineageOf } from '../../src/backplane/redis/lineage.ts';
+import { isReplica, lineageOf } from '../../src/backplane/redis/link/lineage.ts';
 
 const FIRST = 'a'.repeat(40);
 const SECOND = 'b'.repeat(40);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { PresenceQueue, type WishBatch } from '../../src/backplane/redis/presence-queue.ts';
+import { PresenceQueue, type UpdateBatch } from '../../src/backplane/redis/presence/presence-queue.ts';
 
-const ALL = { wishes: 1_000_000, bytes: 1_000_000_000 };
+const ALL = { updates: 1_000_000, bytes: 1_000_000_000 };
 const WHO = Uint8Array.of(0x91, 0xc0);
 
 function enter(queue: PresenceQueue, room: string, ...connections: string[]): void {
@@ -12,10 +12,10 @@ function leave(queue: PresenceQueue, room: string, ...connections: string[]): vo
   for (const connection of connections) queue.push(room, connection, null, true);
 }
 
-function textOf(batches: readonly WishBatch[]): string[] {
+function textOf(batches: readonly UpdateBatch[]): string[] {
   return batches.map(
-    ({ room, wishes }) =>
-      `${room.name}: ${wishes.map(({ connection, who }) => (who === null ? '-' : '+') + connection).join(' ')}`,
+    ({ room, updates }) =>
+      `${room.name}: ${updates.map(({ connection, who }) => (who === null ? '-' : '+') + connection).join(' ')}`,
   );
 }
 
@@ -37,7 +37,7 @@ describe('waiting presence changes', () => {
     enter(queue, 'b', '3');
     expect([queue.oldest('a'), queue.oldest('b'), queue.oldest(null)]).toEqual([1, 3, 1]);
     // What comes while a call is under way must not make those wait who asked before.
-    queue.take({ wishes: 2, bytes: 1_000 });
+    queue.take({ updates: 2, bytes: 1_000 });
     enter(queue, 'a', '4');
     expect([queue.oldest('a'), queue.oldest(null)]).toEqual([4, 3]);
   });
@@ -47,7 +47,7 @@ describe('waiting presence changes', () => {
     enter(queue, 'large', '1', '2', '3', '4', '5');
     enter(queue, 'small', '6');
     const take = () => {
-      const batches = queue.take({ wishes: 3, bytes: 1_000 });
+      const batches = queue.take({ updates: 3, bytes: 1_000 });
       for (const batch of batches) queue.written(batch);
       return textOf(batches);
     };

@@ -1,10 +1,10 @@
 import { Command } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import type { PublishRequest } from '../../src/backplane/backplane.ts';
-import { draftBytes, writeDraft, writeTicket } from '../../src/backplane/envelope.ts';
-import { Keys } from '../../src/backplane/redis/keys.ts';
-import { publishCall } from '../../src/backplane/redis/publish-call.ts';
-import { publishScript } from '../../src/backplane/redis/scripts.ts';
+import { draftBytes, writeDraft, writePublishOptions } from '../../src/backplane/envelope.ts';
+import { Keys } from '../../src/backplane/redis/keys/keys.ts';
+import { publishCall } from '../../src/backplane/redis/publish/publish-call.ts';
+import { publishScript } from '../../src/backplane/redis/scripts/scripts.ts';
 import { RoomBatch } from '../../src/backplane/room-batch.ts';
 import { buildMessageFrame } from '../../src/protocol/message-frame.ts';
 import { packValue } from '../../src/protocol/msgpack/values.ts';
@@ -40,7 +40,7 @@ function expected(batches: readonly RoomBatch[], keys: Keys): Buffer {
     names.push(keys.meta(room), keys.log(room));
     const draft = Buffer.alloc(draftBytes(requests));
     writeDraft(draft, 0, requests, OPTIONS.nodeId, OPTIONS.sentAtMs);
-    writeTicket(draft, 0, history.messages, history.ageMs, keyed);
+    writePublishOptions(draft, 0, history.messages, history.ageMs, keyed);
     args.push(draft);
     const indexes = requests.flatMap(({ key }, index) => (key === null ? [] : [index >> 8, index & 255]));
     if (keyed > 0) args.push(Buffer.from(indexes));

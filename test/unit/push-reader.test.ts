@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PushReader } from '../../src/backplane/redis/push-reader.ts';
+import { PushReader } from '../../src/backplane/redis/subscribe/push-reader.ts';
 
 function bulk(bytes: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n')]);

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { Keys } from '../../src/backplane/redis/keys.ts';
-import { aclLine, describeObstacles, neededRights } from '../../src/backplane/redis/rights.ts';
+import { Keys } from '../../src/backplane/redis/keys/keys.ts';
+import { aclLine, describeObstacles, neededRights } from '../../src/backplane/redis/start/rights.ts';
 
 const SCRIPTS = new URL('../../src/backplane/redis/scripts/', import.meta.url);
 /** What nodes send to keys and channels without a script. */

@@ -1,7 +1,7 @@
 /** How far users have read, in the memory of the one process that is the whole broker. */
 import type { Clock } from '../../util/clock.ts';
 import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../acks.ts';
-import type { HistoryPolicy } from '../backplane.ts';
+import type { HistoryPolicy } from '../history-policy.ts';
 
 export interface MemoryAcksParts {
   readonly clock: Clock;
@@ -36,7 +36,7 @@ export class MemoryAcks implements Acks {
     user: string,
     [epoch, offset]: readonly [epoch: string, offset: number],
   ): Promise<AckReceipt> {
-    const present = this.#parts.position(room, history, false);
+    const present = this.#parts.position(room, history, true);
     const kept = this.#offsets(room, present.epoch).get(user) ?? null;
     const outcome = outcomeOf(present, kept ?? 0, epoch, offset);
     const isTouched = (outcome === 'kept' || outcome === 'not_higher') && offset > 0;

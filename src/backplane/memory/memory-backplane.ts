@@ -8,16 +8,17 @@ import { EndOfTurn } from '../../util/end-of-turn.ts';
 import { type Scheduler, systemScheduler, type Timer } from '../../util/scheduler.ts';
 import {
   type Backplane,
-  BackplaneError,
   type BackplaneEvents,
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
   type HistoryPage,
-  type HistoryPolicy,
   type PublishRequest,
   type ReadOptions,
+  SHUTTING_DOWN,
+  unavailable,
 } from '../backplane.ts';
 import { type Envelope, finishEnvelope } from '../envelope.ts';
+import type { HistoryPolicy } from '../history-policy.ts';
 import { PublishQueue } from '../publish-queue.ts';
 import type { BatchResult, RoomBatch } from '../room-batch.ts';
 import { MemoryAcks } from './memory-acks.ts';
@@ -86,7 +87,7 @@ export class MemoryBackplane implements Backplane {
 
   publish(request: PublishRequest): void {
     if (this.#isClosed) {
-      const error = closedError('publish');
+      const error = unavailable('publish', SHUTTING_DOWN);
       this.#scheduler.atEndOfTurn(() => request.settled(error, '', 0, false));
       return;
     }
@@ -95,7 +96,7 @@ export class MemoryBackplane implements Backplane {
   }
 
   async subscribe(room: string): Promise<void> {
-    if (this.#isClosed) throw closedError('subscribe');
+    if (this.#isClosed) throw unavailable('subscribe', SHUTTING_DOWN);
     this.#subscribed.add(room);
   }
 
@@ -108,18 +109,18 @@ export class MemoryBackplane implements Backplane {
   }
 
   async read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage> {
-    if (this.#isClosed) throw closedError('read');
+    if (this.#isClosed) throw unavailable('read', SHUTTING_DOWN);
     if (history.messages === 0) return NO_HISTORY;
     return this.#read(room, history, options);
   }
 
   async renewEpoch(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
-    if (this.#isClosed) throw closedError('read');
+    if (this.#isClosed) throw unavailable('read', SHUTTING_DOWN);
     this.#rooms.get(room)?.renewEpoch(epoch, seen);
   }
 
   async signal(text: string): Promise<void> {
-    if (this.#isClosed) throw closedError('signal');
+    if (this.#isClosed) throw unavailable('signal', SHUTTING_DOWN);
     this.#scheduler.atEndOfTurn(() => {
       if (!this.#isClosed) this.#events?.signal(text);
     });
@@ -134,7 +135,7 @@ export class MemoryBackplane implements Backplane {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#sweeper?.cancel();
-    const error = closedError('publish');
+    const error = unavailable('publish', SHUTTING_DOWN);
     for (const batch of this.#queue.takeAll()) batch.fail(error);
     this.#rooms.clear();
     this.acks.clear();
@@ -165,7 +166,7 @@ export class MemoryBackplane implements Backplane {
   }
 
   #position(room: string, history: HistoryPolicy, begin: boolean): HistoryPage {
-    if (this.#isClosed) throw closedError('acks');
+    if (this.#isClosed) throw unavailable('acks', SHUTTING_DOWN);
     return this.#read(room, history, { limit: 0, begin });
   }
 
@@ -193,8 +194,4 @@ export class MemoryBackplane implements Backplane {
       if (log.sweep(nowMs, lifeMs)) this.#rooms.delete(room);
     }
   }
-}
-
-function closedError(stage: string): BackplaneError {
-  return new BackplaneError('unavailable', stage, 'the node is shutting down');
 }

@@ -4,7 +4,7 @@
  */
 import { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
-import { BackplaneError } from '../backplane.ts';
+import { SHUTTING_DOWN, unavailable } from '../backplane.ts';
 import type {
   Presence,
   PresenceChange,
@@ -28,7 +28,7 @@ interface Room {
 }
 
 /** A change that waits for the end of the turn. `isEnter` false: it leaves. */
-interface Wish {
+interface Update {
   readonly isEnter: boolean;
   readonly entry: PresenceEntry;
   readonly announce: boolean;
@@ -38,7 +38,7 @@ export class MemoryPresence implements Presence {
   readonly #options: MemoryPresenceOptions;
   readonly #rooms = new Map<string, Room>();
   readonly #endOfTurn: EndOfTurn;
-  #waiting = new Map<string, Wish[]>();
+  #waiting = new Map<string, Update[]>();
   #events: PresenceEvents | null = null;
   #isClosed = false;
 
@@ -52,11 +52,11 @@ export class MemoryPresence implements Presence {
   }
 
   enter(room: string, entry: PresenceEntry, announce: boolean): void {
-    this.#wish(room, { isEnter: true, entry, announce });
+    this.#enqueue(room, { isEnter: true, entry, announce });
   }
 
   leave(room: string, entry: PresenceEntry, announce: boolean): void {
-    this.#wish(room, { isEnter: false, entry, announce });
+    this.#enqueue(room, { isEnter: false, entry, announce });
   }
 
   async list(room: string, limit: number): Promise<PresencePage> {
@@ -90,28 +90,28 @@ export class MemoryPresence implements Presence {
     this.#rooms.clear();
   }
 
-  #wish(room: string, wish: Wish): void {
+  #enqueue(room: string, update: Update): void {
     if (this.#isClosed) return;
-    const wishes = this.#waiting.get(room);
-    if (wishes === undefined) this.#waiting.set(room, [wish]);
-    else wishes.push(wish);
+    const updates = this.#waiting.get(room);
+    if (updates === undefined) this.#waiting.set(room, [update]);
+    else updates.push(update);
     this.#endOfTurn.request();
   }
 
   #flush(): void {
     const waiting = this.#waiting;
     this.#waiting = new Map();
-    for (const [room, wishes] of waiting) {
-      const changes = this.#apply(room, wishes);
+    for (const [room, updates] of waiting) {
+      const changes = this.#apply(room, updates);
       if (changes.length > 0 && this.#options.isSubscribed(room)) this.#events?.changed(room, changes);
     }
   }
 
   /** The changes that are to be announced. */
-  #apply(room: string, wishes: readonly Wish[]): PresenceChange[] {
+  #apply(room: string, updates: readonly Update[]): PresenceChange[] {
     const { entries, users } = this.#rooms.get(room) ?? { entries: new Map(), users: new Map() };
     const changes: PresenceChange[] = [];
-    for (const { isEnter, entry, announce } of wishes) {
+    for (const { isEnter, entry, announce } of updates) {
       const before = entries.get(entry.connection);
       if (isEnter) entries.set(entry.connection, entry);
       else entries.delete(entry.connection);
@@ -128,7 +128,7 @@ export class MemoryPresence implements Presence {
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new BackplaneError('unavailable', 'presence', 'the node is shutting down');
+    if (this.#isClosed) throw unavailable('presence', SHUTTING_DOWN);
   }
 }
 

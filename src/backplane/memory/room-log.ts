@@ -1,7 +1,8 @@
 /** One room of the memory backplane: its numbering, the envelopes it keeps, the idempotency keys it remembers. */
 import { randomId } from '../../util/ids.ts';
-import type { HistoryPage, HistoryPolicy, ReadOptions } from '../backplane.ts';
+import type { HistoryPage, ReadOptions } from '../backplane.ts';
 import { type Envelope, finishEnvelope, ID_BYTES } from '../envelope.ts';
+import type { HistoryPolicy } from '../history-policy.ts';
 import { KeptEnvelopes } from '../kept-envelopes.ts';
 import type { BatchResult, FirstResult, RoomBatch } from '../room-batch.ts';
 
@@ -34,7 +35,7 @@ export class RoomLog {
   commit(batch: RoomBatch, nodeId: string, sentAtMs: number, nowMs: number, dedupWindowMs: number): Commit {
     this.#touch(batch.history, nowMs);
     const epoch = batch.hasHistory ? this.#epoch : '';
-    const duplicates = batch.keyed === 0 ? null : this.#sift(batch, epoch, nowMs, dedupWindowMs);
+    const duplicates = batch.keyed === 0 ? null : this.#findDuplicates(batch, epoch, nowMs, dedupWindowMs);
     const fresh = duplicates === null ? batch : batch.without(duplicates);
     const first = batch.hasHistory ? this.#offset + 1 : 0;
     const result = { epoch, first, duplicates };
@@ -93,7 +94,12 @@ export class RoomLog {
   }
 
   /** Looks up the batch's keys and remembers the new ones. Null where all of them are new. */
-  #sift(batch: RoomBatch, epoch: string, nowMs: number, windowMs: number): Map<number, FirstResult> | null {
+  #findDuplicates(
+    batch: RoomBatch,
+    epoch: string,
+    nowMs: number,
+    windowMs: number,
+  ): Map<number, FirstResult> | null {
     this.#forgetKeys(nowMs);
     const duplicates = new Map<number, FirstResult>();
     for (let i = 0; i < batch.requests.length; i++) {

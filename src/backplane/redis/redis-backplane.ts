@@ -12,26 +12,26 @@ import {
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
   type HistoryPage,
-  type HistoryPolicy,
   type PublishRequest,
   type ReadOptions,
 } from '../backplane.ts';
 import { ID_BYTES } from '../envelope.ts';
+import type { HistoryPolicy } from '../history-policy.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
-import { GroupCommit } from './group-commit.ts';
-import { readHistory } from './history.ts';
-import { Keys } from './keys.ts';
-import { Link } from './link.ts';
-import { Probe } from './probe.ts';
-import { Publisher } from './publisher.ts';
-import { RedisAcks } from './redis-acks.ts';
-import { errorFromCall, isAnswer, isReadOnly } from './redis-errors.ts';
-import { RedisPresence } from './redis-presence.ts';
-import { describeObstacles, tryScripts } from './rights.ts';
-import { ALL_SCRIPTS, renewScript } from './scripts.ts';
-import { checkStart } from './start-checks.ts';
-import { Subscriptions } from './subscriptions.ts';
-import { WriteCheck } from './write-check.ts';
+import { RedisAcks } from './acks/redis-acks.ts';
+import { Probe } from './health/probe.ts';
+import { WriteCheck } from './health/write-check.ts';
+import { Keys } from './keys/keys.ts';
+import { Link } from './link/link.ts';
+import { errorFromCall, isAnswer, isReadOnly } from './link/redis-errors.ts';
+import { RedisPresence } from './presence/redis-presence.ts';
+import { GroupCommit } from './publish/group-commit.ts';
+import { Publisher } from './publish/publisher.ts';
+import { readHistory } from './reads/history.ts';
+import { ALL_SCRIPTS, renewScript } from './scripts/scripts.ts';
+import { describeObstacles, tryScripts } from './start/rights.ts';
+import { checkStart } from './start/start-checks.ts';
+import { Subscriptions } from './subscribe/subscriptions.ts';
 
 export interface RedisBackplaneOptions {
   /** `redis://` or, with TLS, `rediss://`; may hold user, password and database. */

@@ -1,5 +1,5 @@
-import { type RedisFacts, WrongServer } from '../../backplane/redis/inspect.ts';
-import { isFull } from '../../backplane/redis/redis-errors.ts';
+import { isFull } from '../../backplane/redis/link/redis-errors.ts';
+import { type RedisFacts, WrongServer } from '../../backplane/redis/start/inspect.ts';
 import type { Config } from '../../config/config.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 import { duration } from './units.ts';

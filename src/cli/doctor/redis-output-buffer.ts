@@ -1,4 +1,4 @@
-import type { RedisFacts } from '../../backplane/redis/inspect.ts';
+import type { RedisFacts } from '../../backplane/redis/start/inspect.ts';
 import { type Finding, ok, warning } from './finding.ts';
 import { bytes } from './units.ts';
 

@@ -1,4 +1,4 @@
-import type { RedisFacts } from '../../backplane/redis/inspect.ts';
+import type { RedisFacts } from '../../backplane/redis/start/inspect.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 
 const ABOUT = 'redis persistence';

@@ -1,5 +1,5 @@
-import type { RedisFacts } from '../../backplane/redis/inspect.ts';
-import { describeObstacles, type Obstacle } from '../../backplane/redis/rights.ts';
+import type { RedisFacts } from '../../backplane/redis/start/inspect.ts';
+import { describeObstacles, type Obstacle } from '../../backplane/redis/start/rights.ts';
 import type { Config } from '../../config/config.ts';
 import { redisAddress } from '../../util/redis-url.ts';
 import { type Finding, ok, problem } from './finding.ts';

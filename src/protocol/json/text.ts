@@ -18,7 +18,7 @@ function jsonForm(this: unknown, name: string, value: unknown): unknown {
 }
 
 /** Base64 of RFC 4648, section 4, with padding. */
-export function toBase64(bytes: Uint8Array): string {
+function toBase64(bytes: Uint8Array): string {
   let binary = '';
   for (const byte of bytes) binary += String.fromCharCode(byte);
   return btoa(binary);

@@ -7,15 +7,15 @@ import { readUint32 } from '../../util/bytes.ts';
 import { isUtf8 } from './utf8.ts';
 
 // No decoder could go on: the connection is closed with 1007.
-export const TRUNCATED = -1;
-export const NEVER_USED = -2;
-export const BAD_UTF8 = -3;
+const TRUNCATED = -1;
+const NEVER_USED = -2;
+const BAD_UTF8 = -3;
 // The value can be passed over, but the protocol refuses it: the frame gets `bad_frame`, the connection lives.
-export const BAD_EXTENSION = -4;
-export const BAD_KEY = -5;
-export const BAD_INTEGER = -6;
-export const TOO_DEEP = -7;
-export const BAD_TIMESTAMP = -8;
+const BAD_EXTENSION = -4;
+const BAD_KEY = -5;
+const BAD_INTEGER = -6;
+const TOO_DEEP = -7;
+const BAD_TIMESTAMP = -8;
 
 const PROBLEMS: Record<number, string> = {
   [TRUNCATED]: 'a value ends before its time',

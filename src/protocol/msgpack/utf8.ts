@@ -2,7 +2,7 @@
  * UTF-8 in byte arrays. Short ASCII is what rooms, ids and keys are, so that goes through plain loops; the platform's
  * coders, whose calls cost more than such strings, take the rest.
  */
-import { readKnownText } from '../../util/known-text.ts';
+import { readInterned } from '../../util/interned-text.ts';
 
 // `ignoreBOM`: a U+FEFF at the start is part of the text, not to be swallowed.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -38,9 +38,14 @@ function secondFits(lead: number, second: number): boolean {
   return true;
 }
 
+/** The bytes of a string. A surrogate without a partner becomes U+FFFD. */
+export function encodeUtf8(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
 /** Reads well-formed UTF-8. */
 export function readUtf8(bytes: Uint8Array, at: number, length: number): string {
-  return readKnownText(bytes, at, length) ?? decoder.decode(bytes.subarray(at, at + length));
+  return readInterned(bytes, at, length) ?? decoder.decode(bytes.subarray(at, at + length));
 }
 
 /**

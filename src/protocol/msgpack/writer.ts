@@ -6,7 +6,7 @@
 import { writeUint32, writeUint64 } from '../../util/bytes.ts';
 import { cutFromBlock } from '../block.ts';
 import { utf8Length } from '../limits.ts';
-import { writeUtf8 } from './utf8.ts';
+import { encodeUtf8, writeUtf8 } from './utf8.ts';
 
 /** A value that cannot be sent: nested too deeply (or in a circle), or an integer beyond 53 bits. */
 export class PackError extends Error {
@@ -15,6 +15,12 @@ export class PackError extends Error {
 
 const START_BYTES = 1024;
 const BY_HAND_BYTES = 128;
+
+/**
+ * From this many characters on the platform encodes first, and what it wrote is measured: counting 60,000 characters in JavaScript takes
+ * 0.15 ms when the loop is optimised, and 1.5 ms in a node that seldom does it.
+ */
+const LONG_CHARS = 1024;
 
 /** Grows as it is written to. `finish` hands out a copy, and the writer can be used again. */
 export class Writer {
@@ -142,11 +148,18 @@ export class Writer {
 
   /** A surrogate without a partner becomes U+FFFD, as everywhere on the web. */
   string(text: string): void {
+    if (text.length > LONG_CHARS) return this.#longString(text);
     const length = utf8Length(text);
     if (length < 0x20) this.#byte(0xa0 | length);
     else this.#sized(length, 0xd9, 0xda, 0xdb);
     this.#reserve(length);
     this.#at = writeUtf8(this.#bytes, text, this.#at);
+  }
+
+  #longString(text: string): void {
+    const bytes = encodeUtf8(text);
+    this.#sized(bytes.length, 0xd9, 0xda, 0xdb);
+    this.raw(bytes);
   }
 
   binary(bytes: Uint8Array): void {

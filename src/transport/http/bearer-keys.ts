@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { bearerOf } from '../bearer.ts';
 
 /** Keys that are presented as `Authorization: Bearer <key>`. */
 export class BearerKeys {
@@ -13,8 +14,8 @@ export class BearerKeys {
 
   /** A sentence on what is wrong with an `Authorization` header; null for one that holds a key. */
   problem(authorization: string): string | null {
-    const given = /^bearer (.+)$/i.exec(authorization)?.[1];
-    if (given === undefined) return `send the ${this.#name}: Authorization: Bearer <key>`;
+    const given = bearerOf(authorization);
+    if (given === null) return `send the ${this.#name}: Authorization: Bearer <key>`;
     // Digests are of equal length, and comparing all of them takes the same time whatever was guessed.
     const presented = digest(given);
     let matches = false;

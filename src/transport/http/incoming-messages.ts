@@ -9,7 +9,7 @@ import { PackError } from '../../protocol/msgpack/writer.ts';
 import type { BodyFormat } from './media-types.ts';
 
 /** A message as it came: its fields may be anything. */
-export interface IncomingMessage {
+interface IncomingMessage {
   readonly room: unknown;
   readonly key: unknown;
   /** The payload; undefined where there is none. */

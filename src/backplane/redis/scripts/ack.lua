@@ -2,7 +2,7 @@
 -- of many rooms, each a step of its own that may be repeated: an error in one is answered for that one and leaves the others alone.
 --
 -- KEYS  for each entry: meta; acks of the entry's epoch
--- ARGV  1 life of the acks of a room, in ms, from its last ack on; 2 life of meta, in ms, that a start asks for at least;
+-- ARGV  1 life of the acks of a room, in ms, from its last ack on; 2 life of unused meta, in ms;
 --       then for each entry: epoch (8 ASCII characters); user; offset (0: keep nothing, only tell what is kept; -1: keep that of
 --       the newest message, unless something is kept)
 -- Returns for each entry: offset of the room's newest message, or -1 if that epoch is not its present one;
@@ -11,12 +11,19 @@
 --
 -- acks is a sorted set: user by offset. The format of meta is described in publish.lua.
 local call = redis.call
-local life, meta_life = ARGV[1], ARGV[2]
+local life, meta_life = ARGV[1], tonumber(ARGV[2])
+
+-- A room without a message in which a user has a start is used like one with messages: its numbering lives as long from each
+-- use on. The mark tells whoever reads the room later; see publish.lua.
+local function outlive(meta, fresh)
+  if fresh == 0 then call('SETRANGE', meta, 8, struct.pack('>I8', 1)) end
+  if call('PTTL', meta) < meta_life then call('PEXPIRE', meta, string.format('%d', meta_life * 1.1)) end
+end
 
 local function keep(meta, acks, epoch, user, offset)
   local stored = call('GET', meta)
   if not stored then return -1, -1, 0 end
-  local present, _, newest = struct.unpack('>c8I8I8', stored)
+  local present, fresh, newest = struct.unpack('>c8I8I8', stored)
   if present ~= epoch then return -1, -1, 0 end
   local changed = 0
   if tonumber(offset) > 0 and tonumber(offset) <= newest then
@@ -24,11 +31,8 @@ local function keep(meta, acks, epoch, user, offset)
     call('PEXPIRE', acks, life)
   elseif tonumber(offset) == -1 then
     changed = call('ZADD', acks, 'NX', string.format('%d', newest), user)
-    if changed == 1 then
-      call('PEXPIRE', acks, life)
-      -- What the user is to find is numbered from here on, also in a room that has no message yet.
-      call('PEXPIRE', meta, meta_life, 'GT')
-    end
+    if changed == 1 then call('PEXPIRE', acks, life) end
+    if newest == 0 then outlive(meta, fresh) end
   end
   return newest, tonumber(call('ZSCORE', acks, user) or -1), changed
 end

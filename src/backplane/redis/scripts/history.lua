@@ -5,7 +5,7 @@
 -- ARGV  1 only messages after this offset; 2 how many messages, about (0: the position alone);
 --       3 how many the room keeps; 4 for how many ms; 5 epoch for a room that needs one (8 ASCII characters);
 --       6 life of unused meta in ms; 7 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts);
---       8 life in ms of the meta of a room that never had a message, from the last read of this kind on; 0: only look,
+--       8 life in ms of the meta of a room that never had a message nor a start, from the last read of this kind on; 0: only look,
 --         a room without numbering stays without;
 --       9 '1': the newest messages, else the oldest after the offset; 10 bytes that the envelopes may have together (0: any
 --         number); one envelope may have more
@@ -27,14 +27,14 @@ end
 local function position()
   local meta = call('GET', KEYS[1])
   if not meta then return begin() end
-  local epoch, _, offset = struct.unpack('>c8I8I8', meta)
+  local epoch, fresh, offset = struct.unpack('>c8I8I8', meta)
   if lineage ~= '' and string.sub(meta, 25) ~= lineage then
     epoch = ARGV[5]
     call('SETRANGE', KEYS[1], 0, epoch)
     call('SETRANGE', KEYS[1], 24, lineage)
   end
   -- Being read keeps a room's numbering alive too. When that was is not noted: it speaks for the log as well.
-  local life = offset > 0 and tonumber(ARGV[6]) or empty_life
+  local life = (offset > 0 or fresh > 0 and empty_life > 0) and tonumber(ARGV[6]) or empty_life
   -- A Redis that refuses writes for now can still be read.
   if life > 0 and call('PTTL', KEYS[1]) < life then redis.pcall('PEXPIRE', KEYS[1], format('%d', life * 1.1)) end
   return epoch, offset

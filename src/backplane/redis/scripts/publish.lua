@@ -6,7 +6,7 @@
 -- ARGV  1 epoch for rooms that need one (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
 --       4 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts); then for each batch its draft, an envelope
 --       without its trailer (see envelope.ts), and, only if it has keyed frames, their indexes (u16 each, from 0).
---       Bytes 4..13 of a draft are a ticket: u32 messages to keep (0: a room without history), u32 for how many ms,
+--       Bytes 4..13 of a draft are options: u32 messages to keep (0: a room without history), u32 for how many ms,
 --       u16 number of keyed frames.
 -- Returns one string, for each batch:
 --       u8 0, epoch (8 bytes), u64 offset of its first new message, u16 number of duplicates, for each of these
@@ -18,8 +18,8 @@
 -- with SET or SETRANGE, never with DEL: a full Redis refuses the whole call. The numbering is written before the log. It can be put
 -- back when XADD fails; an entry in the log cannot be taken back, as others may have been trimmed for it.
 --
--- meta is one string: epoch (8 bytes), u64 when the lives of meta and log were last prolonged, u64 offset, lineage (8 bytes
--- or none). A room that another Redis numbered before this one was promoted gets a new epoch. Not a hash, nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET. Prolonging lives only when a
+-- meta is one string: epoch (8 bytes), u64 when the lives of meta and log were last prolonged (in a room that never had a message:
+-- 0, or 1 where a user has a start), u64 offset, lineage (8 bytes or none). A room that another Redis numbered before this one was promoted gets a new epoch. Not a hash, nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET. Prolonging lives only when a
 -- tenth is over saves two calls on nearly every publish; hence lives are a tenth longer than asked for.
 -- A log entry is a whole envelope: an XADD of many messages costs that of one. Its id is `<its last offset>-<ms since the Unix
 -- epoch, then the number of its messages in five digits>`: a field of their own would cost 1 us.
@@ -37,7 +37,7 @@ local id_format = format('%%d-%d%%05d', now)
 local claimed, written, before, stored = {}, nil, false, false
 
 -- Claims the keys of a batch. Returns the set of frame indexes that are duplicates, how many, and their reply.
-local function sift(k, keyed, indexes, epoch, offset)
+local function find_duplicates(k, keyed, indexes, epoch, offset)
   local gone, duplicates, reply = {}, 0, {}
   for i = 1, keyed do
     local key, index = KEYS[k + 1 + i], unpack('>I2', indexes, i * 2 - 1)
@@ -109,7 +109,7 @@ local function commit(k, draft, indexes, excludes, count, messages, age, keyed)
     end
   end
   local gone, duplicates, reply = nil, 0, ''
-  if keyed > 0 then gone, duplicates, reply = sift(k, keyed, indexes, epoch, offset) end
+  if keyed > 0 then gone, duplicates, reply = find_duplicates(k, keyed, indexes, epoch, offset) end
   if duplicates > 0 then
     if duplicates < count then draft = without(draft, excludes, count, gone, count - duplicates) end
     count = count - duplicates

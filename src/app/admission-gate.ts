@@ -1,0 +1,51 @@
+import type { Config } from '../config/config.ts';
+import type { BrokerNode } from '../node/broker-node.ts';
+import { Admission } from '../transport/admission.ts';
+import { type Capacity, capacity } from '../transport/capacity.ts';
+import { Descriptors } from '../transport/descriptors.ts';
+import { PendingAuth } from '../transport/pending-auth.ts';
+import { systemClock } from '../util/clock.ts';
+import type { Logger } from '../util/log.ts';
+import { openFilesLimit } from './open-files-limit.ts';
+import type { Shutdown } from './shutdown.ts';
+
+/** What decides whether one more connection may come. */
+export interface AdmissionGate {
+  readonly capacity: Capacity;
+  readonly admission: Admission;
+  readonly pendingAuth: PendingAuth;
+  readonly descriptors: Descriptors;
+}
+
+export function createAdmissionGate(
+  config: Config,
+  node: BrokerNode,
+  shutdown: Shutdown,
+  log: Logger,
+): AdmissionGate {
+  const limits = connectionLimits(config, log);
+  const pendingAuth = new PendingAuth(config.websocket.authTimeoutMs);
+  const admission = new Admission({
+    perSecond: config.acceptRate.perSecond,
+    capacity: limits,
+    openConnections: () => node.hub.connectionCount,
+    unauthenticated: () => pendingAuth.count,
+    isShuttingDown: () => shutdown.isRunning,
+    clock: systemClock,
+    log,
+  });
+  const descriptors = new Descriptors(limits.sockets, systemClock);
+  return { capacity: limits, admission, pendingAuth, descriptors };
+}
+
+function connectionLimits({ websocket }: Config, log: Logger): Capacity {
+  const { maxConnections } = websocket;
+  const limits = capacity(websocket, openFilesLimit());
+  if (limits.connections < maxConnections) {
+    log.warn(
+      { maxConnections, limit: limits.connections },
+      `websocket.maxConnections is ${maxConnections}, but the limit on open files leaves ${limits.connections}: raise it (ulimit -n)`,
+    );
+  }
+  return limits;
+}

@@ -1,0 +1,43 @@
+import type { Config } from '../config/config.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { CommandTable, ConnectionContext } from '../connection/context.ts';
+import { sendingLimits } from '../connection/sending-limits.ts';
+import type { NodeMetrics } from '../metrics/node-metrics.ts';
+import type { BrokerNode } from '../node/broker-node.ts';
+import { systemClock } from '../util/clock.ts';
+import type { Logger } from '../util/log.ts';
+
+/** Commands that may wait while a connection's token is being checked. */
+const MAX_HELD_COMMANDS = 1000;
+/** In a message of a connection that has yet to present a token: room for one as long as the headers of an upgrade may be. */
+const MAX_BYTES_BEFORE_AUTH = 32 * 1024;
+
+export interface ContextParts {
+  readonly node: BrokerNode;
+  readonly commands: CommandTable<Connection>;
+  readonly mustAuthenticate: boolean;
+  readonly metrics: NodeMetrics;
+  readonly log: Logger;
+}
+
+/** What all connections of the node share. */
+export function connectionContext(
+  config: Config,
+  { node, ...parts }: ContextParts,
+): ConnectionContext<Connection> {
+  const { maxPayloadBytes } = config.websocket;
+  return {
+    ...parts,
+    flushQueue: node.flushQueue,
+    turn: node.endOfTurn,
+    nodeId: node.nodeId,
+    stalled: (connection) => node.stalled(connection),
+    limits: sendingLimits({ ...config.limits, maxPayloadBytes }),
+    maxBytesBeforeAuth: Math.min(MAX_BYTES_BEFORE_AUTH, maxPayloadBytes),
+    maxHeldCommands: MAX_HELD_COMMANDS,
+    maxUnsentBytes: config.websocket.backpressureBytes,
+    heartbeatMs: config.heartbeat.intervalMs,
+    maxPayloadBytes,
+    clock: systemClock,
+  };
+}

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import type { Config } from '../config/config.ts';
+import { createRegistry } from '../metrics/registry.ts';
+import { ClientAddresses } from '../transport/client-address.ts';
+import { type ApiGuardOptions, type ApiMode, apiMode } from '../transport/http/api-guard.ts';
+import type { HttpOptions, HttpParts } from '../transport/http/routes.ts';
+import { Scrapes } from '../transport/http/scrapes.ts';
+import { UWS_VERSION } from '../transport/uws.ts';
+import { systemClock } from '../util/clock.ts';
+import type { Logger } from '../util/log.ts';
+import type { NodeParts } from './node-parts.ts';
+import { packageVersion } from './package-version.ts';
+import { samples } from './samples.ts';
+
+/** Gives the servers their WebSocket endpoint and HTTP routes. Called once, before they listen. */
+export function registerEndpoints(config: Config, parts: NodeParts): void {
+  const { node, server, metricsServer, heartbeats, authenticator, context, gate } = parts;
+  const { admission, pendingAuth, descriptors } = gate;
+  const addresses = new ClientAddresses(config.trustProxy);
+  const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses) };
+  const ws = {
+    ...{ node, context, heartbeats, authenticator, addresses, admission, pendingAuth, descriptors },
+    allowedOrigins: config.allowedOrigins,
+    backpressureBytes: config.websocket.backpressureBytes,
+  };
+  server.register(ws, http);
+  metricsServer?.registerMetrics(http);
+}
+
+function httpOptions(config: Config, { metricsServer, log }: NodeParts): HttpOptions {
+  return {
+    ...apiOptions(config, log),
+    servesMetrics: metricsServer === null,
+    metricsKey: config.metrics.key,
+    bodyBytes: config.limits.bodyBytes,
+    maxPayloadBytes: config.websocket.maxPayloadBytes,
+    demoPage: config.demo ? demoPage() : null,
+    wsPath: config.websocket.path,
+  };
+}
+
+function httpParts(config: Config, parts: NodeParts, addresses: ClientAddresses): HttpParts {
+  const { node, metrics, shutdown, log } = parts;
+  return {
+    ...{ node, metrics, log, addresses },
+    scrapes: createScrapes(config, parts),
+    notReady: () => (shutdown.isRunning ? 'the node is shutting down' : node.status().reason),
+  };
+}
+
+function createScrapes(config: Config, parts: NodeParts): Scrapes {
+  const build = { version: packageVersion(), uws: UWS_VERSION };
+  const registry = createRegistry(parts.metrics, samples(parts), build);
+  return new Scrapes({
+    perSecond: config.metrics.rendersPerSecond,
+    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    nowMs: systemClock.nowMs,
+  });
+}
+
+/** Says once who may use the HTTP API. */
+function apiOptions({ apiKeys, production, auth }: Config, log: Logger): ApiGuardOptions {
+  const authenticates = (auth.secret ?? auth.publicKeyFile ?? auth.jwksUrl) !== null;
+  const options = { apiKeys, production, authenticates };
+  const api = apiMode(options);
+  log.info({ api }, API_MODES[api]);
+  return options;
+}
+
+const API_MODES: Readonly<Record<ApiMode, string>> = {
+  keys: 'the HTTP API asks for an API key',
+  loopback: 'the HTTP API has no key: it answers requests from this machine only',
+  off: 'the HTTP API is off: set ROOMCAST_API_KEYS to use it',
+};
+
+function demoPage(): string {
+  return readFileSync(new URL('../transport/http/demo/index.html', import.meta.url), 'utf8');
+}

@@ -1,0 +1,40 @@
+import type { Config } from '../config/config.ts';
+import type { NodeParts } from './node-parts.ts';
+
+/** Where a node is found. */
+export interface Addresses {
+  /** The port that was bound. */
+  readonly port: number;
+  readonly url: string;
+  /** Of the metrics, where they have an address of their own; else null. */
+  readonly metricsUrl: string | null;
+}
+
+/** The metrics first: a node is announced when clients can come. Closes the node where an address cannot be bound. */
+export async function listen(
+  config: Config,
+  { node, server, metricsServer }: Pick<NodeParts, 'node' | 'server' | 'metricsServer'>,
+): Promise<Addresses> {
+  const { host, port, metrics } = config;
+  try {
+    const metricsHost = metrics.host ?? host;
+    const metricsPort = (await metricsServer?.listen(metricsHost, metrics.port ?? 0)) ?? null;
+    const bound = await server.listen(host, port);
+    const metricsUrl = metricsPort === null ? null : `${urlOf(config, metricsHost, metricsPort)}/metrics`;
+    return { port: bound, url: urlOf(config, host, bound), metricsUrl };
+  } catch (error) {
+    metricsServer?.close();
+    await node.close();
+    throw error;
+  }
+}
+
+function urlOf({ tls }: Config, host: string, port: number): string {
+  return `${tls ? 'https' : 'http'}://${displayHost(host)}:${port}`;
+}
+
+/** Where a person on this machine finds a node that listens on `host`. */
+function displayHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
+}

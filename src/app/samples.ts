@@ -1,0 +1,24 @@
+import type { Samples } from '../metrics/registry.ts';
+import type { NodeParts } from './node-parts.ts';
+
+/** What is read of the node at each scrape. */
+export function samples({ node, shutdown, gate }: Pick<NodeParts, 'node' | 'shutdown' | 'gate'>): Samples {
+  const { capacity, pendingAuth } = gate;
+  return {
+    connections: () => {
+      let json = 0;
+      for (const connection of node.hub.connections()) if (connection.readsText) json++;
+      return { json, msgpack: node.hub.connectionCount - json };
+    },
+    unauthenticated: () => pendingAuth.count,
+    connectionLimits: () => ({ all: capacity.connections, unauthenticated: capacity.unauthenticated }),
+    rooms: () => node.hub.roomCount,
+    memberships: () => node.hub.membershipCount,
+    shortHistories: () => node.shortHistories,
+    catchingUp: () => node.catchingUp,
+    readsInFlight: () => node.reads.inFlight,
+    readsWaiting: () => node.reads.waiting,
+    backplaneReady: () => node.status().ready,
+    draining: () => shutdown.isRunning,
+  };
+}

@@ -1,0 +1,5 @@
+/** How many messages of a room are kept, and for how long. `messages: 0` means a room without history. */
+export interface HistoryPolicy {
+  readonly messages: number;
+  readonly ageMs: number;
+}

@@ -1,0 +1,203 @@
+/** How far users have read, in Redis: one sorted set for each room and epoch. Acks of one tick share a call. */
+
+import type { Redis } from 'ioredis';
+import { EndOfTurn } from '../../../util/end-of-turn.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../../acks.ts';
+import { unavailable } from '../../backplane.ts';
+import type { HistoryPolicy } from '../../history-policy.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { errorFromReply } from '../link/redis-errors.ts';
+import { ackScript, acksScript, type ScriptArgument } from '../scripts/scripts.ts';
+
+export interface RedisAcksParts {
+  readonly redis: Redis;
+  readonly keys: Keys;
+  /** Life of a room's acks in milliseconds, from its last ack on. */
+  readonly ttlMs: number;
+  /** Life of the numbering of a room in which somebody has a start, in milliseconds. */
+  readonly metaTtlMs: number;
+  readonly metrics: BackplaneMetrics;
+  /** Runs a call unless Redis is known to be away; what it rejects with is a `BackplaneError`. */
+  readonly ask: <T>(work: () => Promise<T>) => Promise<T>;
+  /** The link for what may be long, and how it is asked. */
+  readonly reads: Redis;
+  readonly askRead: <T>(work: () => Promise<T>) => Promise<T>;
+  /** The present epoch of a room. One that has none gets one with `begin`; otherwise it is ''. */
+  readonly epochOf: (room: string, history: HistoryPolicy, begin: boolean) => Promise<string>;
+}
+
+interface Entry {
+  readonly room: string;
+  readonly epoch: string;
+  readonly user: string;
+  readonly offset: number;
+}
+
+/** What Redis says to an entry; `newest` -1: its epoch is not the present one. */
+interface Reply {
+  readonly newest: number;
+  /** -1: nothing is. */
+  readonly kept: number;
+  readonly isChanged: boolean;
+}
+
+interface Waiting {
+  readonly entry: Entry;
+  resolve(reply: Reply): void;
+  reject(error: unknown): void;
+}
+
+/** Offsets that only tell what is kept, or keep where the room stands: see `ack.lua`. */
+const NOTHING = 0;
+const NEWEST = -1;
+
+/** An epoch as nodes make them: what a client sends may be anything, and becomes part of a key. */
+const EPOCH = /^[0-9a-z]{8}$/;
+/** Entries in one call: Redis serves nobody else meanwhile, for about 2 us an entry. */
+const MAX_ENTRIES = 500;
+/** Epochs are remembered of up to this many rooms; then the memory of them starts afresh. */
+const KNOWN_EPOCHS = 10_000;
+/** In place of the newest offset: this entry alone failed. */
+const FAILED = -2;
+/** An epoch that was read and is over when it is used: once is bad luck. */
+const TRIES = 3;
+
+export class RedisAcks implements Acks {
+  readonly #parts: RedisAcksParts;
+  /** The key holds the epoch, so it has to be known beforehand: guessed from here, and put right by the answer. */
+  readonly #epochs = new Map<string, string>();
+  #waiting: Waiting[] = [];
+  readonly #endOfTurn = new EndOfTurn(systemScheduler, () => this.#flush());
+
+  constructor(parts: RedisAcksParts) {
+    this.#parts = parts;
+  }
+
+  async ack(
+    room: string,
+    history: HistoryPolicy,
+    user: string,
+    [epoch, offset]: readonly [epoch: string, offset: number],
+  ): Promise<AckReceipt> {
+    if (EPOCH.test(epoch)) {
+      const reply = await this.#send({ room, epoch, user, offset });
+      if (reply.newest !== -1) {
+        this.#remember(room, epoch);
+        return { epoch, offset: orNull(reply.kept), outcome: outcomeOf(reply, offset) };
+      }
+    }
+    return { ...(await this.get(room, history, user)), outcome: 'other_epoch' };
+  }
+
+  async get(room: string, history: HistoryPolicy, user: string): Promise<Acked> {
+    const kept = (epoch: string) => this.#kept(room, epoch, user);
+    return (await this.#inPresentEpoch(room, history, kept, true)) ?? UNNUMBERED;
+  }
+
+  async start(room: string, history: HistoryPolicy, user: string): Promise<Start> {
+    const begun = async (epoch: string) => {
+      const { newest, kept, isChanged } = await this.#send({ room, epoch, user, offset: NEWEST });
+      return newest === -1 ? null : { epoch, offset: kept, isNew: isChanged };
+    };
+    return (await this.#inPresentEpoch(room, history, begun, true)) ?? { ...NOWHERE, isNew: false };
+  }
+
+  /** Null where that epoch is over. */
+  async #kept(room: string, epoch: string, user: string): Promise<Acked | null> {
+    const { newest, kept } = await this.#send({ room, epoch, user, offset: NOTHING });
+    return newest === -1 ? null : { epoch, offset: orNull(kept) };
+  }
+
+  async list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
+    const { reads, keys, metrics, askRead } = this.#parts;
+    const page = await this.#inPresentEpoch(room, history, async (epoch) => {
+      const args = [epoch, from ?? '', limit];
+      const names = [keys.meta(room), keys.acks(room, epoch)];
+      const reply = await askRead(() => acksScript.call(reads, names, args, metrics));
+      const [newest, count, ...listed] = reply as [number, number, ...Buffer[]];
+      return newest === -1 ? null : { epoch, offset: newest, count, users: pairs(listed) };
+    });
+    return page ?? { ...NOWHERE, count: 0, users: [] };
+  }
+
+  /**
+   * Calls `work` with what is taken for the room's present epoch, again where it answers null: that is over. Resolves with null
+   * for a room without numbering, which gets one with `begin`.
+   */
+  async #inPresentEpoch<T>(
+    room: string,
+    history: HistoryPolicy,
+    work: (epoch: string) => Promise<T | null>,
+    begin = false,
+  ): Promise<T | null> {
+    const guess = this.#epochs.get(room);
+    const guessed = guess === undefined ? null : await work(guess);
+    if (guessed !== null) return guessed;
+    for (let i = 0; i < TRIES; i++) {
+      const epoch = await this.#parts.epochOf(room, history, begin);
+      if (epoch === '') return null;
+      this.#remember(room, epoch);
+      const answer = await work(epoch);
+      if (answer !== null) return answer;
+    }
+    throw unavailable('acks', 'the room keeps beginning new epochs');
+  }
+
+  #remember(room: string, epoch: string): void {
+    if (this.#epochs.size >= KNOWN_EPOCHS) this.#epochs.clear();
+    this.#epochs.set(room, epoch);
+  }
+
+  #send(entry: Entry): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      this.#endOfTurn.request();
+      this.#waiting.push({ entry, resolve, reject });
+    });
+  }
+
+  #flush(): void {
+    const all = this.#waiting;
+    this.#waiting = [];
+    for (let at = 0; at < all.length; at += MAX_ENTRIES) void this.#call(all.slice(at, at + MAX_ENTRIES));
+  }
+
+  /** One call for entries of whatever rooms. For Redis Cluster it becomes one for each partition. */
+  async #call(all: readonly Waiting[]): Promise<void> {
+    const { redis, keys, ttlMs, metaTtlMs, metrics, ask } = this.#parts;
+    const names = all.flatMap(({ entry: { room, epoch } }) => [keys.meta(room), keys.acks(room, epoch)]);
+    const args: ScriptArgument[] = [ttlMs, metaTtlMs];
+    for (const { entry } of all) args.push(entry.epoch, entry.user, entry.offset);
+    try {
+      const reply = (await ask(() => ackScript.call(redis, names, args, metrics))) as (number | Buffer)[];
+      all.forEach(({ resolve, reject }, i) => {
+        const [newest, kept, changed] = reply.slice(i * 3, i * 3 + 3);
+        if (newest === FAILED) reject(errorFromReply(String(kept), 'acks'));
+        else resolve({ newest: Number(newest), kept: Number(kept), isChanged: changed === 1 });
+      });
+    } catch (error) {
+      for (const { reject } of all) reject(error);
+    }
+  }
+}
+
+const NOWHERE = { epoch: '', offset: 0 };
+const UNNUMBERED: Acked = { epoch: '', offset: null };
+
+function orNull(kept: number): number | null {
+  return kept === -1 ? null : kept;
+}
+
+function outcomeOf({ newest, isChanged }: Reply, offset: number): AckOutcome {
+  if (offset > newest) return 'beyond';
+  return isChanged ? 'kept' : 'not_higher';
+}
+
+function pairs(listed: readonly Buffer[]): { user: string; offset: number }[] {
+  const users: { user: string; offset: number }[] = [];
+  for (let i = 0; i < listed.length; i += 2) {
+    users.push({ user: listed[i]!.toString(), offset: Number(listed[i + 1]!.toString()) });
+  }
+  return users;
+}

@@ -1,0 +1,237 @@
+/** One connection to Redis that comes back by itself, and knows since when it is down and why. */
+
+import type { ConnectionOptions } from 'node:tls';
+import { Redis, type RedisOptions } from 'ioredis';
+import { backoffMs } from '../../../util/backoff.ts';
+import type { Clock } from '../../../util/clock.ts';
+import type { Logger } from '../../../util/log.ts';
+import { type RedisAddress, redisAddress, shownAddress } from '../../../util/redis-url.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import { type BackplaneError, unavailable } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import { lineageOf } from './lineage.ts';
+import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
+import { serverOptions } from './server-options.ts';
+import { passingProblem, serverProblem } from './server-version.ts';
+
+/** `command`: all that must never wait. `read`: whatever may be long. `subscribe`: what is published. */
+export type LinkRole = 'command' | 'read' | 'subscribe';
+
+/** In the names by which Redis lists its clients. */
+const SHORT_NAMES: Readonly<Record<LinkRole, string>> = { command: 'cmd', read: 'read', subscribe: 'sub' };
+
+export interface LinkOptions {
+  /** `redis://` or, with TLS, `rediss://`; may hold user, password and database. */
+  readonly url: string;
+  readonly tls?: ConnectionOptions;
+  /** Exactly eight ASCII characters. */
+  readonly nodeId: string;
+  readonly commandTimeoutMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: BackplaneMetrics;
+}
+
+/** Both are called once for each change. */
+export interface LinkWatcher {
+  up(): void;
+  down(): void;
+}
+
+/** Short, since members wait; long enough that a cluster of nodes does not hold up a Redis that is loading. */
+const RECONNECT = { baseMs: 50, capMs: 2_000 };
+const MIN_CONNECT_TIMEOUT_MS = 1_000;
+/** How long a socket that we end may linger. */
+const DISCONNECT_TIMEOUT_MS = 100;
+
+export class Link {
+  readonly role: LinkRole;
+  readonly redis: Redis;
+  readonly #options: LinkOptions;
+  readonly #watcher: LinkWatcher;
+  readonly #server: RedisAddress;
+  #isUp = false;
+  #wasUp = false;
+  /** Connections in a row that failed or were of no use. ioredis counts only those that it could not make. */
+  #failures = 0;
+  #hasWorked = false;
+  /** Of those, the ones that came up. */
+  #useless = 0;
+  #isClosed = false;
+  #downSinceMs: number;
+  #lineage = '';
+  #lastError: Error | null = null;
+  #waiter: { resolve(): void; reject(error: Error): void } | null = null;
+
+  constructor(role: LinkRole, options: LinkOptions, watcher: LinkWatcher) {
+    this.role = role;
+    this.#options = options;
+    this.#watcher = watcher;
+    this.#downSinceMs = options.clock.nowMs();
+    this.#server = redisAddress(options.url);
+    const retryMs = () => backoffMs(this.#failures++, RECONNECT);
+    this.redis = new Redis({
+      ...serverOptions(this.#server, options.tls),
+      ...redisOptions(role, options),
+      retryStrategy: retryMs,
+    });
+    this.redis.on('error', (error: Error) => this.#failed(error));
+    this.redis.on('ready', () => void this.#identify());
+    this.redis.on('close', () => this.#lost());
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  /** Of the server that a link leads to which does not subscribe; see `lineageOf`. */
+  get lineage(): string {
+    return this.#lineage;
+  }
+
+  /** Host and port, without credentials. */
+  get address(): string {
+    return shownAddress(this.#server);
+  }
+
+  /** What is wrong, for people; null when the link is up. */
+  problem(): string | null {
+    if (this.#isUp) return null;
+    const seconds = Math.round((this.#options.clock.nowMs() - this.#downSinceMs) / 1000);
+    return `redis ${this.role} link is down: ${this.#cause()} since ${seconds} s`;
+  }
+
+  /** Resolves when the link is up for the first time. Rejects after `timeoutMs`, or at once if it is refused. */
+  async connect(timeoutMs: number): Promise<void> {
+    const timer = systemScheduler.after(timeoutMs, () => this.#waiter?.reject(this.#connectError(timeoutMs)));
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#waiter = { resolve, reject };
+        // Its failures come as `error` events, with the attempts that follow the first one.
+        this.redis
+          .connect()
+          .catch((error: Error) => this.#options.log.debug({ error }, 'redis not reached yet'));
+      });
+    } finally {
+      this.#waiter = null;
+      timer.cancel();
+    }
+  }
+
+  /** What the link is for works: when it is lost, the first attempt to make it anew comes soon. */
+  works(): void {
+    this.#failures = 0;
+    this.#useless = 0;
+    this.#hasWorked = true;
+  }
+
+  /** Drops the connection and makes a new one: for a link that is up and does not work. */
+  reconnect(reason: string): void {
+    if (!this.#isUp || this.#isClosed) return;
+    this.#log('warn', { link: this.role, reason }, 'redis link dropped to make a new one');
+    this.#lastError = new Error(reason);
+    this.redis.disconnect(true);
+  }
+
+  /** Ends the connection without waiting for anything: Redis may be frozen. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.redis.disconnect();
+    this.#lost();
+  }
+
+  /** Before anything is written: what this server may lack decides how. A link that only subscribes needs none of it. */
+  async #identify(): Promise<void> {
+    if (this.role !== 'subscribe') {
+      try {
+        const info = await this.redis.info();
+        const problem = serverProblem(info) ?? passingProblem(info);
+        if (problem !== null) return this.#refuse(`cannot use this Redis: ${problem}`);
+        // ioredis would go on in database 0 when this fails.
+        if (this.#server.database !== 0) await this.redis.select(this.#server.database);
+        this.#lineage = lineageOf(info);
+      } catch (error) {
+        return this.#refuse(`redis did not say what it is: ${(error as Error).message}`);
+      }
+      this.works();
+    }
+    this.#ready();
+  }
+
+  #refuse(reason: string): void {
+    this.#lastError = new Error(reason);
+    if (!this.#isClosed && this.redis.status === 'ready') this.redis.disconnect(true);
+  }
+
+  #ready(): void {
+    if (this.#isClosed || this.redis.status !== 'ready') return;
+    if (this.#wasUp) this.#options.metrics.reconnected(this.role);
+    this.#options.metrics.linkState(this.role, true);
+    this.#hasWorked = this.role !== 'subscribe';
+    this.#log('info', { link: this.role, address: this.address }, 'redis link is up');
+    this.#isUp = true;
+    this.#wasUp = true;
+    this.#lastError = null;
+    this.#waiter?.resolve();
+    this.#watcher.up();
+  }
+
+  #lost(): void {
+    if (!this.#isUp) return;
+    this.#isUp = false;
+    this.#downSinceMs = this.#options.clock.nowMs();
+    this.#options.metrics.linkState(this.role, false);
+    if (!this.#isClosed) this.#log('warn', { link: this.role, cause: this.#cause() }, 'redis link is down');
+    if (!this.#hasWorked) this.#useless++;
+    this.#watcher.down();
+  }
+
+  #failed(error: Error): void {
+    this.#lastError = error;
+    if (this.#waiter !== null && isWrongCredentials(error)) {
+      const message = `cannot log in to Redis at ${this.address}: ${error.message}`;
+      this.#waiter.reject(unavailable('connect', message, { cause: error }));
+    }
+  }
+
+  #cause(): string {
+    if (this.#lastError === null) return 'the connection was closed';
+    const { code } = this.#lastError as NodeJS.ErrnoException;
+    return code ?? this.#lastError.message;
+  }
+
+  /** A link that comes up and is of no use, again and again, is told of once. */
+  #log(level: 'info' | 'warn', fields: Readonly<Record<string, unknown>>, message: string): void {
+    this.#options.log[this.#useless > 0 ? 'debug' : level](fields, message);
+  }
+
+  #connectError(timeoutMs: number): BackplaneError {
+    const tried = `cannot reach Redis at ${this.address} within ${Math.round(timeoutMs / 1000)} s`;
+    const advice = 'check that it runs there and that the URL is right';
+    const cause = this.#lastError === null ? 'no answer' : this.#cause();
+    return unavailable('connect', `${tried} (${cause}): ${advice}`);
+  }
+}
+
+function redisOptions(role: LinkRole, options: LinkOptions): RedisOptions & { replyMapping: 'legacy' } {
+  return {
+    // RESP2, spoken by every server and proxy. Its one drawback, a link that only subscribes, we have anyway.
+    protocol: 2,
+    replyMapping: 'legacy',
+    lazyConnect: true,
+    connectionName: `roomcast-${options.nodeId}-${SHORT_NAMES[role]}`,
+    commandTimeout: options.commandTimeoutMs,
+    connectTimeout: Math.max(MIN_CONNECT_TIMEOUT_MS, options.commandTimeoutMs),
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+    // Whoever calls decides what happens while the link is down; nothing may wait for it unseen.
+    enableOfflineQueue: false,
+    // A publish that was sent twice would be stored twice.
+    autoResendUnfulfilledCommands: false,
+    // Without this, commands that were sent before the link died are rejected only by their timeout.
+    maxRetriesPerRequest: 0,
+    // `subscriptions.ts` does it, so as to know when it is complete.
+    autoResubscribe: false,
+    reconnectOnError: (error) => isReadOnly(error.message),
+  };
+}

@@ -1,0 +1,63 @@
+/** Where a Redis is, as ioredis wants it. Its own reading of URLs ignores what it does not understand. */
+import type { ConnectionOptions } from 'node:tls';
+import { Redis, type RedisOptions } from 'ioredis';
+import type { RedisAddress } from '../../../util/redis-url.ts';
+
+/**
+ * Without the database: a failed SELECT of ioredis's own is only an event, after which it writes to database 0. Whoever
+ * writes sends SELECT and reads the answer.
+ */
+export function serverOptions(address: RedisAddress, tls: ConnectionOptions | undefined): RedisOptions {
+  const { host, port, username, password, isSecure } = address;
+  return {
+    host,
+    port,
+    ...(username === null ? {} : { username }),
+    ...(password === null ? {} : { password }),
+    ...(isSecure ? { tls: tls ?? {} } : {}),
+  };
+}
+
+export interface TrialOptions {
+  readonly address: RedisAddress;
+  readonly tls?: ConnectionOptions | undefined;
+  /** For connecting, and for each answer. */
+  readonly timeoutMs: number;
+}
+
+/** Runs `work` on a connection that is made once and closed afterwards. Rejects with the reason where it cannot be made. */
+export async function onTrial<T>(options: TrialOptions, work: (redis: Redis) => Promise<T>): Promise<T> {
+  const { address, tls, timeoutMs } = options;
+  const redis = new Redis({
+    ...serverOptions(address, tls),
+    protocol: 2,
+    replyMapping: 'legacy',
+    lazyConnect: true,
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    maxRetriesPerRequest: 0,
+    // Nothing is sent on the side, so that the first command gets the first answer. A server without a free connection
+    // gives one and hangs up, and whoever sends more by then reads only that the connection is gone.
+    disableClientInfo: true,
+    enableReadyCheck: false,
+    enableOfflineQueue: false,
+    retryStrategy: () => null,
+  });
+  let lastError: Error | null = null;
+  redis.on('error', (error: Error) => {
+    lastError = error;
+  });
+  try {
+    await redis.connect();
+    return await work(redis);
+  } catch (error) {
+    // `connect` says only that the connection is closed; the event before it says why.
+    throw isClosed(error) && lastError !== null ? lastError : error;
+  } finally {
+    redis.disconnect();
+  }
+}
+
+function isClosed(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Connection is closed.';
+}

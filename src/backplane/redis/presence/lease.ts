@@ -1,0 +1,158 @@
+/**
+ * This node's lease on its presence entries, renewed many times in its life, and what the renewals tell of other nodes.
+ *
+ * The node believes in its lease for `leaseMs` from the moment it sent the last renewal that was answered. The others
+ * start to count when they see that renewal, so a lease that the node believes in is claimed by nobody.
+ */
+
+import type { Redis } from 'ioredis';
+import type { Clock } from '../../../util/clock.ts';
+import type { Logger } from '../../../util/log.ts';
+import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
+import type { BackplaneError } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { leaseScript, releaseScript } from '../scripts/scripts.ts';
+import { LeaseWatch } from './lease-watch.ts';
+
+export interface LeaseOptions {
+  readonly nodeId: string;
+  readonly leaseMs: number;
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: BackplaneMetrics;
+  /** Rejects with a `BackplaneError`, at once while Redis is away. */
+  ask<T>(work: () => Promise<T>): Promise<T>;
+  /** The lease was lost; there is a new one, with a new term. */
+  lost(): void;
+  /** A renewal was answered. `lapsed`: dead nodes and their records. */
+  renewed(lapsed: ReadonlyMap<string, string>): void;
+}
+
+/**
+ * A dead node is claimed at the latest its lease and two of these later: one until its last renewal is seen, one until
+ * somebody looks after its lease is over. One small script call a node and second, with the default lease.
+ */
+const RENEWALS_PER_LEASE = 6;
+const GAP_RENEWALS = 3;
+
+export class Lease {
+  readonly #options: LeaseOptions;
+  readonly #watch: LeaseWatch;
+  #timer: Timer | undefined;
+  #renewing: Promise<boolean> | null = null;
+  #term = 0;
+  #beat = 0;
+  #record = '';
+  #validUntilMs = -Infinity;
+  #isStopped = false;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+    const { leaseMs } = options;
+    this.#watch = new LeaseWatch({ leaseMs, maxGapMs: (leaseMs / RENEWALS_PER_LEASE) * GAP_RENEWALS });
+  }
+
+  /** Of the current lease; rises when it was lost. */
+  get term(): number {
+    return this.#term;
+  }
+
+  get isValid(): boolean {
+    return this.#options.clock.nowMs() < this.#validUntilMs;
+  }
+
+  /** Rejects with a `BackplaneError` if the lease cannot be had. */
+  async start(): Promise<void> {
+    await this.#ask();
+    const intervalMs = this.#options.leaseMs / RENEWALS_PER_LEASE;
+    if (!this.#isStopped) this.#timer = systemScheduler.every(intervalMs, () => void this.renew());
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    this.#validUntilMs = -Infinity;
+    this.#options.metrics.leaseState(false);
+  }
+
+  /** Whether it was answered. Never rejects; renewals do not overlap. */
+  renew(): Promise<boolean> {
+    this.#renewing ??= this.#tryRenew().finally(() => {
+      this.#renewing = null;
+    });
+    return this.#renewing;
+  }
+
+  /** Gives it up, if the node has no entries left. Rejects with a `BackplaneError`. */
+  async release(): Promise<void> {
+    const { redis, keys, nodeId, metrics } = this.#options;
+    const args = [nodeId, this.#record];
+    const work = () => releaseScript.call(redis, [keys.leases(), keys.nodeRooms(nodeId)], args, metrics);
+    await this.#options.ask(work);
+  }
+
+  /** Nodes whose leases have not lapsed. Rejects with a `BackplaneError`. */
+  async nodes(): Promise<string[]> {
+    const { redis, keys, clock } = this.#options;
+    const fields = await this.#options.ask(() => redis.hgetall(keys.leases()));
+    const records = new Map(Object.entries(fields));
+    const lapsed = new Set(this.#watch.look(records, clock.nowMs()));
+    return [...records]
+      .filter(([node, record]) => !isClaimed(record) && !lapsed.has(node))
+      .map(([node]) => node);
+  }
+
+  async #tryRenew(): Promise<boolean> {
+    if (this.#isStopped) return false;
+    try {
+      await this.#ask();
+      return true;
+    } catch (error) {
+      // Whoever is concerned hears of the outage from the backplane's status; here it is only tried again.
+      this.#options.log.debug({ error: (error as BackplaneError).message }, 'presence lease not renewed');
+      return false;
+    } finally {
+      this.#options.metrics.leaseState(this.isValid);
+    }
+  }
+
+  async #ask(): Promise<void> {
+    const { nodeId, redis, keys, clock, metrics, leaseMs, ask } = this.#options;
+    const beat = ++this.#beat;
+    const kept = `${this.#term}:${beat}:${leaseMs}:`;
+    const next = `${this.#term + 1}:${beat}:${leaseMs}:`;
+    const sentAtMs = clock.nowMs();
+    const args = [nodeId, this.#term, kept, next];
+    const reply = await ask(() => leaseScript.call(redis, [keys.leases()], args, metrics));
+    if (this.#isStopped) return;
+    this.#validUntilMs = sentAtMs + leaseMs;
+    const [held, ...fields] = reply as [number, ...Buffer[]];
+    this.#record = held === 1 ? kept : next;
+    if (held !== 1) this.#began();
+    this.#options.renewed(this.#lapsed(fields));
+  }
+
+  #began(): void {
+    this.#term++;
+    if (this.#term === 1) return this.#options.metrics.leaseState(true);
+    this.#options.metrics.leaseLost();
+    this.#options.log.warn({ term: this.#term }, 'presence lease was lost; members are entered again');
+    this.#options.lost();
+  }
+
+  #lapsed(fields: readonly Buffer[]): Map<string, string> {
+    const records = new Map<string, string>();
+    for (let i = 0; i < fields.length; i += 2) records.set(fields[i]!.toString(), fields[i + 1]!.toString());
+    const lapsed = this.#watch.look(records, this.#options.clock.nowMs());
+    return new Map(
+      lapsed.filter((node) => node !== this.#options.nodeId).map((node) => [node, records.get(node)!]),
+    );
+  }
+}
+
+function isClaimed(record: string): boolean {
+  return !record.endsWith(':');
+}

@@ -1,0 +1,250 @@
+/**
+ * When presence changes are written, and how a call of `presence.lua` is made. As with messages, one call is in flight and
+ * what comes meanwhile gathers. Unlike messages, what could not be written is kept and written when Redis is back.
+ */
+import type { Redis } from 'ioredis';
+import type { Clock } from '../../../util/clock.ts';
+import { EndOfTurn } from '../../../util/end-of-turn.ts';
+import type { Logger } from '../../../util/log.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import { BackplaneError, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { errorFromReply } from '../link/redis-errors.ts';
+import { presenceScript, type ScriptArgument } from '../scripts/scripts.ts';
+import type { Lease } from './lease.ts';
+import type { PresenceQueue, TakeLimits, UpdateBatch } from './presence-queue.ts';
+
+export interface PresenceWriterOptions {
+  readonly nodeId: string;
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: BackplaneMetrics;
+  readonly queue: PresenceQueue;
+  readonly lease: Lease;
+  /** Why nothing can be written now, or null. */
+  problem(): string | null;
+  /** Rejects with a `BackplaneError`, at once while Redis is away. */
+  ask<T>(work: () => Promise<T>): Promise<T>;
+}
+
+/** About 2 ms of Redis's time a call: publishes wait behind it. A change takes 4 to 9 us. */
+const CALL_LIMITS: TakeLimits = { updates: 256, bytes: 256 * 1024 };
+const STAGE = 'presence';
+/** What the script's reply for a room begins with where the changes are done but nobody was told. */
+const UNANNOUNCED = '!';
+
+/** Waits until the updates of a room (null: of all) up to a number are written. */
+interface Waiter {
+  readonly room: string | null;
+  readonly number: number;
+  resolve(): void;
+  reject(error: BackplaneError): void;
+}
+
+export class PresenceWriter {
+  readonly #options: PresenceWriterOptions;
+  readonly #turn = new EndOfTurn(systemScheduler, () => void this.#run());
+  #waiters: Waiter[] = [];
+  #inFlight: readonly UpdateBatch[] = [];
+  #isRunning = false;
+  #isStopped = false;
+
+  constructor(options: PresenceWriterOptions) {
+    this.#options = options;
+  }
+
+  /** Something waits, or Redis may be back. */
+  wake(): void {
+    if (this.#isRunning || this.#isStopped || this.#options.queue.isEmpty) return;
+    this.#turn.request();
+  }
+
+  /** Resolves when what waits now for the room, or for all with null, is written. Rejects when it cannot be at once. */
+  flushed(room: string | null): Promise<void> {
+    const waiter = { room, number: this.#options.queue.number };
+    if (!this.#isWaiting(waiter)) return Promise.resolve();
+    if (this.#isStopped) return Promise.reject(unavailable(STAGE, SHUTTING_DOWN));
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ ...waiter, resolve, reject });
+      this.wake();
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#reject(unavailable(STAGE, SHUTTING_DOWN));
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    try {
+      while (!this.#isStopped && !this.#options.queue.isEmpty) await this.#write();
+    } catch (error) {
+      // Whatever it was, what is to be written is kept: the next renewal of the lease wakes this again.
+      const reason = error as BackplaneError;
+      this.#options.log.debug({ error: reason.message }, 'presence changes not written yet');
+      this.#reject(reason);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  /** Rejects if some are to be written again. */
+  async #write(): Promise<void> {
+    const { queue, lease, problem } = this.#options;
+    const reason = problem();
+    if (reason !== null) throw unavailable(STAGE, reason);
+    // Entries under a lease that lapsed could be missed by the sweep of this node, and stay for ever.
+    if (!lease.isValid && !(await lease.renew()))
+      throw unavailable(STAGE, 'the presence lease could not be renewed');
+    let batches = queue.take(CALL_LIMITS);
+    this.#inFlight = batches;
+    try {
+      const refusal = await this.#register(batches);
+      if (refusal !== null) {
+        for (const batch of batches.filter(needsRegister)) queue.putBack(batch, false);
+        batches = batches.filter((batch) => !needsRegister(batch));
+        this.#inFlight = batches;
+      }
+      if (batches.length > 0) this.#applyReplies(batches, await this.#send(batches));
+      if (refusal !== null) throw refusal;
+    } catch (error) {
+      this.#failed(batches, error as BackplaneError);
+      throw error;
+    } finally {
+      this.#inFlight = [];
+    }
+    this.#resolve();
+  }
+
+  #failed(batches: readonly UpdateBatch[], { code }: BackplaneError): void {
+    // Otherwise the call was answered, and each batch has had its own outcome.
+    if (this.#inFlight !== batches) return;
+    for (const batch of batches) this.#options.queue.putBack(batch, code === 'timeout');
+  }
+
+  /**
+   * Puts rooms on the node's list, before the first entry: whoever sweeps the node finds all its rooms there. Returns why Redis
+   * refused, as when it is full: the other rooms, of which some are left and need no room there, do not wait for that.
+   */
+  async #register(batches: readonly UpdateBatch[]): Promise<BackplaneError | null> {
+    const { ask, redis, keys, nodeId, lease } = this.#options;
+    const fields: string[] = [];
+    const fresh = batches.filter(needsRegister);
+    for (const { room } of fresh) fields.push(room.name, `${lease.term}:${room.announce ? '1' : '0'}`);
+    if (fresh.length === 0) return null;
+    const { term } = lease;
+    try {
+      await ask(() => redis.hset(keys.nodeRooms(nodeId), ...fields));
+    } catch (error) {
+      if (error instanceof BackplaneError && error.code === 'unavailable') return error;
+      throw error;
+    }
+    // Otherwise the list was that of the lease that was just lost; the rooms come again, with their members.
+    if (term === lease.term) for (const { room } of fresh) room.registered = room.announce;
+    return null;
+  }
+
+  /** Resolves with the reply of the script: an error message for each room, '' for none. */
+  async #send(batches: readonly UpdateBatch[]): Promise<string[]> {
+    const { ask, redis, clock, metrics } = this.#options;
+    const { roomKeys, args } = this.#call(batches);
+    const sentAtMs = clock.nowMs();
+    try {
+      const reply = await ask(() => presenceScript.call(redis, roomKeys, args, metrics));
+      return (reply as Buffer[]).map(String);
+    } finally {
+      const changes = batches.reduce((sum, { updates }) => sum + updates.length, 0);
+      metrics.presenceBatch(changes, batches.length, clock.nowMs() - sentAtMs);
+    }
+  }
+
+  /** On a single Redis all rooms share a call. The one place to change for Redis Cluster: one for each partition. */
+  #call(batches: readonly UpdateBatch[]): { roomKeys: string[]; args: ScriptArgument[] } {
+    const { keys, lease } = this.#options;
+    const term = Buffer.allocUnsafe(4);
+    term.writeUInt32BE(lease.term);
+    const roomKeys = [keys.meta(batches[0]!.room.name)];
+    const args: ScriptArgument[] = [term];
+    for (const { room, updates } of batches) {
+      roomKeys.push(keys.presence(room.name), keys.presenceUsers(room.name), keys.channel(room.name));
+      args.push(room.announce ? '1' : '0', updates.length);
+      for (const { connection, who } of updates) args.push(connection, who === null ? '' : asBuffer(who));
+    }
+    return { roomKeys, args };
+  }
+
+  /** Throws if Redis refused some for now. */
+  #applyReplies(batches: readonly UpdateBatch[], problems: readonly string[]): void {
+    this.#inFlight = [];
+    const emptied: string[] = [];
+    let refusal: BackplaneError | null = null;
+    for (const [i, batch] of batches.entries()) {
+      const problem = this.#unlessDone(batch, problems[i] ?? 'no reply for a room');
+      if (problem !== '') refusal = this.#refused(batch, errorFromReply(problem, STAGE)) ?? refusal;
+      else if (this.#options.queue.written(batch)) emptied.push(batch.room.name);
+    }
+    this.#unregister(emptied);
+    if (refusal !== null) throw refusal;
+  }
+
+  /** '' for changes that are done, also where Redis would not announce them: doing them again would not announce them either. */
+  #unlessDone({ room }: UpdateBatch, problem: string): string {
+    if (!problem.startsWith(UNANNOUNCED)) return problem;
+    const error = problem.slice(UNANNOUNCED.length);
+    this.#options.log.warn({ room: room.name, error }, 'presence changes of a room were not announced');
+    return '';
+  }
+
+  /** Returns the error if trying again may help. Otherwise the changes are dropped: they would hold up all others. */
+  #refused(batch: UpdateBatch, error: BackplaneError): BackplaneError | null {
+    const { queue, log } = this.#options;
+    if (error.code === 'unavailable') {
+      queue.putBack(batch, false);
+      return error;
+    }
+    log.warn({ room: batch.room.name, error: error.message }, 'presence changes of a room dropped');
+    queue.dropped(batch);
+    return null;
+  }
+
+  /** Not waited for: a room that stays on the list costs one look of whoever sweeps this node. */
+  #unregister(rooms: readonly string[]): void {
+    if (rooms.length === 0) return;
+    const { ask, redis, keys, nodeId, log } = this.#options;
+    ask(() => redis.hdel(keys.nodeRooms(nodeId), ...rooms)).catch((error: BackplaneError) =>
+      log.debug({ error: error.message }, 'rooms stay on the list of this node'),
+    );
+  }
+
+  #isWaiting({ room, number }: Pick<Waiter, 'room' | 'number'>): boolean {
+    const { queue } = this.#options;
+    const isInFlight = this.#inFlight.some((batch) => room === null || batch.room.name === room);
+    if (isInFlight) return true;
+    return queue.oldest(room) <= number;
+  }
+
+  #resolve(): void {
+    const waiters = this.#waiters;
+    this.#waiters = waiters.filter((waiter) => this.#isWaiting(waiter));
+    for (const waiter of waiters) if (!this.#waiters.includes(waiter)) waiter.resolve();
+  }
+
+  #reject(error: BackplaneError): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(error);
+  }
+}
+
+function needsRegister({ room }: UpdateBatch): boolean {
+  return room.registered !== room.announce && room.stored.size > 0;
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,170 @@
+/** Who is in which room, in Redis: the parts for it, put together. */
+import type { Redis } from 'ioredis';
+import type { Clock } from '../../../util/clock.ts';
+import type { Logger } from '../../../util/log.ts';
+import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type {
+  Presence,
+  PresenceChange,
+  PresenceEntry,
+  PresenceEvents,
+  PresencePage,
+  RoomsPage,
+} from '../../presence.ts';
+import { packWho, unpackWho } from '../../presence-event.ts';
+import type { Keys } from '../keys/keys.ts';
+import { errorFromCall } from '../link/redis-errors.ts';
+import { membersScript } from '../scripts/scripts.ts';
+import { Lease } from './lease.ts';
+import { PresenceQueue } from './presence-queue.ts';
+import { PresenceWriter } from './presence-writer.ts';
+import { scanRooms } from './room-scan.ts';
+import { Sweeper } from './sweeper.ts';
+
+export interface RedisPresenceOptions {
+  /** Exactly eight ASCII characters. */
+  readonly nodeId: string;
+  /** How long the entries of a node outlive it, about. */
+  readonly leaseMs: number;
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: BackplaneMetrics;
+  /** Why Redis cannot be asked now, or null. */
+  problem(): string | null;
+  /** Rejects with a `BackplaneError`, at once while Redis is away. */
+  ask<T>(work: () => Promise<T>): Promise<T>;
+  /** The link for what may be long, and how it is asked. */
+  readonly reads: Redis;
+  askRead<T>(work: () => Promise<T>): Promise<T>;
+}
+
+const CLOSE_TIMEOUT_MS = 1_000;
+/** An entry in the store begins with the term of its node's lease. */
+const TERM_BYTES = 4;
+
+export class RedisPresence implements Presence {
+  readonly #options: RedisPresenceOptions;
+  readonly #queue = new PresenceQueue();
+  readonly #lease: Lease;
+  readonly #writer: PresenceWriter;
+  readonly #sweeper: Sweeper;
+  #events: PresenceEvents | null = null;
+  #isStopped = false;
+
+  constructor(options: RedisPresenceOptions) {
+    this.#options = options;
+    this.#sweeper = new Sweeper(options);
+    this.#lease = new Lease({
+      ...options,
+      lost: () => this.#leaseLost(),
+      renewed: (lapsed) => {
+        this.#sweeper.offer(lapsed);
+        this.#writer.wake();
+      },
+    });
+    this.#writer = new PresenceWriter({ ...options, queue: this.#queue, lease: this.#lease });
+  }
+
+  async start(events: PresenceEvents): Promise<void> {
+    this.#events = events;
+    await this.#lease.start();
+  }
+
+  enter(room: string, entry: PresenceEntry, announce: boolean): void {
+    if (this.#isStopped) return;
+    this.#queue.push(room, entry.connection, packWho(entry), announce);
+    this.#writer.wake();
+  }
+
+  leave(room: string, entry: PresenceEntry, announce: boolean): void {
+    if (this.#isStopped) return;
+    this.#queue.push(room, entry.connection, null, announce);
+    this.#writer.wake();
+  }
+
+  async list(room: string, limit: number): Promise<PresencePage> {
+    if (this.#isStopped) throw unavailable('presence', SHUTTING_DOWN);
+    const { askRead, reads, keys, metrics } = this.#options;
+    return askRead(async () => {
+      await this.#writer.flushed(room);
+      const roomKeys = [keys.presence(room), keys.presenceUsers(room)];
+      const reply = await membersScript.call(reads, roomKeys, [limit], metrics);
+      const [count, users, ...fields] = reply as [number, number, ...Buffer[]];
+      const members = this.#entries(fields);
+      return { count, users, members, truncated: fields.length / 2 < count };
+    });
+  }
+
+  async rooms(limit: number): Promise<RoomsPage> {
+    if (this.#isStopped) throw unavailable('presence', SHUTTING_DOWN);
+    await this.#writer.flushed(null);
+    const { reads: redis, askRead: ask, keys } = this.#options;
+    return scanRooms(await this.#lease.nodes(), limit, { redis, ask, keys });
+  }
+
+  async nodes(): Promise<readonly string[]> {
+    if (this.#isStopped) throw unavailable('presence', SHUTTING_DOWN);
+    return this.#lease.nodes();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isStopped) return;
+    const deadline = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
+    const late = new Promise<never>((_, reject) => {
+      deadline.addEventListener('abort', () => reject(unavailable('presence', 'redis did not answer in time')));
+    });
+    try {
+      await Promise.race([this.#giveUpLease(), late]);
+    } catch (cause) {
+      const { message } = errorFromCall(cause, 'presence');
+      this.#options.log.warn({ error: message }, 'presence lease is left to lapse');
+    }
+    this.stop();
+  }
+
+  /** Stops without a word: to the other nodes this one is as good as dead, and they sweep it when its lease lapses. */
+  stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#sweeper.stop();
+    this.#lease.stop();
+    this.#writer.stop();
+  }
+
+  /** The links changed: Redis may be back. */
+  available(): void {
+    if (this.#isStopped || this.#events === null || this.#options.problem() !== null) return;
+    // Wakes the writer when it is answered.
+    void this.#lease.renew();
+  }
+
+  /** An event of a room that this node is subscribed to arrived. */
+  arrived(room: string, changes: readonly PresenceChange[]): void {
+    this.#events?.changed(room, changes);
+  }
+
+  async #giveUpLease(): Promise<void> {
+    await this.#writer.flushed(null);
+    if (this.#queue.hasStored) throw unavailable('presence', 'some connections have not left');
+    await this.#lease.release();
+  }
+
+  #leaseLost(): void {
+    this.#queue.unregister();
+    this.#events?.leaseLost();
+  }
+
+  /** What is malformed is counted and left out. */
+  #entries(fields: readonly Buffer[]): PresenceEntry[] {
+    const entries: PresenceEntry[] = [];
+    for (let i = 0; i < fields.length; i += 2) {
+      const entry = unpackWho(fields[i]!.toString(), fields[i + 1]!.subarray(TERM_BYTES));
+      if (entry === null) this.#options.metrics.malformedEnvelope();
+      else entries.push(entry);
+    }
+    return entries;
+  }
+}

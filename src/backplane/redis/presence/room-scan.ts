@@ -1,0 +1,58 @@
+/**
+ * Which rooms have entries, on any node: from the lists of rooms that the nodes keep for whoever sweeps them. A room may be on
+ * a list without having entries, so each is counted, but for those that come too late in the order to be asked for.
+ */
+import type { Redis } from 'ioredis';
+import type { PresentRoom, RoomsPage } from '../../presence.ts';
+import { PresentRooms } from '../../present-rooms.ts';
+import type { Keys } from '../keys/keys.ts';
+
+export interface RoomScanOptions {
+  readonly redis: Redis;
+  readonly keys: Keys;
+  /** Rejects with a `BackplaneError`, at once while Redis is away. */
+  ask<T>(work: () => Promise<T>): Promise<T>;
+}
+
+/** Rooms to look at in one call: about 0.3 ms of Redis's time, and others get their turns in between. */
+const STEP_ROOMS = 256;
+
+/** The first `limit` rooms by name that have entries. Rejects with a `BackplaneError`. */
+export async function scanRooms(
+  nodes: readonly string[],
+  limit: number,
+  options: RoomScanOptions,
+): Promise<RoomsPage> {
+  const { ask, redis, keys } = options;
+  const present = new PresentRooms(limit);
+  for (const node of nodes) {
+    let cursor = '0';
+    do {
+      const at = cursor;
+      const [next, fields] = await ask(() => redis.hscan(keys.nodeRooms(node), at, 'COUNT', STEP_ROOMS));
+      cursor = next;
+      const rooms = namesOf(fields).filter((room) => present.wants(room));
+      if (rooms.length > 0) present.add(await ask(() => countEntries(rooms, options)));
+    } while (cursor !== '0');
+  }
+  return present.page();
+}
+
+async function countEntries(
+  rooms: readonly string[],
+  { redis, keys }: RoomScanOptions,
+): Promise<PresentRoom[]> {
+  const pipeline = redis.pipeline();
+  for (const room of rooms) pipeline.hlen(keys.presence(room));
+  const replies = (await pipeline.exec()) ?? [];
+  return rooms.map((room, i) => {
+    const [error, count] = replies[i] ?? [new Error('no reply for a room')];
+    if (error) throw error;
+    return { room, count: Number(count) };
+  });
+}
+
+/** A list of rooms is a hash; what a scan returns of it is name and value by turns. */
+function namesOf(fields: readonly string[]): string[] {
+  return fields.filter((_, i) => i % 2 === 0);
+}

@@ -1,0 +1,168 @@
+/**
+ * Removes the entries of dead nodes, room by room, in steps so small that Redis is never held up. One survivor has the
+ * claim at a time and prolongs it as it goes; if it dies too, its claim lapses like a lease, and another goes on where
+ * it stopped. It stops by itself when the claim is gone: the dead node was only frozen and is back.
+ */
+import type { Redis } from 'ioredis';
+import type { Logger } from '../../../util/log.ts';
+import type { BackplaneError } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { claimScript, forgetScript, releaseScript, sweepScript } from '../scripts/scripts.ts';
+
+export interface SweeperOptions {
+  readonly nodeId: string;
+  /** How long a claim lives that is not prolonged. */
+  readonly leaseMs: number;
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly log: Logger;
+  readonly metrics: BackplaneMetrics;
+  /** Entries to look at in one call. Default 256: well below a millisecond of Redis's time. */
+  readonly stepEntries?: number;
+  /** Rejects with a `BackplaneError`, at once while Redis is away. */
+  ask<T>(work: () => Promise<T>): Promise<T>;
+}
+
+/** A claimed lease. Its record is kept here, as the proof that it is still ours. */
+interface Claim {
+  readonly node: string;
+  readonly term: number;
+  record: string;
+  beat: number;
+}
+
+interface RoomToSweep {
+  readonly room: string;
+  readonly announce: boolean;
+  cursor: string;
+}
+
+/** Rooms whose steps are sent together. Each is a call of its own, so others get their turns in between. */
+const ROOMS_AT_ONCE = 64;
+const STEP_ENTRIES = 256;
+
+export class Sweeper {
+  readonly #options: SweeperOptions;
+  #isBusy = false;
+  #isStopped = false;
+
+  constructor(options: SweeperOptions) {
+    this.#options = options;
+  }
+
+  /** Nodes whose leases have lapsed, with their records. What is under way is finished first; they will be offered again. */
+  offer(lapsed: ReadonlyMap<string, string>): void {
+    if (this.#isBusy || this.#isStopped || lapsed.size === 0) return;
+    this.#isBusy = true;
+    // Handles its own errors.
+    void this.#sweepAll(lapsed).finally(() => {
+      this.#isBusy = false;
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  async #sweepAll(lapsed: ReadonlyMap<string, string>): Promise<void> {
+    for (const [node, record] of lapsed) {
+      try {
+        await this.#sweep(node, record);
+      } catch (error) {
+        // The claim lapses, and the node is offered again, here and to the others.
+        this.#options.log.warn(
+          { node, error: (error as BackplaneError).message },
+          'sweep of a dead node broke off',
+        );
+      }
+    }
+  }
+
+  async #sweep(node: string, seen: string): Promise<void> {
+    const claim: Claim = { node, term: Number.parseInt(seen, 10) || 0, record: seen, beat: 0 };
+    if (!(await this.#prolong(claim))) return;
+    this.#options.metrics.claimMade();
+    const swept = await this.#sweepRooms(claim);
+    if (swept === null) return;
+    await this.#script(releaseScript, this.#leaseKeys(claim), [node, claim.record]);
+    this.#options.log.info({ node, entries: swept }, 'presence entries of a dead node removed');
+  }
+
+  /** Makes the claim, or prolongs it. False if it is not ours. */
+  async #prolong(claim: Claim): Promise<boolean> {
+    if (this.#isStopped) return false;
+    const { nodeId, leaseMs } = this.#options;
+    const next = `${claim.term}:${++claim.beat}:${leaseMs}:${nodeId}`;
+    const args = [claim.node, claim.record, next];
+    const reply = await this.#script(claimScript, [this.#options.keys.leases()], args);
+    claim.record = next;
+    return reply === 1;
+  }
+
+  /** How many entries were removed, or null if the claim was lost. */
+  async #sweepRooms(claim: Claim): Promise<number | null> {
+    const { redis, keys, ask } = this.#options;
+    let swept = 0;
+    let cursor = '0';
+    do {
+      const at = cursor;
+      const scan = () => redis.hscan(keys.nodeRooms(claim.node), at, 'COUNT', ROOMS_AT_ONCE);
+      const [next, fields] = await ask(scan);
+      cursor = next;
+      for (let i = 0; i < fields.length; i += 2 * ROOMS_AT_ONCE) {
+        const count = await this.#sweepPage(claim, roomsOf(fields.slice(i, i + 2 * ROOMS_AT_ONCE)));
+        if (count === null) return null;
+        swept += count;
+      }
+    } while (cursor !== '0');
+    return swept;
+  }
+
+  /** One step in each room by turns, until all are done. */
+  async #sweepPage(claim: Claim, page: readonly RoomToSweep[]): Promise<number | null> {
+    let swept = 0;
+    for (let rooms = page; rooms.length > 0; rooms = rooms.filter(({ cursor }) => cursor !== '0')) {
+      const counts = await Promise.all(rooms.map((room) => this.#step(claim, room)));
+      for (const count of counts) swept += count;
+      this.#options.metrics.entriesSwept(counts.reduce((sum, count) => sum + count, 0));
+      if (!(await this.#prolong(claim))) return null;
+    }
+    const args = [claim.term, ...page.map(({ room }) => room)];
+    await this.#script(forgetScript, [this.#options.keys.nodeRooms(claim.node)], args);
+    return swept;
+  }
+
+  async #step(claim: Claim, target: RoomToSweep): Promise<number> {
+    const { keys, stepEntries = STEP_ENTRIES } = this.#options;
+    const { room, announce, cursor } = target;
+    const roomKeys = [keys.presence(room), keys.presenceUsers(room), keys.channel(room)];
+    const args = [`${claim.node}-`, claim.term, announce ? '1' : '0', cursor, stepEntries];
+    const reply = await this.#script(sweepScript, roomKeys, args);
+    const [next, removed] = reply as [Buffer, number];
+    target.cursor = next.toString();
+    return removed;
+  }
+
+  #leaseKeys({ node }: Claim): string[] {
+    return [this.#options.keys.leases(), this.#options.keys.nodeRooms(node)];
+  }
+
+  #script(
+    script: typeof claimScript,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    const { ask, redis, metrics } = this.#options;
+    return ask(() => script.call(redis, keys, args, metrics));
+  }
+}
+
+/** What a node wrote when it registered its rooms: `<term>:<1 if announced>`. */
+function roomsOf(fields: readonly string[]): RoomToSweep[] {
+  const rooms: RoomToSweep[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    rooms.push({ room: fields[i]!, announce: fields[i + 1]!.endsWith(':1'), cursor: '0' });
+  }
+  return rooms;
+}

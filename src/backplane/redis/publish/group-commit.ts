@@ -1,0 +1,165 @@
+/**
+ * When batches are sent. One call is in flight at a time; what comes meanwhile gathers and goes with the next one, at
+ * the end of the turn that brought the reply, with what else that turn brings. So there is no timer and no added wait when idle, and under load a call carries much.
+ * It also keeps the order: nothing is ever sent while the fate of something earlier is open, but for a timeout.
+ *
+ * After a timeout Redis may be frozen. What waits is settled `unavailable`, since it was never sent, and so is what
+ * comes, until a PING on the same link is answered. A link is first in, first out: an answered PING means that the late
+ * call was executed, or never will be, so going on cannot reorder. A PING that is not answered drops the link.
+ */
+
+import type { Clock } from '../../../util/clock.ts';
+import { EndOfTurn } from '../../../util/end-of-turn.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import { BackplaneError, type PublishRequest, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
+import { PublishQueue, type TakeLimits } from '../../publish-queue.ts';
+import type { RoomBatch } from '../../room-batch.ts';
+import { StoredError } from '../link/redis-errors.ts';
+import type { Outcome } from './publisher.ts';
+
+export interface GroupCommitOptions {
+  readonly clock: Clock;
+  /** What waited longer than this was waiting for nothing good. */
+  readonly maxWaitMs: number;
+  /** Sends batches, resolves with an outcome for each. MUST NOT reject. */
+  send(batches: readonly RoomBatch[]): Promise<Outcome[]>;
+  /** Why nothing can be sent now, or null. */
+  problem(): string | null;
+  /** Resolves when Redis answered on the link that `send` uses. */
+  ping(): Promise<unknown>;
+  /** Drops that link. */
+  reconnect(reason: string): void;
+  /** `isSuspect` changed. */
+  suspectChanged(): void;
+}
+
+/** At most about 5 ms of Redis's time a call: others wait behind it. */
+const CALL_LIMITS: TakeLimits = { batches: 512, messages: 8_192, bytes: 1024 * 1024 };
+const MAX_WAITING_MESSAGES = 50_000;
+const MAX_WAITING_BYTES = 32 * 1024 * 1024;
+
+export class GroupCommit {
+  readonly #options: GroupCommitOptions;
+  readonly #queue = new PublishQueue();
+  #inFlight: readonly RoomBatch[] | null = null;
+  readonly #endOfTurn = new EndOfTurn(systemScheduler, () => this.#flush());
+  #isSuspect = false;
+  #isClosed = false;
+
+  constructor(options: GroupCommitOptions) {
+    this.#options = options;
+  }
+
+  /** A call was not answered in time, and Redis has not answered since. */
+  get isSuspect(): boolean {
+    return this.#isSuspect;
+  }
+
+  publish(request: PublishRequest): void {
+    const refusal = this.#refusal();
+    if (refusal !== null) {
+      const error = unavailable('publish', refusal);
+      systemScheduler.atEndOfTurn(() => request.settled(error, '', 0, false));
+      return;
+    }
+    this.#queue.push(request, this.#options.clock.nowMs());
+    this.#schedule();
+  }
+
+  /** The link is down: what waits was never sent. What is in flight, the link itself rejects. */
+  linkDown(): void {
+    this.#failWaiting(this.#options.problem() ?? 'the link to Redis was lost');
+  }
+
+  /** The link is new: it has no lost reply. */
+  linkUp(): void {
+    this.#setSuspect(false);
+  }
+
+  /** Settles everything at once. */
+  close(): void {
+    this.#isClosed = true;
+    this.#failWaiting(SHUTTING_DOWN);
+    const inFlight = this.#inFlight;
+    this.#inFlight = null;
+    const error = new BackplaneError('timeout', 'publish', 'the node shut down before Redis answered');
+    for (const batch of inFlight ?? []) batch.fail(error);
+  }
+
+  #refusal(): string | null {
+    if (this.#isClosed) return SHUTTING_DOWN;
+    const problem = this.#options.problem();
+    if (problem !== null) return problem;
+    if (this.#isSuspect) return 'redis does not answer';
+    const isFull = this.#queue.messages >= MAX_WAITING_MESSAGES || this.#queue.bytes >= MAX_WAITING_BYTES;
+    return isFull ? 'too many messages wait for Redis' : null;
+  }
+
+  /** Something else on the link was not answered in time. */
+  noAnswer(): void {
+    this.#suspect();
+  }
+
+  #schedule(): void {
+    if (this.#inFlight === null) this.#endOfTurn.request();
+  }
+
+  #flush(): void {
+    if (this.#inFlight !== null) return;
+    const batches = this.#takeUnexpired();
+    if (batches.length === 0) return;
+    this.#inFlight = batches;
+    // `send` never rejects, and what is called below handles its own errors.
+    void this.#options.send(batches).then((outcomes) => this.#answered(batches, outcomes));
+  }
+
+  #takeUnexpired(): RoomBatch[] {
+    const oldestMs = this.#options.clock.nowMs() - this.#options.maxWaitMs;
+    while (true) {
+      const taken = this.#queue.take(CALL_LIMITS);
+      const fresh = taken.filter((batch) => batch.sinceMs >= oldestMs);
+      if (fresh.length === taken.length) return fresh;
+      const error = unavailable('publish', 'waited too long for Redis');
+      for (const batch of taken) if (batch.sinceMs < oldestMs) batch.fail(error);
+      if (fresh.length > 0) return fresh;
+    }
+  }
+
+  #answered(batches: readonly RoomBatch[], outcomes: readonly Outcome[]): void {
+    // `close` has settled them.
+    if (this.#inFlight !== batches) return;
+    this.#inFlight = null;
+    let isLate = false;
+    batches.forEach((batch, i) => {
+      const outcome = outcomes[i]!;
+      if (outcome instanceof BackplaneError) {
+        isLate ||= outcome.code === 'timeout' && !(outcome instanceof StoredError);
+        batch.fail(outcome);
+      } else batch.settle(outcome);
+    });
+    if (isLate) this.#suspect();
+    else this.#schedule();
+  }
+
+  #suspect(): void {
+    this.#failWaiting('redis does not answer');
+    // A link that is down already has no one to ask; it comes back without lost replies.
+    if (this.#isSuspect || this.#isClosed || this.#options.problem() !== null) return;
+    this.#setSuspect(true);
+    this.#options.ping().then(
+      () => this.#setSuspect(false),
+      () => this.#options.reconnect('redis did not answer a PING'),
+    );
+  }
+
+  #setSuspect(isSuspect: boolean): void {
+    if (this.#isSuspect === isSuspect) return;
+    this.#isSuspect = isSuspect;
+    this.#options.suspectChanged();
+  }
+
+  #failWaiting(reason: string): void {
+    const error = unavailable('publish', reason);
+    for (const batch of this.#queue.takeAll()) batch.fail(error);
+  }
+}

@@ -1,0 +1,55 @@
+/** Reads a room from Redis: how a call of `history.lua` is written and its reply read. */
+import type { Redis } from 'ioredis';
+import type { HistoryPage, ReadOptions } from '../../backplane.ts';
+import { Envelope } from '../../envelope.ts';
+import type { HistoryPolicy } from '../../history-policy.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { historyScript } from '../scripts/scripts.ts';
+
+export interface HistoryCall {
+  readonly room: string;
+  readonly history: HistoryPolicy;
+  readonly options: ReadOptions;
+  readonly metaTtlMs: number;
+  /** As `metaTtlMs`, of a room that never had a message. */
+  readonly emptyMetaTtlMs: number;
+  /** For a room that needs one. */
+  readonly epoch: string;
+  /** Of this Redis. */
+  readonly lineage: string;
+}
+
+/** Rejects with whatever ioredis does. */
+export async function readHistory(
+  redis: Redis,
+  keys: Keys,
+  { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage }: HistoryCall,
+  metrics: BackplaneMetrics,
+): Promise<HistoryPage> {
+  const { after = 0, limit, begin = false, newest = false, bytes = 0 } = options;
+  const emptyLife = begin ? emptyMetaTtlMs : 0;
+  const policy = [history.messages, history.ageMs];
+  const args = [after, limit, ...policy, epoch, metaTtlMs, lineage, emptyLife, newest ? 1 : 0, bytes];
+  const reply = await historyScript.call(redis, [keys.meta(room), keys.log(room)], args, metrics);
+  const [storedEpoch, offset, ...entries] = reply as Buffer[];
+  return {
+    epoch: storedEpoch!.toString(),
+    offset: Number(offset!.toString()),
+    envelopes: parseEntries(entries, metrics),
+  };
+}
+
+/** What is malformed is counted and makes all before it worthless: a page has no holes. */
+function parseEntries(entries: readonly Buffer[], metrics: BackplaneMetrics): Envelope[] {
+  let envelopes: Envelope[] = [];
+  for (const bytes of entries) {
+    const envelope = Envelope.parse(bytes);
+    if (envelope !== null) envelopes.push(envelope);
+    else {
+      metrics.malformedEnvelope();
+      envelopes = [];
+    }
+  }
+  return envelopes;
+}

@@ -1,0 +1,136 @@
+/** What a Redis says about itself, as plain facts, for those who check a deployment. Leaves nothing behind there. */
+
+import type { ConnectionOptions } from 'node:tls';
+import type { Redis } from 'ioredis';
+import { systemClock } from '../../../util/clock.ts';
+import { redisAddress } from '../../../util/redis-url.ts';
+import { Keys } from '../keys/keys.ts';
+import { onTrial } from '../link/server-options.ts';
+import { passingProblem, serverProblem, versionProblem } from '../link/server-version.ts';
+import { findObstacles, type Obstacle } from './rights.ts';
+
+export interface InspectOptions {
+  /** As in `RedisBackplaneOptions`. */
+  readonly url: string;
+  readonly tls?: ConnectionOptions;
+  readonly keyPrefix: string;
+  /** For connecting, and for each answer. */
+  readonly timeoutMs: number;
+}
+
+/** When a client that only subscribes is cut off: at `hardBytes`, or above `softBytes` for `softSeconds`. 0: never. */
+interface OutputBufferLimit {
+  readonly hardBytes: number;
+  readonly softBytes: number;
+  readonly softSeconds: number;
+}
+
+export interface RedisFacts {
+  readonly version: string;
+  /** Why a node would refuse this version, or null. */
+  readonly versionProblem: string | null;
+  readonly role: string;
+  /** 0: no limit. */
+  readonly maxMemoryBytes: number;
+  readonly usedMemoryBytes: number;
+  readonly maxMemoryPolicy: string;
+  readonly evictedKeys: number;
+  readonly appendOnly: boolean;
+  /** Null where the server does not let itself be asked (CONFIG is off). */
+  readonly appendFsync: string | null;
+  /** Points at which a snapshot is made, as `3600 1 300 100`; empty: never. Null as above. */
+  readonly snapshots: string | null;
+  /** Whether the last write to disk, of either kind, failed. */
+  readonly diskFailed: boolean;
+  /** Null as above. */
+  readonly pubsubBuffer: OutputBufferLimit | null;
+  readonly maxClients: number | null;
+  readonly connectedClients: number;
+  /** Its clock minus ours, milliseconds. Off by half of `roundTripMs` at most. */
+  readonly clockAheadMs: number;
+  readonly roundTripMs: number;
+  /** What it refuses a node. Not looked for in a server that takes no writes yet: a replica, or one that is loading. */
+  readonly obstacles: readonly Obstacle[];
+}
+
+/** A server that no node can work with, whatever else is true of it. */
+export class WrongServer extends Error {}
+
+/**
+ * Rejects where the server cannot be reached, logged in to, or asked for INFO and TIME, and with a `WrongServer`. The message
+ * holds no secrets.
+ */
+export function inspectRedis(options: InspectOptions): Promise<RedisFacts> {
+  const { url, tls, keyPrefix, timeoutMs } = options;
+  const address = redisAddress(url);
+  return onTrial({ address, tls, timeoutMs }, (redis) => factsOf(redis, keyPrefix, address.database));
+}
+
+async function factsOf(redis: Redis, keyPrefix: string, database: number): Promise<RedisFacts> {
+  const info = await redis.info();
+  const problem = serverProblem(info);
+  const isOfOurKind = problem === null || problem === versionProblem(info);
+  if (!isOfOurKind) throw new WrongServer(problem);
+  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
+  const [settings, clock] = [await settingsOf(redis), await clockOf(redis)];
+  const canWrite = passingProblem(info) === null && problem === null;
+  // Partitions make no difference to rights.
+  const keys = new Keys(keyPrefix, 1, database);
+  return {
+    version: field('redis_version'),
+    versionProblem: versionProblem(info),
+    role: field('role'),
+    maxMemoryBytes: Number(field('maxmemory')),
+    usedMemoryBytes: Number(field('used_memory')),
+    maxMemoryPolicy: field('maxmemory_policy'),
+    evictedKeys: Number(field('evicted_keys')),
+    appendOnly: field('aof_enabled') === '1',
+    appendFsync: settings.get('appendfsync') ?? null,
+    snapshots: settings.get('save') ?? null,
+    diskFailed: [field('rdb_last_bgsave_status'), field('aof_last_write_status')].includes('err'),
+    pubsubBuffer: bufferLimit(settings.get('client-output-buffer-limit')),
+    maxClients: settings.has('maxclients') ? Number(settings.get('maxclients')) : null,
+    connectedClients: Number(field('connected_clients')),
+    ...clock,
+    obstacles: canWrite ? await findObstacles(redis, keys, database) : [],
+  };
+}
+
+/** Empty where CONFIG is renamed or forbidden, as it is with most who sell Redis as a service. */
+async function settingsOf(redis: Redis): Promise<ReadonlyMap<string, string>> {
+  const settings = new Map<string, string>();
+  for (const name of ['appendfsync', 'save', 'client-output-buffer-limit', 'maxclients']) {
+    const answer = await redis.call('CONFIG', 'GET', name).catch(refused);
+    if (!Array.isArray(answer)) return settings;
+    if (answer.length === 2) settings.set(String(answer[0]), String(answer[1]));
+  }
+  return settings;
+}
+
+/** An answer that begins with a code in capitals is a refusal; anything else is a lost connection. */
+function refused(error: Error): null {
+  if (/^[A-Z]+ /.test(error.message)) return null;
+  throw error;
+}
+
+/** The clock is read half-way between sending and answer, as nearly as can be told. The shortest of three is the best. */
+async function clockOf(redis: Redis): Promise<Pick<RedisFacts, 'clockAheadMs' | 'roundTripMs'>> {
+  let best = { clockAheadMs: 0, roundTripMs: Number.POSITIVE_INFINITY };
+  for (let i = 0; i < 3; i++) {
+    const sentMs = systemClock.wallMs();
+    const sent = systemClock.nowMs();
+    const [seconds, microseconds] = await redis.time();
+    const roundTripMs = systemClock.nowMs() - sent;
+    const clockAheadMs = Number(seconds) * 1000 + Number(microseconds) / 1000 - (sentMs + roundTripMs / 2);
+    if (roundTripMs < best.roundTripMs) best = { clockAheadMs, roundTripMs };
+  }
+  return best;
+}
+
+/** From `normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60`. */
+function bufferLimit(setting: string | undefined): OutputBufferLimit | null {
+  const match = /\bpubsub (\d+) (\d+) (\d+)/.exec(setting ?? '');
+  if (match === null) return null;
+  const [hardBytes, softBytes, softSeconds] = match.slice(1).map(Number) as [number, number, number];
+  return { hardBytes, softBytes, softSeconds };
+}

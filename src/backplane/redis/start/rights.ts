@@ -1,0 +1,176 @@
+/** What a node needs to be allowed at Redis, and whether it is. */
+import type { Redis } from 'ioredis';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { isRefusedWrite, isUnknownCommand } from '../link/redis-errors.ts';
+import { checkScript } from '../scripts/scripts.ts';
+
+/** What Redis refuses a node. */
+export type Obstacle =
+  /** A right that the user lacks, as an ACL spells it: `+xadd`, `~rc:{*`, `&rc:{*`. */
+  | { readonly kind: 'right'; readonly right: string }
+  /** A command that the server does not know: it was renamed, switched off, or never there. */
+  | { readonly kind: 'unknown'; readonly command: string }
+  /** The database is not there. */
+  | { readonly kind: 'database'; readonly reply: string }
+  /** Nobody may write at present: no memory, no disk, no replica. */
+  | { readonly kind: 'writes'; readonly reply: string }
+  | { readonly kind: 'other'; readonly command: string; readonly reply: string };
+
+/** Those that a node sends itself, beside those that `check.lua` tries. */
+const SENT = ['info', 'ping', 'script|load', 'evalsha', 'subscribe', 'unsubscribe'];
+/** Those that the scripts call or a node sends, on keys and channels: tried by `check.lua`. */
+const TRIED = [
+  ...['del', 'exists', 'get', 'hdel', 'hget', 'hgetall', 'hincrby', 'hlen', 'hscan', 'hset', 'hsetnx'],
+  ...['pexpire', 'pttl', 'publish', 'set', 'setrange', 'time', 'xadd', 'xrange', 'xrevrange'],
+  ...['zadd', 'zcount', 'zrevrangebyscore', 'zscore'],
+];
+/** No room has a `*` in its name, and no node. */
+const NO_ROOM = '*check';
+
+/** All that a user of Redis needs for a node, and nothing more, as rules of an ACL. */
+export function neededRights(keys: Keys, database: number): string[] {
+  const commands = [...SENT, ...TRIED, ...(database === 0 ? [] : ['select'])].sort();
+  return [`~${keys.pattern}`, `&${keys.pattern}`, ...commands.map((command) => `+${command}`)];
+}
+
+/** The line that makes such a user, for `redis-cli` or, less its first two words, a file of ACLs. */
+export function aclLine(user: string, keys: Keys, database: number): string {
+  return `ACL SETUSER ${user} reset resetchannels on >PASSWORD ${neededRights(keys, database).join(' ')}`;
+}
+
+/**
+ * Everything that stands between a node and its work, found by trying it. For a connection of its own: it ends up
+ * subscribed. Rejects where Redis does not answer.
+ */
+export async function findObstacles(redis: Redis, keys: Keys, database: number): Promise<Obstacle[]> {
+  const found: Obstacle[] = [];
+  const attempt = async (command: string, sending: Promise<unknown>) => {
+    const reply = await refusalOf(sending);
+    if (reply !== null) found.push(obstacleOf(command, reply, keys));
+  };
+  await attempt('info', redis.info('server'));
+  if (database !== 0) await attempt('select', redis.select(database));
+  await attempt('ping', redis.ping());
+  await attempt('script|load', checkScript.load(redis));
+  const run = () => redis.call('evalsha', checkScript.sha, 0, ...names(keys));
+  found.push(...(await tryCommands(run, keys)));
+  const channels = [keys.signals(), keys.channel(NO_ROOM)];
+  await attempt('subscribe', redis.subscribe(...channels));
+  await attempt('unsubscribe', redis.unsubscribe(...channels));
+  // Where loading is forbidden, that was found already.
+  return unique(found).filter((one) => one.kind !== 'other' || !one.reply.startsWith('NOSCRIPT'));
+}
+
+/** As `findObstacles`, of what the scripts need, on a link that is in use. Rejects where Redis does not answer. */
+export function tryScripts(redis: Redis, keys: Keys, metrics: BackplaneMetrics): Promise<Obstacle[]> {
+  return tryCommands(() => checkScript.call(redis, [], names(keys), metrics), keys);
+}
+
+async function tryCommands(run: () => Promise<unknown>, keys: Keys): Promise<Obstacle[]> {
+  try {
+    const refused = await run();
+    if (!Array.isArray(refused)) throw new Error('unexpected answer to a script');
+    return unique(pairs(refused).map(([command, reply]) => obstacleOf(command, reply, keys)));
+  } catch (error) {
+    const reply = answerOf(error);
+    if (reply === null) throw error;
+    return [obstacleOf('evalsha', reply, keys)];
+  }
+}
+
+/** What is wrong and what to do, without a full stop. `redis`: what to call it. `user`: null for the standard one. */
+export function describeObstacles(
+  obstacles: readonly Obstacle[],
+  user: string | null,
+  redis: 'it' | 'redis',
+): string {
+  const rights = obstacles.flatMap((one) => (one.kind === 'right' ? [one.right] : [])).join(' ');
+  const unknown = obstacles.flatMap((one) => (one.kind === 'unknown' ? [shownCommand(one.command)] : []));
+  const sentences: string[] = [];
+  if (rights !== '') {
+    const name = user ?? 'default';
+    sentences.push(
+      `${redis} does not let user "${name}" do all that a node does (deploy/README.md lists it): ACL SETUSER ${name} ${rights}`,
+    );
+  }
+  if (unknown.length > 0) {
+    sentences.push(`${redis} does not know ${unknown.join(', ')}: undo the rename-command that hides it`);
+  }
+  for (const obstacle of obstacles) {
+    if (obstacle.kind === 'writes') sentences.push(`${redis} refuses writes: ${obstacle.reply}`);
+    if (obstacle.kind === 'database') {
+      const advice = 'name another one in redis.url, or raise "databases" in redis.conf';
+      sentences.push(
+        `${redis} does not have the database that redis.url names (${obstacle.reply}): ${advice}`,
+      );
+    }
+    if (obstacle.kind === 'other') {
+      sentences.push(`${redis} refuses ${shownCommand(obstacle.command)}: ${obstacle.reply}`);
+    }
+  }
+  return sentences.join('; ');
+}
+
+/** As people write it: `SCRIPT LOAD`. */
+function shownCommand(command: string): string {
+  return command.replace('|', ' ').toUpperCase();
+}
+
+/** Whether it may pass without anybody changing the rights or the configuration. */
+export function isPassing({ kind }: Obstacle): boolean {
+  return kind === 'writes';
+}
+
+function names(keys: Keys): string[] {
+  const [text, stream] = [keys.meta(NO_ROOM), keys.log(NO_ROOM)];
+  const [hash, sorted] = [keys.presence(NO_ROOM), keys.acks(NO_ROOM, '')];
+  return [text, stream, hash, sorted, keys.nodeRooms(NO_ROOM), keys.channel(NO_ROOM)];
+}
+
+function obstacleOf(command: string, reply: string, keys: Keys): Obstacle {
+  const name = command.toLowerCase();
+  if (isRefusedWrite(reply)) return { kind: 'writes', reply: reply.replace(/\.$/, '') };
+  if (isUnknownCommand(reply)) return { kind: 'unknown', command: name };
+  if (/\bNOPERM\b|ACL failure|user executing the script can't/.test(reply)) {
+    // Newer servers name user, key and channel in between, which may be any words.
+    if (/ to run the '|can't run this command/.test(reply)) return { kind: 'right', right: `+${name}` };
+    if (/\bchannels?\b/.test(reply)) return { kind: 'right', right: `&${keys.pattern}` };
+    return { kind: 'right', right: `~${keys.pattern}` };
+  }
+  if (name === 'select') return { kind: 'database', reply };
+  return { kind: 'other', command: name, reply };
+}
+
+/** Null where it was done. Rejects where there was no answer. */
+async function refusalOf(sending: Promise<unknown>): Promise<string | null> {
+  try {
+    await sending;
+    return null;
+  } catch (error) {
+    const reply = answerOf(error);
+    if (reply === null) throw error;
+    return reply;
+  }
+}
+
+/** The text of an answer of Redis, null for anything else. */
+function answerOf(error: unknown): string | null {
+  return error instanceof Error && error.name === 'ReplyError' ? error.message : null;
+}
+
+function pairs(list: readonly unknown[]): [string, string][] {
+  const found: [string, string][] = [];
+  for (let i = 0; i < list.length; i += 2) found.push([String(list[i]), String(list[i + 1])]);
+  return found;
+}
+
+function unique(obstacles: readonly Obstacle[]): Obstacle[] {
+  const seen = new Map(obstacles.map((obstacle) => [identity(obstacle), obstacle] as const));
+  return [...seen.values()];
+}
+
+function identity(obstacle: Obstacle): string {
+  if (obstacle.kind === 'right') return obstacle.right;
+  return 'reply' in obstacle ? `${obstacle.kind} ${obstacle.reply}` : obstacle.command;
+}

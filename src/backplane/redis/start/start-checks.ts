@@ -1,0 +1,114 @@
+/**
+ * Whether a node can work with a Redis, tried on a connection of its own before the node makes its links. What somebody has
+ * to change (rights, the kind of server, the password) is refused at once; what may pass is tried again for a while.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ConnectionOptions } from 'node:tls';
+import type { Redis } from 'ioredis';
+import { backoffMs } from '../../../util/backoff.ts';
+import type { Clock } from '../../../util/clock.ts';
+import type { Logger } from '../../../util/log.ts';
+import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
+import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
+import type { Keys } from '../keys/keys.ts';
+import { isFull, isUnknownCommand, isWrongCredentials } from '../link/redis-errors.ts';
+import { onTrial } from '../link/server-options.ts';
+import { passingProblem, serverProblem } from '../link/server-version.ts';
+import { describeObstacles, findObstacles, isPassing } from './rights.ts';
+
+export interface StartCheckOptions {
+  readonly address: RedisAddress;
+  readonly tls?: ConnectionOptions | undefined;
+  readonly keys: Keys;
+  readonly commandTimeoutMs: number;
+  readonly startupTimeoutMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Aborted when the node gives up starting. */
+  readonly signal: AbortSignal;
+}
+
+/** Why a node cannot start. */
+interface Problem {
+  /** A sentence without a full stop: what is wrong and what to do. */
+  readonly says: string;
+  readonly passes: boolean;
+}
+
+const RETRY = { baseMs: 50, capMs: 1_000 };
+const MIN_TIMEOUT_MS = 1_000;
+
+/** Resolves when a node can work. Rejects with a `BackplaneError` that says what to do. Tries at least once. */
+export async function checkStart(options: StartCheckOptions): Promise<void> {
+  const { clock, startupTimeoutMs, signal, log } = options;
+  const deadlineMs = clock.nowMs() + startupTimeoutMs;
+  for (let attempt = 0; ; attempt++) {
+    const problem = await findProblem(options);
+    if (signal.aborted) throw unavailable('connect', SHUTTING_DOWN);
+    if (problem === null) return;
+    const waitMs = backoffMs(attempt, RETRY);
+    if (!problem.passes || clock.nowMs() + waitMs >= deadlineMs) {
+      throw unavailable('connect', problem.says);
+    }
+    log.debug({ reason: problem.says }, 'redis is not usable yet');
+    await delay(waitMs, undefined, { signal }).catch(ignoreAbort);
+  }
+}
+
+async function findProblem(options: StartCheckOptions): Promise<Problem | null> {
+  const { address, tls, commandTimeoutMs } = options;
+  const timeoutMs = Math.max(MIN_TIMEOUT_MS, commandTimeoutMs);
+  try {
+    return await onTrial({ address, tls, timeoutMs }, (redis) => examine(redis, options));
+  } catch (error) {
+    return connectProblem(error as NodeJS.ErrnoException, options);
+  }
+}
+
+async function examine(redis: Redis, { address, keys }: StartCheckOptions): Promise<Problem | null> {
+  const cannot = (problem: string) => `cannot use the Redis at ${shownAddress(address)}: ${problem}`;
+  const info = await redis.info().catch((error: Error) => {
+    // Among the obstacles, which name all that is missing.
+    if (/^NOPERM\b/.test(error.message) || isUnknownCommand(error.message)) return '';
+    throw error;
+  });
+  const wrong = info === '' ? null : serverProblem(info);
+  if (wrong !== null) return { says: cannot(wrong), passes: false };
+  const passing = passingProblem(info);
+  if (passing !== null) return { says: cannot(passing), passes: true };
+  const obstacles = await findObstacles(redis, keys, address.database);
+  if (obstacles.length === 0) return null;
+  const says = cannot(describeObstacles(obstacles, address.username, 'it'));
+  return { says, passes: obstacles.every(isPassing) };
+}
+
+function connectProblem(error: NodeJS.ErrnoException, options: StartCheckOptions): Problem {
+  const { address, startupTimeoutMs } = options;
+  const where = shownAddress(address);
+  if (isWrongCredentials(error)) {
+    const says = `cannot log in to Redis at ${where}: ${error.message}: check user and password in redis.url`;
+    return { says, passes: false };
+  }
+  if (isFull(error.message)) {
+    const says = `Redis at ${where} has no free connection (${error.message}): raise maxclients, or end other clients`;
+    return { says, passes: true };
+  }
+  const within = `cannot reach Redis at ${where} within ${Math.round(startupTimeoutMs / 1000)} s`;
+  const cause = `${within} (${error.code ?? error.message})`;
+  return {
+    says: `${cause}: check that it runs there, that redis.url is right${tlsHint(error, address)}`,
+    passes: true,
+  };
+}
+
+/** The two ends may not agree on TLS: then one waits for the other, or hangs up. */
+function tlsHint(error: NodeJS.ErrnoException, { isSecure }: RedisAddress): string {
+  if (isSecure) return ', and that this port speaks TLS (else use redis://)';
+  return error.code === 'ECONNREFUSED'
+    ? ''
+    : ', and that this port does not ask for TLS (else use rediss://)';
+}
+
+function ignoreAbort(): void {
+  // The loop looks at the signal itself.
+}

@@ -1,0 +1,148 @@
+/**
+ * Takes the messages of subscribed channels out of what a link brings, ahead of ioredis. Its parser builds an array and three
+ * Buffers for each of them, and asks a dozen functions what it may be; that was a tenth of a node's JavaScript.
+ *
+ * The stream is cut at the ends of whole RESP2 replies: a `message` push goes to `push`, and every run of other replies
+ * (confirmations, pongs, errors) to `rest` as it came, in order. What is not whole waits for its next chunk. It has to see the
+ * stream from its first byte, since a reply can only be told from a payload by what is before it.
+ */
+import type { EventEmitter } from 'node:events';
+import { startsWith } from '../../../util/bytes.ts';
+
+export interface PushHandlers {
+  /** `channel` as latin1: one character a byte. `payload` is a view of the chunk. MUST NOT throw. */
+  push(channel: string, payload: Buffer): void;
+  /** One or more whole replies. */
+  rest(bytes: Buffer): void;
+}
+
+/**
+ * Puts a reader between a stream and those who read it, which get the rest. To be called before it brings anything: on
+ * `connect`, where ioredis has just begun to listen.
+ */
+export function divertPushes(stream: EventEmitter, push: PushHandlers['push']): void {
+  const readers = stream.listeners('data');
+  const reader = new PushReader({
+    push,
+    rest: (bytes) => {
+      for (const read of readers) read.call(stream, bytes);
+    },
+  });
+  // First ours: a stream without a listener stops.
+  stream.on('data', (chunk: Buffer) => reader.write(chunk));
+  for (const read of readers) stream.removeListener('data', read as (chunk: Buffer) => void);
+}
+
+const HEAD = Buffer.from('*3\r\n$7\r\nmessage\r\n$');
+const CR = 13;
+const COLON = 58;
+const PLUS = 43;
+const MINUS = 45;
+const DOLLAR = 36;
+const STAR = 42;
+
+export class PushReader {
+  readonly #handlers: PushHandlers;
+  /** The beginning of a reply, in chunks: joined when `#needed` bytes are there, so that a large one is copied once. */
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  /** How long a reply that is not whole has to become, from its start, before it is worth another look. */
+  #needed = 0;
+  /** Of the last bulk string whose header was read. */
+  #length = 0;
+
+  constructor(handlers: PushHandlers) {
+    this.#handlers = handlers;
+  }
+
+  write(chunk: Buffer): void {
+    const bytes = this.#heldBytes === 0 ? chunk : this.#join(chunk);
+    if (bytes === null) return;
+    let at = 0;
+    let restFrom = 0;
+    while (at < bytes.length) {
+      const isPush = startsWith(bytes, at, HEAD);
+      if (isPush && restFrom < at) this.#handlers.rest(bytes.subarray(restFrom, at));
+      const end = isPush ? this.#push(bytes, at) : this.#endOf(bytes, at, at);
+      if (end === -1) {
+        this.#hold(bytes.subarray(at));
+        if (isPush) return;
+        break;
+      }
+      at = end;
+      if (isPush) restFrom = at;
+    }
+    if (restFrom < at) this.#handlers.rest(bytes.subarray(restFrom, at));
+  }
+
+  #hold(bytes: Buffer): void {
+    this.#held = [bytes];
+    this.#heldBytes = bytes.length;
+  }
+
+  /** What is held and the chunk as one, or null while that is still not enough. */
+  #join(chunk: Buffer): Buffer | null {
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    if (this.#heldBytes < this.#needed) return null;
+    const bytes = Buffer.concat(this.#held, this.#heldBytes);
+    this.#held = [];
+    this.#heldBytes = 0;
+    return bytes;
+  }
+
+  /** Hands on the push at `at`. Returns where it ends, or -1 if it is not whole. */
+  #push(bytes: Buffer, at: number): number {
+    const channelAt = this.#bulkAt(bytes, at + HEAD.length - 1, at);
+    if (channelAt === -1) return -1;
+    const channelEnd = channelAt + this.#length;
+    const payloadAt = this.#bulkAt(bytes, channelEnd + 2, at);
+    if (payloadAt === -1) return -1;
+    const payloadEnd = payloadAt + this.#length;
+    if (payloadEnd + 2 > bytes.length) return this.#lacks(payloadEnd + 2 - at);
+    this.#handlers.push(
+      bytes.toString('latin1', channelAt, channelEnd),
+      bytes.subarray(payloadAt, payloadEnd),
+    );
+    return payloadEnd + 2;
+  }
+
+  /** Where the content of the bulk string with its `$` at `at` begins; its length is in `#length`. */
+  #bulkAt(bytes: Buffer, at: number, start: number): number {
+    let length = 0;
+    for (let i = at + 1; i < bytes.length; i++) {
+      const byte = bytes[i]!;
+      if (byte !== CR) length = length * 10 + byte - 48;
+      else {
+        this.#length = length;
+        return i + 2;
+      }
+    }
+    return this.#lacks(Math.max(at, bytes.length) + 1 - start);
+  }
+
+  /** Where the reply at `at` ends, or -1 if it is not whole. `start` is where the outermost one begins. */
+  #endOf(bytes: Buffer, at: number, start: number): number {
+    if (at >= bytes.length) return this.#lacks(at + 1 - start);
+    const lineEnd = bytes.indexOf('\r\n', at, 'latin1');
+    if (lineEnd === -1) return this.#lacks(bytes.length + 1 - start);
+    const type = bytes[at];
+    if (type === PLUS || type === MINUS || type === COLON) return lineEnd + 2;
+    // Not RESP2: it is for ioredis to say so.
+    if (type !== DOLLAR && type !== STAR) return bytes.length;
+    const count = Number(bytes.toString('latin1', at + 1, lineEnd));
+    let end = lineEnd + 2;
+    if (!(count >= 0)) return end;
+    if (type === DOLLAR) {
+      end += count + 2;
+      return end > bytes.length ? this.#lacks(end - start) : end;
+    }
+    for (let i = 0; i < count && end !== -1; i++) end = this.#endOf(bytes, end, start);
+    return end;
+  }
+
+  #lacks(needed: number): -1 {
+    this.#needed = needed;
+    return -1;
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * Which channels this node hears, and keeping it so. What is asked for within one tick goes out as few commands;
+ * after a lost link every room is subscribed again, by our own doing, so that it is known when that is complete.
+ *
+ * The last request for a room counts: commands on a link are executed in order, and a room is sent SUBSCRIBE and UNSUBSCRIBE
+ * in the order in which it was wanted and not wanted, less what cancelled out within a tick.
+ */
+import { EndOfTurn } from '../../../util/end-of-turn.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import { type BackplaneError, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
+import { Envelope } from '../../envelope.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { PresenceChange } from '../../presence.ts';
+import { PRESENCE_EVENT, parsePresenceEvent } from '../../presence-event.ts';
+import type { Keys } from '../keys/keys.ts';
+import type { Link } from '../link/link.ts';
+import { errorFromCall, isAnswer } from '../link/redis-errors.ts';
+import { divertPushes } from './push-reader.ts';
+
+export interface SubscriptionsOptions {
+  readonly metrics: BackplaneMetrics;
+  /** The node's own channel, heard whatever rooms there are. */
+  readonly probeChannel: string;
+  /** All nodes hear it, whatever rooms there are. */
+  readonly signalChannel: string;
+  envelope(room: string, envelope: Envelope): void;
+  presence(room: string, changes: readonly PresenceChange[]): void;
+  probe(bytes: Buffer): void;
+  signal(bytes: Buffer): void;
+  /** All rooms are subscribed again after the link came up, the first time included. */
+  restored(): void;
+}
+
+/** Channels in one command: large enough to be cheap, small enough not to hold up what else Redis has to do. */
+const CHUNK = 500;
+
+/** One room that is wanted, or was until the end of this tick. */
+interface Subscription {
+  readonly room: string;
+  readonly channel: string;
+  /** Of the room's newest envelope: likely that of the next one. */
+  epoch: string;
+  isWanted: boolean;
+  /** SUBSCRIBE was sent on this link. */
+  isSent: boolean;
+  /** It was answered on this link, or on one before: the room is kept through a lost link. */
+  isConfirmed: boolean;
+  readonly confirmed: Promise<void>;
+  resolve(): void;
+  reject(error: BackplaneError): void;
+}
+
+export class Subscriptions {
+  readonly #link: Link;
+  readonly #keys: Keys;
+  readonly #options: SubscriptionsOptions;
+  readonly #rooms = new Map<string, Subscription>();
+  /** The same, by the channel's bytes. */
+  readonly #channels = new Map<string, Subscription>();
+  readonly #probeChannel: string;
+  readonly #signalChannel: string;
+  #changed: Subscription[] = [];
+  readonly #endOfTurn = new EndOfTurn(systemScheduler, () => this.#flush());
+  #isRestored = false;
+  /** Counts connections of the link: what belongs to an earlier one says nothing about this one. */
+  #generation = 0;
+
+  constructor(link: Link, keys: Keys, options: SubscriptionsOptions) {
+    this.#link = link;
+    this.#keys = keys;
+    this.#options = options;
+    this.#probeChannel = bytesOf(options.probeChannel);
+    this.#signalChannel = bytesOf(options.signalChannel);
+    const arrived = (channel: string, bytes: Buffer) => this.#arrived(channel, bytes);
+    link.redis.on('connect', () => divertPushes(link.redis.stream, arrived));
+  }
+
+  get isRestored(): boolean {
+    return this.#isRestored;
+  }
+
+  /** Rejects with `unavailable` when the link is down or goes down before the answer; the room is then not wanted. */
+  subscribe(room: string): Promise<void> {
+    let subscription = this.#rooms.get(room);
+    if (subscription?.isWanted === true) return subscription.confirmed;
+    if (!this.#link.isUp) return Promise.reject(this.#unavailable());
+    if (subscription === undefined) {
+      subscription = newSubscription(room, this.#keys.channel(room));
+      this.#rooms.set(room, subscription);
+      this.#channels.set(bytesOf(subscription.channel), subscription);
+    }
+    subscription.isWanted = true;
+    this.#change(subscription);
+    return subscription.confirmed;
+  }
+
+  /** SUBSCRIBE of a channel that Redis believes subscribed does nothing; so it is left first, in the same go. */
+  async resubscribe(room: string): Promise<void> {
+    const subscription = this.#rooms.get(room);
+    if (subscription?.isSent !== true) return this.subscribe(room);
+    const { channel } = subscription;
+    try {
+      await Promise.all([this.#link.redis.unsubscribe(channel), this.#link.redis.subscribe(channel)]);
+    } catch (cause) {
+      throw errorFromCall(cause, 'subscribe');
+    }
+  }
+
+  unsubscribe(room: string): void {
+    const subscription = this.#rooms.get(room);
+    if (subscription === undefined) return;
+    subscription.isWanted = false;
+    this.#change(subscription);
+  }
+
+  /** Asks for everything that is wanted, on a link that is new. */
+  async linkUp(): Promise<void> {
+    const generation = ++this.#generation;
+    const subscriptions = [...this.#rooms.values()].filter((subscription) => subscription.isWanted);
+    const { probeChannel, signalChannel } = this.#options;
+    const sending = [
+      this.#link.redis.subscribe(probeChannel, signalChannel).then(
+        () => null,
+        (cause: unknown) => errorFromCall(cause, 'subscribe'),
+      ),
+    ];
+    for (const chunk of chunks(subscriptions)) sending.push(this.#subscribeChunk(chunk));
+    const errors = await Promise.all(sending);
+    if (generation !== this.#generation || !this.#link.isUp) return;
+    const error = errors.find((error) => error !== null);
+    if (error !== undefined) return this.#link.reconnect(`subscribing failed: ${error?.message}`);
+    this.#isRestored = true;
+    this.#link.works();
+    this.#options.restored();
+  }
+
+  linkDown(): void {
+    this.#generation++;
+    this.#isRestored = false;
+    const error = this.#unavailable();
+    for (const subscription of this.#rooms.values()) {
+      subscription.isSent = false;
+      if (!subscription.isConfirmed || !subscription.isWanted) this.#forget(subscription, error);
+    }
+  }
+
+  close(): void {
+    const error = unavailable('subscribe', SHUTTING_DOWN);
+    for (const subscription of this.#rooms.values()) this.#forget(subscription, error);
+  }
+
+  #change(subscription: Subscription): void {
+    this.#changed.push(subscription);
+    // Not a microtask: joins of one tick come from many sockets, with microtasks run between them.
+    this.#endOfTurn.request();
+  }
+
+  #flush(): void {
+    const added: Subscription[] = [];
+    const removed: Subscription[] = [];
+    for (const subscription of new Set(this.#changed)) {
+      if (this.#rooms.get(subscription.room) !== subscription) continue;
+      if (!subscription.isWanted) removed.push(subscription);
+      else if (!subscription.isSent) added.push(subscription);
+    }
+    this.#changed = [];
+    this.#unsubscribeAll(removed);
+    if (!this.#link.isUp) return;
+    for (const chunk of chunks(added)) this.#startChunk(chunk);
+  }
+
+  #unsubscribeAll(removed: readonly Subscription[]): void {
+    const error = unavailable('subscribe', 'the room was unsubscribed meanwhile');
+    const sent = removed.filter((subscription) => subscription.isSent);
+    for (const subscription of removed) this.#forget(subscription, error);
+    if (!this.#link.isUp) return;
+    for (const chunk of chunks(sent)) {
+      const failed = () => this.#link.reconnect('unsubscribing was not answered');
+      this.#link.redis.unsubscribe(...chunk.map(({ channel }) => channel)).catch(failed);
+    }
+  }
+
+  #startChunk(chunk: readonly Subscription[]): void {
+    const generation = this.#generation;
+    void this.#subscribeChunk(chunk).then((error) => {
+      if (error === null || generation !== this.#generation) return;
+      if (isAnswer(error)) return this.#refused(chunk, error);
+      // A link that does not answer may still carry it out later: only a new link is known to hear what is wanted.
+      this.#link.reconnect(`subscribing failed: ${error.message}`);
+    });
+  }
+
+  /** Redis answered that it does not do this: no reason to take the other rooms off the link. */
+  #refused(chunk: readonly Subscription[], { message }: BackplaneError): void {
+    const error = unavailable('subscribe', message);
+    for (const subscription of chunk) {
+      if (this.#rooms.get(subscription.room) === subscription) this.#forget(subscription, error);
+    }
+  }
+
+  /** Resolves with what went wrong, or null. Never rejects. */
+  async #subscribeChunk(chunk: readonly Subscription[]): Promise<BackplaneError | null> {
+    const generation = this.#generation;
+    for (const subscription of chunk) subscription.isSent = true;
+    try {
+      await this.#link.redis.subscribe(...chunk.map(({ channel }) => channel));
+    } catch (cause) {
+      return errorFromCall(cause, 'subscribe');
+    }
+    if (generation !== this.#generation) return null;
+    for (const subscription of chunk) {
+      subscription.isConfirmed = true;
+      subscription.resolve();
+    }
+    return null;
+  }
+
+  #forget(subscription: Subscription, error: BackplaneError): void {
+    this.#rooms.delete(subscription.room);
+    this.#channels.delete(bytesOf(subscription.channel));
+    // Says nothing to those that were answered before.
+    subscription.reject(error);
+  }
+
+  #arrived(channel: string, bytes: Buffer): void {
+    const subscription = this.#channels.get(channel);
+    if (subscription === undefined) {
+      if (channel === this.#probeChannel) this.#options.probe(bytes);
+      else if (channel === this.#signalChannel) this.#options.signal(bytes);
+      return;
+    }
+    if (!subscription.isWanted) return;
+    if (bytes[0] === PRESENCE_EVENT) return this.#presenceArrived(subscription.room, bytes);
+    const envelope = Envelope.parse(bytes, subscription.epoch);
+    if (envelope === null) return this.#options.metrics.malformedEnvelope();
+    subscription.epoch = envelope.epoch;
+    this.#options.envelope(subscription.room, envelope);
+  }
+
+  #presenceArrived(room: string, bytes: Buffer): void {
+    const changes = parsePresenceEvent(bytes);
+    if (changes === null) this.#options.metrics.malformedEnvelope();
+    else this.#options.presence(room, changes);
+  }
+
+  #unavailable(): BackplaneError {
+    return unavailable('subscribe', this.#link.problem() ?? 'redis is not reached');
+  }
+}
+
+/** As a channel arrives: one character a byte. */
+function bytesOf(channel: string): string {
+  return Buffer.from(channel).toString('latin1');
+}
+
+function newSubscription(room: string, channel: string): Subscription {
+  const { promise, resolve, reject } = withResolvers();
+  // Those who asked get it; when nobody asked again, it is not unhandled.
+  promise.catch(ignoreRejection);
+  return {
+    room,
+    channel,
+    epoch: '',
+    isWanted: true,
+    isSent: false,
+    isConfirmed: false,
+    confirmed: promise,
+    resolve,
+    reject,
+  };
+}
+
+function ignoreRejection(): void {
+  // Whoever called `subscribe` has the same promise and hears of it.
+}
+
+/** `Promise.withResolvers` came with Node 22. */
+function withResolvers() {
+  let resolve!: () => void;
+  let reject!: (error: BackplaneError) => void;
+  const promise = new Promise<void>((whenDone, whenFailed) => {
+    resolve = whenDone;
+    reject = whenFailed;
+  });
+  return { promise, resolve, reject };
+}
+
+function* chunks(subscriptions: readonly Subscription[]): Generator<readonly Subscription[]> {
+  for (let at = 0; at < subscriptions.length; at += CHUNK) yield subscriptions.slice(at, at + CHUNK);
+}

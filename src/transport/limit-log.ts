@@ -1,0 +1,40 @@
+import type { Logger } from '../util/log.ts';
+
+/** A node is no longer full when so much is free: one that leaves and one that comes are not worth two lines of log. */
+const FREE_SHARE = 0.05;
+
+export interface LimitLogOptions {
+  /** What there is a limit to, as in `connections`. */
+  readonly what: string;
+  readonly limit: number;
+  readonly count: () => number;
+  readonly log: Logger;
+}
+
+/** One line of log when a limit begins to turn clients away, and one when that ends, however many come in between. */
+export class LimitLog {
+  readonly #options: LimitLogOptions;
+  #refused = 0;
+
+  constructor(options: LimitLogOptions) {
+    this.#options = options;
+  }
+
+  /** A client was turned away. */
+  refused(): void {
+    const { what, limit, log } = this.#options;
+    if (this.#refused++ > 0) return;
+    log.warn({ event: 'full', what, limit }, `limit of ${limit} ${what} reached: more are refused`);
+  }
+
+  /** Something was freed. */
+  freed(): void {
+    if (this.#refused === 0) return;
+    const { what, limit, count, log } = this.#options;
+    const open = count();
+    if (open >= limit || open > limit * (1 - FREE_SHARE)) return;
+    const refused = this.#refused;
+    this.#refused = 0;
+    log.info({ event: 'not full', what, limit, open, refused }, `below the limit of ${limit} ${what} again`);
+  }
+}
