@@ -15,6 +15,7 @@ import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { systemScheduler } from '../../src/util/scheduler.ts';
+import { HELLO_FACTS } from './hello-facts.ts';
 import { ListSocket } from './list-socket.ts';
 
 /** The memory backplane, whose lookups of what was acknowledged wait for the test, once `gate` was called. */
@@ -84,6 +85,7 @@ export class LocalNode {
       maxUnsentBytes: 100_000,
       heartbeatMs: 25_000,
       maxPayloadBytes: 65_536,
+      facts: HELLO_FACTS,
     };
   }
 

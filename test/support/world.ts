@@ -13,6 +13,7 @@ import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { FakeScheduler } from './fake-scheduler.ts';
+import { HELLO_FACTS } from './hello-facts.ts';
 import { brokenPromises } from './promises.ts';
 import { ScriptedStore, type StorePort } from './scripted-store.ts';
 import { UwsModel, type UwsSocket } from './uws-model.ts';
@@ -147,6 +148,7 @@ export class WorldNode {
       maxUnsentBytes: options.maxUnsentBytes ?? 4000,
       heartbeatMs: 25_000,
       maxPayloadBytes: 65_536,
+      facts: HELLO_FACTS,
       clock: scheduler,
       metrics: this.metrics,
       log: silentLog,
