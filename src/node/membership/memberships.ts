@@ -70,11 +70,10 @@ export class Memberships implements JoinActions {
   /** A user's connections are in the user's personal room without joining. */
   enterPersonal(connection: Connection): void {
     if (connection.user === null || !connection.isOpen) return;
-    const failed = () => {
-      // Nobody asked for it, so nobody is told: it is tried until the backplane is back.
-      this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
-    };
-    this.#enter(connection, USER_ROOM_PREFIX + connection.user, NO_WISH, { ...UNASKED, failed });
+    const name = USER_ROOM_PREFIX + connection.user;
+    // The client joined it meanwhile, and knows where it stands.
+    if (connection.rooms.includes(name)) return;
+    this.#enter(connection, name, NO_WISH, UNASKED);
   }
 
   /** A member that joins again starts again from the position that it gives. */
@@ -87,15 +86,17 @@ export class Memberships implements JoinActions {
     this.#idle.delete(feed);
     const { since, resume } = wish;
     const last = wish.last === null ? null : Math.min(wish.last, this.#parts.lastMessages);
-    this.#begin(new Join(connection, feed, resume ? 'acked' : since, last, reply, this), resume);
+    const user = reply === UNASKED ? null : connection.user;
+    this.#begin(new Join(connection, feed, resume ? 'acked' : since, last, reply, this), resume, user);
     // What waited for the join before this one waits for this one now.
     for (const command of before?.takeHeld() ?? []) this.publishHeld(connection, command);
   }
 
-  #begin(join: Join, resume: boolean): void {
-    const { connection, feed } = join;
+  /** `asker`: the user who is told what it has acknowledged, where that is kept. */
+  #begin(join: Join, resume: boolean, asker: string | null): void {
+    const { feed } = join;
     const { acks, catchUp } = this.#parts;
-    const user = connection.user !== null && acks.isKeptIn(feed.room.name) ? connection.user : null;
+    const user = asker !== null && acks.isKeptIn(feed.room.name) ? asker : null;
     if (feed.isOpening || user !== null) {
       this.#joins.add(join);
       catchUp.add(join.cursor);
@@ -123,7 +124,18 @@ export class Memberships implements JoinActions {
   failed(join: Join): void {
     this.#joins.remove(join);
     this.#parts.catchUp.stop(join.cursor);
-    this.left(join.connection, join.feed.room.name);
+    const { connection, feed } = join;
+    this.left(connection, feed.room.name);
+    if (feed.room.name.startsWith(USER_ROOM_PREFIX)) this.#returnToPersonal(connection, feed);
+  }
+
+  /** Its user is to be in it, whoever asked for the join that failed. */
+  #returnToPersonal(connection: Connection, { room }: Feed): void {
+    const feed = this.#parts.feeds.get(room.name);
+    // What could not be read does not matter to who only wants what follows.
+    if (feed !== undefined && !feed.isOpening) return this.enterPersonal(connection);
+    // It is tried until the backplane is back.
+    this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
   }
 
   /** Publishes a message, where need be after the connection's join of its room has started. */
