@@ -32,7 +32,7 @@ export const USAGE = `usage: npm run bench -- [command] [scenario ...] [options]
 
   (no command)        runs the scenarios that are named, or all of them, one after the other
   list                the scenarios, their shapes and the rows of each
-  report              makes the pages, pictures and README tables anew from bench/results/*.json
+  report              makes pages, pictures and the tables in bench/README.md and docs/benchmarks.md anew from bench/results/*.json
   gate                counts what a message costs in system calls, codec calls and memory, measures fan-out again, and fails
                       where a limit is passed or a ratio to the control row is 1.3 times the recorded one
   floods              attacks a node in one way after another, and measures what that does to others (--rows: only those attacks

@@ -99,8 +99,8 @@ function withAvailability(row: string): string {
 }
 
 function renderAnew(): void {
-  const benchReadme = join(ROOT, 'bench/README.md');
-  const names = report(SCENARIOS, { results: RESULTS, benchReadme, topReadme: join(ROOT, 'README.md') });
+  const labBook = join(ROOT, 'bench/README.md');
+  const names = report(SCENARIOS, { results: RESULTS, labBook, digest: join(ROOT, 'docs/benchmarks.md') });
   say(`rendered ${names.join(', ')}`);
 }
 

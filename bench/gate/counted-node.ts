@@ -25,6 +25,7 @@ const HEAP = ['--max-semi-space-size=256', '--min-semi-space-size=256', '--no-me
 /** What a node does by the clock is not what a message costs. */
 const QUIET = {
   ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
+  ROOMCAST_LIMITS_BYTES_PER_SECOND: '0',
   ROOMCAST_LOG_LEVEL: 'warn',
   ROOMCAST_HEARTBEAT_INTERVAL_MS: '300000',
   ROOMCAST_PRESENCE_LEASE_MS: '60000',

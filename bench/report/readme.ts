@@ -9,36 +9,47 @@ import { readRecord, writeRecord } from './record-files.ts';
 /** Where results and the pages that show them are. */
 export interface ReportPaths {
   readonly results: string;
-  readonly benchReadme: string;
-  readonly topReadme: string;
+  /** The lab book: bench/README.md. */
+  readonly labBook: string;
+  /** For users: docs/benchmarks.md. */
+  readonly digest: string;
+}
+
+/** A page, and what it is to hold. */
+export interface RenderedPage {
+  readonly path: string;
+  readonly text: string;
 }
 
 /**
- * Makes the pages and pictures of all recorded scenarios again and puts the tables into both READMEs. Returns the scenarios that
- * were rendered. Throws where nothing is recorded or a README lacks its markers; then no README is changed.
+ * Makes the pages and pictures of all recorded scenarios again and puts the tables into the lab book and the digest. Returns the
+ * scenarios that were rendered. Throws where nothing is recorded or one of the two lacks its markers; then neither is changed.
  */
 export function report(scenarios: readonly Scenario[], paths: ReportPaths): string[] {
-  const records = scenarios.flatMap((scenario) => {
-    const record = readRecord(paths.results, scenario.name);
-    return record ? [inTermsOf(scenario, record)] : [];
-  });
+  const records = readRecords(scenarios, paths.results);
   if (records.length === 0) throw new Error(`nothing is recorded in ${paths.results}`);
   for (const record of records) writeRecord(paths.results, record);
-  const pages = [
-    { path: paths.benchReadme, marker: 'results', body: records.map((record) => section(record, paths)) },
-    {
-      path: paths.topReadme,
-      marker: 'bench',
-      body: [...records.map(scenarioDigest), measuredLines(records)],
-    },
-  ];
-  const texts = pages.map(({ path, marker, body }) =>
-    replaceBetween(readFileSync(path, 'utf8'), marker, body.join('\n\n'), path),
-  );
-  pages.forEach(({ path }, i) => {
-    writeFileSync(path, texts[i]!);
-  });
+  for (const { path, text } of renderPages(records, paths)) writeFileSync(path, text);
   return records.map(({ scenario }) => scenario);
+}
+
+/** What is recorded, as the scenarios are today. */
+export function readRecords(scenarios: readonly Scenario[], results: string): ScenarioRecord[] {
+  return scenarios.flatMap((scenario) => {
+    const record = readRecord(results, scenario.name);
+    return record ? [inTermsOf(scenario, record)] : [];
+  });
+}
+
+/** The lab book and the digest with the tables of these records. Throws where one lacks its markers. */
+export function renderPages(records: readonly ScenarioRecord[], paths: ReportPaths): RenderedPage[] {
+  const sections = records.map((record) => section(record, paths));
+  const digests = [...records.map(scenarioDigest), measuredLines(records)];
+  return [rendered(paths.labBook, 'results', sections), rendered(paths.digest, 'bench', digests)];
+}
+
+function rendered(path: string, marker: string, body: readonly string[]): RenderedPage {
+  return { path, text: replaceBetween(readFileSync(path, 'utf8'), marker, body.join('\n\n'), path) };
 }
 
 function section(record: ScenarioRecord, { results }: ReportPaths): string {

@@ -34,7 +34,7 @@ export function createAdmissionGate(
     clock: systemClock,
     log,
   });
-  const descriptors = new Descriptors(limits.sockets, systemClock);
+  const descriptors = new Descriptors(limits.sockets, systemClock, log);
   return { capacity: limits, admission, pendingAuth, descriptors };
 }
 

@@ -24,7 +24,7 @@ export function registerEndpoints(config: Config, parts: NodeParts): void {
     backpressureBytes: config.websocket.backpressureBytes,
   };
   server.register(ws, http);
-  metricsServer?.registerMetrics(http);
+  metricsServer?.registerMetrics(http, descriptors);
 }
 
 function httpOptions(config: Config, { metricsServer, log }: NodeParts): HttpOptions {

@@ -26,7 +26,7 @@ export function printConfig(io: Io, { config: file }: ConfigOptions): number {
   return 0;
 }
 
-/** Prints the tables of the README. Returns the exit code. */
+/** Prints the tables of docs/configuration.md. Returns the exit code. */
 export function printDocs(io: Io): number {
   io.stdout(`${describeConfig()}\n`);
   return 0;

@@ -67,7 +67,7 @@ function addConfig(program: Command, io: Io, ended: (exitCode: number) => void):
     .action((options) => ended(printConfig(io, options)));
   config
     .command('docs', { hidden: true })
-    .description('print the tables of the README')
+    .description('print the tables of docs/configuration.md')
     .action(() => ended(printDocs(io)));
 }
 

@@ -1,9 +1,9 @@
-/** The settings as Markdown tables, for the README. */
+/** The settings as Markdown tables, for docs/configuration.md. */
 import { type FieldNotes, fieldNotes } from './fields.ts';
 import { ruleSchema } from './rule-schema.ts';
 import { flagName, SETTINGS, type Setting } from './settings.ts';
 
-/** Where the README holds the tables. */
+/** Where that page holds the tables. */
 export const DOCS_BEGIN = '<!-- config:begin -->';
 export const DOCS_END = '<!-- config:end -->';
 

@@ -245,7 +245,7 @@ const limits = z.strictObject({
     max: 1024 * MIB,
     standard: 4 * MIB,
     meaning:
-      'Bytes of answers to `history` and `members` that one connection may have a second for long, and eight times as many all together; `0`: no limit',
+      'Bytes of answers to `history` and `members` that one connection may have a second for long, and eight times as many all together; four times as many for one that catches up (`join` with `since`); `0`: no limit',
   }),
   bodyBytes: whole({
     min: 1024,

@@ -36,6 +36,8 @@ const CHECK_ROUND_S = 30;
 /** How long a client may be away on a train, behind a lift door, in a deploy. */
 const RECONNECT_MS = 30_000;
 const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
+/** Who catches up may be given more than who asks: it has missed that, and gets it once. */
+const CATCH_UP_SHARE = 4;
 
 export interface BrokerNodeParts {
   readonly nodeId: string;
@@ -86,7 +88,9 @@ export class BrokerNode implements RoomServices {
     this.#parts = parts;
     this.flushQueue = new FlushQueue(endOfTurn);
     const feeds = new Feeds(shared);
-    const catchUp = new CatchUp({ ...shared, feeds });
+    const readBytesPerSecond = limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND;
+    const catchUpBytesPerSecond = CATCH_UP_SHARE * readBytesPerSecond;
+    const catchUp = new CatchUp({ ...shared, feeds, catchUpBytesPerSecond });
     this.#feeds = feeds;
     this.#catchUp = catchUp;
     this.#delivery = new Delivery({ ...shared, feeds, catchUp, flushQueue: this.flushQueue });
@@ -110,7 +114,7 @@ export class BrokerNode implements RoomServices {
     });
     this.#gate = new ReadGate({
       atOnce: backplane.readsAtOnce,
-      bytesPerSecond: limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND,
+      bytesPerSecond: readBytesPerSecond,
       scheduler,
       stats: parts.metrics.reads,
     });

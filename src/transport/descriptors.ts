@@ -1,23 +1,27 @@
 import type { Clock } from '../util/clock.ts';
+import type { Logger } from '../util/log.ts';
+import { LimitLog } from './limit-log.ts';
 
 /** For how long uWebSockets.js keeps a socket that we closed and the peer did not, with room to spare. */
 const LINGER_S = 9;
 
 /**
- * Counts the sockets that hold a file descriptor. At the system's limit, accepting fails, uWebSockets.js tries again at
+ * Counts the sockets of the process, on whatever port, that hold a file descriptor. At the system's limit, accepting fails, uWebSockets.js tries again at
  * once and for ever, and a lost link to Redis cannot come back: so a socket beyond our own limit is accepted and closed.
  */
 export class Descriptors {
   readonly max: number;
   readonly #clock: Clock;
+  readonly #full: LimitLog;
   #open = 0;
   /** Sockets that were closed here and may still hold their descriptor, by the second in which they were. */
   readonly #lingering = new Array<number>(LINGER_S).fill(0);
   #second = 0;
 
-  constructor(max: number, clock: Clock) {
+  constructor(max: number, clock: Clock, log: Logger) {
     this.max = max;
     this.#clock = clock;
+    this.#full = new LimitLog({ what: 'sockets', limit: max, count: () => this.count, log });
   }
 
   get count(): number {
@@ -30,11 +34,14 @@ export class Descriptors {
   /** Another socket was accepted. Returns whether it may stay. */
   opened(): boolean {
     this.#open++;
-    return this.count <= this.max;
+    const mayStay = this.count <= this.max;
+    if (!mayStay) this.#full.refused();
+    return mayStay;
   }
 
   closed(): void {
     this.#open--;
+    this.#full.freed();
   }
 
   /** A socket to which we sent a close frame: its descriptor is freed when the peer closes too, or after a while. */

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
-import type { Logger } from '../util/log.ts';
+import type { Descriptors } from './descriptors.ts';
 import { HeldResponse } from './held-response.ts';
 import { type HttpOptions, type HttpParts, registerMetrics, registerRoutes } from './http/routes.ts';
-import { LimitLog } from './limit-log.ts';
 import { type HttpResponse, type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
 import { type WsEndpointOptions, type WsEndpointParts, wsBehavior } from './ws-endpoint.ts';
 import type { SocketData } from './ws-socket.ts';
@@ -36,33 +35,23 @@ export class Server implements Fanout {
 
   /** Adds the WebSocket endpoint and the HTTP routes. Called once, before `listen`. */
   register(ws: Omit<WsEndpointOptions, 'runCorked'> & WsEndpointParts, http: HttpOptions & HttpParts): void {
-    this.#watchDescriptors(ws, http.log);
+    this.#watchDescriptors(ws.descriptors);
     const runCorked = (work: () => void) => (this.#held === null ? work() : this.#held.cork(work));
     this.#app.ws<SocketData>(http.wsPath, wsBehavior({ ...ws, runCorked }, ws));
     registerRoutes(this.#app, http, http);
   }
 
   /** Adds `/metrics` and nothing else, in place of `register`. */
-  registerMetrics(http: HttpOptions & HttpParts): void {
+  registerMetrics(http: HttpOptions & HttpParts, descriptors: Descriptors): void {
+    this.#watchDescriptors(descriptors);
     registerMetrics(this.#app, http, http);
   }
 
   /** The filter is told of sockets that open, and of those that close without having become a WebSocket. */
-  #watchDescriptors({ descriptors }: Pick<WsEndpointOptions, 'descriptors'>, log: Logger): void {
-    const full = new LimitLog({
-      what: 'sockets',
-      limit: descriptors.max,
-      count: () => descriptors.count,
-      log,
-    });
+  #watchDescriptors(descriptors: Descriptors): void {
     const watch = (res: HttpResponse, change: number): void => {
-      if (change < 0) {
-        descriptors.closed();
-        full.freed();
-      } else if (!descriptors.opened()) {
-        full.refused();
-        res.close();
-      }
+      if (change < 0) descriptors.closed();
+      else if (!descriptors.opened()) res.close();
     };
     this.#app.filter(watch);
   }

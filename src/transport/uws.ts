@@ -30,7 +30,7 @@ function unsupported(cause: unknown): string {
   if (process.platform === 'linux' && !hasGlibc()) {
     return 'Roomcast needs glibc, and this Linux has another libc (Alpine has musl). Use a Debian-based image, such as node:22-bookworm-slim.';
   }
-  return `uWebSockets.js could not be loaded on ${process.platform} ${process.arch}: ${detail} It needs glibc 2.34 or newer on Linux, or macOS or Windows; the README says how to switch to another build.`;
+  return `uWebSockets.js could not be loaded on ${process.platform} ${process.arch}: ${detail} It needs glibc 2.34 or newer on Linux, or macOS or Windows; docs/operations.md says how to switch to another build.`;
 }
 
 function hasGlibc(): boolean {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tokenAuthenticator } from '../../src/auth/authenticator.ts';
 import { jsonCodec } from '../../src/protocol/codec.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { freePort } from '../support/ports.ts';
@@ -14,9 +15,11 @@ import { waitFor } from '../support/wait.ts';
 const API_KEY = 'a-key-of-the-documentation';
 const MAIN = join(ROOT, 'dist/main.js');
 
+const PAGES = readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`);
 const FILES = [
-  ...['README.md', 'src/README.md', 'src/index.ts', 'src/protocol/PROTOCOL.md', 'deploy/README.md'],
-  ...['deploy/RUNBOOK.md', 'bench/README.md', 'test/README.md', 'test/protocol/vectors/README.md'],
+  ...['README.md', ...PAGES, 'src/README.md', 'src/index.ts', 'src/protocol/PROTOCOL.md'],
+  ...['deploy/README.md', 'deploy/RUNBOOK.md', 'bench/README.md', 'test/README.md'],
+  ...['test/protocol/vectors/README.md', 'CONTRIBUTING.md'],
 ];
 
 const snippets = FILES.flatMap(snippetsOf);
@@ -33,7 +36,7 @@ beforeAll(async () => {
   // What somebody would have installed who follows the docs.
   mkdirSync(join(scratch, 'node_modules'));
   symlinkSync(ROOT, join(scratch, 'node_modules/roomcast'));
-  for (const name of ['ws', '@types']) {
+  for (const name of ['ws', 'jose', '@types']) {
     symlinkSync(join(ROOT, 'node_modules', name), join(scratch, 'node_modules', name));
   }
   node = await NodeProcess.start({
@@ -75,8 +78,39 @@ const runJavaScript: Runner = async ({ code }) => {
   const prologue = typeof WebSocket === 'undefined' ? "import WebSocket from 'ws';\n" : '';
   const file = join(scratch, 'client.mjs');
   writeFileSync(file, prologue + here(code));
-  await prints(spawn(process.execPath, [file]), /hello from JavaScript/, /'ok',\s+2/);
+  const greeting = new RegExp(/hello from \w+/.exec(code)![0]);
+  await prints(spawn(process.execPath, [file]), greeting, /'ok',\s+2/);
 };
+
+/** It prints a token that a node with the same secret accepts, for what the text beside it says. */
+const issueToken: Runner = async ({ code }) => {
+  const secret = 'a secret of the documentation, 32 bytes';
+  const file = join(scratch, 'token.mjs');
+  writeFileSync(file, code);
+  const env = { ...process.env, ROOMCAST_AUTH_SECRET: secret };
+  const { stdout } = await promisify(execFile)(process.execPath, [file], { env });
+  const options = { publicKeyFile: null, jwksUrl: null, issuer: null, audience: null, algorithms: [] };
+  const identity = await tokenAuthenticator({ secret, ...options })!.authenticate(stdout.trim());
+  expect(identity).toMatchObject({ user: 'ann', info: { name: 'Ann' } });
+  expect(['chat:lobby', 'news'].map((room) => identity.permissions.mayPublish(room))).toEqual([true, false]);
+};
+
+/** A file, or the value of a variable, that a node would start with. */
+function configures(set: (code: string) => { file?: string; env?: Record<string, string> }): Runner {
+  return async ({ code }) => {
+    const { file, env = {} } = set(code);
+    if (file !== undefined) writeFileSync(join(scratch, 'snippet.yaml'), file);
+    const flags = file === undefined ? [] : ['--config', join(scratch, 'snippet.yaml')];
+    const { stdout } = await promisify(execFile)(process.execPath, [MAIN, 'config', 'check', ...flags], {
+      env,
+    });
+    expect(stdout).toBe('configuration is valid\n');
+  };
+}
+
+const exportedRules = (code: string) => ({
+  env: { ROOMCAST_ROOMS: /ROOMCAST_ROOMS='(.*)'/.exec(code)![1]! },
+});
 
 const runPython: Runner = async ({ code }) => {
   const packages = /^# pip install (.+)$/m.exec(code)![1]!.split(' ');
@@ -166,37 +200,70 @@ type Piece = string | RegExp;
 /** By file and a piece of the code. Each block is in this list or in the next. */
 const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['README.md', 'new WebSocket(', runJavaScript],
-  ['README.md', 'from websockets', runPython],
   ['README.md', '/v1/publish', runCurl],
-  ['README.md', '/acks?from=', runCurl],
-  ['README.md', 'redis-server --port', runCluster],
-  ['README.md', '["ack", 7', readFrames],
-  ['README.md', '["join", 1, "orders', readFrames],
+  ['docs/getting-started.md', 'hello from Node', runJavaScript],
+  ['docs/getting-started.md', 'from websockets', runPython],
+  ['docs/getting-started.md', '/v1/publish', runCurl],
+  ['docs/getting-started.md', '["ack", 7', readFrames],
+  ['docs/getting-started.md', '["join", 1, "orders', readFrames],
+  ['docs/http-api.md', '/v1/publish ', runCurl],
+  ['docs/http-api.md', '/v1/publish/batch', runCurl],
+  ['docs/http-api.md', '/history?', runCurl],
+  ['docs/http-api.md', '/acks?from=', runCurl],
+  ['docs/http-api.md', '/disconnect', runCurl],
+  ['docs/authentication.md', 'SignJWT', issueToken],
+  ['docs/configuration.md', 'rooms:\n', configures((file) => ({ file }))],
+  ['docs/configuration.md', 'export ROOMCAST_ROOMS', configures(exportedRules)],
+  ['docs/operations.md', 'redis-server --port', runCluster],
   [
-    'README.md',
+    'docs/operations.md',
     'roomcast bench ws:',
     runRoomcast(/lost 0, repeated 0/, ' --members 5 --rate 100 --seconds 1 --warm-up 0'),
   ],
-  ['README.md', 'roomcast doctor', runRoomcast(/^ok +node .*alive and ready/m)],
+  ['docs/operations.md', 'roomcast doctor', runRoomcast(/^ok +node .*alive and ready/m)],
   ['src/index.ts', 'startNode', runTypeScript],
   ['bench/README.md', 'npm run bench', callsScripts],
 ];
 
+const ENGINE = 'it needs a container engine: npm run test:compose';
+const PRINTED = 'it is what a command prints';
+const NODE_START = 'it installs the packages anew; start-stop.test.ts starts nodes';
+
 /** Why these do not run here. Their syntax is checked all the same. */
 const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[] = [
-  ['README.md', 'npm ci && npm start', 'it installs the packages anew; start-stop.test.ts starts nodes'],
+  ['README.md', 'npm ci && npm start', NODE_START],
   ['README.md', 'npm ci && npm test', 'it would run this test'],
-  ['README.md', /^docker compose up\n$/, 'it needs a container engine: npm run test:compose'],
-  ['README.md', 'docker compose down', 'it needs a container engine: npm run test:compose'],
-  ['README.md', '.env && docker', 'it needs a container engine: npm run test:compose'],
-  ['README.md', 'checked      lost 0', 'it is what a command prints'],
-  ['README.md', 'ok       redis server', 'it is what a command prints'],
-  ['README.md', 'panels-check.mjs', 'it needs a Prometheus: panels.test.ts runs the script'],
-  ['README.md', 'npm install uWebSockets.js', 'it would replace the package that the tests run with'],
-  ['deploy/README.md', 'docker restart', 'it needs a container engine: npm run test:compose'],
-  ['deploy/README.md', 'docker compose build', 'it needs a container engine: npm run test:compose'],
+  ['README.md', /^docker compose up\n$/, ENGINE],
+  ['README.md', 'docker compose down', ENGINE],
+  ['docs/getting-started.md', 'npm ci && npm start', NODE_START],
+  ['docs/getting-started.md', '<!doctype html>', 'browser/getting-started.test.ts opens it in Chromium'],
+  ['docs/http-api.md', 'export ROOMCAST_API_KEYS', 'it prints nothing'],
+  ['docs/authentication.md', 'export ROOMCAST_AUTH_SECRET', NODE_START],
+  ['docs/operations.md', '.env && docker', ENGINE],
+  ['docs/operations.md', 'checked      lost 0', PRINTED],
+  ['docs/operations.md', 'ok       redis server', PRINTED],
+  ['docs/operations.md', 'panels-check.mjs', 'it needs a Prometheus: panels.test.ts runs the script'],
+  [
+    'docs/operations.md',
+    'npm install uWebSockets.js',
+    'it would replace the package that the tests run with',
+  ],
+  ['deploy/README.md', 'docker restart', ENGINE],
+  ['deploy/README.md', 'docker compose build', ENGINE],
+  ['deploy/README.md', 'ACL SETUSER', 'conformance/redis-start.test.ts runs a node with these rights'],
   ['deploy/README.md', 'kubectl', 'it needs a Kubernetes cluster: kubernetes.test.ts reads the manifests'],
-  ['deploy/RUNBOOK.md', 'docker compose ps', 'it needs a container engine: npm run test:compose'],
+  ['deploy/RUNBOOK.md', 'docker compose ps', ENGINE],
+  [
+    'CONTRIBUTING.md',
+    'core.hooksPath',
+    'it sets up a checkout; contributing-docs.test.ts looks up what it names',
+  ],
+  [
+    'CONTRIBUTING.md',
+    'npx vitest run',
+    'it would run tests in a test; contributing-docs.test.ts looks them up',
+  ],
+  ['CONTRIBUTING.md', '.ci/release.mjs', 'it would release; kit.test.ts runs the script'],
 ];
 
 function isOf({ file, code }: Snippet): (entry: readonly [string, Piece, unknown]) => boolean {
@@ -228,7 +295,7 @@ describe('the snippets of the documentation', () => {
   );
 
   it('are in every document that has any', () => {
-    const under = ['src', 'deploy', 'bench', 'test'].flatMap((folder) =>
+    const under = ['src', 'docs', 'deploy', 'bench', 'test'].flatMap((folder) =>
       readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) =>
         join(folder, path),
       ),

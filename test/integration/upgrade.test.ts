@@ -180,6 +180,22 @@ describe('a node with few files left', () => {
     await small.kill();
   });
 
+  it('closes what is too many on the port of the metrics too', async () => {
+    const small = await NodeProcess.start({ openFiles: 200, env: { ROOMCAST_METRICS_PORT: '0' } });
+    const { metrics } = await small.logged(({ event }) => event === 'listening');
+    const { hostname, port } = new URL(String(metrics));
+    const silent = Array.from({ length: 300 }, () => connect(Number(port), hostname));
+    for (const socket of silent) socket.on('error', () => undefined);
+    await waitFor(() => silent.filter((socket) => socket.destroyed).length >= 150, {
+      timeoutMs: 10_000,
+      for: 'the sockets over the limit to be closed',
+    });
+    expect(small.log.filter(({ what }) => what === 'sockets').map(({ event }) => event)).toEqual(['full']);
+    for (const socket of silent) socket.destroy();
+    expect((await fetch(`${small.url}/healthz`)).status).toBe(200);
+    await small.kill();
+  });
+
   it('says at its start where more connections are configured than it can have', async () => {
     const env = { ROOMCAST_WEBSOCKET_MAX_CONNECTIONS: '5000' };
     const small = await NodeProcess.start({ openFiles: 200, env });

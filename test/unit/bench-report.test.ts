@@ -272,19 +272,19 @@ describe('a record', () => {
     expect(readRecord(directory, 'another')).toBeNull();
   });
 
-  describe('in the READMEs', () => {
-    const README = 'before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n';
+  describe('in the lab book and the digest', () => {
+    const PAGE = 'before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n';
 
-    function reportOf(scenario: Scenario, topReadme = README): string[] {
+    function reportOf(scenario: Scenario, digest = PAGE): string[] {
       const paths = {
         results: directory,
-        benchReadme: join(directory, 'bench.md'),
-        topReadme: join(directory, 'README.md'),
+        labBook: join(directory, 'bench.md'),
+        digest: join(directory, 'benchmarks.md'),
       };
-      writeFileSync(paths.benchReadme, README.replaceAll('bench:', 'results:'));
-      writeFileSync(paths.topReadme, topReadme);
+      writeFileSync(paths.labBook, PAGE.replaceAll('bench:', 'results:'));
+      writeFileSync(paths.digest, digest);
       report([scenario, { ...scenario, name: 'never-run' }], paths);
-      return [paths.benchReadme, paths.topReadme].map((path) => readFileSync(path, 'utf8'));
+      return [paths.labBook, paths.digest].map((path) => readFileSync(path, 'utf8'));
     }
 
     it('takes the place of what stood between the markers', () => {
@@ -309,10 +309,10 @@ describe('a record', () => {
       expect(readFileSync(join(directory, 'fan-out.md'), 'utf8')).toContain('a rate');
     });
 
-    it('changes neither README where one has no markers', () => {
+    it('changes neither where one has no markers', () => {
       writeRecord(directory, recordOf(shapeRecord('burst', '2026-01-02T03:04:05.000Z')));
       expect(() => reportOf(scenarioOf('burst'), 'nothing')).toThrow(
-        /README\.md needs <!-- bench:begin --> and/,
+        /benchmarks\.md needs <!-- bench:begin --> and/,
       );
       expect(readFileSync(join(directory, 'bench.md'), 'utf8')).toContain('old');
     });

@@ -159,7 +159,7 @@ describe('roomcast config', () => {
     expect(stderr).toContain('environment PORT');
   });
 
-  it('prints the tables for the README, which its help does not mention', async () => {
+  it('prints the tables of the documentation, which its help does not mention', async () => {
     expect((await roomcast('config docs')).stdout).toBe(`${describeConfig()}\n`);
     const { exitCode, stdout } = await roomcast('config');
     expect(exitCode).toBe(0);

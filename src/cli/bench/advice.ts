@@ -25,7 +25,7 @@ const ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
   [/forbidden| 403 /, 'this is not allowed: a token that permits it, or rooms that are open (--room-prefix)'],
   [
     /rate_limited|code 4009/,
-    'a node takes so many commands a second from one connection: use more --publishers (--outside where members are few) or a lower --rate, or raise limits.commandsPerSecond for the test',
+    'a node takes so many commands and bytes a second from one connection: use more --publishers (--outside where members are few) or a lower --rate, or raise limits.commandsPerSecond and limits.bytesPerSecond for the test',
   ],
   [
     / 429 /,

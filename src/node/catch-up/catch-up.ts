@@ -1,13 +1,15 @@
 import { BackplaneError } from '../../backplane/backplane.ts';
 import type { Connection } from '../../connection/connection.ts';
 import { CLOSE } from '../../protocol/codes.ts';
+import type { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Logger } from '../../util/log.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
-import type { Cursor } from './cursor.ts';
+import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
 import { Feeder, type FeederParts } from './feeder.ts';
 import { lacksTooMuch, nextStep, type Step, startOfNewest } from './next-step.ts';
-import { Pages, type PagesParts } from './pages.ts';
+import { type CountBytes, Pages, type PagesParts } from './pages.ts';
+import { Portions } from './portions.ts';
 import { ReadSlots } from './read-slots.ts';
 
 /** Reads of history on behalf of cursors at one time. */
@@ -15,7 +17,10 @@ const READS_AT_ONCE = 64;
 /** How long a cursor whose read failed waits before it tries again. */
 const RETRY_MS = 500;
 
-export interface CatchUpParts extends FeederParts, Omit<PagesParts, 'clock'> {
+export interface CatchUpParts extends Omit<FeederParts, 'portions'>, Omit<PagesParts, 'clock'> {
+  readonly endOfTurn: Pick<EndOfTurn, 'number'>;
+  /** Bytes that one connection may catch up with a second for long; 0: no limit. */
+  readonly catchUpBytesPerSecond: number;
   readonly scheduler: Scheduler;
   readonly log: Logger;
 }
@@ -27,11 +32,19 @@ export class CatchUp {
   readonly #pages: Pages;
   readonly #slots = new ReadSlots<Cursor>(READS_AT_ONCE, (cursor) => this.#advance(cursor));
   readonly #byConnection = new Map<Connection, Cursor[]>();
+  readonly #portions: Portions;
+  /** Those that go on in the next turn. First come those that had none of this one. */
+  #hungry: Cursor[] = [];
+  #served: Cursor[] = [];
+  /** Connections that wait until what they were given is paid for. */
+  readonly #owing = new WeakSet<Connection>();
   #count = 0;
 
   constructor(parts: CatchUpParts) {
+    const { endOfTurn, scheduler, catchUpBytesPerSecond } = parts;
     this.#parts = parts;
-    this.#feeder = new Feeder(parts);
+    this.#portions = new Portions({ endOfTurn, clock: scheduler, bytesPerSecond: catchUpBytesPerSecond });
+    this.#feeder = new Feeder({ ...parts, portions: this.#portions });
     this.#pages = new Pages({ ...parts, clock: parts.scheduler });
   }
 
@@ -94,8 +107,41 @@ export class CatchUp {
     for (const cursor of [...(this.#byConnection.get(connection) ?? [])]) this.#advance(cursor);
   }
 
-  #advanceNextTurn(cursor: Cursor): void {
-    this.#parts.scheduler.atEndOfTurn(() => this.#advance(cursor));
+  #advanceNextTurn(cursor: Cursor, isHungry = false): void {
+    if (this.#hungry.length + this.#served.length === 0) {
+      this.#parts.scheduler.atEndOfTurn(() => this.#serve());
+    }
+    (isHungry ? this.#hungry : this.#served).push(cursor);
+  }
+
+  #serve(): void {
+    const cursors = [...this.#hungry, ...this.#served];
+    this.#hungry = [];
+    this.#served = [];
+    this.#portions.nextTurn();
+    for (const cursor of cursors) this.#advance(cursor);
+  }
+
+  /** Whether the connection of a cursor may be given something now; else the cursor is looked at again when it may. */
+  #mayGive(cursor: Cursor): boolean {
+    const { connection } = cursor;
+    const waitMs = this.#portions.waitMs(connection);
+    if (waitMs > 0) {
+      this.#advanceLater(connection, waitMs);
+      return false;
+    }
+    if (this.#portions.left(connection) > 0) return true;
+    this.#advanceNextTurn(cursor, true);
+    return false;
+  }
+
+  #advanceLater(connection: Connection, waitMs: number): void {
+    if (this.#owing.has(connection)) return;
+    this.#owing.add(connection);
+    this.#parts.scheduler.after(waitMs, () => {
+      this.#owing.delete(connection);
+      this.drained(connection);
+    });
   }
 
   // ---- a step ----------------------------------------------------------------------------------------------
@@ -118,6 +164,8 @@ export class CatchUp {
       case 'begin':
         return this.#begin(cursor);
       case 'enter':
+        // One that has to wait goes on without a position: what comes meanwhile makes other messages the newest.
+        if (!this.#mayGive(cursor)) return;
         cursor.startAfter([feed.epoch, startOfNewest(cursor, feed, feed.recent.goneUpTo)]);
         return this.#feed(cursor);
       case 'limit':
@@ -162,6 +210,7 @@ export class CatchUp {
   }
 
   #feed(cursor: Cursor): void {
+    if (!this.#mayGive(cursor)) return;
     cursor.begin(true);
     this.#feeder.feedRemembered(cursor);
     if (this.#stepOf(cursor) === 'go live') this.#goLive(cursor);
@@ -171,36 +220,44 @@ export class CatchUp {
 
   // ---- what has to be read ---------------------------------------------------------------------------------
 
-  #read(cursor: Cursor, step: 'read' | 'reach' | 'restart'): void {
-    if (!this.#slots.take(cursor)) return;
+  #read(cursor: Cursor, step: ReadStep): void {
+    const { connection } = cursor;
+    if (!this.#mayGive(cursor) || !this.#portions.mayRead(connection) || !this.#slots.take(cursor)) return;
+    let bytes = 0;
     cursor.isReading = true;
-    this.#reading(cursor, step)
+    this.#portions.readBegan(connection);
+    this.#reading(cursor, step, (read) => {
+      bytes += read;
+    })
       .finally(() => {
         cursor.isReading = false;
+        this.#portions.readEnded(connection, bytes);
       })
-      .then(() => this.#advance(cursor))
+      // Others of the connection may have waited for this read to end.
+      .then(() => this.drained(connection))
       .catch((error: unknown) => this.#retry(cursor, error))
       .finally(() => this.#slots.free());
   }
 
-  #reading(cursor: Cursor, step: 'read' | 'reach' | 'restart'): Promise<void> {
-    if (step === 'restart') return this.#restart(cursor);
-    return step === 'reach' ? this.#reach(cursor) : this.#readPage(cursor);
+  #reading(cursor: Cursor, step: ReadStep, count: CountBytes): Promise<void> {
+    if (step === 'restart') return this.#restart(cursor, count);
+    return step === 'reach' ? this.#reach(cursor, count) : this.#readPage(cursor, count);
   }
 
   #retry(cursor: Cursor, error: unknown): void {
     if (error instanceof BackplaneError) cursor.fail(error);
     this.#parts.log.warn({ error }, 'a member could not be caught up yet');
-    this.#parts.scheduler.after(RETRY_MS, () => this.#advance(cursor));
+    this.#parts.scheduler.after(RETRY_MS, () => this.drained(cursor.connection));
   }
 
-  async #readPage(cursor: Cursor): Promise<void> {
-    const { feed } = cursor;
-    await this.#pages.prime(feed, this.#readsAfter(cursor));
+  async #readPage(cursor: Cursor, count: CountBytes): Promise<void> {
+    const { feed, connection } = cursor;
+    await this.#pages.prime(feed, this.#readsAfter(cursor), count);
     if (!this.#isFiled(cursor) || this.#stepOf(cursor) !== 'read') return;
     // Of what it is not going to get only the oldest matters: it tells what is left out from what is gone.
-    const limit = lacksTooMuch(cursor, feed) ? 1 : cursor.pageMessages;
-    const page = await this.#pages.read(feed, this.#readsAfter(cursor), limit);
+    const limit = lacksTooMuch(cursor, feed) ? 1 : MAX_PAGE_MESSAGES;
+    const limits = { limit, bytes: connection.fillBytes };
+    const page = await this.#pages.read(feed, this.#readsAfter(cursor), limits, count);
     if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch) return;
     const gone = Math.min((page.envelopes[0]?.first ?? page.offset + 1) - 1, feed.sentOffset);
     if (cursor.isFresh) cursor.startAfter([page.epoch, startOfNewest(cursor, feed, gone)]);
@@ -220,16 +277,16 @@ export class CatchUp {
    * The position is ahead of the feed. Mostly it is the feed that is behind: its newest messages are on their way here, while
    * another node has delivered them. Else the store lost them.
    */
-  async #reach(cursor: Cursor): Promise<void> {
-    const { offset } = await this.#pages.read(cursor.feed, 0, 0);
-    if (offset < cursor.offset) return this.#restart(cursor);
+  async #reach(cursor: Cursor, count: CountBytes): Promise<void> {
+    const { offset } = await this.#pages.read(cursor.feed, 0, { limit: 0 }, count);
+    if (offset < cursor.offset) return this.#restart(cursor, count);
     await this.#parts.feeds.repair(cursor.feed);
   }
 
   /** The client gets all that the present epoch holds, or the newest of it that it asked for. */
-  async #restart(cursor: Cursor): Promise<void> {
+  async #restart(cursor: Cursor, count: CountBytes): Promise<void> {
     const { feed } = cursor;
-    const page = await this.#pages.read(feed, 0, 1);
+    const page = await this.#pages.read(feed, 0, { limit: 1 }, count);
     if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch) return;
     const oldest = page.envelopes[0]?.first ?? page.offset + 1;
     const gone = Math.min(oldest - 1, feed.sentOffset);
@@ -238,6 +295,8 @@ export class CatchUp {
     this.#feeder.reset(cursor, page.epoch, upTo);
   }
 }
+
+type ReadStep = 'read' | 'reach' | 'restart';
 
 /** Ends a connection whose queue is empty; one whose queue is not is asked again when it drains. */
 function leave(connection: Connection): void {

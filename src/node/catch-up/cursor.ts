@@ -39,8 +39,6 @@ export class Cursor {
   isFresh = true;
   /** A read of history is under way. */
   isReading = false;
-  /** How many messages its next read of history asks for: fewer where they are large. */
-  pageMessages = MAX_PAGE_MESSAGES;
   /** It skips to the newest message instead of catching up with all of them. */
   isConflating = false;
   /**

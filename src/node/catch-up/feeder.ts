@@ -2,11 +2,13 @@ import type { Envelope } from '../../backplane/envelope.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import type { GapReason, PushFrame } from '../../protocol/frames.ts';
 import { transcode } from '../rooms/transcode.ts';
-import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
+import type { Portions } from './portions.ts';
 
 export interface FeederParts {
   readonly nodeId: string;
   readonly metrics: NodeMetrics;
+  readonly portions: Portions;
 }
 
 /** Hands a cursor's connection what it lacks, and moves the cursor on. What it hands over leaves before the room's messages. */
@@ -20,21 +22,20 @@ export class Feeder {
   /** Feeds what the node remembers, as much as one turn allows. */
   feedRemembered(cursor: Cursor): void {
     const { recent, sentOffset } = cursor.feed;
-    const most = cursor.connection.fillBytes;
+    const { portions } = this.#parts;
+    const most = portions.left(cursor.connection);
     let bytes = 0;
     for (const envelope of recent.after(cursor.offset, most)) {
       if (envelope.last > sentOffset || bytes > most) break;
       bytes += this.#feed(cursor, envelope);
     }
+    portions.fed(cursor.connection, bytes, false);
   }
 
-  /**
-   * Feeds a page, as much of it as one turn allows: what a connection is given at once is kept here until its peer has read it.
-   * The next page is then one that fits.
-   */
+  /** Feeds a page that was read, as much of it as one turn allows, and one envelope at least. */
   feedPage(cursor: Cursor, envelopes: readonly Envelope[]): void {
-    const before = cursor.offset;
-    const most = cursor.connection.fillBytes;
+    const { portions } = this.#parts;
+    const most = portions.left(cursor.connection);
     let bytes = 0;
     for (const envelope of envelopes) {
       if (envelope.last <= cursor.offset) continue;
@@ -44,8 +45,7 @@ export class Feeder {
       if (envelope.first > cursor.offset + 1) this.gap(cursor, envelope.first - 1, 'expired');
       bytes += this.#feed(cursor, envelope);
     }
-    if (bytes > most) cursor.pageMessages = Math.max(1, cursor.offset - before);
-    else if (bytes < most / 2) cursor.pageMessages = Math.min(MAX_PAGE_MESSAGES, cursor.pageMessages * 2);
+    portions.fed(cursor.connection, bytes, true);
   }
 
   /** Messages up to this offset do not follow. */

@@ -18,7 +18,7 @@ export interface FeedWaiter {
 }
 
 /** Most bytes of recent envelopes that a node keeps for a room. */
-const RECENT_BYTES = 4 * 1024 * 1024;
+export const RECENT_BYTES = 4 * 1024 * 1024;
 /** Held envelopes; beyond this they are dropped, and read from history instead. */
 const HELD_BYTES = 8 * 1024 * 1024;
 
