@@ -1,5 +1,6 @@
-/** A node in this process on the memory backplane, with devices on lists in place of sockets. */
+/** A node in this process, on the memory backplane unless a test brings another, with devices on lists in place of sockets. */
 import { ALL_PERMITTED, type Identity, type Permissions } from '../../src/auth/identity.ts';
+import type { Backplane } from '../../src/backplane/backplane.ts';
 import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
 import type { RoomRule } from '../../src/config/room-rule.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
@@ -31,24 +32,26 @@ export class GatedBackplane extends MemoryBackplane {
   }
 }
 
-export class LocalNode {
-  readonly backplane = new GatedBackplane({
-    nodeId: 'node0001',
-    clock: systemClock,
-    dedupWindowMs: 1000,
-    metaTtlMs: 60_000,
-    acksTtlMs: 60_000,
-  });
+const NODE_ID = 'node0001';
+
+function gatedMemory(): GatedBackplane {
+  const times = { dedupWindowMs: 1000, metaTtlMs: 60_000, acksTtlMs: 60_000 };
+  return new GatedBackplane({ nodeId: NODE_ID, clock: systemClock, ...times });
+}
+
+export class LocalNode<B extends Backplane = GatedBackplane> {
+  readonly backplane: B;
   readonly metrics = new NodeMetrics();
   readonly node: BrokerNode;
   readonly #sockets: ListSocket[] = [];
   readonly #context: ConnectionContext<Connection>;
 
-  private constructor(rule: (room: string) => RoomRule) {
+  private constructor(rule: (room: string) => RoomRule, backplane: B, nodeId: string) {
+    this.backplane = backplane;
     const shared = { metrics: this.metrics, clock: systemClock, log: silentLog };
     this.node = new BrokerNode({
       ...shared,
-      nodeId: 'node0001',
+      nodeId,
       backplane: this.backplane,
       sockets: { publish: (topic, message) => this.#deliver(topic, message) },
       scheduler: systemScheduler,
@@ -65,7 +68,7 @@ export class LocalNode {
     });
     this.#context = {
       ...shared,
-      nodeId: 'node0001',
+      nodeId,
       commands,
       flushQueue: this.node.flushQueue,
       mustAuthenticate: false,
@@ -89,8 +92,17 @@ export class LocalNode {
     };
   }
 
-  static async start(rule: (room: string) => RoomRule): Promise<LocalNode> {
-    const local = new LocalNode(rule);
+  static start(rule: (room: string) => RoomRule): Promise<LocalNode> {
+    return LocalNode.on(gatedMemory(), NODE_ID, rule);
+  }
+
+  /** `backplane`: of this node, and not started. */
+  static async on<B extends Backplane>(
+    backplane: B,
+    nodeId: string,
+    rule: (room: string) => RoomRule,
+  ): Promise<LocalNode<B>> {
+    const local = new LocalNode(rule, backplane, nodeId);
     await local.node.start();
     return local;
   }
