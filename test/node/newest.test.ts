@@ -179,6 +179,22 @@ describe('a join with the newest messages', () => {
       ],
       told: { ann: 'ok@12/1 2 3 4 5 6 closed:1006', jo: 'ok@12+ 2 3 4 5 6 7 8 9 10 11 12' },
     },
+    'that has to wait for its portion gets the newest of that time, without a gap': {
+      world: { maxBackpressure: 600_000, maxUnsentBytes: 4000 },
+      steps: [
+        (on) => [on.bob.join(), on.bob.join({}, 'other')],
+        (on) => on.pub.send(...['a', 'b', 'c'].map((label) => on.pub.publishFrame(label, 0, true, 'other'))),
+        (on) => on.pub.publishBig(3000, 1),
+        (on) => on.port.delay(),
+        (on) => on.pub.send(on.pub.publishFrame('d', 0, true, 'other')),
+        // What the first of them is given uses up what the connection may have in this turn.
+        (on) => {
+          on.ann.send(on.ann.joinFrame({ last: 1 }), on.ann.joinFrame({ last: 2 }, 'other'));
+          on.port.arriveAll();
+        },
+      ],
+      told: { ann: 'ok@1/0 1 ok@4/2 c d' },
+    },
     'while the room begins a new epoch gets the newest of that': {
       steps: [
         six,
