@@ -30,7 +30,7 @@ export interface ReturningOptions {
   /** So many of the newest messages are asked for by each join. Default: `last` is left out. */
   readonly last?: number;
   /**
-   * The token of a user whose joins resume where the user left off: each message is acknowledged, and what comes again is dropped.
+   * The token of a user whose joins resume where the user left off: some messages are acknowledged, and what comes again is dropped.
    * Default: anonymous, and joins have the position.
    */
   readonly resumesWith?: string;
@@ -68,6 +68,7 @@ interface Publication extends Waiting<Acknowledged> {
 
 type Answer = (frame: ServerFrame & readonly ['ok' | 'error', ...unknown[]]) => void;
 
+const ACK_EVERY = 10;
 const RECONNECT = { baseMs: 50, capMs: 1_000 };
 const RETRY = { baseMs: 100, capMs: 400 };
 /** Frames of one turn are joined up to this; nodes refuse WebSocket messages of more than 64 KiB. */
@@ -305,13 +306,17 @@ export class ReturningClient {
     return since === null ? newest : { ...newest, since };
   }
 
+  #ack(room: string, epoch: string, offset: number): void {
+    this.#request(['ack', 0, room, [epoch, offset]], () => undefined);
+  }
+
   /** A message for a member: it is new unless it came before, to one who resumes. */
   #message(room: string, offset: number, data: unknown): void {
     const log = this.#logOf(room);
     if (log === undefined) return;
     if (this.#options.resumesWith !== undefined) {
       if (log.position !== null && offset <= log.position[1]) return;
-      this.#request(['ack', 0, room, [log.position?.[0] ?? '', offset]], () => undefined);
+      if (offset % ACK_EVERY === 0) this.#ack(room, log.position?.[0] ?? '', offset);
     }
     log.message(offset, payloadOf(data));
   }
