@@ -60,7 +60,7 @@ export class AccessRefused extends Error {
   }
 }
 
-/** The node alone puts connections into rooms with reserved names; of these, `$user:<id>` is the user's to read. */
+/** Rooms with reserved names are closed to clients, but for `$user:<id>`, which is the user's to join and to read. */
 function inReservedRoom(action: RoomAction, room: string, { identity }: ClientAsker): Refusal | null {
   const name = quoted(room);
   if (action === 'publish')
@@ -72,9 +72,8 @@ function inReservedRoom(action: RoomAction, room: string, { identity }: ClientAs
         : `${name} is not open to clients: names with $ are reserved`,
     );
   }
-  if (action === 'members' || action === 'history') return null;
-  if (action === 'ack') return forbidden(`${name} is a personal room, where nothing is acknowledged`);
-  return forbidden(`${name} is your personal room: you are in it without joining, and cannot leave it`);
+  if (action !== 'leave') return null;
+  return forbidden(`${name} is your personal room: your connections are always in it and cannot leave it`);
 }
 
 function isPersonalRoomOf(identity: Identity | null, room: string): boolean {

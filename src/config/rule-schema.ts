@@ -58,7 +58,7 @@ export const ruleSchema = z.strictObject(
       trueOrFalse(),
       'boolean',
       'Whether it is kept how far each user has read; needs history',
-      '`false`',
+      '`false`, and `true` in personal rooms with history',
     ),
     slowReaders: optionalIn(
       choice(['resume', 'latest', 'disconnect']),

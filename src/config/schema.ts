@@ -231,7 +231,7 @@ const limits = z.strictObject({
     min: 1,
     max: 100_000,
     standard: 1000,
-    meaning: 'Messages in one answer to `history`',
+    meaning: 'Messages in one answer to `history`, and at most the `last` of a `join`',
   }),
   membersPage: whole({
     min: 1,

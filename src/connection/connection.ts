@@ -97,7 +97,7 @@ export class Connection {
 
   /** Says hello. Called once, when the connection may be used. */
   welcome(): void {
-    const { nodeId, heartbeatMs, maxPayloadBytes } = this.context;
+    const { nodeId, heartbeatMs, maxPayloadBytes, facts } = this.context;
     this.push([
       'hello',
       {
@@ -107,6 +107,7 @@ export class Connection {
         heartbeatMs,
         maxPayload: maxPayloadBytes,
         version: 1,
+        ...facts,
       },
     ]);
     this.flushBeforeMessages();

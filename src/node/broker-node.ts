@@ -6,7 +6,7 @@ import type { RoomsPage } from '../backplane/presence.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
 import { FlushQueue } from '../connection/flush-queue.ts';
-import type { Request, RoomServices } from '../connection/services.ts';
+import type { JoinWish, Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
@@ -110,6 +110,7 @@ export class BrokerNode implements RoomServices {
       acks: this.#acks,
       publishing: this.#publishing,
       roomsPerConnection: limits.roomsPerConnection,
+      lastMessages: limits.historyPage,
     });
     this.#gate = new ReadGate({
       atOnce: backplane.readsAtOnce,
@@ -219,8 +220,8 @@ export class BrokerNode implements RoomServices {
 
   // ---- rooms ---------------------------------------------------------------------------------------------
 
-  join(request: Request, name: string, since: Position | null, resume: boolean): void {
-    this.#memberships.join(request, name, since, resume);
+  join(request: Request, name: string, wish: JoinWish): void {
+    this.#memberships.join(request, name, wish);
   }
 
   leave(request: Request, name: string): void {

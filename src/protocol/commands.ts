@@ -14,6 +14,7 @@ export interface RawOptions {
   readonly key?: unknown;
   readonly echo?: unknown;
   readonly resume?: unknown;
+  readonly last?: unknown;
 }
 
 /** Shared, because a peer can put tens of thousands of these into one WebSocket message. */
@@ -124,7 +125,11 @@ function buildJoin(id: number, room: string, options: unknown): Command | Reject
   const resume = options?.resume ?? false;
   if (typeof resume !== 'boolean') return rejected(id, 'bad_frame', 'resume is not a boolean');
   if (resume && since !== null) return rejected(id, 'bad_request', 'since and resume exclude each other');
-  return { type: 'join', id, room, since, resume };
+  const last = options?.last ?? null;
+  if (last !== null && !Number.isSafeInteger(last))
+    return rejected(id, 'bad_frame', 'last is not an integer');
+  if (last !== null && (last as number) < 0) return rejected(id, 'bad_request', 'last is less than 0');
+  return { type: 'join', id, room, since, resume, last: last === null ? null : (last as number) + 0 };
 }
 
 function buildAck(id: number, room: string, position: unknown): Command | RejectedCommand {

@@ -3,6 +3,7 @@ import { ALL_PERMITTED, type Authenticator, AuthFailure, type Identity } from '.
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { msgpackCodec } from '../../src/protocol/codec.ts';
 import { unpackValue } from '../../src/protocol/msgpack/values.ts';
+import { HELLO_FACTS } from '../support/hello-facts.ts';
 import { Session } from '../support/session.ts';
 
 const types = (session: Session) => session.socket.frames.map(([type]) => type);
@@ -15,7 +16,9 @@ describe.each(['msgpack', 'json'] as const)('a %s connection', (encoding) => {
     expect(session.socket.sent).toEqual([]);
     session.endTurn();
     const info = { connection: 'node0001-z', node: 'node0001', user: null, heartbeatMs: 25_000 };
-    expect(session.socket.frames).toEqual([['hello', { ...info, maxPayload: 65_536, version: 1 }]]);
+    expect(session.socket.frames).toEqual([
+      ['hello', { ...info, maxPayload: 65_536, version: 1, ...HELLO_FACTS }],
+    ]);
   });
 
   it('joins what one turn brought into one message, sent in one cork', () => {

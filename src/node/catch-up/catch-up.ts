@@ -7,7 +7,7 @@ import type { Scheduler } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
 import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
 import { Feeder, type FeederParts } from './feeder.ts';
-import { nextStep, type Step } from './next-step.ts';
+import { lacksTooMuch, nextStep, type Step, startOfNewest } from './next-step.ts';
 import { type CountBytes, Pages, type PagesParts } from './pages.ts';
 import { Portions } from './portions.ts';
 import { ReadSlots } from './read-slots.ts';
@@ -148,7 +148,8 @@ export class CatchUp {
 
   #stepOf(cursor: Cursor): Step {
     const { feed } = cursor;
-    return nextStep(cursor, feed, feed.recent.oldest(this.#parts.scheduler.nowMs()));
+    const remembered = feed.recent.oldest(this.#parts.scheduler.nowMs());
+    return nextStep(cursor, feed, { remembered, goneUpTo: feed.recent.goneUpTo });
   }
 
   #advance(cursor: Cursor): void {
@@ -162,10 +163,18 @@ export class CatchUp {
         return this.#advanceNextTurn(cursor);
       case 'begin':
         return this.#begin(cursor);
+      case 'enter':
+        // One that has to wait goes on without a position: what comes meanwhile makes other messages the newest.
+        if (!this.#mayGive(cursor)) return;
+        cursor.startAfter([feed.epoch, startOfNewest(cursor, feed, feed.recent.goneUpTo)]);
+        return this.#feed(cursor);
+      case 'limit':
+        this.#limit(cursor, feed.recent.goneUpTo);
+        return this.#advance(cursor);
       case 'go live':
         return this.#goLive(cursor);
       case 'skip':
-        this.#feeder.gap(cursor, feed.sentOffset - 1);
+        this.#feeder.gap(cursor, feed.sentOffset - 1, 'skipped');
         return this.#advance(cursor);
       case 'adopt':
         cursor.startAfter([feed.epoch, 0]);
@@ -188,6 +197,16 @@ export class CatchUp {
     cursor.begin(true);
     this.stop(cursor);
     connection.socket.subscribe(feed.room.topic(connection.readsText));
+  }
+
+  /** Leaves out all but the newest messages that the cursor asked for; what of that can no longer be had is named by itself. */
+  #limit(cursor: Cursor, goneUpTo: number): void {
+    const { sentOffset } = cursor.feed;
+    const gone = Math.min(goneUpTo, sentOffset);
+    const upTo = Math.max(gone, sentOffset - (cursor.last ?? sentOffset));
+    cursor.begin(false, upTo);
+    if (gone > cursor.offset) this.#feeder.gap(cursor, gone, 'expired');
+    if (upTo > cursor.offset) this.#feeder.gap(cursor, upTo, 'limited');
   }
 
   #feed(cursor: Cursor): void {
@@ -233,15 +252,25 @@ export class CatchUp {
 
   async #readPage(cursor: Cursor, count: CountBytes): Promise<void> {
     const { feed, connection } = cursor;
-    await this.#pages.prime(feed, cursor.offset, count);
+    await this.#pages.prime(feed, this.#readsAfter(cursor), count);
     if (!this.#isFiled(cursor) || this.#stepOf(cursor) !== 'read') return;
-    const limits = { limit: MAX_PAGE_MESSAGES, bytes: connection.fillBytes };
-    const page = await this.#pages.read(feed, cursor.offset, limits, count);
+    // Of what it is not going to get only the oldest matters: it tells what is left out from what is gone.
+    const limit = lacksTooMuch(cursor, feed) ? 1 : MAX_PAGE_MESSAGES;
+    const limits = { limit, bytes: connection.fillBytes };
+    const page = await this.#pages.read(feed, this.#readsAfter(cursor), limits, count);
     if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch) return;
-    const available = page.envelopes[0]?.first ?? page.offset + 1;
-    if (available > cursor.offset + 1) this.#feeder.gap(cursor, Math.min(available - 1, feed.sentOffset));
+    const gone = Math.min((page.envelopes[0]?.first ?? page.offset + 1) - 1, feed.sentOffset);
+    if (cursor.isFresh) cursor.startAfter([page.epoch, startOfNewest(cursor, feed, gone)]);
+    else if (lacksTooMuch(cursor, feed)) return this.#limit(cursor, gone);
+    else if (gone > cursor.offset) this.#feeder.gap(cursor, gone, 'expired');
     cursor.begin(true);
     this.#feeder.feedPage(cursor, page.envelopes);
+  }
+
+  /** The offset after which it needs messages. */
+  #readsAfter(cursor: Cursor): number {
+    const { feed } = cursor;
+    return cursor.isFresh ? startOfNewest(cursor, feed, feed.recent.goneUpTo) : cursor.offset;
   }
 
   /**
@@ -254,13 +283,16 @@ export class CatchUp {
     await this.#parts.feeds.repair(cursor.feed);
   }
 
-  /** The client gets all that the present epoch holds, from its oldest message. */
+  /** The client gets all that the present epoch holds, or the newest of it that it asked for. */
   async #restart(cursor: Cursor, count: CountBytes): Promise<void> {
     const { feed } = cursor;
     const page = await this.#pages.read(feed, 0, { limit: 1 }, count);
     if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch) return;
     const oldest = page.envelopes[0]?.first ?? page.offset + 1;
-    this.#feeder.reset(cursor, page.epoch, Math.min(oldest - 1, feed.sentOffset));
+    const gone = Math.min(oldest - 1, feed.sentOffset);
+    const isLimited = !cursor.hasBegun && cursor.last !== null;
+    const upTo = isLimited ? startOfNewest(cursor, feed, gone) : gone;
+    this.#feeder.reset(cursor, page.epoch, upTo);
   }
 }
 

@@ -14,8 +14,11 @@ export interface JoinFailure {
 
 /** Who has to answer once a cursor begins: a join. One of these is called, once. */
 export interface CursorOwner {
-  /** Everything after the position asked for will follow, or (`recovered` false) some could not be had. */
-  begun(recovered: boolean): void;
+  /**
+   * Everything after the position asked for will follow, or (`recovered` false) some will not. `from`: the offset before the first
+   * message that follows.
+   */
+  begun(recovered: boolean, from: number): void;
   /** What it lacks could not be read. */
   failed(failure: JoinFailure): void;
 }
@@ -27,6 +30,8 @@ export interface CursorOwner {
 export class Cursor {
   readonly connection: Connection;
   readonly feed: Feed;
+  /** When it begins, it is to lack so many messages at most: what is older is left out. Null: it may lack any number. */
+  readonly last: number | null;
   epoch = '';
   /** The last offset that was handed to the connection. */
   offset = 0;
@@ -44,20 +49,21 @@ export class Cursor {
   /** Whoever waits for it to begin; null when it has, and nothing may be fed before. */
   #owner: CursorOwner | null;
 
-  private constructor(connection: Connection, feed: Feed, owner: CursorOwner | null) {
+  private constructor(connection: Connection, feed: Feed, last: number | null, owner: CursorOwner | null) {
     this.connection = connection;
     this.feed = feed;
+    this.last = last;
     this.#owner = owner;
   }
 
   /** A cursor for a join, which is answered when it begins. */
-  static joining(connection: Connection, feed: Feed, owner: CursorOwner): Cursor {
-    return new Cursor(connection, feed, owner);
+  static joining(connection: Connection, feed: Feed, last: number | null, owner: CursorOwner): Cursor {
+    return new Cursor(connection, feed, last, owner);
   }
 
   /** A cursor for a member of the room that could not take what was sent after this position. */
   static resuming(connection: Connection, feed: Feed, from: Position): Cursor {
-    const cursor = new Cursor(connection, feed, null);
+    const cursor = new Cursor(connection, feed, null, null);
     cursor.startAfter(from);
     cursor.isConflating = feed.rule.slowReaders === 'latest';
     cursor.isLeaving = feed.rule.slowReaders === 'disconnect';
@@ -75,11 +81,11 @@ export class Cursor {
     return this.#owner === null;
   }
 
-  /** Has its owner answer, once; later calls do nothing. */
-  begin(recovered: boolean): void {
+  /** Has its owner answer, once; later calls do nothing. `from`: where it stands when all that it is told first is told. */
+  begin(recovered: boolean, from = this.offset): void {
     const owner = this.#owner;
     this.#owner = null;
-    owner?.begun(recovered);
+    owner?.begun(recovered, from);
   }
 
   /** Does nothing where it has begun: it is tried again then. */

@@ -1,6 +1,6 @@
 import type { Envelope } from '../../backplane/envelope.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
-import type { PushFrame } from '../../protocol/frames.ts';
+import type { GapReason, PushFrame } from '../../protocol/frames.ts';
 import { transcode } from '../rooms/transcode.ts';
 import type { Cursor } from './cursor.ts';
 import type { Portions } from './portions.ts';
@@ -42,23 +42,24 @@ export class Feeder {
       // The page may know more than the topic has had: that comes with the topic.
       if (envelope.last > cursor.feed.sentOffset || bytes > most) break;
       // A page has no holes, unless the store lost something.
-      if (envelope.first > cursor.offset + 1) this.gap(cursor, envelope.first - 1);
+      if (envelope.first > cursor.offset + 1) this.gap(cursor, envelope.first - 1, 'expired');
       bytes += this.#feed(cursor, envelope);
     }
     portions.fed(cursor.connection, bytes, true);
   }
 
-  /** Messages up to this offset can no longer be had. */
-  gap(cursor: Cursor, to: number): void {
-    cursor.begin(false);
-    this.#parts.metrics.recovery.gaps++;
-    this.#push(cursor, ['gap', cursor.feed.room.name, cursor.offset + 1, to]);
+  /** Messages up to this offset do not follow. */
+  gap(cursor: Cursor, to: number, reason: GapReason): void {
+    cursor.begin(false, to);
+    // What is left out on purpose is no loss.
+    if (reason === 'expired') this.#parts.metrics.recovery.gaps++;
+    this.#push(cursor, ['gap', cursor.feed.room.name, cursor.offset + 1, to, reason]);
     cursor.offset = to;
   }
 
   /** The numbering that the client knows is over: it forgets its position, and goes on after this one. */
   reset(cursor: Cursor, epoch: string, offset: number): void {
-    cursor.begin(false);
+    cursor.begin(false, offset);
     this.#push(cursor, ['reset', cursor.feed.room.name, epoch, offset]);
     cursor.startAfter([epoch, offset]);
   }

@@ -11,10 +11,14 @@ export interface CursorState {
   readonly hasBegun: boolean;
   readonly isConflating: boolean;
   readonly isLeaving: boolean;
+  /** It is to lack so many messages at most when it begins; null: any number. */
+  readonly last: number | null;
 }
 
 export interface FeedPosition {
   readonly keepsHistory: boolean;
+  /** Messages that history keeps at most. */
+  readonly keptMessages: number;
   /** Where the feed stands. */
   readonly epoch: string;
   readonly offset: number;
@@ -26,7 +30,9 @@ export interface FeedPosition {
 /**
  * - `leave`: the connection is to end.
  * - `next turn`: what is pending has to leave first.
- * - `begin`: it has no position; it takes that of the topic.
+ * - `begin`: it has no position, and takes that of the topic.
+ * - `enter`: it has no position, and takes that before the newest messages; the node remembers these.
+ * - `limit`: it lacks more than it asked for, and the node knows what of that can still be had.
  * - `go live`: it stands where the topic does, and moves to it.
  * - `skip`: all but the newest message is passed over, and named as a gap.
  * - `feed`: the node remembers what it lacks.
@@ -39,6 +45,8 @@ export type Step =
   | 'leave'
   | 'next turn'
   | 'begin'
+  | 'enter'
+  | 'limit'
   | 'go live'
   | 'skip'
   | 'feed'
@@ -47,17 +55,51 @@ export type Step =
   | 'adopt'
   | 'restart';
 
-/** `remembered`: offset of the oldest message that the node remembers, null where there is none. */
-export function nextStep(cursor: CursorState, feed: FeedPosition, remembered: number | null): Step {
+/** What the node knows of a room's older messages. */
+export interface Memory {
+  /** Offset of the oldest message that the node remembers, null where there is none. */
+  readonly remembered: number | null;
+  /** Up to this offset nobody has the messages any more. */
+  readonly goneUpTo: number;
+}
+
+export function nextStep(cursor: CursorState, feed: FeedPosition, memory: Memory): Step {
   if (cursor.isLeaving) return 'leave';
   // A reset is pending: nobody may be told of two epochs at once.
   if (feed.sentEpoch !== feed.epoch) return 'next turn';
-  if (cursor.isFresh || !feed.keepsHistory) return 'begin';
+  if (!feed.keepsHistory) return 'begin';
+  const { remembered, goneUpTo } = memory;
+  const isRemembered = (offset: number) => remembered !== null && offset >= remembered - 1;
+  if (cursor.isFresh) {
+    const start = startOfNewest(cursor, feed, goneUpTo);
+    if (start === feed.sentOffset) return 'begin';
+    return isRemembered(start) ? 'enter' : 'read';
+  }
   // Whoever has had no message has missed no other epoch's: offset 0 is the beginning of whatever the room has now.
   if (cursor.epoch !== feed.epoch) return cursor.offset === 0 && !cursor.hasBegun ? 'adopt' : 'restart';
   if (cursor.offset === feed.sentOffset) return 'go live';
   if (cursor.offset > feed.offset) return 'reach';
   if (cursor.offset > feed.sentOffset) return 'next turn';
   if (cursor.isConflating && cursor.offset < feed.sentOffset - 1) return 'skip';
-  return remembered !== null && cursor.offset >= remembered - 1 ? 'feed' : 'read';
+  if (!lacksTooMuch(cursor, feed)) return isRemembered(cursor.offset) ? 'feed' : 'read';
+  const oldest = remembered ?? feed.sentOffset + 1;
+  return Math.max(cursor.offset, goneUpTo) >= oldest - 1 ? 'limit' : 'read';
+}
+
+/** The offset after which a cursor without a position begins: before the newest messages that it asked for and that may be there. */
+export function startOfNewest(
+  { last }: Pick<CursorState, 'last'>,
+  { sentOffset, keptMessages }: Pick<FeedPosition, 'sentOffset' | 'keptMessages'>,
+  goneUpTo: number,
+): number {
+  const wanted = Math.min(last ?? 0, keptMessages);
+  return Math.min(sentOffset, Math.max(sentOffset - wanted, goneUpTo, 0));
+}
+
+/** Whether a cursor that has yet to begin is further behind than it wants to be. */
+export function lacksTooMuch(
+  { last, hasBegun, offset }: Pick<CursorState, 'last' | 'hasBegun' | 'offset'>,
+  { sentOffset }: Pick<FeedPosition, 'sentOffset'>,
+): boolean {
+  return last !== null && !hasBegun && offset < sentOffset - last;
 }

@@ -36,7 +36,13 @@ export class Pages {
     const page = await backplane.read(feed.room.name, feed.rule.history, { after, ...limits });
     metrics.recovery.historyReads++;
     count(page.envelopes.reduce((sum, { bytes }) => sum + bytes.length, 0));
-    if (page.epoch === feed.epoch) return page;
+    if (page.epoch === feed.epoch) {
+      const available = page.envelopes[0]?.first ?? page.offset + 1;
+      // A page of the newest may begin later than what there is.
+      const isWhole = limits.limit > 0 && limits.newest !== true;
+      if (isWhole && available > after + 1) feed.recent.noteGone(available - 1);
+      return page;
+    }
     void feeds.repair(feed);
     throw new Error('the room began a new epoch during a read');
   }

@@ -65,6 +65,11 @@ export class Feed {
     return this.rule.history.messages > 0;
   }
 
+  /** How many messages the room keeps. */
+  get keptMessages(): number {
+    return this.rule.history.messages;
+  }
+
   get isOpening(): boolean {
     return this.state === 'opening';
   }
@@ -134,8 +139,9 @@ export class Feed {
 
   /** Messages up to this offset can no longer be had: members are told, and the feed goes on after them. */
   gap(to: number): void {
-    this.#add(['gap', this.room.name, this.offset + 1, to]);
+    this.#add(['gap', this.room.name, this.offset + 1, to, 'expired']);
     this.recent.clear();
+    this.recent.noteGone(to);
     this.offset = to;
   }
 
