@@ -74,6 +74,8 @@ function flood(name: string, chunk: Buffer, more: Partial<Attack> = {}): Attack 
 
 const HISTORY = `["history",1,"${FULL_ROOM}"]`;
 const MEMBERS = `["members",1,"${CROWDED_ROOM}"]`;
+/** Asks for all that the room holds, and leaves before it comes. */
+const JOIN = `["join",1,"${FULL_ROOM}",{"since":["",0]}]\n["leave",1,"${FULL_ROOM}"]`;
 const JSON_TEXT = { encoding: 'json' } as const;
 
 export const ATTACKS: readonly Attack[] = [
@@ -112,6 +114,8 @@ export const ATTACKS: readonly Attack[] = [
     ...JSON_TEXT,
     perSecond: 1,
   }),
+  flood('joins of 1 MB, 40 a second', commands(JOIN, 1), { ...JSON_TEXT, perSecond: 40 }),
+  flood('joins of 1 MB, 1,000 at once', commands(JOIN, 1000), { ...JSON_TEXT, perSecond: 1 }),
   flood('/metrics, 300 a second', Buffer.from('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'), {
     perSecond: 300,
     isHttp: true,

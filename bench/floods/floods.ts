@@ -132,7 +132,7 @@ async function prepare({ name }: Attack, port: number): Promise<WebSocket[]> {
     await Promise.all(crowd.map((socket) => request(socket, ['join', 1, CROWDED_ROOM])));
     return crowd;
   }
-  if (!name.startsWith('history')) return [];
+  if (!name.startsWith('history') && !name.startsWith('joins')) return [];
   const socket = await opened(port);
   for (let i = 1; i <= 100; i++) await request(socket, ['publish', i, FULL_ROOM, 'x'.repeat(10_000)]);
   return [socket];

@@ -28,6 +28,7 @@ const HEAP = ['--max-semi-space-size=256', '--min-semi-space-size=256', '--no-me
 /** Work on a timer is not part of a message's cost. */
 const QUIET = {
   ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
+  ROOMCAST_LIMITS_BYTES_PER_SECOND: '0',
   ROOMCAST_LOG_LEVEL: 'warn',
   ROOMCAST_HEARTBEAT_INTERVAL_MS: '300000',
   ROOMCAST_PRESENCE_LEASE_MS: '60000',

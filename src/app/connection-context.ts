@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { CommandTable, ConnectionContext } from '../connection/context.ts';
+import { helloFacts } from '../connection/hello-facts.ts';
 import { sendingLimits } from '../connection/sending-limits.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { BrokerNode } from '../node/broker-node.ts';
@@ -41,6 +42,7 @@ export function connectionContext(
     maxUnsentBytes: config.websocket.backpressureBytes,
     heartbeatMs: config.heartbeat.intervalMs,
     maxPayloadBytes,
+    facts: helloFacts({ ...config, heartbeatMs: config.heartbeat.intervalMs }),
     clock: systemClock,
   };
 }

@@ -59,10 +59,7 @@ export class AccessRefused extends Error {
   }
 }
 
-/**
- * Only the node puts connections into rooms with reserved names. A user may read one of them, its own
- * `$user:<id>`.
- */
+/** Rooms with reserved names are closed to clients, but for `$user:<id>`, which is the user's to join and to read. */
 function inReservedRoom(action: RoomAction, room: string, { identity }: ClientAsker): Refusal | null {
   const name = quoted(room);
   if (action === 'publish')
@@ -74,9 +71,8 @@ function inReservedRoom(action: RoomAction, room: string, { identity }: ClientAs
         : `${name} is not open to clients: names that start with $ are reserved`,
     );
   }
-  if (action === 'members' || action === 'history') return null;
-  if (action === 'ack') return forbidden(`${name} is a personal room, which keeps no acks`);
-  return forbidden(`${name} is your personal room: you are always in it and cannot join or leave it`);
+  if (action !== 'leave') return null;
+  return forbidden(`${name} is your personal room: your connections are always in it and cannot leave it`);
 }
 
 function isPersonalRoomOf(identity: Identity | null, room: string): boolean {

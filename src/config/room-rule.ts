@@ -9,7 +9,7 @@ export interface RoomRule {
   readonly memberEvents: boolean;
   readonly join: 'anyone' | 'authenticated' | 'nobody';
   readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
-  /** Whether the room records how far each user has read. */
-  readonly acks: boolean;
+  /** Whether it is kept how far each user has read; null: in personal rooms only. */
+  readonly acks: boolean | null;
   readonly slowReaders: 'resume' | 'latest' | 'disconnect';
 }

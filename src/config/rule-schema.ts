@@ -53,7 +53,7 @@ export const ruleSchema = z.strictObject(
       trueOrFalse(),
       'boolean',
       'Whether to record how far each user has read; needs history',
-      '`false`',
+      '`false`, and `true` in personal rooms with history',
     ),
     slowReaders: optionalIn(
       choice(['resume', 'latest', 'disconnect']),

@@ -44,7 +44,7 @@ function resolve(rule: Partial<Config['rooms'][number]>, history: Config['histor
     memberEvents: rule.memberEvents ?? false,
     join: rule.join ?? 'anyone',
     publish: rule.publish ?? 'anyone',
-    acks: rule.acks ?? false,
+    acks: rule.acks ?? null,
     slowReaders: rule.slowReaders ?? 'resume',
   });
 }

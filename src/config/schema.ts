@@ -213,7 +213,7 @@ const limits = z.strictObject({
     max: 10_000_000_000,
     standard: 2 * MIB,
     meaning:
-      'Bytes that one connection may send at once after a pause, at least `websocket.maxPayloadBytes`; one turn of the event loop accepts this many or 2 MiB, whichever is more',
+      'Bytes that one connection may send at once after a pause, at least `websocket.maxPayloadBytes`; in one turn of the event loop it may send this many or 4 MiB, whichever is more',
   }),
   userBytesPerSecond: whole({
     min: 0,
@@ -233,7 +233,7 @@ const limits = z.strictObject({
     min: 1,
     max: 100_000,
     standard: 1000,
-    meaning: 'Maximum messages in one reply to `history`',
+    meaning: 'Messages in one answer to `history`, and at most the `last` of a `join`',
   }),
   membersPage: whole({
     min: 1,
@@ -248,7 +248,7 @@ const limits = z.strictObject({
     max: 1024 * MIB,
     standard: 4 * MIB,
     meaning:
-      'Bytes a second that replies to `history` and `members` may sustain on one connection, and eight times as many on all connections together; `0`: no limit',
+      'Bytes of answers to `history` and `members` that one connection may have a second for long, and eight times as many all together; four times as many for one that catches up (`join` with `since`); `0`: no limit',
   }),
   bodyBytes: whole({
     min: 1024,

@@ -1,12 +1,10 @@
-import { IDLE_WINDOW_MS, type SendingLimits } from './sending-limits.ts';
+import { IDLE_WINDOW_MS, type SendingLimits, USER_CHARGE_BYTES } from './sending-limits.ts';
 
 /** The message or command is within the limits. */
 export const WITHIN = 0;
 /** Close the connection: answering it, or reading on, would cost too much. */
 export const FLOOD = -1;
 
-/** The user is charged in steps of this size, so that small messages do not each need a look-up. */
-const USER_CHARGE_BYTES = 4096;
 /** A refused message counts as one refused command, plus one for each this many bytes. */
 const BYTES_PER_REFUSAL = 1024;
 

@@ -24,9 +24,9 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
     publish(connection, command) {
       if (may('publish', connection, command.id, command.room)) services.publish(connection, command);
     },
-    join(connection, { id, room, since, resume }) {
-      if (!may('join', connection, id, room)) return;
-      services.join(requestOf(connection, id), room, since, resume);
+    join(connection, command) {
+      const { id, room } = command;
+      if (may('join', connection, id, room)) services.join(requestOf(connection, id), room, command);
     },
     leave(connection, { id, room }) {
       if (may('leave', connection, id, room)) services.leave(requestOf(connection, id), room);

@@ -98,7 +98,7 @@ export class Connection {
 
   /** Sends hello. Called once, when the connection is ready. */
   welcome(): void {
-    const { nodeId, heartbeatMs, maxPayloadBytes } = this.context;
+    const { nodeId, heartbeatMs, maxPayloadBytes, facts } = this.context;
     this.push([
       'hello',
       {
@@ -108,6 +108,7 @@ export class Connection {
         heartbeatMs,
         maxPayload: maxPayloadBytes,
         version: 1,
+        ...facts,
       },
     ]);
     this.flushBeforeMessages();

@@ -4,6 +4,7 @@ import type { Clock } from '../util/clock.ts';
 import type { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Logger } from '../util/log.ts';
 import type { FlushQueue } from './flush-queue.ts';
+import type { HelloFacts } from './hello-facts.ts';
 import type { SendingLimits } from './sending-limits.ts';
 
 /** A handler for each type of command. Each replies, now or later, exactly once. */
@@ -36,6 +37,7 @@ export interface ConnectionContext<C> {
   readonly maxUnsentBytes: number;
   readonly heartbeatMs: number;
   readonly maxPayloadBytes: number;
+  readonly facts: HelloFacts;
   readonly clock: Clock;
   readonly metrics: NodeMetrics;
   readonly log: Logger;

@@ -35,6 +35,8 @@ export interface SendingLimits {
 }
 
 export const IDLE_WINDOW_MS = 10_000;
+/** What a user is charged for at once, so that small messages do not each take a look-up. */
+export const USER_CHARGE_BYTES = 4096;
 /** A client that pings each second sends ten, and one that slept answers a handful of pings. */
 const IDLE_FRAMES = 1000;
 /**
@@ -45,13 +47,14 @@ const MIN_REFUSALS = 100;
 const MAX_REFUSALS = 1000;
 /** Each of these costs less than 100 ms. Higher configured limits replace them. */
 const TURN_COMMANDS = 10_000;
-const TURN_BYTES = 2 * 1_048_576;
+const TURN_BYTES = 4 * 1_048_576;
 
 export function sendingLimits(settings: SendingSettings): SendingLimits {
   const { commandsPerSecond, commandBurst, bytesPerSecond, userBytesPerSecond, maxPayloadBytes } = settings;
   // The largest allowed message always passes after a pause.
   const byteBurst = Math.max(settings.byteBurst, maxPayloadBytes);
-  const userByteBurst = Math.max(settings.userByteBurst, maxPayloadBytes);
+  // Users are charged for small messages together, so one may be charged for with the largest.
+  const userByteBurst = Math.max(settings.userByteBurst, maxPayloadBytes + USER_CHARGE_BYTES);
   return {
     commands: new RateLimit(commandsPerSecond, commandBurst),
     refusals: new RateLimit(refusals(commandsPerSecond), refusals(commandBurst)),

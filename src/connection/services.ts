@@ -1,6 +1,6 @@
 /** What the commands of a connection need from its node, once permitted. `node/` implements it. */
 import type { ErrorCode } from '../protocol/codes.ts';
-import type { ErrorDetails, Position, PublishCommand, Result } from '../protocol/frames.ts';
+import type { ErrorDetails, JoinCommand, Position, PublishCommand, Result } from '../protocol/frames.ts';
 import type { Connection } from './connection.ts';
 
 /** One command that waits for its reply. Exactly one of the methods is called, once. */
@@ -16,12 +16,12 @@ export interface Request {
   fail(code: ErrorCode, message: string, details?: ErrorDetails): void;
 }
 
+/** Where a member asks to begin. `resume`: after what its user has acknowledged, where that is kept. */
+export type JoinWish = Pick<JoinCommand, 'since' | 'resume' | 'last'>;
+
 export interface RoomServices {
-  /**
-   * Makes the connection a member. The reply is queued before any message of the room. `resume`: starts after
-   * the position that the user has acknowledged, if the room keeps acks.
-   */
-  join(request: Request, room: string, since: Position | null, resume: boolean): void;
+  /** Makes the connection a member; the reply is queued before any message of the room. */
+  join(request: Request, room: string, wish: JoinWish): void;
   leave(request: Request, room: string): void;
   /** Takes the payload's bytes before it returns. The reply has the message's position. */
   publish(connection: Connection, command: PublishCommand): void;

@@ -6,7 +6,7 @@ import type { RoomsPage } from '../backplane/presence.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
 import { FlushQueue } from '../connection/flush-queue.ts';
-import type { Request, RoomServices } from '../connection/services.ts';
+import type { JoinWish, Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
@@ -36,6 +36,8 @@ const CHECK_ROUND_S = 30;
 /** How long a client may be away: a tunnel, a lift, a deploy. */
 const RECONNECT_MS = 30_000;
 const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
+/** Who catches up may be given more than who asks: it has missed that, and gets it once. */
+const CATCH_UP_SHARE = 4;
 
 export interface BrokerNodeParts {
   readonly nodeId: string;
@@ -86,7 +88,9 @@ export class BrokerNode implements RoomServices {
     this.#parts = parts;
     this.flushQueue = new FlushQueue(endOfTurn);
     const feeds = new Feeds(shared);
-    const catchUp = new CatchUp({ ...shared, feeds });
+    const readBytesPerSecond = limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND;
+    const catchUpBytesPerSecond = CATCH_UP_SHARE * readBytesPerSecond;
+    const catchUp = new CatchUp({ ...shared, feeds, catchUpBytesPerSecond });
     this.#feeds = feeds;
     this.#catchUp = catchUp;
     this.#delivery = new Delivery({ ...shared, feeds, catchUp, flushQueue: this.flushQueue });
@@ -106,10 +110,11 @@ export class BrokerNode implements RoomServices {
       acks: this.#acks,
       publishing: this.#publishing,
       roomsPerConnection: limits.roomsPerConnection,
+      lastMessages: limits.historyPage,
     });
     this.#gate = new ReadGate({
       atOnce: backplane.readsAtOnce,
-      bytesPerSecond: limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND,
+      bytesPerSecond: readBytesPerSecond,
       scheduler,
       stats: parts.metrics.reads,
     });
@@ -218,8 +223,8 @@ export class BrokerNode implements RoomServices {
 
   // ---- rooms ---------------------------------------------------------------------------------------------
 
-  join(request: Request, name: string, since: Position | null, resume: boolean): void {
-    this.#memberships.join(request, name, since, resume);
+  join(request: Request, name: string, wish: JoinWish): void {
+    this.#memberships.join(request, name, wish);
   }
 
   leave(request: Request, name: string): void {

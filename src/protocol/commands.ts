@@ -14,6 +14,7 @@ export interface RawOptions {
   readonly key?: unknown;
   readonly echo?: unknown;
   readonly resume?: unknown;
+  readonly last?: unknown;
 }
 
 /** Shared, because a peer can put tens of thousands of these into one WebSocket message. */
@@ -126,7 +127,11 @@ function buildJoin(id: number, room: string, options: unknown): Command | Reject
   const resume = options?.resume ?? false;
   if (typeof resume !== 'boolean') return rejected(id, 'bad_frame', 'resume must be a boolean');
   if (resume && since !== null) return rejected(id, 'bad_request', 'use either since or resume, not both');
-  return { type: 'join', id, room, since, resume };
+  const last = options?.last ?? null;
+  if (last !== null && !Number.isSafeInteger(last))
+    return rejected(id, 'bad_frame', 'last is not an integer');
+  if (last !== null && (last as number) < 0) return rejected(id, 'bad_request', 'last is less than 0');
+  return { type: 'join', id, room, since, resume, last: last === null ? null : (last as number) + 0 };
 }
 
 function buildAck(id: number, room: string, position: unknown): Command | RejectedCommand {

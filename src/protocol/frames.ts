@@ -29,6 +29,8 @@ export interface JoinOptions {
    * `since`.
    */
   readonly resume?: boolean;
+  /** At most so many of the newest messages follow. Default: without a position none, else all. */
+  readonly last?: number;
 }
 export interface PublishOptions {
   /** Idempotency key, at most 64 bytes of UTF-8. */
@@ -65,6 +67,8 @@ export interface JoinCommand {
   /** Null if `resume` is true. */
   readonly since: Position | null;
   readonly resume: boolean;
+  /** Not capped yet. */
+  readonly last: number | null;
 }
 export interface LeaveCommand {
   readonly type: 'leave';
@@ -157,11 +161,31 @@ export interface HelloInfo {
   /** Maximum bytes of one WebSocket message that the node accepts. */
   readonly maxPayload: number;
   readonly version: typeof PROTOCOL_VERSION;
+  // Nodes of before these were added leave them out.
+  readonly dedupWindowMs?: number;
+  /** After so much silence from the node a client should probe the link. */
+  readonly silentAfterMs?: number;
+  readonly limits?: HelloLimits;
+}
+/** What one connection may do; a number of 0 is no limit. */
+export interface HelloLimits {
+  readonly rooms: number;
+  readonly commandsPerSecond: number;
+  readonly commandBurst: number;
+  readonly bytesPerSecond: number;
+  /** Of a `join`, and the `limit` of a `history`. */
+  readonly last: number;
+  /** Bytes of an idempotency key. */
+  readonly key: number;
+  /** Bytes of a room's name. */
+  readonly room: number;
 }
 export interface JoinResult {
   readonly epoch: string;
   readonly offset: number;
   readonly recovered: boolean;
+  /** The offset before the first message that follows; only where the join said `last`. */
+  readonly from?: number;
   readonly members?: number;
   /**
    * The offset that the user has acknowledged in this epoch, null for none; only for users, in rooms that
@@ -237,7 +261,10 @@ export type MemberFrame = readonly [
   who: Member | null,
   count: number,
 ];
-export type GapFrame = readonly ['gap', room: string, from: number, to: number];
+/** Only `expired` is loss. */
+export type GapReason = 'expired' | 'limited' | 'replaced' | 'skipped';
+/** Nodes of before the reason was added leave it out: it is `expired` then. */
+export type GapFrame = readonly ['gap', room: string, from: number, to: number, reason?: GapReason];
 export type ResetFrame = readonly ['reset', room: string, epoch: string, offset: number];
 export type RemovedFrame = readonly ['removed', room: string, reason: string];
 export type ByeFrame = readonly ['bye', code: number, details: { readonly reconnectAfterMs: number }];

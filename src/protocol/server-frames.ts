@@ -9,6 +9,7 @@ const integer: Field = (value) => Number.isSafeInteger(value) && (value as numbe
 const textOrNull: Field = (value) => value === null || typeof value === 'string';
 const map: Field = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 const mapOrNone: Field = (value) => value === undefined || value === null || map(value);
+const textOrNone: Field = (value) => value === undefined || textOrNull(value);
 const present: Field = (value) => value !== undefined;
 
 /** The fields after the type. More may follow. */
@@ -18,7 +19,7 @@ const SHAPES: Readonly<Record<ServerFrame[0], readonly Field[]>> = {
   error: [integer, text, text, mapOrNone],
   message: [text, integer, integer, textOrNull, present],
   member: [text, text, mapOrNone, integer],
-  gap: [text, integer, integer],
+  gap: [text, integer, integer, textOrNone],
   reset: [text, text, integer],
   removed: [text, text],
   bye: [integer, map],

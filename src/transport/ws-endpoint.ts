@@ -29,11 +29,10 @@ export interface WsEndpointParts {
 /** The `/ws` endpoint: opens a connection for each socket and passes on its events. */
 export function wsBehavior(
   options: WsEndpointOptions,
-  { node, context, heartbeats }: WsEndpointParts,
+  parts: WsEndpointParts,
 ): WebSocketBehavior<SocketData> {
+  const { context } = parts;
   const { mustAuthenticate, metrics, log, maxPayloadBytes } = context;
-  const { admission, descriptors, pendingAuth } = options;
-  let lastNumber = 0;
   return {
     maxPayloadLength: maxPayloadBytes + OVERSIZE_BYTES,
     maxBackpressure: options.backpressureBytes,
@@ -43,7 +42,21 @@ export function wsBehavior(
     idleTimeout: 0,
     sendPingsAutomatically: false,
     upgrade: upgradeHandler({ ...options, mustAuthenticate, metrics, log }),
+    ...lifecycle(options, parts),
+    ...traffic(parts),
+  };
+}
 
+type Handlers = WebSocketBehavior<SocketData>;
+
+/** A socket comes and goes. */
+function lifecycle(
+  { admission, descriptors, pendingAuth }: WsEndpointOptions,
+  { node, context, heartbeats }: WsEndpointParts,
+): Pick<Handlers, 'open' | 'close'> {
+  const { metrics } = context;
+  let lastNumber = 0;
+  return {
     open(ws) {
       const { socket } = ws.getUserData();
       socket.opened(ws);
@@ -58,6 +71,31 @@ export function wsBehavior(
       else connection.welcome();
     },
 
+    close(ws, code) {
+      const { socket } = ws.getUserData();
+      socket.closed();
+      metrics.connections.countClose(code);
+      const { connection } = socket;
+      if (connection?.isOpen === false) descriptors.ended();
+      else descriptors.closed();
+      if (!connection) return;
+      heartbeats.remove(connection);
+      pendingAuth.remove(connection);
+      connection.closed();
+      node.disconnected(connection);
+      admission.freed();
+    },
+  };
+}
+
+/** What happens to an open socket. */
+function traffic({
+  node,
+  context,
+  heartbeats,
+}: WsEndpointParts): Pick<Handlers, 'message' | 'dropped' | 'drain' | 'ping' | 'pong'> {
+  const { maxPayloadBytes } = context;
+  return {
     message(ws, message, isBinary) {
       const { connection } = ws.getUserData().socket;
       if (!connection) return;
@@ -89,21 +127,6 @@ export function wsBehavior(
       if (!connection) return;
       heartbeats.ponged(connection);
       connection.controlFrame();
-    },
-
-    close(ws, code) {
-      const { socket } = ws.getUserData();
-      socket.closed();
-      metrics.connections.countClose(code);
-      const { connection } = socket;
-      if (connection?.isOpen === false) descriptors.ended();
-      else descriptors.closed();
-      if (!connection) return;
-      heartbeats.remove(connection);
-      pendingAuth.remove(connection);
-      connection.closed();
-      node.disconnected(connection);
-      admission.freed();
     },
   };
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Attacker } from '../../bench/floods/attacker.ts';
-import { ATTACKS } from '../../bench/floods/attacks.ts';
+import { ATTACKS, FULL_ROOM } from '../../bench/floods/attacks.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import type { CommandFrame } from '../../src/protocol/frames.ts';
 import { expectFlawless } from '../support/checker.ts';
@@ -80,6 +80,36 @@ describe('a socket that sends as fast as it can', { timeout: 60_000 }, () => {
   });
 });
 
+/** Has a room hold messages of so many bytes. By the API, which has no limit of bytes a second. */
+async function fill(room: string, messages: number, bytes: number): Promise<void> {
+  const message = { room, data: 'x'.repeat(bytes) };
+  const body = JSON.stringify({ messages: Array.from({ length: messages }, () => message) });
+  const headers = { 'Content-Type': 'application/json' };
+  const answer = await fetch(`${node.url}/v1/publish/batch`, { method: 'POST', headers, body });
+  expect(answer.status).toBe(200);
+}
+
+describe('a socket that joins a full room and leaves it, again and again', { timeout: 60_000 }, () => {
+  it.each(['joins of 1 MB, 40 a second', 'joins of 1 MB, 1,000 at once'])(
+    'holds up nobody (%s)',
+    async (name) => {
+      await fill(FULL_ROOM, 100, 10_000);
+      const before = residentBytes();
+      let most = 0;
+      await beside(name, async () => {
+        const one = attacker(name);
+        one.start();
+        for (let look = 0; look < 40; look++) {
+          await delay(50);
+          most = Math.max(most, residentBytes());
+        }
+        one.stop();
+      });
+      expect(most - before).toBeLessThan(100_000_000);
+    },
+  );
+});
+
 describe('three hundred messages that are begun and never finished', { timeout: 60_000 }, () => {
   it.each(['unfinished messages of 64 KiB, 300 sockets', 'unfinished messages of 1.1 MB, 300 sockets'])(
     'hold a little over maxPayload each (%s)',
@@ -133,4 +163,23 @@ describe('an honest client', () => {
     await waitFor(() => rooms.every((room) => client.messages(room).length === 3));
     await Promise.all([publisher.close(), client.close()]);
   });
+
+  it.each(['msgpack', 'json'] as const)(
+    'may catch up with far more than what may wait for it to read (%s)',
+    async (encoding) => {
+      const rooms = Array.from({ length: 100 }, (_, i) => `honest:full:${encoding}:${i}`);
+      for (const room of rooms) await fill(room, 20, 10_000);
+      const client = await TestClient.connect(node.wsUrl, { encoding });
+      const since = { since: ['', 0] };
+      const joined = await Promise.all(
+        rooms.map((room) => client.ok<{ recovered: boolean }>('join', room, since)),
+      );
+      expect(joined.filter(({ recovered }) => recovered)).toHaveLength(100);
+      await waitFor(() => client.frames.filter(([type]) => type === 'message').length === 2000, {
+        timeoutMs: 20_000,
+      });
+      expect(rooms.map((room) => client.messages(room).length)).toEqual(rooms.map(() => 20));
+      await client.close();
+    },
+  );
 });

@@ -27,6 +27,8 @@ interface Limited {
   readonly keys: Keys;
   /** Takes rights away, or gives them back, while the node runs: `resetchannels`, `-xadd`. */
   allow(...rules: string[]): Promise<unknown>;
+  /** What is stored under the node's prefix, and for how many milliseconds yet; -1: for ever. */
+  lives(): Promise<Record<string, number>>;
 }
 
 /** A node that is logged in as a user of its own, who may do everything at first. */
@@ -38,7 +40,13 @@ async function startLimited(): Promise<Limited> {
   const url = `redis://${user}:secret@127.0.0.1:${server.port}`;
   const { backplane } = await startRedis(url, { keyPrefix, partitions: PARTITIONS });
   open.push(backplane);
-  return { backplane, keys: new Keys(keyPrefix, PARTITIONS), allow };
+  const lives = async () => {
+    const names = await server.client.keys(`${keyPrefix}:*`);
+    return Object.fromEntries(
+      await Promise.all(names.map(async (name) => [name, await server.client.pttl(name)] as const)),
+    );
+  };
+  return { backplane, keys: new Keys(keyPrefix, PARTITIONS), allow, lives };
 }
 
 async function textsIn(backplane: RedisBackplane, room: string): Promise<string[]> {
@@ -65,6 +73,13 @@ describe('a node that may no longer publish to channels', () => {
     });
     expect(await textsIn(backplane, 'room')).toEqual(['before', 'paid']);
     expect((await publishTiny(backplane, 'room', 'after')).offset).toBe(3);
+  });
+
+  it('leaves nothing in Redis without an end of its life, in a new room either', async () => {
+    const { backplane, allow, lives } = await startLimited();
+    await allow('resetchannels');
+    expect(outcomes([await publishTiny(backplane, 'fresh', 'paid', { key: 'k' })])).toEqual(['timeout']);
+    expect(Object.entries(await lives()).filter(([, ms]) => ms < 0)).toEqual([]);
   });
 
   it('answers each of several rooms in one call so, new ones too, and goes on with the next call', async () => {

@@ -90,6 +90,26 @@ const REFUSALS: readonly Refusal[] = [
   },
 ];
 
+describe('while Redis is so full that it takes small writes and refuses large ones', () => {
+  it('a node is not ready as long as publishes are refused, and recovers when they are taken', async () => {
+    const server = await ownServer({ maxmemory: '6mb' });
+    const log = new Lines();
+    const running = await start(server.url, { log });
+    const large = (n: number) => publishTiny(running.backplane, `room${n}`, 'x'.repeat(60_000));
+    let refused = 0;
+    for (let n = 0; refused < 5; n++) {
+      const { error } = await large(n);
+      if (error === null) continue;
+      refused++;
+      expect(running.backplane.status().reason).toMatch(/^redis refuses writes: OOM command not allowed/);
+    }
+    expect(log.ofBackplane).toEqual(['warn: backplane is not ready']);
+    await server.client.config('SET', 'maxmemory', '0');
+    await untilReady(running, true);
+    expect((await large(0)).error).toBeNull();
+  });
+});
+
 describe.each(REFUSALS)('while Redis $what', ({ settings, begin, end, says }) => {
   it('a node that nobody publishes through is not ready and says why, once, and recovers by itself', async () => {
     const server = await ownServer(settings);

@@ -41,6 +41,17 @@ describe.each(['msgpack', 'json'] as const)('a %s connection', (encoding) => {
       heartbeatMs: 1000,
       maxPayload: 65_536,
       version: 1,
+      dedupWindowMs: 300_000,
+      silentAfterMs: 1200,
+      limits: {
+        rooms: 100,
+        commandsPerSecond: 1000,
+        commandBurst: 5000,
+        bytesPerSecond: 2_097_152,
+        last: 1000,
+        key: 64,
+        room: 128,
+      },
     });
     expect(one.frames[0]![0]).toBe('hello');
     await one.close();

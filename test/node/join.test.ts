@@ -19,7 +19,7 @@ class Case {
   /** What the first step of the cursor comes to; null: a read, which is not answered yet. */
   firstStep: 'begins' | 'begins with a gap' | null = 'begins';
 
-  constructor(from: JoinFrom) {
+  constructor(from: JoinFrom, last: number | null = null) {
     const rule = {
       history: { messages: 100, ageMs: 60_000 },
       presence: true,
@@ -46,7 +46,7 @@ class Case {
       failed: ({ code }: JoinFailure) => this.log.push(`error ${code}`),
       abandoned: () => this.log.push('abandoned'),
     };
-    this.join = new Join(new Session().connection, this.feed, from, reply, actions);
+    this.join = new Join(new Session().connection, this.feed, from, last, reply, actions);
   }
 }
 
@@ -232,6 +232,28 @@ describe('a join that', () => {
     const the = new Case(from);
     for (const event of events) event(the);
     expect([the.join.state, the.log]).toEqual([state, log]);
+  });
+
+  it.each([
+    ['asks for the newest', null, 3, [waits(false, false)], { offset: 9, recovered: false, from: 9 }],
+    [
+      'asks for the newest after a position',
+      [EPOCH, 4],
+      3,
+      [waits(false, false)],
+      { offset: 9, recovered: true, from: 4 },
+    ],
+    [
+      'asks for the newest where its user starts',
+      'acked',
+      3,
+      [waits(false, true), starts(6)],
+      { offset: 9, recovered: true, from: 6, acked: 6 },
+    ],
+  ] as const)('%s is told what follows', (_what, from, last, events, result) => {
+    const the = new Case(from as JoinFrom, last);
+    for (const event of events) event(the);
+    expect(the.log.at(-1)).toBe(`ok ${JSON.stringify({ epoch: EPOCH, ...result })}`);
   });
 
   it('is abandoned hands over the messages that waited, once', () => {

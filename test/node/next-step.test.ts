@@ -13,9 +13,17 @@ const CURSOR: CursorState = {
   hasBegun: false,
   isConflating: false,
   isLeaving: false,
+  last: null,
 };
 /** Nothing is pending. */
-const FEED: FeedPosition = { keepsHistory: true, epoch: 'e1', offset: 9, sentEpoch: 'e1', sentOffset: 9 };
+const FEED: FeedPosition = {
+  keepsHistory: true,
+  keptMessages: 100,
+  epoch: 'e1',
+  offset: 9,
+  sentEpoch: 'e1',
+  sentOffset: 9,
+};
 
 const TABLE: readonly (readonly [
   what: string,
@@ -23,6 +31,7 @@ const TABLE: readonly (readonly [
   cursor: Partial<CursorState>,
   feed: Partial<FeedPosition>,
   remembered: number | null,
+  goneUpTo?: number,
 ])[] = [
   ['at the topic', 'go live', { offset: 9 }, {}, null],
   ['at the topic, with more pending', 'go live', { offset: 9 }, { offset: 12 }, 10],
@@ -56,12 +65,53 @@ const TABLE: readonly (readonly [
   ['conflating, one message behind and not remembered', 'read', { offset: 8, isConflating: true }, {}, null],
   ['conflating, two messages behind', 'skip', { offset: 7, isConflating: true }, {}, 1],
   ['conflating, of another epoch', 'restart', { epoch: 'e0', isConflating: true }, {}, 1],
+  ['fresh, with the newest two, remembered', 'enter', { isFresh: true, epoch: '', last: 2 }, {}, 8],
+  ['fresh, with the newest two, one not remembered', 'read', { isFresh: true, epoch: '', last: 2 }, {}, 9],
+  ['fresh, with the newest two, nothing remembered', 'read', { isFresh: true, epoch: '', last: 2 }, {}, null],
+  ['fresh, with the newest two, one gone', 'enter', { isFresh: true, epoch: '', last: 2 }, {}, 9, 8],
+  ['fresh, with the newest two, both gone', 'begin', { isFresh: true, epoch: '', last: 2 }, {}, null, 9],
+  ['fresh, with the newest none', 'begin', { isFresh: true, epoch: '', last: 0 }, {}, 1],
+  ['fresh, with more than there ever were', 'enter', { isFresh: true, epoch: '', last: 50 }, {}, 1],
+  ['fresh, with more than the room keeps', 'enter', { isFresh: true, last: 50 }, { keptMessages: 3 }, 7],
+  [
+    'fresh, with the newest of an empty room',
+    'begin',
+    { isFresh: true, last: 5 },
+    { offset: 0, sentOffset: 0 },
+    null,
+  ],
+  ['fresh, with the newest, and more pending', 'enter', { isFresh: true, last: 2 }, { offset: 12 }, 8],
+  [
+    'fresh, with the newest, and a reset pending',
+    'next turn',
+    { isFresh: true, last: 2 },
+    { epoch: 'e2' },
+    8,
+  ],
+  [
+    'with the newest of a room without history',
+    'begin',
+    { isFresh: true, last: 2 },
+    { keepsHistory: false },
+    null,
+  ],
+  ['behind by as much as it asked for', 'feed', { last: 4 }, {}, 1],
+  ['behind by more than it asked for, remembered', 'limit', { last: 3 }, {}, 6],
+  ['behind by more than it asked for, not remembered', 'read', { last: 3 }, {}, 7],
+  ['behind by more than it asked for, the rest known to be gone', 'limit', { last: 1 }, {}, 8, 7],
+  ['behind by more than it asked for, the rest not known to be gone', 'read', { last: 1 }, {}, 8, 6],
+  ['behind by more than it asked for, all known to be gone', 'limit', { last: 1 }, {}, null, 9],
+  ['behind, and wants nothing', 'limit', { last: 0 }, {}, 6],
+  ['behind by more than it asked for, and begun', 'feed', { last: 3, hasBegun: true }, {}, 6],
+  ['of another epoch, with the newest', 'restart', { epoch: 'e0', last: 3 }, {}, 1],
   ['leaving', 'leave', { isLeaving: true }, {}, 1],
   ['leaving, at the topic', 'leave', { isLeaving: true, offset: 9 }, {}, 1],
 ];
 
 describe('the next step of a cursor', () => {
-  it.each(TABLE)('%s: %s', (_what, step, cursor, feed, remembered) => {
-    expect(nextStep({ ...CURSOR, ...cursor }, { ...FEED, ...feed }, remembered)).toBe(step);
-  });
+  for (const [what, step, cursor, feed, remembered, goneUpTo = 0] of TABLE) {
+    it(`${what}: ${step}`, () => {
+      expect(nextStep({ ...CURSOR, ...cursor }, { ...FEED, ...feed }, { remembered, goneUpTo })).toBe(step);
+    });
+  }
 });

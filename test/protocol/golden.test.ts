@@ -15,7 +15,8 @@ function expected(frame: CommandFrame): Record<string, unknown> {
   if (type === 'auth') return { type, id, token: frame[2] };
   const room = frame[2];
   if (type === 'join') {
-    return { type, id, room, since: frame[3]?.since ?? null, resume: frame[3]?.resume ?? false };
+    const { since = null, resume = false, last = null } = frame[3] ?? {};
+    return { type, id, room, since, resume, last };
   }
   if (type === 'ack') return { type, id, room, position: frame[3] };
   if (type === 'history') {

@@ -128,7 +128,7 @@ class MemberCheck {
   #event(event: MemberEvent, at: number): void {
     const span = this.#span;
     if (event.kind === 'joined') {
-      if (event.since === null) this.#begin(event.epoch, event.offset);
+      if (event.since === null) this.#begin(event.epoch, event.from ?? event.offset);
       else if (event.recovered && event.epoch !== event.since[0]) {
         this.#fault(
           'unannounced gap',

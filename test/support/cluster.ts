@@ -16,6 +16,7 @@ export interface ClusterOptions {
 /** Publishers here send what a crowd would; and history reaches back to whatever a test does in between. */
 const ENV = {
   ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
+  ROOMCAST_LIMITS_BYTES_PER_SECOND: '0',
   ROOMCAST_HISTORY_MESSAGES: '50000',
   ROOMCAST_LOG_LEVEL: 'info',
 };

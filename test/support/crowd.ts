@@ -2,7 +2,7 @@
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { check, figures, type Verdict } from './checker.ts';
 import type { MemberLog } from './member-log.ts';
-import { type Acknowledged, ReturningClient } from './returning-client.ts';
+import { type Acknowledged, ReturningClient, type ReturningOptions } from './returning-client.ts';
 import { waitFor } from './wait.ts';
 
 export interface CrowdOptions {
@@ -12,6 +12,8 @@ export interface CrowdOptions {
   readonly members: readonly number[];
   /** Which of the URLs each publisher begins with. */
   readonly publishers: readonly number[];
+  /** What each member does that others do not, by its number. */
+  readonly member?: (number: number) => Pick<ReturningOptions, 'last' | 'resumesWith'>;
   /** From 0 up to 1. Default `Math.random`. */
   readonly random?: () => number;
 }
@@ -64,14 +66,20 @@ export class Crowd {
   #add(first: number): ReturningClient {
     const number = this.members.length;
     const encoding = number % JSON_EVERY === JSON_EVERY - 1 ? 'json' : 'msgpack';
-    const member = this.#client(`member ${number}`, first, encoding);
+    const more = this.#options.member?.(number) ?? {};
+    const member = this.#client(`member ${number}`, first, encoding, more);
     this.members.push(member);
     return member;
   }
 
-  #client(name: string, first: number, encoding: Encoding = 'msgpack'): ReturningClient {
+  #client(
+    name: string,
+    first: number,
+    encoding: Encoding = 'msgpack',
+    more: Partial<ReturningOptions> = {},
+  ): ReturningClient {
     const { urls, random } = this.#options;
-    return new ReturningClient({ name, urls, first, encoding, ...(random ? { random } : {}) });
+    return new ReturningClient({ name, urls, first, encoding, ...(random ? { random } : {}), ...more });
   }
 
   /** Has the publishers send this many messages a second, all together, until `quiet`. `data` follows a message's number. */

@@ -1,5 +1,6 @@
-/** A node in this process on the memory backplane, with devices on lists in place of sockets. */
+/** A node in this process, on the memory backplane unless a test brings another, with devices on lists in place of sockets. */
 import { ALL_PERMITTED, type Identity, type Permissions } from '../../src/auth/identity.ts';
+import type { Backplane } from '../../src/backplane/backplane.ts';
 import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
 import type { RoomRule } from '../../src/config/room-rule.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
@@ -15,6 +16,7 @@ import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { systemScheduler } from '../../src/util/scheduler.ts';
+import { HELLO_FACTS } from './hello-facts.ts';
 import { ListSocket } from './list-socket.ts';
 
 /** The memory backplane, whose lookups of what was acknowledged wait for the test, once `gate` was called. */
@@ -30,24 +32,26 @@ export class GatedBackplane extends MemoryBackplane {
   }
 }
 
-export class LocalNode {
-  readonly backplane = new GatedBackplane({
-    nodeId: 'node0001',
-    clock: systemClock,
-    dedupWindowMs: 1000,
-    metaTtlMs: 60_000,
-    acksTtlMs: 60_000,
-  });
+const NODE_ID = 'node0001';
+
+function gatedMemory(): GatedBackplane {
+  const times = { dedupWindowMs: 1000, metaTtlMs: 60_000, acksTtlMs: 60_000 };
+  return new GatedBackplane({ nodeId: NODE_ID, clock: systemClock, ...times });
+}
+
+export class LocalNode<B extends Backplane = GatedBackplane> {
+  readonly backplane: B;
   readonly metrics = new NodeMetrics();
   readonly node: BrokerNode;
   readonly #sockets: ListSocket[] = [];
   readonly #context: ConnectionContext<Connection>;
 
-  private constructor(rule: (room: string) => RoomRule) {
+  private constructor(rule: (room: string) => RoomRule, backplane: B, nodeId: string) {
+    this.backplane = backplane;
     const shared = { metrics: this.metrics, clock: systemClock, log: silentLog };
     this.node = new BrokerNode({
       ...shared,
-      nodeId: 'node0001',
+      nodeId,
       backplane: this.backplane,
       sockets: { publish: (topic, message) => this.#deliver(topic, message) },
       scheduler: systemScheduler,
@@ -64,7 +68,7 @@ export class LocalNode {
     });
     this.#context = {
       ...shared,
-      nodeId: 'node0001',
+      nodeId,
       commands,
       flushQueue: this.node.flushQueue,
       mustAuthenticate: false,
@@ -84,11 +88,21 @@ export class LocalNode {
       maxUnsentBytes: 100_000,
       heartbeatMs: 25_000,
       maxPayloadBytes: 65_536,
+      facts: HELLO_FACTS,
     };
   }
 
-  static async start(rule: (room: string) => RoomRule): Promise<LocalNode> {
-    const local = new LocalNode(rule);
+  static start(rule: (room: string) => RoomRule): Promise<LocalNode> {
+    return LocalNode.on(gatedMemory(), NODE_ID, rule);
+  }
+
+  /** `backplane`: of this node, and not started. */
+  static async on<B extends Backplane>(
+    backplane: B,
+    nodeId: string,
+    rule: (room: string) => RoomRule,
+  ): Promise<LocalNode<B>> {
+    const local = new LocalNode(rule, backplane, nodeId);
     await local.node.start();
     return local;
   }

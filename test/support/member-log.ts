@@ -8,6 +8,8 @@ export type MemberEvent =
       readonly offset: number;
       readonly since: Position | null;
       readonly recovered: boolean;
+      /** The offset before the first message that follows, where the join said `last`. */
+      readonly from?: number | undefined;
     }
   | { readonly kind: 'gap'; readonly from: number; readonly to: number }
   | { readonly kind: 'reset'; readonly epoch: string; readonly offset: number }
@@ -59,7 +61,8 @@ export class MemberLog {
 
   event(event: MemberEvent): void {
     this.marks.push({ at: this.offsets.length, event });
-    if (event.kind === 'joined' && event.since === null) this.#position = [event.epoch, event.offset];
+    if (event.kind === 'joined' && event.since === null)
+      this.#position = [event.epoch, event.from ?? event.offset];
     else if (event.kind === 'gap') this.#position = [this.#position?.[0] ?? '', event.to];
     else if (event.kind === 'reset') this.#position = [event.epoch, event.offset];
     else if (event.kind === 'left') {

@@ -5,7 +5,14 @@
  */
 import WebSocket from 'ws';
 import { decodeServerFrames, encodeCommand } from '../../src/protocol/client-codec.ts';
-import type { CommandFrame, JoinResult, PublishResult, ServerFrame } from '../../src/protocol/frames.ts';
+import type {
+  CommandFrame,
+  JoinOptions,
+  JoinResult,
+  Position,
+  PublishResult,
+  ServerFrame,
+} from '../../src/protocol/frames.ts';
 import { type Encoding, SUBPROTOCOL } from '../../src/protocol/subprotocol.ts';
 import { backoffMs } from '../../src/util/backoff.ts';
 import { MemberLog } from './member-log.ts';
@@ -20,6 +27,13 @@ export interface ReturningOptions {
   readonly encoding?: Encoding;
   /** From 0 up to 1. Default `Math.random`. */
   readonly random?: () => number;
+  /** So many of the newest messages are asked for by each join. Default: `last` is left out. */
+  readonly last?: number;
+  /**
+   * The token of a user whose joins resume where the user left off: some messages are acknowledged, and what comes again is dropped.
+   * Default: anonymous, and joins have the position.
+   */
+  readonly resumesWith?: string;
 }
 
 /** A message that has its offset and is stored. */
@@ -54,6 +68,7 @@ interface Publication extends Waiting<Acknowledged> {
 
 type Answer = (frame: ServerFrame & readonly ['ok' | 'error', ...unknown[]]) => void;
 
+const ACK_EVERY = 10;
 const RECONNECT = { baseMs: 50, capMs: 1_000 };
 const RETRY = { baseMs: 100, capMs: 400 };
 /** Frames of one turn are joined up to this; nodes refuse WebSocket messages of more than 64 KiB. */
@@ -176,7 +191,10 @@ export class ReturningClient {
   #connect(): void {
     const { urls, encoding = 'msgpack' } = this.#options;
     const url = urls[this.#next++ % urls.length]!;
+    const { resumesWith } = this.#options;
+    const headers = resumesWith === undefined ? {} : { authorization: `Bearer ${resumesWith}` };
     const socket = new WebSocket(url, SUBPROTOCOL[encoding], {
+      headers,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       perMessageDeflate: false,
     });
@@ -263,11 +281,11 @@ export class ReturningClient {
     const { log } = membership;
     const since = log.position;
     membership.isIn = false;
-    this.#request(['join', 0, room, since === null ? {} : { since }], (frame) => {
+    this.#request(['join', 0, room, this.#joinOptions(since)], (frame) => {
       if (this.#memberships.get(room) !== membership) return;
       if (frame[0] === 'ok') {
-        const { epoch, offset, recovered } = frame[2] as JoinResult;
-        log.event({ kind: 'joined', epoch, offset, since, recovered });
+        const { epoch, offset, recovered, from } = frame[2] as JoinResult;
+        log.event({ kind: 'joined', epoch, offset, since, recovered, from });
         membership.isIn = true;
         membership.resolve();
       } else if (PASSING.has(String(frame[2]))) {
@@ -279,6 +297,28 @@ export class ReturningClient {
         this.#after(this.#retryAfter(attempt), again);
       } else membership.reject(new Error(`join of ${room}: ${String(frame[2])}: ${String(frame[3])}`));
     });
+  }
+
+  #joinOptions(since: Position | null): JoinOptions {
+    const { last, resumesWith } = this.#options;
+    const newest = last === undefined ? {} : { last };
+    if (resumesWith !== undefined) return { ...newest, resume: true };
+    return since === null ? newest : { ...newest, since };
+  }
+
+  #ack(room: string, epoch: string, offset: number): void {
+    this.#request(['ack', 0, room, [epoch, offset]], () => undefined);
+  }
+
+  /** A message for a member: it is new unless it came before, to one who resumes. */
+  #message(room: string, offset: number, data: unknown): void {
+    const log = this.#logOf(room);
+    if (log === undefined) return;
+    if (this.#options.resumesWith !== undefined) {
+      if (log.position !== null && offset <= log.position[1]) return;
+      if (offset % ACK_EVERY === 0) this.#ack(room, log.position?.[0] ?? '', offset);
+    }
+    log.message(offset, payloadOf(data));
   }
 
   #sendPublish(publication: Publication, attempt: number): void {
@@ -333,7 +373,7 @@ export class ReturningClient {
         return answer?.(frame);
       }
       case 'message':
-        return this.#logOf(frame[1])?.message(frame[2], payloadOf(frame[5]));
+        return this.#message(frame[1], frame[2], frame[5]);
       case 'gap':
         return this.#logOf(frame[1])?.event({ kind: 'gap', from: frame[2], to: frame[3] });
       case 'reset':

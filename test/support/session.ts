@@ -15,6 +15,7 @@ import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { RateLimit } from '../../src/util/rate-limit.ts';
 import { FakeClock } from './fake-clock.ts';
+import { HELLO_FACTS } from './hello-facts.ts';
 import { ListSocket } from './list-socket.ts';
 
 /** A node that answers every command at once, and keeps the publishes that it was given. */
@@ -165,6 +166,7 @@ export class Session {
       maxUnsentBytes: options.maxUnsentBytes ?? 100_000,
       heartbeatMs: 25_000,
       maxPayloadBytes: 65_536,
+      facts: HELLO_FACTS,
       clock: this.clock,
       metrics: this.metrics,
       log: silentLog,

@@ -13,6 +13,7 @@ import type { CommandFrame, ServerFrame } from '../../src/protocol/frames.ts';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { FakeScheduler } from './fake-scheduler.ts';
+import { HELLO_FACTS } from './hello-facts.ts';
 import { brokenPromises } from './promises.ts';
 import { ScriptedStore, type StorePort } from './scripted-store.ts';
 import { UwsModel, type UwsSocket } from './uws-model.ts';
@@ -147,6 +148,7 @@ export class WorldNode {
       maxUnsentBytes: options.maxUnsentBytes ?? 4000,
       heartbeatMs: 25_000,
       maxPayloadBytes: 65_536,
+      facts: HELLO_FACTS,
       clock: scheduler,
       metrics: this.metrics,
       log: silentLog,
@@ -167,7 +169,14 @@ export interface Labelled {
   readonly bytes: number;
 }
 
-type JoinOptions = { since?: [string, number]; resume?: boolean };
+type JoinOptions = { since?: [string, number]; resume?: boolean; last?: number };
+
+/** What a join was answered, as far as it is looked at. */
+interface Answer {
+  readonly offset: number;
+  readonly recovered: boolean;
+  readonly from?: number;
+}
 
 /** A peer with its socket and its connection. */
 export class Client {
@@ -180,6 +189,8 @@ export class Client {
   readonly #asked = new Map<number, string>();
   /** Where joins of `ROOM` with a position asked to begin. */
   readonly #since = new Map<number, number>();
+  /** Joins that asked to begin where the user left off. */
+  readonly #resumed = new Set<number>();
   /** Offsets in `ROOM` of what it published without an echo. */
   readonly unheard = new Set<number>();
 
@@ -220,6 +231,7 @@ export class Client {
   joinFrame(options: JoinOptions = {}, room = ROOM): CommandFrame {
     const id = this.#ask('ok');
     if (options.since) this.#since.set(id, options.since[1]);
+    if (options.resume) this.#resumed.add(id);
     return ['join', id, room, options];
   }
 
@@ -274,13 +286,14 @@ export class Client {
 
   #joinedAt(id: number, result: object): number | null {
     if (!('recovered' in result)) return null;
-    const { offset, recovered, acked = 0 } = result as { offset: number; recovered: boolean; acked?: number };
+    const { offset, recovered, from, acked = 0 } = result as Answer & { acked?: number };
+    if (from !== undefined) return this.#since.get(id) ?? (this.#resumed.has(id) ? acked : from);
     return this.#since.get(id) ?? (recovered ? acked : offset);
   }
 
   /**
-   * What the peer was told, but for its personal room, in order: labels of messages; `ok@5` for a join at offset 5, with `+` where it recovered all;
-   * `gap4-6`, `reset@3`, `error:timeout`, `left`, `closed:4008`. `sent:a`, the answers to publishes, only where asked for.
+   * What the peer was told, but for its personal room, in order: labels of messages; `ok@5` for a join at offset 5, with `+` where it recovered all, and
+   * `/3` where what follows begins after 3; `gap4-6`, `gap4-6:limited`, `reset@3`, `error:timeout`, `left`, `closed:4008`. `sent:a`, the answers to publishes, only where asked for.
    */
   told(withSent = false): string {
     const ofPersonalRoom = ({ 1: room }: ServerFrame) => String(room).startsWith('$');
@@ -294,7 +307,7 @@ export class Client {
       case 'message':
         return String(frame[5]).replace(/\.+$/, '');
       case 'gap':
-        return `gap${frame[2]}-${frame[3]}`;
+        return `gap${frame[2]}-${frame[3]}${frame[4] === 'expired' ? '' : `:${frame[4]}`}`;
       case 'reset':
         return `reset@${frame[3]}`;
       case 'error':
@@ -308,11 +321,8 @@ export class Client {
 
   #okWord(what: string, result: object): string {
     if (what !== 'ok' || !('recovered' in result)) return what;
-    const { offset, recovered, acked } = result as {
-      offset: number;
-      recovered: boolean;
-      acked?: number | null;
-    };
-    return `ok@${offset}${recovered ? '+' : ''}${acked === undefined ? '' : `(${acked})`}`;
+    const { offset, recovered, from, acked } = result as Answer & { acked?: number | null };
+    const replayed = from === undefined ? '' : `/${from}`;
+    return `ok@${offset}${recovered ? '+' : ''}${replayed}${acked === undefined ? '' : `(${acked})`}`;
   }
 }

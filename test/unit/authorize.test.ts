@@ -67,13 +67,13 @@ describe('in an ordinary room', () => {
 describe('in a reserved room', () => {
   const others = ['$user:bob', '$user:', '$user:annie', '$user:an', '$', '$other', '$USER:ann', '$user'];
 
-  it('of its own a user may read, and nothing else', () => {
-    expect(permitted('$user:ann', ANN)).toEqual(['members', 'history']);
+  it('of its own a user may join and read, and nothing else', () => {
+    expect(permitted('$user:ann', ANN)).toEqual(['join', 'members', 'history', 'ack']);
   });
 
   it('of its own a user may read whatever the rule and the token say: the node put it there', () => {
     const closed: RoomAccess = { join: 'nobody', publish: 'anyone' };
-    expect(permitted('$user:ann', user('ann', []), closed)).toEqual(['members', 'history']);
+    expect(permitted('$user:ann', user('ann', []), closed)).toEqual(['join', 'members', 'history', 'ack']);
   });
 
   it.each(others)('%s a client may do nothing, whatever its token grants', (room) => {

@@ -56,7 +56,7 @@ describe('rules', () => {
       memberEvents: false,
       join: 'anyone',
       publish: 'anyone',
-      acks: false,
+      acks: null,
       slowReaders: 'resume',
     };
     expect(compileRules({ history, rooms: [] })('a')).toEqual(standard);

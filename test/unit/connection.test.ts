@@ -3,6 +3,7 @@ import { ALL_PERMITTED, type Authenticator, AuthFailure, type Identity } from '.
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { msgpackCodec } from '../../src/protocol/codec.ts';
 import { unpackValue } from '../../src/protocol/msgpack/values.ts';
+import { HELLO_FACTS } from '../support/hello-facts.ts';
 import { Session } from '../support/session.ts';
 
 const types = (session: Session) => session.socket.frames.map(([type]) => type);
@@ -15,7 +16,9 @@ describe.each(['msgpack', 'json'] as const)('a %s connection', (encoding) => {
     expect(session.socket.sent).toEqual([]);
     session.endTurn();
     const info = { connection: 'node0001-z', node: 'node0001', user: null, heartbeatMs: 25_000 };
-    expect(session.socket.frames).toEqual([['hello', { ...info, maxPayload: 65_536, version: 1 }]]);
+    expect(session.socket.frames).toEqual([
+      ['hello', { ...info, maxPayload: 65_536, version: 1, ...HELLO_FACTS }],
+    ]);
   });
 
   it('joins what one turn brought into one message, sent in one cork', () => {
@@ -256,7 +259,7 @@ describe.each(['msgpack', 'json'] as const)('a %s connection that sends too much
       session.endTurn();
     }
     expect(closes(session)).toEqual([]);
-    for (let sent = 1; sent <= 35; sent++) session.receive(publish);
+    for (let sent = 1; sent <= 70; sent++) session.receive(publish);
     expect(closes(session)).toEqual([4009]);
     expect(session.metrics.connections.floods.bytes).toBe(1);
   });
@@ -299,6 +302,27 @@ describe.each(['msgpack', 'json'] as const)('a %s connection that sends too much
     }
     expect(session.node.published).toHaveLength(2);
     expect(session.metrics.traffic.messagesRateLimited).toBe(1);
+  });
+
+  it('is told to wait, and not closed, where it sends a file that is half again as large as it may', () => {
+    const limits = { bytesPerSecond: 2_097_152, byteBurst: 2_097_152 };
+    const session = new Session({ encoding, rate: [1000, 5000], limits });
+    for (let id = 1; id <= 50; id++) session.receive(['publish', id, 'file', 'x'.repeat(60_000)]);
+    session.endTurn();
+    expect(closes(session)).toEqual([]);
+    expect(session.node.published).toHaveLength(34);
+    expect(types(session).filter((type) => type === 'error')).toHaveLength(16);
+  });
+
+  it('may send the largest message after small ones, whatever burst its user has', () => {
+    const limits = { userBytesPerSecond: 100_000, userByteBurst: 1 };
+    const ann = { user: 'ann', expiresAtMs: null, permissions: ALL_PERMITTED };
+    const session = new Session({ encoding, limits, identity: ann });
+    session.receive(['publish', 1, 'a', 'x'.repeat(4000)]);
+    session.receive(['publish', 2, 'a', 'x'.repeat(65_536 - 100)]);
+    session.endTurn();
+    expect(session.node.published).toHaveLength(2);
+    expect(session.metrics.traffic.messagesRateLimited).toBe(0);
   });
 
   it('is not closed for an honest burst: 500 publishes in one message, then 100 joins', () => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { jsonCodec } from '../../src/protocol/codec.ts';
 import { CLOSE, ERROR_STATUS, shouldReconnect } from '../../src/protocol/codes.ts';
-import type { CommandType, PushFrame } from '../../src/protocol/frames.ts';
+import type { CommandType, GapReason, PushFrame } from '../../src/protocol/frames.ts';
 import {
   MAX_DEPTH,
   MAX_HEADER_BYTES,
@@ -24,6 +24,8 @@ const PUSHES: Record<PushFrame[0], true> = {
   ...{ hello: true, message: true, member: true, gap: true },
   ...{ reset: true, removed: true, bye: true },
 };
+
+const GAP_REASONS: Record<GapReason, true> = { expired: true, limited: true, skipped: true, replaced: true };
 
 /** What stands under a heading of the second level. */
 function section(heading: string): string {
@@ -84,6 +86,12 @@ it('each command has a section, whose shape the decoder knows', () => {
 it('each push has a row', () => {
   const listed = rows('Pushes').map(([frame]) => /^`\["(\w+)"/.exec(frame!)![1]);
   expect(listed.sort()).toEqual(Object.keys(PUSHES).sort());
+});
+
+it('each reason of a gap is explained', () => {
+  const why = section('Pushes').split('Why there is a `gap`.')[1]!;
+  const listed = [...why.matchAll(/^- `(\w+)`: /gm)].map(([, reason]) => reason);
+  expect(listed.sort()).toEqual(Object.keys(GAP_REASONS).sort());
 });
 
 it('the limits are those of the code', () => {

@@ -1,8 +1,8 @@
 /** Who may read when: one read for each reader, turns, bounds, and bytes that are paid for. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ReadStats } from '../../src/metrics/reads.ts';
-import { ByteBudget } from '../../src/node/reads/byte-budget.ts';
 import { type Reader, ReadGate, ReadRefused } from '../../src/node/reads/read-gate.ts';
+import { ByteBudget } from '../../src/util/byte-budget.ts';
 import { systemScheduler } from '../../src/util/scheduler.ts';
 
 const MIB = 1024 * 1024;

@@ -7,23 +7,26 @@ import { type RedisAddress, redisAddress } from '../../util/redis-url.ts';
 import type { Acks } from '../acks.ts';
 import {
   type Backplane,
-  BackplaneError,
+  type BackplaneError,
   type BackplaneEvents,
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
   type HistoryPage,
   type PublishRequest,
   type ReadOptions,
+  SHUTTING_DOWN,
+  unavailable,
 } from '../backplane.ts';
 import { ID_BYTES } from '../envelope.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import { RedisAcks } from './acks/redis-acks.ts';
 import { Probe } from './health/probe.ts';
+import { Readiness } from './health/readiness.ts';
 import { WriteCheck } from './health/write-check.ts';
 import { Keys } from './keys/keys.ts';
-import { Link } from './link/link.ts';
-import { errorFromCall, isAnswer, isReadOnly } from './link/redis-errors.ts';
+import { Links } from './link/links.ts';
+import { errorFromCall, isReadOnly, refusedWrite } from './link/redis-errors.ts';
 import { RedisPresence } from './presence/redis-presence.ts';
 import { GroupCommit } from './publish/group-commit.ts';
 import { Publisher } from './publish/publisher.ts';
@@ -77,65 +80,51 @@ export class RedisBackplane implements Backplane {
   readonly acks: Acks;
   readonly #options: RedisBackplaneOptions;
   readonly #keys: Keys;
-  readonly #command: Link;
-  /** For pages of history and lists: however long they take, the command link does not wait behind them. */
-  readonly #reads: Link;
-  readonly #subscribe: Link;
+  readonly #links: Links;
   readonly #commits: GroupCommit;
   readonly #subscriptions: Subscriptions;
   readonly #probe: Probe;
   readonly #writes: WriteCheck;
+  readonly #readiness: Readiness;
   readonly #server: RedisAddress;
   readonly #closing = new AbortController();
   #events: BackplaneEvents | null = null;
   #restoring: Promise<void> | null = null;
-  #isStarted = false;
-  #isReadLinkAsked = false;
   #isClosed = false;
-  #wasReady = false;
-  #wasHearing = false;
 
   constructor(options: RedisBackplaneOptions) {
     this.#options = options;
     this.#server = redisAddress(options.url);
     this.#keys = new Keys(options.keyPrefix, options.partitions, this.#server.database);
-    this.#command = new Link('command', options, {
-      up: () => this.#commandUp(),
-      down: () => this.#commandDown(),
-    });
-    this.#reads = new Link('read', options, { up: () => this.#changed(), down: () => this.#changed() });
-    this.#subscribe = new Link('subscribe', options, {
-      up: () => {
-        this.#restoring = this.#subscriptions.linkUp();
-      },
-      down: () => this.#subscribeDown(),
-    });
+    this.#links = this.#buildLinks();
     this.#commits = this.#buildCommits();
     this.acks = this.#buildAcks();
     this.#subscriptions = this.#buildSubscriptions();
     this.#probe = this.#buildProbe();
     this.#writes = this.#buildWriteCheck();
+    this.#readiness = this.#buildReadiness();
     this.presence = this.#buildPresence();
   }
 
   async start(events: BackplaneEvents): Promise<void> {
     this.#events = events;
     try {
-      const startupTimeoutMs = Math.max(MIN_STARTUP_TIMEOUT_MS, this.#options.startupTimeoutMs);
-      await this.#checkStart();
-      const links = [this.#command, this.#reads, this.#subscribe];
-      await Promise.all(links.map((link) => link.connect(startupTimeoutMs)));
+      await checkStart({
+        ...this.#options,
+        address: this.#server,
+        keys: this.#keys,
+        signal: this.#closing.signal,
+      });
+      await this.#links.connect(Math.max(MIN_STARTUP_TIMEOUT_MS, this.#options.startupTimeoutMs));
       await this.#restoring;
-      for (const script of ALL_SCRIPTS) await script.load(this.#command.redis);
+      for (const script of ALL_SCRIPTS) await script.load(this.#links.command.redis);
     } catch (error) {
       await this.close();
       throw errorFromCall(error, 'connect');
     }
     this.#probe.start();
     this.#writes.start();
-    this.#isStarted = true;
-    this.#wasReady = this.status().ready;
-    this.#wasHearing = this.#linkProblem() === null;
+    this.#readiness.start();
   }
 
   publish(request: PublishRequest): void {
@@ -143,12 +132,12 @@ export class RedisBackplane implements Backplane {
   }
 
   subscribe(room: string): Promise<void> {
-    if (this.#isClosed) return Promise.reject(closedError('subscribe'));
+    if (this.#isClosed) return Promise.reject(unavailable('subscribe', SHUTTING_DOWN));
     return this.#subscriptions.subscribe(room);
   }
 
   resubscribe(room: string): Promise<void> {
-    if (this.#isClosed) return Promise.reject(closedError('subscribe'));
+    if (this.#isClosed) return Promise.reject(unavailable('subscribe', SHUTTING_DOWN));
     return this.#subscriptions.resubscribe(room);
   }
 
@@ -162,173 +151,121 @@ export class RedisBackplane implements Backplane {
     const emptyMetaTtlMs = Math.min(this.#options.emptyMetaTtlMs ?? EMPTY_META_TTL_MS, metaTtlMs);
     const epoch = randomId(ID_BYTES);
     // A position alone is short, and joins wait for it.
-    const link = options.limit === 0 ? this.#command : this.#reads;
+    const isShort = options.limit === 0;
+    const link = isShort ? this.#links.command : this.#links.reads;
     const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage: link.lineage };
     const read = () => readHistory(link.redis, this.#keys, call, metrics);
-    return link === this.#command ? this.#ask(read) : this.#askRead(read);
+    return isShort ? this.#links.ask(read, 'read') : this.#links.askRead(read, 'read');
   }
 
   async renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (history.messages === 0) return;
     const args = [epoch, seen, randomId(ID_BYTES)];
-    const { metrics } = this.#options;
-    await this.#ask(() => renewScript.call(this.#command.redis, [this.#keys.meta(room)], args, metrics));
+    const { redis } = this.#links.command;
+    const keys = [this.#keys.meta(room)];
+    await this.#links.ask(() => renewScript.call(redis, keys, args, this.#options.metrics), 'read');
   }
 
   async signal(text: string): Promise<void> {
     // A deaf node would not do what it asks of all nodes.
     const reason = this.#linkProblem();
-    if (reason !== null) throw new BackplaneError('unavailable', 'signal', reason);
-    await this.#ask(() => this.#command.redis.publish(this.#keys.signals(), text), 'signal');
+    if (reason !== null) throw unavailable('signal', reason);
+    await this.#links.ask(() => this.#links.command.redis.publish(this.#keys.signals(), text), 'signal');
   }
 
   status(): BackplaneStatus {
-    const reason = this.#readProblem() ?? this.#subscribeProblem() ?? this.#writes.problem;
-    return { ready: reason === null, reason };
+    return this.#readiness.status();
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#closing.abort();
+    this.#links.stop();
+    this.#readiness.stop();
     this.#probe.stop();
     this.#writes.stop();
     this.presence.stop();
     this.#commits.close();
     this.#subscriptions.close();
-    this.#command.close();
-    this.#reads.close();
-    this.#subscribe.close();
-  }
-
-  /** Fails fast while Redis is away, instead of queueing on a link that does not answer. */
-  async #ask<T>(work: () => Promise<T>, stage = 'read'): Promise<T> {
-    const problem = this.#commandProblem();
-    if (problem !== null) throw new BackplaneError('unavailable', stage, problem);
-    try {
-      return await work();
-    } catch (cause) {
-      const error = errorFromCall(cause, stage);
-      if (error.code === 'timeout') this.#commits.noAnswer();
-      throw error;
-    }
+    this.#links.close();
   }
 
   /** Why nothing is sent or received. If only writes are refused, everything else continues. */
   #linkProblem(): string | null {
-    return this.#commandProblem() ?? this.#subscribeProblem();
-  }
-
-  /** Like `#ask`, on the read link. A late reply there says nothing about the command link. */
-  async #askRead<T>(work: () => Promise<T>, stage = 'read'): Promise<T> {
-    const problem = this.#readProblem();
-    if (problem !== null) throw new BackplaneError('unavailable', stage, problem);
-    try {
-      return await work();
-    } catch (cause) {
-      const error = errorFromCall(cause, stage);
-      if (error.code === 'timeout') this.#checkReadLink();
-      throw error;
-    }
-  }
-
-  /** A link that does not even answer a PING within the command timeout is useless. */
-  #checkReadLink(): void {
-    if (this.#isReadLinkAsked || !this.#reads.isUp) return;
-    this.#isReadLinkAsked = true;
-    this.#reads.redis
-      .ping()
-      .catch(() => this.#reads.reconnect('redis did not answer a PING'))
-      .finally(() => {
-        this.#isReadLinkAsked = false;
-      });
-  }
-
-  #readProblem(): string | null {
-    return this.#commandProblem() ?? this.#reads.problem();
-  }
-
-  #commandProblem(): string | null {
-    if (this.#isClosed) return 'the node is shutting down';
-    return this.#command.problem() ?? (this.#commits.isSuspect ? 'redis does not answer' : null);
+    return this.#links.commandProblem() ?? this.#subscribeProblem();
   }
 
   #subscribeProblem(): string | null {
-    const problem = this.#subscribe.problem();
+    const problem = this.#links.subscribe.problem();
     if (problem !== null) return problem;
     if (!this.#subscriptions.isRestored) return 'subscribing to rooms again';
     return this.#probe.isDeaf ? 'the node does not receive what is published' : null;
   }
 
-  #commandUp(): void {
-    this.#commits.linkUp();
-    // Redis was promoted, and the other link may still lead to the previous one.
-    if (this.#reads.lineage !== this.#command.lineage) this.#reads.reconnect('it leads to another Redis');
-    this.#changed();
-  }
-
-  #commandDown(): void {
-    this.#commits.linkDown();
-    this.#changed();
-  }
-
-  #subscribeDown(): void {
-    this.#subscriptions.linkDown();
-    this.#changed();
-  }
-
-  /** Whenever everything works again, envelopes may have been missed, or checks for them have failed. */
+  /** What a link does, or what was asked for on one, has changed. */
   #changed(): void {
-    if (!this.#isStarted || this.#isClosed) return;
+    if (!this.#readiness.isWatching) return;
     this.#probe.linksChanged();
     this.presence.available();
-    this.#review();
+    this.#readiness.review();
   }
 
-  #review(): void {
-    if (!this.#isStarted || this.#isClosed) return;
-    const { ready, reason } = this.status();
-    const isHearing = this.#linkProblem() === null;
-    const hasResumed = isHearing && !this.#wasHearing;
-    this.#wasHearing = isHearing;
-    if (ready !== this.#wasReady) {
-      this.#wasReady = ready;
-      if (ready) this.#options.log.info({}, 'backplane is ready again');
-      else this.#options.log.warn({ reason }, 'backplane is not ready');
-    }
-    if (hasResumed) this.#events?.resumed();
+  #buildLinks(): Links {
+    return new Links(this.#options, {
+      commandUp: () => {
+        this.#commits.linkUp();
+        this.#changed();
+      },
+      commandDown: () => {
+        this.#commits.linkDown();
+        this.#changed();
+      },
+      readsChanged: () => this.#changed(),
+      subscribeUp: () => {
+        this.#restoring = this.#subscriptions.linkUp();
+      },
+      subscribeDown: () => {
+        this.#subscriptions.linkDown();
+        this.#changed();
+      },
+      noAnswer: () => this.#commits.noAnswer(),
+      isSuspect: () => this.#commits.isSuspect,
+    });
   }
 
   #buildCommits(): GroupCommit {
-    const refused = () => this.#writes.suspect();
-    const publisher = new Publisher(this.#command, this.#keys, { ...this.#options, refused });
+    const { command } = this.#links;
+    const refused = (error: BackplaneError) => this.#writes.suspect(refusedWrite(error));
+    const publisher = new Publisher(command, this.#keys, { ...this.#options, refused });
     return new GroupCommit({
       clock: this.#options.clock,
       maxWaitMs: this.#options.commandTimeoutMs,
       send: (batches) => publisher.send(batches),
-      problem: () => this.#command.problem(),
-      ping: () => answered(this.#command.redis.ping()),
-      reconnect: (reason) => this.#command.reconnect(reason),
+      problem: () => command.problem(),
+      ping: () => this.#links.ping(),
+      reconnect: (reason) => command.reconnect(reason),
       suspectChanged: () => this.#changed(),
     });
   }
 
   #buildAcks(): Acks {
+    const links = this.#links;
     return new RedisAcks({
-      redis: this.#command.redis,
+      redis: links.command.redis,
       keys: this.#keys,
       ttlMs: this.#options.acksTtlMs,
       metaTtlMs: this.#options.metaTtlMs,
       metrics: this.#options.metrics,
-      ask: (work) => this.#ask(work, 'acks'),
-      reads: this.#reads.redis,
-      askRead: (work) => this.#askRead(work, 'acks'),
+      ask: (work) => links.ask(work, 'acks'),
+      reads: links.reads.redis,
+      askRead: (work) => links.askRead(work, 'acks'),
       epochOf: async (room, history, begin) => (await this.read(room, history, { limit: 0, begin })).epoch,
     });
   }
 
   #buildSubscriptions(): Subscriptions {
-    return new Subscriptions(this.#subscribe, this.#keys, {
+    return new Subscriptions(this.#links.subscribe, this.#keys, {
       metrics: this.#options.metrics,
       probeChannel: this.#keys.probe(this.#options.nodeId),
       envelope: (room, envelope) => this.#events?.envelope(room, envelope),
@@ -347,11 +284,11 @@ export class RedisBackplane implements Backplane {
       clock,
       intervalMs: probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS,
       timeoutMs: commandTimeoutMs,
-      canProbe: () => this.#commandProblem() === null && this.#subscriptions.isRestored,
-      publish: (bytes) => this.#publishProbe(channel, bytes),
+      canProbe: () => this.#links.commandProblem() === null && this.#subscriptions.isRestored,
+      publish: (bytes) => this.#links.ask(() => this.#links.command.redis.publish(channel, bytes), 'publish'),
       heard: (lagMs) => metrics.probe(lagMs),
-      changed: () => this.#review(),
-      reconnect: (reason) => this.#subscribe.reconnect(reason),
+      changed: () => this.#readiness.review(),
+      reconnect: (reason) => this.#links.subscribe.reconnect(reason),
     });
   }
 
@@ -359,70 +296,44 @@ export class RedisBackplane implements Backplane {
     const { probeIntervalMs } = this.#options;
     return new WriteCheck({
       intervalMs: probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS,
-      canCheck: () => this.#commandProblem() === null,
-      check: () => this.#ask(() => this.#tryWriting(), 'check'),
-      changed: () => this.#review(),
+      canCheck: () => this.#links.commandProblem() === null,
+      check: () => this.#links.ask(() => this.#tryWriting(), 'check'),
+      changed: () => this.#readiness.review(),
     });
   }
 
   async #tryWriting(): Promise<string | null> {
-    const obstacles = await tryScripts(this.#command.redis, this.#keys, this.#options.metrics);
+    const { command } = this.#links;
+    const obstacles = await tryScripts(command.redis, this.#keys, this.#options.metrics);
     const isReplica = obstacles.some((obstacle) => obstacle.kind === 'writes' && isReadOnly(obstacle.reply));
-    if (isReplica) this.#command.reconnect('this Redis became a read-only replica');
+    if (isReplica) command.reconnect('this Redis became a read-only replica');
     return obstacles.length === 0 ? null : describeObstacles(obstacles, this.#server.username, 'redis');
   }
 
-  /** Rejects with a `BackplaneError` if this Redis cannot be used. */
-  #checkStart(): Promise<void> {
-    const { tls, commandTimeoutMs, startupTimeoutMs, clock, log } = this.#options;
-    return checkStart({
-      address: this.#server,
-      tls,
-      keys: this.#keys,
-      commandTimeoutMs,
-      startupTimeoutMs,
-      clock,
-      log,
-      signal: this.#closing.signal,
+  #buildReadiness(): Readiness {
+    return new Readiness({
+      problem: () => this.#links.readProblem() ?? this.#subscribeProblem() ?? this.#writes.problem,
+      linkProblem: () => this.#linkProblem(),
+      resumed: () => this.#events?.resumed(),
+      log: this.#options.log,
     });
   }
 
   #buildPresence(): RedisPresence {
     const { clock, leaseMs = DEFAULT_LEASE_MS, log, metrics, nodeId } = this.#options;
+    const links = this.#links;
     return new RedisPresence({
       nodeId,
       leaseMs,
-      redis: this.#command.redis,
+      redis: links.command.redis,
       keys: this.#keys,
       clock,
       log,
       metrics,
-      problem: () => this.#commandProblem(),
-      ask: (work) => this.#ask(work, 'presence'),
-      reads: this.#reads.redis,
-      askRead: (work) => this.#askRead(work, 'presence'),
+      problem: () => links.commandProblem(),
+      ask: (work) => links.ask(work, 'presence'),
+      reads: links.reads.redis,
+      askRead: (work) => links.askRead(work, 'presence'),
     });
   }
-
-  async #publishProbe(channel: string, bytes: string): Promise<void> {
-    try {
-      await this.#command.redis.publish(channel, bytes);
-    } catch (cause) {
-      if (errorFromCall(cause, 'publish').code === 'timeout') this.#commits.noAnswer();
-      throw cause;
-    }
-  }
-}
-
-/** An error reply is a reply too: without a disk Redis refuses even a PING. */
-async function answered(sending: Promise<unknown>): Promise<void> {
-  try {
-    await sending;
-  } catch (cause) {
-    if (!isAnswer(errorFromCall(cause, 'publish'))) throw cause;
-  }
-}
-
-function closedError(stage: string): BackplaneError {
-  return new BackplaneError('unavailable', stage, 'the node is shutting down');
 }

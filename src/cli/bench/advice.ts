@@ -22,7 +22,7 @@ const ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
   [/forbidden| 403 /, 'not permitted: use a token that permits it, or open rooms (--room-prefix)'],
   [
     /rate_limited|code 4009/,
-    'a node limits the commands a second of one connection: use more --publishers (with --outside if members are few) or a lower --rate, or raise limits.commandsPerSecond for the test',
+    'a node takes so many commands and bytes a second from one connection: use more --publishers (--outside where members are few) or a lower --rate, or raise limits.commandsPerSecond and limits.bytesPerSecond for the test',
   ],
   [
     / 429 /,

@@ -1,13 +1,15 @@
 import { BackplaneError } from '../../backplane/backplane.ts';
 import type { Connection } from '../../connection/connection.ts';
 import { CLOSE } from '../../protocol/codes.ts';
+import type { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Logger } from '../../util/log.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
-import type { Cursor } from './cursor.ts';
+import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
 import { Feeder, type FeederParts } from './feeder.ts';
-import { nextStep, type Step } from './next-step.ts';
-import { Pages, type PagesParts } from './pages.ts';
+import { lacksTooMuch, nextStep, type Step, startOfNewest } from './next-step.ts';
+import { type CountBytes, Pages, type PagesParts } from './pages.ts';
+import { Portions } from './portions.ts';
 import { ReadSlots } from './read-slots.ts';
 
 /** Maximum concurrent reads of history for cursors. */
@@ -15,7 +17,10 @@ const READS_AT_ONCE = 64;
 /** How long a cursor waits after a failed read before it tries again. */
 const RETRY_MS = 500;
 
-export interface CatchUpParts extends FeederParts, Omit<PagesParts, 'clock'> {
+export interface CatchUpParts extends Omit<FeederParts, 'portions'>, Omit<PagesParts, 'clock'> {
+  readonly endOfTurn: Pick<EndOfTurn, 'number'>;
+  /** Bytes that one connection may catch up with a second for long; 0: no limit. */
+  readonly catchUpBytesPerSecond: number;
   readonly scheduler: Scheduler;
   readonly log: Logger;
 }
@@ -29,11 +34,19 @@ export class CatchUp {
   readonly #pages: Pages;
   readonly #slots = new ReadSlots<Cursor>(READS_AT_ONCE, (cursor) => this.#advance(cursor));
   readonly #byConnection = new Map<Connection, Cursor[]>();
+  readonly #portions: Portions;
+  /** Those that go on in the next turn. First come those that had none of this one. */
+  #hungry: Cursor[] = [];
+  #served: Cursor[] = [];
+  /** Connections that wait until what they were given is paid for. */
+  readonly #owing = new WeakSet<Connection>();
   #count = 0;
 
   constructor(parts: CatchUpParts) {
+    const { endOfTurn, scheduler, catchUpBytesPerSecond } = parts;
     this.#parts = parts;
-    this.#feeder = new Feeder(parts);
+    this.#portions = new Portions({ endOfTurn, clock: scheduler, bytesPerSecond: catchUpBytesPerSecond });
+    this.#feeder = new Feeder({ ...parts, portions: this.#portions });
     this.#pages = new Pages({ ...parts, clock: parts.scheduler });
   }
 
@@ -97,15 +110,49 @@ export class CatchUp {
     for (const cursor of [...(this.#byConnection.get(connection) ?? [])]) this.#advance(cursor);
   }
 
-  #advanceNextTurn(cursor: Cursor): void {
-    this.#parts.scheduler.atEndOfTurn(() => this.#advance(cursor));
+  #advanceNextTurn(cursor: Cursor, isHungry = false): void {
+    if (this.#hungry.length + this.#served.length === 0) {
+      this.#parts.scheduler.atEndOfTurn(() => this.#serve());
+    }
+    (isHungry ? this.#hungry : this.#served).push(cursor);
+  }
+
+  #serve(): void {
+    const cursors = [...this.#hungry, ...this.#served];
+    this.#hungry = [];
+    this.#served = [];
+    this.#portions.nextTurn();
+    for (const cursor of cursors) this.#advance(cursor);
+  }
+
+  /** Whether the connection of a cursor may be given something now; else the cursor is looked at again when it may. */
+  #mayGive(cursor: Cursor): boolean {
+    const { connection } = cursor;
+    const waitMs = this.#portions.waitMs(connection);
+    if (waitMs > 0) {
+      this.#advanceLater(connection, waitMs);
+      return false;
+    }
+    if (this.#portions.left(connection) > 0) return true;
+    this.#advanceNextTurn(cursor, true);
+    return false;
+  }
+
+  #advanceLater(connection: Connection, waitMs: number): void {
+    if (this.#owing.has(connection)) return;
+    this.#owing.add(connection);
+    this.#parts.scheduler.after(waitMs, () => {
+      this.#owing.delete(connection);
+      this.drained(connection);
+    });
   }
 
   // ---- a step ----------------------------------------------------------------------------------------------
 
   #stepOf(cursor: Cursor): Step {
     const { feed } = cursor;
-    return nextStep(cursor, feed, feed.recent.oldest(this.#parts.scheduler.nowMs()));
+    const remembered = feed.recent.oldest(this.#parts.scheduler.nowMs());
+    return nextStep(cursor, feed, { remembered, goneUpTo: feed.recent.goneUpTo });
   }
 
   #advance(cursor: Cursor): void {
@@ -119,10 +166,18 @@ export class CatchUp {
         return this.#advanceNextTurn(cursor);
       case 'begin':
         return this.#begin(cursor);
+      case 'enter':
+        // One that has to wait goes on without a position: what comes meanwhile makes other messages the newest.
+        if (!this.#mayGive(cursor)) return;
+        cursor.startAfter([feed.epoch, startOfNewest(cursor, feed, feed.recent.goneUpTo)]);
+        return this.#feed(cursor);
+      case 'limit':
+        this.#limit(cursor, feed.recent.goneUpTo);
+        return this.#advance(cursor);
       case 'go live':
         return this.#goLive(cursor);
       case 'skip':
-        this.#feeder.gap(cursor, feed.sentOffset - 1);
+        this.#feeder.gap(cursor, feed.sentOffset - 1, 'skipped');
         return this.#advance(cursor);
       case 'adopt':
         cursor.startAfter([feed.epoch, 0]);
@@ -150,7 +205,18 @@ export class CatchUp {
     connection.socket.subscribe(feed.room.topic(connection.readsText));
   }
 
+  /** Leaves out all but the newest messages that the cursor asked for; what of that can no longer be had is named by itself. */
+  #limit(cursor: Cursor, goneUpTo: number): void {
+    const { sentOffset } = cursor.feed;
+    const gone = Math.min(goneUpTo, sentOffset);
+    const upTo = Math.max(gone, sentOffset - (cursor.last ?? sentOffset));
+    cursor.begin(false, upTo);
+    if (gone > cursor.offset) this.#feeder.gap(cursor, gone, 'expired');
+    if (upTo > cursor.offset) this.#feeder.gap(cursor, upTo, 'limited');
+  }
+
   #feed(cursor: Cursor): void {
+    if (!this.#mayGive(cursor)) return;
     cursor.begin(true);
     this.#feeder.feedRemembered(cursor);
     if (this.#stepOf(cursor) === 'go live') this.#goLive(cursor);
@@ -160,60 +226,83 @@ export class CatchUp {
 
   // ---- what has to be read ---------------------------------------------------------------------------------
 
-  #read(cursor: Cursor, step: 'read' | 'reach' | 'restart'): void {
-    if (!this.#slots.take(cursor)) return;
+  #read(cursor: Cursor, step: ReadStep): void {
+    const { connection } = cursor;
+    if (!this.#mayGive(cursor) || !this.#portions.mayRead(connection) || !this.#slots.take(cursor)) return;
+    let bytes = 0;
     cursor.isReading = true;
-    this.#reading(cursor, step)
+    this.#portions.readBegan(connection);
+    this.#reading(cursor, step, (read) => {
+      bytes += read;
+    })
       .finally(() => {
         cursor.isReading = false;
+        this.#portions.readEnded(connection, bytes);
       })
-      .then(() => this.#advance(cursor))
+      // Others of the connection may have waited for this read to end.
+      .then(() => this.drained(connection))
       .catch((error: unknown) => this.#retry(cursor, error))
       .finally(() => this.#slots.free());
   }
 
-  #reading(cursor: Cursor, step: 'read' | 'reach' | 'restart'): Promise<void> {
-    if (step === 'restart') return this.#restart(cursor);
-    return step === 'reach' ? this.#reach(cursor) : this.#readPage(cursor);
+  #reading(cursor: Cursor, step: ReadStep, count: CountBytes): Promise<void> {
+    if (step === 'restart') return this.#restart(cursor, count);
+    return step === 'reach' ? this.#reach(cursor, count) : this.#readPage(cursor, count);
   }
 
   #retry(cursor: Cursor, error: unknown): void {
     if (error instanceof BackplaneError) cursor.fail(error);
     this.#parts.log.warn({ error }, 'cannot catch a member up yet');
-    this.#parts.scheduler.after(RETRY_MS, () => this.#advance(cursor));
+    this.#parts.scheduler.after(RETRY_MS, () => this.drained(cursor.connection));
   }
 
-  async #readPage(cursor: Cursor): Promise<void> {
-    const { feed } = cursor;
-    await this.#pages.prime(feed, cursor.offset);
+  async #readPage(cursor: Cursor, count: CountBytes): Promise<void> {
+    const { feed, connection } = cursor;
+    await this.#pages.prime(feed, this.#readsAfter(cursor), count);
     if (!this.#isFiled(cursor) || this.#stepOf(cursor) !== 'read') return;
-    const page = await this.#pages.read(feed, cursor.offset, cursor.pageMessages);
+    // Of what it is not going to get only the oldest matters: it tells what is left out from what is gone.
+    const limit = lacksTooMuch(cursor, feed) ? 1 : MAX_PAGE_MESSAGES;
+    const limits = { limit, bytes: connection.fillBytes };
+    const page = await this.#pages.read(feed, this.#readsAfter(cursor), limits, count);
     if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch) return;
-    const available = page.envelopes[0]?.first ?? page.offset + 1;
-    if (available > cursor.offset + 1) this.#feeder.gap(cursor, Math.min(available - 1, feed.sentOffset));
+    const gone = Math.min((page.envelopes[0]?.first ?? page.offset + 1) - 1, feed.sentOffset);
+    if (cursor.isFresh) cursor.startAfter([page.epoch, startOfNewest(cursor, feed, gone)]);
+    else if (lacksTooMuch(cursor, feed)) return this.#limit(cursor, gone);
+    else if (gone > cursor.offset) this.#feeder.gap(cursor, gone, 'expired');
     cursor.begin(true);
     this.#feeder.feedPage(cursor, page.envelopes);
+  }
+
+  /** The offset after which it needs messages. */
+  #readsAfter(cursor: Cursor): number {
+    const { feed } = cursor;
+    return cursor.isFresh ? startOfNewest(cursor, feed, feed.recent.goneUpTo) : cursor.offset;
   }
 
   /**
    * The position is ahead of the feed. Usually the feed is behind: its newest messages are on their way here,
    * and another node has already delivered them. Otherwise the store lost them.
    */
-  async #reach(cursor: Cursor): Promise<void> {
-    const { offset } = await this.#pages.read(cursor.feed, 0, 0);
-    if (offset < cursor.offset) return this.#restart(cursor);
+  async #reach(cursor: Cursor, count: CountBytes): Promise<void> {
+    const { offset } = await this.#pages.read(cursor.feed, 0, { limit: 0 }, count);
+    if (offset < cursor.offset) return this.#restart(cursor, count);
     await this.#parts.feeds.repair(cursor.feed);
   }
 
-  /** The client gets everything in the current epoch, from its oldest message. */
-  async #restart(cursor: Cursor): Promise<void> {
+  /** The client gets all that the present epoch holds, or the newest of it that it asked for. */
+  async #restart(cursor: Cursor, count: CountBytes): Promise<void> {
     const { feed } = cursor;
-    const page = await this.#pages.read(feed, 0, 1);
+    const page = await this.#pages.read(feed, 0, { limit: 1 }, count);
     if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch) return;
     const oldest = page.envelopes[0]?.first ?? page.offset + 1;
-    this.#feeder.reset(cursor, page.epoch, Math.min(oldest - 1, feed.sentOffset));
+    const gone = Math.min(oldest - 1, feed.sentOffset);
+    const isLimited = !cursor.hasBegun && cursor.last !== null;
+    const upTo = isLimited ? startOfNewest(cursor, feed, gone) : gone;
+    this.#feeder.reset(cursor, page.epoch, upTo);
   }
 }
+
+type ReadStep = 'read' | 'reach' | 'restart';
 
 /** Closes a connection whose queue is empty; one with a full queue is closed when it drains. */
 function leave(connection: Connection): void {

@@ -15,10 +15,10 @@ export interface JoinFailure {
 /** The join that must be answered once its cursor begins. One of these is called, once. */
 export interface CursorOwner {
   /**
-   * Everything after the requested position will follow, or (`recovered` false) some of it is no longer
-   * stored.
+   * Everything after the position asked for will follow, or (`recovered` false) some will not. `from`: the offset before the first
+   * message that follows.
    */
-  begun(recovered: boolean): void;
+  begun(recovered: boolean, from: number): void;
   /** The missing messages could not be read. */
   failed(failure: JoinFailure): void;
 }
@@ -31,6 +31,8 @@ export interface CursorOwner {
 export class Cursor {
   readonly connection: Connection;
   readonly feed: Feed;
+  /** When it begins, it is to lack so many messages at most: what is older is left out. Null: it may lack any number. */
+  readonly last: number | null;
   epoch = '';
   /** The last offset handed to the connection. */
   offset = 0;
@@ -38,8 +40,6 @@ export class Cursor {
   isFresh = true;
   /** A read of history is under way. */
   isReading = false;
-  /** How many messages its next read of history asks for: fewer when they are large. */
-  pageMessages = MAX_PAGE_MESSAGES;
   /** It skips to the newest message instead of catching up with all of them. */
   isConflating = false;
   /**
@@ -50,20 +50,21 @@ export class Cursor {
   /** Waits for it to begin; null once it has. Nothing may be fed before. */
   #owner: CursorOwner | null;
 
-  private constructor(connection: Connection, feed: Feed, owner: CursorOwner | null) {
+  private constructor(connection: Connection, feed: Feed, last: number | null, owner: CursorOwner | null) {
     this.connection = connection;
     this.feed = feed;
+    this.last = last;
     this.#owner = owner;
   }
 
   /** A cursor for a join, which is answered when the cursor begins. */
-  static joining(connection: Connection, feed: Feed, owner: CursorOwner): Cursor {
-    return new Cursor(connection, feed, owner);
+  static joining(connection: Connection, feed: Feed, last: number | null, owner: CursorOwner): Cursor {
+    return new Cursor(connection, feed, last, owner);
   }
 
   /** A cursor for a member of the room that could not take what was sent after this position. */
   static resuming(connection: Connection, feed: Feed, from: Position): Cursor {
-    const cursor = new Cursor(connection, feed, null);
+    const cursor = new Cursor(connection, feed, null, null);
     cursor.startAfter(from);
     cursor.isConflating = feed.rule.slowReaders === 'latest';
     cursor.isLeaving = feed.rule.slowReaders === 'disconnect';
@@ -81,11 +82,11 @@ export class Cursor {
     return this.#owner === null;
   }
 
-  /** Makes its owner answer, once; later calls do nothing. */
-  begin(recovered: boolean): void {
+  /** Has its owner answer, once; later calls do nothing. `from`: where it stands when all that it is told first is told. */
+  begin(recovered: boolean, from = this.offset): void {
     const owner = this.#owner;
     this.#owner = null;
-    owner?.begun(recovered);
+    owner?.begun(recovered, from);
   }
 
   /** Does nothing once it has begun: it is retried then. */

@@ -1,12 +1,14 @@
 import type { Envelope } from '../../backplane/envelope.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
-import type { PushFrame } from '../../protocol/frames.ts';
+import type { GapReason, PushFrame } from '../../protocol/frames.ts';
 import { transcode } from '../rooms/transcode.ts';
-import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
+import type { Cursor } from './cursor.ts';
+import type { Portions } from './portions.ts';
 
 export interface FeederParts {
   readonly nodeId: string;
   readonly metrics: NodeMetrics;
+  readonly portions: Portions;
 }
 
 /**
@@ -23,39 +25,38 @@ export class Feeder {
   /** Feeds from the node's memory, as much as one turn allows. */
   feedRemembered(cursor: Cursor): void {
     const { recent, sentOffset } = cursor.feed;
-    const most = cursor.connection.fillBytes;
+    const { portions } = this.#parts;
+    const most = portions.left(cursor.connection);
     let bytes = 0;
     for (const envelope of recent.after(cursor.offset, most)) {
       if (envelope.last > sentOffset || bytes > most) break;
       bytes += this.#feed(cursor, envelope);
     }
+    portions.fed(cursor.connection, bytes, false);
   }
 
-  /**
-   * Feeds a page, as much of it as one turn allows: what a connection is given at once stays here until its
-   * peer has read it. The next page is then sized to fit.
-   */
+  /** Feeds a page that was read, as much of it as one turn allows, and one envelope at least. */
   feedPage(cursor: Cursor, envelopes: readonly Envelope[]): void {
-    const before = cursor.offset;
-    const most = cursor.connection.fillBytes;
+    const { portions } = this.#parts;
+    const most = portions.left(cursor.connection);
     let bytes = 0;
     for (const envelope of envelopes) {
       if (envelope.last <= cursor.offset) continue;
       // The page may reach beyond the topic's position: the topic delivers that part.
       if (envelope.last > cursor.feed.sentOffset || bytes > most) break;
       // A page has no holes, unless the store lost something.
-      if (envelope.first > cursor.offset + 1) this.gap(cursor, envelope.first - 1);
+      if (envelope.first > cursor.offset + 1) this.gap(cursor, envelope.first - 1, 'expired');
       bytes += this.#feed(cursor, envelope);
     }
-    if (bytes > most) cursor.pageMessages = Math.max(1, cursor.offset - before);
-    else if (bytes < most / 2) cursor.pageMessages = Math.min(MAX_PAGE_MESSAGES, cursor.pageMessages * 2);
+    portions.fed(cursor.connection, bytes, true);
   }
 
-  /** Messages up to this offset are no longer stored. */
-  gap(cursor: Cursor, to: number): void {
-    cursor.begin(false);
-    this.#parts.metrics.recovery.gaps++;
-    this.#push(cursor, ['gap', cursor.feed.room.name, cursor.offset + 1, to]);
+  /** Messages up to this offset do not follow. */
+  gap(cursor: Cursor, to: number, reason: GapReason): void {
+    cursor.begin(false, to);
+    // What is left out on purpose is no loss.
+    if (reason === 'expired') this.#parts.metrics.recovery.gaps++;
+    this.#push(cursor, ['gap', cursor.feed.room.name, cursor.offset + 1, to, reason]);
     cursor.offset = to;
   }
 
@@ -64,7 +65,7 @@ export class Feeder {
    * one.
    */
   reset(cursor: Cursor, epoch: string, offset: number): void {
-    cursor.begin(false);
+    cursor.begin(false, offset);
     this.#push(cursor, ['reset', cursor.feed.room.name, epoch, offset]);
     cursor.startAfter([epoch, offset]);
   }

@@ -11,10 +11,14 @@ export interface CursorState {
   readonly hasBegun: boolean;
   readonly isConflating: boolean;
   readonly isLeaving: boolean;
+  /** It is to lack so many messages at most when it begins; null: any number. */
+  readonly last: number | null;
 }
 
 export interface FeedPosition {
   readonly keepsHistory: boolean;
+  /** Messages that history keeps at most. */
+  readonly keptMessages: number;
   /** The feed's position. */
   readonly epoch: string;
   readonly offset: number;
@@ -24,13 +28,15 @@ export interface FeedPosition {
 }
 
 /**
- * - `leave`: close the connection.
- * - `next turn`: pending messages must leave first.
- * - `begin`: it has no position and takes the topic's.
- * - `go live`: it is at the topic's position, and moves to the topic.
- * - `skip`: skip all but the newest message, and report the rest as a gap.
- * - `feed`: the node has the missing messages in memory.
- * - `read`: read them from history.
+ * - `leave`: the connection is to end.
+ * - `next turn`: what is pending has to leave first.
+ * - `begin`: it has no position, and takes that of the topic.
+ * - `enter`: it has no position, and takes that before the newest messages; the node remembers these.
+ * - `limit`: it lacks more than it asked for, and the node knows what of that can still be had.
+ * - `go live`: it stands where the topic does, and moves to it.
+ * - `skip`: all but the newest message is passed over, and named as a gap.
+ * - `feed`: the node remembers what it lacks.
+ * - `read`: history has to be read.
  * - `reach`: it is ahead of the feed, or the store lost what it had.
  * - `adopt`: it is before the first message of some epoch, and takes the current one.
  * - `restart`: its numbering has ended.
@@ -39,6 +45,8 @@ export type Step =
   | 'leave'
   | 'next turn'
   | 'begin'
+  | 'enter'
+  | 'limit'
   | 'go live'
   | 'skip'
   | 'feed'
@@ -47,12 +55,26 @@ export type Step =
   | 'adopt'
   | 'restart';
 
-/** `remembered`: offset of the oldest message in the node's memory, null if there is none. */
-export function nextStep(cursor: CursorState, feed: FeedPosition, remembered: number | null): Step {
+/** What the node knows of a room's older messages. */
+export interface Memory {
+  /** Offset of the oldest message that the node remembers, null where there is none. */
+  readonly remembered: number | null;
+  /** Up to this offset nobody has the messages any more. */
+  readonly goneUpTo: number;
+}
+
+export function nextStep(cursor: CursorState, feed: FeedPosition, memory: Memory): Step {
   if (cursor.isLeaving) return 'leave';
   // A reset is pending: a client must not hear of two epochs at once.
   if (feed.sentEpoch !== feed.epoch) return 'next turn';
-  if (cursor.isFresh || !feed.keepsHistory) return 'begin';
+  if (!feed.keepsHistory) return 'begin';
+  const { remembered, goneUpTo } = memory;
+  const isRemembered = (offset: number) => remembered !== null && offset >= remembered - 1;
+  if (cursor.isFresh) {
+    const start = startOfNewest(cursor, feed, goneUpTo);
+    if (start === feed.sentOffset) return 'begin';
+    return isRemembered(start) ? 'enter' : 'read';
+  }
   // A client without any message has missed nothing of another epoch: offset 0 is the start of whatever the
   // room has now.
   if (cursor.epoch !== feed.epoch) return cursor.offset === 0 && !cursor.hasBegun ? 'adopt' : 'restart';
@@ -60,5 +82,25 @@ export function nextStep(cursor: CursorState, feed: FeedPosition, remembered: nu
   if (cursor.offset > feed.offset) return 'reach';
   if (cursor.offset > feed.sentOffset) return 'next turn';
   if (cursor.isConflating && cursor.offset < feed.sentOffset - 1) return 'skip';
-  return remembered !== null && cursor.offset >= remembered - 1 ? 'feed' : 'read';
+  if (!lacksTooMuch(cursor, feed)) return isRemembered(cursor.offset) ? 'feed' : 'read';
+  const oldest = remembered ?? feed.sentOffset + 1;
+  return Math.max(cursor.offset, goneUpTo) >= oldest - 1 ? 'limit' : 'read';
+}
+
+/** The offset after which a cursor without a position begins: before the newest messages that it asked for and that may be there. */
+export function startOfNewest(
+  { last }: Pick<CursorState, 'last'>,
+  { sentOffset, keptMessages }: Pick<FeedPosition, 'sentOffset' | 'keptMessages'>,
+  goneUpTo: number,
+): number {
+  const wanted = Math.min(last ?? 0, keptMessages);
+  return Math.min(sentOffset, Math.max(sentOffset - wanted, goneUpTo, 0));
+}
+
+/** Whether a cursor that has yet to begin is further behind than it wants to be. */
+export function lacksTooMuch(
+  { last, hasBegun, offset }: Pick<CursorState, 'last' | 'hasBegun' | 'offset'>,
+  { sentOffset }: Pick<FeedPosition, 'sentOffset'>,
+): boolean {
+  return last !== null && !hasBegun && offset < sentOffset - last;
 }

@@ -1,7 +1,7 @@
-import type { Backplane, HistoryPage } from '../../backplane/backplane.ts';
+import type { Backplane, HistoryPage, ReadOptions } from '../../backplane/backplane.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import type { Clock } from '../../util/clock.ts';
-import type { Feed } from '../rooms/feed.ts';
+import { type Feed, RECENT_BYTES } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
 import { MAX_PAGE_MESSAGES } from './cursor.ts';
 
@@ -11,6 +11,9 @@ export interface PagesParts {
   readonly metrics: NodeMetrics;
   readonly clock: Clock;
 }
+
+/** Told how many bytes were read for somebody. */
+export type CountBytes = (bytes: number) => void;
 
 /** Reads of history for members that are catching up. */
 export class Pages {
@@ -26,11 +29,23 @@ export class Pages {
    * A page of the feed's epoch. Rejects if the room has moved to another epoch: the feed must learn that
    * first.
    */
-  async read(feed: Feed, after: number, limit: number): Promise<HistoryPage> {
+  async read(
+    feed: Feed,
+    after: number,
+    limits: Pick<ReadOptions, 'limit' | 'bytes' | 'newest'>,
+    count: CountBytes,
+  ): Promise<HistoryPage> {
     const { backplane, feeds, metrics } = this.#parts;
-    const page = await backplane.read(feed.room.name, feed.rule.history, { after, limit });
+    const page = await backplane.read(feed.room.name, feed.rule.history, { after, ...limits });
     metrics.recovery.historyReads++;
-    if (page.epoch === feed.epoch) return page;
+    count(page.envelopes.reduce((sum, { bytes }) => sum + bytes.length, 0));
+    if (page.epoch === feed.epoch) {
+      const available = page.envelopes[0]?.first ?? page.offset + 1;
+      // A page of the newest may begin later than what there is.
+      const isWhole = limits.limit > 0 && limits.newest !== true;
+      if (isWhole && available > after + 1) feed.recent.noteGone(available - 1);
+      return page;
+    }
     void feeds.repair(feed);
     throw new Error('the room started a new epoch during a read');
   }
@@ -40,22 +55,24 @@ export class Pages {
    * reading older ones is wasted, at each step of each cursor: with messages of 16 KiB it read 8 MB from
    * Redis for each 256 KiB fed.
    */
-  async prime(feed: Feed, offset: number): Promise<void> {
+  async prime(feed: Feed, offset: number, count: CountBytes): Promise<void> {
     const { first } = feed.recent;
     const lacking = first === null ? 0 : first - 1 - offset;
     if (lacking > MAX_PAGE_MESSAGES || !feed.recent.hasRoomFor(lacking)) return;
     let priming = this.#priming.get(feed);
     if (priming === undefined) {
-      priming = this.#readRecent(feed).finally(() => this.#priming.delete(feed));
+      priming = this.#readRecent(feed, count).finally(() => this.#priming.delete(feed));
       this.#priming.set(feed, priming);
     }
     await priming;
   }
 
-  async #readRecent(feed: Feed): Promise<void> {
+  /** Never reads more than the memory holds. */
+  async #readRecent(feed: Feed, count: CountBytes): Promise<void> {
     const upTo = (feed.recent.first ?? feed.offset + 1) - 1;
     const depth = Math.min(feed.rule.history.messages, MAX_PAGE_MESSAGES);
-    const page = await this.read(feed, Math.max(0, upTo - depth), depth);
+    const limits = { limit: depth, bytes: RECENT_BYTES, newest: feed.recent.first === null };
+    const page = await this.read(feed, Math.max(0, upTo - depth), limits, count);
     feed.recent.prepend(page.envelopes, feed.offset, this.#parts.clock);
   }
 }

@@ -4,7 +4,7 @@ import type { RoomRule } from '../../config/room-rule.ts';
 import type { Request } from '../../connection/services.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import type { Position } from '../../protocol/frames.ts';
-import { RESERVED_PREFIX } from '../../protocol/limits.ts';
+import { USER_ROOM_PREFIX } from '../../protocol/limits.ts';
 import type { Logger } from '../../util/log.ts';
 
 export interface AckedReadingParts {
@@ -25,8 +25,8 @@ export class AckedReading {
   /** Whether a room records how far its users have read. */
   isKeptIn(room: string): boolean {
     const { acks, history } = this.#parts.rule(room);
-    // No one joins a personal room, so no one could resume in one.
-    return acks && history.messages > 0 && !room.startsWith(RESERVED_PREFIX);
+    // In a personal room it is what brings a user each notification once.
+    return history.messages > 0 && (acks ?? room.startsWith(USER_ROOM_PREFIX));
   }
 
   ack(request: Request, user: string, room: string, position: Position): void {

@@ -30,8 +30,9 @@ export class RequestedJoin implements JoinReply {
   }
 }
 
-/** For a join that no one asked for. */
-export const UNASKED = {
-  joined: (): void => undefined,
-  abandoned: (): void => undefined,
+/** For a join that nobody asked for: nobody is told. */
+export const UNASKED: JoinReply = {
+  joined: () => undefined,
+  failed: () => undefined,
+  abandoned: () => undefined,
 };

@@ -55,8 +55,16 @@ export class Join implements FeedWaiter, CursorOwner {
   #acked: Acked | null = null;
   #held: PublishCommand[] | null = null;
 
-  constructor(connection: Connection, feed: Feed, from: JoinFrom, reply: JoinReply, actions: JoinActions) {
-    this.cursor = Cursor.joining(connection, feed, this);
+  /** `last`: at most so many of the newest messages follow. */
+  constructor(
+    connection: Connection,
+    feed: Feed,
+    from: JoinFrom,
+    last: number | null,
+    reply: JoinReply,
+    actions: JoinActions,
+  ) {
+    this.cursor = Cursor.joining(connection, feed, last, this);
     this.#reply = reply;
     this.#actions = actions;
     if (from === null || from === 'acked') return;
@@ -138,21 +146,29 @@ export class Join implements FeedWaiter, CursorOwner {
     return held;
   }
 
-  begun(recovered: boolean): void {
+  begun(recovered: boolean, from: number): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#actions.joined(this);
-    this.#reply.joined(this.#result(recovered));
+    this.#reply.joined(this.#result(recovered, from));
   }
 
-  #result(recovered: boolean): JoinResult {
+  #result(recovered: boolean, from: number): JoinResult {
     const { cursor, feed } = this;
+    const asked = recovered && this.#asksForMissed;
+    // What is replayed ends where the topic stands: what is pending is live.
+    if (cursor.last !== null) {
+      return this.#withAcked({ epoch: feed.epoch, offset: feed.sentOffset, recovered: asked, from });
+    }
     // Pending messages have not been sent yet: a member that starts at the topic's position still gets them.
     const isLive = cursor.epoch === feed.sentEpoch && cursor.offset === feed.sentOffset;
     const offset = isLive ? feed.sentOffset : feed.offset;
-    const result = { epoch: feed.epoch, offset, recovered: recovered && this.#asksForMissed };
+    return this.#withAcked({ epoch: feed.epoch, offset, recovered: asked });
+  }
+
+  #withAcked(result: JoinResult): JoinResult {
     if (this.#acked === null) return result;
-    return { ...result, acked: this.#acked.epoch === feed.epoch ? this.#acked.offset : null };
+    return { ...result, acked: this.#acked.epoch === result.epoch ? this.#acked.offset : null };
   }
 
   failed(failure: JoinFailure): void {

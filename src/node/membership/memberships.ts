@@ -2,17 +2,17 @@ import { authorize, type Refusal } from '../../auth/authorize.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Connection } from '../../connection/connection.ts';
-import type { Request } from '../../connection/services.ts';
+import type { JoinWish, Request } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { Room } from '../../hub/room.ts';
-import type { Position, PublishCommand } from '../../protocol/frames.ts';
+import type { PublishCommand } from '../../protocol/frames.ts';
 import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../../protocol/limits.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { CatchUp } from '../catch-up/catch-up.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
 import type { AckedReading } from './acked-reading.ts';
-import { Join, type JoinActions, type JoinFrom, type JoinReply } from './join.ts';
+import { Join, type JoinActions, type JoinReply } from './join.ts';
 import { RequestedJoin, UNASKED } from './join-replies.ts';
 import { Joins } from './joins.ts';
 import type { Presences } from './presences.ts';
@@ -32,8 +32,12 @@ export interface MembershipsParts {
   readonly publishing: { fromConnection(connection: Connection, command: PublishCommand): void };
   readonly rule: (room: string) => RoomRule;
   readonly roomsPerConnection: number;
+  /** Most messages that a join has replayed because it said `last`. */
+  readonly lastMessages: number;
   readonly scheduler: Scheduler;
 }
+
+const NO_WISH: JoinWish = { since: null, resume: false, last: null };
 
 /** Who joins and leaves: what a membership starts and ends on this node. */
 export class Memberships implements JoinActions {
@@ -48,13 +52,13 @@ export class Memberships implements JoinActions {
 
   // ---- joins -----------------------------------------------------------------------------------------------
 
-  join(request: Request, name: string, since: Position | null, resume: boolean): void {
+  join(request: Request, name: string, wish: JoinWish): void {
     const { connection } = request;
     if (!this.#hasPlace(connection, name)) {
       const message = `a connection may be in at most ${this.#parts.roomsPerConnection} rooms`;
       return request.fail('limit_exceeded', message);
     }
-    this.#enter(connection, name, resume ? 'acked' : since, new RequestedJoin(request));
+    this.#enter(connection, name, wish, new RequestedJoin(request));
   }
 
   #hasPlace({ rooms, user }: Connection, name: string): boolean {
@@ -66,30 +70,33 @@ export class Memberships implements JoinActions {
   /** A user's connections are in the user's personal room without joining. */
   enterPersonal(connection: Connection): void {
     if (connection.user === null || !connection.isOpen) return;
-    const failed = () => {
-      // No client asked for it, so none is told: it is retried until the backplane is back.
-      this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
-    };
-    this.#enter(connection, USER_ROOM_PREFIX + connection.user, null, { ...UNASKED, failed });
+    const name = USER_ROOM_PREFIX + connection.user;
+    // The client joined it meanwhile, and knows where it stands.
+    if (connection.rooms.includes(name)) return;
+    this.#enter(connection, name, NO_WISH, UNASKED);
   }
 
   /** A member that joins again starts over from the position that it gives. */
-  #enter(connection: Connection, name: string, from: JoinFrom, reply: JoinReply): void {
+  #enter(connection: Connection, name: string, wish: JoinWish, reply: JoinReply): void {
     const { hub, feeds } = this.#parts;
     const before = this.#joins.find(connection, name);
     if (connection.rooms.includes(name)) this.#suspend(connection, name);
     else hub.enter(connection, name);
     const feed = feeds.open(hub.room(name)!);
     this.#idle.delete(feed);
-    this.#begin(new Join(connection, feed, from, reply, this), from === 'acked');
+    const { since, resume } = wish;
+    const last = wish.last === null ? null : Math.min(wish.last, this.#parts.lastMessages);
+    const user = reply === UNASKED ? null : connection.user;
+    this.#begin(new Join(connection, feed, resume ? 'acked' : since, last, reply, this), resume, user);
     // What waited for the join before this one waits for this one now.
     for (const command of before?.takeHeld() ?? []) this.publishHeld(connection, command);
   }
 
-  #begin(join: Join, resume: boolean): void {
-    const { connection, feed } = join;
+  /** `asker`: the user who is told what it has acknowledged, where that is kept. */
+  #begin(join: Join, resume: boolean, asker: string | null): void {
+    const { feed } = join;
     const { acks, catchUp } = this.#parts;
-    const user = connection.user !== null && acks.isKeptIn(feed.room.name) ? connection.user : null;
+    const user = asker !== null && acks.isKeptIn(feed.room.name) ? asker : null;
     if (feed.isOpening || user !== null) {
       this.#joins.add(join);
       catchUp.add(join.cursor);
@@ -117,7 +124,18 @@ export class Memberships implements JoinActions {
   failed(join: Join): void {
     this.#joins.remove(join);
     this.#parts.catchUp.stop(join.cursor);
-    this.left(join.connection, join.feed.room.name);
+    const { connection, feed } = join;
+    this.left(connection, feed.room.name);
+    if (feed.room.name.startsWith(USER_ROOM_PREFIX)) this.#returnToPersonal(connection, feed);
+  }
+
+  /** Its user is to be in it, whoever asked for the join that failed. */
+  #returnToPersonal(connection: Connection, { room }: Feed): void {
+    const feed = this.#parts.feeds.get(room.name);
+    // What could not be read does not matter to who only wants what follows.
+    if (feed !== undefined && !feed.isOpening) return this.enterPersonal(connection);
+    // It is tried until the backplane is back.
+    this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
   }
 
   /** Publishes a message, if needed after the connection's join of its room has started. */

@@ -1,7 +1,7 @@
 import type { ReadStats } from '../../metrics/reads.ts';
+import { ByteBudget } from '../../util/byte-budget.ts';
 import { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler, Timer } from '../../util/scheduler.ts';
-import { ByteBudget } from './byte-budget.ts';
 
 /** The requester: a connection, or a route of the server API. */
 export interface Reader {

@@ -18,7 +18,7 @@ export interface FeedWaiter {
 }
 
 /** Maximum bytes of recent envelopes that a node keeps for a room. */
-const RECENT_BYTES = 4 * 1024 * 1024;
+export const RECENT_BYTES = 4 * 1024 * 1024;
 /** Maximum bytes of held envelopes; beyond this they are dropped, and read from history instead. */
 const HELD_BYTES = 8 * 1024 * 1024;
 
@@ -64,6 +64,11 @@ export class Feed {
 
   get keepsHistory(): boolean {
     return this.rule.history.messages > 0;
+  }
+
+  /** How many messages the room keeps. */
+  get keptMessages(): number {
+    return this.rule.history.messages;
   }
 
   get isOpening(): boolean {
@@ -135,8 +140,9 @@ export class Feed {
 
   /** Messages up to this offset are no longer stored: members are told, and the feed continues after them. */
   gap(to: number): void {
-    this.#add(['gap', this.room.name, this.offset + 1, to]);
+    this.#add(['gap', this.room.name, this.offset + 1, to, 'expired']);
     this.recent.clear();
+    this.recent.noteGone(to);
     this.offset = to;
   }
 

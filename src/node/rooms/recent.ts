@@ -17,6 +17,8 @@ export class RecentEnvelopes {
   readonly #limits: RecentLimits;
   /** With the time at which each expires, on the clock of `nowMs`. */
   readonly #kept = new KeptEnvelopes();
+  /** Up to this offset nobody has the messages any more, as far as is known here. */
+  #goneUpTo = 0;
 
   constructor(limits: RecentLimits) {
     this.#limits = limits;
@@ -41,6 +43,15 @@ export class RecentEnvelopes {
   oldest(nowMs: number): number | null {
     this.#expire(nowMs);
     return this.first;
+  }
+
+  get goneUpTo(): number {
+    return this.#goneUpTo;
+  }
+
+  /** History no longer has the messages up to this offset: nobody needs to look for them. */
+  noteGone(upTo: number): void {
+    this.#goneUpTo = Math.max(this.#goneUpTo, upTo);
   }
 
   /** Whether this many older messages, of the average size of those here, would be kept. */
@@ -84,7 +95,9 @@ export class RecentEnvelopes {
     return this.#kept.after(after, maxBytes === undefined ? {} : { bytes: maxBytes });
   }
 
+  /** Forgets all, what is gone too: the numbering may be another one. */
   clear(): void {
+    this.#goneUpTo = 0;
     this.#kept.clear();
   }
 
@@ -99,7 +112,10 @@ export class RecentEnvelopes {
 
   #expire(nowMs: number): void {
     const kept = this.#kept;
-    while (kept.oldest !== null && kept.oldest.timeMs <= nowMs) kept.dropOldest();
+    for (let { oldest } = kept; oldest !== null && oldest.timeMs <= nowMs; oldest = kept.oldest) {
+      this.noteGone(oldest.last);
+      kept.dropOldest();
+    }
   }
 }
 

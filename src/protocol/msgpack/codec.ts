@@ -109,11 +109,16 @@ function readOptions(bytes: Uint8Array, at: number): unknown {
     const name = readScalar(bytes, next);
     const valueAt = scanValue(bytes, next, bytes.length, MAX_DEPTH);
     if (name === 'since') options.since = readPosition(bytes, valueAt);
-    else if (name === 'key' || name === 'echo' || name === 'limit' || name === 'resume')
-      options[name] = readOption(bytes, valueAt);
+    else if (isScalarOption(name)) options[name] = readOption(bytes, valueAt);
     next = scanValue(bytes, valueAt, bytes.length, MAX_DEPTH);
   }
   return options;
+}
+
+type ScalarOption = Exclude<keyof RawOptions, 'since'>;
+
+function isScalarOption(name: unknown): name is ScalarOption {
+  return name === 'key' || name === 'echo' || name === 'limit' || name === 'resume' || name === 'last';
 }
 
 /** A scalar; for an array, a map, bytes or a timestamp, a value that no option can have. */

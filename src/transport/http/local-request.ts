@@ -13,7 +13,14 @@ export interface RequestFacts {
   readonly forwardedBy: string;
 }
 
-const PROXY_HEADERS = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'];
+const PROXY_HEADERS = [
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'forwarded',
+  'x-real-ip',
+  'via',
+];
 
 export function requestFacts(req: HttpRequest, peer: string): RequestFacts {
   return {

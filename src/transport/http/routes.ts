@@ -6,16 +6,11 @@ import type { Logger } from '../../util/log.ts';
 import type { ClientAddresses } from '../client-address.ts';
 import { handshakeProblem, isMeantAsUpgrade, readHandshake } from '../handshake.ts';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
-import { acksRoute } from './acks-route.ts';
-import { apiGuard } from './api-guard.ts';
+import { apiRoutes } from './api-routes.ts';
 import { BearerKeys } from './bearer-keys.ts';
 import { Exchange, HttpError } from './exchange.ts';
-import { historyRoute } from './history-route.ts';
-import { membersRoute, nodesRoute, roomsRoute } from './members-route.ts';
-import { PublishRoutes } from './publish-routes.ts';
-import { queryParameter } from './query.ts';
+import type { Handler, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
-import { disconnectRoute } from './users-route.ts';
 
 export interface HttpOptions {
   readonly apiKeys: readonly string[];
@@ -44,20 +39,14 @@ export interface HttpParts {
   readonly log: Logger;
 }
 
-type Handler = (exchange: Exchange, req: HttpRequest) => void | Promise<void>;
-type Method = 'get' | 'post';
-
-interface Route {
-  readonly method: Method;
-  readonly path: string;
-  readonly label: HttpRouteLabel;
-  readonly handle: Handler;
-}
-
 /** Registers every HTTP route. Every error is answered with a body that says what is wrong. */
 export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
   const metrics = options.servesMetrics ? [metricsRoute(options, parts)] : [];
-  register(app, [...openRoutes(options, parts), ...metrics, ...apiRoutes(options, parts)], parts);
+  register(
+    app,
+    [...openRoutes(options, parts), ...metrics, ...apiRoutes(parts.node, { ...options, log: parts.log })],
+    parts,
+  );
 }
 
 /** Registers `/metrics` alone, for its own address. */
@@ -163,79 +152,6 @@ function pageHandler(page: string): Handler {
       'X-Content-Type-Options': 'nosniff',
       'Referrer-Policy': 'no-referrer',
     });
-}
-
-function apiRoutes(options: HttpOptions, { node, log }: HttpParts): Route[] {
-  const guard = apiGuard(options);
-  const publishing = new PublishRoutes(node, { ...options, log });
-  const guarded =
-    (handle: Handler): Handler =>
-    (exchange, req) => {
-      guard(exchange, req);
-      return handle(exchange, req);
-    };
-  return [
-    {
-      method: 'post',
-      path: '/v1/publish',
-      label: '/v1/publish',
-      handle: guarded((exchange) => publishing.publish(exchange)),
-    },
-    {
-      method: 'post',
-      path: '/v1/publish/batch',
-      label: '/v1/publish/batch',
-      handle: guarded((exchange) => publishing.publishBatch(exchange)),
-    },
-    {
-      method: 'get',
-      path: '/v1/nodes',
-      label: '/v1/nodes',
-      handle: guarded((exchange) => nodesRoute(exchange, node)),
-    },
-    {
-      method: 'post',
-      path: '/v1/users/:user/disconnect',
-      label: '/v1/users/:user/disconnect',
-      handle: guarded((exchange, req) => disconnectRoute(exchange, node, req.getParameter(0) ?? '')),
-    },
-    {
-      method: 'get',
-      path: '/v1/rooms',
-      label: '/v1/rooms',
-      handle: guarded((exchange, req) => roomsRoute(exchange, node, queryParameter(req, 'limit'))),
-    },
-    {
-      method: 'get',
-      path: '/v1/rooms/:room/members',
-      label: '/v1/rooms/:room/members',
-      handle: guarded((exchange, req) => membersRoute(exchange, node, req.getParameter(0) ?? '')),
-    },
-    {
-      method: 'get',
-      path: '/v1/rooms/:room/history',
-      label: '/v1/rooms/:room/history',
-      handle: guarded((exchange, req) =>
-        historyRoute(exchange, node, {
-          room: req.getParameter(0) ?? '',
-          since: queryParameter(req, 'since'),
-          limit: queryParameter(req, 'limit'),
-        }),
-      ),
-    },
-    {
-      method: 'get',
-      path: '/v1/rooms/:room/acks',
-      label: '/v1/rooms/:room/acks',
-      handle: guarded((exchange, req) =>
-        acksRoute(exchange, node, {
-          room: req.getParameter(0) ?? '',
-          from: queryParameter(req, 'from'),
-          limit: queryParameter(req, 'limit'),
-        }),
-      ),
-    },
-  ];
 }
 
 async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: Logger): Promise<void> {

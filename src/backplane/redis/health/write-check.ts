@@ -51,10 +51,16 @@ export class WriteCheck {
   }
 
   /**
-   * Something was refused just now. Checks at once, once per interval: a refusal may concern one room alone.
+   * Something was refused just now. `write`: the answer by which Redis refused to write at all; then that is the problem: near the
+   * limit of its memory, Redis takes what is as small as the check and refuses what is large. Otherwise looks at once, once in an
+   * interval: what one room is refused may concern it alone.
    */
-  suspect(): void {
+  suspect(write: string | null): void {
     this.#accepted = 0;
+    if (write !== null && this.#problem === null) {
+      this.#learn(`redis refuses writes: ${write}`);
+      return this.#schedule();
+    }
     if (this.#problem !== null || this.#wasSuspected) return;
     this.#wasSuspected = true;
     void this.#check();

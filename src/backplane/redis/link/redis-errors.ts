@@ -28,6 +28,12 @@ export function isRefusedWrite(message: string): boolean {
   return REFUSED_WRITES.test(message);
 }
 
+/** By what answer Redis refused to write, where an error says so; else null. One that became a replica is left for another. */
+export function refusedWrite(error: BackplaneError): string | null {
+  const reply = error.message.replace(/^redis: /, '');
+  return isRefusedWrite(reply) && !isReadOnly(reply) ? reply.replace(/\.$/, '') : null;
+}
+
 export function isUnknownCommand(message: string): boolean {
   return UNKNOWN_COMMAND.test(message);
 }

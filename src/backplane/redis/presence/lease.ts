@@ -6,26 +6,14 @@
  * start to count when they see that renewal, so no one claims a lease that its node still trusts.
  */
 
-import type { Redis } from 'ioredis';
-import type { Clock } from '../../../util/clock.ts';
-import type { Logger } from '../../../util/log.ts';
 import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
 import type { BackplaneError } from '../../backplane.ts';
-import type { BackplaneMetrics } from '../../metrics.ts';
-import type { Keys } from '../keys/keys.ts';
 import { leaseScript, releaseScript } from '../scripts/scripts.ts';
 import { LeaseWatch } from './lease-watch.ts';
+import type { PresenceParts } from './presence-parts.ts';
 
-export interface LeaseOptions {
-  readonly nodeId: string;
+export interface LeaseOptions extends PresenceParts {
   readonly leaseMs: number;
-  readonly redis: Redis;
-  readonly keys: Keys;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: BackplaneMetrics;
-  /** Rejects with a `BackplaneError`, at once while Redis is away. */
-  ask<T>(work: () => Promise<T>): Promise<T>;
   /** The lease was lost; there is a new one, with a new term. */
   lost(): void;
   /** A renewal was answered. `lapsed`: dead nodes and their records. */

@@ -1,34 +1,17 @@
-/**
- * When presence changes are written, and how a call of `presence.lua` is made. As with messages, one call is
- * in flight and later changes gather. Unlike messages, changes that could not be written are kept and written
- * when Redis is back.
- */
-import type { Redis } from 'ioredis';
-import type { Clock } from '../../../util/clock.ts';
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
-import type { Logger } from '../../../util/log.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import { BackplaneError, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
-import type { BackplaneMetrics } from '../../metrics.ts';
-import type { Keys } from '../keys/keys.ts';
 import { errorFromReply } from '../link/redis-errors.ts';
 import { presenceScript, type ScriptArgument } from '../scripts/scripts.ts';
 import type { Lease } from './lease.ts';
+import type { PresenceParts } from './presence-parts.ts';
 import type { PresenceQueue, TakeLimits, UpdateBatch } from './presence-queue.ts';
 
-export interface PresenceWriterOptions {
-  readonly nodeId: string;
-  readonly redis: Redis;
-  readonly keys: Keys;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: BackplaneMetrics;
+export interface PresenceWriterOptions extends PresenceParts {
   readonly queue: PresenceQueue;
   readonly lease: Lease;
   /** Why nothing can be written now, or null. */
   problem(): string | null;
-  /** Rejects with a `BackplaneError`, at once while Redis is away. */
-  ask<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** About 2 ms of Redis's time a call: publishes wait behind it. A change takes 4 to 9 us. */

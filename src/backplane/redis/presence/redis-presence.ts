@@ -1,9 +1,6 @@
 /** Who is in which room, in Redis: assembles the parts for it. */
 import type { Redis } from 'ioredis';
-import type { Clock } from '../../../util/clock.ts';
-import type { Logger } from '../../../util/log.ts';
 import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
-import type { BackplaneMetrics } from '../../metrics.ts';
 import type {
   Presence,
   PresenceChange,
@@ -13,29 +10,20 @@ import type {
   RoomsPage,
 } from '../../presence.ts';
 import { packWho, unpackWho } from '../../presence-event.ts';
-import type { Keys } from '../keys/keys.ts';
 import { errorFromCall } from '../link/redis-errors.ts';
 import { membersScript } from '../scripts/scripts.ts';
 import { Lease } from './lease.ts';
+import type { PresenceParts } from './presence-parts.ts';
 import { PresenceQueue } from './presence-queue.ts';
 import { PresenceWriter } from './presence-writer.ts';
 import { scanRooms } from './room-scan.ts';
 import { Sweeper } from './sweeper.ts';
 
-export interface RedisPresenceOptions {
-  /** Exactly eight ASCII characters. */
-  readonly nodeId: string;
+export interface RedisPresenceOptions extends PresenceParts {
   /** About how long the entries of a node outlive it. */
   readonly leaseMs: number;
-  readonly redis: Redis;
-  readonly keys: Keys;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: BackplaneMetrics;
   /** Why Redis cannot be called now, or null. */
   problem(): string | null;
-  /** Rejects with a `BackplaneError`, at once while Redis is away. */
-  ask<T>(work: () => Promise<T>): Promise<T>;
   /** The link for long replies, and how to call it. */
   readonly reads: Redis;
   askRead<T>(work: () => Promise<T>): Promise<T>;

@@ -1,28 +1,12 @@
-/**
- * Removes the entries of dead nodes, room by room, in steps so small that Redis is never held up. One
- * survivor has the claim at a time and prolongs it as it goes; if it dies too, its claim lapses like a lease,
- * and another continues where it stopped. It stops by itself when the claim is gone: the dead node was only
- * frozen and is back.
- */
-import type { Redis } from 'ioredis';
-import type { Logger } from '../../../util/log.ts';
 import type { BackplaneError } from '../../backplane.ts';
-import type { BackplaneMetrics } from '../../metrics.ts';
-import type { Keys } from '../keys/keys.ts';
 import { claimScript, forgetScript, releaseScript, sweepScript } from '../scripts/scripts.ts';
+import type { PresenceParts } from './presence-parts.ts';
 
-export interface SweeperOptions {
-  readonly nodeId: string;
+export interface SweeperOptions extends PresenceParts {
   /** How long a claim lives without being prolonged. */
   readonly leaseMs: number;
-  readonly redis: Redis;
-  readonly keys: Keys;
-  readonly log: Logger;
-  readonly metrics: BackplaneMetrics;
   /** Entries to look at in one call. Default 256: well below a millisecond of Redis's time. */
   readonly stepEntries?: number;
-  /** Rejects with a `BackplaneError`, at once while Redis is away. */
-  ask<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** A claimed lease. Its record is kept here, to prove that it is still ours. */

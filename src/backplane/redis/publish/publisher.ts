@@ -26,7 +26,7 @@ export interface PublisherOptions {
   readonly clock: Clock;
   readonly metrics: BackplaneMetrics;
   /** Redis replied with an error: it may refuse more. */
-  refused?(): void;
+  refused?(error: BackplaneError): void;
 }
 
 /** The outcome of one batch. */
@@ -89,11 +89,11 @@ export class Publisher {
       const reader = new ReplyReader(reply as Buffer);
       const outcomes = batches.map((batch) => reader.next(batch.hasHistory));
       if (reader.sawReadOnly) this.#link.reconnect('this Redis became a read-only replica');
-      if (reader.sawError) this.#options.refused?.();
+      if (reader.refusal !== null) this.#options.refused?.(reader.refusal);
       return outcomes;
     } catch (cause) {
       const error = publishErrorFromCall(cause);
-      if (isAnswer(error)) this.#options.refused?.();
+      if (isAnswer(error)) this.#options.refused?.(error);
       return batches.map(() => error);
     }
   }
@@ -107,7 +107,7 @@ export class Publisher {
         return NUMBERLESS;
       } catch (cause) {
         const error = publishErrorFromCall(cause);
-        if (isAnswer(error)) this.#options.refused?.();
+        if (isAnswer(error)) this.#options.refused?.(error);
         return error;
       }
     });
@@ -152,7 +152,7 @@ class ReplyReader {
   readonly #reply: Buffer;
   #at = 0;
   sawReadOnly = false;
-  sawError = false;
+  refusal: BackplaneError | null = null;
 
   constructor(reply: Buffer) {
     this.#reply = reply;
@@ -183,8 +183,8 @@ class ReplyReader {
     const length = this.#reply.readUInt16BE(this.#at + 1);
     const message = this.#reply.toString('utf8', this.#at + 3, this.#at + 3 + length);
     this.#at += 3 + length;
-    this.sawError = true;
     this.sawReadOnly ||= isReadOnly(message);
-    return isStored ? new StoredError(message) : refusedPublish(message);
+    this.refusal = isStored ? new StoredError(message) : refusedPublish(message);
+    return this.refusal;
   }
 }

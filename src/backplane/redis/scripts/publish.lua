@@ -145,7 +145,7 @@ while ARGV[a] do
   if not fine then
     local message = type(reply) == 'table' and reply.err or tostring(reply)
     reply = pack('>BI2', stored and 2 or 1, #message) .. message
-    if not stored then undo() end
+    if stored then pcall(call, 'PEXPIRE', KEYS[k + 1], format('%d', age * 1.1)) else undo() end
   end
   if keyed > 0 then claimed = {} end
   n, k, a = n + 1, k + 2 + keyed, a + (keyed > 0 and 2 or 1)

@@ -16,6 +16,7 @@ import type { Keys } from '../keys/keys.ts';
 import type { Link } from '../link/link.ts';
 import { errorFromCall, isAnswer } from '../link/redis-errors.ts';
 import { divertPushes } from './push-reader.ts';
+import { bytesOf, newSubscription, type Subscription } from './subscription.ts';
 
 export interface SubscriptionsOptions {
   readonly metrics: BackplaneMetrics;
@@ -33,22 +34,6 @@ export interface SubscriptionsOptions {
 
 /** Channels in one command: large enough to be cheap, small enough not to hold up Redis's other work. */
 const CHUNK = 500;
-
-/** One subscribed room, or one that was until the end of this turn. */
-interface Subscription {
-  readonly room: string;
-  readonly channel: string;
-  /** Of the room's newest envelope: likely that of the next one. */
-  epoch: string;
-  isWanted: boolean;
-  /** SUBSCRIBE was sent on this link. */
-  isSent: boolean;
-  /** It was answered on this link, or on an earlier one: the room is kept through a lost link. */
-  isConfirmed: boolean;
-  readonly confirmed: Promise<void>;
-  resolve(): void;
-  reject(error: BackplaneError): void;
-}
 
 export class Subscriptions {
   readonly #link: Link;
@@ -253,43 +238,6 @@ export class Subscriptions {
   #unavailable(): BackplaneError {
     return unavailable('subscribe', this.#link.problem() ?? 'redis is not reachable');
   }
-}
-
-/** As a channel arrives: one character per byte. */
-function bytesOf(channel: string): string {
-  return Buffer.from(channel).toString('latin1');
-}
-
-function newSubscription(room: string, channel: string): Subscription {
-  const { promise, resolve, reject } = withResolvers();
-  // Callers get the rejection; without a caller, it must not count as unhandled.
-  promise.catch(ignoreRejection);
-  return {
-    room,
-    channel,
-    epoch: '',
-    isWanted: true,
-    isSent: false,
-    isConfirmed: false,
-    confirmed: promise,
-    resolve,
-    reject,
-  };
-}
-
-function ignoreRejection(): void {
-  // The caller of `subscribe` has the same promise and gets the error.
-}
-
-/** `Promise.withResolvers` came with Node 22. */
-function withResolvers() {
-  let resolve!: () => void;
-  let reject!: (error: BackplaneError) => void;
-  const promise = new Promise<void>((whenDone, whenFailed) => {
-    resolve = whenDone;
-    reject = whenFailed;
-  });
-  return { promise, resolve, reject };
 }
 
 function* chunks(subscriptions: readonly Subscription[]): Generator<readonly Subscription[]> {

@@ -1,0 +1,61 @@
+/** The routes of the HTTP API, each behind its guard. */
+import type { BrokerNode } from '../../node/broker-node.ts';
+import { acksRoute } from './acks-route.ts';
+import { type ApiGuardOptions, apiGuard } from './api-guard.ts';
+import { historyRoute } from './history-route.ts';
+import { membersRoute, nodesRoute, roomsRoute } from './members-route.ts';
+import { type PublishRouteOptions, PublishRoutes } from './publish-routes.ts';
+import { queryParameter } from './query.ts';
+import type { Handler, Method, Route } from './route.ts';
+import { disconnectRoute } from './users-route.ts';
+
+export function apiRoutes(node: BrokerNode, options: ApiGuardOptions & PublishRouteOptions): Route[] {
+  const guard = apiGuard(options);
+  const routes = [...clusterRoutes(node, options), ...roomRoutes(node)];
+  return routes.map(({ handle, ...route }) => ({
+    ...route,
+    handle: (exchange, req) => {
+      guard(exchange, req);
+      return handle(exchange, req);
+    },
+  }));
+}
+
+function clusterRoutes(node: BrokerNode, options: PublishRouteOptions): Route[] {
+  const publishing = new PublishRoutes(node, options);
+  return [
+    route('post', '/v1/publish', (exchange) => publishing.publish(exchange)),
+    route('post', '/v1/publish/batch', (exchange) => publishing.publishBatch(exchange)),
+    route('get', '/v1/nodes', (exchange) => nodesRoute(exchange, node)),
+    route('post', '/v1/users/:user/disconnect', (exchange, req) =>
+      disconnectRoute(exchange, node, req.getParameter(0) ?? ''),
+    ),
+    route('get', '/v1/rooms', (exchange, req) => roomsRoute(exchange, node, queryParameter(req, 'limit'))),
+  ];
+}
+
+function roomRoutes(node: BrokerNode): Route[] {
+  return [
+    route('get', '/v1/rooms/:room/members', (exchange, req) =>
+      membersRoute(exchange, node, req.getParameter(0) ?? ''),
+    ),
+    route('get', '/v1/rooms/:room/history', (exchange, req) =>
+      historyRoute(exchange, node, {
+        room: req.getParameter(0) ?? '',
+        since: queryParameter(req, 'since'),
+        limit: queryParameter(req, 'limit'),
+      }),
+    ),
+    route('get', '/v1/rooms/:room/acks', (exchange, req) =>
+      acksRoute(exchange, node, {
+        room: req.getParameter(0) ?? '',
+        from: queryParameter(req, 'from'),
+        limit: queryParameter(req, 'limit'),
+      }),
+    ),
+  ];
+}
+
+function route(method: Method, path: Route['path'] & Route['label'], handle: Handler): Route {
+  return { method, path, label: path, handle };
+}
