@@ -240,10 +240,7 @@ describe('a key server that fails', () => {
     server.publish(key);
     clock.advance(AFTER_BACKOFF_MS);
     expect(await outcome(by, text())).toBe('ann');
-    expect(messages()).toEqual([
-      'error: cannot fetch the key set',
-      'info: key set fetched again',
-    ]);
+    expect(messages()).toEqual(['error: cannot fetch the key set', 'info: key set fetched again']);
   });
 
   it.each([
