@@ -1,4 +1,4 @@
-/** What `npm run bench -- ...` is asked to do. */
+/** Parses the arguments of `npm run bench -- ...`. */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { FloodOptions } from './floods/floods.ts';
@@ -13,10 +13,10 @@ export interface Selection {
 
 export interface BenchRequest {
   readonly command: 'run' | 'help' | (typeof COMMANDS)[number];
-  /** What is to be run, or shown: shapes without any of the wanted rows are left out. */
+  /** What to run or show: shapes without any of the requested rows are left out. */
   readonly selections: readonly Selection[];
   readonly repetitions: number;
-  /** Less than all rows of all shapes, in full length and of this build: not for the record unless it is asked for. */
+  /** Fewer than all rows of all shapes, in full length and of this build: not recorded unless requested. */
   readonly isPartial: boolean;
   readonly record: boolean;
   /** Of the floods. */
@@ -82,7 +82,10 @@ function parse(args: readonly string[]) {
   return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
 }
 
-/** `args` are without program and script; `roomcastMain` is measured unless `--main` says otherwise. Throws, saying what is wrong. */
+/**
+ * `args`: without program and script; `roomcastMain` is measured unless `--main` says otherwise. Throws,
+ * saying what is wrong.
+ */
 export function parseArguments(
   args: readonly string[],
   scenarios: readonly Scenario[],
@@ -106,7 +109,7 @@ export function parseArguments(
   };
 }
 
-/** autocannon's `-p`, which somebody may try: with more than 1, most requests would be lost without a word. */
+/** autocannon's `-p`: with more than 1, most requests would be lost silently. */
 function refusePipelining(pipelining: string): void {
   if (pipelining === '1') return;
   throw new Error(
@@ -166,7 +169,7 @@ function namesOf(things: readonly { readonly name: string }[]): string[] {
 
 function known(what: string, wanted: readonly string[], names: readonly string[]): void {
   const unknown = wanted.find((name) => !names.includes(name));
-  if (unknown !== undefined) throw new Error(`there is no ${what} "${unknown}" here: ${names.join(', ')}`);
+  if (unknown !== undefined) throw new Error(`unknown ${what} "${unknown}": choose from ${names.join(', ')}`);
 }
 
 function wholeOf(
@@ -176,11 +179,11 @@ function wholeOf(
 ): number {
   const value = Number(values[name]);
   if (values[name] !== '' && Number.isInteger(value) && value >= least) return value;
-  throw new Error(`--${name} is a whole number from ${least}, not "${values[name]}"`);
+  throw new Error(`--${name} must be a whole number of at least ${least}, got "${values[name]}"`);
 }
 
 function secondsOf(values: Values, name: 'seconds' | 'warm-up'): number {
   const value = Number(values[name]);
   if (Number.isFinite(value) && value > 0) return value;
-  throw new Error(`--${name} is a number of seconds above 0, not "${values[name]}"`);
+  throw new Error(`--${name} must be a number of seconds above 0, got "${values[name]}"`);
 }

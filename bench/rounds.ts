@@ -1,11 +1,11 @@
-/** The trials of a shape: rows take turns, and what did not count is done again. */
+/** The trials of a shape: rows take turns, and void trials are repeated. */
 import type { Remarks } from './report/table.ts';
 import type { BenchOptions, Shape, Trial } from './scenarios/scenario.ts';
 import type { Contender } from './server/contender.ts';
 
-/** Rounds in which void and failed trials are done again before a row has to do with fewer. */
+/** Rounds in which void and failed trials are repeated before a row gets by with fewer. */
 const SPARE_ROUNDS = 4;
-/** In a shape; then the row is left alone. */
+/** Failures in a shape after which the row is given up. */
 const MAX_FAILURES = 2;
 const MAX_REMARK = 300;
 
@@ -18,8 +18,9 @@ export interface Outcome {
 }
 
 /**
- * So many trials that count for each contender: A B C A B C, so that what changes on the machine meanwhile hits all of them.
- * `say` gets a line for each trial. A row that cannot run here is passed over, one that rejects twice is given up.
+ * This many valid trials for each contender: A B C A B C, so that changes on the machine affect all of them.
+ * `say` gets a line for each trial. A row that cannot run here is skipped, one that rejects twice is given
+ * up.
  */
 export async function runRounds(
   shape: Shape,
@@ -76,7 +77,7 @@ class Turns {
     return this.#unavailable !== null || this.isGivenUp || this.#counted >= this.#repetitions;
   }
 
-  /** What the table's reader should know, or null. */
+  /** What readers of the table should know, or null. */
   get remark(): string | null {
     if (this.#unavailable !== null) return `skipped: ${this.#unavailable}`;
     if (this.#failures === 0) return null;
@@ -106,7 +107,7 @@ function describeTrial({ headline }: Shape, { figures, checks, driverBound, void
   return `${cost}${limit}${voidBecause === null ? '' : `; void: ${voidBecause}`}${trouble}`;
 }
 
-/** Remarks are kept and published: of a path, only what it ends with. */
+/** Remarks are stored and published: keep only the end of a path. */
 function onOneLine(text: string): string {
   const line = text.replace(/\s+/g, ' ').replace(/(?<![\w:/.])\/(?:[^\s/:'"]+\/)+/g, '');
   return line.length > MAX_REMARK ? `${line.slice(0, MAX_REMARK)}...` : line;

@@ -1,4 +1,4 @@
-/** `npm run bench`: runs scenarios, row by row, and writes down what came of it. */
+/** `npm run bench`: runs scenarios, row by row, and records the results. */
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BenchRequest, parseArguments, type Selection, USAGE } from './arguments.ts';
@@ -19,10 +19,10 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const RESULTS = join(ROOT, 'bench/results');
 const LATEST = join(RESULTS, 'latest');
 
-/** Returns the exit code: 1 where a row was given up. */
+/** Returns the exit code: 1 if a row was given up. */
 async function run(request: BenchRequest): Promise<number> {
   const contenders = request.selections.flatMap(({ shapes }) => shapes.flatMap(({ rows }) => rows));
-  // A misspelt row is found now, not after an hour.
+  // Find a misspelt row now, not after an hour.
   for (const name of contenders) contenderNamed(name);
   if (describeMachine().connectionTracking)
     say('connection tracking is on: sends cost more than they should');
@@ -31,7 +31,10 @@ async function run(request: BenchRequest): Promise<number> {
   return failed > 0 ? 1 : 0;
 }
 
-/** What is done is written after each shape: a long run that is interrupted has not been for nothing. Returns how many rows failed. */
+/**
+ * Results are written after each shape, so that an interrupted long run is not lost. Returns how many rows
+ * failed.
+ */
 async function runScenario({ scenario, shapes }: Selection, request: BenchRequest): Promise<number> {
   const isRecorded = request.record || !request.isPartial;
   const directory = isRecorded ? RESULTS : LATEST;
@@ -126,7 +129,7 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-// An exit, unlike the signal itself, takes the servers along.
+// An exit, unlike the signal itself, also stops the servers.
 for (const [signal, code] of [
   ['SIGHUP', 129] as const,
   ['SIGINT', 130] as const,
@@ -138,6 +141,6 @@ for (const [signal, code] of [
 try {
   process.exitCode = await main();
 } catch (error) {
-  say(`${error instanceof Error ? error.message : String(error)}\n(--help says what there is)`);
+  say(`${error instanceof Error ? error.message : String(error)}\n(see --help)`);
   process.exitCode = 1;
 }

@@ -1,5 +1,6 @@
-// The image's HEALTHCHECK: exits 0 when the node in this container answers that it is alive. It finds the node by the
-// environment, as the node found its settings; one that is given its port by a file or a flag needs ROOMCAST_PORT as well.
+// The image's HEALTHCHECK: exits 0 if the node in this container answers that it is alive. It finds the node
+// through the environment, like the node's own settings; if a file or a flag sets the port, set ROOMCAST_PORT
+// too.
 import { get as httpGet } from 'node:http';
 import { get as httpsGet } from 'node:https';
 

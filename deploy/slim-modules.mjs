@@ -1,5 +1,6 @@
-// Takes out of node_modules what a node never loads: native builds for other machines, types, source maps, tests and docs.
-// Licences stay. Run inside the image's build, with the Node that will run there: it decides which native build is kept.
+// Removes from node_modules what a node never loads: native builds for other machines, types, source maps,
+// tests and docs. Licences stay. Run it in the image's build, with the Node that will run there: that decides
+// which native build is kept.
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -9,7 +10,7 @@ if (root === undefined) throw new Error('usage: slim-modules.mjs <node_modules>'
 const NATIVE = /^uws_.*\.node$/;
 const OWN_NATIVE = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`;
 
-// TypeScript, declarations included (.d.ts, .d.mts, .d.cts); maps; prose, but for licences.
+// TypeScript, including declarations (.d.ts, .d.mts, .d.cts); maps; prose, except licences.
 const UNUSED_FILE = /\.(map|ts|mts|cts|flow|markdown|md|tsbuildinfo)$/i;
 const LICENCE = /^(licen[cs]e|copying|notice)/i;
 const UNUSED_FOLDERS = new Set([

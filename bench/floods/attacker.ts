@@ -1,16 +1,16 @@
-/** Carries one attack out, until it is told to stop. Runs in a process of its own; tests call `Attacker` themselves. */
+/** Runs one attack until it is told to stop, in its own process; tests call `Attacker` themselves. */
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { OPCODE, upgradeRequest } from '../../src/load/frames.ts';
 import { ATTACKS, type Attack } from './attacks.ts';
 
-/** A client that was refused or closed tries again, as the worst of them would. */
+/** A client that was refused or closed retries after this, like the worst of them. */
 const AGAIN_MS = 50;
 /** Bytes of the largest close frame. */
 const MOST_OF_CLOSE = 127;
 
 export class Attacker {
-  /** Times that a socket was closed, by close code; 1006 where there was no close frame. */
+  /** How often a socket was closed, by close code; 1006 without a close frame. */
   readonly closes: Record<string, number> = {};
   readonly #attack: Attack;
   readonly #target: { readonly host: string; readonly port: number };
@@ -104,7 +104,7 @@ function closeCode(tail: Buffer): number {
 
 function main([name = '', port = '']: readonly string[]): void {
   const attack = ATTACKS.find((one) => one.name === name);
-  if (attack === undefined) throw new Error(`there is no attack "${name}"`);
+  if (attack === undefined) throw new Error(`unknown attack "${name}"`);
   const attacker = new Attacker(attack, { host: '127.0.0.1', port: Number(port) });
   attacker.start();
   process.once('message', () => {

@@ -1,4 +1,4 @@
-/** What an ill-meaning client sends: each attack by itself, as raw bytes, so that the attacker costs little. */
+/** What a hostile client sends: each attack as raw bytes, so that the attacker costs little. */
 import { maskedFrame, OPCODE } from '../../src/load/frames.ts';
 
 export interface Attack {
@@ -8,11 +8,11 @@ export interface Attack {
   readonly sockets: number;
   /** What a socket sends, over and over. */
   readonly chunk: Buffer;
-  /** How often a second, all sockets together; null: as fast as it can. */
+  /** How often a second, all sockets together; null: as fast as possible. */
   readonly perSecond: number | null;
-  /** Where it is all that a socket ever sends: then it waits. */
+  /** A socket sends this once and then waits. */
   readonly isOnce?: boolean;
-  /** It goes on sending when it has been closed, for as long as its socket lasts. */
+  /** It keeps sending after it was closed, as long as its socket lasts. */
   readonly ignoresClose?: boolean;
   /** An HTTP request, without an upgrade before it. */
   readonly isHttp?: boolean;
@@ -20,11 +20,11 @@ export interface Attack {
 
 const CONTINUATION = 0;
 const MAX_PAYLOAD = 65_536;
-/** Of a chunk of small frames: one write for many. */
+/** Bytes of a chunk of small frames: one write for many. */
 const FRAMES = 20_000;
-/** The room that is read: filled before the attack with as much as it keeps. */
+/** The room to read: filled before the attack with as much as it keeps. */
 export const FULL_ROOM = 'flood:full';
-/** The room with as many members as one answer names. */
+/** The room with as many members as one answer lists. */
 export const CROWDED_ROOM = 'flood:crowded';
 
 function frame(opcode: number, body: Uint8Array | string = ''): Buffer {
@@ -55,13 +55,13 @@ function publish(room: string, chars: number): Buffer {
   return Buffer.concat([head, Buffer.from([0xda, chars >> 8, chars & 0xff]), Buffer.alloc(chars, 'x')]);
 }
 
-/** A frame that begins a message of this size, without its last byte. */
+/** A frame that starts a message of this size, without its last byte. */
 function unfinished(bytes: number): Buffer {
   const whole = frame(OPCODE.binary, Buffer.alloc(bytes));
   return whole.subarray(0, whole.length - 1);
 }
 
-/** One that says that more will follow. */
+/** A frame that says that more will follow. */
 function fragment(bytes: number): Buffer {
   const first = frame(OPCODE.binary, Buffer.alloc(bytes));
   first[0]! &= 0x7f;

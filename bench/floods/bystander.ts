@@ -1,12 +1,12 @@
-/** Those who have nothing to do with it: members of a room, one who publishes in it, and a health check. */
+/** Uninvolved clients: members of a room, one publisher in it, and a health check. */
 import WebSocket from 'ws';
 
-/** 20 a second to 20 members: what costs little when all is well. */
+/** 20 a second to 20 members: cheap when all is well. */
 const EVERY_MS = 50;
 const MEMBERS = 20;
 const HEALTH_EVERY_MS = 200;
 const HEALTH_TIMEOUT_MS = 8000;
-/** What is on its way when a phase ends still counts if it comes within this time. */
+/** Messages in flight when a phase ends still count if they arrive within this time. */
 const DRAIN_MS = 10_000;
 
 /** One phase: before, during, or after. */
@@ -14,14 +14,14 @@ export interface Phase {
   published: number;
   /** Milliseconds, of each delivery. */
   readonly latencies: number[];
-  /** Milliseconds, of each health check; those that failed count as the time after which they were given up. */
+  /** Milliseconds, of each health check; failed ones count with their timeout. */
   readonly health: number[];
 }
 
 export interface Figures {
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Of all deliveries that were due, 0 to 1. */
+  /** Share of all due deliveries, 0 to 1. */
   readonly delivered: number;
   readonly healthMs: number;
 }
@@ -51,14 +51,14 @@ export class Bystanders {
     ];
   }
 
-  /** What is published from now on belongs to the phase that is returned. */
+  /** Messages published from now on belong to the returned phase. */
   next(): Phase {
     this.#phase = newPhase();
     this.#phases.push(this.#phase);
     return this.#phase;
   }
 
-  /** Waits for what is on its way, then says how a phase was. */
+  /** Waits for messages in flight, then returns the phase's result. */
   async figures(phase: Phase): Promise<Figures> {
     const due = phase.published * MEMBERS;
     const deadline = performance.now() + DRAIN_MS;

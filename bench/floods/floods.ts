@@ -1,4 +1,4 @@
-/** `npm run bench -- floods`: what each attack on a node does to those who have nothing to do with it. */
+/** `npm run bench -- floods`: how each attack on a node affects uninvolved clients. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -40,7 +40,7 @@ export interface FloodOptions {
   readonly backplanes: readonly ('memory' | 'redis')[];
 }
 
-/** Returns the exit code: 1 where a bystander waited too long, or missed something. */
+/** Returns the exit code: 1 if a bystander waited too long, or missed something. */
 export async function runFloods(options: FloodOptions, print: Say, say: Say): Promise<number> {
   const attacks = ATTACKS.filter(
     ({ name }) => options.only.length === 0 || options.only.some((part) => name.includes(part)),
@@ -57,7 +57,7 @@ export async function runFloods(options: FloodOptions, print: Say, say: Say): Pr
   return 0;
 }
 
-/** Nodes of its own for each attack: none pays for the one before. */
+/** New nodes for each attack, so that none pays for the previous one. */
 async function measure(attack: Attack, backplane: 'memory' | 'redis', main: string): Promise<string[]> {
   const redis = backplane === 'redis' ? await RunningRedis.start(null) : null;
   const nodes: PinnedProcess[] = [];
@@ -109,7 +109,7 @@ async function phases(attack: Attack, node: PinnedProcess, bystanders: Bystander
   ];
 }
 
-/** Lets a phase run. Memory is the most that was seen of the node. */
+/** Runs a phase. Memory is the highest value seen of the node. */
 async function phase(node: PinnedProcess, bystanders: Bystanders, durationMs: number) {
   const current = bystanders.next();
   let most = 0;
@@ -121,7 +121,7 @@ async function phase(node: PinnedProcess, bystanders: Bystanders, durationMs: nu
   return { phase: current, megabytes: most / 1_000_000 };
 }
 
-/** What the attack reads must be there. Returns the sockets that have to stay. */
+/** Prepares what the attack reads. Returns the sockets that must stay open. */
 async function prepare({ name }: Attack, port: number): Promise<WebSocket[]> {
   if (name.startsWith('members')) {
     const crowd: WebSocket[] = [];

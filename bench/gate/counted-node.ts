@@ -10,7 +10,7 @@ import { PinnedProcess } from '../system/pinned.ts';
 
 /** What a node has done so far. */
 export interface Counts extends Readonly<typeof codecCalls> {
-  /** Bytes of the JavaScript heap in use: what was allocated, as long as nothing was collected. */
+  /** Bytes of the JavaScript heap in use: what was allocated, as long as no collection ran. */
   readonly heapUsed: number;
   readonly collections: number;
   /** System calls that send to WebSocket peers; NaN without `strace`. */
@@ -20,9 +20,12 @@ export interface Counts extends Readonly<typeof codecCalls> {
 }
 
 const ANSWER_MS = 10_000;
-/** So much room for what is new that nothing is collected while a few thousand messages pass, nor for want of anything to do. */
+/**
+ * A young generation large enough that no collection runs while a few thousand messages pass, nor when the
+ * node is idle.
+ */
 const HEAP = ['--max-semi-space-size=256', '--min-semi-space-size=256', '--no-memory-reducer'];
-/** What a node does by the clock is not what a message costs. */
+/** Work on a timer is not part of a message's cost. */
 const QUIET = {
   ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
   ROOMCAST_LIMITS_BYTES_PER_SECOND: '0',
@@ -31,7 +34,7 @@ const QUIET = {
   ROOMCAST_PRESENCE_LEASE_MS: '60000',
 };
 
-/** Whether system calls can be counted here: `strace` may be missing, or not be allowed to look on. */
+/** Whether system calls can be counted here: `strace` may be missing, or not permitted. */
 export function canTrace(): boolean {
   try {
     execFileSync('strace', ['-D', '-qq', '-o', '/dev/null', 'true'], { stdio: 'ignore' });
@@ -41,7 +44,7 @@ export function canTrace(): boolean {
   }
 }
 
-/** A node of its own process, as users run it, that can be asked what it did. */
+/** A node in its own process, as users run it, that reports what it did. */
 export class CountedNode {
   readonly #process: PinnedProcess;
   readonly #dir: string;
@@ -57,7 +60,7 @@ export class CountedNode {
   static async start(root: string, redisUrl: string | null): Promise<CountedNode> {
     const dir = await mkdtemp(join(tmpdir(), 'roomcast-gate-'));
     const isTraced = canTrace();
-    // `-D`: the node is our child and strace looks on, so that signals and the end reach the node.
+    // `-D`: the node is our child and strace watches it, so that signals and the exit reach the node.
     const trace = [
       'strace',
       '-D',
@@ -120,8 +123,9 @@ export class CountedNode {
   }
 
   /**
-   * strace writes a line for each call, at once. A socket of uWebSockets.js is sent to; one of Node's, to Redis, is written to.
-   * Not every write counts: how many there are is a matter of time, as nodes probe their links, and of buffers that are full.
+   * strace writes a line for each call, at once. A socket of uWebSockets.js is sent to; a socket of Node, to
+   * Redis, is written to. Not every write counts: their number depends on time, as nodes probe their links,
+   * and on full buffers.
    */
   #systemCalls(): { sends: number; commits: number } {
     if (!this.#isTraced) return { sends: Number.NaN, commits: Number.NaN };

@@ -12,7 +12,7 @@ export interface CrowdPlan {
   readonly membersPerRoom: number;
 }
 
-/** Members of some rooms and one who publishes, in this process: what they do does not depend on time. */
+/** Members of some rooms and one publisher, in this process: their work does not depend on time. */
 export class Crowd {
   readonly tally = new Tally();
   readonly #plan: CrowdPlan;
@@ -46,7 +46,10 @@ export class Crowd {
     return connection;
   }
 
-  /** Publishes so many in one WebSocket message, the rooms in turn, and resolves when all were delivered and answered. */
+  /**
+   * Publishes this many in one WebSocket message, the rooms in turn, and resolves when all were delivered and
+   * answered.
+   */
   async publish(count: number): Promise<void> {
     const bodies: Uint8Array[] = [];
     let opcode = 0;
@@ -76,7 +79,7 @@ export class Crowd {
         () =>
           reject(
             new Error(
-              `not everything that was published came: ${JSON.stringify({ ...this.tally.data(), latency: null })}`,
+              `some published messages did not arrive: ${JSON.stringify({ ...this.tally.data(), latency: null })}`,
             ),
           ),
         PATIENCE_MS,
@@ -96,5 +99,5 @@ function roomName(room: number): string {
 }
 
 function ignore(): void {
-  // Nobody waits.
+  // Nothing waits.
 }

@@ -1,8 +1,8 @@
-/** What a message costs in things that can be counted: the same on every machine, whatever else it does. */
+/** What a message costs in countable things: the same on every machine, whatever else runs there. */
 import { CountedNode, type Counts } from './counted-node.ts';
 import { Crowd } from './crowd.ts';
 
-/** One thing that was counted, and the least and the most of it that there may be: too little says that nothing was counted. */
+/** One counted figure, with its allowed minimum and maximum: too little means that nothing was counted. */
 export interface Figure {
   readonly what: string;
   readonly value: number;
@@ -18,7 +18,9 @@ const ROOMS = 100;
 const MEMBERS_OF_ROOM = 5;
 const ROUNDS = 10;
 
-/** What differs between the backplanes. Heap: a third above what was measured on Node 20 (in the comment). */
+/**
+ * The differences between the backplanes. Heap: a third above the value measured on Node 20 (in the comment).
+ */
 const MOST = {
   // 7,900 to 8,500, and 1,360 to 1,440.
   memory: { heapSingly: 11_000, heapTogether: 1_900, commits: 0 },
@@ -26,13 +28,14 @@ const MOST = {
   redis: { heapSingly: 28_000, heapTogether: 1_900, commits: 1 },
 } as const;
 
-/** A collection in between makes nonsense of what the heap says. */
+/** A collection in between makes the heap figures meaningless. */
 const ATTEMPTS = 3;
 
 /**
- * Counts on a node of its own. `root`: the checkout, built. Figures of system calls are left out where `strace` cannot be used.
+ * Counts on a separate node. `root`: the checkout, built. Leaves out figures of system calls if `strace`
+ * cannot be used.
  *
- * @throws when something published did not arrive.
+ * @throws if something published did not arrive.
  */
 export async function countFigures(root: string, redisUrl: string | null): Promise<Figure[]> {
   const node = await CountedNode.start(root, redisUrl);
@@ -58,7 +61,7 @@ function figures(
   const each = (what: string, count: number): Figure => ({ what, value: count, least: 1, most: 1 });
   const none = (what: string, count: number): Figure => ({ what, value: count, least: 0, most: 0 });
   return [
-    // One send a delivery is what there must be; the publisher's acknowledgement is the other one.
+    // One send per delivery is the minimum; the publisher's acknowledgement is the other one.
     figure('sends per delivery, singly', singly.sends / (SINGLY * MEMBERS), 1, 1 + 1.1 / MEMBERS),
     figure('sends per delivery, 300 at once', together.sends / (inAll * MEMBERS), 1 / TOGETHER, 3 / TOGETHER),
     figure('sends per delivery, 100 rooms at once', rooms.sends / (inRooms * MEMBERS_OF_ROOM), 1, 1.02),
@@ -77,12 +80,12 @@ function figure(what: string, value: number, least: number, most: number): Figur
   return { what, value, least, most };
 }
 
-/** Whether there is as much of it as there may be. */
+/** Whether it is within its limits. */
 export function isWithin({ value, least, most }: Figure): boolean {
   return value >= least && value <= most;
 }
 
-/** What so many publishes to one room cost, so many of them in one WebSocket message. */
+/** The cost of this many publishes to one room, this many of them in one WebSocket message. */
 async function oneRoom(node: CountedNode, publishes: number, together: number): Promise<Counts> {
   const crowd = await Crowd.join({ port: node.port, rooms: 1, membersPerRoom: MEMBERS });
   const round = async (): Promise<void> => {
@@ -98,7 +101,7 @@ async function manyRooms(node: CountedNode): Promise<Counts> {
   });
 }
 
-/** The second time counts: by the first one the code is compiled and what grows has grown. */
+/** The second run counts: in the first one the code is compiled and buffers grow. */
 async function during(node: CountedNode, crowd: Crowd, round: () => Promise<void>): Promise<Counts> {
   try {
     await round();

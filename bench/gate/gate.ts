@@ -1,4 +1,4 @@
-/** The regression gate: has a message become dearer? */
+/** The regression gate: has a message become more expensive? */
 import { join } from 'node:path';
 import type { BenchRequest } from '../arguments.ts';
 import type { ShapeRecord } from '../report/record.ts';
@@ -18,7 +18,7 @@ type Say = (text: string) => void;
 const SHAPES = ['burst', 'single', 'rooms'];
 const ROWS = ['roomcast', 'roomcast-redis'];
 const REPETITIONS = 5;
-/** Medians of five move by up to a quarter between runs of unchanged code, most of it the control's. */
+/** Medians of five vary by up to a quarter between runs of unchanged code, mostly due to the control. */
 const TOLERANCE = 1.3;
 
 /** `root`: the checkout, built. `print` gets results, `say` progress. Returns the exit code. */
@@ -26,7 +26,7 @@ export async function runGate(request: BenchRequest, root: string, print: Say, s
   const failures = await count(root, print);
   if (!request.isShort) failures.push(...(await compare(request, root, print, say)));
   for (const failure of failures) print(`FAILED ${failure}\n`);
-  if (failures.length === 0) print('the gate is open: nothing has become dearer\n');
+  if (failures.length === 0) print('passed: nothing has become more expensive\n');
   return failures.length === 0 ? 0 : 1;
 }
 
@@ -55,7 +55,7 @@ function tidy(value: number): number {
 
 async function compare(request: BenchRequest, root: string, print: Say, say: Say): Promise<string[]> {
   const record = readRecord(join(root, 'bench/results'), FAN_OUT.name);
-  if (record === null) return [`there is no record to compare with: npm run bench -- ${FAN_OUT.name}`];
+  if (record === null) return [`no record to compare with: run npm run bench -- ${FAN_OUT.name}`];
   const failures: string[] = [];
   for (const shape of FAN_OUT.shapes.filter(({ name }) => SHAPES.includes(name))) {
     const before = record.shapes.find(({ name }) => name === shape.name);

@@ -1,4 +1,4 @@
-// Loaded into a node that is being counted (`node --import`): on SIGUSR2 it writes what the process has done so far.
+// Loaded into a counted node (`node --import`): on SIGUSR2 it writes what the process has done so far.
 // Environment: PROBE_FILE, where to; PROBE_CALLS, the built module with the codec counters.
 import { renameSync, writeFileSync } from 'node:fs';
 import { PerformanceObserver } from 'node:perf_hooks';
@@ -13,7 +13,7 @@ new PerformanceObserver((list) => {
 
 process.on('SIGUSR2', () => {
   const { heapUsed } = process.memoryUsage();
-  // A reader never sees half of it.
+  // A reader never sees a half-written file.
   writeFileSync(`${PROBE_FILE}.new`, JSON.stringify({ heapUsed, collections, ...codecCalls }));
   renameSync(`${PROBE_FILE}.new`, PROBE_FILE);
 });

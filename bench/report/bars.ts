@@ -8,13 +8,13 @@ import { decades, FAINT, INK, type Panel, type PlotShape, type Spot, textWidth, 
 import type { RowSummary, ShapeView } from './summary.ts';
 import { ratioText, shown } from './table.ts';
 
-/** Where rows differ by more, bars that begin at 0 would hide all but the longest. */
+/** If rows differ by more, bars that start at 0 would hide all but the longest. */
 const MAX_LINEAR_RATIO = 20;
 const SHORT = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
 const ABOVE = 64;
 const BELOW = 28;
 
-/** The headline of each row as a bar, its value and ratio in words at the right, each trial as a dot. */
+/** The headline of each row as a bar, its value and ratio as text at the right, each trial as a dot. */
 export function bars({ view, summaries }: PlotShape, spot: Spot): Panel {
   const names = summaries.map(({ row }) => row);
   const words = summaries.map((summary) => inWords(summary, view));
@@ -58,11 +58,11 @@ function valueAxis(values: readonly number[], isLog: boolean): XAXisComponentOpt
   };
   if (!isLog) return { type: 'value', min: 0, splitNumber: 4, ...look };
   const { min, max } = decades(values);
-  // A bar would begin at 1 otherwise.
+  // Otherwise a bar would start at 1.
   return { type: 'log', min, max, startValue: min, ...look };
 }
 
-/** 2,000,000 takes the room of three labels. */
+/** 2,000,000 needs the space of three labels. */
 function short(value: number): string {
   return SHORT.format(value);
 }

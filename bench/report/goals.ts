@@ -1,7 +1,7 @@
 import type { Goal } from '../scenarios/scenario.ts';
 import type { RowSummary, ShapeView } from './summary.ts';
 
-/** A line for each goal of a shape whose rows were measured: what it is, what came of it. */
+/** A line for each goal of a shape whose rows were measured: the goal and the result. */
 export function goalLines(shape: ShapeView, summaries: readonly RowSummary[]): string[] {
   return (shape.goals ?? []).flatMap((goal) => {
     const value = reached(goal, summaries);

@@ -6,7 +6,7 @@ const ABOVE = 64;
 const BELOW = 28;
 const LEFT = 60;
 const RIGHT = 24;
-/** Lines that lie on each other can still be told by these. */
+/** Dashes that distinguish overlapping lines. */
 const SYMBOLS = ['circle', 'rect', 'triangle', 'diamond', 'emptyCircle', 'emptyRect', 'emptyTriangle'];
 
 /** How long deliveries took, by share of deliveries: a line for each row, in the colour of its bar. */

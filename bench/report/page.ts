@@ -4,7 +4,10 @@ import type { ScenarioRecord, ShapeRecord } from './record.ts';
 import { summarise } from './summary.ts';
 import { markdownOf, markdownTable, ratioText, shown } from './table.ts';
 
-/** `<scenario>.md`: the question, when and where it was asked, the picture, each shape's table, what the rows are. */
+/**
+ * `<scenario>.md`: the question, when and where it was measured, the picture, each shape's table, and the
+ * rows explained.
+ */
 export function scenarioPage(record: ScenarioRecord, image: string | null): string {
   return [`# ${record.scenario}`, ...parts(record, image), ...legend(record)].join('\n\n');
 }
@@ -14,7 +17,7 @@ export function scenarioSection(record: ScenarioRecord, image: string | null): s
   return [`### ${record.scenario}`, ...parts(record, image)].join('\n\n');
 }
 
-/** The headlines alone: a line for each row, a column for each shape, ratios in brackets. */
+/** Only the headlines: a line for each row, a column for each shape, ratios in brackets. */
 export function scenarioDigest(record: ScenarioRecord): string {
   const { scenario, question, shapes } = record;
   const rows = [...new Set(shapes.flatMap((shape) => shape.rows))];
@@ -37,7 +40,7 @@ export function scenarioDigest(record: ScenarioRecord): string {
   return [`**${scenario}**: ${question}`, markdownOf([head, ...told])].join('\n\n');
 }
 
-/** When and on what all of it was measured, a line for each that differs. */
+/** When and on what everything was measured, a line for each difference. */
 export function measuredLines(records: readonly ScenarioRecord[]): string {
   const lines = new Set(records.flatMap(({ shapes }) => shapes.map(measuredLine)));
   return [...lines].map((line) => `- ${line}`).join('\n');

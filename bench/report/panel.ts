@@ -1,4 +1,4 @@
-/** What the panels of a picture have in common. */
+/** Shared by the panels of a picture. */
 import type {
   GridComponentOption,
   SeriesOption,
@@ -13,7 +13,7 @@ export interface PlotShape {
   readonly summaries: readonly RowSummary[];
 }
 
-/** Where a panel goes, in pixels, and which colours its rows have. */
+/** Where a panel goes, in pixels, and the colours of its rows. */
 export interface Spot {
   readonly left: number;
   readonly top: number;
@@ -37,7 +37,7 @@ export interface Panel {
 export const INK = '#24292f';
 export const FAINT = '#d0d7de';
 const CONTROL_COLOUR = '#8c959f';
-/** Told apart by those who see few colours, too (Okabe and Ito; then darker ones of the same). */
+/** Colours that colour-blind readers can distinguish (Okabe and Ito; then darker ones of the same). */
 const PALETTE = [
   '#0072b2',
   '#d55e00',
@@ -52,7 +52,7 @@ const PALETTE = [
   '#1a7f37',
 ];
 
-/** Control rows are grey; the others have a colour each, the same in all shapes. */
+/** Control rows are grey; each other row has its colour, the same in all shapes. */
 export function coloursOf(views: readonly ShapeView[]): Colours {
   const controls = new Set(views.map(({ control }) => control));
   const others = [...new Set(views.flatMap(({ rows }) => rows))].filter((row) => !controls.has(row));
@@ -64,7 +64,7 @@ export function hasLatencies({ summaries }: PlotShape): boolean {
   return summaries.some(({ figures }) => PERCENTILES.filter(({ figure }) => figures.has(figure)).length > 1);
 }
 
-/** Widths are guessed, generously: where this runs there are no fonts to measure. */
+/** Widths are estimated, generously: there are no fonts to measure here. */
 const PIXELS_A_CHARACTER = 7;
 
 export function textWidth(text: string): number {

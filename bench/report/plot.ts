@@ -1,4 +1,4 @@
-/** A scenario as a picture: what each row cost in each shape, and how long deliveries took. */
+/** Draws a scenario: what each row cost in each shape, and how long deliveries took. */
 import * as echarts from 'echarts';
 import { bars } from './bars.ts';
 import { latencies } from './latencies.ts';
@@ -8,16 +8,16 @@ const WIDTH = 1000;
 const GAP = 20;
 const FONT = 'Helvetica, Arial, sans-serif';
 
-/** A panel is as tall as its rows need, and tall enough for curves to be told apart. */
+/** A panel is as tall as its rows need, and tall enough to tell curves apart. */
 const CURVES_HEIGHT = 250;
 const ROW_HEIGHT = 26;
 const ABOVE_AND_BELOW = 96;
-/** Of the width, for bars, where there are curves beside them. */
+/** Share of the width for bars, if there are curves beside them. */
 const BARS_SHARE = 0.6;
 
 /**
- * An SVG with a line of panels for each shape; '' where no row has a headline. The same shapes give the same bytes. Rows
- * keep their colour throughout.
+ * An SVG with a line of panels for each shape; '' if no row has a headline. The same shapes give the same
+ * bytes. Rows keep their colour throughout.
  */
 export function plot(shapes: readonly PlotShape[]): string {
   const drawn = shapes.filter(({ summaries }) =>
@@ -72,8 +72,8 @@ function render(height: number, option: echarts.EChartsOption): string {
 }
 
 /**
- * Names that the renderer makes count the charts of the process. Classes are there for the pointer alone, as the data indices
- * are; ids of clip paths are needed, but not their number.
+ * Names that the renderer generates count the charts of the process. Classes and data indices serve only the
+ * pointer; ids of clip paths are needed, but not their number.
  */
 function withoutCounters(svg: string): string {
   return svg

@@ -1,4 +1,4 @@
-/** `report`: renders everything anew from what is recorded. */
+/** `report`: renders everything again from the records. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Scenario } from '../scenarios/scenario.ts';
@@ -15,15 +15,16 @@ export interface ReportPaths {
   readonly digest: string;
 }
 
-/** A page, and what it is to hold. */
+/** A page, and its new content. */
 export interface RenderedPage {
   readonly path: string;
   readonly text: string;
 }
 
 /**
- * Makes the pages and pictures of all recorded scenarios again and puts the tables into the lab book and the digest. Returns the
- * scenarios that were rendered. Throws where nothing is recorded or one of the two lacks its markers; then neither is changed.
+ * Makes the pages and pictures of all recorded scenarios again and puts the tables into the lab book and the
+ * digest. Returns the scenarios that were rendered. Throws where nothing is recorded or one of the two lacks
+ * its markers; then neither is changed.
  */
 export function report(scenarios: readonly Scenario[], paths: ReportPaths): string[] {
   const records = readRecords(scenarios, paths.results);
@@ -33,7 +34,7 @@ export function report(scenarios: readonly Scenario[], paths: ReportPaths): stri
   return records.map(({ scenario }) => scenario);
 }
 
-/** What is recorded, as the scenarios are today. */
+/** The records, as the scenarios are today. */
 export function readRecords(scenarios: readonly Scenario[], results: string): ScenarioRecord[] {
   return scenarios.flatMap((scenario) => {
     const record = readRecord(results, scenario.name);
@@ -57,7 +58,10 @@ function section(record: ScenarioRecord, { results }: ReportPaths): string {
   return scenarioSection(record, existsSync(join(results, svg)) ? `results/${svg}` : null);
 }
 
-/** What stands between `<!-- name:begin -->` and `<!-- name:end -->` becomes the body. Throws, naming the file, without both. */
+/**
+ * Replaces the text between `<!-- name:begin -->` and `<!-- name:end -->`. Throws, naming the file, if either
+ * is missing.
+ */
 export function replaceBetween(text: string, name: string, body: string, path: string): string {
   const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
   const from = text.indexOf(begin);

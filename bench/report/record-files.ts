@@ -1,4 +1,4 @@
-/** Records on disk: `<scenario>.json`, and the page and picture that are made of it. */
+/** Records on disk: `<scenario>.json`, and the page and picture made from it. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Checks } from '../scenarios/scenario.ts';
@@ -7,16 +7,16 @@ import { plot } from './plot.ts';
 import type { ScenarioRecord, ShapeRecord } from './record.ts';
 import { summarise } from './summary.ts';
 
-/** Changes with the form of the file. */
+/** Changes with the file format. */
 const FORMAT = 1;
 
-/** Null where there is no such file. Throws where it is of another format. */
+/** Null if there is no such file. Throws for another format. */
 export function readRecord(directory: string, scenario: string): ScenarioRecord | null {
   const path = join(directory, `${scenario}.json`);
   return existsSync(path) ? fromJson(readFileSync(path, 'utf8'), path) : null;
 }
 
-/** Writes `<scenario>.json`, `.md` and `.svg`, the latter where there is anything to draw. */
+/** Writes `<scenario>.json`, `.md` and, if there is anything to draw, `.svg`. */
 export function writeRecord(directory: string, record: ScenarioRecord): void {
   mkdirSync(directory, { recursive: true });
   const path = (extension: string): string => join(directory, `${record.scenario}.${extension}`);

@@ -15,7 +15,7 @@ interface Terms {
   readonly isProfiled: boolean;
 }
 
-/** One shape as it was measured: shapes of a scenario may come from different days and machines. */
+/** One measured shape: shapes of a scenario may come from different days and machines. */
 export interface ShapeRecord extends ShapeView {
   readonly machine: Machine;
   /** Of the broker, with its git commit, and of the packages that rows are made of. */
@@ -33,10 +33,12 @@ export interface ScenarioRecord {
   readonly shapes: readonly ShapeRecord[];
 }
 
-/** Of figures in the file: a trial is not more exact than that. */
+/** Precision of figures in the file: a trial is not more exact than that. */
 const SIGNIFICANT_DIGITS = 6;
 
-/** The new shapes in place of those of the same name, in the scenario's order. Shapes that it no longer has are dropped. */
+/**
+ * Replaces shapes of the same name, in the scenario's order. Drops shapes that the scenario no longer has.
+ */
 export function merged(
   scenario: Scenario,
   before: ScenarioRecord | null,
@@ -50,7 +52,7 @@ export function merged(
   };
 }
 
-/** As it was measured, but shown as the scenario shows it today: a new column needs no new run. */
+/** As measured, but shown as the scenario shows it today: a new column needs no new run. */
 export function inTermsOf(scenario: Scenario, record: ScenarioRecord): ScenarioRecord {
   const current = merged(scenario, record, []);
   const shapes = current.shapes.map((shape) => {
@@ -61,7 +63,7 @@ export function inTermsOf(scenario: Scenario, record: ScenarioRecord): ScenarioR
   return { ...current, shapes };
 }
 
-/** What the file will hold: figures are rounded before anything is made of them, so that `report` gives the same. */
+/** What the file will contain: figures are rounded before use, so that `report` gives the same. */
 export function rounded(trial: Trial): Trial {
   const figures = Object.entries(trial.figures).map(([name, value]) => [name, roundedFigure(value)] as const);
   return { ...trial, figures: Object.fromEntries(figures) };

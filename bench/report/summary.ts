@@ -1,17 +1,17 @@
-/** What the trials of a shape come to, row by row. */
+/** Summarises the trials of a shape, row by row. */
 import type { Checks, Shape, Trial } from '../scenarios/scenario.ts';
 
-/** A shape as it is shown: all of it but how it is run. */
+/** A shape as it is shown: without how it is run. */
 export type ShapeView = Omit<Shape, 'run'>;
 
-/** One figure of one row, over the trials that speak for it. All NaN where none of them has it. */
+/** One figure of one row, over the trials that count. All NaN if none of them has it. */
 export interface Figure {
   readonly median: number;
   readonly low: number;
   readonly high: number;
   /** Of each trial, in the order in which they ran; only finite ones. */
   readonly values: readonly number[];
-  /** It says more about the driver, which was the limit in every trial: a rate may be higher, a latency lower. */
+  /** It describes the driver, which was the limit in every trial: a rate may be higher, a latency lower. */
   readonly isStarred: boolean;
 }
 
@@ -41,7 +41,7 @@ export const PERCENTILES: readonly { readonly figure: string; readonly label: st
 
 const NOTHING: Figure = { median: NaN, low: NaN, high: NaN, values: [], isStarred: false };
 
-/** One summary for each row that was tried, in the shape's order. Rows whose trials were all void have NaN. */
+/** One summary for each tried row, in the shape's order. Rows whose trials were all void have NaN. */
 export function summarise(shape: ShapeView, trials: readonly Trial[]): RowSummary[] {
   const rows = [...new Set([...shape.rows, ...trials.map(({ row }) => row)])];
   const tried = rows.filter((row) => trials.some((trial) => trial.row === row));
@@ -91,7 +91,7 @@ function figureOf(trials: readonly Trial[], name: string, isStarred: boolean): F
   return { median: median(values), low: Math.min(...values), high: Math.max(...values), values, isStarred };
 }
 
-/** Correctness is not a matter of medians, nor of void trials. */
+/** Correctness counts every trial, not medians, and void ones too. */
 function sumOfChecks(trials: readonly Trial[]): Checks {
   const total = (pick: (checks: Checks) => number): number =>
     trials.reduce((sum, { checks }) => sum + pick(checks), 0);

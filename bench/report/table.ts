@@ -2,7 +2,7 @@
 import type { Column } from '../scenarios/scenario.ts';
 import type { Figure, RowSummary, ShapeView } from './summary.ts';
 
-/** What else there is to know of a row, by its name: why it is not there, or not complete. */
+/** Remarks on a row, by its name: why it is missing or incomplete. */
 export type Remarks = Readonly<Record<string, string>>;
 
 /** Aligned text: the first column to the left, the others to the right; the notes below. */
@@ -23,7 +23,7 @@ export function markdownOf(rows: readonly (readonly string[])[]): string {
   return [head, rule, ...body].map((row) => `| ${row.join(' | ')} |`).join('\n');
 }
 
-/** A median as its column wants it, with a star where the driver was the limit; `-` where there is none. */
+/** A median as its column formats it, with a star if the driver was the limit; `-` if there is none. */
 export function shown({ median, isStarred }: Figure, column: Column): string {
   const text = number(median, column);
   return isStarred && text !== '-' ? `${text}*` : text;
@@ -63,7 +63,7 @@ function rowCells(
   ];
 }
 
-/** For a column that is held against a row of its own, ` (1.20 x)`. */
+/** For a column compared with a row of its own, ` (1.20 x)`. */
 function ratioWithin({ median }: Figure, { figure, ratioTo }: Column, all: readonly RowSummary[]): string {
   if (ratioTo === undefined) return '';
   const base = all.find(({ row }) => row === ratioTo)?.figures.get(figure)?.median ?? NaN;
@@ -91,7 +91,7 @@ function aligned(rows: readonly (readonly string[])[]): string[][] {
   );
 }
 
-/** What Markdown would take for its own: text comes from programs that failed, too. */
+/** Escapes what Markdown would interpret: text also comes from programs that failed. */
 function escaped(text: string): string {
   return text.replace(/\s+/g, ' ').replace(/[|<>\\`_[\]]/g, '\\$&');
 }

@@ -1,16 +1,16 @@
-/** What surrounds a measurement: whether the machine was quiet, and what it cost the server. */
+/** The conditions of a measurement: whether the machine was quiet, and what it cost the server. */
 import type { RunningServer } from '../server/running-server.ts';
 import { type MachineTime, machineTime, machineUse } from '../system/cpu.ts';
 
 /** Above these, a run says more about the machine than about the server. */
 const MAX_STOLEN = 0.03;
 const MAX_OTHERS = 0.2;
-/** How busy others may be when a trial begins, in cores. */
+/** How busy other processes may be when a trial starts, in cores. */
 export const MAX_BUSY = 0.2;
-/** How long a trial is held back while they are busier. */
+/** How long a trial waits while they are busier. */
 export const PATIENCE_MS = 60_000;
 
-/** What a stretch of time cost. */
+/** The cost of a period. */
 export interface Cost {
   /** User and system time of the server's processes. */
   readonly serverUs: number;
@@ -19,7 +19,7 @@ export interface Cost {
   readonly voidBecause: string | null;
 }
 
-/** Begins at its making; `end` may be called once. */
+/** Starts when made; `end` may be called once. */
 export class Meter {
   readonly #server: RunningServer;
   readonly #startMs = performance.now();
@@ -34,7 +34,7 @@ export class Meter {
     this.#redisUs = server.redisCpuUs;
   }
 
-  /** `driverUs`: what the driver's processes used meanwhile, which is no disturbance. */
+  /** `driverUs`: what the driver's processes used in this period, which is no disturbance. */
   end(driverUs: number): Cost {
     const seconds = (performance.now() - this.#startMs) / 1000;
     const serverUs = this.#server.cpuUs - this.#serverUs;

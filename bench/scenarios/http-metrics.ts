@@ -1,4 +1,4 @@
-/** What a scrape of the metrics costs, and what the deliveries of the meantime notice of it. */
+/** What a scrape of the metrics costs, and how it affects deliveries at the same time. */
 import type { Phase } from '../../src/load/phase.ts';
 import type { Shot, Volley } from '../server/autocannon-run.ts';
 import { Cannon } from '../server/cannon.ts';
@@ -53,7 +53,7 @@ function run(contender: Contender, options: BenchOptions): Promise<Trial> {
   });
 }
 
-/** The same load three times: alone, with a scrape now and then, and with as many scrapes as go. */
+/** The same load three times: alone, with occasional scrapes, and with as many scrapes as possible. */
 async function measure(stage: Stage, cannon: Cannon, row: string, { seconds }: BenchOptions): Promise<Trial> {
   const meter = new Meter(stage.server);
   const alone = await stage.driver.run(LOAD, seconds);
@@ -64,7 +64,7 @@ async function measure(stage: Stage, cannon: Cannon, row: string, { seconds }: B
 }
 
 interface Scraped {
-  /** With the scrapers' time and troubles in it: both are the driver's. */
+  /** Includes the scrapers' time and errors: both are the driver's. */
   readonly phase: Phase;
   readonly volley: Volley;
   readonly cost: Cost;
@@ -92,7 +92,7 @@ interface Measured {
   readonly full: Scraped;
 }
 
-/** The latencies are those with a scrape now and then, the rest is that with as many as go. */
+/** The latencies are those with occasional scrapes, the rest those with as many as possible. */
 function toTrial(row: string, { alone, aloneCost, gently, full }: Measured): Trial {
   const { phase, volley, cost } = full;
   const loadUs = (aloneCost.serverUs / alone.seconds) * phase.seconds;

@@ -12,7 +12,7 @@ import type { BenchOptions, Column, Goal, Shape, Trial } from './scenario.ts';
 const ROOMS = 10;
 const MEMBERS_PER_ROOM = 10;
 const CONNECTIONS = 100;
-/** What a rate is taken from, before the warm-up proper. */
+/** Basis for a rate, before the warm-up proper. */
 const FIRST_REQUESTS = 2000;
 /** How long deliveries may take once all requests are answered. */
 const PATIENCE_MS = 3000;
@@ -33,7 +33,7 @@ export interface HttpShapePlan {
   readonly control: string;
   readonly headline?: Column;
   readonly goals?: readonly Goal[];
-  /** Messages in a request; null for one without a list around it. */
+  /** Messages in a request; null for a single message without a list. */
   readonly batch: number | null;
 }
 
@@ -74,7 +74,7 @@ function run(plan: HttpShapePlan, contender: Contender, options: BenchOptions): 
 
 interface Firing {
   readonly volley: Volley;
-  /** What the members saw of it, with autocannon's time and troubles in it: both are the driver's. */
+  /** What the members received, with autocannon's time and errors: both are the driver's. */
   readonly phase: Phase;
 }
 
@@ -92,7 +92,7 @@ class Range {
 
   constructor(driver: Driver, { batch, contender, origin, options }: RangePlan) {
     const body = contender.http;
-    if (body === undefined) throw new Error(`${contender.name} takes no publishes over HTTP`);
+    if (body === undefined) throw new Error(`${contender.name} does not accept publishes over HTTP`);
     const path = body === 'plain' ? '/publish' : batch === null ? '/v1/publish' : '/v1/publish/batch';
     const messages = { body, rooms: ROOMS, payloadBytes: PAYLOAD_BYTES, batch };
     const plan = { url: `${origin}${path}`, connections: CONNECTIONS, messages };
@@ -101,11 +101,11 @@ class Range {
     this.#cannon = new Cannon(options.cores.drivers[0]!, plan);
   }
 
-  /** So many requests, and all that they should deliver. */
+  /** Sends this many requests, and waits for everything that they should deliver. */
   async fire(requests: number): Promise<Firing> {
     const shot: Shot = { requests: Math.max(CONNECTIONS, Math.round(requests)) };
     const volleys: Volley[] = [];
-    // There are no publishers among the members: they count, and put no load on.
+    // There are no publishers among the members: they count, and apply no load.
     const phase = await this.#driver.run({ kind: 'closed', inFlight: 0 }, 0, async () => {
       const volley = await this.#cannon.fire(shot);
       volleys.push(volley);
@@ -124,7 +124,7 @@ class Range {
   }
 }
 
-/** Resolves when so much has come, or will not. */
+/** Resolves when this much has arrived, or will not. */
 async function delivered(driver: Driver, expected: number): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
   while (performance.now() < deadline && (await driver.progress()).delivered < expected)

@@ -6,19 +6,20 @@ import { collectGarbage, untilIdle, withCollection } from './memory.ts';
 import { onServer } from './on-server.ts';
 import type { BenchOptions, Column, Scenario, Shape, Trial } from './scenario.ts';
 
-/** These come first and stay: what a process takes to get going is not the connections'. */
+/** These connect first and stay: a process's base memory does not count towards connections. */
 const FIRST = 1000;
 const THEN = 10_000;
 const CHECK_SECONDS = 0.5;
-/** For what comes after the last join: presence is written in batches. */
+/** For work after the last join: presence is written in batches. */
 const REST_MS = 10_000;
 
 const PER_CONNECTION: Column = { head: 'bytes/connection', figure: 'bytesPerConnection', digits: 0 };
 
 /**
- * Resident memory of the server with 11,000 members, less that with 1,000. Nothing was published before, presence is on, and
- * heartbeats go on. All garbage is collected first: where a server stands in V8's round of growing and shrinking would be
- * twice what the connections take. What it held before that is shown, too. What the kernel holds for a socket is not in it.
+ * Resident memory of the server with 11,000 members, less that with 1,000. Nothing was published before,
+ * presence is on, and heartbeats go on. All garbage is collected first: where a server stands in V8's round
+ * of growing and shrinking would be twice what the connections take. What it held before that is shown, too.
+ * What the kernel holds for a socket is not in it.
  */
 export const IDLE: Scenario = {
   name: 'idle',
@@ -79,7 +80,7 @@ function run(shape: string, perRoom: number, contender: Contender, options: Benc
   });
 }
 
-/** Of a server that has nothing more to do, in bytes. */
+/** Memory of an idle server, in bytes. */
 async function memoryOf(server: RunningServer): Promise<number> {
   await untilIdle(server, REST_MS);
   await collectGarbage(server);

@@ -1,4 +1,4 @@
-/** All that can be measured, in the order in which it is run and shown. */
+/** Every scenario, in the order in which it is run and shown. */
 import { FAN_OUT } from './fan-out.ts';
 import { HTTP } from './http.ts';
 import { IDLE } from './idle.ts';

@@ -6,11 +6,11 @@ import { onServer } from './on-server.ts';
 import type { BenchOptions, Column, Scenario, Shape, Trial } from './scenario.ts';
 
 const CONNECTIONS = 5000;
-/** A server that was just started would pay for its compiler with the first thousands. */
+/** A fresh server would charge its compiler to the first thousands. */
 const WARM_UP = 5000;
 const PER_ROOM = 10;
 const AT_ONCE = 64;
-/** For what comes after the last one has joined: presence is written in batches. */
+/** For work after the last join: presence is written in batches. */
 const REST_MS = 10_000;
 const CHECK_SECONDS = 0.5;
 
@@ -54,7 +54,10 @@ export const JOINS: Scenario = {
   shapes: [JOIN_STORM],
 };
 
-/** Some come and go first. Then all come, and a short load shows that each of them is where it should be. */
+/**
+ * Some connections come and go first. Then all connect, and a short load shows that each is where it should
+ * be.
+ */
 function run(contender: Contender, options: BenchOptions): Promise<Trial> {
   const audience = (connections: number, roomPrefix: string) => ({
     ...{ rooms: connections / PER_ROOM, membersPerRoom: PER_ROOM, publishersPerRoom: 1 },
@@ -75,7 +78,7 @@ function run(contender: Contender, options: BenchOptions): Promise<Trial> {
       serverUsPerConnection: serverUs / CONNECTIONS,
       redisUsPerConnection: redisUs === 0 ? Number.NaN : redisUs / CONNECTIONS,
       connectionsPerSecond: CONNECTIONS / opening.seconds,
-      // Of the time until the last one is in: what is written after that may make it more than all of it.
+      // Share of the time until the last join: later writes may take it above 100%.
       serverShare: serverUs / opening.seconds / 1e6,
       driverShare: opening.driverShare,
       ...opening.latencyUs,

@@ -1,4 +1,4 @@
-/** Shapes in which members listen while load is put on: what a delivery costs the server. */
+/** Shapes in which members listen under load: what a delivery costs the server. */
 import type { Audience } from '../../src/load/driver.ts';
 import type { LoadPlan } from '../../src/load/load.ts';
 import type { Phase } from '../../src/load/phase.ts';
@@ -9,9 +9,9 @@ import { onServer } from './on-server.ts';
 import type { BenchOptions, Checks, Column, Goal, Shape, Trial } from './scenario.ts';
 
 export const PAYLOAD_BYTES = 128;
-/** What servers are warmed up with: with few publishes a second their code would still be cold after minutes. */
+/** Load to warm up servers with: at few publishes a second their code would still be cold after minutes. */
 const WARM_UP: LoadPlan = { kind: 'closed', inFlight: 64 };
-/** The driver's core, which has Redis too, is full above this. */
+/** The driver's core, which also runs Redis, is full above this. */
 const MAX_DRIVER_SHARE = 0.9;
 
 const PER_DELIVERY: Column = { head: 'us/delivery', figure: 'serverUsPerDelivery', digits: 3 };
@@ -70,7 +70,7 @@ function run(plan: LoadShapePlan, contender: Contender, options: BenchOptions): 
     const memoryMB = server.memoryBytes / 2 ** 20;
     const figures = { ...loadFigures(phase, cost), memoryMB, peakMemoryMB };
     const measured = trial(plan.name, contender.name, phase, cost, figures);
-    // What went wrong in the warm-up went wrong.
+    // Errors in the warm-up count.
     return { ...measured, checks: checksOf(phase, warmUp) };
   });
 }
@@ -80,7 +80,7 @@ export function atMost(limit: number, to: string, row = 'roomcast-redis'): Goal 
   return { row, figure: PER_DELIVERY.figure, to, atMost: limit };
 }
 
-/** The trial that a phase of load and its cost make. */
+/** Makes a trial from a phase of load and its cost. */
 export function trial(
   shape: string,
   row: string,

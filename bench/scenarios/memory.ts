@@ -9,7 +9,7 @@ const COLLECTION_MS = 500;
 const PATIENCE_MS = 5000;
 const MAX_BUSY = 0.05;
 
-/** The most that the server's processes held at any time since its making, sampled. */
+/** The highest memory of the server's processes since this was made, sampled. */
 export class PeakMemory {
   readonly #server: RunningServer;
   readonly #timer: NodeJS.Timeout;
@@ -27,13 +27,13 @@ export class PeakMemory {
   }
 
   #sample(): void {
-    // Of a server that is gone there is nothing to read: whoever waits for it hears of that.
+    // The server is gone, so there is nothing to read: its waiter gets the error.
     if (this.#server.isRunning) this.bytes = Math.max(this.bytes, this.#server.memoryBytes);
     else this.end();
   }
 }
 
-/** Resolves when the server has all but nothing to do any more, or after `patienceMs`. */
+/** Resolves when the server is nearly idle, or after `patienceMs`. */
 export async function untilIdle(server: RunningServer, patienceMs: number): Promise<void> {
   const deadline = performance.now() + patienceMs;
   while (performance.now() < deadline) {
@@ -44,7 +44,7 @@ export async function untilIdle(server: RunningServer, patienceMs: number): Prom
   }
 }
 
-/** What a contender needs so that `collectGarbage` works. Only Node's servers are measured with it. */
+/** What a contender needs so that `collectGarbage` works. Only Node servers are measured with it. */
 export function withCollection(contender: Contender): Contender {
   const preload = new URL('../server/collect-on-signal.js', import.meta.url).href;
   return { ...contender, env: { ...contender.env, NODE_OPTIONS: `--import=${preload}` } };

@@ -5,15 +5,15 @@ import { untilQuiet } from '../system/cpu.ts';
 import { MAX_BUSY, PATIENCE_MS } from './conditions.ts';
 import type { BenchOptions } from './scenario.ts';
 
-/** What a trial works with: a server that was just started, and a driver that has not connected yet. */
+/** What a trial works with: a fresh server, and a driver that has not connected yet. */
 export interface Stage {
   readonly server: RunningServer;
   readonly driver: Driver;
-  /** One more, with another audience; closed at the end if not before. */
+  /** Another driver with another audience; closed at the end if not before. */
   startDriver(audience: Audience): Promise<Driver>;
 }
 
-/** Waits for a quiet machine, starts server and driver, and takes both down again whatever `work` comes to. */
+/** Waits for a quiet machine, starts server and driver, and stops both whatever the outcome of `work`. */
 export async function onServer<Result>(
   contender: Contender,
   audience: Audience,

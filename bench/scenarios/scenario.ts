@@ -1,12 +1,14 @@
-/** What a benchmark is made of. A scenario asks a question in one or more shapes; each shape is put to several rows. */
+/**
+ * The parts of a benchmark. A scenario asks a question in one or more shapes; each shape runs several rows.
+ */
 import type { Contender } from '../server/contender.ts';
 import type { Cores } from '../server/running-server.ts';
 
-/** What a run was asked to do, for all of its trials. */
+/** The options of a run, for all of its trials. */
 export interface BenchOptions {
   readonly cores: Cores;
   readonly warmUpSeconds: number;
-  /** Of measurement, where the shape is one of load. */
+  /** Seconds of measurement, for shapes with load. */
   readonly seconds: number;
   /** The built broker. */
   readonly roomcastMain: string;
@@ -14,9 +16,9 @@ export interface BenchOptions {
   readonly profileDir: string | null;
 }
 
-/** What no noise excuses. */
+/** Errors that no noise excuses. */
 export interface Checks {
-  /** Deliveries that should have come and did not. */
+  /** Deliveries that should have arrived and did not. */
   readonly lost: number;
   readonly repeated: number;
   readonly reordered: number;
@@ -32,7 +34,7 @@ export interface Trial {
   /** By name; NaN where there is none. Times are in microseconds, memory in bytes, rates per second, shares of 1. */
   readonly figures: Readonly<Record<string, number>>;
   readonly checks: Checks;
-  /** The driver's core was full: rates and latencies are the driver's. What the server paid stands. */
+  /** The driver's core was full: rates and latencies are the driver's. The server's cost is valid. */
   readonly driverBound: boolean;
   /** Why the trial does not count at all, or null. */
   readonly voidBecause: string | null;
@@ -43,13 +45,16 @@ export interface Column {
   /** Name of a figure of the trials. Its median is shown. */
   readonly figure: string;
   readonly digits: number;
-  /** `share` is shown in percent; `limited` is a rate or latency, which says more about the driver where that was the limit. */
+  /**
+   * `share` is shown in percent; `limited` is a rate or latency, which describes the driver if that was the
+   * limit.
+   */
   readonly kind?: 'share' | 'limited';
-  /** The row that its values are held against, where that is not the shape's control: shown in brackets. */
+  /** The row to compare its values with, if not the shape's control: shown in brackets. */
   readonly ratioTo?: string;
 }
 
-/** What a row is to show: a figure, or its ratio to that of another row, within a limit. */
+/** A target for a row: a figure, or its ratio to that of another row, within a limit. */
 export interface Goal {
   readonly row: string;
   /** The headline's or a column's. */
@@ -62,18 +67,18 @@ export interface Goal {
 
 export interface Shape {
   readonly name: string;
-  /** One line: who is there, what is sent. */
+  /** One line: the members and the load. */
   readonly what: string;
   /** Names of contenders, in the order in which they are shown. */
   readonly rows: readonly string[];
   /** The row that ratios refer to. */
   readonly control: string;
-  /** The figure that is compared. Less is better. */
+  /** The figure to compare. Less is better. */
   readonly headline: Column;
   readonly columns: readonly Column[];
-  /** What was set out to be reached; shown as met or missed. */
+  /** Targets; shown as met or missed. */
   readonly goals?: readonly Goal[];
-  /** Starts what it needs, measures, and takes it all down. Rejects when the row cannot be measured at all. */
+  /** Starts what it needs, measures, and stops it all. Rejects if the row cannot be measured. */
   run(contender: Contender, options: BenchOptions): Promise<Trial>;
 }
 

@@ -1,4 +1,4 @@
-/** The loads that several scenarios put on, so that their figures can be held against each other. */
+/** Loads shared by several scenarios, so that their figures can be compared. */
 import type { Audience } from '../../src/load/driver.ts';
 import type { LoadPlan } from '../../src/load/load.ts';
 

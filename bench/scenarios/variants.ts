@@ -1,4 +1,4 @@
-/** The broker held against itself: what a setting costs, or a second node. */
+/** The broker compared with itself: the cost of a setting, or of a second node. */
 import { atMost, loadShape } from './load-shape.ts';
 import type { Scenario } from './scenario.ts';
 import { BURST, ROOMS, SINGLE, type UsualLoad } from './usual-loads.ts';
@@ -21,7 +21,7 @@ export const FORMATS: Scenario = {
   shapes: shapes([IN_BURSTS, IN_ROOMS], ['roomcast-redis', 'roomcast-redis-json']),
 };
 
-/** All nodes share the server's core: what is counted is their time together, not how much faster they are. */
+/** All nodes share the server's core: the figure is their time together, not how much faster they are. */
 export const NODES: Scenario = {
   name: 'nodes',
   question: 'What does it add to a delivery that members are spread over several nodes?',

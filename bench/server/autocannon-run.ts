@@ -1,4 +1,4 @@
-/** A process that fires autocannon, told by its parent when and how much. Its plan is its argument, in JSON. */
+/** A process that runs autocannon, controlled by its parent. Its plan is its argument, in JSON. */
 import autocannon from 'autocannon';
 import { nowUs } from '../../src/load/clock.ts';
 import { Histogram, type Percentiles } from '../../src/load/histogram.ts';
@@ -12,7 +12,10 @@ export interface CannonPlan {
   readonly messages: MessagesPlan | null;
 }
 
-/** So many requests, all of which are answered; or as many as go in so long, or so many a second, the last ones cut off. */
+/**
+ * This many requests, all answered; or as many as possible in this time, or this many a second, the last ones
+ * cut off.
+ */
 export type Shot = { readonly requests: number } | { readonly seconds: number; readonly perSecond?: number };
 
 export interface Volley {
@@ -41,8 +44,8 @@ function optionsOf(shot: Shot): autocannon.Options {
     const publisher = publishers[next++ % connections]!;
     if (publisher !== null) client.setRequests([postOf(publisher)]);
   };
-  // A run ends with a tick of its samples: the default would be a second of waiting.
-  // One request at a time: uWebSockets.js closes a connection whose next request comes before the last one is answered, and
+  // A run ends with a tick of its samples: by default it would wait a second. One request at a time:
+  // uWebSockets.js closes a connection whose next request arrives before the last one is answered, and
   // autocannon counts such requests neither as answered nor as failed.
   return { url, connections, pipelining: 1, ...extent, setupClient, sampleInt: 50 };
 }
@@ -61,7 +64,10 @@ function postOf(publisher: HttpMessages): autocannon.Request {
   };
 }
 
-/** Counts by itself: autocannon's own latencies are whole milliseconds, and its time that of its ticks. */
+/**
+ * Does its own counting: autocannon's latencies are whole milliseconds, and its time has the resolution of
+ * its ticks.
+ */
 class Count {
   accepted = 0;
   refused = 0;

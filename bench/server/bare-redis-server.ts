@@ -1,6 +1,7 @@
 /**
- * The control row with Redis in the path: uWebSockets.js and ioredis in fifty lines, as many start out. Every message is a
- * PUBLISH, every room a channel; nothing is stored, numbered or acknowledged, and what a lost link swallows is gone.
+ * The control row with Redis in the path: uWebSockets.js and ioredis in fifty lines, as many projects start.
+ * Every message is a PUBLISH, every room a channel; nothing is stored, numbered or acknowledged, and messages
+ * during a lost link are gone.
  */
 
 import { App } from 'uWebSockets.js';
@@ -45,7 +46,7 @@ app.post('/publish', (res) => {
   res.onAborted(() => {
     isAborted = true;
   });
-  // As short as it is, a message comes in one chunk.
+  // A message is short enough to arrive in one chunk.
   res.onData((message) => {
     void publish(message).then(() => {
       if (!isAborted) res.cork(() => res.end('{}'));

@@ -1,6 +1,7 @@
 /**
- * The control row: bare uWebSockets.js, one `app.publish` from the message handler for each message, one topic a room. No
- * protocol but `[length of room][room][payload]`, nothing stored, nothing numbered. What this stack can do at the least.
+ * The control row: bare uWebSockets.js, one `app.publish` from the message handler for each message, one
+ * topic per room. No protocol but `[length of room][room][payload]`, nothing stored, nothing numbered. The
+ * minimum cost of this stack.
  */
 import { App } from 'uWebSockets.js';
 
@@ -31,7 +32,7 @@ app.ws<Member>('/*', {
 
 app.post('/publish', (res) => {
   res.onAborted(() => undefined);
-  // As short as it is, a message comes in one chunk.
+  // A message is short enough to arrive in one chunk.
   res.onData((message) => {
     const room = new Uint8Array(message, 1, new Uint8Array(message)[0]);
     app.publish(room as unknown as string, message, true);

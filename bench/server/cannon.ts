@@ -5,7 +5,7 @@ import type { CannonPlan, Shot, Volley } from './autocannon-run.ts';
 
 const SCRIPT = fileURLToPath(new URL('./autocannon-run.js', import.meta.url));
 
-/** autocannon in a process of its own, pinned to a core, as its parent sees it. */
+/** autocannon in its own process, pinned to a core, as seen by its parent. */
 export class Cannon {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
@@ -16,12 +16,12 @@ export class Cannon {
     this.#ended = once(this.#child, 'exit');
   }
 
-  /** Resolves when it is over. Rejects when the process ends. One shot at a time. */
+  /** Resolves when it is done. Rejects if the process ends. One run at a time. */
   async fire(shot: Shot): Promise<Volley> {
     this.#child.send(shot);
     const answer = once(this.#child, 'message') as Promise<[Volley]>;
     const ended = this.#ended.then(() => {
-      throw new Error('the process with autocannon ended');
+      throw new Error('the autocannon process ended');
     });
     const [volley] = await Promise.race([answer, ended]);
     return volley;

@@ -1,4 +1,4 @@
-/** Where a server finds what it needs. */
+/** What a server is started with. */
 export interface Surroundings {
   readonly port: number;
   /** '' where it uses none. */
@@ -7,7 +7,7 @@ export interface Surroundings {
   readonly roomcastMain: string;
 }
 
-/** What a row of the table needs to be started. */
+/** How to start a row of the table. */
 export interface Contender {
   /** The name of its row. */
   readonly name: string;
@@ -21,8 +21,11 @@ export interface Contender {
   /** The program and its arguments: Node's own, if it is one of Node's, begin with the script. */
   arguments(surroundings: Surroundings): readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** What it takes over HTTP: `plain` as the control rows do, `json` as Roomcast's server API does. Nothing if not given. */
+  /**
+   * What it accepts over HTTP: `plain` like the control rows, `json` like Roomcast's server API. Nothing if
+   * not given.
+   */
   readonly http?: 'plain' | 'json';
-  /** Why it cannot be run here, in a line, or null. */
+  /** Why it cannot run here, in a line, or null. */
   unavailable?(): string | null;
 }

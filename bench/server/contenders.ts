@@ -1,4 +1,7 @@
-/** The rows that can be run. A new peer is an entry here, a server file beside, and a dialect if it has its own protocol. */
+/**
+ * The available rows. A new peer needs an entry here, a server file beside it, and a dialect if it has its
+ * own protocol.
+ */
 import { fileURLToPath } from 'node:url';
 import { CENTRIFUGO_ENV, startCentrifugo, withoutCentrifugo } from './centrifugo.ts';
 import type { Contender, Surroundings } from './contender.ts';
@@ -18,7 +21,7 @@ export const ROOMCAST_MAIN = fileURLToPath(new URL('../../../../dist/main.js', i
 
 const CONTROL = 'bare';
 
-/** Everything as a node has it by default, but for the rate limit, which is there to stop what a bench does. */
+/** Defaults of a node, without the rate limits, which would stop a bench. */
 const ROOMCAST_ENV = {
   ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
   ROOMCAST_LIMITS_BYTES_PER_SECOND: '0',
@@ -33,7 +36,7 @@ function serve({ port, redisUrl, roomcastMain }: Surroundings): string[] {
   return [roomcastMain, 'serve', ...where, ...(redisUrl === '' ? [] : ['--redis', redisUrl])];
 }
 
-/** A Roomcast row: a node as by default, but for what is said. */
+/** A Roomcast row: a node with defaults, except for the given settings. */
 function roomcast(name: string, what: string, but: Partial<Contender> = {}): Contender {
   const usesRedis = name.startsWith('roomcast-redis');
   const http = 'json' as const;
@@ -94,13 +97,13 @@ const CONTENDERS: readonly Contender[] = [
 /** `roomcast-redis x3`: the row `roomcast-redis` on three nodes. */
 const ON_NODES = /^(?<base>.+) x(?<nodes>[1-9])$/;
 
-/** A row of the list, or one of them on several nodes. Throws with the names that there are. */
+/** A row of the list, or one of them on several nodes. Throws with the known names. */
 export function contenderNamed(name: string): Contender {
   const { base = name, nodes } = ON_NODES.exec(name)?.groups ?? {};
   const found = CONTENDERS.find((contender) => contender.name === base);
   if (!found) {
     const names = CONTENDERS.map((contender) => contender.name).join(', ');
-    throw new Error(`there is no row "${base}": choose of ${names}`);
+    throw new Error(`unknown row "${base}": choose from ${names}`);
   }
   if (nodes === undefined) return found;
   return { ...found, name, nodes: Number(nodes), what: `${found.what}; ${nodes} nodes on one core` };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { processCpuUs } from '../system/cpu.ts';
 import { PinnedProcess } from '../system/pinned.ts';
 
-/** A Redis of the bench's own, with nothing saved to disk. */
+/** A separate Redis for the bench, without persistence. */
 export class RunningRedis {
   readonly #process: PinnedProcess;
   readonly #dir: string;

@@ -21,7 +21,7 @@ export interface ServerOptions {
   readonly profileDir: string | null;
 }
 
-/** A server under test: one process or several, with a Redis of its own where it uses one. */
+/** A server under test: one process or several, with its own Redis if it uses one. */
 export class RunningServer {
   readonly #nodes: readonly PinnedProcess[];
   readonly #redis: RunningRedis | null;
@@ -46,7 +46,7 @@ export class RunningServer {
     }
   }
 
-  /** Whether none of its processes has ended. */
+  /** Whether all of its processes still run. */
   get isRunning(): boolean {
     return this.#nodes.every((node) => node.isRunning);
   }
@@ -60,7 +60,7 @@ export class RunningServer {
     return this.#nodes.reduce((sum, { pid }) => sum + processCpuUs(pid), 0);
   }
 
-  /** 0 where there is no Redis. */
+  /** 0 if there is no Redis. */
   get redisCpuUs(): number {
     return this.#redis === null ? 0 : this.#redis.cpuUs;
   }
@@ -75,7 +75,7 @@ export class RunningServer {
     for (const { pid } of this.#nodes) process.kill(pid, signal);
   }
 
-  /** What the nodes printed last: at their log level, what went wrong. */
+  /** What the nodes printed last: at their log level, the errors. */
   get output(): string {
     return this.#nodes.map(({ output }) => output).join('\n');
   }

@@ -1,4 +1,4 @@
-/** What the operating system says about time spent. Linux only: everything comes from /proc. */
+/** CPU time as reported by the operating system. Linux only: everything comes from /proc. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -8,7 +8,7 @@ const TICK_US = 10_000;
 /** User and system time of a process, all its threads (also those that ended), in microseconds. */
 export function processCpuUs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name, in brackets, may hold spaces: fields are counted from behind it. utime and stime are the 14th and 15th.
+  // The name, in brackets, may contain spaces: count fields after it. utime and stime are the 14th and 15th.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK_US;
 }
@@ -19,7 +19,7 @@ export interface MachineTime {
   readonly busyUs: number;
   /** Interrupts, hard and soft, where the kernel counts them apart from the process that they hit. */
   readonly interruptUs: number;
-  /** What the hypervisor gave to others while there was work here. */
+  /** Time that the hypervisor gave to others while there was work here. */
   readonly stolenUs: number;
   readonly totalUs: number;
 }
@@ -40,7 +40,7 @@ export function machineTime(): MachineTime {
 export interface MachineUse {
   /** Share of all time that the hypervisor took. */
   readonly stolen: number;
-  /** Time used by processes that are none of the bench's, in cores. */
+  /** Time used by processes outside the bench, in cores. */
   readonly others: number;
 }
 
@@ -57,7 +57,9 @@ export function machineUse(
 
 const GLANCE_MS = 400;
 
-/** Resolves when the machine has been nearly idle for a moment, true, or when patience ends, false. */
+/**
+ * Resolves with true once the machine has been nearly idle for a moment, or with false after `patienceMs`.
+ */
 export async function untilQuiet(maxBusyCores: number, patienceMs: number): Promise<boolean> {
   const deadline = performance.now() + patienceMs;
   while (performance.now() < deadline) {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 
-/** What the figures were taken on; kept with the raw samples. */
+/** The machine that the figures were measured on; kept with the raw samples. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
@@ -37,7 +37,7 @@ function redisVersion(): string {
   }
 }
 
-/** Whether this network namespace tracks connections: a count of 0 means that nothing asks for it. */
+/** Whether this network namespace tracks connections: a count of 0 means that nothing needs it. */
 function hasConnectionTracking(): boolean {
   try {
     return Number(readFileSync('/proc/sys/net/netfilter/nf_conntrack_count', 'utf8')) > 0;

@@ -1,4 +1,4 @@
-/** What the operating system says about memory. Linux only. */
+/** Memory as reported by the operating system. Linux only. */
 import { readFileSync } from 'node:fs';
 
 /** Resident memory of a process, in bytes. */

@@ -7,7 +7,7 @@ const START_MS = 15_000;
 const STOP_MS = 20_000;
 const TAIL_BYTES = 4000;
 
-/** A process of the bench's own on one core, which listens on a port. */
+/** A process of the bench on one core, which listens on a port. */
 export class PinnedProcess {
   readonly port: number;
   readonly #child: ChildProcess;
@@ -22,7 +22,7 @@ export class PinnedProcess {
     child.stdout?.on('data', keep);
     child.stderr?.on('data', keep);
     child.once('error', (error) => keep(Buffer.from(error.message)));
-    // Whatever ends the bench must not leave servers behind.
+    // However the bench ends, it must not leave servers behind.
     const kill = (): void => {
       child.kill('SIGKILL');
     };
@@ -30,7 +30,7 @@ export class PinnedProcess {
     child.once('exit', () => process.off('exit', kill));
   }
 
-  /** Resolves when the port accepts connections. `core` null: on any. `command` gets the port that was chosen for it. */
+  /** Resolves when the port accepts connections. `core` null: any. `command` gets the chosen port. */
   static async start(
     core: number | null,
     command: (port: number) => readonly string[],
@@ -55,7 +55,7 @@ export class PinnedProcess {
     return started;
   }
 
-  /** taskset becomes the program that it starts, so this is the program's own. */
+  /** taskset becomes the program that it starts, so this is the program's own pid. */
   get pid(): number {
     return this.#child.pid!;
   }

@@ -1,9 +1,9 @@
 /** Longest wait before a connection is tried again, in ms. */
 const BACKOFF_CAP_MS = 5_000;
-/** Beyond this many unanswered messages a client waits for answers before it publishes more. */
+/** With this many unanswered messages a client waits for answers before it publishes more. */
 const MAX_UNANSWERED = 100;
 
-/** One member of one room, that keeps its place through every reconnect. */
+/** One member of one room that keeps its position through every reconnect. */
 export class Client {
   #url;
   #room;
@@ -41,7 +41,7 @@ export class Client {
     this.#sendPublish(key, data);
   }
 
-  /** Ends the connection; it comes back as from a lost network. */
+  /** Cuts the connection; the client reconnects as after a network failure. */
   cut() {
     if (this.isOpen) this.#socket.close(1000);
   }
@@ -68,7 +68,7 @@ export class Client {
   }
 
   #closed(code) {
-    // The upper half of the codes says: do not come back.
+    // 4500 and above mean: do not reconnect.
     if (code >= 4500 && code <= 4999) return this.#tally.refuse(code);
     const backoffMs = Math.min(BACKOFF_CAP_MS, 100 * 2 ** Math.min(this.#attempt++, 10));
     setTimeout(() => this.#connect(), this.#waitMs ?? backoffMs * (0.5 + Math.random() / 2));
@@ -118,10 +118,10 @@ export class Client {
     }
   }
 
-  /** What is answered with an error stays unanswered, and is sent again on the next connection. */
+  /** A message answered with an error stays unanswered, and is sent again on the next connection. */
   #refused(id, code) {
     this.#tally.refuse(code);
-    // Not a member: another connection, or later, may do better.
+    // The join failed: reconnect and try again.
     if (id === this.#joinId) this.cut();
   }
 

@@ -1,10 +1,11 @@
-// Clients for a cluster: they join rooms, publish, are cut off and come back, and count what they are given. Plain Node 22 and
-// the JSON subprotocol, so that it needs nothing installed. Settings are in the environment, defaults below.
+// Clients for a cluster: they join rooms, publish, get cut off and reconnect, and count what they receive.
+// Uses plain Node 22 and the JSON subprotocol, so it needs no packages. Settings are in the environment,
+// defaults below.
 import { Client } from './client.mjs';
 import { Tally } from './tally.mjs';
 
 const REPORT_MS = 5_000;
-/** New connections a second: a start is no stampede. */
+/** New connections a second: a start is not a stampede. */
 const ARRIVALS_PER_SECOND = 50;
 const TICK_MS = 20;
 
@@ -21,7 +22,7 @@ const settings = {
 function count(name, standard) {
   const value = env[name] ? Number(env[name]) : standard;
   if (Number.isFinite(value) && value >= 0) return value;
-  console.error(`${name} is not a number of 0 or more: ${env[name]}`);
+  console.error(`${name} must be a number of 0 or more, got ${env[name]}`);
   return process.exit(1);
 }
 

@@ -1,11 +1,11 @@
-/** What all clients together saw since the last line. */
+/** What all clients saw since the last line. */
 export class Tally {
   opened = 0;
   failed = 0;
   acknowledged = 0;
   gaps = 0;
   resets = 0;
-  /** Messages that did not follow on the one before, unannounced: the promise is that there are none, ever. */
+  /** Messages that did not follow the previous one, without a gap or reset: must stay 0. */
   misplaced = 0;
   #latencies = [];
   #refusals = new Map();
@@ -20,7 +20,7 @@ export class Tally {
     this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
   }
 
-  /** One line for people, and all begins anew. `misplaced` is kept: once is too often. */
+  /** One line for people; then counting starts over. `misplaced` is kept: once is too often. */
   line(connections) {
     const seconds = (performance.now() - this.#sinceMs) / 1000;
     const latencies = this.#latencies.sort((a, b) => a - b);

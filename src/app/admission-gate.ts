@@ -9,7 +9,7 @@ import type { Logger } from '../util/log.ts';
 import { openFilesLimit } from './open-files-limit.ts';
 import type { Shutdown } from './shutdown.ts';
 
-/** What decides whether one more connection may come. */
+/** Decides whether one more connection is admitted. */
 export interface AdmissionGate {
   readonly capacity: Capacity;
   readonly admission: Admission;
@@ -44,7 +44,7 @@ function connectionLimits({ websocket }: Config, log: Logger): Capacity {
   if (limits.connections < maxConnections) {
     log.warn(
       { maxConnections, limit: limits.connections },
-      `websocket.maxConnections is ${maxConnections}, but the limit on open files leaves ${limits.connections}: raise it (ulimit -n)`,
+      `websocket.maxConnections is ${maxConnections}, but the limit on open files allows ${limits.connections}: raise it (ulimit -n)`,
     );
   }
   return limits;

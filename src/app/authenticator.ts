@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { systemClock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 
-/** Null where no authentication is configured. The log says once who is admitted without a token. */
+/** Null if no authentication is configured. Logs once who is admitted without a token. */
 export function createAuthenticator(config: Config, log: Logger): Authenticator | null {
   const authenticator = tokenAuthenticator(config.auth, { clock: systemClock, log });
   // Not awaited: a node whose key server is down starts, and answers `unavailable` until it is back.

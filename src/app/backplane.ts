@@ -22,7 +22,7 @@ export function createBackplane(
     url,
     metrics,
     log,
-    // Options of TLS, even empty ones, would make the client speak it.
+    // TLS options, even empty ones, would make the client use TLS.
     ...(url.startsWith('rediss:') ? { tls: readRedisTls(tls) } : {}),
   });
 }

@@ -8,9 +8,12 @@ import type { BrokerNode } from '../node/broker-node.ts';
 import { systemClock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 
-/** Commands that may wait while a connection's token is being checked. */
+/** Maximum commands that wait while a connection's token is being checked. */
 const MAX_HELD_COMMANDS = 1000;
-/** In a message of a connection that has yet to present a token: room for one as long as the headers of an upgrade may be. */
+/**
+ * Maximum message size before a token is presented: room for a token as long as the headers of an upgrade may
+ * be.
+ */
 const MAX_BYTES_BEFORE_AUTH = 32 * 1024;
 
 export interface ContextParts {

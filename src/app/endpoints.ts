@@ -58,7 +58,7 @@ function createScrapes(config: Config, parts: NodeParts): Scrapes {
   });
 }
 
-/** Says once who may use the HTTP API. */
+/** Logs once who may use the HTTP API. */
 function apiOptions({ apiKeys, production, auth }: Config, log: Logger): ApiGuardOptions {
   const authenticates = (auth.secret ?? auth.publicKeyFile ?? auth.jwksUrl) !== null;
   const options = { apiKeys, production, authenticates };
@@ -68,8 +68,8 @@ function apiOptions({ apiKeys, production, auth }: Config, log: Logger): ApiGuar
 }
 
 const API_MODES: Readonly<Record<ApiMode, string>> = {
-  keys: 'the HTTP API asks for an API key',
-  loopback: 'the HTTP API has no key: it answers requests from this machine only',
+  keys: 'the HTTP API requires an API key',
+  loopback: 'the HTTP API has no key: it answers only requests from this machine',
   off: 'the HTTP API is off: set ROOMCAST_API_KEYS to use it',
 };
 

@@ -1,16 +1,19 @@
 import type { Config } from '../config/config.ts';
 import type { NodeParts } from './node-parts.ts';
 
-/** Where a node is found. */
+/** Where a node listens. */
 export interface Addresses {
-  /** The port that was bound. */
+  /** The bound port. */
   readonly port: number;
   readonly url: string;
-  /** Of the metrics, where they have an address of their own; else null. */
+  /** URL of the metrics if they have their own address; else null. */
   readonly metricsUrl: string | null;
 }
 
-/** The metrics first: a node is announced when clients can come. Closes the node where an address cannot be bound. */
+/**
+ * Binds the metrics first: a node is announced when clients can connect. Closes the node if it cannot bind an
+ * address.
+ */
 export async function listen(
   config: Config,
   { node, server, metricsServer }: Pick<NodeParts, 'node' | 'server' | 'metricsServer'>,
@@ -33,7 +36,7 @@ function urlOf({ tls }: Config, host: string, port: number): string {
   return `${tls ? 'https' : 'http'}://${displayHost(host)}:${port}`;
 }
 
-/** Where a person on this machine finds a node that listens on `host`. */
+/** How a person on this machine reaches a node that listens on `host`. */
 function displayHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;

@@ -9,11 +9,11 @@ import type { Logger } from '../util/log.ts';
 import type { AdmissionGate } from './admission-gate.ts';
 import type { Shutdown } from './shutdown.ts';
 
-/** All that a running node is made of. */
+/** The parts of a running node. */
 export interface NodeParts {
   readonly node: BrokerNode;
   readonly server: Server;
-  /** Serves the metrics where they have an address of their own. */
+  /** Serves the metrics if they have their own address. */
   readonly metricsServer: Server | null;
   readonly heartbeats: Heartbeats<Connection>;
   readonly authenticator: Authenticator | null;

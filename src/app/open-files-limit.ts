@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * Files that this process may have open: the soft limit, which Node raises to the hard one when it starts. Null on Windows, and
- * where there is no limit.
+ * Maximum open files of this process: the soft limit, which Node raises to the hard one at start. Null on
+ * Windows, and if there is no limit.
  */
 export function openFilesLimit(): number | null {
   return limitIn(procLimits()) ?? reportedLimit();

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import type { Config } from '../config/config.ts';
 
-/** Options for a `rediss://` link. Files named in the settings were found readable when those were checked. */
+/** Options for a `rediss://` link. The files in the settings were found readable when those were checked. */
 export function readRedisTls({
   caFile,
   certFile,

@@ -1,7 +1,7 @@
 import type { Samples } from '../metrics/registry.ts';
 import type { NodeParts } from './node-parts.ts';
 
-/** What is read of the node at each scrape. */
+/** Values read from the node at each scrape. */
 export function samples({ node, shutdown, gate }: Pick<NodeParts, 'node' | 'shutdown' | 'gate'>): Samples {
   const { capacity, pendingAuth } = gate;
   return {

@@ -10,7 +10,7 @@ export interface ShutdownParts {
   readonly node: BrokerNode;
   readonly servers: readonly Server[];
   readonly heartbeats: Heartbeats<Connection>;
-  /** Milliseconds over which connections are sent elsewhere. */
+  /** Milliseconds over which connections are moved to other nodes. */
   readonly windowMs: number;
   readonly scheduler: Scheduler;
   readonly log: Logger;
@@ -20,8 +20,9 @@ export interface ShutdownParts {
 const STEP_MS = 20;
 
 /**
- * The orderly end of a node: not ready, no new connections, `bye` to those that are open, paced; then what is left is flushed
- * and let go. It goes on listening until the end, so that a balancer that asks hears why it is not ready.
+ * The orderly shutdown of a node: not ready, no new connections, `bye` to open ones at a steady pace; then
+ * the rest is flushed and closed. It keeps listening until the end, so that a balancer can ask why it is not
+ * ready.
  */
 export class Shutdown {
   readonly #parts: ShutdownParts;
@@ -35,7 +36,7 @@ export class Shutdown {
     return this.#running !== null;
   }
 
-  /** Resolves when all is closed. May be called again: the same end is awaited. */
+  /** Resolves when everything is closed. May be called again: both calls await the same shutdown. */
   run(): Promise<void> {
     this.#running ??= this.#run();
     return this.#running;

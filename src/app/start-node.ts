@@ -25,7 +25,7 @@ type RuleOf = (room: string) => RoomRule;
 /** A node that accepts connections. */
 export interface RunningNode extends Addresses {
   readonly id: string;
-  /** Stops accepting, says `bye`, closes, frees everything. May be called twice. */
+  /** Stops accepting, sends `bye`, closes, frees everything. May be called twice. */
   stop(): Promise<void>;
 }
 

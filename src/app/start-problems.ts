@@ -1,4 +1,4 @@
-/** What a node would refuse at start, found without starting one: keys and certificates that cannot be used. */
+/** What would stop a node from starting, found without starting one: unusable keys and certificates. */
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { tokenAuthenticator } from '../auth/authenticator.ts';
@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts';
 import { type LoadOptions, type LoadResult, loadConfig } from '../config/load.ts';
 import { readRedisTls } from './redis-tls.ts';
 
-/** As `loadConfig`, and what it cannot know: it looks at settings, this at what is in the files that they name. */
+/** Like `loadConfig`, but also checks the content of the files that the settings name. */
 export function loadStartable(options: LoadOptions): LoadResult {
   const result = loadConfig(options);
   if ('problems' in result) return result;
@@ -14,7 +14,7 @@ export function loadStartable(options: LoadOptions): LoadResult {
   return problems.length > 0 ? { problems } : result;
 }
 
-/** A line each. Reads files, nothing else. */
+/** One line each. Reads files, nothing else. */
 export function startProblems({ auth, tls, redis }: Config): string[] {
   const { certFile, keyFile, caFile } = redis.tls;
   const redisFiles = [certFile, keyFile, caFile].filter((file) => file !== null);
@@ -22,7 +22,7 @@ export function startProblems({ auth, tls, redis }: Config): string[] {
     ...problemOf('', () => tokenAuthenticator(auth)),
     ...(tls === null
       ? []
-      : problemOf(`cannot speak TLS with ${tls.certFile} and ${tls.keyFile}: `, () => {
+      : problemOf(`cannot serve TLS with ${tls.certFile} and ${tls.keyFile}: `, () => {
           const { passphrase } = tls;
           const pair = { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) };
           createSecureContext(passphrase === null ? pair : { ...pair, passphrase });

@@ -11,7 +11,7 @@ export const PUBLIC_KEY_ALGORITHMS: readonly string[] = [
 /** RFC 9864 renamed EdDSA with Ed25519 keys to Ed25519; providers use either name for the same signatures. */
 const ED25519_NAMES = ['EdDSA', 'Ed25519'];
 
-/** As the standard asks, and jose with it: tokens of a shorter key would all be refused. */
+/** Required by the standard and by jose: every token of a shorter key would be refused. */
 const MIN_RSA_BITS = 2048;
 
 const OF_CURVE: Readonly<Record<string, string>> = {
@@ -20,37 +20,38 @@ const OF_CURVE: Readonly<Record<string, string>> = {
   secp521r1: 'ES512',
 };
 
-/** The algorithms that a public key can check signatures of. Throws for a key that is of no use. */
+/** The algorithms whose signatures a public key can check. Throws for an unusable key. */
 export function algorithmsOf(key: KeyObject): readonly string[] {
   const { namedCurve = '', modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'rsa':
       if (modulusLength < MIN_RSA_BITS) {
-        throw new Error(`an RSA key needs ${MIN_RSA_BITS} bits or more, this one has ${modulusLength}`);
+        throw new Error(`an RSA key must have at least ${MIN_RSA_BITS} bits, got ${modulusLength}`);
       }
       return PUBLIC_KEY_ALGORITHMS.filter((name) => /^[RP]S/.test(name));
     case 'ec':
       if (OF_CURVE[namedCurve] === undefined)
-        throw new Error(`keys on the curve ${namedCurve} are not known`);
+        throw new Error(`keys on the curve ${namedCurve} are not supported`);
       return [OF_CURVE[namedCurve]];
     case 'ed25519':
       return ED25519_NAMES;
     default:
-      throw new Error(`keys of the type ${key.asymmetricKeyType} are not known: use RSA, EC or Ed25519`);
+      throw new Error(`keys of type ${key.asymmetricKeyType} are not supported: use RSA, EC or Ed25519`);
   }
 }
 
 /**
- * What of the configured algorithms is accepted with a key that can do `possible`; none configured: all of these. The kind
- * of key is what fixes them, so that the text of a public key can never be taken for a shared secret. Throws for a
- * configured one that the key cannot do: whoever asked for it expects its tokens to be let in.
+ * Which configured algorithms are accepted with a key that supports `possible`; if none are configured, all
+ * of these. The kind of key limits them, so that the text of a public key can never serve as a shared secret.
+ * Throws for a configured algorithm that the key does not support: the operator expects its tokens to be
+ * accepted.
  */
 export function acceptedAlgorithms(configured: readonly string[], possible: readonly string[]): string[] {
   if (configured.length === 0) return [...possible];
   const unfit = configured.filter((name) => !possible.includes(name));
   if (unfit.length === 0) return withBothNames(configured);
   throw new Error(
-    `auth.algorithms: ${unfit.join(', ')} cannot be used with this kind of key, which can do ${possible.join(', ')}`,
+    `auth.algorithms: cannot use ${unfit.join(', ')} with this kind of key: use ${possible.join(', ')}`,
   );
 }
 

@@ -9,17 +9,17 @@ import { type Authenticator, AuthFailure, CLOCK_TOLERANCE_MS, type Identity } fr
 import { KeySet } from './key-set.ts';
 import { permissionsFrom } from './permissions.ts';
 
-/** Where tokens come from. At most one of `secret`, `publicKeyFile` and `jwksUrl` is set. */
+/** How tokens are signed. At most one of `secret`, `publicKeyFile` and `jwksUrl` is set. */
 export interface TokenOptions {
   /** Shared secret of HMAC-signed tokens. */
   readonly secret: string | null;
   /** PEM file with the public key (SPKI) of tokens signed with a private one. */
   readonly publicKeyFile: string | null;
-  /** Address of a JSON Web Key Set. */
+  /** URL of a JSON Web Key Set. */
   readonly jwksUrl: string | null;
   readonly issuer: string | null;
   readonly audience: string | null;
-  /** Empty: those that fit the kind of key. */
+  /** Empty: all that fit the kind of key. */
   readonly algorithms: readonly string[];
 }
 
@@ -31,7 +31,7 @@ export interface TokenParts {
 
 const MAX_USER_BYTES = 100;
 
-/** How tokens are checked: the key, and the algorithms that it can be used with. */
+/** How tokens are checked: the key, and the algorithms it supports. */
 interface Verification {
   readonly verify: (token: string, options: JWTVerifyOptions) => Promise<{ payload: JWTPayload }>;
   readonly possible: readonly string[];
@@ -39,8 +39,8 @@ interface Verification {
 }
 
 /**
- * The authenticator for JSON Web Tokens, or null where no key is configured. Throws, with a sentence, for a key that
- * cannot be used and for algorithms that do not fit it.
+ * The authenticator for JSON Web Tokens, or null if no key is configured. Throws, with a sentence, for an
+ * unusable key and for algorithms that do not fit it.
  */
 export function tokenAuthenticator(options: TokenOptions, parts: TokenParts = {}): Authenticator | null {
   const verification = verificationOf(options, parts);
@@ -70,7 +70,7 @@ function verificationOf(
   { clock = systemClock, log = silentLog }: TokenParts,
 ): Verification | null {
   if ([secret, publicKeyFile, jwksUrl].filter((source) => source !== null).length > 1) {
-    throw new Error('auth: set one of auth.secret, auth.publicKeyFile and auth.jwksUrl, not several');
+    throw new Error('auth: set only one of auth.secret, auth.publicKeyFile and auth.jwksUrl');
   }
   if (secret !== null) {
     const key = new TextEncoder().encode(secret);
@@ -98,9 +98,9 @@ function readPublicKey(path: string): { key: KeyObject; possible: readonly strin
     return { key, possible: algorithmsOf(key) };
   } catch (cause) {
     const { message, code } = cause as NodeJS.ErrnoException;
-    // OpenSSL's own words for what it cannot parse help nobody.
-    const problem = code === undefined ? message : 'it holds no public key in PEM';
-    throw new Error(`auth.publicKeyFile: ${path} cannot be used: ${problem}`, { cause });
+    // OpenSSL's own words for what it cannot parse help no one.
+    const problem = code === undefined ? message : 'it has no public key in PEM';
+    throw new Error(`auth.publicKeyFile: cannot use ${path}: ${problem}`, { cause });
   }
 }
 
@@ -109,13 +109,13 @@ function identityFrom(payload: JWTPayload): Identity {
   if (typeof sub !== 'string' || sub === '' || utf8Length(sub) > MAX_USER_BYTES) {
     throw new AuthFailure(
       'unauthorized',
-      `the token has no sub of 1 to ${MAX_USER_BYTES} bytes: it names the user`,
+      `the token's sub must be 1 to ${MAX_USER_BYTES} bytes: it names the user`,
     );
   }
-  // The user's personal room has it in its name.
+  // The user's personal room contains the user's name.
   const problem = roomNameProblem(USER_ROOM_PREFIX + sub);
   if (problem !== null)
-    throw new AuthFailure('unauthorized', `the token's sub cannot name a user: ${problem}`);
+    throw new AuthFailure('unauthorized', `the token's sub is not a valid user: ${problem}`);
   return {
     user: sub,
     ...(payload.info === undefined ? {} : { info: payload.info }),
@@ -124,12 +124,12 @@ function identityFrom(payload: JWTPayload): Identity {
   };
 }
 
-/** What is the token's fault becomes an `AuthFailure`; all else is a fault of ours, and stays as it is. */
+/** A fault of the token becomes an `AuthFailure`; anything else is our own fault and stays as it is. */
 function asFailure(error: unknown): Error {
   if (error instanceof AuthFailure) return error;
   if (error instanceof errors.JWTExpired) return new AuthFailure('token_expired', 'the token has expired');
   if (error instanceof errors.JOSEError) {
-    return new AuthFailure('unauthorized', `the token was not accepted: ${error.message}`, { cause: error });
+    return new AuthFailure('unauthorized', `the token was refused: ${error.message}`, { cause: error });
   }
-  return error instanceof Error ? error : new Error('a token could not be checked', { cause: error });
+  return error instanceof Error ? error : new Error('cannot check the token', { cause: error });
 }

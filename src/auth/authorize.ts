@@ -1,11 +1,11 @@
-/** Who may do what: the one place that decides it, for every command of a client and every route of the HTTP API. */
+/** Decides who may do what: the only place, for every client command and every route of the HTTP API. */
 import type { RoomRule } from '../config/room-rule.ts';
 import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Identity } from './identity.ts';
 
-/** What is asked for in a room. `acks`: the list of who has read how far. */
+/** Actions on a room. `acks`: list how far users have read. */
 export type RoomAction = 'join' | 'leave' | 'publish' | 'members' | 'history' | 'ack' | 'acks';
-/** What is asked for of the whole cluster. */
+/** Actions on the whole cluster. */
 export type ClusterAction = 'rooms' | 'nodes' | 'disconnect';
 
 /** What a room's rule says about access. */
@@ -19,16 +19,16 @@ interface ClientAsker {
   readonly rooms: readonly string[];
 }
 
-/** `server`: a request to the HTTP API that is entitled to use it. */
+/** `server`: a request that may use the HTTP API. */
 export type Asker = ClientAsker | 'server';
 
 export interface Refusal {
   readonly code: 'forbidden' | 'not_joined';
-  /** Names the room, and the rule or the part of the token that says no. */
+  /** Names the room, and the rule or the part of the token that refuses. */
   readonly message: string;
 }
 
-/** Null where it is permitted: then nothing was allocated, as this is asked for every publish. */
+/** Null if permitted: then nothing was allocated, since every publish asks this. */
 export function authorize(
   action: RoomAction,
   room: string,
@@ -36,20 +36,19 @@ export function authorize(
   access: RoomAccess,
 ): Refusal | null {
   if (asker === 'server') return null;
-  if (action === 'acks')
-    return forbidden(`only the server API lists who has read how far in ${quoted(room)}`);
+  if (action === 'acks') return forbidden(`only the server API may list the acks of ${quoted(room)}`);
   if (room.startsWith(RESERVED_PREFIX)) return inReservedRoom(action, room, asker);
   if (action === 'publish') return publishing(room, asker, access);
   if (action === 'leave') return null;
   return reading(action, room, asker, access);
 }
 
-/** The same for what concerns more than one room. */
+/** The same for actions on more than one room. */
 export function authorizeInCluster(action: ClusterAction, asker: Asker): Refusal | null {
   return asker === 'server' ? null : forbidden(`only the server API may ask for ${action}`);
 }
 
-/** An error for those who must throw. */
+/** An error for callers that must throw. */
 export class AccessRefused extends Error {
   override readonly name = 'AccessRefused';
   readonly code: Refusal['code'];
@@ -64,12 +63,12 @@ export class AccessRefused extends Error {
 function inReservedRoom(action: RoomAction, room: string, { identity }: ClientAsker): Refusal | null {
   const name = quoted(room);
   if (action === 'publish')
-    return forbidden(`only the server API publishes in ${name}: names with $ are reserved`);
+    return forbidden(`only the server API may publish in ${name}: names that start with $ are reserved`);
   if (!isPersonalRoomOf(identity, room)) {
     return forbidden(
       room.startsWith(USER_ROOM_PREFIX)
         ? `${name} is the personal room of another user`
-        : `${name} is not open to clients: names with $ are reserved`,
+        : `${name} is not open to clients: names that start with $ are reserved`,
     );
   }
   if (action !== 'leave') return null;
@@ -91,11 +90,11 @@ function publishing(room: string, { identity, rooms }: ClientAsker, { publish }:
     case 'authenticated':
       return identity === null ? needsToken('publish', room) : null;
     case 'server':
-      return forbidden(`only the server API publishes in ${quoted(room)}: its rule says publish: server`);
+      return forbidden(`only the server API may publish in ${quoted(room)}: its rule says publish: server`);
   }
 }
 
-/** What is in a room, and who, is for those who may join it. */
+/** Only clients that may join a room may read its messages and members. */
 function reading(
   action: 'join' | 'members' | 'history' | 'ack',
   room: string,
@@ -107,9 +106,7 @@ function reading(
   if (identity === null) {
     if (join === 'authenticated') return needsToken('join', room);
     if (action !== 'ack') return null;
-    return forbidden(
-      'only users can acknowledge: present a token, as there is no user to keep the position for',
-    );
+    return forbidden('only users may acknowledge: present a token');
   }
   return identity.permissions.mayJoin(room) ? null : notGranted('join', room);
 }

@@ -1,7 +1,10 @@
-/** By how much the clocks of the issuer and of this node may differ: a token is good for this much longer than it says. */
+/**
+ * Tolerated difference between the clocks of the issuer and this node: a token stays valid for this much
+ * longer.
+ */
 export const CLOCK_TOLERANCE_MS = 5000;
 
-/** Who a connection belongs to, as its token says. */
+/** Who a connection belongs to, according to its token. */
 export interface Identity {
   readonly user: string;
   /** Shown to other members beside the user id; any value, or absent. */
@@ -11,7 +14,7 @@ export interface Identity {
   readonly permissions: Permissions;
 }
 
-/** What an identity may do in a room, beyond what the room's rule allows to everyone. */
+/** What an identity may do in a room, in addition to the room's rule. */
 export interface Permissions {
   mayJoin(room: string): boolean;
   mayPublish(room: string): boolean;
@@ -19,15 +22,15 @@ export interface Permissions {
 
 export const ALL_PERMITTED: Permissions = { mayJoin: () => true, mayPublish: () => true };
 
-/** `unavailable`: nothing is known against the token, it cannot be checked now. */
+/** `unavailable`: the token cannot be checked now, but nothing is known against it. */
 export type AuthFailureCode = 'unauthorized' | 'token_expired' | 'unavailable';
 
 export interface AuthFailureOptions extends ErrorOptions {
-  /** When to present the token again, where waiting helps. */
+  /** When to present the token again, if waiting helps. */
   readonly retryAfterMs?: number;
 }
 
-/** A token that was not accepted. The message is for the token's owner: it never holds the token. */
+/** A refused token. The message is for the token's owner and never contains the token. */
 export class AuthFailure extends Error {
   override readonly name = 'AuthFailure';
   readonly code: AuthFailureCode;
@@ -44,11 +47,11 @@ export class AuthFailure extends Error {
 export interface Authenticator {
   /** Rejects with `AuthFailure`. */
   authenticate(token: string): Promise<Identity>;
-  /** Gets what the first token needs ahead of it. Never rejects. */
+  /** Fetches what the first token needs in advance. Never rejects. */
   prepare?(): Promise<void>;
 }
 
-/** Whether members see the two as the same. The user is the same: a token of another is refused. */
+/** Whether members see the two as the same. Both have the same user: a token of another is refused. */
 export function looksSame(one: Identity, other: Identity): boolean {
   return JSON.stringify(one.info) === JSON.stringify(other.info);
 }

@@ -1,14 +1,14 @@
-/** Less than the time within which a node expects a connection's token. */
+/** Less than the time in which a node expects a connection's token. */
 const TIMEOUT_MS = 4000;
 /** A set of a hundred keys with certificates is a tenth of this. */
 const MAX_BYTES = 1_048_576;
 
-/** What a key server answers, parsed. Rejects with a sentence: its status, or what the network said. */
+/** The parsed answer of a key server. Rejects with a sentence: its status, or the network error. */
 export async function fetchKeySet(url: URL, request: typeof fetch): Promise<unknown> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   try {
     const headers = { Accept: 'application/jwk-set+json, application/json' };
-    // Keys come from the address that was configured, and from nowhere that it points to.
+    // Keys come only from the configured URL, never from a redirect target.
     const response = await request(url, { headers, signal, redirect: 'manual' });
     if (response.status !== 200) {
       await response.body?.cancel();
@@ -25,7 +25,7 @@ async function textOf(response: Response): Promise<string> {
   let size = 0;
   for await (const chunk of response.body ?? []) {
     size += chunk.byteLength;
-    if (size > MAX_BYTES) throw new Error(`its answer has more than ${MAX_BYTES} bytes`);
+    if (size > MAX_BYTES) throw new Error(`its answer is larger than ${MAX_BYTES} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
@@ -39,7 +39,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** `fetch` says no more than that it failed; why is in the cause, or in the causes of that. */
+/** `fetch` says only that it failed; the reason is in the cause, or in the cause's causes. */
 function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS} ms`;

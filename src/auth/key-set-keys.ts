@@ -2,24 +2,25 @@ import { createPublicKey } from 'node:crypto';
 import type { JWK } from 'jose';
 import { algorithmsOf } from './algorithms.ts';
 
-/** Members of a JWK that only its owner may know: whoever reads them could sign tokens. */
+/** Members of a JWK that must stay secret: anyone who reads them can sign tokens. */
 const PRIVATE_MEMBERS = ['d', 'k', 'priv'];
 
 export interface UsableKeys {
   readonly keys: JWK[];
-  /** What they can check, without repeats. */
+  /** The algorithms they support, without repeats. */
   readonly algorithms: readonly string[];
-  /** What is wrong with the others, a phrase each. Those for encryption are not mentioned. */
+  /** What is wrong with the other keys, one phrase each. Encryption keys are not mentioned. */
   readonly unusable: readonly string[];
 }
 
 /**
- * The keys of a set that can check signatures. Throws, with a sentence, for what is no key set, and for one without any
- * such key. The rest is left out here, so that a token that names one is refused, and is not a fault of the node.
+ * The keys of a set that can check signatures. Throws, with a sentence, for anything but a key set, and for a
+ * set without any such key. Other keys are left out here, so that a token that names one is refused, and is
+ * not a fault of the node.
  */
 export function usableKeys(set: unknown): UsableKeys {
   const list = typeof set === 'object' && set !== null ? (set as { keys?: unknown }).keys : undefined;
-  if (!Array.isArray(list)) throw new Error('the answer is no key set: it has no list called keys');
+  if (!Array.isArray(list)) throw new Error('the answer is not a key set: it has no list named keys');
   const keys: JWK[] = [];
   const algorithms = new Set<string>();
   const unusable: string[] = [];
@@ -37,15 +38,15 @@ export function usableKeys(set: unknown): UsableKeys {
     }
   }
   if (keys.length === 0) {
-    throw new Error(['the key set holds no key that can check signatures', ...unusable].join('; '));
+    throw new Error(['the key set has no key that can check signatures', ...unusable].join('; '));
   }
   return { keys, algorithms: [...algorithms], unusable };
 }
 
-/** Throws for a key that is of no use. */
+/** Throws for an unusable key. */
 function algorithmsFor(jwk: JWK): readonly string[] {
   if (PRIVATE_MEMBERS.some((name) => name in jwk)) {
-    throw new Error('it is secret, and must not be published');
+    throw new Error('it is a secret key and must not be published');
   }
   const possible = algorithmsOf(createPublicKey({ key: jwk as never, format: 'jwk' }));
   if (jwk.alg === undefined) return possible;
@@ -55,11 +56,11 @@ function algorithmsFor(jwk: JWK): readonly string[] {
 
 function sentenceOf(error: unknown): string {
   const { message, code } = error as NodeJS.ErrnoException;
-  // Node's own words for what it cannot parse help nobody.
-  return code === undefined ? message : 'it is no public key';
+  // Node's own words for what it cannot parse help no one.
+  return code === undefined ? message : 'it is not a public key';
 }
 
-/** One algorithm has two names, EdDSA and Ed25519: the key's may be one and the token's the other. */
+/** EdDSA and Ed25519 are one algorithm: the key may use one name and the token the other. */
 function withBothNames(jwk: JWK): JWK {
   if (jwk.kty !== 'OKP' || (jwk.alg !== 'EdDSA' && jwk.alg !== 'Ed25519')) return jwk;
   const { alg: _, ...rest } = jwk;

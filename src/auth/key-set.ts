@@ -1,4 +1,7 @@
-/** The keys of an identity provider: fetched when needed, kept, and never asked for more often than is decent. */
+/**
+ * The keys of an identity provider: fetched when needed, kept, and never requested more often than is
+ * reasonable.
+ */
 
 import {
   createLocalJWKSet,
@@ -23,7 +26,7 @@ export interface KeySetOptions {
   readonly log: Logger;
   /** Default: the platform's. */
   readonly fetch?: typeof fetch;
-  /** Returns a number from 0 up to 1. Default that of the process. */
+  /** Returns a number from 0 up to but not including 1. Default: the process's random source. */
   readonly random?: () => number;
 }
 
@@ -31,22 +34,24 @@ interface Verified {
   readonly payload: JWTPayload;
 }
 
-/** After this long the keys are fetched again beside the work, so that a withdrawn key ends. */
+/** After this long the keys are fetched again in the background, so that a withdrawn key stops working. */
 const REFRESH_MS = 600_000;
-/** Keys that could not be fetched again for this long count for nothing: they may have been withdrawn. */
+/** Keys are dropped once they could not be refreshed for this long: they may have been withdrawn. */
 const MAX_AGE_MS = 3_600_000;
-/** Between two fetches that unknown keys cause. A rotation needs one; a flood of invented key ids gets no more. */
+/**
+ * Between two fetches caused by unknown keys. A rotation needs one; a flood of invented key ids gets no more.
+ */
 const REFETCH_INTERVAL_MS = 5000;
 const RETRY = { baseMs: 1000, capMs: 30_000 };
 
-/** Verifies tokens with the keys that a URL holds. One for each node. */
+/** Verifies tokens with the keys from a URL. One per node. */
 export class KeySet {
   readonly #options: KeySetOptions;
   readonly #random: () => number;
   #keys: JWTVerifyGetKey | null = null;
   #fetchedAtMs = 0;
   #pending: Promise<void> | null = null;
-  /** Fetches that failed, in a row. */
+  /** Failed fetches in a row. */
   #failures = 0;
   #retryAtMs = 0;
   /** When an unknown key may next cause a fetch. */
@@ -58,15 +63,20 @@ export class KeySet {
     this.#random = options.random ?? systemScheduler.random;
   }
 
-  /** Fetches the keys ahead of the first token, so that a wrong URL is in the log at once. Never rejects. */
+  /**
+   * Fetches the keys before the first token, so that a wrong URL appears in the log at once. Never rejects.
+   */
   async prepare(): Promise<void> {
     await this.#load().catch(() => undefined);
   }
 
-  /** Rejects with jose's errors for a bad token, with `AuthFailure` `unavailable` where the keys cannot be had now. */
+  /**
+   * Rejects with jose's errors for a bad token, with `AuthFailure` `unavailable` if the keys are not
+   * available now.
+   */
   async verify(token: string, options: JWTVerifyOptions): Promise<Verified> {
     const used: { keys: JWTVerifyGetKey | null } = { keys: null };
-    // Asked for when the token has turned out to be one: what is no token at all costs no fetch.
+    // Called only once the token parses: text that is no token causes no fetch.
     const keys: JWTVerifyGetKey = async (header, input) => {
       used.keys = await this.#current();
       return used.keys(header, input);
@@ -82,12 +92,12 @@ export class KeySet {
   async #current(): Promise<JWTVerifyGetKey> {
     const ageMs = this.#options.clock.nowMs() - this.#fetchedAtMs;
     if (this.#keys === null || ageMs >= MAX_AGE_MS) await this.#load();
-    // Nobody waits for it: the present keys are good until the next ones are here.
+    // No token waits for this: the current keys stay good until the next ones arrive.
     else if (ageMs >= REFRESH_MS) this.#load().catch(() => undefined);
     return this.#keys!;
   }
 
-  /** After an error with `keys`: resolves with true when newer keys are here, which may know the token's. */
+  /** After an error with `keys`: resolves with true if newer keys are here, which may include the token's. */
   async #isWorthRefetch(error: unknown, keys: JWTVerifyGetKey): Promise<boolean> {
     const isUnknownKey = error instanceof errors.JWKSNoMatchingKey;
     const isUnknownSigner = error instanceof UnnamedKeyFailure;
@@ -95,7 +105,7 @@ export class KeySet {
     if (keys !== this.#keys) return true;
     const nowMs = this.#options.clock.nowMs();
     if (this.#pending === null && nowMs < this.#refetchAtMs) {
-      // A token without a key id was tried with every key; the keys are young, so it is not one of theirs.
+      // A token without a key id was tried with every key. The keys are recent, so none of them signed it.
       if (isUnknownSigner) return false;
       throw unavailable(this.#refetchAtMs - nowMs);
     }
@@ -130,22 +140,22 @@ export class KeySet {
 
   #succeeded(count: number, unusable: readonly string[]): void {
     const { url, log } = this.#options;
-    if (this.#failures > 0) log.info({ url: shownUrl(url), keys: count }, 'the key set can be fetched again');
+    if (this.#failures > 0) log.info({ url: shownUrl(url), keys: count }, 'key set fetched again');
     this.#failures = 0;
     this.#retryAtMs = 0;
     const text = unusable.join('; ');
     if (text !== '' && text !== this.#unusable) {
-      log.warn({ url: shownUrl(url), unusable: text }, 'the key set holds keys that are not used');
+      log.warn({ url: shownUrl(url), unusable: text }, 'the key set has keys that cannot be used');
     }
     this.#unusable = text;
   }
 
-  /** One line in the log when it begins to fail, not one for each attempt. */
+  /** Logs one line when fetching starts to fail, not one per attempt. */
   #failed(error: unknown): AuthFailure {
     const { url, log, clock } = this.#options;
     const reason = error instanceof Error ? error.message : String(error);
     if (this.#failures === 0) {
-      log.error({ url: shownUrl(url), reason }, 'the key set cannot be fetched');
+      log.error({ url: shownUrl(url), reason }, 'cannot fetch the key set');
     }
     const waitMs = backoffMs(this.#failures++, { ...RETRY, random: this.#random });
     this.#retryAtMs = clock.nowMs() + waitMs;
@@ -153,10 +163,10 @@ export class KeySet {
   }
 }
 
-/** A token without a key id was signed by none of the keys that could have. */
+/** A token without a key id that no candidate key signed. */
 class UnnamedKeyFailure extends errors.JWSSignatureVerificationFailed {}
 
-/** Tries every key that may have signed the token: several fit where it names none. */
+/** Tries every key that may have signed the token: several fit if it names none. */
 async function verifyWith(
   keys: JWTVerifyGetKey,
   token: string,
@@ -194,12 +204,12 @@ async function verifyWithAny(
 }
 
 function unavailable(retryAfterMs: number): AuthFailure {
-  return new AuthFailure('unavailable', 'the token cannot be checked now: try again later', {
+  return new AuthFailure('unavailable', 'cannot check the token now: try again later', {
     retryAfterMs: Math.max(1, Math.ceil(retryAfterMs)),
   });
 }
 
-/** Without what may be secret in it. */
+/** Without the parts that may be secret. */
 export function shownUrl({ origin, pathname }: URL): string {
   return origin + pathname;
 }

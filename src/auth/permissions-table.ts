@@ -1,11 +1,11 @@
-/** Who may do what, as Markdown for `docs/permissions.md`: every answer is one of `authorize`. */
+/** Who may do what, as Markdown for `docs/permissions.md`: `authorize` gives every answer. */
 import { type Asker, authorize, authorizeInCluster, type RoomAccess, type RoomAction } from './authorize.ts';
 import type { Identity } from './identity.ts';
 import { permissionsFrom } from './permissions.ts';
 
 const COMMANDS = ['join', 'leave', 'publish', 'members', 'history', 'ack'] as const satisfies RoomAction[];
 
-/** Every route of the HTTP API, and what it asks for. */
+/** Every route of the HTTP API, and the action that it needs. */
 export const ROUTES = [
   ['POST', '/v1/publish', 'publish'],
   ['POST', '/v1/publish/batch', 'publish'],
@@ -49,7 +49,7 @@ function user(rooms: unknown): Identity {
   return { user: 'ann', expiresAtMs: null, permissions: permissionsFrom(rooms) };
 }
 
-/** Ends without a line end. */
+/** No trailing newline. */
 export function permissionsTable(): string {
   return [...ROOMS.flatMap(roomSection), '### HTTP API', '', ...routeTable()].join('\n');
 }
@@ -78,7 +78,7 @@ function routeTable(): string[] {
   return table([['', 'with an API key', 'without'], ...rows]);
 }
 
-/** The answer, which is to be the same in every kind of room. */
+/** The answer, which must be the same for every kind of room. */
 function routeCell(action: (typeof ROUTES)[number][2], asker: Asker): string {
   if (action === 'rooms' || action === 'nodes' || action === 'disconnect') {
     return cell(authorizeInCluster(action, asker));

@@ -7,13 +7,14 @@ interface Grant {
   readonly publish: boolean;
 }
 
-/** Grants in one token; a claim with more is refused rather than looked through at every command. */
+/** Maximum grants in one token; a longer claim is refused rather than searched at every command. */
 const MAX_GRANTS = 100;
 
 /**
- * Permissions from a token's `rooms` claim: a list of `{"match": "chat:*", "join": true, "publish": false}`. The first
- * whose pattern matches a room decides; what it leaves out is not permitted, nor is a room that none matches. A token
- * without the claim is not restricted. Throws `AuthFailure` for a claim of another shape.
+ * Permissions from a token's `rooms` claim: a list of `{"match": "chat:*", "join": true, "publish": false}`.
+ * The first grant whose pattern matches a room decides. What it leaves out is not permitted, nor is a room
+ * that no grant matches. A token without the claim is not restricted. Throws `AuthFailure` for a malformed
+ * claim.
  */
 export function permissionsFrom(claim: unknown): Permissions {
   if (claim === undefined) return ALL_PERMITTED;
@@ -25,7 +26,7 @@ export function permissionsFrom(claim: unknown): Permissions {
   };
 }
 
-/** A plain loop: it is asked for every publish, and `find` would make a closure each time. */
+/** A plain loop: every publish runs this, and `find` would make a closure each time. */
 function firstMatch(grants: readonly Grant[], room: string): Grant | undefined {
   for (const grant of grants) if (grant.matches(room)) return grant;
   return undefined;
@@ -40,5 +41,5 @@ function toGrant(value: unknown): Grant {
 
 function malformed(): AuthFailure {
   const shape = `a list of at most ${MAX_GRANTS} {match, join, publish}`;
-  return new AuthFailure('unauthorized', `the token's rooms claim is not ${shape}`);
+  return new AuthFailure('unauthorized', `the token's rooms claim must be ${shape}`);
 }

@@ -2,27 +2,30 @@ import { CLOSE, type CloseReason, type ErrorCode } from '../protocol/codes.ts';
 import type { Logger } from '../util/log.ts';
 import { AuthFailure } from './identity.ts';
 
-/** What the owner of a token that was not accepted is told: in band, at the upgrade and over HTTP alike. */
+/** What the owner of a refused token is told: in band, at the upgrade and over HTTP. */
 export interface AuthRefusal {
   readonly code: ErrorCode;
   readonly message: string;
   /** For a connection that has no identity yet. */
   readonly close: CloseReason;
-  /** Whether the token itself was at fault; where not, a connection that is identified already stays. */
+  /** Whether the token itself was at fault; if not, an identified connection stays. */
   readonly isFinal: boolean;
   readonly retryAfterMs: number | null;
 }
 
-/** From whatever `Authenticator.authenticate` rejected with. Anything but an `AuthFailure` is our own fault, and logged. */
+/**
+ * From whatever `Authenticator.authenticate` rejected with. Anything but an `AuthFailure` is our own fault,
+ * and is logged.
+ */
 export function refusalOf(error: unknown, log: Logger): AuthRefusal {
   if (error instanceof AuthFailure) {
     const { code, message, retryAfterMs } = error;
     return { code, message, close: CLOSE_FOR[code], isFinal: code !== 'unavailable', retryAfterMs };
   }
-  log.error({ error }, 'a token could not be checked');
+  log.error({ error }, 'cannot check a token');
   return {
     code: 'internal',
-    message: 'the token could not be checked',
+    message: 'cannot check the token',
     close: CLOSE.internal,
     isFinal: false,
     retryAfterMs: null,

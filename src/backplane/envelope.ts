@@ -1,6 +1,7 @@
 /**
- * What travels between nodes and what the history keeps: the finished `message` frames of one room, as one run of
- * bytes between a small header and a trailer. A node that relays it hands the frames to its sockets without decoding them.
+ * What travels between nodes and what the history stores: the finished `message` frames of one room, as one
+ * run of bytes between a small header and a trailer. A node that relays it passes the frames to its sockets
+ * without decoding them.
  *
  *   at  size  field
  *    0   u8   version, 3 (a presence event on the same channel begins with 2)
@@ -16,8 +17,8 @@
  *        u64  offset of the first frame, the rest follow on; 0 in rooms without history   } added by the
  *        8 B  epoch, ASCII; zeros in rooms without history                               } backplane
  *
- * All integers are big-endian. What the backplane adds is at the end, and the offsets in the frames are filled in by whoever
- * reads it: in Redis, where one thread works for all nodes, cutting a draft up to write into it cost more than storing it.
+ * All integers are big-endian. The backplane only appends, and the reader fills in the offsets in the frames:
+ * in Redis, where one thread works for all nodes, cutting a draft to write into it cost more than storing it.
  */
 import {
   type ByteView,
@@ -41,7 +42,7 @@ const OFFSET_BYTES = 9;
 
 /** Epochs and node ids are exactly this long, ASCII. */
 export const ID_BYTES = 8;
-/** What a draft lacks. */
+/** What a draft is missing. */
 const TRAILER_BYTES = 8 + ID_BYTES;
 
 /** One frame on its way into an envelope. */
@@ -51,7 +52,10 @@ export interface DraftFrame {
   readonly exclude: number;
 }
 
-/** A view of an envelope's bytes, which live as long as the chunk that they came in: who keeps it beyond the turn keeps a `copy`. */
+/**
+ * A view of an envelope's bytes, which live as long as the chunk that they arrived in: to keep it beyond the
+ * turn, `copy` it.
+ */
 export class Envelope {
   readonly bytes: Buffer;
   readonly count: number;
@@ -71,8 +75,9 @@ export class Envelope {
   }
 
   /**
-   * Takes over the bytes, and writes each frame's offset into them. Null for what is not an envelope of this version: peers'
-   * bytes never crash a node. `likelyEpoch`, that of the room's last one, saves making the same string again.
+   * Takes over the bytes, and writes each frame's offset into them. Null for anything but an envelope of this
+   * version: peers' bytes never crash a node. `likelyEpoch`, that of the room's last envelope, saves making
+   * the same string again.
    */
   static parse(bytes: Buffer, likelyEpoch = ''): Envelope | null {
     if (bytes.length < AT_TABLE + TRAILER_BYTES || bytes[0] !== VERSION) return null;
@@ -119,12 +124,12 @@ export class Envelope {
     return readUint32(this.bytes, AT_TABLE + index * 4);
   }
 
-  /** The origin's connection that is not to get this frame, or 0. */
+  /** The origin's connection that must not get this frame, or 0. */
   excluded(index: number): number {
     return this.hasExcludes ? readUint32(this.bytes, AT_TABLE + (this.count + index) * 4) : 0;
   }
 
-  /** The frames from `from` up to and without `to`, as one run of bytes. */
+  /** The frames from `from` up to, not including, `to`, as one run of bytes. */
   slice(from: number, to: number): Buffer {
     let start = this.#framesAt;
     for (let i = 0; i < from; i++) start += this.frameLength(i);
@@ -139,9 +144,9 @@ export class Envelope {
     return this.slice(Math.min(this.count, Math.max(0, after - this.first + 1)), this.count);
   }
 
-  /** The same in memory of its own, to be held: what arrives is a view of all that one read of a socket brought. */
+  /** A copy with its own memory, to keep: what arrives is a view of one socket read. */
   copy(): Envelope {
-    // Not of Node's pool, all of which it would hold.
+    // Not from Node's pool, which it would keep alive as a whole.
     const bytes = Buffer.allocUnsafeSlow(this.bytes.length);
     bytes.set(this.bytes);
     return new Envelope(bytes, this.count, this.#framesAt, this.epoch);
@@ -163,7 +168,7 @@ export function draftBytes(drafts: readonly DraftFrame[]): number {
   return size;
 }
 
-/** Writes an envelope that lacks its trailer: what `publish.lua` gets. Returns where it ends. */
+/** Writes an envelope without its trailer: the input of `publish.lua`. Returns where it ends. */
 export function writeDraft(
   bytes: Buffer,
   start: number,
@@ -192,7 +197,9 @@ export function writeDraft(
   return at;
 }
 
-/** An envelope with first offset 0 and no epoch: that of a room without history, or one that waits for `finishEnvelope`. */
+/**
+ * An envelope with first offset 0 and no epoch: for a room without history, or waiting for `finishEnvelope`.
+ */
 export function draftEnvelope(drafts: readonly DraftFrame[], origin: string, sentAtMs: number): Buffer {
   const bytes = Buffer.allocUnsafe(draftBytes(drafts) + TRAILER_BYTES);
   bytes.fill(0, writeDraft(bytes, 0, drafts, origin, sentAtMs));
@@ -200,8 +207,8 @@ export function draftEnvelope(drafts: readonly DraftFrame[], origin: string, sen
 }
 
 /**
- * Gives a draft its position, in place: the memory backplane's half of what `publish.lua` does in Redis. A room
- * without history has epoch '' and first 0, and every frame of it keeps offset 0.
+ * Gives a draft its position, in place: the memory backplane's half of what `publish.lua` does in Redis. A
+ * room without history has epoch '' and first 0, and every frame in it keeps offset 0.
  */
 export function finishEnvelope(draft: Buffer, epoch: string, first: number): Envelope {
   writeUint64(draft, first, draft.length - TRAILER_BYTES);
@@ -212,9 +219,9 @@ export function finishEnvelope(draft: Buffer, epoch: string, first: number): Env
 }
 
 /**
- * Writes into the draft at `start` what `publish.lua` has to know about the batch: how many messages of the room to keep
- * (u32; 0: a room without history), for how many ms (u32), and how many of the frames have an idempotency key (u16).
- * It saves an argument for every room of every call.
+ * Writes into the draft at `start` what `publish.lua` needs to know about the batch: how many messages the
+ * room keeps (u32; 0: a room without history), for how many ms (u32), and how many of the frames have an
+ * idempotency key (u16). It saves an argument for every room in every call.
  */
 export function writePublishOptions(
   bytes: Buffer,

@@ -1,4 +1,4 @@
-/** How many messages of a room are kept, and for how long. `messages: 0` means a room without history. */
+/** How many messages a room keeps, and for how long. `messages: 0` means a room without history. */
 export interface HistoryPolicy {
   readonly messages: number;
   readonly ageMs: number;

@@ -1,10 +1,12 @@
 /**
- * `roomcast/backplane`: what a backplane of your own needs. Implement `Backplane`, and hand it to `startNode`:
+ * `roomcast/backplane`: what you need for your own backplane. Implement `Backplane`, and pass it to
+ * `startNode`:
  *
  *     const node = await startNode(config, log, { backplane: ({ nodeId }) => new MyBackplane(nodeId) });
  *
- * The comments of the ports are the contract. A message becomes an envelope in two steps: `draftEnvelope` puts frames
- * together, `finishEnvelope` gives them their place in the room. `PublishQueue` gathers messages by room.
+ * The comments of the ports are the contract. A message becomes an envelope in two steps: `draftEnvelope`
+ * joins frames, `finishEnvelope` gives them their position in the room. `PublishQueue` gathers messages by
+ * room.
  */
 export type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from './acks.ts';
 export {

@@ -1,11 +1,15 @@
 /**
- * The newest envelopes of one room, oldest first and contiguous, kept as bytes. An object for each of them would be
- * promoted, marked and at last swept by the garbage collector: measured without a network, with 500 busy rooms, that was a
- * third of a publish. Here an envelope is copied into a slab, and becomes an object again when somebody reads it.
+ * The newest envelopes of one room, oldest first and contiguous, kept as bytes. An object for each would be
+ * promoted, marked and swept by the garbage collector: measured without a network, with 500 busy rooms, that
+ * was a third of a publish. Here an envelope is copied into a slab, and becomes an object again when it is
+ * read.
  */
 import { Envelope } from './envelope.ts';
 
-/** A slab is as large as all that is kept when it is made, within these. So a room that keeps little has small ones. */
+/**
+ * A slab is as large as everything kept when it is made, within these limits. So a room that keeps little has
+ * small slabs.
+ */
 const SMALLEST_SLAB_BYTES = 512;
 const LARGEST_SLAB_BYTES = 32 * 1024;
 
@@ -23,22 +27,25 @@ export class KeptEnvelopes {
     return this.#messages;
   }
 
-  /** Of the envelopes; each has 24 bytes of marks besides, and the oldest and the newest slab are rarely full. */
+  /**
+   * Bytes of the envelopes; each has 24 bytes of marks besides, and the oldest and the newest slab are rarely
+   * full.
+   */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** What the slabs take. */
+  /** The size of the slabs. */
   get allocatedBytes(): number {
     return this.#slabs.reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** The one that is next to go, or null. Valid until the next call of anything that adds or drops. */
+  /** The next envelope to go, or null. Valid until the next call that adds or drops. */
   get oldest(): KeptEnvelope | null {
     return this.#slabs[0] ?? null;
   }
 
-  /** Adds the envelope that follows on, with a time of the caller's choice. */
+  /** Adds the envelope that follows, with a time of the caller's choice. */
   append(envelope: Envelope, timeMs: number): void {
     let slab = this.#slabs.at(-1);
     if (slab === undefined || !slab.hasRoomFor(envelope)) {
@@ -50,7 +57,7 @@ export class KeptEnvelopes {
     this.#bytes += envelope.bytes.length;
   }
 
-  /** As much again as is kept. A large envelope has a slab to itself: of two in one, the rest would be wasted. */
+  /** As much again as is kept. A large envelope gets its own slab: two in one would waste the rest. */
   #slabBytesFor({ bytes }: Envelope): number {
     if (bytes.length > LARGEST_SLAB_BYTES / 8) return 0;
     const asMuchAgain = Math.ceil(this.#bytes / 8) * 8;
@@ -74,8 +81,8 @@ export class KeptEnvelopes {
   }
 
   /**
-   * Those with messages after this offset, oldest first: as many as it takes to exceed `bytes` or to have so many `messages`. They
-   * are views of bytes that never change, and may be held for as long as they are wanted.
+   * The envelopes with messages after this offset, oldest first: as many as it takes to exceed `bytes` or to
+   * reach `messages`. They are views of bytes that never change, and may be kept as long as needed.
    */
   after(after: number, { bytes = Infinity, messages = Infinity }: ReadLimits = {}): Envelope[] {
     const found: Envelope[] = [];
@@ -104,7 +111,7 @@ export class KeptEnvelopes {
   }
 }
 
-/** What can be said of an envelope without making it an object. */
+/** What can be read from an envelope without making it an object. */
 export interface KeptEnvelope {
   /** Offsets of its first and its last message. */
   readonly first: number;
@@ -119,8 +126,8 @@ const MARKS = 3;
 const MARKS_BYTES = MARKS * 8;
 
 /**
- * Envelopes one after the other from the front, their marks from the back. What was written is never written again. As a
- * `KeptEnvelope` it is its oldest one.
+ * Consecutive envelopes from the front, their marks from the back. Written bytes are never written again. As
+ * a `KeptEnvelope` it is its oldest one.
  */
 class Slab implements KeptEnvelope {
   readonly #bytes: Buffer;
@@ -131,13 +138,13 @@ class Slab implements KeptEnvelope {
   #count = 0;
   /** How many of them were dropped. */
   #gone = 0;
-  /** Readers who come together share the objects, which live for as long as one of them holds them. */
+  /** Concurrent readers share the objects, which live as long as one of them keeps them. */
   #views: WeakRef<Envelope[]> | null = null;
 
-  /** One that has room for an envelope, and where it can for `wanted` bytes. */
+  /** Has room for one envelope, and if possible for `wanted` bytes. */
   constructor(wanted: number, { bytes, first }: Envelope) {
     const size = Math.max(wanted, Math.ceil(bytes.length / 8) * 8 + MARKS_BYTES);
-    // Not of Node's pool, all of which a room that keeps little would hold on to.
+    // Not from Node's pool, which a room that keeps little would keep alive as a whole.
     this.#bytes = Buffer.allocUnsafeSlow(size);
     this.#marks = new Float64Array(this.#bytes.buffer);
     this.#before = first - 1;
@@ -205,7 +212,7 @@ class Slab implements KeptEnvelope {
     this.#gone++;
   }
 
-  /** All that it holds, those that were dropped among them. */
+  /** Everything in it, including what was dropped. */
   envelopes(): readonly Envelope[] {
     let views = this.#views?.deref();
     if (views === undefined) {

@@ -1,22 +1,25 @@
-/** What a backplane reports about itself. Plain calls with plain numbers: whoever listens turns them into metrics. */
+/**
+ * What a backplane reports about itself. Plain calls with plain numbers: the receiver turns them into
+ * metrics.
+ */
 export interface BackplaneMetrics {
-  /** One group commit was answered or failed: what it carried, and the time from sending it. */
+  /** One group commit was answered or failed: its content, and the time since it was sent. */
   publishBatch(messages: number, rooms: number, bytes: number, durationMs: number): void;
   /** A link came up or went down. `link` is `command`, `read` or `subscribe`. */
   linkState(link: string, up: boolean): void;
-  /** A link that was lost came back. Not called for the first connection, nor for failed attempts. */
+  /** A lost link reconnected. Not called for the first connection, nor for failed attempts. */
   reconnected(link: string): void;
   /** A probe published by this node arrived on its own subscribe link. */
   probe(lagMs: number): void;
   /** Redis did not know a script, as after a restart, and it was sent again. */
   scriptReloaded(): void;
-  /** Bytes that are no envelope, presence event or signal of this version were dropped. */
+  /** Bytes that are not an envelope, presence event or signal of this version were dropped. */
   malformedEnvelope(): void;
-  /** One call with presence changes was answered or failed. Changes that are kept and sent again count again. */
+  /** One call with presence changes was answered or failed. Changes that are sent again count again. */
   presenceBatch(changes: number, rooms: number, durationMs: number): void;
   /** Whether this node's presence lease is valid, as far as the node knows. */
   leaseState(held: boolean): void;
-  /** The lease lapsed, or the store forgot it, while the node lived. */
+  /** The lease lapsed, or the store forgot it, while the node was running. */
   leaseLost(): void;
   /** This node claimed the entries of a dead one. */
   claimMade(): void;
@@ -25,7 +28,7 @@ export interface BackplaneMetrics {
 }
 
 function ignore(): void {
-  // Silence is the purpose.
+  // Deliberately empty.
 }
 
 /** Counts nothing: for tests and tools. */

@@ -1,10 +1,11 @@
 /**
- * What tells nodes that members of a room joined and left, on the same channel as its envelopes: a byte 2, where an
- * envelope has its version 3, then for each change four MessagePack values:
+ * Tells nodes that members of a room joined and left, on the same channel as its envelopes: a byte 2, where
+ * an envelope has its version 3, then for each change four MessagePack values:
  *
  *   true for joined, false for left · connection · who: [user] or [user, info] · entries in the room afterwards
  *
- * A node makes the bytes of `who` once; the store keeps them and puts them into the events of joining and leaving.
+ * A node makes the bytes of `who` once; the store keeps them and puts them into the events of joining and
+ * leaving.
  */
 import { DATA_LEVELS, packed, unpackAll, writeValue } from '../protocol/msgpack/values.ts';
 import { PackError } from '../protocol/msgpack/writer.ts';
@@ -16,7 +17,7 @@ export const PRESENCE_EVENT = 2;
 const WHO_LEVELS = DATA_LEVELS + 1;
 const VALUES_PER_CHANGE = 4;
 
-/** Info that MessagePack cannot carry, such as what is nested too deep, is left out: presence never throws. */
+/** Leaves out info that MessagePack cannot carry, such as deep nesting: presence never throws. */
 export function packWho({ user, info }: PresenceEntry): Uint8Array {
   if (info === undefined) return packFields([user]);
   try {
@@ -68,7 +69,7 @@ function unpackOrNull(bytes: Uint8Array): unknown[] | null {
   try {
     return unpackAll(bytes, WHO_LEVELS);
   } catch {
-    // Whatever it is that the bytes are not: the caller counts them as malformed.
+    // Not a presence event: the caller counts it as malformed.
     return null;
   }
 }

@@ -1,8 +1,8 @@
-/** Messages that wait to be committed: gathered by room, handed out in the order of arrival. */
+/** Messages waiting to be committed: gathered by room, handed out in the order of arrival. */
 import type { PublishRequest } from './backplane.ts';
 import { RoomBatch } from './room-batch.ts';
 
-/** What one `take` may hand out. The first batch is always handed out, however large. */
+/** Limits of one `take`. The first batch is always handed out, however large. */
 export interface TakeLimits {
   readonly batches: number;
   readonly messages: number;
@@ -20,7 +20,7 @@ export class PublishQueue {
     return this.#messages;
   }
 
-  /** Of the frames. */
+  /** Bytes of the frames. */
   get bytes(): number {
     return this.#bytes;
   }

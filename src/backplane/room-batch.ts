@@ -3,13 +3,13 @@ import type { BackplaneError, PublishRequest } from './backplane.ts';
 import { draftEnvelope } from './envelope.ts';
 import type { HistoryPolicy } from './history-policy.ts';
 
-/** Where a message that was published before under the same idempotency key has its place. */
+/** The position of a message published before under the same idempotency key. */
 export interface FirstResult {
   readonly epoch: string;
   readonly offset: number;
 }
 
-/** What the backplane made of a batch. `first` is the offset of the first message that is not a duplicate. */
+/** The backplane's result for a batch. `first` is the offset of the first message that is not a duplicate. */
 export interface BatchResult {
   readonly epoch: string;
   readonly first: number;
@@ -18,8 +18,8 @@ export interface BatchResult {
 }
 
 /**
- * An envelope is stored and read as a whole, so these bound how coarse the history of a room gets. 256 KiB is also
- * about what one WebSocket message may reasonably be.
+ * An envelope is stored and read as a whole, so these limit how coarse the history of a room gets. 256 KiB is
+ * also about the largest reasonable WebSocket message.
  */
 const MAX_BYTES = 256 * 1024;
 const MAX_MESSAGES = 4096;
@@ -27,7 +27,7 @@ const MAX_MESSAGES = 4096;
 export class RoomBatch {
   readonly room: string;
   readonly requests: PublishRequest[] = [];
-  /** When its first message came, in the clock's `nowMs`. */
+  /** When its first message arrived, on the clock's `nowMs`. */
   readonly sinceMs: number;
   /** Of the frames. */
   bytes = 0;
@@ -45,7 +45,7 @@ export class RoomBatch {
     return this.history.messages > 0;
   }
 
-  /** Whether this message may go into the same envelope. The first one always may. */
+  /** Whether this message may join the same envelope. The first one always may. */
   takes(request: PublishRequest): boolean {
     if (this.requests.length === 0) return true;
     return (
@@ -63,7 +63,7 @@ export class RoomBatch {
     if (request.key !== null) this.keyed++;
   }
 
-  /** The batch less those requests. */
+  /** The batch without those requests. */
   without(indexes: ReadonlyMap<number, unknown>): RoomBatch {
     const rest = new RoomBatch(this.room, this.history, this.sinceMs);
     this.requests.forEach((request, i) => {

@@ -1,4 +1,4 @@
-/** `roomcast config`: looks at a configuration without running it. */
+/** `roomcast config`: checks and prints a configuration without running it. */
 import { stringify } from 'yaml';
 import { loadStartable } from '../app/start-problems.ts';
 import { describeConfig } from '../config/describe.ts';
@@ -18,7 +18,9 @@ export function checkConfig(io: Io, { config: file }: ConfigOptions): number {
   return 0;
 }
 
-/** Prints what a node would run with, from all sources, without secrets. Returns the exit code. */
+/**
+ * Prints the settings that a node would run with, from all sources, without secrets. Returns the exit code.
+ */
 export function printConfig(io: Io, { config: file }: ConfigOptions): number {
   const result = loadConfig({ file, env: io.env });
   if ('problems' in result) return fail(io, result.problems);

@@ -1,16 +1,16 @@
 import { type Command, InvalidArgumentError } from 'commander';
 
-/** What `roomcast doctor` takes beside the settings: see `DoctorOptions`. */
+/** The options of `roomcast doctor` besides the settings: see `DoctorOptions`. */
 export function addDoctorOptions(command: Command): Command {
   return command
-    .option('--node <url>', 'base URL of a node, as http://node1:8080. May be repeated', appendedUrl)
-    .option('--connections <number>', 'connections that one node is to hold', wholeNumber)
-    .option('--token <token>', 'token to connect with, where nodes ask for one')
+    .option('--node <url>', 'base URL of a node, such as http://node1:8080. May be repeated', appendedUrl)
+    .option('--connections <number>', 'connections that one node should hold', wholeNumber)
+    .option('--token <token>', 'token to connect with, if nodes require one')
     .option('--json', 'print JSON')
-    .option('--strict', 'fail for warnings too');
+    .option('--strict', 'fail on warnings too');
 }
 
-/** `ws:` is taken for `http:`, as people copy what their clients use. */
+/** Accepts `ws:` for `http:`, as people copy what their clients use. */
 function appendedUrl(text: string, before: readonly URL[] = []): URL[] {
   const url = URL.canParse(text) ? new URL(text.replace(/^ws/, 'http')) : null;
   if (url === null || !/^https?:$/.test(url.protocol)) {

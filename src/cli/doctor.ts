@@ -1,4 +1,4 @@
-/** `roomcast doctor`: looks at a deployment before its users do, and says what is wrong and how to mend it. */
+/** `roomcast doctor`: checks a deployment before its users do, and says what is wrong and how to fix it. */
 
 import { openFilesLimit } from '../app/open-files-limit.ts';
 import { readRedisTls } from '../app/redis-tls.ts';
@@ -33,19 +33,21 @@ export interface DoctorOptions {
   readonly config?: string;
   /** Base URLs of the nodes, `http:` or `https:`. */
   readonly node?: readonly URL[];
-  /** Connections that one node is to hold. Default: `websocket.maxConnections`. */
+  /** Connections that one node should hold. Default: `websocket.maxConnections`. */
   readonly connections?: number;
   readonly token?: string;
   readonly json?: boolean;
   readonly strict?: boolean;
 }
 
-/** What a person waits for without thinking that it hangs; more than any healthy answer takes. */
+/** As long as a person waits without suspecting a hang; more than any healthy answer takes. */
 const TIMEOUT_MS = 5000;
-/** Where no token is given, and a node that asks for one says nothing: enough to see that upgrades get through. */
+/**
+ * Without a token, a node that requires one says nothing: this is enough to see that upgrades get through.
+ */
 const NO_HELLO_MS = 1000;
 
-/** Prints what it found. Returns the exit code: 1 for problems, with `strict` for warnings too, else 0. */
+/** Prints its findings. Returns the exit code: 1 for problems, with `strict` for warnings too, else 0. */
 export async function doctorCommand(io: Io, options: DoctorOptions & Flags): Promise<number> {
   const { config: file, node, connections, token, json, strict, ...flags } = options;
   const loaded = loadConfig({ file, env: io.env, flags });
@@ -92,7 +94,9 @@ async function examine(config: Config, options: DoctorOptions): Promise<Finding[
 
 function examineConfiguration(config: Config): Finding[] {
   const problems = startProblems(config);
-  return problems.length === 0 ? [ok('configuration', 'it is valid')] : problems.map(configurationProblem);
+  return problems.length === 0
+    ? [ok('configuration', 'the configuration is valid')]
+    : problems.map(configurationProblem);
 }
 
 function configurationProblem(says: string): Finding {
@@ -101,7 +105,7 @@ function configurationProblem(says: string): Finding {
 
 function examineNodes(nodes: readonly NodeFacts[], needsToken: boolean): Finding[] {
   if (nodes.length === 0) {
-    return [ok('nodes', 'none was looked at', 'name each with --node <url>')];
+    return [ok('nodes', 'no node was checked', 'name each with --node <url>')];
   }
   return nodes.flatMap((facts) => checkNode(facts, { needsToken }));
 }

@@ -1,4 +1,6 @@
-/** What a command touches of the outside, handed in, so that tests can run commands in their own process. */
+/**
+ * Everything a command needs from outside, passed in, so that tests can run commands in their own process.
+ */
 import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
 import type { Logger } from '../util/log.ts';
@@ -7,16 +9,16 @@ export interface Io {
   readonly env: Environment;
   /** Whether standard output is a terminal. */
   readonly terminal: boolean;
-  /** The same of standard error. */
+  /** The same for standard error. */
   readonly stderrTerminal: boolean;
-  /** Text as it is: the line end is the caller's. */
+  /** Writes text unchanged: the caller adds the newline. */
   stdout(text: string): void;
   stderr(text: string): void;
-  /** Runs a node. Resolves when it is up, or when it has shut down; rejects when it cannot start. */
+  /** Runs a node. Resolves when it is up, or has shut down; rejects if it cannot start. */
   serve(config: Config, log: Logger): Promise<void>;
 }
 
-/** What is printed, one per line, on standard error; the command then ends with this exit code. */
+/** Prints lines on standard error; the command then ends with the returned exit code. */
 export function fail(io: Io, lines: readonly string[]): number {
   for (const line of lines) io.stderr(`${line}\n`);
   return 1;

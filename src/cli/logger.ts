@@ -1,4 +1,4 @@
-/** The log as it is written: pino, as JSON lines for machines or in colour for people. */
+/** The log writer: pino, as JSON lines for machines or in colour for people. */
 import { type DestinationStream, pino, stdSerializers, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
 import type { Config } from '../config/config.ts';
@@ -27,7 +27,7 @@ const SECRETS_IN_TEXT: readonly RegExp[] = [
 export interface LogTarget {
   /** Where lines go. Default: standard output, written at once, so that a crash loses none. */
   readonly stream?: DestinationStream;
-  /** Whether somebody looks at a terminal. Decides what the format `auto` is. */
+  /** Whether the output is a terminal. Decides the format for `auto`. */
   readonly terminal: boolean;
 }
 
@@ -51,7 +51,9 @@ export function withoutSecrets(text: string): string {
   return SECRETS_IN_TEXT.reduce((masked, pattern) => masked.replace(pattern, `$1${MASK}`), text);
 }
 
-/** In this thread: a transport in a worker would lose the last lines before an exit, which say why it happened. */
+/**
+ * In this thread: a transport in a worker would lose the last lines before an exit, which give its reason.
+ */
 function prettyStream(stream: DestinationStream | undefined, colorize: boolean): DestinationStream {
   return pretty({
     sync: true,

@@ -1,12 +1,18 @@
-/** Command line options, made from the settings that have one. */
+/** Command line options, made from the settings that have a flag. */
 import { type Command, Option } from 'commander';
 import { flagName, SETTINGS, type Setting } from '../config/settings.ts';
 
 export function addConfigOption(command: Command): Command {
-  return command.option('--config <file>', 'settings as YAML or JSON (default: what ROOMCAST_CONFIG names)');
+  return command.option(
+    '--config <file>',
+    'settings file, YAML or JSON (default: the file that ROOMCAST_CONFIG names)',
+  );
 }
 
-/** An option for every setting that has a flag. They carry no defaults: what is not given is left to other sources. */
+/**
+ * An option for every setting that has a flag. They have no defaults: a missing option leaves the choice to
+ * other sources.
+ */
 export function addSettingOptions(command: Command): Command {
   for (const setting of SETTINGS) {
     if (setting.flag !== undefined) addSetting(command, setting, setting.flag);

@@ -1,4 +1,4 @@
-/** The command line: which commands there are, and what their ends mean to a shell. */
+/** The command line: the commands, and their exit codes. */
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../app/package-version.ts';
 import { addBenchOptions, type BenchOptions } from './bench/options.ts';
@@ -12,15 +12,17 @@ const EXAMPLES = `
 Examples:
   roomcast serve                                     one node, in memory, on port 8080
   roomcast serve --redis redis://localhost:6379      a node of a cluster
-  roomcast serve --config roomcast.yaml --port 9000  settings from a file; flags count for more
-  roomcast config check --config roomcast.yaml       whether a node would start
-  roomcast config print                              what it would run with, without secrets
-  roomcast doctor --node http://node1:8080           what is wrong with a deployment, and how to mend it
-  roomcast bench ws://localhost:8080/ws              what a deployment carries
+  roomcast serve --config roomcast.yaml --port 9000  settings from a file; flags override them
+  roomcast config check --config roomcast.yaml       check whether a node would start
+  roomcast config print                              print the settings in use, without secrets
+  roomcast doctor --node http://node1:8080           find what is wrong with a deployment
+  roomcast bench ws://localhost:8080/ws              measure what a deployment handles
 
 Settings come from a file, from ROOMCAST_* variables and from flags; the later one counts.`;
 
-/** Runs one command line, without the program's own name. Returns the exit code. Never throws for what was typed. */
+/**
+ * Runs one command line, without the program's own name. Returns the exit code. Never throws for user input.
+ */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   let exitCode = 0;
   const program = createProgram(io, (code) => {
@@ -43,7 +45,7 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
     .helpCommand(false)
     .addHelpText('after', EXAMPLES)
     .configureOutput({ writeOut: io.stdout, writeErr: io.stderr })
-    .showHelpAfterError('(roomcast --help says what there is)')
+    .showHelpAfterError('(see roomcast --help)')
     .exitOverride();
   addServe(program, io, ended);
   addConfig(program, io, ended);
@@ -58,12 +60,12 @@ function addServe(program: Command, io: Io, ended: (exitCode: number) => void): 
 }
 
 function addConfig(program: Command, io: Io, ended: (exitCode: number) => void): void {
-  const config = program.command('config').description('look at a configuration').helpCommand(false);
+  const config = program.command('config').description('check or print a configuration').helpCommand(false);
   addConfigOption(config.command('check'))
-    .description('say whether a node would start, or everything that is wrong')
+    .description('check whether a node would start, and list all problems')
     .action((options) => ended(checkConfig(io, options)));
   addConfigOption(config.command('print'))
-    .description('print what a node would run with, as YAML without secrets')
+    .description('print the settings a node would use, as YAML without secrets')
     .action((options) => ended(printConfig(io, options)));
   config
     .command('docs', { hidden: true })
@@ -74,21 +76,21 @@ function addConfig(program: Command, io: Io, ended: (exitCode: number) => void):
 function addDoctor(program: Command, io: Io, ended: (exitCode: number) => void): void {
   const doctor = program.command('doctor').description('check a deployment').helpCommand(false);
   addDoctorOptions(addSettingOptions(addConfigOption(doctor))).action(async (options) => {
-    // Loaded when wanted: the other commands do not need Redis.
+    // Loaded on demand: the other commands do not need Redis.
     const { doctorCommand } = await import('./doctor.ts');
     ended(await doctorCommand(io, options));
   });
 }
 
 function addBench(program: Command, io: Io, ended: (exitCode: number) => void): void {
-  const bench = program.command('bench').description('put load on nodes and say what they carried');
+  const bench = program.command('bench').description('put load on nodes and measure what they handle');
   addBenchOptions(bench.helpCommand(false)).action(async (urls: readonly URL[], options: BenchOptions) => {
     const { benchCommand } = await import('./bench/command.ts');
     ended(await benchCommand(io, urls, options));
   });
 }
 
-/** A command of commands that is given none prints its help, which is no failure. An unknown one is. */
+/** Without a subcommand it prints its help, which is not a failure. An unknown one is. */
 function orHelp(argv: readonly string[]): readonly string[] {
   const incomplete = argv.length === 0 || (argv.length === 1 && argv[0] === 'config');
   return incomplete ? [...argv, '--help'] : argv;

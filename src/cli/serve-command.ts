@@ -22,7 +22,7 @@ function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-/** A failed connection to several addresses is an error without a message around those that have one. */
+/** A failed connection to several addresses is an error without a message, around errors that have one. */
 function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.message !== '') return error.message;

@@ -2,9 +2,9 @@ import { type RunningNode, startNode } from '../app/start-node.ts';
 import type { Config } from '../config/config.ts';
 import type { Logger } from '../util/log.ts';
 
-/** Starts a node and ties its end to the signals of the process. Resolves when it listens. */
+/** Starts a node and stops it on the process's signals. Resolves when it listens. */
 export async function serve(config: Config, log: Logger): Promise<void> {
-  // Before anything else: the first process of a container has no default handlers, and a node may wait for Redis here.
+  // First: the first process of a container has no default handlers, and a node may wait for Redis here.
   const signals = new EndOnSignals(log);
   const node = await startNode(config, log);
   signals.node = node;
@@ -17,7 +17,10 @@ export async function serve(config: Config, log: Logger): Promise<void> {
   );
 }
 
-/** The first signal ends the node in order, a second one at once; so does the first while there is no node yet. */
+/**
+ * The first signal stops the node in order, a second one at once, as does the first while there is no node
+ * yet.
+ */
 class EndOnSignals {
   node: RunningNode | null = null;
   readonly #log: Logger;
@@ -37,7 +40,7 @@ class EndOnSignals {
     this.node.stop().then(
       () => process.exit(0),
       (error: unknown) => {
-        this.#log.error({ error }, 'the node did not stop in order');
+        this.#log.error({ error }, 'the node did not stop cleanly');
         process.exit(1);
       },
     );

@@ -1,4 +1,7 @@
-/** What no setting can know by itself: whether settings fit each other, and whether the files they name are there. */
+/**
+ * Checks that no setting can make alone: whether settings fit together, and whether the named files can be
+ * read.
+ */
 
 import { compilePattern } from '../util/pattern.ts';
 import type { Settings } from './schema.ts';
@@ -8,18 +11,18 @@ import { unreadableReason } from './source.ts';
 export interface CheckContext {
   /** Source and key of a setting, as `environment ROOMCAST_PORT`, or `default port`. */
   originOf(path: string): string;
-  /** Settings that were refused already: what stands in for them proves nothing. */
+  /** Paths of settings that already failed: their fallback values prove nothing. */
   readonly refused: ReadonlySet<string>;
 }
 
 interface Check {
-  /** Paths of the settings that it compares. The first is the one that a problem is reported at. */
+  /** Paths of the settings to compare. The first is the one a problem is reported at. */
   readonly of: readonly [string, ...string[]];
-  /** What is wrong, one text a problem. Begins with what stands between the setting's name and the colon. */
+  /** One text per problem, starting with what comes between the setting's name and the colon. */
   find(settings: Settings): string[];
 }
 
-/** What tokens are checked by. */
+/** Settings that name a key to check tokens with. */
 const KEYS = ['auth.secret', 'auth.publicKeyFile', 'auth.jwksUrl'];
 
 const CHECKS: readonly Check[] = [
@@ -43,7 +46,7 @@ const CHECKS: readonly Check[] = [
     of: ['redis.url', 'redis.tls.caFile', 'redis.tls.certFile', 'redis.tls.keyFile'],
     find: ({ redis: { url, tls } }) =>
       (tls.caFile ?? tls.certFile ?? tls.keyFile) !== null && !url?.startsWith('rediss:')
-        ? [': must begin with rediss:// where redis.tls names a file, or the link would not be encrypted']
+        ? [': must start with rediss:// when redis.tls names a file, or the link is not encrypted']
         : [],
   },
   {
@@ -81,7 +84,7 @@ const CHECKS: readonly Check[] = [
     of: ['tls.passphrase', 'tls.keyFile'],
     find: ({ tls }) =>
       tls.passphrase !== null && tls.keyFile === null
-        ? [': needs tls.keyFile, whose passphrase it would be']
+        ? [': needs tls.keyFile, the key that it decrypts']
         : [],
   },
   { of: ['websocket.path', 'production', 'demo'], find: takenPath },
@@ -91,7 +94,7 @@ const CHECKS: readonly Check[] = [
     of: ['auth.jwksUrl'],
     find: ({ auth: { jwksUrl } }) =>
       jwksUrl !== null && new URL(jwksUrl).username + new URL(jwksUrl).password !== ''
-        ? [': must not hold a user name or a password, which are not sent when the keys are fetched']
+        ? [': must not contain a user name or password: they are not sent when keys are fetched']
         : [],
   },
   ...['auth.issuer', 'auth.audience', 'auth.algorithms'].map(needsKey),
@@ -99,19 +102,21 @@ const CHECKS: readonly Check[] = [
     of: ['auth.anonymous', ...KEYS],
     find: ({ auth }) =>
       auth.anonymous && !hasKey(auth)
-        ? [': has no effect without auth.secret, auth.publicKeyFile or auth.jwksUrl: everyone is anonymous']
+        ? [
+            ': has no effect without auth.secret, auth.publicKeyFile or auth.jwksUrl: everyone is anonymous without them',
+          ]
         : [],
   },
 ];
 
-/** All problems between settings, a line each. */
+/** All problems between settings, one line each. */
 export function crossProblems(settings: Settings, { originOf, refused }: CheckContext): string[] {
   return CHECKS.filter(({ of }) => of.every((path) => !refused.has(path))).flatMap(({ of, find }) =>
     find(settings).map((problem) => originOf(of[0]) + problem),
   );
 }
 
-/** A line for each named file that cannot be read. `valueAt` gives a setting's value by path. */
+/** One line for each named file that cannot be read. `valueAt` returns a setting's value by path. */
 export function fileProblems(valueAt: (path: string) => unknown, { originOf }: CheckContext): string[] {
   return SETTINGS.flatMap(({ path, readable }) => {
     const file = readable === true ? valueAt(path) : null;
@@ -129,39 +134,41 @@ function atLeast(value: number, least: number, leastPath: string): string[] {
   return value < least ? [`: must be at least ${leastPath} (${least}), got ${value}`] : [];
 }
 
-/** A room's numbering must not end before its messages do: offsets would begin anew beside the old ones. */
+/** A room's numbering must outlive its messages: else offsets restart while old ones are still stored. */
 function outlivedBy({ metaTtlMs, rooms, history: standard }: Settings): string[] {
   return rooms.flatMap(({ match, history }, at) => {
     if (history === undefined || history === false) return [];
     const ageMs = (history.messages ?? standard.messages) > 0 ? (history.ageMs ?? standard.ageMs) : 0;
-    return atLeast(metaTtlMs, ageMs, `the ageMs of rooms[${at}] "${match}"`);
+    return atLeast(metaTtlMs, ageMs, `rooms[${at}].history.ageMs of "${match}"`);
   });
 }
 
-/** What a rule asks for that only messages that are kept can give. */
+/** What a rule asks for that needs stored messages. */
 function needsHistory({ rooms, history: standard }: Settings): string[] {
   return rooms.flatMap(({ match, acks, history, slowReaders }, at) => {
     const messages = history === false ? 0 : (history?.messages ?? standard.messages);
     if (messages > 0) return [];
     return [
-      ...(acks === true ? [`[${at}].acks: "${match}" keeps no history to acknowledge`] : []),
+      ...(acks === true ? [`[${at}].acks: "${match}" keeps no history, and acks need one`] : []),
       ...(slowReaders === 'latest'
         ? [
-            `[${at}].slowReaders: "${match}" keeps no history, so there is no newest message to skip to; where only that matters, set history: {messages: 1}`,
+            `[${at}].slowReaders: "${match}" keeps no history, so there is no newest message to skip to: set history: {messages: 1} to keep only that`,
           ]
         : []),
     ];
   });
 }
 
-/** Members of one rule of which one leaves the other without effect. */
+/** Pairs of fields in one rule where one makes the other useless. */
 function contradictions(rooms: Settings['rooms']): string[] {
   return rooms.flatMap(({ match, presence, memberEvents, join, publish }, at) => [
     ...(memberEvents === true && presence === false
-      ? [`[${at}].memberEvents: "${match}" has presence: false, so nobody knows who joins and leaves`]
+      ? [
+          `[${at}].memberEvents: "${match}" has presence: false, so members cannot be told who joins and leaves`,
+        ]
       : []),
     ...(publish === 'members' && join === 'nobody'
-      ? [`[${at}].publish: "${match}" has join: nobody, so there are no members who could publish`]
+      ? [`[${at}].publish: "${match}" has join: nobody, so there are no members to publish`]
       : []),
   ]);
 }
@@ -169,17 +176,17 @@ function contradictions(rooms: Settings['rooms']): string[] {
 /** Paths of the HTTP routes. A test compares them with the routes. */
 const HTTP_PATHS: readonly string[] = ['/healthz', '/readyz', '/metrics'];
 
-/** A WebSocket endpoint at the path of an HTTP route would hide it, or be hidden by it. */
+/** A WebSocket endpoint on the path of an HTTP route would hide the route, or be hidden by it. */
 function takenPath({ websocket: { path }, production, demo }: Settings): string[] {
   const isTaken = HTTP_PATHS.includes(path) || path === '/v1' || path.startsWith('/v1/');
-  if (isTaken) return [`: ${path} belongs to the HTTP routes of the node, take another such as /ws`];
+  if (isTaken) return [`: ${path} is an HTTP route of the node: use another path, such as /ws`];
   const servesDemo = demo ?? !production;
   return path === '/' && servesDemo
-    ? [': / belongs to the demo page, take another such as /ws, or set demo to false']
+    ? [': / serves the demo page: use another path, such as /ws, or set demo to false']
     : [];
 }
 
-/** A node checks tokens in one way: it could not tell which one a token was made for. */
+/** A node checks tokens with one key source: it cannot tell which source a token was signed for. */
 function severalKeys(path: string, others: readonly [string, ...string[]]): Check {
   const isGiven = ({ auth }: Settings, of: string) => auth[of.slice('auth.'.length) as 'secret'] !== null;
   return {
@@ -188,24 +195,27 @@ function severalKeys(path: string, others: readonly [string, ...string[]]): Chec
       isGiven(settings, path)
         ? others
             .filter((other) => isGiven(settings, other))
-            .map((other) => `: set together with ${other}, one of them has to go`)
+            .map((other) => `: conflicts with ${other}: remove one of them`)
         : [],
   };
 }
 
 function neverReached(rooms: Settings['rooms']): string[] {
   return rooms.flatMap(({ match }, at) => {
-    // An asterisk in a pattern is matched by nothing but an asterisk of the other: then it covers all of its names.
+    // Only an asterisk matches an asterisk in a pattern: if that matches, the earlier pattern covers every
+    // name of this one.
     const before = rooms.slice(0, at).findIndex((earlier) => compilePattern(earlier.match)(match));
     if (before === -1) return [];
     if (rooms[before]!.match === match) return [`[${at}].match: "${match}" repeats rooms[${before}]`];
     return [
-      `[${at}].match: "${match}" is never reached, rooms[${before}] "${rooms[before]!.match}" comes first`,
+      `[${at}].match: "${match}" is never reached: rooms[${before}] "${rooms[before]!.match}" comes first`,
     ];
   });
 }
 
-/** A rule for tokens without a key to check them by: everyone would be let in, which is not what was meant. */
+/**
+ * A token rule without a key to check tokens with would admit everyone, which is not what the operator wants.
+ */
 function needsKey(path: string): Check {
   const name = path.slice('auth.'.length) as 'issuer' | 'audience' | 'algorithms';
   return {
@@ -213,7 +223,7 @@ function needsKey(path: string): Check {
     find: ({ auth }) => {
       const given = auth[name] !== null && auth[name].length > 0;
       return given && !hasKey(auth)
-        ? [': needs auth.secret, auth.publicKeyFile or auth.jwksUrl, or everyone would be let in']
+        ? [': needs auth.secret, auth.publicKeyFile or auth.jwksUrl, or everyone is admitted']
         : [];
     },
   };

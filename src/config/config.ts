@@ -1,4 +1,4 @@
-/** What the rest of a node is given: settings that have been checked, and can no longer change. */
+/** The checked, frozen settings that the rest of a node is given. */
 import type { Settings } from './schema.ts';
 
 type DeepReadonly<T> = T extends readonly (infer Item)[]
@@ -13,7 +13,7 @@ interface TlsFiles {
   readonly passphrase: string | null;
 }
 
-/** Deeply frozen. `tls` is null unless both of its files are named. */
+/** Deeply frozen. `tls` is null unless both of its files are set. */
 export type Config = DeepReadonly<Omit<Settings, 'tls'>> & { readonly tls: TlsFiles | null };
 
 /** Takes settings that passed every check. */

@@ -3,16 +3,16 @@ import { type FieldNotes, fieldNotes } from './fields.ts';
 import { ruleSchema } from './rule-schema.ts';
 import { flagName, SETTINGS, type Setting } from './settings.ts';
 
-/** Where that page holds the tables. */
+/** Markers around the tables in the README. */
 export const DOCS_BEGIN = '<!-- config:begin -->';
 export const DOCS_END = '<!-- config:end -->';
 
-/** All settings, then the members of a room rule. Ends without a line end. */
+/** All settings, then the fields of a room rule. No trailing newline. */
 export function describeConfig(): string {
   return [
     ...table(['Key', 'Environment', 'Flag', 'Default', 'Meaning'], SETTINGS.map(settingRow)),
     '',
-    'A room rule, one of the list `rooms`:',
+    'Fields of a room rule, an item of `rooms`:',
     '',
     ...table(['Key', 'Default', 'Meaning'], ruleRows()),
   ].join('\n');
@@ -50,7 +50,7 @@ function ruleRows(): string[][] {
     const notes: FieldNotes | undefined = fieldNotes.get(schema);
     return notes && [code(key), notes.defaultText ?? '', notes.meaning];
   });
-  const match = [code('match'), 'required', 'Name of a room, in which `*` stands for any run of characters'];
+  const match = [code('match'), 'required', 'Room name, where `*` matches any run of characters'];
   return [match, ...rows.filter((row) => row !== undefined)];
 }
 

@@ -5,16 +5,16 @@ import { didYouMean } from './suggest.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Names the configuration file. Not a setting: it says where settings are. */
+/** Names the configuration file. Not a setting: it says where the settings are. */
 export const CONFIG_VARIABLE = 'ROOMCAST_CONFIG';
 
 const FILE_SUFFIX = '_FILE';
 
-/** Reads all variables that are settings. An empty one counts as not set: compose files make such. */
+/** Reads all variables that are settings. An empty one counts as not set: compose files pass those. */
 export function readEnvironment(env: Environment): Source {
   const source = emptySource();
   for (const setting of SETTINGS) {
-    // The setting's own name beats the customary one.
+    // The setting's own name beats the common alias.
     for (const name of namesOf(setting)) readVariable(source, env, setting, name);
   }
   for (const name of Object.keys(env)) {
@@ -30,8 +30,8 @@ export function variable(env: Environment, name: string): string | null {
 }
 
 /**
- * Whether `NODE_ENV` says production, or null where it nearly does, such as `Production`, `prod`, or with the quotes that an
- * env file kept: taking that for development would open what production closes.
+ * Whether `NODE_ENV` says production. Null for a near miss, such as `Production`, `prod` or a value still in
+ * the quotes of an env file: treating that as development would open what production closes.
  */
 export function productionOf({ NODE_ENV: text = '' }: Environment): boolean | null {
   if (text === 'production') return true;
@@ -47,7 +47,7 @@ function readVariable(source: Source, env: Environment, setting: Setting, name: 
   const fileName = setting.secret === true ? name + FILE_SUFFIX : null;
   const path = fileName === null ? null : variable(env, fileName);
   if (value !== null && path !== null) {
-    source.problems.push(`environment ${name}: set together with ${fileName}, one of them has to go`);
+    source.problems.push(`environment ${name}: conflicts with ${fileName}: remove one of them`);
     source.unread.push(setting.path);
   } else if (path !== null) {
     readSecretFile(source, setting, `environment ${fileName}`, path);
@@ -90,8 +90,8 @@ function unknownLine(name: string): string {
 }
 
 /**
- * Kubernetes describes each service to every container in its namespace: one called `roomcast` sets
- * `ROOMCAST_PORT=tcp://10.0.0.7:80`, `ROOMCAST_SERVICE_HOST` and the like, which nobody wrote and no setting means.
+ * Kubernetes describes each service to every container in its namespace: a service named `roomcast` sets
+ * `ROOMCAST_PORT=tcp://10.0.0.7:80`, `ROOMCAST_SERVICE_HOST` and the like. They are not settings.
  */
 function isServiceLink(name: string, value: string): boolean {
   return (

@@ -1,10 +1,10 @@
 /**
- * The kinds of settings that exist. Each is a zod schema with its default, one sentence on what it expects, and
- * notes from which flags, environment variables and documentation are made.
+ * The kinds of settings. Each is a zod schema with its default, one sentence on what it expects, and the
+ * notes that flags, environment variables and documentation are made from.
  */
 import { z } from 'zod';
 
-/** How a setting is read where it is given as text: in the environment and on the command line. */
+/** How to parse a setting given as text, in the environment or on the command line. */
 export type FieldKind = 'whole' | 'boolean' | 'text' | 'list' | 'json' | 'booleanOrList';
 
 export interface FieldNotes {
@@ -13,13 +13,13 @@ export interface FieldNotes {
   readonly meaning: string;
   /** Its command line option, as `--port <number>`. */
   readonly flag?: string;
-  /** A customary environment variable beside the `ROOMCAST_` one, which beats it. */
+  /** A common environment variable that is also read. The `ROOMCAST_` one beats it. */
   readonly alias?: string;
-  /** Never shown, and may be read from a file named by `<variable>_FILE`. */
+  /** Never shown. May also be read from a file that `<variable>_FILE` names. */
   readonly secret?: boolean;
-  /** The value is the path of a file that has to be readable. */
+  /** The value is the path of a file that must be readable. */
   readonly readable?: boolean;
-  /** The default in words, where it depends on something else. */
+  /** The default in words, when it depends on something else. */
   readonly defaultText?: string;
 }
 
@@ -34,7 +34,7 @@ export function whole(field: Notes & { min: number; max: number; standard: numbe
     .register(fieldNotes, { ...notes, kind: 'whole' });
 }
 
-/** A whole number that may be absent: null, the default, means not set. */
+/** An optional whole number: null, the default, means not set. */
 export function optionalWhole(field: Notes & { min: number; max: number }) {
   const { min, max, ...notes } = field;
   return wholeNumber(min, max)
@@ -71,7 +71,7 @@ export function text(field: Notes & { standard: string; pattern: RegExp; expecte
     .register(fieldNotes, { ...notes, kind: 'text' });
 }
 
-/** Text that may be absent: null, the default, means not set. */
+/** Optional text: null, the default, means not set. */
 export function optionalText(field: Notes & { pattern: RegExp; expected: string }) {
   const { pattern, expected, ...notes } = field;
   return matching(pattern, expected)
@@ -92,7 +92,9 @@ export function optionalUrl(field: Notes & { protocols: readonly string[]; expec
     .register(fieldNotes, { ...notes, kind: 'text' });
 }
 
-/** Text that a function judges, or null. `problemOf` says what is wrong with a text, or null; the text may be a secret. */
+/**
+ * Text checked by a function, or null. `problemOf` returns what is wrong, or null; the text may be a secret.
+ */
 export function optionalJudged(
   field: Notes & { problemOf: (text: string) => string | null; expected: string },
 ) {
@@ -108,7 +110,7 @@ export function optionalJudged(
     .register(fieldNotes, { ...notes, kind: 'text' });
 }
 
-/** Whether text is a URL of the usual form: `redis:6379` parses as a URL as well, and leads nowhere. */
+/** Whether text is a URL with a host: `redis:6379` parses as a URL too, but leads nowhere. */
 export function hasHost(text: string): boolean {
   return URL.canParse(text) && new URL(text).hostname !== '';
 }
@@ -131,7 +133,7 @@ export function listOf<T extends z.ZodType>(field: Notes & { item: T; expected: 
     .register(fieldNotes, { ...notes, kind });
 }
 
-/** Members of room rules: no default of their own, what is left out comes from the settings. */
+/** Fields of room rules: no default here, missing ones come from the settings. */
 export function optionalIn<T extends z.ZodType>(
   schema: T,
   kind: FieldKind,

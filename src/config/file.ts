@@ -1,16 +1,16 @@
-/** The configuration file: YAML, of which JSON is a part. */
+/** The configuration file: YAML, which includes JSON. */
 import { parseDocument } from 'yaml';
 import { shown } from './problems.ts';
 import { GROUPS, SETTING_AT } from './settings.ts';
 import { emptySource, readText, type Source } from './source.ts';
 import { didYouMean } from './suggest.ts';
 
-/** Reads a file of settings. A file that cannot be read or parsed is a problem, not an exception. */
+/** Reads a settings file. A file that cannot be read or parsed is a problem, not an exception. */
 export function readConfigFile(path: string): Source {
   const file = readText(path);
   const source = emptySource();
   if ('reason' in file) {
-    source.problems.push(`file ${path}: cannot be read: ${file.reason}`);
+    source.problems.push(`file ${path}: cannot read it: ${file.reason}`);
     return source;
   }
   const root = parse(file.text, path, source);
@@ -28,14 +28,14 @@ function parse(text: string, path: string, source: Source): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    // An alias without its anchor, or aliases that multiply without end.
+    // An alias without its anchor, or aliases that expand without end.
     source.problems.push(`file ${path}: ${(error as Error).message}`);
     return null;
   }
 }
 
 function visitGroup(source: Source, origin: string, value: unknown, path: string): void {
-  // A group whose settings are all commented out is nothing, and means nothing.
+  // A group whose settings are all commented out is null, and sets nothing.
   if (value === null || value === undefined) return;
   if (typeof value !== 'object' || Array.isArray(value)) {
     const where = path === '' ? origin : `${origin} ${path}`;

@@ -2,10 +2,10 @@
 import { flagKey, flagName, SETTINGS } from './settings.ts';
 import { emptySource, quotesProblem, type Source, valueOfText } from './source.ts';
 
-/** Options as commander reports them: `apiKey` of `--api-key`. A list where an option may be repeated. */
+/** Options as commander reports them: `apiKey` for `--api-key`. A list for an option that may be repeated. */
 export type Flags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
-/** Reads the options that are settings; others, such as `config`, are not looked at. */
+/** Reads the options that are settings and ignores others, such as `config`. */
 export function readFlags(flags: Flags): Source {
   const source = emptySource();
   for (const setting of SETTINGS) {

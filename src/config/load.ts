@@ -1,4 +1,4 @@
-/** Puts the sources together: defaults, then the file, then the environment, then flags; the later one counts. */
+/** Merges the sources: defaults, then the file, then the environment, then flags. Later sources win. */
 import { type CheckContext, crossProblems, fileProblems } from './checks.ts';
 import { type Config, toConfig } from './config.ts';
 import { CONFIG_VARIABLE, type Environment, productionOf, readEnvironment, variable } from './environment.ts';
@@ -10,16 +10,16 @@ import { SETTINGS } from './settings.ts';
 import { emptySource, type Given, type Source } from './source.ts';
 
 export interface LoadOptions {
-  /** Path of a YAML or JSON file. Default: what `ROOMCAST_CONFIG` names, or none. */
+  /** Path of a YAML or JSON file. Default: the file that `ROOMCAST_CONFIG` names, or none. */
   readonly file?: string | undefined;
   readonly env: Environment;
   readonly flags?: Flags;
 }
 
-/** A configuration, or everything that is wrong with it: a line each, naming the source and the key. */
+/** A configuration, or everything wrong with it: one line each, naming the source and the key. */
 export type LoadResult = { readonly config: Config } | { readonly problems: readonly string[] };
 
-/** Reads files, nothing else. Never throws for what an operator wrote. */
+/** Reads files and nothing else. Never throws for what an operator wrote. */
 export function loadConfig({ file, env, flags = {} }: LoadOptions): LoadResult {
   const sources = [readFile(file ?? variable(env, CONFIG_VARIABLE)), readEnvironment(env), readFlags(flags)];
   const merged = new MergedSettings(
@@ -44,15 +44,15 @@ class MergedSettings {
   constructor(env: Environment, unread: readonly string[]) {
     this.refused = new Set(unread);
     this.values = new Map(SETTINGS.map(({ path, schema }) => [path, schema.safeParse(undefined).data]));
-    // What is unclear is closed; `unclearProduction` refuses it.
+    // An unclear value counts as production; `unclearProduction` reports it.
     this.values.set('production', productionOf(env) ?? true);
   }
 
-  /** Takes a value over an earlier one. Returns what is wrong with it: then the earlier one stays. */
+  /** Replaces an earlier value. Returns what is wrong with the new one: then the earlier one stays. */
   take({ setting, value, origin }: Given): string[] {
     const { path, schema, secret = false } = setting;
     const result = schema.safeParse(value);
-    // `undefined` would be taken for the default, which no source can ask for.
+    // `undefined` would parse as the default, which no source can ask for.
     if (!result.success) {
       this.refused.add(path);
       return problemLines(origin, result.error, value, secret);
@@ -62,11 +62,11 @@ class MergedSettings {
     return [];
   }
 
-  /** Not where the setting itself is given: then `NODE_ENV` decides nothing. */
+  /** Reports an unclear `NODE_ENV`, unless `production` itself is set: then `NODE_ENV` decides nothing. */
   unclearProduction(env: Environment): string[] {
     if (productionOf(env) !== null || this.origins.has('production')) return [];
     return [
-      `environment NODE_ENV: expected production to the letter, without quotes, or something else, got ${shown(env.NODE_ENV)}; ROOMCAST_PRODUCTION says it for certain`,
+      `environment NODE_ENV: expected exactly production, without quotes, or a different word, got ${shown(env.NODE_ENV)}: correct it or set ROOMCAST_PRODUCTION`,
     ];
   }
 
@@ -81,7 +81,7 @@ class MergedSettings {
     ];
   }
 
-  /** The whole tree. Each value in it has passed its schema, so the schema of all accepts it. */
+  /** The whole tree. Each value has passed its own schema, so the whole schema accepts it. */
   settings() {
     const root: Record<string, unknown> = {};
     for (const { path, keys } of SETTINGS) put(root, keys, this.values.get(path));

@@ -1,10 +1,10 @@
-/** The configuration as it may be shown: secrets replaced, everything else as it is. */
+/** The configuration without its secrets. */
 import type { Config } from './config.ts';
 import { hasHost } from './fields.ts';
 
 const MASK = '***';
 
-/** A copy to print. Not a configuration to run with. */
+/** A copy to print, not one to run with. */
 export function maskSecrets(config: Config): Config {
   const { tls, redis, auth } = config;
   return {
@@ -17,7 +17,10 @@ export function maskSecrets(config: Config): Config {
   };
 }
 
-/** A URL without its password, wherever it stands. Text that is no URL may be anything, and is masked whole. */
+/**
+ * A URL without its password, wherever it appears. Text that is not a URL may be anything and is masked
+ * whole.
+ */
 export function maskUrl(text: string): string {
   if (!hasHost(text)) return MASK;
   const url = new URL(text);

@@ -1,4 +1,4 @@
-/** Turns what a schema refuses into lines for people: the source, the key, what was expected, what came. */
+/** Turns schema errors into lines for people: the source, the key, what was expected, what was given. */
 import type { z } from 'zod';
 import { ruleSchema } from './rule-schema.ts';
 import { didYouMean } from './suggest.ts';
@@ -8,15 +8,15 @@ type Issue = z.core.$ZodIssue;
 const SHOWN_CHARACTERS = 60;
 
 /**
- * One line an issue. `origin` names source and key, as `environment ROOMCAST_PORT`. What was given is left out of a
- * secret's line.
+ * One line per issue. `origin` names source and key, such as `environment ROOMCAST_PORT`. The line for a
+ * secret leaves out the given value.
  */
 export function problemLines(origin: string, error: z.ZodError, given: unknown, secret: boolean): string[] {
   const lines = error.issues.flatMap((issue) => issueLines(origin, issue, given, [], secret));
   return [...new Set(lines)];
 }
 
-/** A value on one line, cut where it is long. */
+/** A value on one line, truncated if long. */
 export function shown(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   const text = JSON.stringify(value) ?? String(value);
@@ -36,7 +36,7 @@ function issueLines(
     return issue.keys.map((key) => unknownKeyLine(origin, path, key));
   }
   if (issue.code === 'invalid_union' && isObject(value)) {
-    // `false`, or a group: whoever wrote a group wants to hear what is wrong inside it.
+    // `false`, or a group: someone who wrote a group needs to know what is wrong inside it.
     return (issue.errors.at(-1) ?? []).flatMap((inner) => issueLines(origin, inner, given, path, secret));
   }
   const got = secret ? '' : `, got ${shown(value)}`;

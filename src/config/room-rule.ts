@@ -1,6 +1,6 @@
 /**
- * What the configuration says about a room: the first rule whose pattern matches its name, filled up with defaults. All of
- * `node/` reads it, so it is a file without imports.
+ * What the configuration says about a room: the first rule whose pattern matches its name, completed with
+ * defaults. All of `node/` reads it, so this file has no imports.
  */
 export interface RoomRule {
   /** `messages` 0: a room without history. */

@@ -1,14 +1,14 @@
-/** What applies to a room: the first rule whose pattern matches its name, filled up from the defaults. */
+/** Finds the rule for a room: the first one whose pattern matches its name, completed with defaults. */
 import { compilePattern } from '../util/pattern.ts';
 import { type Config, deepFreeze } from './config.ts';
 import type { RoomRule } from './room-rule.ts';
 
-/** Names are kept up to this many; then the memory of them starts afresh, so that invented names cost nothing. */
+/** Remembers this many names, then starts over, so that invented names cost nothing. */
 const CACHED_ROOMS = 10_000;
 
 /**
- * A function from a room's name to its rule, for the hot path: it answers a name that it has seen from a map.
- * Equal answers are the same frozen object.
+ * Returns a function from a room's name to its rule, for the hot path: it looks up names it has seen in a
+ * map. Equal answers are the same frozen object.
  */
 export function compileRules(config: Pick<Config, 'history' | 'rooms'>): (room: string) => RoomRule {
   const standard = resolve({}, config.history);
@@ -26,7 +26,7 @@ export function compileRules(config: Pick<Config, 'history' | 'rooms'>): (room: 
     seen.set(room, rule);
     return rule;
   };
-  // A publish asks twice in a row: who may, and what is kept.
+  // A publish asks twice in a row: who may publish, and what is kept.
   let lastRoom: string | null = null;
   let lastRule = standard;
   return (room) => {

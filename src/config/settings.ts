@@ -1,13 +1,13 @@
-/** The schema as a flat list: one entry a setting, with all the names it goes by. */
+/** The schema as a flat list: one entry per setting, with all of its names. */
 import { z } from 'zod';
 import { type FieldNotes, fieldNotes } from './fields.ts';
 import { settingsSchema } from './schema.ts';
 
 export interface Setting extends FieldNotes {
-  /** Keys joined with dots, as `heartbeat.intervalMs`. */
+  /** Keys joined with dots, such as `heartbeat.intervalMs`. */
   readonly path: string;
   readonly keys: readonly string[];
-  /** Its environment variable, as `ROOMCAST_HEARTBEAT_INTERVAL_MS`. */
+  /** Its environment variable, such as `ROOMCAST_HEARTBEAT_INTERVAL_MS`. */
   readonly environment: string;
   readonly schema: z.ZodType;
 }
@@ -21,17 +21,17 @@ export const SETTING_AT: ReadonlyMap<string, Setting> = new Map(
   SETTINGS.map((setting) => [setting.path, setting]),
 );
 
-/** Paths that hold settings and are none: `heartbeat`, `redis`, `redis.tls`. */
+/** Paths of groups of settings: `heartbeat`, `redis`, `redis.tls`. */
 export const GROUPS: ReadonlySet<string> = new Set(SETTINGS.flatMap(({ keys }) => groupsAbove(keys)));
 
-/** The name on the command line without dashes and argument, as commander reports it: `--api-key <key>` is `apiKey`. */
+/** The flag's name as commander reports it, without dashes and argument: `apiKey` for `--api-key <key>`. */
 export function flagKey(flag: string): string {
   return flagName(flag)
     .slice(2)
     .replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** `--api-key <key>` is `--api-key`. */
+/** `--api-key` for `--api-key <key>`. */
 export function flagName(flag: string): string {
   return flag.split(' ', 1)[0]!;
 }

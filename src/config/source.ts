@@ -1,22 +1,22 @@
-/** What one source of settings says: the file, the environment or the command line. */
+/** What one source of settings provides: the file, the environment or the command line. */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import type { FieldKind, FieldNotes } from './fields.ts';
 import { isObject } from './problems.ts';
 import type { Setting } from './settings.ts';
 
-/** A value as it was given, not yet checked. */
+/** A value as given, not checked yet. */
 export interface Given {
   readonly setting: Setting;
   readonly value: unknown;
-  /** Source and key, as `environment ROOMCAST_PORT`. */
+  /** Source and key, such as `environment ROOMCAST_PORT`. */
   readonly origin: string;
 }
 
 export interface Source {
-  /** Where a setting is given twice, the later one counts. */
+  /** If a setting is given twice, the later one wins. */
   readonly given: Given[];
   readonly problems: string[];
-  /** Paths of settings that were given but could not be had, as from a file that is missing. */
+  /** Paths of settings that were given but could not be read, such as a missing file. */
   readonly unread: string[];
 }
 
@@ -29,7 +29,10 @@ const WORDS: ReadonlyMap<string, boolean> = new Map([
   ...['false', 'no', 'off', '0'].map((word) => [word, false] as const),
 ]);
 
-/** Reads text as a setting's kind of value. Text that is none is returned as it is, for the schema to refuse. */
+/**
+ * Parses text as a setting's kind of value. Text that does not parse is returned unchanged, for the schema to
+ * reject.
+ */
 export function valueOfText({ kind }: Pick<FieldNotes, 'kind'>, text: string): unknown {
   const trimmed = text.trim();
   const readers: Record<FieldKind, () => unknown> = {
@@ -43,7 +46,7 @@ export function valueOfText({ kind }: Pick<FieldNotes, 'kind'>, text: string): u
   return readers[kind]();
 }
 
-/** Items between commas or line ends, without the empty ones. */
+/** Items between commas or newlines, without empty ones. */
 function itemsOf(text: string): string[] {
   return text
     .split(/[,\n]/)
@@ -61,12 +64,12 @@ function jsonOf(text: string): unknown {
 }
 
 /**
- * What is wrong with text that is in quotes, or null. Shells take quotes away; env files of containers and unit files of
- * services at times keep them, and a key in quotes is another key.
+ * What is wrong with text in quotes, or null. Shells remove quotes; env files of containers and unit files of
+ * services sometimes keep them, and a key with quotes is a different key.
  */
 export function quotesProblem({ kind }: Pick<FieldNotes, 'kind'>, text: string): string | null {
   const values = kind === 'list' ? [text.trim(), ...itemsOf(text)] : [text.trim()];
-  return values.some(isQuoted) ? 'the quotes around the value would be part of it: leave them out' : null;
+  return values.some(isQuoted) ? 'the quotes are part of the value: remove them' : null;
 }
 
 export function isQuoted(text: string): boolean {
@@ -75,7 +78,7 @@ export function isQuoted(text: string): boolean {
 
 export type FileText = { readonly text: string } | { readonly reason: string };
 
-/** The text of a file, or why there is none: `no such file`. */
+/** The text of a file, or the reason that it cannot be read: `no such file`. */
 export function readText(path: string): FileText {
   try {
     return { text: readFileSync(path, 'utf8') };
@@ -84,7 +87,7 @@ export function readText(path: string): FileText {
   }
 }
 
-/** Why a file cannot be read, or null where it can. */
+/** Why a file cannot be read, or null if it can. */
 export function unreadableReason(path: string): string | null {
   try {
     accessSync(path, constants.R_OK);

@@ -1,7 +1,7 @@
-/** Finds what was probably meant. */
+/** Guesses what a misspelt name was meant to be. */
 
 /**
- * The known name nearest to `unknown`, or null where none is near. Case and punctuation do not count, so that
+ * The known name nearest to `unknown`, or null if none is near. Ignores case and punctuation, so that
  * `redis_url` finds `redis.url`.
  */
 function nearest(unknown: string, known: Iterable<string>): string | null {
@@ -17,7 +17,7 @@ function nearest(unknown: string, known: Iterable<string>): string | null {
   return best;
 }
 
-/** ` — did you mean "x"?`, or nothing. */
+/** ` — did you mean "x"?`, or an empty string. */
 export function didYouMean(unknown: string, known: Iterable<string>): string {
   const name = nearest(unknown, known);
   return name === null ? '' : ` — did you mean "${name}"?`;
@@ -27,7 +27,7 @@ function letters(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '');
 }
 
-/** Letters to insert, remove, replace or swap with a neighbour to make one of the other. */
+/** How many letters to insert, remove, replace or swap with a neighbour to turn one name into the other. */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

@@ -1,14 +1,14 @@
 import { IDLE_WINDOW_MS, type SendingLimits, USER_CHARGE_BYTES } from './sending-limits.ts';
 
-/** What was sent is within the limits. */
+/** The message or command is within the limits. */
 export const WITHIN = 0;
-/** The connection is to be closed: it would cost too much to answer, or to read on. */
+/** Close the connection: answering it, or reading on, would cost too much. */
 export const FLOOD = -1;
 
-/** A refused message weighs as much as one refused command, and one more for each of so many bytes. */
+/** A refused message counts as one refused command, plus one for each this many bytes. */
 const BYTES_PER_REFUSAL = 1024;
 
-/** What one connection has sent of what it may. There is one for every connection, so it is a handful of numbers. */
+/** How much of its limits one connection has used. Every connection has one, so it is only a few numbers. */
 export class Allowance {
   #turn = 0;
   #turnCommands = 0;
@@ -17,14 +17,14 @@ export class Allowance {
   #idleFrames = 0;
   #commandsPaidUntilMs = 0;
   #bytesPaidUntilMs = 0;
-  /** Bytes that the user has yet to be charged for. */
+  /** Bytes not charged to the user yet. */
   #userBytes = 0;
-  /** Most connections are never refused anything. */
+  /** Null for most connections: nothing of theirs is ever refused. */
   #refusals: { paidUntilMs: number } | null = null;
 
   /**
-   * A WebSocket message of a connection, and of its user where one is known. `WITHIN`, `FLOOD`, or for a message that is to be
-   * refused the milliseconds after which it would pass.
+   * A WebSocket message of a connection, and of its user if known. Returns `WITHIN`, `FLOOD`, or, for a
+   * message to refuse, the milliseconds after which it would pass.
    */
   message(limits: SendingLimits, user: string | null, bytes: number, turn: number, nowMs: number): number {
     if (turn !== this.#turn) {
@@ -43,7 +43,7 @@ export class Allowance {
     return WITHIN;
   }
 
-  /** A command of that message. `WITHIN`, `FLOOD`, or the milliseconds after which it would pass. */
+  /** A command of that message. Returns `WITHIN`, `FLOOD`, or the milliseconds after which it would pass. */
   command(limits: SendingLimits, nowMs: number): number {
     if (++this.#turnCommands > limits.turnCommands) return FLOOD;
     const paidUntilMs = limits.commands.take(this.#commandsPaidUntilMs, nowMs);
@@ -55,12 +55,12 @@ export class Allowance {
     return WITHIN;
   }
 
-  /** A command of a message that is refused as a whole: whether it may be answered. Else `FLOOD`. */
+  /** A command of a message refused as a whole: `WITHIN` if it may be answered, else `FLOOD`. */
   refusedCommand(limits: SendingLimits, nowMs: number): number {
     return this.#refused(limits, 1, nowMs, WITHIN);
   }
 
-  /** A ping, a pong, or a message without a command. `WITHIN` or `FLOOD`. */
+  /** A ping, a pong, or a message without a command. Returns `WITHIN` or `FLOOD`. */
   idleFrame(limits: SendingLimits, nowMs: number): number {
     const window = Math.floor(nowMs / IDLE_WINDOW_MS);
     if (window !== this.#idleWindow) {
@@ -74,7 +74,7 @@ export class Allowance {
     this.#userBytes += bytes;
     if (this.#userBytes < USER_CHARGE_BYTES) return 0;
     const retryAfterMs = limits.userBytes.charge(user, this.#userBytes, nowMs);
-    // A message that is refused is not charged to anyone.
+    // A refused message is charged to no one.
     this.#userBytes = retryAfterMs > 0 ? this.#userBytes - bytes : 0;
     return retryAfterMs;
   }

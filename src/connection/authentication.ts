@@ -6,21 +6,21 @@ import type { Logger } from '../util/log.ts';
 import type { Connection } from './connection.ts';
 
 export interface AuthenticationParts {
-  /** Null where no authentication is configured: every connection is anonymous. */
+  /** Null if no authentication is configured: every connection is anonymous. */
   readonly authenticator: Authenticator | null;
-  /** A connection has proved who it is, or did so anew. */
+  /** A connection has authenticated, or did so again. */
   identified(connection: Connection, identity: Identity): void;
   readonly log: Logger;
 }
 
-/** Presents a token in band, or refreshes one. What the client sends meanwhile waits, in order. */
+/** Presents a token in band, or refreshes one. Commands that arrive during the check wait, in order. */
 export function presentToken(connection: Connection, command: AuthCommand, parts: AuthenticationParts): void {
   const { authenticator, log } = parts;
   if (authenticator === null) {
     return connection.fail(
       command.id,
       'bad_request',
-      'this node asks for no token: authentication is not configured',
+      'authentication is not configured: connect without a token',
     );
   }
   connection.pause();
@@ -39,7 +39,7 @@ function accept(
   if (!connection.isOpen) return;
   const present = connection.identity;
   if (present !== null && present.user !== identity.user) {
-    connection.fail(id, 'unauthorized', 'a refreshed token must be for the same user');
+    connection.fail(id, 'unauthorized', 'the new token must be for the same user');
     return connection.close(CLOSE.unauthorized);
   }
   identified(connection, identity);
@@ -51,7 +51,7 @@ function refuse(connection: Connection, id: number, refusal: AuthRefusal): void 
   if (!connection.isOpen) return;
   const { code, message, retryAfterMs, close, isFinal } = refusal;
   connection.fail(id, code, message, retryAfterMs === null ? undefined : { retryAfterMs });
-  // Not the token's fault: who is known already stays, and others are to come back, which 4501 would forbid.
+  // Not the token's fault: an identified connection stays, and others should retry, which 4501 would forbid.
   if (isFinal || connection.awaitsAuth) connection.close(close);
   else connection.resume();
 }

@@ -1,4 +1,4 @@
-/** The commands of clients: who may give each one is asked of `authorize`, what it does is done by the node. */
+/** The commands of clients: `authorize` decides who may give each one, and the node carries it out. */
 import { authorize, type RoomAccess, type RoomAction } from '../auth/authorize.ts';
 import { type AuthenticationParts, presentToken } from './authentication.ts';
 import type { Connection } from './connection.ts';
@@ -13,7 +13,7 @@ export interface CommandParts extends AuthenticationParts {
 
 export function clientCommands(parts: CommandParts): CommandTable<Connection> {
   const { services, access } = parts;
-  /** Where it may not, it is told why. */
+  /** If the command is not permitted, the client gets the reason. */
   const may = (action: RoomAction, connection: Connection, id: number, room: string): boolean => {
     const refusal = authorize(action, room, connection, access(room));
     if (refusal === null) return true;

@@ -22,14 +22,15 @@ type Lane = 'none' | 'rest' | 'first';
 
 /** Frames of one flush are joined into WebSocket messages of about this many bytes. */
 const JOINED_BYTES = 16 * 1024;
-/** With more than this waiting for the peer, nothing more is read for it. */
+/** Above this many bytes waiting for the peer, nothing more is read for it. */
 const BEHIND_BYTES = 256 * 1024;
-/** Frames that break the protocol, in a row, before the connection is closed. */
+/** Protocol violations in a row before the connection is closed. */
 const MAX_VIOLATIONS = 100;
 
 /**
- * One client's session on a socket: decodes what it sends, has commands carried out by the table that it is given, queues what goes back.
- * A node holds tens of thousands of these, so each field is paid for many times over: lists are made when needed.
+ * One client's session on a socket: decodes what the client sends, runs commands from the table it is given,
+ * queues the replies. A node holds tens of thousands of these, so every field counts: lists are made when
+ * needed.
  */
 export class Connection {
   readonly number: number;
@@ -42,7 +43,7 @@ export class Connection {
   heartbeatSlot = -1;
   heartbeatIndex = 0;
   heardAtBeat = 0;
-  /** Messages that it published and that the backplane has not answered yet. */
+  /** Messages it published that the backplane has not answered yet. */
   awaiting = 0;
   #id: string | null = null;
   #open = true;
@@ -50,7 +51,7 @@ export class Connection {
   #outbox: (Uint8Array | string)[] | null = null;
   readonly #allowance = new Allowance();
   #violations = 0;
-  /** What came while a token was being checked; null when none is. */
+  /** What arrived while a token was being checked; null when none is. */
   #held: HeldCommands | null = null;
 
   constructor(
@@ -67,7 +68,7 @@ export class Connection {
     this.context = context;
   }
 
-  /** Unique in the cluster. Made on demand: most connections are never asked. */
+  /** Unique in the cluster. Made on demand: most connections never need one. */
   get id(): string {
     this.#id ??= `${this.context.nodeId}-${this.number.toString(36)}`;
     return this.#id;
@@ -77,12 +78,12 @@ export class Connection {
     return this.identity?.user ?? null;
   }
 
-  /** A token is asked for, and none has been accepted yet. */
+  /** A token is required, and none has been accepted yet. */
   get awaitsAuth(): boolean {
     return this.identity === null && this.context.mustAuthenticate;
   }
 
-  /** Who a message of this connection is from. */
+  /** The sender of messages from this connection. */
   get sender(): string {
     return this.identity?.user ?? this.id;
   }
@@ -95,7 +96,7 @@ export class Connection {
     return this.#open;
   }
 
-  /** Says hello. Called once, when the connection may be used. */
+  /** Sends hello. Called once, when the connection is ready. */
   welcome(): void {
     const { nodeId, heartbeatMs, maxPayloadBytes, facts } = this.context;
     this.push([
@@ -113,14 +114,14 @@ export class Connection {
     this.flushBeforeMessages();
   }
 
-  /** Takes one WebSocket message, binary or text. The bytes are the caller's again when this returns. */
+  /** Takes one WebSocket message, binary or text. The caller may reuse the bytes once this returns. */
   receive(message: Uint8Array, isBinary = !this.readsText): void {
     if (!this.#open) return;
     const { clock, limits, maxBytesBeforeAuth, metrics, turn } = this.context;
     metrics.traffic.messagesReceived++;
     metrics.traffic.bytesReceived += message.length;
     if (message.length > maxBytesBeforeAuth && this.awaitsAuth) return this.close(CLOSE.tooLarge);
-    // Without it the turn's number would stand still while nothing but this socket is read.
+    // Without this, the turn's number would stay the same while only this socket is read.
     turn.request();
     const nowMs = clock.nowMs();
     const verdict = this.#allowance.message(limits, this.user, message.length, turn.number, nowMs);
@@ -144,7 +145,7 @@ export class Connection {
     if (this.#allowance.idleFrame(this.context.limits, nowMs) === FLOOD) this.#flooded(kind, 0);
   }
 
-  /** Nothing is decoded once the connection is closed: what a peer sends after that costs no more than its bytes. */
+  /** Stops decoding once the connection is closed: what a peer sends after that costs only its bytes. */
   #take(first: DecodedCommand | null, rest: CommandReader, nowMs: number): void {
     for (let command = first; command !== null; command = this.#open ? rest.next() : null) {
       if (command.type === 'undecodable') this.#undecodable(command);
@@ -169,14 +170,14 @@ export class Connection {
       this.fail(command.id, 'unauthorized', 'authenticate first: send an auth frame with a token');
       return this.close(CLOSE.unauthorized);
     }
-    // Its type chose the one that takes it.
+    // The command's type selected its handler.
     const run = commands[command.type] as (connection: Connection, command: Command) => void;
     try {
       run(this, command);
     } catch (error) {
-      // A fault of ours must not take the node down with all of its connections.
+      // Our own fault must not take the node down with all of its connections.
       const address = this.socket.remoteAddress;
-      log.error({ error, command: command.type, address }, 'a command handler failed');
+      log.error({ error, command: command.type, address }, 'command handler failed');
       this.fail(command.id, 'internal', 'the node failed to handle this command');
     }
   }
@@ -190,7 +191,7 @@ export class Connection {
     return false;
   }
 
-  /** Answers each command of a message that brings the connection, or its user, over its bytes a second. */
+  /** Answers each command of a message that takes the connection, or its user, over its bytes a second. */
   #refuse(first: DecodedCommand, rest: CommandReader, retryAfterMs: number, nowMs: number): void {
     this.context.metrics.traffic.messagesRateLimited++;
     for (
@@ -208,7 +209,7 @@ export class Connection {
   #flooded(what: FloodLabel, id: number): void {
     this.context.metrics.connections.floods[what]++;
     const address = this.socket.remoteAddress;
-    this.context.log.debug({ connection: this.id, address, what }, 'a connection sent too much');
+    this.context.log.debug({ connection: this.id, address, what }, 'connection sent too much');
     this.fail(id, 'rate_limited', FLOOD_MESSAGES[what]);
     this.close(CLOSE.rateLimited);
   }
@@ -220,7 +221,7 @@ export class Connection {
 
   #hold(held: HeldCommands, first: DecodedCommand | null, rest: CommandReader): void {
     const { maxHeldCommands, maxPayloadBytes, maxUnsentBytes } = this.context;
-    // Whoever has not proved who they are may not have the node keep much for them.
+    // The node keeps little for a client that has not authenticated.
     const maxBytes = this.awaitsAuth ? Math.min(maxPayloadBytes, maxUnsentBytes) : maxUnsentBytes;
     for (let command = first; command !== null; command = rest.next()) {
       held.add(command);
@@ -246,18 +247,18 @@ export class Connection {
     if (held !== null && this.#open) this.#take(held.next(), held, this.context.clock.nowMs());
   }
 
-  /** Asked when the peer says something and at each heartbeat, so that an expiry needs no timer of its own. */
+  /** Checked when the peer sends something and at each heartbeat, so that expiry needs no timer. */
   #hasExpired(): boolean {
     const expiresAtMs = this.identity?.expiresAtMs ?? null;
     return expiresAtMs !== null && this.context.clock.wallMs() >= expiresAtMs + CLOCK_TOLERANCE_MS;
   }
 
   #expire(): void {
-    this.fail(0, 'token_expired', 'the token has expired: present a fresh one');
+    this.fail(0, 'token_expired', 'the token has expired: present a new one');
     this.close(CLOSE.tokenExpired);
   }
 
-  /** Queues the reply of a command that succeeded. An id of 0 asked for none. */
+  /** Queues the reply of a command that succeeded. An id of 0 asked for no reply. */
   ok(id: number, result: Result): void {
     if (id !== 0) this.push(['ok', id, result]);
   }
@@ -266,7 +267,7 @@ export class Connection {
     if (id !== 0) this.queue(this.codec.encodePublishOk(id, epoch, offset, duplicate));
   }
 
-  /** Queues the reply of a command that did not succeed; also for an id of 0. */
+  /** Queues the reply of a command that failed; also for an id of 0. */
   fail(id: number, code: ErrorCode, message: string, details?: ErrorDetails): void {
     this.context.metrics.errors[code]++;
     this.push(details ? ['error', id, code, message, details] : ['error', id, code, message]);
@@ -286,14 +287,14 @@ export class Connection {
     this.context.flushQueue.addRest(this);
   }
 
-  /** What is queued must leave before the turn's room messages. */
+  /** Makes the queued frames leave before the turn's room messages. */
   flushBeforeMessages(): void {
     if (this.#lane === 'first' || this.#outbox === null) return;
     this.#lane = 'first';
     this.context.flushQueue.addFirst(this);
   }
 
-  /** Sends what is queued. Called by `FlushQueue` at the end of the turn. */
+  /** Sends the queued frames. Called by `FlushQueue` at the end of the turn. */
   flush(): void {
     const frames = this.#outbox;
     this.#lane = 'none';
@@ -302,7 +303,7 @@ export class Connection {
     this.socket.cork(frames.length === 1 ? () => this.#sendOne(frames) : () => this.#send(frames));
   }
 
-  /** Nearly always it is one reply. */
+  /** The usual case: one reply. */
   #sendOne(frames: (Uint8Array | string)[]): void {
     if (this.socket.send(frames[0]!) === 'dropped') this.#unsent(frames);
   }
@@ -319,7 +320,7 @@ export class Connection {
     }
   }
 
-  /** The peer does not read, and its queue is full: keep what is left until it drains, within bounds. */
+  /** The peer does not read, and its queue is full: keep the rest until it drains, within limits. */
   #unsent(frames: (Uint8Array | string)[]): void {
     if (!this.#open) return;
     let bytes = 0;
@@ -329,20 +330,21 @@ export class Connection {
     this.context.stalled(this);
   }
 
-  /** What was queued could not be sent, and waits for the socket to drain. */
+  /** Queued frames could not be sent, and wait for the socket to drain. */
   get isStalled(): boolean {
     return this.#outbox !== null && this.#lane === 'none';
   }
 
   /**
-   * Bytes that it may be given in one turn beside its replies, and with more than which waiting it is behind: half of what may wait
-   * at most, since a connection that is given more than that is closed.
+   * Bytes that may be sent in one turn besides replies. With more than this waiting, the connection is
+   * behind. It is half of the maximum that may wait, since a connection given more than the maximum is
+   * closed.
    */
   get fillBytes(): number {
     return Math.min(BEHIND_BYTES, this.context.maxUnsentBytes / 2);
   }
 
-  /** So much waits for the peer that more would only be kept here. The socket tells when it drains. */
+  /** So much waits for the peer that more would only be kept here. The socket reports when it drains. */
   get isBehind(): boolean {
     return this.isStalled || this.socket.bufferedBytes() > this.fillBytes;
   }
@@ -352,13 +354,16 @@ export class Connection {
     if (this.#outbox !== null) this.flush();
   }
 
-  /** The heartbeat. A peer whose token has expired is not asked whether it is there, unless a fresh one is being checked. */
+  /**
+   * The heartbeat. A peer whose token has expired is closed instead of pinged, unless a new token is being
+   * checked.
+   */
   ping(): void {
     if (this.#held === null && this.#hasExpired()) this.#expire();
     else this.socket.ping();
   }
 
-  /** Two heartbeat intervals without a sign of life. */
+  /** Two heartbeat intervals passed without a sign of life. */
   silent(): void {
     this.context.metrics.connections.heartbeatTimeouts++;
     this.close(CLOSE.heartbeatTimeout);
@@ -366,11 +371,11 @@ export class Connection {
     this.socket.destroy();
   }
 
-  /** Sends what is queued, then closes. Nothing that is queued later is sent. Harmless when closed. */
+  /** Sends what is queued, then closes. Nothing queued later is sent. Harmless when closed. */
   close(reason: CloseReason): void {
     if (!this.#open) return;
     this.flush();
-    // A peer that does not read may have been closed for that just now.
+    // The flush may just have closed a peer that does not read.
     if (!this.#open) return;
     this.#open = false;
     this.socket.end(reason);
@@ -387,15 +392,15 @@ export class Connection {
 const NO_ROOMS: readonly string[] = Object.freeze([]);
 const NOTHING_MORE: CommandReader = { next: () => null };
 
-/** What a client is told before it is closed with 4009. */
+/** The error that a client gets before it is closed with 4009. */
 const FLOOD_MESSAGES: Readonly<Record<FloodLabel, string>> = {
   messages: 'too many messages without a command',
   control_frames: 'too many pings or pongs',
-  commands: 'too many commands: wait for retryAfterMs when one is refused',
+  commands: 'too many commands: after a refusal, wait for retryAfterMs',
   bytes: 'too many bytes at once',
 };
 
-/** A frame with bytes of its own: one that was cut from a block or a slab would hold on to all of it. */
+/** A frame with its own bytes: one cut from a block or a slab would keep all of it alive. */
 function toKeep(frame: Uint8Array | string): Uint8Array | string {
   if (typeof frame === 'string' || frame.buffer.byteLength === frame.byteLength) return frame;
   return new Uint8Array(frame);

@@ -7,28 +7,33 @@ import type { FlushQueue } from './flush-queue.ts';
 import type { HelloFacts } from './hello-facts.ts';
 import type { SendingLimits } from './sending-limits.ts';
 
-/** What carries out each type of command. Each replies, now or later, exactly once. */
+/** A handler for each type of command. Each replies, now or later, exactly once. */
 export type CommandTable<C> = {
   readonly [T in CommandType]: (connection: C, command: Extract<Command, { type: T }>) => void;
 };
 
-/** What all connections of a node share. `C` is `Connection`, which is given this and so cannot be known here. */
+/**
+ * What all connections of a node share. `C` is `Connection`, which imports this file, so it cannot be named
+ * here.
+ */
 export interface ConnectionContext<C> {
   /** 8 lower-case letters and digits, new at each start. */
   readonly nodeId: string;
   readonly commands: CommandTable<C>;
   readonly flushQueue: FlushQueue;
-  /** Whether a connection without an identity may do nothing but present a token. */
+  /** Whether a connection without an identity may only present a token. */
   readonly mustAuthenticate: boolean;
   /** Replies wait in the connection because its peer does not read. */
   stalled(connection: C): void;
   readonly limits: SendingLimits;
-  /** Bytes in one message of a connection that has yet to present its token. */
+  /** Maximum bytes in one message of a connection that has not presented its token yet. */
   readonly maxBytesBeforeAuth: number;
   readonly turn: Pick<EndOfTurn, 'number' | 'request'>;
-  /** Commands that may wait while a token is being checked. */
+  /** Maximum commands that wait while a token is being checked. */
   readonly maxHeldCommands: number;
-  /** Bytes of replies kept for a socket that does not read, and of commands while a token is being checked. */
+  /**
+   * Maximum bytes kept: replies for a socket that does not read, and commands while a token is being checked.
+   */
   readonly maxUnsentBytes: number;
   readonly heartbeatMs: number;
   readonly maxPayloadBytes: number;

@@ -1,13 +1,13 @@
 import type { EndOfTurn } from '../util/end-of-turn.ts';
 
-/** A connection, as far as it matters here. */
+/** The part of a connection that the queue needs. */
 interface Flushable {
   flush(): void;
 }
 
 /**
- * Connections with replies or pushes that wait for the end of the turn, so that what a turn produced for one socket is
- * one WebSocket message. Two lanes, because of two orders that matter:
+ * Connections with replies or pushes that wait for the end of the turn, so that what a turn produced for one
+ * socket is one WebSocket message. There are two lanes, because two orders matter:
  *
  * - *first*: leaves before the turn's room messages. The `ok` of a join must come before any message of its room.
  * - *rest*: leaves after them. A publisher that is a member then gets its message and its `ok` in one system call, since
@@ -18,7 +18,7 @@ export class FlushQueue {
   #first: Flushable[] = [];
   #rest: Flushable[] = [];
 
-  /** Asks for the end of the turn; whoever acts there calls the two flushes. */
+  /** Requests the end of the turn; the node calls the two flushes there. */
   constructor(endOfTurn: Pick<EndOfTurn, 'request'>) {
     this.#endOfTurn = endOfTurn;
   }

@@ -1,8 +1,8 @@
 import type { Scheduler, Timer } from '../util/scheduler.ts';
 
-/** What the heartbeat needs of a connection. It owns the three numbers. */
+/** What the heartbeat needs from a connection. The heartbeat owns the three numbers. */
 export interface Beating {
-  /** The slot it sits in, and where in it; -1 before `add` and after `remove`. */
+  /** The slot that holds it, and its index there; -1 before `add` and after `remove`. */
   heartbeatSlot: number;
   heartbeatIndex: number;
   /** The beat at which the peer was last heard. */
@@ -20,16 +20,20 @@ export interface HeartbeatOptions {
   readonly onRoundTrip: (milliseconds: number) => void;
 }
 
-/** Slots that the connections are spread over: one is pinged per beat, so that pings never burst. */
+/** Connections are spread over this many slots and one slot is pinged per beat, so that pings never burst. */
 const SLOTS = 64;
 
 /**
  * Heartbeats of all connections of a node from one timer. An interval is divided into beats; at each beat the
- * connections of one slot are checked and pinged. A connection costs three small integers and one array element.
+ * connections of one slot are checked and pinged. A connection costs three small integers and one array
+ * element.
  */
 export class Heartbeats<C extends Beating> {
   readonly #slots: C[][] = Array.from({ length: SLOTS }, () => []);
-  /** When each slot was last pinged: all of its pings leave at once, so a round trip needs no field per connection. */
+  /**
+   * When each slot was last pinged: all of its pings leave at once, so a round trip needs no field per
+   * connection.
+   */
   readonly #pingedAtMs = new Float64Array(SLOTS);
   readonly #options: HeartbeatOptions;
   #beat = 0;
@@ -82,11 +86,11 @@ export class Heartbeats<C extends Beating> {
     if (pingedAtMs > 0) this.#options.onRoundTrip(this.#options.scheduler.nowMs() - pingedAtMs);
   }
 
-  /** One beat: what the timer calls, and tests by hand. */
+  /** One beat: called by the timer, and directly by tests. */
   beat(): void {
     const slot = this.#beat % SLOTS;
     this.#pingedAtMs[slot] = this.#options.scheduler.nowMs();
-    // A copy: ending a silent connection takes it, and maybe others, out of the slot while we walk it.
+    // A copy: ending a silent connection removes it, and maybe others, from the slot during the loop.
     for (const connection of [...this.#slots[slot]!]) {
       if (connection.heartbeatSlot === -1) continue;
       if (this.#beat - connection.heardAtBeat >= 2 * SLOTS) connection.silent();

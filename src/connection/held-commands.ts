@@ -1,10 +1,12 @@
 import type { CommandReader, DecodedCommand } from '../protocol/frames.ts';
 
-/** Commands that wait, in order, while a token is being checked. They outlive the buffer that they came in. */
+/**
+ * Commands that wait, in order, while a token is being checked. They outlive the buffer that they arrived in.
+ */
 export class HeldCommands implements CommandReader {
   readonly #commands: DecodedCommand[] = [];
   #at = 0;
-  /** Of payloads and tokens: what a peer can make large. */
+  /** Bytes of payloads and tokens: the parts that a peer can make large. */
   bytes = 0;
 
   get length(): number {
@@ -14,7 +16,7 @@ export class HeldCommands implements CommandReader {
   add(command: DecodedCommand): void {
     if (command.type === 'publish') {
       this.bytes += command.data.length;
-      // A copy whatever the kind of array: the `slice` of a Buffer is none.
+      // Copied explicitly: the `slice` of a Buffer does not copy.
       this.#commands.push({ ...command, data: new Uint8Array(command.data) });
     } else {
       if (command.type === 'auth') this.bytes += command.token.length;

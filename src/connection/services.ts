@@ -1,4 +1,4 @@
-/** What the commands of a connection ask of its node, once they are permitted. `node/` implements it. */
+/** What the commands of a connection need from its node, once permitted. `node/` implements it. */
 import type { ErrorCode } from '../protocol/codes.ts';
 import type { ErrorDetails, JoinCommand, Position, PublishCommand, Result } from '../protocol/frames.ts';
 import type { Connection } from './connection.ts';
@@ -10,7 +10,7 @@ export interface Request {
   /**
    * The reply to a history request, from a run of stored `message` frames in MessagePack.
    *
-   * @throws {FrameError} where they are anything else; nothing is replied then.
+   * @throws {FrameError} if they are anything else; nothing is replied then.
    */
   okHistory(epoch: string, offset: number, frames: Uint8Array): void;
   fail(code: ErrorCode, message: string, details?: ErrorDetails): void;
@@ -27,6 +27,6 @@ export interface RoomServices {
   publish(connection: Connection, command: PublishCommand): void;
   history(request: Request, room: string, since: Position | null, limit: number | null): void;
   members(request: Request, room: string): void;
-  /** Keeps that the user, the connection's own, has processed everything in the room up to this position. */
+  /** Records that the connection's user has processed everything in the room up to this position. */
   ack(request: Request, user: string, room: string, position: Position): void;
 }

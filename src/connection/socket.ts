@@ -1,5 +1,5 @@
 /**
- * What a connection needs of the socket it lives on. `transport/` implements it over uWebSockets.js; a test with a
+ * What a connection needs from its socket. `transport/` implements it over uWebSockets.js, tests with a
  * list. A connection never sees the raw socket.
  */
 import type { CloseReason } from '../protocol/codes.ts';
@@ -10,20 +10,20 @@ export interface Socket {
   /** Address of the peer, for logs. */
   readonly remoteAddress: string;
   /**
-   * Sends one WebSocket message. `queued`: it waits for the peer to read. `dropped`: the queue is at its limit or the
-   * socket is gone. MUST NOT throw, also after the socket closed.
+   * Sends one WebSocket message. `queued`: it waits for the peer to read. `dropped`: the queue is at its
+   * limit or the socket is gone. MUST NOT throw, even after the socket closed.
    */
   send(message: Uint8Array | string): SendOutcome;
   /** Runs `work` so that what it sends to this socket leaves in one system call. */
   cork(work: () => void): void;
-  /** Puts the socket on a native topic. Repeating it is harmless. */
+  /** Adds the socket to a native topic. Repeating it is harmless. */
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
-  /** Publishes to a topic without this socket. */
+  /** Publishes to a topic, except to this socket. */
   publishToOthers(topic: string, message: Uint8Array | string): void;
   /** Sends a WebSocket ping. */
   ping(): void;
-  /** Bytes that wait in this process for the peer to read. */
+  /** Bytes waiting in this process for the peer to read. */
   bufferedBytes(): number;
   /** Sends what waits, then a close frame. */
   end(reason: CloseReason): void;

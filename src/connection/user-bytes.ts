@@ -4,10 +4,10 @@ interface Account {
   paidUntilMs: number;
 }
 
-/** Accounts before those that are paid up are looked for. */
+/** Minimum number of accounts before paid-up ones are removed. */
 const MIN_SWEEP = 1024;
 
-/** The bytes that all connections of each user send. An account that is paid up is as good as none, and is forgotten. */
+/** The bytes that all connections of each user send. A paid-up account equals no account, and is removed. */
 export class UserBytes {
   readonly #limit: RateLimit;
   readonly #accounts = new Map<string, Account>();
@@ -21,7 +21,10 @@ export class UserBytes {
     return this.#accounts.size;
   }
 
-  /** Charges a user. Returns 0, or the milliseconds after which these bytes would pass: then nothing was charged. */
+  /**
+   * Charges a user. Returns 0, or the milliseconds after which these bytes would pass: then nothing was
+   * charged.
+   */
   charge(user: string, bytes: number, nowMs: number): number {
     const account = this.#accounts.get(user) ?? this.#open(user, nowMs);
     const paidUntilMs = this.#limit.take(account.paidUntilMs, nowMs, bytes);

@@ -1,19 +1,19 @@
 import { Room } from './room.ts';
 
-/** What the hub needs to know of a connection. */
+/** What the hub needs from a connection. */
 export interface HubConnection {
   /** Unique on this node for its lifetime, from 1. */
   readonly number: number;
   readonly user: string | null;
   readonly readsText: boolean;
   /**
-   * Names of the rooms it is in; the hub writes it. An array that is replaced on change, since it is exactly as long as it
-   * must be: one that is pushed to reserves room for 16 more, and most connections are in one or two rooms.
+   * Names of the rooms it is in, written by the hub. The array is replaced on change, which keeps it exactly
+   * as long as needed: `push` reserves room for 16 more, and most connections are in one or two rooms.
    */
   rooms: readonly string[];
 }
 
-/** Who on this node is in which room. Pure bookkeeping: it neither sends nor asks anyone. */
+/** Who on this node is in which room. Pure bookkeeping without I/O. */
 export class Hub<C extends HubConnection> {
   readonly #rooms = new Map<string, Room>();
   readonly #connections = new Map<number, C>();
@@ -58,7 +58,7 @@ export class Hub<C extends HubConnection> {
     this.identify(connection);
   }
 
-  /** Files a connection under its user, once that is known. */
+  /** Files a connection under its user, once known. */
   identify(connection: C): void {
     if (connection.user === null) return;
     const known = this.#byUser.get(connection.user);
@@ -75,14 +75,14 @@ export class Hub<C extends HubConnection> {
     if (known?.size === 0) this.#byUser.delete(connection.user);
   }
 
-  /** Makes a connection a member. Returns the room; `room.members` is 1 when this was the first. */
+  /** Makes a connection a member. Returns the room; `room.members` is 1 for the first member. */
   enter(connection: C, name: string): Room {
     let room = this.#rooms.get(name);
     if (!room) {
       room = new Room(name);
       this.#rooms.set(name, room);
     }
-    // The room's own copy of the name: the caller's would be kept alive once for each membership.
+    // The room's own copy of the name: the caller's copy would stay alive once per membership.
     connection.rooms = [...connection.rooms, room.name];
     if (connection.readsText) room.textMembers++;
     else room.binaryMembers++;
@@ -90,7 +90,10 @@ export class Hub<C extends HubConnection> {
     return room;
   }
 
-  /** Ends a membership. Returns the room, or null where there was none. An empty room stays until `drop`. */
+  /**
+   * Ends a membership. Returns the room, or null if there was no membership. An empty room stays until
+   * `drop`.
+   */
   leave(connection: C, name: string): Room | null {
     if (!connection.rooms.includes(name)) return null;
     const room = this.#rooms.get(name)!;

@@ -1,6 +1,6 @@
 /**
- * A room as this node sees it: how many of its connections are members, and the native topics they sit on. Which sockets
- * those are is uWebSockets.js's knowledge; keeping a second list here would cost memory for each membership.
+ * A room on this node: how many of its connections are members, and their native topics. uWebSockets.js knows
+ * which sockets those are; a second list here would cost memory for each membership.
  */
 export class Room {
   readonly name: string;

@@ -17,16 +17,16 @@ export interface ConnectionPlan {
   /** Its one room, or null for a connection that only publishes. */
   readonly roomName: string | null;
   readonly room: number;
-  /** Index of a publisher within the room whose messages it watches for, or of `WATCH`. */
+  /** Index of a publisher within the room whose messages it watches for, or a value of `WATCH`. */
   readonly watches: number;
 }
 
 /**
- * One buffer that all sockets of the process read into: a read and its callback are one step, and nothing is kept of what
- * was read but the start of a frame that has not ended. It spares an allocation for every read.
+ * One buffer that all sockets of the process read into: a read and its callback are one step, and only the
+ * start of an unfinished frame is kept. It saves an allocation per read.
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(512 * 1024);
-/** From the connect to the end of the join. A storm of thousands waits in line. */
+/** From the connect to the end of the join. In a storm of thousands, a connection waits in line. */
 const OPENING_MS = 30_000;
 const NO_ANSWER = `a connection was not ready after ${OPENING_MS / 1000} s`;
 const HEAD_END = Buffer.from('\r\n\r\n');
@@ -61,7 +61,10 @@ export class LoadConnection implements DialectMember {
     return this.#stage === 'ready';
   }
 
-  /** Connects, upgrades and joins. `chunkRead` is called after each chunk that was handled. After a `cut`, anew. */
+  /**
+   * Connects, upgrades and joins. `chunkRead` is called after each handled chunk. May be called again after a
+   * `cut`.
+   */
   open(target: Target, chunkRead: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#stage = 'upgrading';
@@ -93,7 +96,7 @@ export class LoadConnection implements DialectMember {
     this.#socket?.write(bytes);
   }
 
-  /** Holds back what is written until `uncork`, to send it in one go. */
+  /** Buffers writes until `uncork`, to send them together. */
   cork(): void {
     this.#socket?.cork();
   }
@@ -107,8 +110,8 @@ export class LoadConnection implements DialectMember {
   }
 
   /**
-   * The link is gone, and neither end was told: the socket is kept and never read again, so that the server hears neither a
-   * close nor an answer. `open` may follow.
+   * Cuts the link without telling either end: the socket is kept and never read again, so that the server
+   * sees neither a close nor an answer. `open` may follow.
    */
   cut(): void {
     if (this.#socket === null) return;
@@ -118,7 +121,7 @@ export class LoadConnection implements DialectMember {
     this.#stage = 'closed';
   }
 
-  /** Drops the connection, and those that were cut. */
+  /** Drops the connection, and the sockets that were cut. */
   close(): void {
     this.#stage = 'closed';
     for (const socket of [...this.#abandoned, this.#socket]) socket?.destroy();
@@ -148,7 +151,7 @@ export class LoadConnection implements DialectMember {
     if (at < end) this.#rest = Buffer.from(bytes.subarray(at, end));
   }
 
-  /** Reads the answer to the upgrade. Returns where the first frame begins. */
+  /** Reads the answer to the upgrade. Returns where the first frame starts. */
   #upgrade(bytes: Buffer, end: number): number {
     const headEnd = bytes.subarray(0, end).indexOf(HEAD_END);
     if (headEnd < 0) return 0;
@@ -164,7 +167,7 @@ export class LoadConnection implements DialectMember {
     return headEnd + HEAD_END.length;
   }
 
-  /** Walks whole frames by their headers. Returns where the first one begins that is not complete. */
+  /** Walks whole frames by their headers. Returns where the first incomplete one starts. */
   #frames(bytes: Buffer, at: number, end: number): number {
     for (;;) {
       const bodyAt = frameBodyAt(bytes, at, end);
@@ -186,7 +189,8 @@ export class LoadConnection implements DialectMember {
     try {
       this.#dialect.receive(this, bytes, at, end, this.#tally);
     } catch (error) {
-      // Someone else publishes in the room, or what came is not the protocol: this connection's trouble, not the process's end.
+      // Someone else publishes in the room, or the data is not the protocol: an error of this connection, not
+      // of the process.
       this.#lost(error as Error);
     }
   }
@@ -206,18 +210,18 @@ export class LoadConnection implements DialectMember {
     else if (opcode === OPCODE.close) {
       const code = end - at >= 2 ? bytes.readUInt16BE(at) : 1005;
       this.#lost(new Error(`the server closed a connection with code ${code}`));
-    } else if (opcode === 0) this.#lost(new Error('the server sent a message in fragments'));
+    } else if (opcode === 0) this.#lost(new Error('the server sent a fragmented message'));
   }
 }
 
-/** As the `Host` header has it. */
+/** As in the `Host` header. */
 function authority({ host, port }: Target): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function openSocket({ host, port, isSecure }: Target, onread: OnReadOpts): Socket {
   if (!isSecure) return connect({ host, port, noDelay: true, onread });
-  // `tls.connect` takes the options of `net.connect` as well, which its types leave out.
+  // `tls.connect` also takes the options of `net.connect`, which its types omit.
   const servername = isIP(host) === 0 ? { servername: host } : {};
   const options = { host, port, noDelay: true, onread, ...servername };
   return connectTls(options);

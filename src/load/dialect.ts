@@ -1,21 +1,21 @@
 import type { DialectMember, WireMessage } from './member.ts';
 import type { Tally } from './tally.ts';
 
-/** A publish as a WebSocket message that is built once: only the payload in it changes. */
+/** A publish as a WebSocket message that is built once: only its payload changes. */
 export interface PublishTemplate extends WireMessage {
-  /** Where the payload begins in `body`. */
+  /** Where the payload starts in `body`. */
   readonly payloadAt: number;
 }
 
-/** What a dialect needs to know of the run; passed to driver processes as JSON. */
+/** What a dialect needs to know about the run; passed to driver processes as JSON. */
 export interface DialectOptions {
   readonly payloadBytes: number;
-  /** Path of the endpoint, where it is not the dialect's own. */
+  /** Path of the endpoint, if not the dialect's default. */
   readonly path?: string;
   readonly token?: string;
 }
 
-/** What a module that a `DialectChoice` names exports. */
+/** The exports of a module that a `DialectChoice` names. */
 export interface DialectModule {
   createDialect(options: DialectOptions): Dialect;
 }
@@ -26,23 +26,29 @@ export interface DialectChoice {
   readonly options: DialectOptions;
 }
 
-/** How a server under test is spoken to. One for each wire protocol; knows nothing of load or of processes. */
+/**
+ * How the driver talks to a server under test. One for each wire protocol; knows nothing about load or
+ * processes.
+ */
 export interface Dialect {
   /** `room` null: for a connection that publishes without being a member. */
   upgrade(room: string | null): { readonly path: string; readonly headers: Readonly<Record<string, string>> };
-  /** What a connection sends as soon as it is upgraded, or null. One that was ready before asks for what it missed, if the protocol can. */
+  /**
+   * What a connection sends after its upgrade, or null. A connection that was ready before asks for what it
+   * missed, if the protocol can.
+   */
   opening(connection: DialectMember): WireMessage | null;
   /**
-   * One WebSocket message, `bytes` from `at` to `end`, that came before the connection was ready. Returns whether it is
-   * now. May send more, and hands room messages in it to `tally.deliver`.
+   * One WebSocket message, `bytes` from `at` to `end`, received before the connection was ready. Returns
+   * whether it is ready now. May send more, and passes room messages in it to `tally.deliver`.
    *
-   * @throws when the server refused.
+   * @throws if the server refused.
    */
   opened(connection: DialectMember, bytes: Uint8Array, at: number, end: number, tally: Tally): boolean;
   publish(room: string, payload: Uint8Array): PublishTemplate;
   /**
-   * One received WebSocket message, `bytes` from `at` to `end`: hands each room message in it to `tally.deliver` and
-   * holds its number against the last one. The hot path: MUST NOT allocate.
+   * One received WebSocket message, `bytes` from `at` to `end`: passes each room message in it to
+   * `tally.deliver` and checks its number against the last one. The hot path: MUST NOT allocate.
    */
   receive(connection: DialectMember, bytes: Uint8Array, at: number, end: number, tally: Tally): void;
 }

@@ -8,30 +8,30 @@ import { type Phase, publishedIn, summarise } from './phase.ts';
 import type { WorkerPlan, WorkerProgress, WorkerReport } from './worker.ts';
 import { WorkerProcess } from './worker-process.ts';
 
-/** Nothing more is published, something is missing, and nothing has come for so long: it is lost. */
+/** After publishing ends, missing messages count as lost once nothing has arrived for this long. */
 const PATIENCE_MS = 3000;
 const AT_ONCE = 64;
 
-/** Rooms of equal size, each with so many publishers. */
+/** Rooms of equal size, each with the same number of publishers. */
 export interface Audience {
   readonly rooms: number;
   readonly membersPerRoom: number;
   readonly publishersPerRoom: number;
-  /** Publishers are among the members; else they are connections that join nothing. */
+  /** Publishers are among the members; else they are connections that join no room. */
   readonly publishersJoin: boolean;
   /** So many connections are shared by all publishers that join nothing; if not given, each has its own. */
   readonly outsideConnections?: number;
   readonly payloadBytes: number;
-  /** Rooms are called this and a number. */
+  /** Prefix of room names, before a number. */
   readonly roomPrefix?: string;
 }
 
 export interface DriverPlan {
-  /** Members are dealt out to them in turn. */
+  /** Members are spread over them in turn. */
   readonly targets: readonly Target[];
   readonly dialect: DialectChoice;
   readonly audience: Audience;
-  /** A process for each; null: wherever the system puts it. */
+  /** A process for each; null: the system chooses the core. */
   readonly cores: readonly (number | null)[];
 }
 
@@ -45,10 +45,10 @@ export interface OpeningSummary {
   readonly latencyUs: Percentiles;
 }
 
-/** The load driver: one or more processes, each with its part of every room. */
+/** The load driver: one or more processes, each with its share of every room. */
 export class Driver {
   readonly #workers: readonly WorkerProcess[];
-  /** How many of the publishers each has. */
+  /** How many of the publishers each process has. */
   readonly #publishers: readonly number[];
   readonly #membersPerRoom: number;
 
@@ -72,15 +72,15 @@ export class Driver {
     }
   }
 
-  /** Connects and joins everyone. Rejects with the first failure. */
+  /** Connects and joins all members. Rejects with the first failure. */
   async open(plan: Partial<OpeningPlan> = {}): Promise<OpeningSummary> {
     const share = this.#openingShare(plan);
     return summariseOpenings(await Promise.all(this.#workers.map((worker) => worker.ask('open', share))));
   }
 
   /**
-   * Puts on load for so long, and for as long as `meanwhile` takes, then waits until all that was published was delivered,
-   * or will not be. `until` ends the load before its time.
+   * Runs the load for this long, and for as long as `meanwhile` takes, then waits until everything published
+   * was delivered, or never will be. `until` ends the load early.
    */
   async run(
     load: LoadPlan,
@@ -98,13 +98,13 @@ export class Driver {
     return summarise(stopped, final, published * this.#membersPerRoom);
   }
 
-  /** Cuts the links of all members without a word to the server; after a pause they come back, each to a target by chance. */
+  /** Cuts the links of all members without notice; after a pause they reconnect, each to a random target. */
   async cut(backAfterMs: number, plan: Partial<OpeningPlan> = {}): Promise<OpeningSummary> {
     const share = { ...this.#openingShare(plan), backAfterMs };
     return summariseOpenings(await Promise.all(this.#workers.map((worker) => worker.ask('cut', share))));
   }
 
-  /** How far the phase at hand has come, or the opening. May be asked at any time. */
+  /** Progress of the current phase, or of the opening. May be called at any time. */
   async progress(): Promise<WorkerProgress> {
     const parts = await Promise.all(this.#workers.map((worker) => worker.ask('progress')));
     return parts.reduce((all, part) => ({
@@ -119,7 +119,7 @@ export class Driver {
     await Promise.all(this.#workers.map((worker) => worker.close()));
   }
 
-  /** Waits for what was published, and for its acknowledgements where there are any, for as long as some of it comes. */
+  /** Waits for published messages, and for acknowledgements if there are any, as long as some arrive. */
   async #awaitDeliveries(published: number): Promise<WorkerReport[]> {
     const expected = published * this.#membersPerRoom;
     let come = -1;
@@ -149,7 +149,7 @@ export class Driver {
   }
 }
 
-/** Each process's part by the publishers it has, rounded so that the parts add up. */
+/** Each process's share by its publishers, rounded so that the shares add up. */
 function loadShares(load: LoadPlan, publishers: readonly number[]): LoadPlan[] {
   const all = publishers.reduce((sum, count) => sum + count, 0);
   let before = 0;

@@ -22,9 +22,10 @@ export function upgradeRequest(
 }
 
 /**
- * One masked frame, as a client must send it. The key is zero: the protocol asks for a key and leaves its value to the
- * client (browsers must not be predictable, so that pages cannot smuggle bytes past proxies; a driver has no page). With
- * zero, masking changes nothing, so a frame can be built once and its payload written to in place.
+ * One masked frame, as a client must send it. The key is zero: the protocol requires a key and leaves its
+ * value to the client (browsers must not be predictable, so that pages cannot smuggle bytes past proxies; a
+ * driver has no page). With zero, masking changes nothing, so a frame can be built once and its payload
+ * written in place.
  */
 export function maskedFrame(opcode: number, body: Uint8Array): { bytes: Buffer; bodyAt: number } {
   const extended = body.length < 126 ? 0 : body.length < 0x1_0000 ? 2 : 8;
@@ -38,7 +39,7 @@ export function maskedFrame(opcode: number, body: Uint8Array): { bytes: Buffer; 
   return { bytes, bodyAt };
 }
 
-/** Where the body of the frame at `at` begins, or -1 when its header is not there yet. */
+/** Where the body of the frame at `at` starts, or -1 if its header is incomplete. */
 export function frameBodyAt(bytes: Uint8Array, at: number, end: number): number {
   if (end - at < 2) return -1;
   const short = bytes[at + 1]! & 0x7f;

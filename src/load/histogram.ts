@@ -1,10 +1,10 @@
 /**
- * Latencies in constant space, mergeable across processes: buckets as in HdrHistogram, linear within each power of two,
- * so that every value is kept to 1/64 of itself (1.6%), the rarest like the most frequent.
+ * Latencies in constant space, mergeable across processes: buckets as in HdrHistogram, linear within each
+ * power of two, so that every value is kept to 1/64 of itself (1.6%), the rarest like the most frequent.
  *
- * Our own: the load driver has some 20 ns for a delivery and records one in 17. hdr-histogram-js takes 215 ns a value where
- * this takes 105 ns, and adds 2 MB (with pako and an AssemblyScript loader) to an installed node. Node's own `createHistogram`
- * takes 47 ns, but its counts cannot be sent to another process.
+ * Our own: the load driver has some 20 ns for a delivery and records one in 17. hdr-histogram-js takes 215 ns
+ * a value where this takes 105 ns, and adds 2 MB (with pako and an AssemblyScript loader) to an installed
+ * node. Node's own `createHistogram` takes 47 ns, but its counts cannot be sent to another process.
  */
 const SUB_BITS = 6;
 const SUB_BUCKETS = 1 << SUB_BITS;
@@ -26,20 +26,20 @@ export class Histogram {
   readonly #counts = new Float64Array(BUCKETS);
   #max = 0;
 
-  /** `us`: microseconds; what is below 0 (a clock that was read early) counts as 0. */
+  /** `us`: microseconds; negative values (a clock read early) count as 0. */
   record(us: number): void {
     const value = us < 0 ? 0 : Math.floor(us);
     this.#counts[bucketOf(value)]!++;
     if (value > this.#max) this.#max = value;
   }
 
-  /** Takes in what `toJSON` of another one gave. */
+  /** Adds the data of another histogram, from its `toJSON`. */
   merge({ counts, max }: HistogramData): void {
     for (const [bucket, count] of counts) this.#counts[bucket]! += count;
     this.#max = Math.max(this.#max, max);
   }
 
-  /** The buckets that hold something. */
+  /** The non-empty buckets. */
   toJSON(): HistogramData {
     const counts: [number, number][] = [];
     this.#counts.forEach((count, bucket) => {
@@ -56,7 +56,7 @@ export class Histogram {
     return { p50, p90, p99, p999, p9999, max: this.#max, samples };
   }
 
-  /** The value of the sample with this rank, 1 being the smallest; 0 where there are none. */
+  /** The value of the sample with this rank, 1 being the smallest; 0 if there are none. */
   #at(rank: number): number {
     let seen = 0;
     for (let bucket = 0; bucket < BUCKETS; bucket++) {

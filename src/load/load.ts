@@ -5,11 +5,11 @@ import { maskedFrame } from './frames.ts';
 import { createPayload, stampPayload } from './payload.ts';
 
 /**
- * `closed`: so many publishes are in flight, and one that is seen by who watches for it (its publisher, if that is a
- * member) makes room for the next. It measures
- * capacity; its latencies are those of a system that is kept exactly that busy. `open`: so many publishes a second
- * whatever comes back, with latency from the time at which each should have been sent, so that a server that stalls does
- * not get the time of the stall for free. With `rampSeconds` the rate rises from 0 in a straight line.
+ * `closed`: so many publishes are in flight, and one that is seen by who watches for it (its publisher, if
+ * that is a member) makes room for the next. It measures capacity; its latencies are those of a system that
+ * is kept exactly that busy. `open`: so many publishes a second whatever comes back, with latency from the
+ * time at which each should have been sent, so that a server that stalls does not get the time of the stall
+ * for free. With `rampSeconds` the rate rises from 0 in a straight line.
  */
 export type LoadPlan =
   | { readonly kind: 'closed'; readonly inFlight: number }
@@ -21,11 +21,11 @@ export interface PublisherPlan {
   /** Index within the room. */
   readonly index: number;
   readonly payloadBytes: number;
-  /** Others publish on its connection too. */
+  /** Other publishers use its connection too. */
   readonly isSharing: boolean;
 }
 
-/** One that publishes, member or not: its frame is built once, and copied with a new stamp for each publish. */
+/** A publisher, member or not: its frame is built once, and copied with a new stamp for each publish. */
 export class Publisher {
   readonly room: number;
   published = 0;
@@ -34,7 +34,7 @@ export class Publisher {
   readonly #payloadAt: number;
   readonly #isSharing: boolean;
   #counter = 0;
-  /** Intended times of what is to be sent at the end of the chunk. */
+  /** Intended times of what to send at the end of the chunk. */
   #due: number[] = [];
 
   constructor(connection: LoadConnection, dialect: Dialect, plan: PublisherPlan) {
@@ -48,7 +48,7 @@ export class Publisher {
     this.#isSharing = plan.isSharing;
   }
 
-  /** Has one more to send with the next `flush`. Returns whether it is the first. */
+  /** Adds one message for the next `flush`. Returns whether it is the first. */
   add(sentUs: number): boolean {
     return this.#due.push(sentUs) === 1;
   }
@@ -61,7 +61,7 @@ export class Publisher {
     if (this.#isSharing) this.#connection.uncork();
   }
 
-  /** Sends what was added, in one write: what a client does that publishes several at once. */
+  /** Sends the added messages in one write, like a client that publishes several at once. */
   flush(): void {
     const due = this.#due;
     this.#due = [];
@@ -106,7 +106,10 @@ export class Load {
     this.chunkRead();
   }
 
-  /** Publishes no more. Resolves when nothing is in flight, or nothing came back for `patienceMs`: the rest may be lost. */
+  /**
+   * Stops publishing. Resolves when nothing is in flight, or nothing came back for `patienceMs`: the rest may
+   * be lost.
+   */
   stop(patienceMs: number): Promise<void> {
     this.#isRunning = false;
     if (this.#inFlight === 0) return Promise.resolve();
@@ -124,7 +127,7 @@ export class Load {
     });
   }
 
-  /** A message was seen by who watches for it. */
+  /** The watching connection saw a message. */
   returned(): void {
     this.#inFlight--;
     if (this.#isRunning && this.#plan.kind === 'closed') this.#publish(nowUs());
@@ -136,7 +139,7 @@ export class Load {
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
-    // Those that share a connection send in one write.
+    // Publishers that share a connection send in one write.
     for (const publisher of waiting) publisher.hold();
     for (const publisher of waiting) publisher.flush();
     for (const publisher of waiting) publisher.release();
@@ -150,8 +153,8 @@ export class Load {
   }
 
   /**
-   * Timers are coarse by a millisecond, which would be added to every latency. At low rates the last stretch is spent
-   * going round the event loop; at high ones what is due is sent every millisecond.
+   * Timers are a millisecond coarse, which would be added to every latency. At low rates the driver spins the
+   * event loop for the last stretch; at high rates it sends what is due every millisecond.
    */
   #tick(perSecond: number, rampUs: number): void {
     if (!this.#isRunning) return;
@@ -168,7 +171,10 @@ export class Load {
   }
 }
 
-/** When the publish with this number is due, from 0 on: while the rate rises, as many are out as the area under it. */
+/**
+ * When the publish with this number is due, from 0 on: while the rate rises, the count sent is the area under
+ * it.
+ */
 function dueAfterUs(number: number, perSecond: number, rampUs: number): number {
   const inRamp = (perSecond * rampUs) / 2e6;
   if (number >= inRamp) return rampUs + ((number - inRamp) * 1e6) / perSecond;
@@ -176,5 +182,5 @@ function dueAfterUs(number: number, perSecond: number, rampUs: number): number {
 }
 
 function ignore(): void {
-  // Nobody waits.
+  // Nothing waits.
 }

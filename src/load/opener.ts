@@ -4,15 +4,15 @@ import type { LoadConnection, Target } from './connection.ts';
 import { Histogram, type HistogramData } from './histogram.ts';
 
 export interface OpeningPlan {
-  /** Connections that are being opened at the same time. */
+  /** Connections being opened at the same time. */
   readonly atOnce: number;
-  /** New connections a second, or null for as fast as it goes. */
+  /** New connections a second, or null for as fast as possible. */
   readonly perSecond: number | null;
 }
 
 export interface Opening {
   readonly opened: number;
-  /** Attempts that failed and were made again. Only those who come back try again. */
+  /** Attempts that failed and were repeated. Only reconnecting members retry. */
   readonly refused: number;
   readonly seconds: number;
   readonly cpuUs: number;
@@ -20,34 +20,35 @@ export interface Opening {
   readonly latency: HistogramData;
 }
 
-/** Who comes back tries again after this, more or less, for so long. */
+/** About how long a reconnecting member waits before it tries again, and for how long it tries. */
 const RETRY_MS = 200;
 const RETRIES_MS = 60_000;
 
-/** Opens connections, dealing them out to the targets. */
+/** Opens connections, spreading them over the targets. */
 export class Opener {
   readonly #targets: readonly Target[];
   readonly #chunkRead: () => void;
   readonly #gaveUp: (error: Error) => void;
 
-  /** `gaveUp` is called for each that could not come back. */
+  /** `gaveUp` is called for each that could not reconnect. */
   constructor(targets: readonly Target[], chunkRead: () => void, gaveUp: (error: Error) => void) {
     this.#targets = targets;
     this.#chunkRead = chunkRead;
     this.#gaveUp = gaveUp;
   }
 
-  /** Everyone, the targets in turn. Rejects with the first failure. */
+  /** All connections, the targets in turn. Rejects with the first failure. */
   open(connections: readonly LoadConnection[], plan: OpeningPlan): Promise<Opening> {
     return this.#measure(connections, plan, async (connection, i) => {
-      // By room too: or the first members of all rooms, which publish, would be on one node where members divide by nodes.
+      // By room too: else the first members of all rooms, which publish, would be on one node if members
+      // divide by nodes.
       const target = this.#targets[(i + connection.room) % this.#targets.length]!;
       await connection.open(target, this.#chunkRead);
       return 0;
     });
   }
 
-  /** Everyone, each on a target by chance, after a pause and then as often as it takes. */
+  /** All connections, each to a random target, after a pause and with retries. */
   async reopen(
     connections: readonly LoadConnection[],
     plan: OpeningPlan,

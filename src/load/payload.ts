@@ -1,5 +1,6 @@
 /**
- * What the driver writes at the start of every payload, so that a delivery can be checked wherever it comes out:
+ * What the driver writes at the start of every payload, so that a delivery can be checked wherever it
+ * arrives:
  *
  *   at  digits  field
  *    0    3     room, by index
@@ -7,8 +8,9 @@
  *    6    6     the publisher's own counter, from 1
  *   12    8     when it was (or, in an open loop, should have been) sent, in microseconds
  *
- * A digit is five bits in a byte from 0x60 to 0x7f: text in every encoding, with nothing that JSON would escape. The rest
- * is filled up. A payload always stands at the end of its message, so that it is found without decoding what is before.
+ * A digit is five bits in a byte from 0x60 to 0x7f: text in every encoding, without characters that JSON
+ * would escape. The rest is padding. A payload is always at the end of its message, so that it is found
+ * without decoding what is before.
  */
 export const PAYLOAD_HEAD_BYTES = 20;
 
@@ -22,7 +24,8 @@ const HALF = 2 ** 20;
 const CLOCK_WRAP = 2 ** 40;
 
 export function createPayload(bytes: number, room: number, publisher: number): Uint8Array {
-  if (bytes < PAYLOAD_HEAD_BYTES) throw new Error(`a payload has at least ${PAYLOAD_HEAD_BYTES} bytes`);
+  if (bytes < PAYLOAD_HEAD_BYTES)
+    throw new Error(`a payload must have at least ${PAYLOAD_HEAD_BYTES} bytes, got ${bytes}`);
   const payload = new Uint8Array(bytes).fill('x'.charCodeAt(0));
   writeDigits(payload, 0, 3, room);
   writeDigits(payload, AT_PUBLISHER, 3, publisher);

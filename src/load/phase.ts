@@ -1,20 +1,20 @@
 import { Histogram, type Percentiles } from './histogram.ts';
 import type { WorkerReport } from './worker.ts';
 
-/** One phase of load, of all driver processes together. */
+/** One phase of load, summed over all driver processes. */
 export interface Phase {
   /** From the start to the last delivery. */
   readonly seconds: number;
-  /** For how long load was put on. */
+  /** How long load was applied. */
   readonly loadSeconds: number;
   readonly published: number;
   readonly acknowledged: number;
   readonly delivered: number;
-  /** Of these, the ones without a number: their order is not known. */
+  /** How many of these had no number: their order is not known. */
   readonly unnumbered: number;
   readonly wsMessages: number;
   readonly bytes: number;
-  /** Deliveries that should have come and did not. */
+  /** Deliveries that should have arrived and did not. */
   readonly lost: number;
   readonly repeated: number;
   readonly reordered: number;
@@ -30,7 +30,10 @@ export interface Phase {
   readonly sleeps: number;
 }
 
-/** `stopped`: when the load ended, for how busy the driver was; `final`: when all had come, for all else. */
+/**
+ * `stopped`: when the load ended, for the driver's CPU share; `final`: when all had arrived, for everything
+ * else.
+ */
 export function summarise(
   stopped: readonly WorkerReport[],
   final: readonly WorkerReport[],

@@ -37,7 +37,7 @@ export function createDialect(options: DialectOptions): Dialect {
     },
 
     publish(room: string, payload: Uint8Array): PublishTemplate {
-      // As text, which the node has to check: what most payloads are.
+      // As text, which the node has to check: like most payloads.
       const { opcode, body } = command(['publish', 1, room, Buffer.from(payload).toString('latin1')]);
       return { opcode, body, payloadAt: body.length - payload.length };
     },
@@ -70,7 +70,7 @@ function receiveMessage(connection: DialectMember, bytes: Uint8Array, at: number
   return textEnd(bytes, dataAt);
 }
 
-/** Where the characters of the string at `at` begin. Strings are what the driver sends; nil is one byte. */
+/** Where the characters of the string at `at` start. The driver sends strings; nil is one byte. */
 function textStart(bytes: Uint8Array, at: number): number {
   const byte = bytes[at]!;
   if (byte < 0xd9) return at + 1;
@@ -83,7 +83,7 @@ function textEnd(bytes: Uint8Array, at: number): number {
   if (byte === 0xd9) return at + 2 + bytes[at + 1]!;
   if (byte === 0xda) return at + 3 + ((bytes[at + 1]! << 8) | bytes[at + 2]!);
   if (byte === 0xc0) return at + 1;
-  throw new Error(`a message frame holds 0x${byte.toString(16)} where the driver expects a string`);
+  throw new Error(`a message frame has 0x${byte.toString(16)} where the driver expects a string`);
 }
 
 /** Replies and other pushes. Returns where the frame ends. */

@@ -1,11 +1,14 @@
-/** What both encodings of Roomcast's protocol share: how a member joins, comes back, and takes what is not a message. */
+/**
+ * Shared by both encodings of Roomcast's protocol: how a member joins, reconnects, and handles frames other
+ * than messages.
+ */
 import type { CommandFrame, ServerFrame } from '../protocol/frames.ts';
 import { type Encoding, SUBPROTOCOL } from '../protocol/subprotocol.ts';
 import type { DialectOptions } from './dialect.ts';
 import type { DialectMember } from './member.ts';
 import type { Tally } from './tally.ts';
 
-/** The `session` of a connection that is in no room: it has no epoch to keep. */
+/** The `session` of a connection that is in no room: it has no epoch to store. */
 const NO_ROOM = '-';
 
 export function roomcastUpgrade(
@@ -17,7 +20,7 @@ export function roomcastUpgrade(
   return { path, headers };
 }
 
-/** Asks for everything since the last message seen, where the connection was a member before. */
+/** Asks for everything since the last message seen, if the connection was a member before. */
 export function joinFrame({ roomName, session, lastOffset }: DialectMember): CommandFrame {
   if (roomName === null) throw new Error('a connection without a room does not join');
   return session === '' ? ['join', 1, roomName] : ['join', 1, roomName, { since: [session, lastOffset] }];
@@ -35,13 +38,15 @@ export function takeOpening(connection: DialectMember, frame: ServerFrame, tally
     return false;
   }
   const { epoch, offset } = frame[2] as { epoch: string; offset: number };
-  // The first time, and in a new numbering, this is where it begins. When it comes back, it is where it stood before.
+  // The first time, and in a new numbering, it starts here. When it reconnects, it keeps its position.
   if (connection.session !== epoch) connection.lastOffset = offset;
   connection.session = epoch;
   return true;
 }
 
-/** Pushes and errors that are no message. Presence is not counted; the rest should not come in a run in which nothing breaks. */
+/**
+ * Pushes and errors. Presence does not count; the rest should not arrive in a run in which nothing breaks.
+ */
 export function takeOther(frame: ServerFrame, tally: Tally): void {
   if (frame[0] === 'hello' || frame[0] === 'member') return;
   if (frame[0] === 'ok') tally.acknowledged++;

@@ -13,10 +13,10 @@ const NEWLINE = 0x0a;
 const QUOTE = 0x22;
 const ZERO = 0x30;
 
-/** What ends a message frame behind its payload. */
+/** The end of a message frame after its payload. */
 const TAIL_BYTES = '"]'.length;
 
-/** `roomcast.v1.json`: the same frames as lines of text. What a browser without a MessagePack library speaks. */
+/** `roomcast.v1.json`: the same frames as lines of text, for browsers without a MessagePack library. */
 export function createDialect(options: DialectOptions): Dialect {
   const { payloadBytes } = options;
   return {
@@ -76,7 +76,7 @@ function eachLine(
   }
 }
 
-/** The room and the sender hold no quotes: the driver chose the one, and the other is an id. */
+/** Room and sender contain no quotes: the driver chose the room, and the sender is an id. */
 function receiveMessage(
   connection: DialectMember,
   bytes: Uint8Array,

@@ -2,10 +2,13 @@ import { Histogram, type HistogramData } from './histogram.ts';
 import type { Member } from './member.ts';
 import { payloadAgeUs, payloadCounter, payloadPublisher, payloadRoom } from './payload.ts';
 
-/** What a connection watches for, besides the index of a publisher in its room: a message that it sees makes room for the next. */
+/**
+ * What a connection watches for, besides the index of a publisher in its room: a message that it sees makes
+ * room for the next.
+ */
 export const WATCH = { none: -1, all: -2 } as const;
 
-/** One delivery in so many is looked into. A prime, so as not to fall in step with batches and member counts. */
+/** Samples one delivery in this many. A prime, so as not to fall in step with batches and member counts. */
 const SAMPLE_EVERY = 17;
 
 /** What one driver process counted in one phase; a plain object, to be sent and added up. */
@@ -15,13 +18,13 @@ export interface TallyData {
   readonly bytes: number;
   /** Room messages, one for each member that got one. */
   readonly delivered: number;
-  /** Of these, the ones without a number, as in rooms without history: their order is not known. */
+  /** How many of these had no number, as in rooms without history: their order is not known. */
   readonly unnumbered: number;
   readonly repeated: number;
   readonly reordered: number;
-  /** Sampled deliveries that were in a connection of another room. */
+  /** Sampled deliveries that arrived on a connection of another room. */
   readonly misrouted: number;
-  /** Acknowledged publishes, where the server acknowledges. */
+  /** Acknowledged publishes, if the server acknowledges. */
   readonly acknowledged: number;
   /** Error frames, gaps, closes and the like; the first of them in words. */
   readonly trouble: number;
@@ -29,10 +32,15 @@ export interface TallyData {
   readonly latency: HistogramData;
 }
 
-/** Numbers of a connection that may still come late. What is passed over beyond them counts as lost, and as repeated if it comes after all. */
+/**
+ * How many skipped numbers of a connection may still arrive late. Further ones count as lost, and as repeated
+ * if they arrive after all.
+ */
 const MAX_MISSING = 10_000;
 
-/** Counts what a driver process receives. Everything here is on the hot path: a delivery may cost some 20 ns. */
+/**
+ * Counts what a driver process receives. Everything here is on the hot path: a delivery may cost some 20 ns.
+ */
 export class Tally {
   wsMessages = 0;
   bytes = 0;
@@ -44,16 +52,16 @@ export class Tally {
   acknowledged = 0;
   troubles = 0;
   firstTrouble: string | null = null;
-  /** When the chunk at hand was read. */
+  /** When the current chunk was read. */
   chunkUs = 0;
-  /** When the last chunk was read that held a WebSocket message; pings are none. */
+  /** When the last chunk with a WebSocket message was read; pings do not count. */
   messageUs = 0;
-  /** Called when a message comes to the connection that watches for it. */
+  /** Called when the connection that watches for a message receives it. */
   returned: () => void = ignore;
   #latency = new Histogram();
   #untilSample = SAMPLE_EVERY;
 
-  /** One room message; its payload stands at `payloadAt`. */
+  /** One room message; its payload is at `payloadAt`. */
   deliver(connection: Member, bytes: Uint8Array, payloadAt: number): void {
     this.delivered++;
     if (--this.#untilSample === 0) this.#sample(connection, bytes, payloadAt);
@@ -62,7 +70,10 @@ export class Tally {
     if (watches === WATCH.all || payloadPublisher(bytes, payloadAt) === watches) this.returned();
   }
 
-  /** A message with an offset: it must be the one after the last. 0: a room without history, so its publisher's counter must. */
+  /**
+   * Checks a message's offset: it must follow the last. 0: a room without history, so its publisher's counter
+   * must.
+   */
   checkOffset(connection: Member, offset: number, bytes: Uint8Array, payloadAt: number): void {
     const last = connection.lastOffset;
     if (offset === last + 1) connection.lastOffset = offset;
@@ -73,7 +84,7 @@ export class Tally {
     }
   }
 
-  /** A message without a number: those of one publisher carry its counter, which rises by one. */
+  /** A message without a number: it carries its publisher's counter, which increases by one. */
   checkCounter(connection: Member, bytes: Uint8Array, payloadAt: number): void {
     const publisher = payloadPublisher(bytes, payloadAt);
     const counter = payloadCounter(bytes, payloadAt);
@@ -82,7 +93,7 @@ export class Tally {
     connection.lastOf[publisher] = isNext ? counter : this.outOfStep(connection, publisher, counter, last);
   }
 
-  /** A message came whose number is not the one after the last. Returns the last number from now on. */
+  /** A message arrived out of sequence. Returns the last number from now on. */
   outOfStep(connection: Member, stream: number, number: number, last: number): number {
     connection.missing ??= new Set();
     const { missing } = connection;
@@ -102,7 +113,7 @@ export class Tally {
     this.firstTrouble ??= what;
   }
 
-  /** Forgets what was counted: a new phase begins. */
+  /** Clears the counts: a new phase starts. */
   reset(): void {
     this.wsMessages = this.bytes = this.delivered = this.repeated = this.reordered = 0;
     this.unnumbered = this.misrouted = this.acknowledged = this.troubles = 0;

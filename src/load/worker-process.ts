@@ -10,14 +10,14 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** A driver process, as its parent sees it. */
+/** A driver process, as seen by its parent. */
 export class WorkerProcess {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
   #ended: Error | null = null;
 
-  /** `core` null: wherever the system puts it. Pinning wants `taskset`. */
+  /** `core` null: the system chooses it. Pinning needs `taskset`. */
   constructor(core: number | null) {
     const command = core === null ? [] : ['taskset', '-c', String(core)];
     const [program, ...rest] = [...command, process.execPath, WORKER];
@@ -29,7 +29,7 @@ export class WorkerProcess {
     );
   }
 
-  /** Asks one thing; several may be asked at the same time. Rejects when it fails or the process ends. */
+  /** Makes one call; several may be in progress. Rejects if it fails or the process ends. */
   ask<Call extends keyof WorkerCalls>(
     call: Call,
     ...given: Parameters<WorkerCalls[Call]>

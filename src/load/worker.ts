@@ -1,4 +1,4 @@
-/** One driver process: many connections, told by its parent what to do. */
+/** One driver process: many connections, controlled by its parent. */
 import { nowUs } from './clock.ts';
 import { LoadConnection, type Target } from './connection.ts';
 import type { Dialect, DialectChoice, DialectModule } from './dialect.ts';
@@ -6,12 +6,12 @@ import { Load, type LoadPlan, Publisher } from './load.ts';
 import { Opener, type Opening, type OpeningPlan } from './opener.ts';
 import { Tally, type TallyData, WATCH } from './tally.ts';
 
-/** This process's part of a room. */
+/** This process's share of a room. */
 export interface RoomPlan {
   readonly name: string;
   readonly index: number;
   readonly members: number;
-  /** Indexes, within the room, of those that publish here. */
+  /** Indexes, within the room, of the publishers here. */
   readonly publishers: readonly number[];
 }
 
@@ -19,26 +19,32 @@ export interface WorkerPlan {
   readonly targets: readonly Target[];
   readonly dialect: DialectChoice;
   readonly payloadBytes: number;
-  /** Publishers are members; else they have connections of their own, and each room's first member watches for all of them. */
+  /**
+   * Publishers are members; else they have separate connections, and each room's first member watches for all
+   * of them.
+   */
   readonly publishersJoin: boolean;
-  /** How many connections those share that are no members; null: each has its own. */
+  /** How many connections the non-member publishers share; null: each has its own. */
   readonly outsideConnections: number | null;
   readonly rooms: readonly RoomPlan[];
 }
 
-/** What a phase came to. */
+/** The result of a phase. */
 export interface WorkerReport extends TallyData {
   readonly publishedByRoom: readonly (readonly [room: number, published: number])[];
-  /** User and system time of this process since `start`, and the time from there until it was stopped and the last delivery came. */
+  /**
+   * User and system time of this process since `start`, and the time from then until it was stopped and the
+   * last delivery arrived.
+   */
   readonly cpuUs: number;
   readonly wallUs: number;
-  /** For how long load was put on. */
+  /** How long load was applied. */
   readonly loadUs: number;
-  /** How often it had nothing to do and slept since `start`: who sends to a sleeper pays for waking it. */
+  /** How often it was idle and slept since `start`: a sender to a sleeping process pays for waking it. */
   readonly sleeps: number;
 }
 
-/** How far a phase has come; cheaper than a report. */
+/** Progress of a phase; cheaper than a report. */
 export interface WorkerProgress {
   /** Connections that are ready now. */
   readonly open: number;
@@ -47,19 +53,22 @@ export interface WorkerProgress {
   readonly firstTrouble: string | null;
 }
 
-/** What a parent can ask for, and what it gets. */
+/** What a parent can call, and the results. */
 export interface WorkerCalls {
   plan(plan: WorkerPlan): null;
-  /** Connects and joins everyone. */
+  /** Connects and joins all members. */
   open(plan: OpeningPlan): Opening;
-  /** Forgets what was counted. To be answered by all processes before one of them starts: what it publishes reaches members of the others. */
+  /**
+   * Clears the counts. All processes must answer before any of them starts: its messages reach members of the
+   * others.
+   */
   reset(): null;
   start(load: LoadPlan): null;
-  /** Ends the load and waits for what is in flight, while any of it comes. */
+  /** Ends the load and waits for what is in flight, as long as some of it arrives. */
   stop(patienceMs: number): WorkerReport;
   report(): WorkerReport;
   progress(): WorkerProgress;
-  /** Cuts all members' links without a word, and has them come back, each to a target by chance. */
+  /** Cuts all members' links without notice, and reconnects them, each to a random target. */
   cut(plan: OpeningPlan & { readonly backAfterMs: number }): Opening;
 }
 
@@ -107,7 +116,7 @@ class Worker implements Handlers {
     const { publishersJoin, payloadBytes, outsideConnections } = plan;
     const connect = (roomName: string | null, watches: number): LoadConnection =>
       new LoadConnection({ roomName, room: room.index, watches }, dialect, this.#tally);
-    // Where a room's publishers are elsewhere, what they have in flight is not for this process to count.
+    // If a room's publishers are elsewhere, this process does not count their messages in flight.
     const first = room.publishers.length === 0 ? WATCH.none : WATCH.all;
     for (let member = 0; member < room.members; member++) {
       const watches = publishersJoin ? room.publishers[member] : member === 0 ? first : undefined;
@@ -126,7 +135,7 @@ class Worker implements Handlers {
   }
 
   #planned(): Opener {
-    if (this.#opener === null) throw new Error('nothing is planned yet');
+    if (this.#opener === null) throw new Error('call plan first');
     return this.#opener;
   }
 
@@ -159,7 +168,7 @@ class Worker implements Handlers {
   async stop(patienceMs: number): Promise<WorkerReport> {
     this.#stoppedUs = nowUs();
     await this.#load?.stop(patienceMs);
-    // Not the wait for what is lost.
+    // Excludes the wait for lost messages.
     this.#endedUs = Math.max(this.#stoppedUs, this.#tally.messageUs);
     return this.report();
   }
@@ -171,7 +180,7 @@ class Worker implements Handlers {
     return { open, published, delivered, firstTrouble };
   }
 
-  /** Of what comes after the stop, the last message counts; pings do not. */
+  /** After the stop, the last message counts; pings do not. */
   #endUs(): number {
     return this.#endedUs === null ? nowUs() : Math.max(this.#endedUs, this.#tally.messageUs);
   }
@@ -205,7 +214,7 @@ process.on('message', ({ id, call, given }: WorkerQuestion) => {
   const answer = (what: WorkerAnswer): void => {
     process.send?.(what);
   };
-  // One name of many: that question and arguments belong together is what `ask` in the parent holds.
+  // The call and its arguments match because `ask` in the parent is typed.
   const handle = (async () => (worker[call] as (...given: readonly unknown[]) => unknown)(...given))();
   handle.then(
     (result) => answer({ id, result }),
@@ -213,5 +222,5 @@ process.on('message', ({ id, call, given }: WorkerQuestion) => {
   );
 });
 process.on('disconnect', () => process.exit(0));
-// Ctrl-C goes to all processes of a terminal: what becomes of the run is for the parent to say.
+// Ctrl-C reaches all processes of a terminal: the parent decides how the run ends.
 process.on('SIGINT', () => undefined);

@@ -1,7 +1,7 @@
 import { ACK_OUTCOMES, zeros } from './labels.ts';
 import { counter, counterBy, type SampledMetric } from './sampled-metric.ts';
 
-/** What users say that they have processed. */
+/** Acks from users: how far they have processed a room. */
 export class AckStats {
   readonly settled = zeros(ACK_OUTCOMES);
   reads = 0;
@@ -12,12 +12,12 @@ export function ackMetrics(stats: AckStats): SampledMetric[] {
     counterBy(
       'outcome',
       'roomcast_acks_total',
-      'Acks of clients that reached the backplane, by what came of them: kept, not_higher (than what was kept), other_epoch, beyond (the newest message) or its error. Refused ones are not counted.',
+      'Acks from clients that reached the backplane, by outcome: kept, not_higher (than the stored one), other_epoch, beyond (the newest message) or its error. Excludes refused acks.',
       () => stats.settled,
     ),
     counter(
       'roomcast_ack_reads_total',
-      'Joins of users that read what the user had acknowledged. Joins of others, and in rooms without acks, read nothing.',
+      "Joins that read the user's acknowledged position. Joins of anonymous connections and of rooms without acks read nothing.",
       () => stats.reads,
     ),
   ];

@@ -3,8 +3,8 @@ import { SampledHistogram } from './sampled-histogram.ts';
 import { counter, counterBy, gauge, gaugeBy, histogram, type SampledMetric } from './sampled-metric.ts';
 
 /**
- * What the Redis backplane reports, implementing the interface that `backplane/metrics.ts` asks for. Links are few and
- * named by our own code, so a link shows up in the labels when it first reports.
+ * What the Redis backplane reports, implementing the interface in `backplane/metrics.ts`. Links are few and
+ * named by our own code, so a link appears in the labels when it first reports.
  */
 export class BackplaneStats {
   readonly batchMessages = new SampledHistogram(BATCH_COUNTS);
@@ -90,34 +90,34 @@ function linkMetrics(stats: BackplaneStats, samples: BackplaneSamples): SampledM
   return [
     gauge(
       'roomcast_backplane_ready',
-      '1 while the backplane takes publishes and its deliveries arrive here, else 0.',
+      '1 while the backplane accepts publishes and its deliveries arrive here, else 0.',
       () => (samples.backplaneReady() ? 1 : 0),
     ),
     gaugeBy(
       'link',
       'roomcast_backplane_link_up',
-      '1 while the link to Redis is connected, else 0. A link can be up and still deaf: see the probe lag. None with the memory backplane.',
+      '1 while the link to Redis is connected, else 0. A connected link can still deliver nothing: see the probe lag. Absent with the memory backplane.',
       () => stats.linkUp,
     ),
     counterBy(
       'link',
       'roomcast_backplane_reconnects_total',
-      'Times that a link to Redis came back after it was lost. The first connection and failed attempts are not counted.',
+      'Times that a lost link to Redis reconnected. Excludes the first connection and failed attempts.',
       () => stats.reconnects,
     ),
     histogram(
       'roomcast_backplane_probe_lag_seconds',
-      'Time from publishing a probe to its arrival on the subscribe link. Probes that never arrived are not counted: they end in roomcast_backplane_ready 0.',
+      'Time from publishing a probe to its arrival on the subscribe link. Excludes probes that never arrived: those set roomcast_backplane_ready to 0.',
       stats.probeLag,
     ),
     counter(
       'roomcast_backplane_script_reloads_total',
-      'Times that Redis did not know a script and it was sent again, as after a restart of Redis.',
+      'Times that Redis did not know a script and the node sent it again, as after a restart of Redis.',
       () => stats.scriptReloads,
     ),
     counter(
       'roomcast_backplane_malformed_envelopes_total',
-      'What arrived from the backplane, live or from history, and was dropped because it is no envelope, presence event or signal of this version.',
+      'Items from the backplane, live or from history, dropped because they are not an envelope, presence event or control message of this version.',
       () => stats.malformedEnvelopes,
     ),
   ];
@@ -127,18 +127,18 @@ function batchMetrics(stats: BackplaneStats): SampledMetric[] {
   return [
     histogram(
       'roomcast_backplane_batch_messages',
-      'Messages in one group commit to Redis; none with the memory backplane. Failed commits are counted too.',
+      'Messages in one group commit to Redis; none with the memory backplane. Includes failed commits.',
       stats.batchMessages,
     ),
     histogram('roomcast_backplane_batch_rooms', 'Rooms in one group commit to Redis.', stats.batchRooms),
     counter(
       'roomcast_backplane_batch_bytes_total',
-      'Bytes of the message frames sent to Redis in group commits. What is around them is not counted.',
+      'Bytes of the message frames sent to Redis in group commits, without the commands around them.',
       () => stats.batchBytes,
     ),
     histogram(
       'roomcast_backplane_batch_duration_seconds',
-      'Time from sending a group commit to its answer or failure. What its messages waited for the commit before it is not in it.',
+      'Time from sending a group commit to its answer or failure. Excludes the time that its messages waited for the previous commit.',
       stats.batchDuration,
     ),
   ];
@@ -148,27 +148,27 @@ function presenceMetrics(stats: BackplaneStats): SampledMetric[] {
   return [
     histogram(
       'roomcast_backplane_presence_batch_changes',
-      'Presence changes in one call to Redis; none with the memory backplane. Failed calls are counted too, and their changes again when they are sent again.',
+      'Presence changes in one call to Redis; none with the memory backplane. Includes failed calls; changes that are sent again count again.',
       stats.presenceBatchChanges,
     ),
     histogram(
       'roomcast_backplane_presence_batch_duration_seconds',
-      'Time from sending presence changes to their answer or failure. What they waited for the call before it is not in it.',
+      'Time from sending presence changes to their answer or failure. Excludes the time that they waited for the previous call.',
       stats.presenceBatchDuration,
     ),
     gauge(
       'roomcast_backplane_presence_lease_held',
-      '1 while the lease on the presence entries of this node is valid, as far as the node knows, else 0. Always 0 with the memory backplane.',
+      "1 while the lease on this node's presence entries is valid, as far as the node knows, else 0. Always 0 with the memory backplane.",
       () => stats.leaseHeld,
     ),
     counter(
       'roomcast_backplane_presence_leases_lost_total',
-      'Times that the lease of this node lapsed and was claimed by another, or was forgotten by Redis, while the node lived. Its members were then entered again. A lease that was renewed late but in time is not counted.',
+      'Times that this node lost its lease while it was running: it lapsed and another node claimed it, or Redis lost it. The node then enters its members again. Excludes leases renewed late but in time.',
       () => stats.leasesLost,
     ),
     counter(
       'roomcast_backplane_presence_claims_total',
-      'Times that this node claimed the presence entries of a dead node. Claims that another node was quicker to make are not counted.',
+      'Times that this node claimed the presence entries of a dead node. Excludes claims that another node made first.',
       () => stats.claims,
     ),
     counter(

@@ -1,4 +1,4 @@
-/** Upper bounds of histogram buckets: shared sets, so that panels can lay one metric over another. */
+/** Upper bounds of histogram buckets: shared sets, so that panels can overlay metrics. */
 
 /** From a quarter of a millisecond, below which loopback is noise, to ten seconds. */
 export const LATENCY_SECONDS: readonly number[] = [

@@ -1,7 +1,7 @@
 import { COMMAND_TYPES, ERROR_CODES, type ErrorLabel, zeros } from './labels.ts';
 import { counter, counterBy, type SampledMetric } from './sampled-metric.ts';
 
-/** What clients ask for. */
+/** Commands from clients. */
 export class CommandStats {
   readonly received = zeros(COMMAND_TYPES);
   rateLimited = 0;
@@ -12,18 +12,18 @@ export function commandMetrics(stats: CommandStats): SampledMetric[] {
     counterBy(
       'type',
       'roomcast_commands_received_total',
-      'Well-formed commands received from clients, whatever came of them. Malformed frames are not counted here but as error bad_frame.',
+      'Well-formed commands received from clients, whatever their outcome. Malformed frames count as error bad_frame instead.',
       () => stats.received,
     ),
     counter(
       'roomcast_commands_rate_limited_total',
-      'Commands refused because their connection was over its rate. They are not counted as received.',
+      'Commands refused because their connection exceeded its rate. They do not count as received.',
       () => stats.rateLimited,
     ),
   ];
 }
 
-/** A number for each code: `errors[code]++`. */
+/** One counter per code: `errors[code]++`. */
 export type ErrorStats = Record<ErrorLabel, number>;
 
 export function newErrorStats(): ErrorStats {
@@ -35,7 +35,7 @@ export function errorMetrics(stats: ErrorStats): SampledMetric[] {
     counterBy(
       'code',
       'roomcast_errors_total',
-      'Errors answered to clients, as error frames and as HTTP error bodies. Closes without an error frame are not counted.',
+      'Errors sent to clients, as error frames and as HTTP error bodies. Excludes closes without an error frame.',
       () => stats,
     ),
   ];

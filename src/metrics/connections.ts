@@ -5,7 +5,7 @@ import { counter, counterBy, gauge, gaugeBy, histogram, type SampledMetric } fro
 
 const KNOWN_CLOSE_CODES: ReadonlySet<number> = new Set(CLOSE_CODES);
 
-/** Connections: how they come, live and go. */
+/** Connections: how they open, live and close. */
 export class ConnectionStats {
   readonly opened = zeros(ENCODINGS);
   /** By close code; see `countClose`. */
@@ -14,10 +14,10 @@ export class ConnectionStats {
   /** Seconds. */
   readonly heartbeatRoundTrip = new SampledHistogram(LATENCY_SECONDS);
   heartbeatTimeouts = 0;
-  /** By what they sent too much of. */
+  /** By what the connection sent too much of. */
   readonly floods = zeros(FLOODS);
 
-  /** Counts a close by its code, whichever side it came from; codes outside the closed set are `other`. */
+  /** Counts a close by its code, whichever side closed; codes outside the closed set are `other`. */
   countClose(code: number): void {
     const label = KNOWN_CLOSE_CODES.has(code) ? (`${code}` as keyof ConnectionStats['closed']) : 'other';
     this.closed[label]++;
@@ -27,11 +27,11 @@ export class ConnectionStats {
 export interface ConnectionSamples {
   /** Connections open now. */
   connections(): Readonly<Record<EncodingLabel, number>>;
-  /** Connections that have yet to present their token. */
+  /** Connections that have not presented their token yet. */
   unauthenticated(): number;
-  /** Connections that the node accepts at most, and how many of them may be without a token. */
+  /** Maximum connections to the node, and how many of them may be without a token. */
   connectionLimits(): { readonly all: number; readonly unauthenticated: number };
-  /** The node is shutting down and sends its connections elsewhere. */
+  /** The node is shutting down and moves its connections to other nodes. */
   draining(): boolean;
 }
 
@@ -40,61 +40,61 @@ export function connectionMetrics(stats: ConnectionStats, samples: ConnectionSam
     gaugeBy(
       'encoding',
       'roomcast_connections',
-      'Connections open now, counted from the upgrade: one that has yet to present its token is among them.',
+      'Connections open now, counted from the upgrade, including those that have not presented their token yet.',
       () => samples.connections(),
     ),
     gauge(
       'roomcast_connections_limit',
-      'Connections that the node accepts at most: websocket.maxConnections, or what the limit on open files leaves.',
+      'Maximum connections to the node: websocket.maxConnections, or what the limit on open files allows.',
       () => samples.connectionLimits().all,
     ),
     gauge(
       'roomcast_connections_unauthenticated',
-      'Connections open now that have yet to present their token.',
+      'Connections open now that have not presented their token yet.',
       () => samples.unauthenticated(),
     ),
     gauge(
       'roomcast_connections_unauthenticated_limit',
-      'Connections without a token that the node accepts at most at a time, where it asks for tokens.',
+      'Maximum connections that have not presented a token yet, when the node requires tokens.',
       () => samples.connectionLimits().unauthenticated,
     ),
     gauge(
       'roomcast_draining',
-      '1 while the node shuts down and sends its connections elsewhere, else 0.',
+      '1 while the node shuts down and moves its connections to other nodes, else 0.',
       () => (samples.draining() ? 1 : 0),
     ),
     counterBy(
       'encoding',
       'roomcast_connections_opened_total',
-      'Connections opened. Upgrades that were rejected are not counted here.',
+      'Connections opened. Excludes rejected upgrades.',
       () => stats.opened,
     ),
     counterBy(
       'code',
       'roomcast_connections_closed_total',
-      'Connections closed, by WebSocket close code, whichever side closed. 1006: the socket ended without a close frame. other: a code of the client outside the known set.',
+      'Connections closed, by WebSocket close code, whichever side closed. 1006: the socket ended without a close frame. other: the client sent a code outside the known set.',
       () => stats.closed,
     ),
     counterBy(
       'reason',
       'roomcast_floods_total',
-      'Connections closed with 4009, by what they sent too much of. messages: without a command in them. commands: also refused ones that were sent again and again.',
+      'Connections closed with 4009, by what they sent too much of. messages: WebSocket messages without a command. commands: includes refused commands that were sent repeatedly.',
       () => stats.floods,
     ),
     counterBy(
       'reason',
       'roomcast_upgrades_rejected_total',
-      'WebSocket upgrades answered with an HTTP error. Requests that break HTTP itself never get this far and are not counted, nor are those whose ?token= is refused: they are upgraded and then closed.',
+      'WebSocket upgrades answered with an HTTP error. Excludes requests that are not valid HTTP, and those whose ?token= is refused: they are upgraded and then closed.',
       () => stats.upgradesRejected,
     ),
     histogram(
       'roomcast_heartbeat_round_trip_seconds',
-      'Time from a WebSocket ping to its pong, with the time that the event loop took to see it. Pings that were never answered are not counted here.',
+      'Time from a WebSocket ping to its pong, including the time until the event loop handled it. Excludes pings that were never answered.',
       stats.heartbeatRoundTrip,
     ),
     counter(
       'roomcast_heartbeat_timeouts_total',
-      'Connections closed with 4010 because nothing came from them for two heartbeats.',
+      'Connections closed with 4010 because nothing arrived from them for two heartbeats.',
       () => stats.heartbeatTimeouts,
     ),
   ];

@@ -20,7 +20,7 @@ export function httpMetrics(stats: HttpStats): SampledMetric[] {
   const requests = new SampledMetric({
     type: 'counter',
     name: 'roomcast_http_requests_total',
-    help: 'HTTP requests answered, by route template. WebSocket upgrades are not counted, nor requests whose client left before the answer.',
+    help: 'HTTP requests answered, by route template. Excludes WebSocket upgrades, and requests whose client left before the answer.',
     labelNames: ['route', 'status'],
     read: () =>
       HTTP_ROUTES.flatMap((route) =>
@@ -30,7 +30,7 @@ export function httpMetrics(stats: HttpStats): SampledMetric[] {
   const duration = histogramBy(
     'route',
     'roomcast_http_request_duration_seconds',
-    'Time from the request line to handing the answer to the socket. The same requests are counted as in roomcast_http_requests_total.',
+    'Time from the request line to handing the answer to the socket. Counts the same requests as roomcast_http_requests_total.',
     stats.duration,
   );
   return [requests, duration];

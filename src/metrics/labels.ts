@@ -1,7 +1,7 @@
 /**
- * The closed sets that labels take their values from. No label ever holds a room, a user, a connection or anything
- * else that a peer sent. The protocol's own sets are spelt again here because this folder imports nothing of
- * the broker; a test compares them with `protocol/`, and the compiler refuses a code that is missing here.
+ * The closed sets that labels take their values from. No label ever holds a room, a user, a connection or
+ * anything else that a peer sent. The protocol's own sets are repeated here because this folder imports
+ * nothing from the broker. A test compares them with `protocol/`, and the compiler rejects a missing code.
  */
 
 export const ENCODINGS = ['msgpack', 'json'] as const;
@@ -40,17 +40,18 @@ export const ERROR_CODES = [
 export type ErrorLabel = (typeof ERROR_CODES)[number];
 
 /**
- * WebSocket close codes that are counted by themselves: what a node sends, and what a client or its network commonly
- * causes (1000, 1005 without a code, 1006 without a close frame). A client may send any number: the rest is `other`.
+ * WebSocket close codes with their own label: what a node sends, and what a client or its network commonly
+ * causes (1000, 1005 without a code, 1006 without a close frame). A client may send any number: the rest is
+ * `other`.
  */
 export const CLOSE_CODES = [
   1000, 1001, 1005, 1006, 1007, 1009, 1011, 1012, 1013, 4002, 4008, 4009, 4010, 4501, 4503, 4504,
 ] as const;
 
 /**
- * Why an upgrade was answered with an HTTP error. `handshake`: its headers are not those of a WebSocket upgrade. `unavailable`: the
- * token could not be checked. `waiting`: too many connections have yet to present their token. `aborted`: the client was gone
- * before its token was checked.
+ * Why an upgrade was answered with an HTTP error. `handshake`: its headers are not a valid WebSocket upgrade.
+ * `unavailable`: the token could not be checked. `waiting`: too many connections have not presented their
+ * token yet. `aborted`: the client left before its token was checked.
  */
 export const UPGRADE_REFUSALS = [
   'handshake',
@@ -66,17 +67,20 @@ export const UPGRADE_REFUSALS = [
 ] as const;
 export type UpgradeRefusalLabel = (typeof UPGRADE_REFUSALS)[number];
 
-/** What a connection that was closed with 4009 sent too much of. `messages`: those without a command. */
+/** What a connection closed with 4009 sent too much of. `messages`: WebSocket messages without a command. */
 export const FLOODS = ['messages', 'control_frames', 'commands', 'bytes'] as const;
 export type FloodLabel = (typeof FLOODS)[number];
 
-/** Where a message came in. */
+/** Where a message was published from. */
 export const MESSAGE_SOURCES = ['client', 'http_api'] as const;
 
-/** How a publish ended at the backplane: stored, found again by its key, or the backplane's error code. */
+/** How a publish ended at the backplane: stored, a duplicate by its key, or the backplane's error code. */
 export const PUBLISH_OUTCOMES = ['ok', 'duplicate', 'unavailable', 'timeout', 'internal'] as const;
 
-/** How an ack ended: kept, not higher than what was kept, not of the present epoch, beyond the newest message, or the backplane's error code. */
+/**
+ * How an ack ended: kept, not higher than the stored one, another epoch, beyond the newest message, or the
+ * backplane's error code.
+ */
 export const ACK_OUTCOMES = [
   'kept',
   'not_higher',
@@ -87,7 +91,7 @@ export const ACK_OUTCOMES = [
   'internal',
 ] as const;
 
-/** What is done about members that read too slowly, as a room's rule says. */
+/** What a room's rule does with members that read too slowly. */
 export const SLOW_READER_POLICIES = ['resume', 'latest', 'disconnect'] as const;
 
 /** HTTP routes, as templates: a path that a client made up is `other`. `page` is the page at `/`. */
@@ -111,7 +115,7 @@ export type HttpRouteLabel = (typeof HTTP_ROUTES)[number];
 export const STATUS_CLASSES = ['2xx', '3xx', '4xx', '5xx'] as const;
 export type StatusClassLabel = (typeof STATUS_CLASSES)[number];
 
-/** One zero for each label value: a plain object of numbers, to be counted up with `++`. */
+/** One zero for each label value: a plain object of numbers to increment with `++`. */
 export function zeros<K extends string>(labels: readonly K[]): Record<K, number> {
   return Object.fromEntries(labels.map((label) => [label, 0])) as Record<K, number>;
 }

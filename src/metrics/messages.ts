@@ -3,7 +3,7 @@ import { MESSAGE_SOURCES, PUBLISH_OUTCOMES, zeros } from './labels.ts';
 import { SampledHistogram } from './sampled-histogram.ts';
 import { counter, counterBy, histogram, histogramBy, type SampledMetric } from './sampled-metric.ts';
 
-/** A message's way through this node. */
+/** Messages on their way through this node. */
 export class MessageStats {
   readonly accepted = zeros(MESSAGE_SOURCES);
   readonly settled = zeros(PUBLISH_OUTCOMES);
@@ -28,18 +28,18 @@ function acceptedMetrics(stats: MessageStats): SampledMetric[] {
     counterBy(
       'source',
       'roomcast_messages_accepted_total',
-      'Messages that passed every check here and were handed to the backplane. Refused ones are not counted, nor is what other nodes accepted.',
+      'Messages that passed every check on this node and went to the backplane. Excludes refused messages, and those that other nodes accepted.',
       () => stats.accepted,
     ),
     counterBy(
       'outcome',
       'roomcast_publishes_settled_total',
-      'Accepted messages that the backplane answered: ok, duplicate (stored before under the same key) or its error. What still waits is accepted minus settled.',
+      'Accepted messages that the backplane answered: ok, duplicate (already stored under the same key) or its error. Accepted minus settled messages still wait.',
       () => stats.settled,
     ),
     histogram(
       'roomcast_publish_duration_seconds',
-      'Time from accepting a message to its outcome, failures included. The way to the publisher and back is not.',
+      'Time from accepting a message to its outcome, including failures. Excludes the network between publisher and node.',
       stats.publishDuration,
     ),
   ];
@@ -49,23 +49,23 @@ function relayedMetrics(stats: MessageStats): SampledMetric[] {
   return [
     counter(
       'roomcast_envelopes_received_total',
-      'Envelopes that arrived from the backplane, those of this node included. Malformed ones are not counted.',
+      "Envelopes received from the backplane, including this node's own. Excludes malformed ones.",
       () => stats.envelopesReceived,
     ),
     counter(
       'roomcast_messages_relayed_total',
-      'Messages in the envelopes received, whether or not a member of their room was still here.',
+      'Messages in the envelopes received, whether or not their room still had a member on this node.',
       () => stats.relayed,
     ),
     counter(
       'roomcast_messages_delivered_total',
-      'Messages handed to sockets: at each fan-out its messages times the members reached (a publisher that asked for no echo is left out). What catches up through a cursor is not counted here but as recovered; whether a client read it is not known.',
+      'Messages handed to sockets: for each fan-out, its messages times the members reached (without a publisher that asked for no echo). Messages sent through a cursor count as recovered instead. Whether a client read them is not known.',
       () => stats.delivered,
     ),
     histogramBy(
       'origin',
       'roomcast_delivery_latency_seconds',
-      'Time from the moment the publishing node sent an envelope to its fan-out here, once an envelope. remote compares the clocks of two machines: their difference is in it, and below zero counts as zero.',
+      'Time from the publishing node sending an envelope to its fan-out on this node, once per envelope. remote compares the clocks of two machines, so it includes their difference; negative values count as zero.',
       stats.deliveryLatency,
     ),
   ];

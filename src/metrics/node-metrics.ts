@@ -9,11 +9,11 @@ import { RecoveryStats } from './recovery.ts';
 import { TrafficStats } from './traffic.ts';
 
 /**
- * Everything that one node counts: plain numbers on plain objects, added to where things happen and read when
- * Prometheus scrapes (`createRegistry`).
+ * Everything that one node counts: plain numbers on plain objects, incremented where things happen and read
+ * when Prometheus scrapes (`createRegistry`).
  *
- * There is no separate no-op twin on purpose. An instance that no registry reads costs the same few additions, which
- * is less than a virtual call to nothing; tests and embedders simply make one and forget it.
+ * There is no no-op version, on purpose. An instance that no registry reads costs the same few additions,
+ * which is less than a virtual call to a no-op; tests and embedders simply make one and ignore it.
  */
 export class NodeMetrics {
   readonly connections = new ConnectionStats();

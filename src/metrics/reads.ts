@@ -1,6 +1,6 @@
 import { counter, counterBy, gauge, type SampledMetric } from './sampled-metric.ts';
 
-/** What clients and the server API read of the store: `history`, `members` and the lists of the HTTP API. */
+/** Reads of the store by clients and the server API: `history`, `members` and the lists of the HTTP API. */
 export class ReadStats {
   answered = 0;
   refused = 0;
@@ -17,22 +17,22 @@ export function readMetrics(stats: ReadStats, samples: ReadSamples): SampledMetr
     counterBy(
       'outcome',
       'roomcast_reads_total',
-      'Reads of history, members, rooms and acks for clients and the HTTP API, by outcome: answered (also with an error of the backplane), or refused because too many of the same reader waited.',
+      'Reads of history, members, rooms and acks for clients and the HTTP API, by outcome: answered (including with a backplane error), or refused because too many reads of the same reader waited.',
       () => ({ answered: stats.answered, refused: stats.refused }),
     ),
     counter(
       'roomcast_read_bytes_total',
-      'Bytes read for those, as they are charged to the reader: a list counts more than its size, since it is decoded.',
+      'Bytes read for them, as charged to the reader: a list is charged more than its size, since it is decoded.',
       () => stats.bytes,
     ),
     gauge(
       'roomcast_reads_in_flight',
-      'Those reads that are under way now: at most 4, and 1 with the memory backplane.',
+      'Reads in progress now: at most 4, or 1 with the memory backplane.',
       () => samples.readsInFlight(),
     ),
     gauge(
       'roomcast_reads_waiting',
-      'Those reads that wait for their turn, for the budget of their reader or for a reader that does not read.',
+      "Reads waiting for a slot, for their reader's budget or for a reader whose socket is full.",
       () => samples.readsWaiting(),
     ),
   ];

@@ -1,7 +1,7 @@
 import { SLOW_READER_POLICIES, zeros } from './labels.ts';
 import { counter, counterBy, gauge, type SampledMetric } from './sampled-metric.ts';
 
-/** What was missed, and what was done about it. */
+/** What was missed, and how it was recovered. */
 export class RecoveryStats {
   holes = 0;
   holesFilled = 0;
@@ -10,12 +10,12 @@ export class RecoveryStats {
   resets = 0;
   recovered = 0;
   historyReads = 0;
-  /** By what was done about them. */
+  /** By the policy applied. */
   readonly slowReaders = zeros(SLOW_READER_POLICIES);
 }
 
 export interface RecoverySamples {
-  /** Members that are being fed from a cursor now. */
+  /** Members that a cursor feeds now. */
   catchingUp(): number;
 }
 
@@ -23,48 +23,48 @@ export function recoveryMetrics(stats: RecoveryStats, samples: RecoverySamples):
   return [
     counter(
       'roomcast_holes_total',
-      'Envelopes that did not follow on what this node had of their room. Each starts a read of what is missing; those that come during it are not counted again.',
+      'Envelopes that did not follow the last message that this node had of their room. Each starts a read of the missing part; further ones during that read do not count.',
       () => stats.holes,
     ),
     counter(
       'roomcast_holes_filled_messages_total',
-      'Messages that this node had missed and read from history for all of its members in a room.',
+      'Messages that this node missed and read from history for all of its members in a room.',
       () => stats.holesFilled,
     ),
     counter(
       'roomcast_deaf_rooms_total',
-      'Rooms that did not get what was published in them although the link was sound, and were subscribed anew.',
+      'Rooms that missed published messages although the link worked, and were subscribed again.',
       () => stats.deafRooms,
     ),
     counter(
       'roomcast_gaps_total',
-      'Gaps told to members: messages that existed and could no longer be had. One for a whole room on this node, or for one member that was catching up.',
+      'Gaps reported to members: messages that existed but are no longer stored. Counts one for a whole room on this node, or one for a member that was catching up.',
       () => stats.gaps,
     ),
     counter(
       'roomcast_resets_total',
-      'Resets told to members because the numbering of a room began anew. Counted as gaps are.',
+      'Resets reported to members because the numbering of a room started over. Counted like gaps.',
       () => stats.resets,
     ),
     counter(
       'roomcast_recovered_messages_total',
-      'Messages fed to members that were catching up, one for each member. They are not counted as delivered.',
+      'Messages sent to members that were catching up, once per member. They do not count as delivered.',
       () => stats.recovered,
     ),
     counter(
       'roomcast_history_reads_total',
-      'Reads of the backplane’s history on behalf of members that were catching up. What the node remembered itself cost none.',
+      'Reads of the backplane’s history for members that were catching up. Messages that the node still had in memory need no read.',
       () => stats.historyReads,
     ),
     counterBy(
       'policy',
       'roomcast_slow_readers_total',
-      'Times that a member read too slowly for what its socket may hold, by what was done, once for each of its rooms.',
+      'Times that a member read so slowly that its socket was full, by policy applied, once for each of its rooms.',
       () => stats.slowReaders,
     ),
     gauge(
       'roomcast_catching_up_members',
-      'Members that are being fed from a cursor and are not on their room’s topic.',
+      'Members that a cursor feeds now, instead of their room’s topic.',
       () => samples.catchingUp(),
     ),
   ];

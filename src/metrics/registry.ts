@@ -12,7 +12,10 @@ import { type RoomSamples, roomMetrics } from './rooms.ts';
 import { SampledMetric } from './sampled-metric.ts';
 import { trafficMetrics } from './traffic.ts';
 
-/** What is not counted but looked at: called once at each scrape. MUST NOT throw, or the scrape fails. */
+/**
+ * Values that are sampled rather than counted: each is called once per scrape. MUST NOT throw, or the scrape
+ * fails.
+ */
 export interface Samples
   extends ConnectionSamples,
     RoomSamples,
@@ -21,16 +24,16 @@ export interface Samples
     BackplaneSamples {}
 
 export interface BuildInfo {
-  /** Of Roomcast. */
+  /** Version of Roomcast. */
   readonly version: string;
-  /** Of uWebSockets.js. */
+  /** Version of uWebSockets.js. */
   readonly uws: string;
 }
 
 /**
- * A registry over a node's numbers, with prom-client's defaults for the process (`process_*`, `nodejs_*`, the event
- * loop's delay among them). `registry.metrics()` renders it. The defaults start watchers that live as long as
- * the process: make one registry for each node.
+ * A registry over a node's numbers, with prom-client's defaults for the process (`process_*`, `nodejs_*`,
+ * including the event loop's delay). `registry.metrics()` renders it. The defaults start watchers that live
+ * as long as the process: make one registry per node.
  */
 export function createRegistry(metrics: NodeMetrics, samples: Samples, build: BuildInfo): Registry {
   const registry = new Registry();
@@ -58,7 +61,7 @@ function buildInfo({ version, uws }: BuildInfo): SampledMetric {
   return new SampledMetric({
     type: 'gauge',
     name: 'roomcast_build_info',
-    help: 'Always 1; its labels say what runs.',
+    help: 'Always 1; its labels name the running versions.',
     labelNames: Object.keys(labels),
     read: () => [{ labels, value: 1 }],
   });

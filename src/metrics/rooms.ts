@@ -5,7 +5,7 @@ export interface RoomSamples {
   rooms(): number;
   /** Pairs of a connection on this node and a room that it is in. */
   memberships(): number;
-  /** Rooms with members here whose history reaches back for less than 30 s. */
+  /** Rooms with members here whose history covers less than 30 s. */
   shortHistories(): number;
 }
 
@@ -18,12 +18,12 @@ export function roomMetrics(samples: RoomSamples): SampledMetric[] {
     ),
     gauge(
       'roomcast_memberships',
-      'Pairs of a connection on this node and a room that it is in. Members on other nodes are not counted.',
+      'Pairs of a connection on this node and a room that it is in. Excludes members on other nodes.',
       () => samples.memberships(),
     ),
     gauge(
       'roomcast_rooms_short_history',
-      'Rooms with a member on this node that keep as many messages as they may, and of which the oldest is less than 30 s old: a client that was away for longer finds a gap. Counted from what this node received.',
+      'Rooms with a member on this node whose history is full and whose oldest message is less than 30 s old: a client that was away for longer finds a gap. Counted from what this node received.',
       () => samples.shortHistories(),
     ),
   ];

@@ -1,22 +1,27 @@
 /**
- * A histogram cheap enough for the hot path: a few number operations and no allocation for each observation,
+ * A histogram cheap enough for the hot path: a few number operations per observation and no allocation,
  * where prom-client's own hashes a label object each time. It is read when Prometheus scrapes.
  */
 export class SampledHistogram {
-  /** Upper bounds of the buckets, inclusive, rising. A last bucket, +Inf, is implied. */
+  /** Upper bounds of the buckets, inclusive, ascending. A last bucket, +Inf, is implied. */
   readonly bounds: readonly number[];
-  /** One slot for each bucket, the +Inf bucket, then the sum: one block of doubles, so that adding never allocates. */
+  /**
+   * One slot per bucket, the +Inf bucket, then the sum: one block of doubles, so that adding never allocates.
+   */
   readonly #slots: Float64Array;
 
   constructor(bounds: readonly number[]) {
     for (let i = 1; i < bounds.length; i++) {
-      if (!(bounds[i]! > bounds[i - 1]!)) throw new Error('histogram bounds do not rise');
+      if (!(bounds[i]! > bounds[i - 1]!)) throw new Error('histogram bounds must be ascending');
     }
     this.bounds = bounds;
     this.#slots = new Float64Array(bounds.length + 2);
   }
 
-  /** Negative values (clocks of two machines), NaN and infinity count as 0: they would spoil the sum for good. */
+  /**
+   * Negative values (clocks of two machines), NaN and infinity count as 0: they would corrupt the sum for
+   * good.
+   */
   observe(value: number): void {
     const counted = value > 0 && value < Number.POSITIVE_INFINITY ? value : 0;
     const { bounds } = this;

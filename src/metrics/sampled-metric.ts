@@ -1,6 +1,7 @@
 /**
- * A metric as a prom-client registry wants it, over numbers that live elsewhere. prom-client's own counters keep a map
- * of label hashes and cannot be set; a registry only ever asks for a name, a help text and `get()`, so this answers that.
+ * A metric for a prom-client registry over numbers that live elsewhere. prom-client's own counters keep a map
+ * of label hashes and cannot be set. A registry only asks for a name, a help text and `get()`, so this class
+ * answers those.
  */
 import type { Metric, Registry } from 'prom-client';
 import type { SampledHistogram } from './sampled-histogram.ts';
@@ -11,14 +12,14 @@ export type MetricType = 'counter' | 'gauge' | 'histogram';
 export interface Reading {
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
-  /** Where it differs from the metric's: `<name>_bucket`, `<name>_sum`, `<name>_count`. */
+  /** If it differs from the metric's: `<name>_bucket`, `<name>_sum`, `<name>_count`. */
   readonly metricName?: string;
 }
 
 export interface SampledMetricOptions {
   readonly type: MetricType;
   readonly name: string;
-  /** What is counted and, where one could think otherwise, what is not. */
+  /** What is counted and, where readers may assume otherwise, what is not. */
   readonly help: string;
   readonly labelNames: readonly string[];
   /** Called at each scrape. */
@@ -53,13 +54,15 @@ export class SampledMetric {
     return { name, help, type, aggregator, values: this.#read() };
   }
 
-  /** The registry's `resetMetrics` calls this; a counter that goes back would read as a restart of the node. */
+  /**
+   * The registry's `resetMetrics` calls this; a counter that goes back would look like a restart of the node.
+   */
   reset(): never {
     throw new Error(`${this.name} is sampled from the node's own numbers and cannot be reset`);
   }
 
   register(registry: Registry): void {
-    // The declared parameter is a union of prom-client's classes; what `Registry` uses is only what this class has.
+    // The declared parameter is a union of prom-client's classes; `Registry` only uses what this class has.
     registry.registerMetric(this as unknown as Metric);
   }
 }

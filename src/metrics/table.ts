@@ -2,8 +2,8 @@ import type { Registry } from 'prom-client';
 import { SampledMetric } from './sampled-metric.ts';
 
 /**
- * The metrics of Roomcast itself as a Markdown table, in the order of their declaration. prom-client's defaults are left
- * out: they differ between platforms and versions of Node, and are documented there.
+ * Roomcast's own metrics as a Markdown table, in the order of their declaration. prom-client's defaults are
+ * left out: they differ between platforms and versions of Node, and are documented there.
  */
 export function metricsTable(registry: Registry): string {
   const declared: readonly unknown[] = registry.getMetricsAsArray();

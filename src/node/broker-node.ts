@@ -28,12 +28,12 @@ import { ReadGate, ReadRefused } from './reads/read-gate.ts';
 import { Feeds } from './rooms/feeds.ts';
 import { permitServer, permitServerInCluster } from './server-access.ts';
 
-// Part of this class's contract: what its promises reject with.
+// Part of this class's contract: its promises reject with these.
 export { AccessRefused, BackplaneError, ReadRefused };
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
-/** How long a client may be away on a train, behind a lift door, in a deploy. */
+/** How long a client may be away: a tunnel, a lift, a deploy. */
 const RECONNECT_MS = 30_000;
 const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
 /** Who catches up may be given more than who asks: it has missed that, and gets it once. */
@@ -48,10 +48,10 @@ export interface BrokerNodeParts {
     readonly roomsPerConnection: number;
     readonly historyPage: number;
     readonly membersPage: number;
-    /** Of answers to reads, for each connection; see `ReadGate`. Default 4 MiB; 0: no limit. */
+    /** For answers to reads, per connection; see `ReadGate`. Default 4 MiB; 0: no limit. */
     readonly readBytesPerSecond?: number;
   };
-  /** Rooms with more members get counts in place of names in their member events. */
+  /** Rooms with more members get counts instead of names in their member events. */
   readonly detailedMembers: number;
   readonly metrics: NodeMetrics;
   readonly scheduler: Scheduler;
@@ -63,7 +63,7 @@ export class BrokerNode implements RoomServices {
   readonly nodeId: string;
   readonly hub = new Hub<Connection>();
   readonly #parts: BrokerNodeParts;
-  /** Of all connections of this node, and of its deliveries. */
+  /** The end of the turn for all connections of this node and its deliveries. */
   readonly endOfTurn: EndOfTurn;
   readonly flushQueue: FlushQueue;
   readonly #feeds: Feeds;
@@ -78,7 +78,7 @@ export class BrokerNode implements RoomServices {
   readonly #control: ControlMessages;
   #sweeper: Timer | null = null;
 
-  /** Each part knows those that were made before it. */
+  /** Each part knows only the parts made before it. */
   constructor(parts: BrokerNodeParts) {
     const { backplane, limits, scheduler } = parts;
     const endOfTurn = new EndOfTurn(scheduler, () => this.#delivery.endTurn());
@@ -141,24 +141,24 @@ export class BrokerNode implements RoomServices {
     this.#sweeper = this.#parts.scheduler.every(1000, () => this.#sweep());
   }
 
-  /** Lets go of the backplane. The connections must be closed by then. */
+  /** Releases the backplane. Close the connections first. */
   async close(): Promise<void> {
     this.#sweeper?.cancel();
     await this.#presences.close();
     await this.#parts.backplane.close();
   }
 
-  /** Members that are being fed from a cursor. */
+  /** Members that a cursor feeds now. */
   get catchingUp(): number {
     return this.#catchUp.count;
   }
 
-  /** Rooms with members here whose history does not reach back over a reconnect. */
+  /** Rooms with members here whose history does not cover a reconnect. */
   get shortHistories(): number {
     return this.#feeds.withShortHistory(RECONNECT_MS);
   }
 
-  /** Reads for clients: under way, and waiting for their turn. */
+  /** Reads for clients: in flight, and waiting. */
   get reads(): { readonly inFlight: number; readonly waiting: number } {
     return { inFlight: this.#gate.reading, waiting: this.#gate.waiting };
   }
@@ -186,7 +186,7 @@ export class BrokerNode implements RoomServices {
     if (before === null) this.hub.identify(connection);
     this.#memberships.reconsider(connection, before === null || !looksSame(before, identity));
     if (before === null) this.#memberships.enterPersonal(connection);
-    // An anonymous connection that becomes a user's was welcomed when it came.
+    // An anonymous connection that becomes a user's got its hello when it arrived.
     if (awaitsAuth) connection.welcome();
   }
 
@@ -197,7 +197,7 @@ export class BrokerNode implements RoomServices {
     this.#gate.drained(connection);
   }
 
-  /** uWebSockets.js dropped a message for this connection, whose bytes are valid during the call. */
+  /** uWebSockets.js dropped a message for this connection; its bytes are valid during the call. */
   dropped(connection: Connection, message: Uint8Array): void {
     this.#delivery.dropped(connection, message);
   }
@@ -212,7 +212,10 @@ export class BrokerNode implements RoomServices {
     this.#gate.left(connection);
   }
 
-  /** Ends every connection of a user, on every node. Resolves when all were told. Rejects with `BackplaneError`. */
+  /**
+   * Closes every connection of a user, on every node. Resolves when all nodes were told. Rejects with
+   * `BackplaneError`.
+   */
   async disconnectUser(user: string): Promise<void> {
     permitServerInCluster('disconnect');
     return this.#control.disconnect(user);
@@ -230,7 +233,7 @@ export class BrokerNode implements RoomServices {
 
   members(request: Request, room: string): void {
     if (!this.#parts.rule(room).presence) {
-      return request.fail('bad_request', 'presence is not kept in this room');
+      return request.fail('bad_request', 'this room keeps no presence: set presence in its rule');
     }
     this.#reads.members(request, room);
   }
@@ -241,13 +244,16 @@ export class BrokerNode implements RoomServices {
     return this.#reads.listMembers(room);
   }
 
-  /** Rooms with members whose presence is kept, on any node, by name. Rejects with `BackplaneError` or `ReadRefused`. */
+  /**
+   * Rooms with presence that have members, on any node, sorted by name. Rejects with `BackplaneError` or
+   * `ReadRefused`.
+   */
   async listRooms(limit: number | null): Promise<RoomsPage> {
     permitServerInCluster('rooms');
     return this.#reads.listRooms(limit);
   }
 
-  /** Ids of the nodes that are alive, this one included. Rejects with `BackplaneError`. */
+  /** Ids of the live nodes, including this one. Rejects with `BackplaneError`. */
   async listNodes(): Promise<readonly string[]> {
     permitServerInCluster('nodes');
     return this.#parts.backplane.presence.nodes();
@@ -257,12 +263,15 @@ export class BrokerNode implements RoomServices {
     this.#acks.ack(request, user, room, position);
   }
 
-  /** Whether it is kept in a room how far its users have read. */
+  /** Whether a room records how far its users have read. */
   keepsAcks(room: string): boolean {
     return this.#acks.isKeptIn(room);
   }
 
-  /** Who has read up to an offset or further: of a room that keeps acks. Rejects with `BackplaneError` or `ReadRefused`. */
+  /**
+   * Users who have read up to an offset or further, in a room that keeps acks. Rejects with `BackplaneError`
+   * or `ReadRefused`.
+   */
   async listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
     permitServer('acks', room, this.#parts.rule);
     return this.#reads.listAcks(room, from, limit);

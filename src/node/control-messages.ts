@@ -12,13 +12,16 @@ export interface ControlMessagesParts {
   readonly log: Logger;
 }
 
-/** What one node asks of all nodes, itself included. JSON between them: it is rare, and other versions may add to it. */
+/**
+ * A request from one node to all nodes, including itself. JSON, since it is rare and other versions may
+ * extend it.
+ */
 interface ControlMessage {
   readonly type: 'disconnect';
   readonly user: string;
 }
 
-/** Asks all nodes to do something, and does here what any of them asks. */
+/** Sends requests to all nodes, and carries out those that arrive. */
 export class ControlMessages {
   readonly #parts: ControlMessagesParts;
 
@@ -26,13 +29,16 @@ export class ControlMessages {
     this.#parts = parts;
   }
 
-  /** Ends the connections of a user, on every node. Resolves when that is sent. Rejects with `BackplaneError`. */
+  /**
+   * Closes the connections of a user, on every node. Resolves when the request is sent. Rejects with
+   * `BackplaneError`.
+   */
   disconnect(user: string): Promise<void> {
     const message: ControlMessage = { type: 'disconnect', user };
     return this.#parts.backplane.signal(JSON.stringify(message));
   }
 
-  /** One arrived. One that makes no sense is counted and ignored. */
+  /** A request arrived. An unreadable one is counted and ignored. */
   arrived(text: string): void {
     const message = parseMessage(text);
     if (message === null) this.#parts.metrics.backplane.malformedEnvelope();
@@ -45,7 +51,7 @@ export class ControlMessages {
     const connections = [...hub.connectionsOf(user)];
     for (const connection of connections) connection.close(CLOSE.disconnected);
     if (connections.length > 0) {
-      log.info({ connections: connections.length }, 'connections of a user closed for the server API');
+      log.info({ connections: connections.length }, 'the server API closed connections of a user');
     }
   }
 }

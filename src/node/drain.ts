@@ -2,22 +2,23 @@ import type { Connection } from '../connection/connection.ts';
 import { CLOSE } from '../protocol/codes.ts';
 
 export interface DrainOptions {
-  /** Milliseconds over which the goodbyes are spread. */
+  /** Milliseconds over which the `bye` frames are spread. */
   readonly windowMs: number;
-  /** From 0 up to 1. */
+  /** Returns a number from 0 up to but not including 1. */
   readonly random: () => number;
 }
 
 /** With few connections the window is shorter: this many milliseconds for each. */
 const MS_PER_CONNECTION = 10;
-/** How long after its `bye` a connection may still wait for the outcome of what it published. */
+/** How long after its `bye` a connection may still wait for the outcome of its publishes. */
 const OUTCOME_WAIT_MS = 2_000;
-/** Most that a client is told to wait. The pace does the spreading; this only blurs its edges. */
+/** The longest wait that a client is told. The pace does the spreading; this only blurs its edges. */
 const MAX_WAIT_MS = 1_000;
 
 /**
- * Says goodbye to connections at an even pace, so that the nodes they go to are not stormed: each gets `bye` with a delay of
- * its own, and is closed when what it published has been answered. Decides only; whoever holds it calls `step`.
+ * Moves connections to other nodes at an even pace, so that those nodes are not flooded: each connection gets
+ * `bye` with its own delay, and is closed when its publishes have been answered. Decides only; the owner
+ * calls `step`.
  */
 export class Drain {
   readonly #waiting: Connection[];
@@ -35,7 +36,7 @@ export class Drain {
     this.#perMs = windowMs === 0 ? Number.POSITIVE_INFINITY : this.#waiting.length / windowMs;
   }
 
-  /** Does what is due. True when every connection is closed. */
+  /** Does what is due. Returns true when every connection is closed. */
   step(nowMs: number): boolean {
     const elapsedMs = nowMs - this.#startedMs;
     const due = this.#perMs === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : elapsedMs * this.#perMs;

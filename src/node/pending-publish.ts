@@ -4,7 +4,7 @@ import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { BuiltMessage } from '../protocol/message-frame.ts';
 import type { Clock } from '../util/clock.ts';
 
-/** What came of a publish, for whoever asked for it. */
+/** The outcome of a publish, for its requester. */
 export interface PublishReply {
   published(epoch: string, offset: number, duplicate: boolean): void;
   failed(error: BackplaneError): void;
@@ -25,8 +25,8 @@ export interface PendingPublishParts {
 }
 
 /**
- * One message on its way through the backplane; counts what became of it. Whoever published it extends this with what is
- * to be told, so that a message on its way is one object.
+ * One message on its way through the backplane; counts its outcome. Publishers extend this with what they
+ * must be told, so that a message on its way is one object.
  */
 export abstract class PendingPublish implements PublishRequest, PublishReply {
   readonly room: string;

@@ -27,7 +27,7 @@ export interface ServerMessage {
   readonly key: string | null;
 }
 
-/** Takes permitted messages: builds the frame that every member will get, and hands it on. */
+/** Takes permitted messages: builds the frame that every member will get, and passes it on. */
 export class Publishing {
   readonly #parts: PublishingParts;
 
@@ -35,7 +35,7 @@ export class Publishing {
     this.#parts = parts;
   }
 
-  /** From a connection. The payload's bytes are copied before this returns. */
+  /** From a connection. Copies the payload's bytes before it returns. */
   fromConnection(connection: Connection, command: PublishCommand): void {
     const rule = this.#parts.rule(command.room);
     const { metrics, backplane } = this.#parts;

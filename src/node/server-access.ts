@@ -1,4 +1,4 @@
-/** The server API is asked like everyone else whether it may. */
+/** The server API goes through the same permission checks as clients. */
 import {
   AccessRefused,
   authorize,

@@ -11,8 +11,8 @@ import type { Encoding } from './subprotocol.ts';
 /**
  * One command as a WebSocket message: binary for bytes, text for a string.
  *
- * @throws {PackError} for values nested too deeply or in a circle, and BigInts beyond 53 bits. In JSON a circle is a
- * TypeError, and depth is left for the node to refuse.
+ * @throws {PackError} for values nested too deeply or circular, and BigInts beyond 53 bits. In JSON a
+ * circular value is a TypeError, and the node checks the depth.
  */
 export function encodeCommand(frame: CommandFrame, encoding: Encoding): Uint8Array | string {
   if (encoding === 'json') return toJsonText(frame);
@@ -20,8 +20,8 @@ export function encodeCommand(frame: CommandFrame, encoding: Encoding): Uint8Arr
 }
 
 /**
- * All frames of one WebSocket message, in order: bytes are MessagePack, a string is JSON. Frames of a type that
- * this version does not know are among them and are to be passed over. Byte arrays in a payload may be views of
+ * All frames of one WebSocket message, in order: bytes are MessagePack, a string is JSON. Frames of a type
+ * that this version does not know are included; skip them. Byte arrays in a payload may be views of
  * `message`.
  *
  * @throws {FrameError} for anything that is not frames of this protocol.

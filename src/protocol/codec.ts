@@ -1,6 +1,6 @@
 /**
- * The node's side of both encodings behind one face, so that nothing else on a node asks which one a connection
- * speaks. Stateless: one instance of each serves every connection.
+ * The node's side of both encodings behind one interface, so that nothing else on a node needs to know which
+ * one a connection uses. Stateless: one instance of each serves every connection.
  */
 import { concatBytes } from '../util/bytes.ts';
 import { BINARY_FOR_JSON, TEXT_FOR_MSGPACK, undecodable } from './commands.ts';
@@ -9,19 +9,19 @@ import * as json from './json/codec.ts';
 import * as msgpack from './msgpack/codec.ts';
 import type { Encoding } from './subprotocol.ts';
 
-/** One or more encoded frames: what is sent as a binary (bytes) or text (string) WebSocket message. */
+/** One or more encoded frames, ready to send as a binary (bytes) or text (string) WebSocket message. */
 export type EncodedFrames = Uint8Array | string;
 
 export interface ServerCodec {
   readonly encoding: Encoding;
   /**
-   * The commands of one WebSocket message, whose bytes are given for text messages too. Never throws. The `data` of
+   * The commands of one WebSocket message, given as bytes for text messages too. Never throws. The `data` of
    * a publish may be a view of `message`, which must not change until the last command is read.
    */
   readCommands(message: Uint8Array): CommandReader;
-  /** The same as a list: everything is decoded, however much it is. */
+  /** The same as a list: decodes everything, however much it is. */
   decodeCommands(message: Uint8Array): DecodedCommand[];
-  /** What a WebSocket message of the other kind, text or binary, is decoded to: it is not looked into. */
+  /** The result for a WebSocket message of the other kind, text or binary, which is not read. */
   readonly otherKind: RejectedCommand;
   /** @throws {PackError} for values that cannot be sent: a fault of the caller, never of a peer. */
   encode(frame: ServerFrame): EncodedFrames;
@@ -30,15 +30,16 @@ export interface ServerCodec {
   /**
    * The reply to a history request, from a run of stored `message` frames in MessagePack.
    *
-   * @throws {FrameError} where they are anything else.
+   * @throws {FrameError} if they are anything else.
    */
   encodeHistoryOk(id: number, epoch: string, offset: number, frames: Uint8Array): EncodedFrames;
-  /** What that reply holds, without the frame around it. @throws {FrameError} as that. */
+  /** The content of that reply, without the frame around it. @throws {FrameError} likewise. */
   encodeHistory(epoch: string, offset: number, frames: Uint8Array): EncodedFrames;
   /**
-   * A run of stored `message` frames in MessagePack as this encoding sends them: for MessagePack the same bytes.
+   * A run of stored `message` frames in MessagePack as this encoding sends them: for MessagePack the same
+   * bytes.
    *
-   * @throws {FrameError} in the JSON codec, where they are anything else.
+   * @throws {FrameError} in the JSON codec, if they are anything else.
    */
   messages(frames: Uint8Array): EncodedFrames;
   /** Frames that this codec encoded, as one WebSocket message. */

@@ -1,6 +1,6 @@
-/** Every code that the protocol knows, with the status and the words that go with it. */
+/** Every code of the protocol, with its status and reason. */
 
-/** Codes of `error` frames and of HTTP error bodies, with the HTTP status each one maps to. */
+/** Codes of `error` frames and of HTTP error bodies, with the HTTP status of each. */
 export const ERROR_STATUS = {
   bad_frame: 400,
   bad_room: 400,
@@ -24,8 +24,8 @@ export const ERROR_STATUS = {
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
 /**
- * WebSocket close codes that a node sends. The range tells a client what to do, so that old clients obey
- * codes they have never seen: 4000-4499 reconnect, 4500-4999 stop.
+ * WebSocket close codes that a node sends. The range tells a client what to do, so that old clients handle
+ * codes they do not know: 4000-4499 reconnect, 4500-4999 stop.
  */
 export const CLOSE = {
   undecodable: { code: 1007, reason: 'undecodable data' },
@@ -48,9 +48,9 @@ export interface CloseReason {
   readonly reason: string;
 }
 
-/** Whether a client that follows the protocol comes back after this close code. */
+/** Whether a client that follows the protocol reconnects after this close code. */
 export function shouldReconnect(code: number): boolean {
   if (code >= 4500 && code <= 4999) return false;
-  // 1002, 1003, 1007, 1009, 1010: our own message was at fault, and would be again.
+  // 1002, 1003, 1007, 1009, 1010: the client's own message was at fault, and would fail again.
   return ![1002, 1003, 1007, 1009, 1010].includes(code);
 }

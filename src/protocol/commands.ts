@@ -1,7 +1,7 @@
 /**
- * What makes a command valid. Both codecs bring the elements of a frame as JavaScript values (a payload packed) and
- * leave every rule to this file. A field of the wrong type is `bad_frame`; of the right type but with a value that
- * cannot be, `bad_request`, or `bad_room` where it is the name of a room.
+ * What makes a command valid. Both codecs deliver the elements of a frame as JavaScript values (a payload
+ * packed) and leave every rule to this file. A field of the wrong type is `bad_frame`; one of the right type
+ * with an invalid value is `bad_request`, or `bad_room` for a room name.
  */
 import type { ErrorCode } from './codes.ts';
 import type { Command, PackedValue, Position, RejectedCommand, Undecodable } from './frames.ts';
@@ -20,7 +20,10 @@ export interface RawOptions {
 /** Shared, because a peer can put tens of thousands of these into one WebSocket message. */
 export const NOT_AN_ARRAY = rejected(0, 'bad_frame', 'a frame is not an array');
 export const EMPTY_FRAME = rejected(0, 'bad_frame', 'a frame is empty');
-/** One for a whole WebSocket message: read as MessagePack, each character of a text would be a malformed frame. */
+/**
+ * One for a whole WebSocket message: read as MessagePack, each character of a text would be a malformed
+ * frame.
+ */
 export const TEXT_FOR_MSGPACK = rejected(
   0,
   'bad_frame',
@@ -40,7 +43,7 @@ export function undecodable(reason: string): Undecodable {
   return { type: 'undecodable', reason };
 }
 
-/** The id of a frame where it is a valid one, else 0. */
+/** The id of a frame if it is valid, else 0. */
 export function idOrZero(id: unknown): number {
   // Adding 0 turns -0, which JSON can spell, into 0.
   return isCount(id) ? id + 0 : 0;
@@ -51,9 +54,9 @@ function isCount(value: unknown): value is number {
 }
 
 /**
- * Builds the command of a frame or says why not. `target`: the element after the id, a room or a token. `data`:
- * the payload of a publish, null where the frame has none. `options`: undefined or null where it has none; of an ack,
- * whose fourth element is no options, its position.
+ * Builds the command of a frame or says why not. `target`: the element after the id, a room or a token.
+ * `data`: the payload of a publish, null if the frame has none. `options`: undefined or null if the frame has
+ * none; for an ack, whose fourth element is a position, that position.
  */
 export function buildCommand(
   type: unknown,
@@ -62,10 +65,9 @@ export function buildCommand(
   data: PackedValue | null,
   options: unknown,
 ): Command | RejectedCommand {
-  if (typeof type !== 'string')
-    return rejected(idOrZero(id), 'bad_frame', 'the type of a frame is not a string');
+  if (typeof type !== 'string') return rejected(idOrZero(id), 'bad_frame', 'the frame type must be a string');
   if (type === 'publish') return buildPublish(id, target, data, options);
-  if (!isCommandType(type)) return rejected(idOrZero(id), 'bad_frame', 'the type of a frame is unknown');
+  if (!isCommandType(type)) return rejected(idOrZero(id), 'bad_frame', 'unknown frame type');
   if (!isCount(id)) return badId();
   if (type === 'ping') return { type, id: id + 0 };
   if (type === 'auth') return buildAuth(id + 0, target);
@@ -84,11 +86,11 @@ function isCommandType(type: string): type is (typeof OTHER_TYPES)[number] {
 }
 
 function badId(): RejectedCommand {
-  return rejected(0, 'bad_frame', 'the id is not a non-negative integer');
+  return rejected(0, 'bad_frame', 'the id must be a non-negative integer');
 }
 
 function refusedRoom(id: number, room: unknown): RejectedCommand | null {
-  if (typeof room !== 'string') return rejected(id + 0, 'bad_frame', 'a room name is not a string');
+  if (typeof room !== 'string') return rejected(id + 0, 'bad_frame', 'the room must be a string');
   const problem = roomNameProblem(room);
   return problem === null ? null : rejected(id + 0, 'bad_room', problem);
 }
@@ -102,19 +104,19 @@ function buildPublish(
   if (!isCount(id)) return badId();
   const refused = refusedRoom(id, room);
   if (refused !== null) return refused;
-  if (data === null) return rejected(id + 0, 'bad_frame', 'a publish has no data');
+  if (data === null) return rejected(id + 0, 'bad_frame', 'publish needs data');
   if (!isOptions(options)) return badOptions(id);
   const key = options?.key ?? null;
-  if (key !== null && typeof key !== 'string') return rejected(id + 0, 'bad_frame', 'key is not a string');
+  if (key !== null && typeof key !== 'string') return rejected(id + 0, 'bad_frame', 'key must be a string');
   const wrong = key === null ? null : keyProblem(key);
   if (wrong !== null) return rejected(id + 0, 'bad_request', wrong);
   const echo = options?.echo ?? true;
-  if (typeof echo !== 'boolean') return rejected(id + 0, 'bad_frame', 'echo is not a boolean');
+  if (typeof echo !== 'boolean') return rejected(id + 0, 'bad_frame', 'echo must be a boolean');
   return { type: 'publish', id: id + 0, room: room as string, data, key, echo };
 }
 
 function buildAuth(id: number, token: unknown): Command | RejectedCommand {
-  if (typeof token !== 'string') return rejected(id, 'bad_frame', 'the token is not a string');
+  if (typeof token !== 'string') return rejected(id, 'bad_frame', 'the token must be a string');
   return { type: 'auth', id, token };
 }
 
@@ -123,8 +125,8 @@ function buildJoin(id: number, room: string, options: unknown): Command | Reject
   const since = options?.since ?? null;
   if (since !== null && !isPosition(since)) return badSince(id);
   const resume = options?.resume ?? false;
-  if (typeof resume !== 'boolean') return rejected(id, 'bad_frame', 'resume is not a boolean');
-  if (resume && since !== null) return rejected(id, 'bad_request', 'since and resume exclude each other');
+  if (typeof resume !== 'boolean') return rejected(id, 'bad_frame', 'resume must be a boolean');
+  if (resume && since !== null) return rejected(id, 'bad_request', 'use either since or resume, not both');
   const last = options?.last ?? null;
   if (last !== null && !Number.isSafeInteger(last))
     return rejected(id, 'bad_frame', 'last is not an integer');
@@ -134,7 +136,7 @@ function buildJoin(id: number, room: string, options: unknown): Command | Reject
 
 function buildAck(id: number, room: string, position: unknown): Command | RejectedCommand {
   if (!isPosition(position)) {
-    return rejected(id, 'bad_frame', 'the position is not a pair of an epoch and an offset');
+    return rejected(id, 'bad_frame', 'the position must be [epoch, offset]');
   }
   return { type: 'ack', id, room, position: [position[0], position[1] + 0] };
 }
@@ -145,8 +147,8 @@ function buildHistory(id: number, room: string, options: unknown): Command | Rej
   if (since !== null && !isPosition(since)) return badSince(id);
   const limit = options?.limit ?? null;
   if (limit !== null && !Number.isSafeInteger(limit))
-    return rejected(id, 'bad_frame', 'limit is not an integer');
-  if (limit !== null && (limit as number) < 1) return rejected(id, 'bad_request', 'limit is less than 1');
+    return rejected(id, 'bad_frame', 'limit must be an integer');
+  if (limit !== null && (limit as number) < 1) return rejected(id, 'bad_request', 'limit must be at least 1');
   return { type: 'history', id, room, since, limit: limit as number | null };
 }
 
@@ -155,7 +157,7 @@ function isOptions(options: unknown): options is RawOptions | null | undefined {
 }
 
 function badOptions(id: number): RejectedCommand {
-  return rejected(id + 0, 'bad_frame', 'the options are not a map');
+  return rejected(id + 0, 'bad_frame', 'the options must be a map');
 }
 
 function isPosition(value: unknown): value is Position {
@@ -163,5 +165,5 @@ function isPosition(value: unknown): value is Position {
 }
 
 function badSince(id: number): RejectedCommand {
-  return rejected(id, 'bad_frame', 'since is not a pair of an epoch and an offset');
+  return rejected(id, 'bad_frame', 'since must be [epoch, offset]');
 }

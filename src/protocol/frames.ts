@@ -1,15 +1,16 @@
 /**
- * The frames of protocol version 1, as TypeScript sees them. PROTOCOL.md beside this file is the contract.
+ * The frames of protocol version 1, as TypeScript types. PROTOCOL.md beside this file is the contract.
  *
- * Two shapes exist on purpose. The *wire* tuples (`CommandFrame`, `ReplyFrame`, `PushFrame`) are what travels
- * and what a client reads and writes. A `Command` is a command frame after the node has validated it: options
- * are spread into fields, and a publish keeps its payload as the MessagePack bytes it will leave as.
+ * There are two shapes on purpose. The *wire* tuples (`CommandFrame`, `ReplyFrame`, `PushFrame`) are what
+ * travels and what a client reads and writes. A `Command` is a command frame that the node has validated:
+ * options are spread into fields, and a publish keeps its payload as the MessagePack bytes that will be sent
+ * on.
  */
 import type { ErrorCode } from './codes.ts';
 
 export const PROTOCOL_VERSION = 1;
 
-/** Where a reader stands in a room: the life of the numbering and the last offset seen. */
+/** Where a reader stands in a room: the epoch of the numbering and the last offset seen. */
 export type Position = readonly [epoch: string, offset: number];
 
 /** A connection's identity as others see it. */
@@ -23,7 +24,10 @@ export interface Member {
 
 export interface JoinOptions {
   readonly since?: Position;
-  /** Begin after what the user has acknowledged in the room. Default false. Not together with `since`. */
+  /**
+   * Start after the position that the user has acknowledged in the room. Default false. Not together with
+   * `since`.
+   */
   readonly resume?: boolean;
   /** At most so many of the newest messages follow. Default: without a position none, else all. */
   readonly last?: number;
@@ -53,14 +57,14 @@ export type CommandType = CommandFrame[0];
 
 // ---- client to node, validated --------------------------------------------------------------------------
 
-/** One MessagePack value, checked to be complete and well-formed: safe to copy into a frame as it is. */
+/** One MessagePack value, checked to be complete and well-formed: safe to copy into a frame unchanged. */
 export type PackedValue = Uint8Array;
 
 export interface JoinCommand {
   readonly type: 'join';
   readonly id: number;
   readonly room: string;
-  /** Null where `resume` is true. */
+  /** Null if `resume` is true. */
   readonly since: Position | null;
   readonly resume: boolean;
   /** Not capped yet. */
@@ -118,17 +122,19 @@ export type Command =
   | AuthCommand
   | PingCommand;
 
-/** Well-formed bytes that are not a valid command: answered with an `error` frame; the connection lives. */
+/**
+ * Well-formed bytes that are not a valid command: answered with an `error` frame; the connection stays open.
+ */
 export interface RejectedCommand {
   readonly type: 'rejected';
-  /** The frame's id where it could be read, else 0. */
+  /** The frame's id if it was readable, else 0. */
   readonly id: number;
   readonly code: ErrorCode;
   /** Says what is wrong, in terms of the frame. Never repeats a payload. */
   readonly message: string;
 }
 
-/** Bytes that no decoder can make sense of: the connection is closed with 1007. Always the last of a list. */
+/** Bytes that no decoder can read: the connection is closed with 1007. Always the last of a list. */
 export interface Undecodable {
   readonly type: 'undecodable';
   readonly reason: string;
@@ -136,7 +142,10 @@ export interface Undecodable {
 
 export type DecodedCommand = Command | RejectedCommand | Undecodable;
 
-/** The commands of one WebSocket message, decoded one at a time: whoever stops asking has not paid for the rest. */
+/**
+ * The commands of one WebSocket message, decoded one at a time: a caller that stops does not pay for the
+ * rest.
+ */
 export interface CommandReader {
   /** The next command; null at the end. Never throws. */
   next(): DecodedCommand | null;
@@ -149,7 +158,7 @@ export interface HelloInfo {
   readonly node: string;
   readonly user: string | null;
   readonly heartbeatMs: number;
-  /** Bytes of one WebSocket message that the node accepts. */
+  /** Maximum bytes of one WebSocket message that the node accepts. */
   readonly maxPayload: number;
   readonly version: typeof PROTOCOL_VERSION;
   // Nodes of before these were added leave them out.
@@ -178,7 +187,10 @@ export interface JoinResult {
   /** The offset before the first message that follows; only where the join said `last`. */
   readonly from?: number;
   readonly members?: number;
-  /** What the user has acknowledged in this epoch, null for nothing; only for users, in rooms that keep it. */
+  /**
+   * The offset that the user has acknowledged in this epoch, null for none; only for users, in rooms that
+   * keep acks.
+   */
   readonly acked?: number | null;
 }
 export interface PublishResult {
@@ -188,7 +200,7 @@ export interface PublishResult {
 }
 export interface MembersResult {
   readonly count: number;
-  /** Distinct users among all members; connections without a user are not counted. */
+  /** Distinct users among all members, without anonymous connections. */
   readonly users: number;
   readonly members: readonly Member[];
   readonly truncated?: true;
@@ -198,7 +210,7 @@ export interface HistoryResult {
   readonly offset: number;
   readonly messages: readonly MessageFrame[];
 }
-/** What is kept for the user now, in the room's present epoch; offset 0 where nothing is. */
+/** What is stored for the user now, in the room's current epoch; offset 0 if nothing is. */
 export interface AckResult {
   readonly epoch: string;
   readonly offset: number;

@@ -1,4 +1,4 @@
-/** `roomcast/protocol`: the wire contract for whoever writes a client or a tool. PROTOCOL.md is its text. */
+/** `roomcast/protocol`: the wire contract for authors of clients and tools. PROTOCOL.md describes it. */
 export { decodeServerFrames, encodeCommand } from './client-codec.ts';
 export { type EncodedFrames, jsonCodec, msgpackCodec, type ServerCodec, serverCodec } from './codec.ts';
 export * from './codes.ts';

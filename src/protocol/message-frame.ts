@@ -1,6 +1,7 @@
 /**
- * The `message` frame, encoded once on the node that accepts a publish. Its offset is not known then: nine bytes
- * are left for it, which the backplane fills in. From there to the subscriber's client nobody decodes it.
+ * The `message` frame, encoded once on the node that accepts a publish. Its offset is not known yet: nine
+ * bytes are reserved for it, which the backplane fills in. From there to the subscriber's client nothing
+ * decodes it.
  */
 import { writeUint64 } from '../util/bytes.ts';
 import { cutFromBlock } from './block.ts';
@@ -14,7 +15,7 @@ import { unpackAll } from './msgpack/values.ts';
 import { checkServerFrame } from './server-frames.ts';
 
 export interface BuiltMessage {
-  /** The whole frame but for its offset, which is zero. */
+  /** The whole frame; only its offset is still zero. */
   readonly frame: Uint8Array;
   /** Index of the 0xcf byte of the offset: the same for all frames of a room. */
   readonly offsetAt: number;
@@ -26,7 +27,7 @@ const UINT64 = 0xcf;
 const NIL = 0xc0;
 
 /**
- * `["message", room, offset, time, sender, data]` with the offset left open. `data` must be one valid MessagePack
+ * `["message", room, offset, time, sender, data]` without its offset. `data` must be one valid MessagePack
  * value and is copied. `timeMs`: milliseconds since the Unix epoch, a non-negative integer.
  */
 export function buildMessageFrame(
@@ -53,7 +54,7 @@ export function buildMessageFrame(
   return { frame, offsetAt };
 }
 
-/** Bytes of a MessagePack string of so many bytes of UTF-8; of nil for -1. */
+/** Bytes of a MessagePack string of this many bytes of UTF-8; of nil for -1. */
 function textSize(bytes: number): number {
   if (bytes < 0x20) return Math.max(bytes, 0) + 1;
   if (bytes < 0x100) return bytes + 2;
@@ -82,9 +83,9 @@ export function setFrameOffset(frame: Uint8Array, offsetAt: number, offset: numb
 }
 
 /**
- * Cuts a run of frames into views of each.
+ * Splits a run of frames into views of each.
  *
- * @throws {FrameError} for bytes that are not whole frames one after the other.
+ * @throws {FrameError} for bytes that are not whole frames in sequence.
  */
 export function splitFrames(bytes: Uint8Array): Uint8Array[] {
   const frames: Uint8Array[] = [];

@@ -1,4 +1,4 @@
-/** What a client may rely on in a frame from a node, checked once for both encodings. */
+/** Checks once, for both encodings, what a client may rely on in a frame from a node. */
 import { FrameError } from './frame-error.ts';
 import type { ServerFrame } from './frames.ts';
 
@@ -12,7 +12,7 @@ const mapOrNone: Field = (value) => value === undefined || value === null || map
 const textOrNone: Field = (value) => value === undefined || textOrNull(value);
 const present: Field = (value) => value !== undefined;
 
-/** The fields after the type. More of them may follow. */
+/** The fields after the type. More may follow. */
 const SHAPES: Readonly<Record<ServerFrame[0], readonly Field[]>> = {
   hello: [map],
   ok: [integer, map],
@@ -26,8 +26,8 @@ const SHAPES: Readonly<Record<ServerFrame[0], readonly Field[]>> = {
 };
 
 /**
- * Holds a decoded value to the shape of its frame type. A type that this version does not know is let through: it
- * comes from a newer node, and is to be passed over.
+ * Checks a decoded value against the shape of its frame type. Lets a type that this version does not know
+ * through: it comes from a newer node, and the client skips it.
  *
  * @throws {FrameError} for anything that is not a frame.
  */

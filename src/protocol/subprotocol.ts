@@ -1,4 +1,4 @@
-/** WebSocket subprotocols: what a client offers, and what a node makes of it. */
+/** WebSocket subprotocols: what a client offers, and what a node chooses. */
 
 export type Encoding = 'msgpack' | 'json';
 
@@ -14,9 +14,9 @@ export interface ChosenSubprotocol {
 }
 
 /**
- * Chooses by the value of `Sec-WebSocket-Protocol` as the client sent it ('' where it sent none). The first known
- * one in the client's order wins; a client that offers none gets JSON, so that any WebSocket tool can talk to a
- * node. Null: only unknown ones were offered, the upgrade is refused with 400.
+ * Chooses by the value of `Sec-WebSocket-Protocol` as the client sent it ('' if it sent none). The first
+ * known one in the client's order wins; a client that offers none gets JSON, so that any WebSocket tool can
+ * talk to a node. Null: the client offered only unknown ones, and the upgrade is refused with 400.
  */
 export function chooseSubprotocol(offered: string): ChosenSubprotocol | null {
   const names = offered.split(',').map((name) => name.trim());

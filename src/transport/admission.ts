@@ -5,7 +5,7 @@ import { RateLimit } from '../util/rate-limit.ts';
 import type { Capacity } from './capacity.ts';
 import { LimitLog } from './limit-log.ts';
 
-/** Why one more connection may not come. */
+/** Why a new connection is refused. */
 export interface Refusal {
   readonly reason: UpgradeRefusalLabel;
   readonly message: string;
@@ -17,7 +17,7 @@ export interface AdmissionOptions {
   readonly perSecond: number;
   readonly capacity: Capacity;
   readonly openConnections: () => number;
-  /** Connections that have yet to present a token. */
+  /** Connections that have not presented a token yet. */
   readonly unauthenticated: () => number;
   readonly isShuttingDown: () => boolean;
   readonly clock: Clock;
@@ -25,8 +25,8 @@ export interface AdmissionOptions {
 }
 
 /**
- * Whether one more connection may come. The ceiling on new ones a second is what keeps a node on its feet when all clients of
- * another come at once: they are told to try again, and each finds its place within seconds.
+ * Whether one more connection is admitted. The limit on new ones per second keeps a node working when all
+ * clients of another arrive at once: they are told to retry, and each gets in within seconds.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
@@ -38,7 +38,7 @@ export class Admission {
   constructor(options: AdmissionOptions) {
     const { capacity, openConnections, unauthenticated, log } = options;
     this.#options = options;
-    // A burst of a tenth of a second's worth: the ceiling is to hold within any second too.
+    // A burst of a tenth of a second's worth: the limit holds within any second too.
     this.#rate = new RateLimit(options.perSecond, Math.ceil(options.perSecond / 10));
     this.#full = new LimitLog({
       what: 'connections',
@@ -54,38 +54,42 @@ export class Admission {
     });
   }
 
-  /** For an upgrade that has just come: counts it when it may. */
+  /** For an upgrade that just arrived: counts it if it is admitted. */
   admit(hasNoToken: boolean): Refusal | null {
     const refusal = this.refusal(hasNoToken);
     if (refusal !== null) return refusal;
     const nowMs = this.#options.clock.nowMs();
     const paidUntilMs = this.#rate.take(this.#paidUntilMs, nowMs);
     if (paidUntilMs === -1) {
-      return { reason: 'rate', message: 'too many connections come at once', retryAfterS: 1 };
+      return {
+        reason: 'rate',
+        message: 'too many new connections at once: try again in a second',
+        retryAfterS: 1,
+      };
     }
     this.#paidUntilMs = paidUntilMs;
     return null;
   }
 
-  /** The same for one that was admitted and has waited since: counts nothing. */
+  /** The same for a client that was admitted and has waited since: counts nothing. */
   refusal(hasNoToken: boolean): Refusal | null {
     const { isShuttingDown, capacity, openConnections, unauthenticated } = this.#options;
     if (isShuttingDown()) {
-      return { reason: 'draining', message: 'this node is shutting down', retryAfterS: 1 };
+      return { reason: 'draining', message: 'the node is shutting down', retryAfterS: 1 };
     }
     if (openConnections() >= capacity.connections) {
       this.#full.refused();
-      const message = `connection limit reached: this node holds ${capacity.connections}`;
+      const message = `connection limit reached: the node holds ${capacity.connections}`;
       return { reason: 'limit', message, retryAfterS: 5 };
     }
     if (!hasNoToken || unauthenticated() < capacity.unauthenticated) return null;
     this.#crowded.refused();
     const message =
-      'too many connections have yet to present a token: try again, or send it with the upgrade';
+      'too many connections have not presented a token yet: try again, or send the token with the upgrade';
     return { reason: 'waiting', message, retryAfterS: 1 };
   }
 
-  /** A connection was closed, or has presented its token. */
+  /** A connection closed, or presented its token. */
   freed(): void {
     this.#full.freed();
     this.#crowded.freed();

@@ -1,28 +1,31 @@
-/** How many connections a node takes: what was configured, within what the limit on open files leaves. */
+/** How many connections a node takes: the configured number, capped by the limit on open files. */
 
-/** Files of the node's own: links to Redis, the listener, the event loop, logs. */
+/** The node's own files: links to Redis, the listener, the event loop, logs. */
 const OWN_FILES = 64;
-/** Sockets that are no WebSockets, such as health checks and HTTP requests: they get through when the node is full. */
+/**
+ * Sockets other than WebSockets, such as health checks and HTTP requests: they get through when the node is
+ * full.
+ */
 const HTTP_SHARE = 0.1;
 const MIN_HTTP_SOCKETS = 16;
 const MAX_HTTP_SOCKETS = 1000;
-/** Where the system sets no limit. */
+/** Used if the system sets no limit. */
 const UNLIMITED = 1_000_000;
-/** Of all connections, those that may be without a token at a time. */
+/** Share of all connections that may be without a token at a time. */
 const UNAUTHENTICATED_SHARE = 0.1;
 const MIN_UNAUTHENTICATED = 100;
 
 /**
- * uWebSockets.js keeps what has come of a message, up to its own limit, for as long as the message is unfinished, and drops the
- * socket without a close frame (1006) for one that is larger. That limit lies above ours by this much, so that a payload of
- * just the size that `hello` promises, with its frame around it, is answered with 1009.
+ * uWebSockets.js buffers an unfinished message, up to its own limit, and drops the socket without a close
+ * frame (1006) for a larger one. That limit is this much above ours, so that a payload just over the size
+ * that `hello` promises, with its frame, is answered with 1009.
  */
 export const OVERSIZE_BYTES = 4096;
 
 export interface Capacity {
   /** WebSocket connections. */
   readonly connections: number;
-  /** Those of them that have yet to present a token. */
+  /** Connections among them that have not presented a token yet. */
   readonly unauthenticated: number;
   /** Sockets of any kind. */
   readonly sockets: number;
@@ -35,7 +38,7 @@ export interface CapacitySettings {
   readonly maxUnauthenticated: number;
 }
 
-/** `openFiles`: the limit of the process, null where there is none. */
+/** `openFiles`: the limit of the process, null if there is none. */
 export function capacity(
   { maxConnections, maxUnauthenticated }: CapacitySettings,
   openFiles: number | null,

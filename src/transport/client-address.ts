@@ -1,10 +1,10 @@
-/** Whose address a request came from, where proxies stand in between. */
+/** Finds which address a request came from, when there are proxies in between. */
 import { BlockList, isIP, SocketAddress } from 'node:net';
 import type { HttpRequest, HttpResponse } from './uws.ts';
 
 /**
- * Whose `X-Forwarded-For` is believed. `false`: nobody's. `true`: that of whoever connects, for one entry: the last one. A
- * list: of proxies with these addresses (`10.0.0.1`, `10.0.0.0/8`, `fd00::/8`, `loopback`), however many stand in line.
+ * Whose `X-Forwarded-For` is trusted. `false`: nobody's. `true`: any peer's, for one entry: the last one. A
+ * list: proxies with these addresses (`10.0.0.1`, `10.0.0.0/8`, `fd00::/8`, `loopback`), any number in a row.
  */
 export type TrustProxy = boolean | readonly string[];
 
@@ -25,9 +25,10 @@ export class ClientAddresses {
   }
 
   /**
-   * `peer`: the address that connected. `forwardedFor`: all of its `X-Forwarded-For` lines in order, joined with commas. Each
-   * proxy adds the address that it was reached from at the end, and only that is known to be true: entries are taken from the
-   * right, for as long as the one who wrote them is trusted. Ends at an entry that is no address.
+   * `peer`: the address that connected. `forwardedFor`: all of its `X-Forwarded-For` lines in order, joined
+   * with commas. Each proxy appends the address that it was reached from, and only that is known to be true:
+   * entries are taken from the right, as long as the proxy that wrote them is trusted. Stops at an entry that
+   * is not an address.
    */
   of(peer: string, forwardedFor: string): string {
     let client = addressOf(peer) ?? peer;
@@ -48,11 +49,11 @@ export class ClientAddresses {
 }
 
 /**
- * An address in its shortest form, without port, brackets and zone; an IPv4 address inside of IPv6 as IPv4. Null for what is
- * no address.
+ * An address in its shortest form, without port, brackets and zone; an IPv4 address inside IPv6 as IPv4. Null
+ * if the text is not an address.
  */
 export function addressOf(text: string): string | null {
-  // What most peers have.
+  // The common case.
   if (isIP(text) === 4) return text;
   const entry = text.trim().replace(/^"(.*)"$/, '$1');
   const bare = /^\[([^\]]*)\](?::\d+)?$/.exec(entry)?.[1] ?? /^(\d[\d.]*):\d+$/.exec(entry)?.[1] ?? entry;
@@ -64,17 +65,17 @@ export function addressOf(text: string): string | null {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(short)?.[1] ?? short;
 }
 
-/** Whether an address, as `addressOf` gives it, is one of this machine's own. */
+/** Whether an address, in the form that `addressOf` returns, belongs to this machine. */
 export function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address === '::1';
 }
 
-/** Empty where the response is gone. */
+/** Empty if the response is gone. */
 export function peerAddress(res: Pick<HttpResponse, 'getRemoteAddressAsText'>): string {
   return Buffer.from(res.getRemoteAddressAsText()).toString();
 }
 
-/** All lines of `X-Forwarded-For`: `getHeader` gives the first, which is the one that a client may have made up. */
+/** All lines of `X-Forwarded-For`: `getHeader` returns the first, which a client may have made up. */
 export function forwardedFor(req: HttpRequest): string {
   const lines: string[] = [];
   req.forEach((name, value) => {
@@ -83,7 +84,7 @@ export function forwardedFor(req: HttpRequest): string {
   return lines.join(',');
 }
 
-/** Takes what the configuration lets through. */
+/** Takes entries that passed the checks of the configuration. */
 function blockList(entries: readonly string[]): BlockList {
   const list = new BlockList();
   for (const entry of entries.flatMap((text) => (text === 'loopback' ? LOOPBACK : text))) {

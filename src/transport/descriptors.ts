@@ -2,19 +2,20 @@ import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 import { LimitLog } from './limit-log.ts';
 
-/** For how long uWebSockets.js keeps a socket that we closed and the peer did not, with room to spare. */
+/** How long uWebSockets.js keeps a socket that we closed and the peer did not, plus a margin. */
 const LINGER_S = 9;
 
 /**
- * Counts the sockets of the process, on whatever port, that hold a file descriptor. At the system's limit, accepting fails, uWebSockets.js tries again at
- * once and for ever, and a lost link to Redis cannot come back: so a socket beyond our own limit is accepted and closed.
+ * Counts the sockets that hold a file descriptor. At the system's limit, accepting fails, uWebSockets.js
+ * retries at once and forever, and a lost link to Redis cannot reconnect: so a socket beyond our own limit is
+ * accepted and closed.
  */
 export class Descriptors {
   readonly max: number;
   readonly #clock: Clock;
   readonly #full: LimitLog;
   #open = 0;
-  /** Sockets that were closed here and may still hold their descriptor, by the second in which they were. */
+  /** Sockets closed here that may still hold their descriptor, by the second in which they closed. */
   readonly #lingering = new Array<number>(LINGER_S).fill(0);
   #second = 0;
 
@@ -44,7 +45,10 @@ export class Descriptors {
     this.#full.freed();
   }
 
-  /** A socket to which we sent a close frame: its descriptor is freed when the peer closes too, or after a while. */
+  /**
+   * A socket to which we sent a close frame: its descriptor is freed when the peer closes too, or after a
+   * while.
+   */
   ended(): void {
     this.#open--;
     this.#advance();

@@ -1,6 +1,6 @@
 import type { HttpRequest } from './uws.ts';
 
-/** The headers of a WebSocket upgrade. Those that are lists come as one list, however many lines they were on. */
+/** The headers of a WebSocket upgrade. A list header spread over several lines is joined into one list. */
 export interface Handshake {
   readonly upgrade: string;
   readonly connection: string;
@@ -18,7 +18,7 @@ export interface HandshakeProblem {
 /** 16 bytes in base64. */
 const KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
 
-/** `getHeader` gives the first line of a header only. */
+/** `getHeader` returns only the first line of a header. */
 export function readHandshake(req: HttpRequest): Handshake {
   const lists: Record<string, string> = { upgrade: '', connection: '', 'sec-websocket-protocol': '' };
   req.forEach((name, value) => {
@@ -34,21 +34,21 @@ export function readHandshake(req: HttpRequest): Handshake {
   };
 }
 
-/** Whether someone meant to open a WebSocket, and did not just visit the address with a browser. */
+/** Whether the client meant to open a WebSocket, and did not just visit the address with a browser. */
 export function isMeantAsUpgrade({ upgrade, version, key, protocol }: Handshake): boolean {
   return [upgrade, version, key, protocol].some((value) => value !== '');
 }
 
 /**
- * What is wrong with a handshake (RFC 6455, section 4.2.1), or null. uWebSockets.js looks at the length of the key alone, and a
- * balancer that knows upgrades by their headers would not count what it lets through.
+ * What is wrong with a handshake (RFC 6455, section 4.2.1), or null. uWebSockets.js only checks the length of
+ * the key, and a balancer that recognises upgrades by their headers would not count what it lets through.
  */
 export function handshakeProblem({ upgrade, connection, version, key }: Handshake): HandshakeProblem | null {
   if (!hasToken(upgrade, 'websocket')) {
     return upgradeRequired(`the Upgrade header must be websocket, got ${quoted(upgrade)}`);
   }
   if (!hasToken(connection, 'upgrade')) {
-    const message = `the Connection header must contain Upgrade, got ${quoted(connection)}: a proxy may have dropped it`;
+    const message = `the Connection header must contain Upgrade, got ${quoted(connection)}: a proxy may have removed it`;
     return { status: 400, message, headers: {} };
   }
   if (version.trim() !== '13') {

@@ -2,12 +2,12 @@ import { type ClientRequest, get } from 'node:http';
 import { type HttpResponse, type us_listen_socket, type us_socket, uws } from './uws.ts';
 
 /**
- * A request of this process to itself that is never answered, so that there is a response to cork at any time.
+ * A request of this process to itself that is never answered, so that there is always a response to cork.
  *
- * An upgrade that had to wait for something must be written inside of `cork`, or uWebSockets.js warns on standard error,
- * once for each. Inside of its own response's cork it closes some of the new WebSockets at once (1006): it takes the socket
- * that was moved for the old response (uNetworking/uWebSockets#1929, not in the release that is pinned). The cork of
- * another response has neither fault.
+ * An upgrade that had to wait must be written inside `cork`, or uWebSockets.js prints a warning on standard
+ * error for each. Inside its own response's cork it closes some of the new WebSockets at once (1006): it
+ * mistakes the socket that was moved for the old response (uNetworking/uWebSockets#1929, not in the pinned
+ * release). The cork of another response has neither fault.
  */
 export class HeldResponse {
   #response: HttpResponse | null;
@@ -21,7 +21,7 @@ export class HeldResponse {
     });
   }
 
-  /** Listens on the loopback address for as long as that one request takes to arrive. */
+  /** Listens on the loopback address until that one request arrives. */
   static open(): Promise<HeldResponse> {
     return new Promise((resolve, reject) => {
       let request: ClientRequest;
@@ -34,13 +34,13 @@ export class HeldResponse {
         listening = socket;
         if (!socket) return reject(new Error('cannot listen on the loopback address 127.0.0.1'));
         const port = uws.us_socket_local_port(socket as us_socket);
-        // Of its end as well: that is this process's own doing.
+        // Also for its end: that is this process's own doing.
         request = get({ host: '127.0.0.1', port, agent: false }).on('error', reject);
       });
     });
   }
 
-  /** Runs `work` at once. What it upgrades is taken for corked. */
+  /** Runs `work` at once. What it upgrades counts as corked. */
   cork(work: () => void): void {
     if (this.#response === null) work();
     else this.#response.cork(work);

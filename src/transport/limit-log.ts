@@ -1,17 +1,23 @@
 import type { Logger } from '../util/log.ts';
 
-/** A node is no longer full when so much is free: one that leaves and one that comes are not worth two lines of log. */
+/**
+ * A node is no longer full once this share is free: one client leaving and one arriving is not worth two log
+ * lines.
+ */
 const FREE_SHARE = 0.05;
 
 export interface LimitLogOptions {
-  /** What there is a limit to, as in `connections`. */
+  /** What is limited, such as `connections`. */
   readonly what: string;
   readonly limit: number;
   readonly count: () => number;
   readonly log: Logger;
 }
 
-/** One line of log when a limit begins to turn clients away, and one when that ends, however many come in between. */
+/**
+ * Logs once when a limit starts to turn clients away, and once when that ends, however many arrive in
+ * between.
+ */
 export class LimitLog {
   readonly #options: LimitLogOptions;
   #refused = 0;
@@ -24,7 +30,7 @@ export class LimitLog {
   refused(): void {
     const { what, limit, log } = this.#options;
     if (this.#refused++ > 0) return;
-    log.warn({ event: 'full', what, limit }, `limit of ${limit} ${what} reached: more are refused`);
+    log.warn({ event: 'full', what, limit }, `limit of ${limit} ${what} reached: refusing more`);
   }
 
   /** Something was freed. */

@@ -1,6 +1,6 @@
 /**
- * A test for a browser's Origin header. Entries are origins (`https://app.example.com`), with `*` for one or more labels
- * of the host (`https://*.example.com`). An empty list lets every origin in.
+ * Tests a browser's Origin header. Entries are origins (`https://app.example.com`), with `*` for one or more
+ * labels of the host (`https://*.example.com`). An empty list allows every origin.
  */
 export function originMatcher(allowed: readonly string[]): (origin: string) => boolean {
   if (allowed.length === 0) return () => true;

@@ -2,7 +2,7 @@ import type { Connection } from '../connection/connection.ts';
 import { CLOSE } from '../protocol/codes.ts';
 import { systemScheduler, type Timer } from '../util/scheduler.ts';
 
-/** Connections that have yet to present their token. Each is closed when it takes too long. */
+/** Connections that have not presented their token yet. Each is closed if it takes too long. */
 export class PendingAuth {
   readonly #timeoutMs: number;
   readonly #timers = new Map<Connection, Timer>();
@@ -20,7 +20,7 @@ export class PendingAuth {
     this.#timers.set(connection, timer);
   }
 
-  /** It has proved who it is, or is gone. Harmless for any other connection. */
+  /** The connection has authenticated, or closed. Harmless for any other connection. */
   remove(connection: Connection): void {
     const timer = this.#timers.get(connection);
     if (timer === undefined) return;
@@ -30,9 +30,9 @@ export class PendingAuth {
 
   #late(connection: Connection): void {
     this.#timers.delete(connection);
-    // One that is being checked was presented in time; its outcome decides, however long that takes.
+    // A token that is being checked was presented in time; its outcome decides, however long that takes.
     if (!connection.isOpen || !connection.awaitsAuth || connection.isPaused) return;
-    connection.fail(0, 'unauthorized', 'no token was presented in time');
+    connection.fail(0, 'unauthorized', 'no token arrived in time');
     connection.close(CLOSE.unauthorized);
   }
 }

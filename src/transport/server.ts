@@ -8,7 +8,7 @@ import { type HttpResponse, type TemplatedApp, type us_listen_socket, type us_so
 import { type WsEndpointOptions, type WsEndpointParts, wsBehavior } from './ws-endpoint.ts';
 import type { SocketData } from './ws-socket.ts';
 
-/** `listen` with options and a host, which the types leave out. */
+/** `listen` with options and a host, which the types omit. */
 type ListenExclusively = (
   host: string,
   port: number,
@@ -28,7 +28,7 @@ export class Server implements Fanout {
   #listening: us_listen_socket | null = null;
   #held: HeldResponse | null = null;
 
-  /** Throws, with a sentence, for a certificate and a key that cannot be used. */
+  /** Throws, with a sentence, if the certificate and key cannot be used. */
   constructor(tls: TlsOptions | null) {
     this.#app = tls ? secureApp(tls) : uws.App();
   }
@@ -41,13 +41,16 @@ export class Server implements Fanout {
     registerRoutes(this.#app, http, http);
   }
 
-  /** Adds `/metrics` and nothing else, in place of `register`. */
+  /** Adds only `/metrics`, instead of `register`. */
   registerMetrics(http: HttpOptions & HttpParts, descriptors: Descriptors): void {
     this.#watchDescriptors(descriptors);
     registerMetrics(this.#app, http, http);
   }
 
-  /** The filter is told of sockets that open, and of those that close without having become a WebSocket. */
+  /**
+   * uWebSockets.js calls the filter for sockets that open, and for those that close without becoming a
+   * WebSocket.
+   */
   #watchDescriptors(descriptors: Descriptors): void {
     const watch = (res: HttpResponse, change: number): void => {
       if (change < 0) descriptors.closed();
@@ -60,26 +63,27 @@ export class Server implements Fanout {
     this.#app.publish(topic, message, typeof message !== 'string');
   }
 
-  /** Resolves with the port that was bound: `port` 0 picks a free one. Rejects with a sentence. */
+  /** Resolves with the bound port: `port` 0 picks a free one. Rejects with a sentence. */
   async listen(host: string, port: number): Promise<number> {
     this.#held = await HeldResponse.open();
     return new Promise((resolve, reject) => {
-      // Exclusive: uWebSockets.js shares ports by default, and two nodes on one would each get half of the connections.
+      // Exclusive: uWebSockets.js shares ports by default, and two nodes on one would each get half of the
+      // connections.
       const listen = this.#app.listen as unknown as ListenExclusively;
       listen.call(this.#app, host, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
         if (!socket) {
           const problem =
-            'the port is in use, the address is not one of this machine, or this user may not bind it';
+            'the port is in use, the address does not belong to this machine, or this user may not bind it';
           return reject(new Error(`cannot listen on ${host}:${port}: ${problem}`));
         }
         this.#listening = socket;
-        // A listening socket is a socket to the addon, though not to its types.
+        // The addon accepts a listening socket as a socket; its types do not.
         resolve(uws.us_socket_local_port(socket as us_socket));
       });
     });
   }
 
-  /** Accepts no more connections; those that are open stay. */
+  /** Accepts no more connections; open ones stay. */
   stopListening(): void {
     if (this.#listening) uws.us_listen_socket_close(this.#listening);
     this.#listening = null;
@@ -99,7 +103,7 @@ function secureApp({ certFile, keyFile, passphrase }: TlsOptions): TemplatedApp 
     return uws.SSLApp({ cert_file_name: certFile, key_file_name: keyFile, ...secret });
   } catch (cause) {
     throw new Error(
-      `cannot speak TLS with ${certFile} and ${keyFile}: ${tlsProblem(certFile, keyFile, secret)}`,
+      `cannot serve TLS with ${certFile} and ${keyFile}: ${tlsProblem(certFile, keyFile, secret)}`,
       {
         cause,
       },
@@ -107,11 +111,11 @@ function secureApp({ certFile, keyFile, passphrase }: TlsOptions): TemplatedApp 
   }
 }
 
-/** uWebSockets.js says that it failed; Node, asked for the same, says why. */
+/** uWebSockets.js only says that it failed; Node, asked for the same, says why. */
 function tlsProblem(certFile: string, keyFile: string, secret: { readonly passphrase?: string }): string {
   try {
     createSecureContext({ cert: readFileSync(certFile), key: readFileSync(keyFile), ...secret });
-    return 'the certificate or the key is of a kind that is not supported';
+    return 'this type of certificate or key is not supported';
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

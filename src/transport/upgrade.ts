@@ -15,7 +15,7 @@ import { type SocketData, WsSocket } from './ws-socket.ts';
 
 export interface UpgradeOptions {
   readonly authenticator: Authenticator | null;
-  /** Whether a connection without a token has to present one. */
+  /** Whether a connection without a token must present one. */
   readonly mustAuthenticate: boolean;
   /** Empty: any. */
   readonly allowedOrigins: readonly string[];
@@ -27,7 +27,7 @@ export interface UpgradeOptions {
   readonly log: Logger;
 }
 
-/** All that is wanted of the request, which is gone after the first `await`. */
+/** All that is needed from the request, which is gone after the first `await`. */
 interface UpgradeRequest {
   readonly handshake: Handshake;
   readonly extensions: string;
@@ -35,13 +35,13 @@ interface UpgradeRequest {
   readonly token: string | null;
   /** Whether the token came as `?token=`. */
   readonly isFromQuery: boolean;
-  /** '' where no proxy is trusted. */
+  /** '' if no proxy is trusted. */
   readonly forwardedFor: string;
 }
 
 type UpgradeHandler = (res: HttpResponse, req: HttpRequest, context: us_socket_context_t) => void;
 
-/** Decides about WebSocket upgrades: the handshake, origin, room for one more, subprotocol, token. */
+/** Decides on WebSocket upgrades: the handshake, origin, capacity, subprotocol, token. */
 export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   const mayCome = originMatcher(options.allowedOrigins);
   const { upgradesRejected } = options.metrics.connections;
@@ -59,7 +59,7 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
     if (isRefused(options.admission.admit(hasNoToken))) return;
     if (request.origin !== '' && !mayCome(request.origin)) {
       upgradesRejected.origin++;
-      return refuse(res, 'forbidden', 'this origin is not allowed: see allowedOrigins');
+      return refuse(res, 'forbidden', 'origin not allowed: add it to allowedOrigins');
     }
     const chosen = chooseSubprotocol(handshake.protocol);
     if (!chosen) {
@@ -70,13 +70,13 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
         'offer the subprotocol roomcast.v1.msgpack or roomcast.v1.json, or none',
       );
     }
-    // Null: that of the socket, which is not asked for until somebody wants to know.
+    // Null: the socket's own address, which is read only when needed.
     const clientAddress = () =>
       request.forwardedFor === '' ? null : options.addresses.of(peerAddress(res), request.forwardedFor);
     const accept = (identity: Identity | null, refusal: AuthRefusal | null) => {
       const isBinary = chosen.encoding === 'msgpack';
       const socket = new WsSocket(isBinary, identity, clientAddress(), refusal);
-      // In an object of its own: uWebSockets.js copies the properties of what it is given, and no methods.
+      // In an object of its own: uWebSockets.js copies the properties of its argument, but no methods.
       const { key } = handshake;
       res.upgrade<SocketData>({ socket }, key, chosen.subprotocol ?? '', request.extensions, context);
     };
@@ -87,15 +87,15 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
         upgradesRejected[isFinal ? 'unauthorized' : 'unavailable']++;
         return refuse(res, code, message, retryAfterMs === null ? undefined : Math.ceil(retryAfterMs / 1000));
       }
-      // Asked anew: while the token was being checked, others came, or the node began to shut down.
-      // A browser's page never sees the status of an upgrade. A token that it put into the URL is refused on the open WebSocket,
-      // whose close code says whether to come back.
+      // Checked again: while the token was being checked, others arrived, or the node began to shut down. A
+      // browser page never sees the status of an upgrade. A token in the URL is refused on the open
+      // WebSocket, whose close code says whether to come back.
       if (!isRefused(options.admission.refusal(false))) options.runCorked(() => accept(identity, refusal));
     });
   };
 }
 
-/** Answers a handshake that is broken. Returns whether it did. */
+/** Answers a broken handshake. Returns whether it did. */
 function refuseHandshake(res: HttpResponse, handshake: Handshake, { connections }: NodeMetrics): boolean {
   const problem = handshakeProblem(handshake);
   if (problem === null) return false;
@@ -116,7 +116,7 @@ function readRequest(req: HttpRequest, { isProxied }: ClientAddresses): UpgradeR
   };
 }
 
-/** `answer` is called with an identity or with a refusal, unless the client goes first. */
+/** `answer` is called with an identity or with a refusal, unless the client leaves first. */
 function authenticate(
   res: HttpResponse,
   authenticator: Authenticator,

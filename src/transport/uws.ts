@@ -1,6 +1,6 @@
 /**
- * The one place that imports uWebSockets.js. It is a native addon: where there is no build for this machine, the sentence
- * that says so is worth more than the loader's.
+ * The only file that imports uWebSockets.js. It is a native addon: without a build for this machine, this
+ * file's error says more than the loader's.
  */
 import type * as UWebSockets from 'uWebSockets.js';
 import { MAX_HEADER_BYTES } from '../protocol/limits.ts';
@@ -28,7 +28,7 @@ function unsupported(cause: unknown): string {
     return `Roomcast runs on Node 20 and 22; this is Node ${process.versions.node}. Install one of those.`;
   }
   if (process.platform === 'linux' && !hasGlibc()) {
-    return 'Roomcast needs glibc, and this Linux has another libc (Alpine has musl). Use a Debian-based image, such as node:22-bookworm-slim.';
+    return 'Roomcast needs glibc, but this Linux has another libc (Alpine has musl). Use a Debian-based image, such as node:22-bookworm-slim.';
   }
   return `uWebSockets.js could not be loaded on ${process.platform} ${process.arch}: ${detail} It needs glibc 2.34 or newer on Linux, or macOS or Windows; docs/operations.md says how to switch to another build.`;
 }
@@ -46,15 +46,16 @@ async function load(): Promise<typeof UWebSockets & Constants> {
   }
 }
 
-/** What the repack has at run time, and its types leave out. */
+/** What the repack has at run time, but its types omit. */
 interface Constants {
   readonly DISABLED: number;
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
 }
 
-// The addon reads this once, while it is loaded: its own limit of 4096 bytes is less than what cookies and a token with grants
-// take. It cannot be asked how much room is left, and answers 431 by itself, so nothing here can count or log that.
+// The addon reads this once, while it loads: its own limit of 4096 bytes is less than cookies and a token
+// with grants take. It does not report how much room is left, and answers 431 by itself, so nothing here can
+// count or log that.
 process.env.UWS_HTTP_MAX_HEADERS_SIZE = String(MAX_HEADER_BYTES);
 
-/** The addon. Loading it fails with a sentence that says what to do. */
+/** The addon. If it cannot load, the error says what to do. */
 export const uws = await load();

@@ -15,7 +15,7 @@ import type { SocketData } from './ws-socket.ts';
 export interface WsEndpointOptions extends Omit<UpgradeOptions, 'mustAuthenticate' | 'metrics' | 'log'> {
   /** Bytes that may wait in this process for one socket. */
   readonly backpressureBytes: number;
-  /** Connections without a token, where one is asked for. */
+  /** Connections without a token, when tokens are required. */
   readonly pendingAuth: PendingAuth;
   readonly descriptors: Descriptors;
 }
@@ -26,7 +26,7 @@ export interface WsEndpointParts {
   readonly heartbeats: Heartbeats<Connection>;
 }
 
-/** The `/ws` endpoint: opens a connection for each socket and passes on what happens to it. */
+/** The `/ws` endpoint: opens a connection for each socket and passes on its events. */
 export function wsBehavior(
   options: WsEndpointOptions,
   parts: WsEndpointParts,
@@ -114,7 +114,7 @@ function traffic({
       if (connection) node.drained(connection);
     },
 
-    // uWebSockets.js has answered it by now.
+    // uWebSockets.js has already answered it.
     ping(ws) {
       const { connection } = ws.getUserData().socket;
       if (!connection) return;

@@ -6,7 +6,7 @@ import type { CloseReason } from '../protocol/codes.ts';
 import { addressOf, peerAddress } from './client-address.ts';
 import type { WebSocket } from './uws.ts';
 
-/** What uWebSockets.js carries for a socket. */
+/** The data that uWebSockets.js carries for a socket. */
 export interface SocketData {
   readonly socket: WsSocket;
 }
@@ -15,16 +15,17 @@ export interface SocketData {
 const OUTCOMES: readonly SendOutcome[] = ['queued', 'sent', 'dropped'];
 
 /**
- * A connection's socket over uWebSockets.js, which throws when a closed socket is touched: here that is harmless.
+ * A connection's socket over uWebSockets.js, which throws when a closed socket is touched: here that does
+ * nothing.
  */
 export class WsSocket implements Socket {
   readonly isBinary: boolean;
   /** From a token on the upgrade, or null. */
   readonly identity: Identity | null;
-  /** Why the token of the upgrade was not accepted: said when the socket opens, and then it is closed. */
+  /** Why the token of the upgrade was refused: sent when the socket opens, before closing it. */
   readonly refusal: AuthRefusal | null;
   connection: Connection | null = null;
-  /** The client's address, where it was not the client that connected but a proxy; else null. */
+  /** The client's address if a proxy connected for it; else null. */
   readonly #forwardedFor: string | null;
   #ws: WebSocket<SocketData> | null = null;
 
@@ -44,7 +45,7 @@ export class WsSocket implements Socket {
     this.#ws = ws;
   }
 
-  /** The socket is gone: from now on nothing touches it. */
+  /** The socket is gone: nothing touches it from now on. */
   closed(): void {
     this.#ws = null;
   }

@@ -1,7 +1,7 @@
 /**
- * Bytes that may be spent at a steady rate, with a burst: a bucket kept as one number, the moment at which all that was spent
- * would have been paid for. What something costs is known afterwards, so the last one may go beyond the burst, and is paid for by
- * waiting.
+ * Bytes to spend at a steady rate, with a burst: a bucket kept as one number, the moment when everything
+ * spent would be paid for. A cost is known only afterwards, so the last one may exceed the burst, and is paid
+ * for by waiting.
  */
 export class ByteBudget {
   readonly #perMs: number;
@@ -23,7 +23,7 @@ export class ByteBudget {
     if (this.#perMs > 0) this.#paidUntilMs = Math.max(this.#paidUntilMs, nowMs) + bytes / this.#perMs;
   }
 
-  /** Whether all of it is paid for, so that a new one would be the same. */
+  /** Whether everything is paid for, so that a new budget would be the same. */
   isWhole(nowMs: number): boolean {
     return this.#paidUntilMs <= nowMs;
   }

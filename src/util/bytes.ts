@@ -34,19 +34,20 @@ export function readAscii(bytes: ByteView, at: number, length: number): string {
 }
 
 export function writeAscii(bytes: ByteView, text: string, at: number): void {
-  // Looked up once: where strings of many kinds come by, their length is a slow property (150 ns for a name of 12).
+  // Looked up once: where code meets many kinds of strings, their length is a slow property (150 ns for a
+  // name of 12).
   const { length } = text;
   for (let i = 0; i < length; i++) bytes[at + i] = text.charCodeAt(i);
 }
 
-/** Whether these bytes stand at `at`. */
+/** Whether these bytes are at `at`. */
 export function startsWith(bytes: ByteView, at: number, prefix: ByteView): boolean {
   const { length } = prefix;
   for (let i = 0; i < length; i++) if (bytes[at + i] !== prefix[i]) return false;
   return true;
 }
 
-/** Byte arrays end to end. One array is returned as it is. */
+/** Concatenates byte arrays. A single array is returned as it is. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   if (parts.length === 1) return parts[0]!;
   let length = 0;

@@ -1,8 +1,8 @@
-/** Time, handed in, so that decisions can be tested without waiting. */
+/** Time, passed in, so that tests need not wait. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. May jump; use it for `time` fields only. */
   wallMs(): number;
-  /** Milliseconds since some fixed moment, with fractions. Never goes back. */
+  /** Milliseconds since a fixed moment, with fractions. Never goes back. */
   nowMs(): number;
 }
 

@@ -1,8 +1,9 @@
 import type { Scheduler } from './scheduler.ts';
 
 /**
- * Runs work once at the end of the event loop's current turn, however often it is asked for. Batches form here: all that
- * one turn brought in leaves together, and an idle node adds no delay, because the end of the turn is at hand.
+ * Runs work once at the end of the event loop's current turn, however often it is requested. Batches form
+ * here: everything that one turn brought in leaves together, and an idle node adds no delay, because the end
+ * of the turn comes at once.
  */
 export class EndOfTurn {
   readonly #scheduler: Pick<Scheduler, 'atEndOfTurn'>;
@@ -15,7 +16,10 @@ export class EndOfTurn {
     this.#work = work;
   }
 
-  /** Rises when a turn ends in which work was asked for: two things with one number happened in the same turn. */
+  /**
+   * Increases when a turn ends that had requested work: two events with the same number happened in the same
+   * turn.
+   */
   get number(): number {
     return this.#number;
   }

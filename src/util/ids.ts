@@ -1,6 +1,9 @@
 const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
 
-/** Random bytes are asked for by the kilobyte: an id is wanted for each group commit, and asking costs more than the id. */
+/**
+ * Random bytes are fetched by the kilobyte: each group commit needs an id, and a fetch costs more than the
+ * id.
+ */
 const pool = new Uint8Array(1024);
 let unused = 0;
 
@@ -12,7 +15,10 @@ function randomByte(): number {
   return pool[--unused]!;
 }
 
-/** A random id of lower-case letters and digits: about 5.2 bits a character, from the platform's secure source. */
+/**
+ * A random id of lower-case letters and digits: about 5.2 bits a character, from the platform's secure
+ * source.
+ */
 export function randomId(length = 8): string {
   let id = '';
   while (id.length < length) {

@@ -1,9 +1,9 @@
-/** What a module may say to the operator. Modules depend on this, not on the library that writes it. */
+/** The log, as modules see it. They depend on this, not on the library that writes it. */
 
-/** Facts beside the message. Anything secret goes under a name that the writer masks: `token`, `secret`, `password`. */
+/** Facts beside the message. Secrets go under a name that the writer masks: `token`, `secret`, `password`. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** MUST NOT throw. A message is one sentence without values in it, so that equal events have equal messages. */
+/** MUST NOT throw. A message is one sentence without values, so that equal events have equal messages. */
 export interface Logger {
   debug(fields: LogFields, message: string): void;
   info(fields: LogFields, message: string): void;
@@ -12,8 +12,8 @@ export interface Logger {
 }
 
 function ignore(): void {
-  // Silence is the purpose.
+  // Deliberately empty.
 }
 
-/** Writes nothing: for tests, and for parts that are built without a log. */
+/** Writes nothing: for tests, and for parts built without a log. */
 export const silentLog: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };

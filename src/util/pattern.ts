@@ -1,6 +1,6 @@
 /**
- * A test for names that fit a pattern, in which `*` stands for any run of characters, also an empty one. Each piece
- * between asterisks is looked for once, from the left, so that no name can make it go back and try again.
+ * A test for names that match a pattern, in which `*` matches any run of characters, including an empty one.
+ * Each piece between asterisks is searched once, from the left, so that no name can cause backtracking.
  */
 export function compilePattern(pattern: string): (name: string) => boolean {
   const [head = '', ...rest] = pattern.split('*');

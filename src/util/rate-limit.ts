@@ -1,9 +1,12 @@
-/** Sums of intervals are rounded, the more so the longer the clock runs: without this, the last event of a burst is refused. */
+/**
+ * Sums of intervals are rounded, more so the longer the clock runs: without this, the last event of a burst
+ * is refused.
+ */
 const ROUNDING_MS = 0.001;
 
 /**
- * A token bucket kept as one number: the moment at which all that was let through would have been paid for at the steady
- * rate (the generic cell rate algorithm). No timers, and 8 bytes for each thing that is limited.
+ * A token bucket kept as one number: the moment when everything let through would be paid for at the steady
+ * rate (the generic cell rate algorithm). No timers, and 8 bytes for each limited thing.
  */
 export class RateLimit {
   readonly #intervalMs: number;
@@ -15,7 +18,7 @@ export class RateLimit {
     this.#toleranceMs = this.#intervalMs * Math.max(1, burst) + Math.min(this.#intervalMs / 100, ROUNDING_MS);
   }
 
-  /** The new state after `units` more events at `nowMs`, or -1 where they are too many. A state starts at 0. */
+  /** The new state after `units` more events at `nowMs`, or -1 if that is too many. A state starts at 0. */
   take(paidUntilMs: number, nowMs: number, units = 1): number {
     const next = Math.max(paidUntilMs, nowMs) + this.#intervalMs * units;
     return next - nowMs > this.#toleranceMs ? -1 : next;

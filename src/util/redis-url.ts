@@ -1,12 +1,12 @@
 /** The form of a Redis URL: `redis[s]://[user[:password]@]host[:port][/database]`, and nothing else. */
 
 export interface RedisAddress {
-  /** TLS: the URL begins with `rediss:`. */
+  /** TLS: the URL starts with `rediss:`. */
   readonly isSecure: boolean;
   /** An IPv6 address has no brackets here. */
   readonly host: string;
   readonly port: number;
-  /** Decoded; null where the URL has none. */
+  /** Decoded; null if the URL has none. */
   readonly username: string | null;
   readonly password: string | null;
   readonly database: number;
@@ -21,7 +21,7 @@ const HIGHEST_PORT = 65_535;
 const HOST = /^([\w.-]+|\[[0-9a-f:.]+\])$/i;
 const DATABASE = /^\/(0|[1-9]\d{0,8})?$/;
 
-/** Reads a URL, or says what is wrong with it. A problem never repeats any of the text: it may be a secret. */
+/** Reads a URL, or says what is wrong with it. A problem never repeats the text: it may be a secret. */
 export function readRedisUrl(text: string): RedisUrl {
   if (/^(unix:|redis\+(unix|socket):|\/)/.test(text)) {
     return {
@@ -36,25 +36,25 @@ export function readRedisUrl(text: string): RedisUrl {
   return readParts(new URL(text));
 }
 
-/** For a URL that was checked before. Throws where it is wrong after all. */
+/** For a URL that was already checked. Throws if it is wrong anyway. */
 export function redisAddress(url: string): RedisAddress {
   const read = readRedisUrl(url);
   if ('problem' in read) throw new Error(`redis.url: ${read.problem}`);
   return read.address;
 }
 
-/** Host and port for people, without credentials. */
+/** Host and port to show, without credentials. */
 export function shownAddress({ host, port }: RedisAddress): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** What can be told from the text alone, where a parser would be silent or say less. */
+/** What the text alone shows, where a parser would be silent or say less. */
 function formProblem(rest: string): string | null {
   const end = rest.search(/[/?#]/);
-  if (end !== -1 && rest.includes('@', end)) return `user and password are not readable: ${ENCODE}`;
+  if (end !== -1 && rest.includes('@', end)) return `cannot tell user and password from the host: ${ENCODE}`;
   const authority = end === -1 ? rest : rest.slice(0, end);
   const hostAndPort = authority.slice(authority.lastIndexOf('@') + 1);
-  if (hostAndPort.replace(/:\d*$/, '') === '') return `names no host: ${EXPECTED}`;
+  if (hostAndPort.replace(/:\d*$/, '') === '') return `has no host: ${EXPECTED}`;
   const port = /:(\d+)$/.exec(hostAndPort.replace(/^\[.*\]/, ''))?.[1];
   if (port !== undefined && (Number(port) < 1 || Number(port) > HIGHEST_PORT)) {
     return `the port must be from 1 to ${HIGHEST_PORT}`;
@@ -67,10 +67,11 @@ function formProblem(rest: string): string | null {
 
 function readParts(url: URL): RedisUrl {
   const [username, password] = [decoded(url.username), decoded(url.password)];
-  if (username === null || password === null) return { problem: `a % in it begins no code: ${ENCODE}` };
+  if (username === null || password === null)
+    return { problem: `a % in user or password is not a valid escape: ${ENCODE}` };
   if (!HOST.test(url.hostname)) return { problem: `the host is not valid: ${EXPECTED}` };
   if (!DATABASE.test(url.pathname) && url.pathname !== '') {
-    return { problem: 'the database after the host must be a whole number from 0 on, such as /0' };
+    return { problem: 'the database after the host must be a whole number, such as /0' };
   }
   const address = {
     isSecure: url.protocol === 'rediss:',

@@ -428,7 +428,7 @@ describe('a Redis that', () => {
     node.backplane.presence.leave('room', entryOf(node, 1, 'u1'), true);
     await waitFor(async () => (await count()) === 1, { for: 'one to leave' });
     expect(watcher.presence.lines('room')).toEqual([]);
-    expect(warnings).toContain('presence changes of a room were not announced');
+    expect(warnings).toContain('presence changes of a room not announced');
     await shared.client.call('ACL', 'SETUSER', prefix, 'allchannels');
     node.backplane.presence.enter('room', entryOf(node, 3, 'u3'), true);
     expect(await watcher.presence.untilChanges('room', 1)).toEqual([`+${node.nodeId}-3 2`]);

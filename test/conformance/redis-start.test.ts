@@ -114,7 +114,7 @@ describe('the documented user of Redis', () => {
   it.each(RIGHTS)('cannot be used without %s, which the refusal names', async (right) => {
     const message = await refusal(await setUser([right]));
     expect(message).toBe(
-      `cannot use the Redis at 127.0.0.1:${shared.port}: it does not let user "roomcast" do all that a node does (deploy/README.md lists it): ACL SETUSER roomcast ${right}`,
+      `cannot use the Redis at 127.0.0.1:${shared.port}: it does not permit user "roomcast" everything that a node needs (deploy/README.md lists it): ACL SETUSER roomcast ${right}`,
     );
   });
 
@@ -181,7 +181,7 @@ describe('a database', () => {
   it('that is not there is refused, and nothing is written elsewhere', async () => {
     await shared.client.flushall();
     expect(await refusal(`${shared.url}/99`)).toBe(
-      `cannot use the Redis at 127.0.0.1:${shared.port}: it does not have the database that redis.url names (ERR DB index is out of range): name another one in redis.url, or raise "databases" in redis.conf`,
+      `cannot use the Redis at 127.0.0.1:${shared.port}: it has no database with the number in redis.url (ERR DB index is out of range): set another one in redis.url, or raise "databases" in redis.conf`,
     );
     expect(await shared.client.keys('*')).toEqual([]);
   });
@@ -203,11 +203,11 @@ describe('a database', () => {
 });
 
 describe('another kind of server', () => {
-  it('is refused where it is a node of a Redis Cluster', async () => {
+  it('is refused where it is a Redis Cluster node', async () => {
     const server = await ownServer({ 'cluster-enabled': 'yes', 'cluster-port': String(await freePort()) });
     for (const url of [server.url, `${server.url}/1`]) {
       expect(await refusal(url)).toMatch(
-        /^cannot use the Redis at .*: it is a node of a Redis Cluster, which is not supported: use a single primary/,
+        /^cannot use the Redis at .*: it is a Redis Cluster node, which is not supported: use a single primary/,
       );
     }
   });
@@ -274,7 +274,7 @@ describe('another kind of server', () => {
   it('is told of TLS where it does not speak it', async () => {
     const url = shared.url.replace('redis:', 'rediss:');
     const message = await refusal(url, { startupTimeoutMs: 200, commandTimeoutMs: 200 });
-    expect(message).toMatch(/^cannot reach Redis at .*this port speaks TLS \(else use redis:\/\/\)$/);
+    expect(message).toMatch(/^cannot reach Redis at .*this port uses TLS \(else use redis:\/\/\)$/);
   });
 });
 

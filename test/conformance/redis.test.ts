@@ -267,7 +267,7 @@ describe('starting', () => {
     const { port } = old.address() as { port: number };
     const starting = build({}, `redis://127.0.0.1:${port}`).start(new Heard());
     await expect(starting).rejects.toThrow(
-      `cannot use the Redis at 127.0.0.1:${port}: it is version 6.2.14, and version 7.0 or later is needed`,
+      `cannot use the Redis at 127.0.0.1:${port}: it is version 6.2.14, but nodes need version 7.0 or later`,
     );
     old.close();
   });

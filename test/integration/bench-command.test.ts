@@ -145,7 +145,7 @@ describe('roomcast bench', () => {
     expect(result).toMatchObject({ clean: true, lost: 0, errors: 0, unnumbered: result.delivered });
     expect(status).toBe(0);
     expect((await bench(url(), ...rooms)).stdout).toContain(
-      "lost 0; no history: held against each publisher's own count",
+      "lost 0; no history: checked against each publisher's count",
     );
   });
 
@@ -154,7 +154,7 @@ describe('roomcast bench', () => {
     try {
       const { status, stdout } = await bench(limited.wsUrl, '--members', '1', '--warm-up', '0');
       expect(stdout).toMatch(/^errors .*rate_limited.* -> .*--publishers.*limits\.commandsPerSecond/m);
-      expect(stdout).toContain('ended before its time: rate limited');
+      expect(stdout).toContain('ended early: rate limited');
       expect(status).toBe(1);
     } finally {
       await limited.stop();
@@ -181,7 +181,7 @@ describe('roomcast bench', () => {
     running.interrupt();
     const { status, stdout, stderr } = await running.ended;
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-    expect(stderr).toContain('interrupted: not everyone was connected, nothing was measured');
+    expect(stderr).toContain('interrupted: not all connections were open, nothing was measured');
     await waitFor(async () => (await connections()) === 0);
   });
 

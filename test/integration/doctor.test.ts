@@ -91,10 +91,10 @@ describe('roomcast doctor, with a Redis as it should be', () => {
     const found = await findings(['--redis', redis.url], PRODUCTION);
     expect(about(found, 'redis server')).toEqual([expect.stringMatching(/^ok: version \d/)]);
     expect(about(found, 'redis rights')).toEqual([
-      'ok: everything that a node does was tried, and is allowed',
+      'ok: every command that a node needs was tried, and is allowed',
     ]);
     expect(about(found, 'redis memory')).toEqual([
-      expect.stringMatching(/^ok: .* of 256 MiB are used$/),
+      expect.stringMatching(/^ok: .* of 256 MiB in use$/),
       'ok: nothing is evicted (noeviction)',
     ]);
     expect(about(found, 'redis output buffer')).toEqual([
@@ -112,7 +112,7 @@ describe('roomcast doctor, with a Redis as it should be', () => {
     const name = `node ${new URL(first.url).host}`;
     expect(about(without, name)).toEqual([
       'ok: alive and ready',
-      'ok: WebSocket opens, and waits for a token',
+      'ok: the WebSocket opens and waits for a token',
     ]);
     const token = await signToken({ sub: 'doctor' });
     const withOne = await findings(['--redis', redis.url, ...nodeFlags(), '--token', token], PRODUCTION);
@@ -126,7 +126,7 @@ describe('roomcast doctor, with a Redis as it should be', () => {
       ['--redis', redis.url, ...nodeFlags(), '--token', 'made.up.token'],
       PRODUCTION,
     );
-    expect(about(found, 'node')[1]).toMatch(/^problem: the WebSocket upgrade is answered with 401/);
+    expect(about(found, 'node')[1]).toMatch(/^problem: the WebSocket upgrade was answered with 401/);
   });
 
   it('says that it cannot log in, without the password', async () => {
@@ -195,7 +195,7 @@ describe('roomcast doctor, with a Redis as it should not be', () => {
       const found = await findings(['--redis', url]);
       expect(about(found, 'redis server')[0]).toMatch(/^ok: version/);
       expect(about(found, 'redis output buffer')).toEqual([
-        'ok: Redis does not tell its limits (CONFIG is off)',
+        'ok: Redis does not report its limits (CONFIG is off)',
       ]);
       expect(about(found, 'redis persistence')[0]).toMatch(
         /^warning: the append-only file is off, and Redis does not/,
@@ -223,10 +223,10 @@ describe('roomcast doctor, with a Redis as it should not be', () => {
       const { exitCode, stdout } = await doctor(['--redis', `${url}/99`]);
       expect(exitCode).toBe(1);
       expect(stdout).toMatch(
-        /problem +redis rights +it does not let user "node" do .* ACL SETUSER node .* -> grant/,
+        /problem +redis rights +it does not permit user "node" do .* ACL SETUSER node .* -> grant/,
       );
       for (const right of ['~rc:{*', '&rc:{*', '+xadd']) expect(stdout).toContain(` ${right}`);
-      expect(stdout).toMatch(/problem +redis rights +it does not have the database that redis\.url names/);
+      expect(stdout).toMatch(/problem +redis rights +it has no database with the number in redis\.url/);
       expect(stdout).not.toContain('hush');
       await redis.client.config('SET', 'maxmemory', '1');
       expect(about(await findings(['--redis', redis.url]), 'redis writes')).toEqual([
@@ -252,7 +252,7 @@ describe('roomcast doctor, with a Redis as it should not be', () => {
         /^problem: it is a Sentinel/,
       );
       expect(about(await findings(['--redis', cluster.url]), 'redis server')[0]).toMatch(
-        /^problem: it is a node of a Redis Cluster/,
+        /^problem: it is a Redis Cluster node/,
       );
       await waitFor(() => full.client.ping());
       expect(about(await findings(['--redis', full.url]), 'redis link')).toEqual([
@@ -315,7 +315,7 @@ describe('roomcast doctor, with nodes that are not well', () => {
       `problem: cannot reach http://127.0.0.1:${port}/: ECONNREFUSED`,
     ]);
     expect(about(found, `node ${new URL(other).host}`)).toEqual([
-      'problem: /healthz answers 200, not as a node does',
+      'problem: /healthz answers 200, unlike a node',
     ]);
     expect(about(found, 'cluster')[0]).toMatch(/^problem: no Redis is set: each of the 2 nodes/);
   });
@@ -334,7 +334,7 @@ describe('roomcast doctor, with nodes that are not well', () => {
     const found = await findings(['--node', a, '--node', b.replace('http', 'ws')]);
     expect(about(found, `node ${new URL(a).host}`)).toEqual([
       'ok: alive and ready',
-      'problem: the WebSocket upgrade is answered with 502: bad gateway',
+      'problem: the WebSocket upgrade was answered with 502: bad gateway',
     ]);
     expect(about(found, 'clocks')[0]).toMatch(/^warning: 127\.0\.0\.1:\d+ is (5|4\.\d) s ahead of/);
     expect(about(found, 'cluster').at(-1)).toMatch(

@@ -90,7 +90,7 @@ describe('keys that several tokens need', () => {
     server.hold();
     expect(await outcome(by, text)).toBe('ann');
     server.release();
-    // Waits for the fetch that is under way, as its key is not known yet.
+    // Waits for the fetch that is under way, as its key yet.
     expect(await outcome(by, signed(young.privateKey, { kid: 'b' }))).toBe('ann');
     expect(server.asked).toBe(2);
   });
@@ -233,17 +233,14 @@ describe('a key server that fails', () => {
     expect(logged).toEqual([
       {
         level: 'error',
-        message: 'the key set cannot be fetched',
+        message: 'cannot fetch the key set',
         fields: { url: server.url.href, reason: 'it answered 404 Not Found' },
       },
     ]);
     server.publish(key);
     clock.advance(AFTER_BACKOFF_MS);
     expect(await outcome(by, text())).toBe('ann');
-    expect(messages()).toEqual([
-      'error: the key set cannot be fetched',
-      'info: the key set can be fetched again',
-    ]);
+    expect(messages()).toEqual(['error: cannot fetch the key set', 'info: key set fetched again']);
   });
 
   it.each([
@@ -286,7 +283,7 @@ describe('a key server that fails', () => {
     }
     clock.advance(MINUTE_MS);
     expect(await outcome(by, text())).toBe('unavailable');
-    expect(messages()).toEqual(['error: the key set cannot be fetched']);
+    expect(messages()).toEqual(['error: cannot fetch the key set']);
   });
 
   it('is not asked for tokens that no key could make good', async () => {
@@ -323,13 +320,13 @@ describe('a key set with keys that are of no use', () => {
     clock.advance(AFTER_REFETCH_MS);
     expect(await outcome(by, signed(forEncryption.privateKey, { kid: 'enc' }))).toBe('unauthorized');
     expect(server.asked).toBe(3);
-    expect(messages()).toEqual(['warn: the key set holds keys that are not used']);
+    expect(messages()).toEqual(['warn: the key set has keys that cannot be used']);
     expect(logged[0]!.fields.unusable).toBe(
       [
-        'kid short: an RSA key needs 2048 bits or more, this one has 1024',
-        'kid leaked: it is secret, and must not be published',
-        'kid foreign: it is no public key',
-        'keys[3]: it is no public key',
+        'kid short: an RSA key must have at least 2048 bits, got 1024',
+        'kid leaked: it is a secret key and must not be published',
+        'kid foreign: it is not a public key',
+        'keys[3]: it is not a public key',
       ].join('; '),
     );
   });

@@ -33,7 +33,7 @@ function roomcast(args: readonly string[], env: Record<string, string>) {
 describe('a URL of Redis that cannot be right', () => {
   it.each([
     ['redis://:hush@127.0.0.1/abc', /^environment REDIS_URL: the database after the host must be/],
-    ['redis://:50%hush@127.0.0.1', /^environment REDIS_URL: a % in it begins no code/],
+    ['redis://:50%hush@127.0.0.1', /^environment REDIS_URL: a % in user or password is not a valid escape/],
     ['redis://:hush@127.0.0.1?keyPrefix=x', /^environment REDIS_URL: options after \? or #/],
   ])('%s is refused by config check and by serve, without the password', (url, says) => {
     for (const args of [

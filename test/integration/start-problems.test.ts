@@ -78,37 +78,37 @@ describe('what keeps a node from starting', () => {
     [
       'a key that is none',
       () => files({ ROOMCAST_AUTH_PUBLIC_KEY_FILE: 'words' }),
-      /^auth\.publicKeyFile: .*words cannot be used: it holds no public key in PEM$/m,
+      /^auth\.publicKeyFile: cannot use .*words: it has no public key in PEM$/m,
     ],
     [
       'algorithms that do not fit the key',
       () => ({ ...files({ ROOMCAST_AUTH_PUBLIC_KEY_FILE: 'rsa.pem' }), ROOMCAST_AUTH_ALGORITHMS: 'ES256' }),
-      /^auth\.algorithms: ES256 cannot be used with this kind of key/m,
+      /^auth\.algorithms: cannot use ES256 with this kind of key/m,
     ],
     [
       'algorithms that do not fit a secret',
       () => ({ ROOMCAST_AUTH_SECRET: 's'.repeat(32), ROOMCAST_AUTH_ALGORITHMS: 'RS256' }),
-      /^auth\.algorithms: RS256 cannot be used/m,
+      /^auth\.algorithms: cannot use RS256 with this kind of key/m,
     ],
     [
       'a secret together with a key set',
       () => ({ ROOMCAST_AUTH_SECRET: 's'.repeat(32), ROOMCAST_AUTH_JWKS_URL: 'http://127.0.0.1:1/jwks' }),
-      /set together with auth\.jwksUrl, one of them has to go/,
+      /set together with auth\.jwksUrl: remove one of them/,
     ],
     [
       'the key of another certificate',
       () => files({ ROOMCAST_TLS_CERT_FILE: 'a.pem', ROOMCAST_TLS_KEY_FILE: 'b.key' }),
-      /^cannot speak TLS with .*a\.pem and .*b\.key: .*mismatch/m,
+      /^cannot serve TLS with .*a\.pem and .*b\.key: .*mismatch/m,
     ],
     [
       'a certificate that is none',
       () => files({ ROOMCAST_TLS_CERT_FILE: 'words', ROOMCAST_TLS_KEY_FILE: 'a.key' }),
-      /^cannot speak TLS with .*words and .*a\.key: /m,
+      /^cannot serve TLS with .*words and .*a\.key: /m,
     ],
     [
       'a key without its passphrase',
       () => files({ ROOMCAST_TLS_CERT_FILE: 'a.pem', ROOMCAST_TLS_KEY_FILE: 'locked.key' }),
-      /^cannot speak TLS with /m,
+      /^cannot serve TLS with /m,
     ],
     [
       'a key with another passphrase',
@@ -116,7 +116,7 @@ describe('what keeps a node from starting', () => {
         ...files({ ROOMCAST_TLS_CERT_FILE: 'a.pem', ROOMCAST_TLS_KEY_FILE: 'locked.key' }),
         ROOMCAST_TLS_PASSPHRASE: 'wrong',
       }),
-      /^cannot speak TLS with /m,
+      /^cannot serve TLS with /m,
     ],
   ])('is found by config check as well: %s', async (_, env, problem) => {
     expect(await startRefusal(env())).not.toBeNull();

@@ -200,7 +200,7 @@ describe('a node with few files left', () => {
     const env = { ROOMCAST_WEBSOCKET_MAX_CONNECTIONS: '5000' };
     const small = await NodeProcess.start({ openFiles: 200, env });
     expect(small.log.map(({ msg }) => msg)).toContainEqual(
-      expect.stringContaining('websocket.maxConnections is 5000, but the limit on open files leaves 120'),
+      expect.stringContaining('websocket.maxConnections is 5000, but the limit on open files allows 120'),
     );
     await small.kill();
   });

@@ -1,6 +1,7 @@
 /**
- * The store of a cluster in one process, with faults on demand: envelopes that get lost on the way to a node, reads that
- * stall or fail, writes that are lost after they were acknowledged, histories that are trimmed or flushed.
+ * The store of a cluster in one process, with faults on demand: envelopes that get lost on the way to a node,
+ * reads that stall or fail, writes that are lost after they were acknowledged, histories that are trimmed or
+ * flushed.
  */
 import type { Acked, Acks, Start } from '../../src/backplane/acks.ts';
 import {

@@ -30,7 +30,7 @@ class AnsweringNode implements RoomServices {
   }
 
   leave(request: Request): void {
-    request.fail('not_joined', 'not a member of this room');
+    request.fail('not_joined', 'this connection is not in this room');
   }
 
   publish(connection: Connection, command: PublishCommand): void {

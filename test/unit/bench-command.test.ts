@@ -139,10 +139,10 @@ describe('the plan of a bench', () => {
   it('names all that does not go together', () => {
     const result = plan('ws://a/x ws://b/y --publishers 3 --members 2 --ramp 3 --room-prefix $x');
     expect('problems' in result && result.problems).toEqual([
-      'the URLs have different paths: nodes of a cluster have one',
-      '--publishers 3 are more than the 2 members of a room: add --outside',
-      '--ramp needs --rate: it is the way to that rate',
-      '--room-prefix: names that start with $ belong to the node',
+      'the URLs have different paths: nodes of a cluster share one path',
+      '--publishers 3 exceeds the 2 members of a room: add --outside',
+      '--ramp needs --rate, the rate to reach',
+      '--room-prefix: must not start with $, which is reserved',
     ]);
   });
 
@@ -186,13 +186,13 @@ describe('advice', () => {
       /^connect ECONNREFUSED.* -> nothing listens/,
     ],
     ['connect EMFILE 127.0.0.1:1', /ulimit -n/],
-    ['connect EADDRNOTAVAIL 10.0.0.1:80', /no more ports/],
+    ['connect EADDRNOTAVAIL 10.0.0.1:80', /no free ports/],
     ['an upgrade was refused: HTTP/1.1 401 Unauthorized', /--token/],
     ['a join was refused: unauthorized (authenticate first)', /--token/],
     ['a join was refused: forbidden (not here)', /--room-prefix/],
     ['an upgrade was refused: HTTP/1.1 503 Service Unavailable', /--connect-rate/],
     ['an upgrade was refused: HTTP/1.1 429 Too Many Requests', /--connect-rate/],
-    ['an upgrade was refused: HTTP/1.1 404 Not Found', /is the path right/],
+    ['an upgrade was refused: HTTP/1.1 404 Not Found', /check the path/],
     ['["error",1,"rate_limited","too many commands",{}]', /limits\.commandsPerSecond/],
     ['["gap","bench:0",1,9]', /history\.messages/],
     ['the server closed a connection with code 1009', /maxPayloadBytes/],
@@ -280,23 +280,23 @@ describe('the report of a bench', () => {
 
   it('says what rooms without history cannot show, and does not hold it against them', () => {
     const unnumbered = result({ unnumbered: 100_000 });
-    expect(lineOf('checked', unnumbered)).toBe("lost 0; no history: held against each publisher's own count");
+    expect(lineOf('checked', unnumbered)).toBe("lost 0; no history: checked against each publisher's count");
     expect(isClean(unnumbered)).toBe(true);
     expect(lineOf('checked', result({ unnumbered: 400 }))).toBe(
-      "lost 0, repeated 0, out of order 0; 400 of rooms without history: held against each publisher's own count",
+      "lost 0, repeated 0, out of order 0; 400 from rooms without history: checked against each publisher's count",
     );
   });
 
   it('says the share that was delivered where links were cut', () => {
     const cut = { ...opening, opened: 100, refused: 3 };
     expect(lineOf('cut', result({}, { cut }))).toBe(
-      '100 back in 0.3 s, each p50 1.50 ms, p99 12.3 ms, 3 attempts refused on the way; 100% delivered',
+      '100 back in 0.3 s, each p50 1.50 ms, p99 12.3 ms, 3 attempts refused; 100% delivered',
     );
     // Never rounded up to all of it.
     expect(lineOf('cut', result({ delivered: 99_999_999, lost: 1 }, { cut }))).toMatch(
       /; 99\.999% delivered$/,
     );
-    expect(lineOf('latency', result({}, { cut }))).toContain('the time away included');
+    expect(lineOf('latency', result({}, { cut }))).toContain('including the time away');
   });
 
   it.each([
@@ -318,18 +318,16 @@ describe('the report of a bench', () => {
   it('warns where the driver was the limit, or the rate was not reached', () => {
     expect(warningsOf(result({ driverShare: 0.9 }))).toEqual([]);
     expect(textReport(result({ driverShare: 0.97 }))).toContain(
-      "\nwarning: the driver was the limit (97% of a core): the figures are the driver's: use --processes 2 or another machine\n",
+      '\nwarning: the driver was the bottleneck (97% of a core), so the figures measure the driver: use --processes 2 or another machine\n',
     );
     expect(warningsOf(result({}, { plan: planned('--rate 200') }))).toEqual([
-      'only 100.0 of 200 publishes a second were sent',
+      'sent only 100.0 of 200 publishes a second',
     ]);
     expect(warningsOf(result({}, { plan: planned('--rate 100') }))).toEqual([]);
   });
 
   it('says why it ended early', () => {
-    expect(textReport(result({}, { ended: 'interrupted' }))).toContain(
-      '\nended before its time: interrupted\n',
-    );
+    expect(textReport(result({}, { ended: 'interrupted' }))).toContain('\nended early: interrupted\n');
     expect(isClean(result({}, { ended: 'interrupted' }))).toBe(true);
   });
 

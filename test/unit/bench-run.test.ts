@@ -91,12 +91,12 @@ describe('the arguments of a bench run', () => {
   });
 
   it.each([
-    [['three'], 'there is no scenario "three" here: one, two'],
-    [['two', '--shapes', 'x'], 'there is no shape "x" here: z'],
-    [['--rows', 'a,d'], 'there is no row "d" here: a, b, c'],
-    [['--repetitions', '0'], '--repetitions is a whole number from 1, not "0"'],
-    [['--server-core', ''], '--server-core is a whole number from 0, not ""'],
-    [['--seconds', 'x'], '--seconds is a number of seconds above 0, not "x"'],
+    [['three'], 'unknown scenario "three": choose from one, two'],
+    [['two', '--shapes', 'x'], 'unknown shape "x": choose from z'],
+    [['--rows', 'a,d'], 'unknown row "d": choose from a, b, c'],
+    [['--repetitions', '0'], '--repetitions must be a whole number of at least 1, got "0"'],
+    [['--server-core', ''], '--server-core must be a whole number of at least 0, got ""'],
+    [['--seconds', 'x'], '--seconds must be a number of seconds above 0, got "x"'],
     [['--colour'], "Unknown option '--colour'"],
   ])('are refused with what is wrong: %j', (args, message) => {
     expect(() => parse(args)).toThrow(message);

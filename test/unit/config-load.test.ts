@@ -78,7 +78,7 @@ describe('NODE_ENV', () => {
   ])('is refused as %j, which would leave open what production closes', (text) => {
     const lines = problems({ env: { NODE_ENV: text } });
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(/^environment NODE_ENV: expected production to the letter, without quotes/);
+    expect(lines[0]).toMatch(/^environment NODE_ENV: expected exactly production, without quotes/);
     expect(lines[0]).toContain(JSON.stringify(text));
   });
 
@@ -99,7 +99,7 @@ describe('NODE_ENV', () => {
 });
 
 describe('values in quotes', () => {
-  const IN_QUOTES = 'the quotes around the value would be part of it: leave them out';
+  const IN_QUOTES = 'the quotes are part of the value: remove them';
 
   it.each([
     ['ROOMCAST_AUTH_SECRET', '"hush hush"'],
@@ -371,7 +371,7 @@ describe('problems', () => {
   );
 
   it('say what is wrong with the URL of Redis, from every source', () => {
-    const says = 'the database after the host must be a whole number from 0 on, such as /0';
+    const says = 'the database after the host must be a whole number, such as /0';
     const url = 'redis://:hush@h/abc';
     expect(problems({ env: { ROOMCAST_REDIS_URL: url } })).toEqual([
       `environment ROOMCAST_REDIS_URL: ${says}`,
@@ -402,9 +402,9 @@ describe('problems', () => {
       'file list.yaml: expected a group of settings, got [{"port":1}]',
     ]);
     expect(problems({ env: { ROOMCAST_CONFIG: `${folder}/absent.yaml` } })).toEqual([
-      'file absent.yaml: cannot be read: no such file',
+      'file absent.yaml: cannot read it: no such file',
     ]);
-    expect(problems({ file: folder })[0]).toMatch(/cannot be read: it is a directory$/);
+    expect(problems({ file: folder })[0]).toMatch(/cannot read it: it is a directory$/);
   });
 
   it('arise where a secret is given by value and by file, or its file is missing', () => {
@@ -415,7 +415,7 @@ describe('problems', () => {
       ROOMCAST_AUTH_ISSUER: 'me',
     };
     expect(problems({ env })).toEqual([
-      'environment ROOMCAST_API_KEYS: set together with ROOMCAST_API_KEYS_FILE, one of them has to go',
+      'environment ROOMCAST_API_KEYS: conflicts with ROOMCAST_API_KEYS_FILE: remove one of them',
       'environment ROOMCAST_AUTH_SECRET_FILE: cannot read absent: no such file',
     ]);
   });
@@ -443,7 +443,7 @@ describe('settings that have to fit each other', () => {
       },
       [
         'environment ROOMCAST_META_TTL_MS: must be at least history.ageMs (300000), got 60000',
-        'environment ROOMCAST_META_TTL_MS: must be at least the ageMs of rooms[1] "b" (70000), got 60000',
+        'environment ROOMCAST_META_TTL_MS: must be at least rooms[1].history.ageMs of "b" (70000), got 60000',
       ],
     ],
     [
@@ -451,7 +451,7 @@ describe('settings that have to fit each other', () => {
       { ROOMCAST_ROOMS: '[{"match":"a:*"},{"match":"b"},{"match":"a:*"},{"match":"a:x:*"},{"match":"*"}]' },
       [
         'environment ROOMCAST_ROOMS[2].match: "a:*" repeats rooms[0]',
-        'environment ROOMCAST_ROOMS[3].match: "a:x:*" is never reached, rooms[0] "a:*" comes first',
+        'environment ROOMCAST_ROOMS[3].match: "a:x:*" is never reached: rooms[0] "a:*" comes first',
       ],
     ],
     [
@@ -461,8 +461,8 @@ describe('settings that have to fit each other', () => {
           '[{"match":"a","acks":true},{"match":"b","acks":true,"history":false},{"match":"c","acks":true,"history":{"messages":0}}]',
       },
       [
-        'environment ROOMCAST_ROOMS[1].acks: "b" keeps no history to acknowledge',
-        'environment ROOMCAST_ROOMS[2].acks: "c" keeps no history to acknowledge',
+        'environment ROOMCAST_ROOMS[1].acks: "b" keeps no history, and acks need one',
+        'environment ROOMCAST_ROOMS[2].acks: "c" keeps no history, and acks need one',
       ],
     ],
     [
@@ -481,21 +481,21 @@ describe('settings that have to fit each other', () => {
       'files for TLS to Redis go with a URL that asks for TLS',
       { ROOMCAST_REDIS_TLS_CA_FILE: '/dev/null', REDIS_URL: 'redis://a' },
       [
-        'environment REDIS_URL: must begin with rediss:// where redis.tls names a file, or the link would not be encrypted',
+        'environment REDIS_URL: must start with rediss:// when redis.tls names a file, or the link is not encrypted',
       ],
     ],
     [
       'a rule for tokens goes with a key to check them by',
       { ROOMCAST_AUTH_AUDIENCE: 'me' },
       [
-        'environment ROOMCAST_AUTH_AUDIENCE: needs auth.secret, auth.publicKeyFile or auth.jwksUrl, or everyone would be let in',
+        'environment ROOMCAST_AUTH_AUDIENCE: needs auth.secret, auth.publicKeyFile or auth.jwksUrl, or everyone is admitted',
       ],
     ],
     [
       'anonymous connections beside authenticated ones go with a key to check tokens by',
       { ROOMCAST_AUTH_ANONYMOUS: 'true' },
       [
-        'environment ROOMCAST_AUTH_ANONYMOUS: has no effect without auth.secret, auth.publicKeyFile or auth.jwksUrl: everyone is anonymous',
+        'environment ROOMCAST_AUTH_ANONYMOUS: has no effect without auth.secret, auth.publicKeyFile or auth.jwksUrl: everyone is anonymous without them',
       ],
     ],
     [
@@ -505,7 +505,7 @@ describe('settings that have to fit each other', () => {
           '[{"match":"a","slowReaders":"latest"},{"match":"b","slowReaders":"latest","history":false},{"match":"c","history":false}]',
       },
       [
-        'environment ROOMCAST_ROOMS[1].slowReaders: "b" keeps no history, so there is no newest message to skip to; where only that matters, set history: {messages: 1}',
+        'environment ROOMCAST_ROOMS[1].slowReaders: "b" keeps no history, so there is no newest message to skip to: set history: {messages: 1} to keep only that',
       ],
     ],
     [
@@ -515,7 +515,7 @@ describe('settings that have to fit each other', () => {
         ROOMCAST_ROOMS: '[{"match":"a","slowReaders":"latest","acks":true}]',
       },
       [
-        'environment ROOMCAST_ROOMS[0].acks: "a" keeps no history to acknowledge',
+        'environment ROOMCAST_ROOMS[0].acks: "a" keeps no history, and acks need one',
         expect.stringContaining('ROOMCAST_ROOMS[0].slowReaders: "a" keeps no history'),
       ],
     ],
@@ -526,8 +526,8 @@ describe('settings that have to fit each other', () => {
           '[{"match":"a","presence":false,"memberEvents":true},{"match":"b","join":"nobody","publish":"members"}]',
       },
       [
-        'environment ROOMCAST_ROOMS[0].memberEvents: "a" has presence: false, so nobody knows who joins and leaves',
-        'environment ROOMCAST_ROOMS[1].publish: "b" has join: nobody, so there are no members who could publish',
+        'environment ROOMCAST_ROOMS[0].memberEvents: "a" has presence: false, so members cannot be told who joins and leaves',
+        'environment ROOMCAST_ROOMS[1].publish: "b" has join: nobody, so there are no members to publish',
       ],
     ],
     [
@@ -538,22 +538,22 @@ describe('settings that have to fit each other', () => {
         ROOMCAST_AUTH_JWKS_URL: 'http://a',
       },
       [
-        'environment ROOMCAST_AUTH_SECRET: set together with auth.publicKeyFile, one of them has to go',
-        'environment ROOMCAST_AUTH_SECRET: set together with auth.jwksUrl, one of them has to go',
-        'environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: set together with auth.jwksUrl, one of them has to go',
+        'environment ROOMCAST_AUTH_SECRET: conflicts with auth.publicKeyFile: remove one of them',
+        'environment ROOMCAST_AUTH_SECRET: conflicts with auth.jwksUrl: remove one of them',
+        'environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: conflicts with auth.jwksUrl: remove one of them',
       ],
     ],
     [
       'keys are fetched without a password',
       { ROOMCAST_AUTH_JWKS_URL: 'https://me:hush@id/jwks' },
       [
-        'environment ROOMCAST_AUTH_JWKS_URL: must not hold a user name or a password, which are not sent when the keys are fetched',
+        'environment ROOMCAST_AUTH_JWKS_URL: must not contain a user name or password: they are not sent when keys are fetched',
       ],
     ],
     [
       'a passphrase goes with a key',
       { ROOMCAST_TLS_PASSPHRASE: 'hush' },
-      ['environment ROOMCAST_TLS_PASSPHRASE: needs tls.keyFile, whose passphrase it would be'],
+      ['environment ROOMCAST_TLS_PASSPHRASE: needs tls.keyFile, the key that it decrypts'],
     ],
     [
       'a file that is named is no folder',
@@ -578,7 +578,7 @@ describe('settings that have to fit each other', () => {
   ])('the WebSocket endpoint is not at %s, which is another route', (path) => {
     expect(problems({ env: { ROOMCAST_WEBSOCKET_PATH: path } })).toEqual([
       expect.stringMatching(
-        /^environment ROOMCAST_WEBSOCKET_PATH: \S+ belongs to the (HTTP routes|demo page)/,
+        /^environment ROOMCAST_WEBSOCKET_PATH: \S+ (is an HTTP route of the node|serves the demo page):/,
       ),
     ]);
   });

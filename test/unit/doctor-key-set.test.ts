@@ -32,21 +32,21 @@ describe('the check of the key set', () => {
     const found = await lines(config());
     expect(found).toEqual([
       `ok: ${server.url.href} answers with 2 usable keys: RS256, EdDSA, Ed25519`,
-      'warning: a key is not used: kid short: an RSA key needs 2048 bits or more, this one has 1024',
+      'warning: a key cannot be used: kid short: an RSA key must have at least 2048 bits, got 1024',
     ]);
   });
 
   it('names URL and status where it cannot be had', async () => {
     server.status = 404;
     expect(await lines(config())).toEqual([
-      `problem: ${server.url.href} cannot be used: it answered 404 Not Found; clients are answered unavailable`,
+      `problem: cannot use ${server.url.href}: it answered 404 Not Found; clients get unavailable`,
     ]);
   });
 
   it('finds algorithms that no key can do', async () => {
     server.publish(rsaPair({ alg: 'RS256' }));
     expect(await lines(config({ ROOMCAST_AUTH_ALGORITHMS: 'ES256, RS512' }))).toEqual([
-      'problem: none of its keys can do ES256, RS512: every token will be refused',
+      'problem: none of its keys supports ES256, RS512: every token will be refused',
     ]);
   });
 });

@@ -194,10 +194,10 @@ describe('the check of access', () => {
   it('says what the HTTP API does without a key', () => {
     const says = (env: Record<string, string>) =>
       checkAccess(config(env)).find(({ about }) => about === 'http api')?.says;
-    const local = 'it answers requests from the same machine only: there is no key';
+    const local = 'it answers only requests from the same machine: no key is set';
     expect(says({})).toBe(local);
-    expect(says({ ROOMCAST_AUTH_SECRET: 'x'.repeat(32) })).toBe('it is off: there is no key');
-    expect(says({ NODE_ENV: 'production' })).toBe('it is off: there is no key');
+    expect(says({ ROOMCAST_AUTH_SECRET: 'x'.repeat(32) })).toBe('it is off: no key is set');
+    expect(says({ NODE_ENV: 'production' })).toBe('it is off: no key is set');
   });
 
   it.each([
@@ -299,7 +299,7 @@ describe('the check of a node', () => {
     );
   });
 
-  it('takes silence for a question for a token only where tokens are asked for', () => {
+  it('takes silence for a question for a token only where clients need a token', () => {
     expect(check({ socket: { outcome: 'silent' } }, true)[1]).toMatch(/^ok/);
     expect(check({ socket: { outcome: 'silent' } }, false)[1]).toMatch(/^problem/);
   });
@@ -312,7 +312,7 @@ describe('the check of a node', () => {
 
   it('names close codes, and answers that come slowly', () => {
     expect(check({ socket: { outcome: 'closed', code: 4501, reason: 'unauthorized' } })[1]).toBe(
-      'problem: WebSocket was closed with 4501 unauthorized',
+      'problem: the WebSocket was closed with 4501 unauthorized',
     );
     expect(check({ socket: { outcome: 'answered', node: 'abcdefgh', roundTripMs: 900 } })[1]).toMatch(
       /^warning/,

@@ -99,8 +99,8 @@ describe('the kind of a server', () => {
     [INFO.replace('standalone', 'sentinel'), 'it is a Sentinel'],
     // As Valkey says it.
     [INFO.replace('redis_mode:standalone', 'server_mode:sentinel'), 'it is a Sentinel'],
-    [INFO.replace('standalone', 'cluster'), 'it is a node of a Redis Cluster'],
-    [INFO.replace('enabled:0', 'enabled:1'), 'it is a node of a Redis Cluster'],
+    [INFO.replace('standalone', 'cluster'), 'it is a Redis Cluster node'],
+    [INFO.replace('enabled:0', 'enabled:1'), 'it is a Redis Cluster node'],
     [INFO.replace('7.2.4', '6.2.1'), 'it is version 6.2.1'],
   ])('is wrong for good in %j', (info, says) => {
     expect(serverProblem(info)).toContain(says);
@@ -126,6 +126,6 @@ describe('the version of a Redis', () => {
 
   it('is refused below 7 and where it is not told', () => {
     expect(versionProblem('redis_version:6.2.14\r\n')).toContain('6.2.14');
-    expect(versionProblem('')).toBe('it does not tell its version');
+    expect(versionProblem('')).toBe('it does not report its version');
   });
 });

@@ -52,7 +52,7 @@ describe('SampledHistogram', () => {
   });
 
   it('refuses bounds that do not rise', () => {
-    expect(() => new SampledHistogram([1, 1])).toThrow('do not rise');
+    expect(() => new SampledHistogram([1, 1])).toThrow('must be ascending');
   });
 
   it("renders byte for byte as prom-client's own histogram", async () => {

@@ -66,7 +66,7 @@ describe('what is refused', () => {
       'redis',
     );
     expect(says).toBe(
-      'redis does not let user "default" do all that a node does (deploy/README.md lists it): ACL SETUSER default +xadd &rc:{*; ' +
+      'redis does not permit user "default" everything that a node needs (deploy/README.md lists it): ACL SETUSER default +xadd &rc:{*; ' +
         'redis does not know SCRIPT LOAD: undo the rename-command that hides it; ' +
         'redis refuses writes: OOM full; redis refuses SET: ERR odd',
     );

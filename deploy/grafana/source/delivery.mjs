@@ -1,4 +1,4 @@
-// Whether the promise holds: nothing acknowledged is lost, and what cannot be kept is named.
+// Whether delivery holds: no acknowledged message is lost, and every loss is reported.
 import { dashboard, graph, increase, quantile, quantiles, rate, states } from './panels.mjs';
 
 const BY_NODE = '{{instance}}';
@@ -7,7 +7,7 @@ const promise = [
   graph({
     title: 'Gaps',
     description:
-      'Told to members: messages that existed and could no longer be had. One for a whole room on a node, or for one member that was catching up. Longer history makes them fewer.',
+      'Gaps reported to members: messages that existed but are no longer stored. Counts one for a whole room on a node, or one for a member that was catching up. A longer history makes them rarer.',
     unit: 'short',
     bars: true,
     queries: [[increase('roomcast_gaps_total', 'instance'), BY_NODE]],
@@ -15,7 +15,7 @@ const promise = [
   graph({
     title: 'Resets',
     description:
-      'Told to members: the numbering of a room began anew, because Redis lost it, or the room was unused for longer than metaTtlMs.',
+      'Resets reported to members: the numbering of a room started over, because Redis lost it or the room was unused for longer than metaTtlMs.',
     unit: 'short',
     bars: true,
     queries: [[increase('roomcast_resets_total', 'instance'), BY_NODE]],
@@ -23,30 +23,29 @@ const promise = [
   graph({
     title: 'Holes',
     description:
-      'Envelopes that did not follow on what the node had of their room. Each is read from history before anything is delivered: members see nothing of it.',
+      'Envelopes that did not follow the last message that the node had of their room. The node reads the missing part from history before it delivers more: members notice nothing.',
     unit: 'short',
     bars: true,
     queries: [[increase('roomcast_holes_total', 'instance'), BY_NODE]],
   }),
   graph({
     title: 'Messages that filled holes',
-    description: 'Messages that a node had missed and read from history for all members of a room.',
+    description: 'Messages that a node missed and read from history for all members of a room.',
     unit: 'short',
     bars: true,
     queries: [[increase('roomcast_holes_filled_messages_total', 'instance'), BY_NODE]],
   }),
   graph({
-    title: 'Deaf rooms',
-    description:
-      'Rooms that did not get what was published in them although the link was sound, and were subscribed anew.',
+    title: 'Rooms subscribed again',
+    description: 'Rooms that missed published messages although the link worked, and were subscribed again.',
     unit: 'short',
     bars: true,
     queries: [[increase('roomcast_deaf_rooms_total', 'instance'), BY_NODE]],
   }),
   graph({
-    title: 'Publishes under way',
+    title: 'Publishes in progress',
     description:
-      'Accepted messages that wait for the backplane now. Rises without falling: Redis does not answer.',
+      'Accepted messages that wait for the backplane now. If it only rises, Redis does not answer.',
     unit: 'short',
     queries: [
       [
@@ -60,20 +59,21 @@ const promise = [
 const recovery = [
   graph({
     title: 'Messages recovered',
-    description: 'Messages fed to members that were catching up, one for each member, by node.',
+    description: 'Messages sent to members that were catching up, once per member, by node.',
     unit: 'mps',
     queries: [[rate('roomcast_recovered_messages_total', 'instance'), BY_NODE]],
   }),
   graph({
     title: 'Reads of history',
-    description: 'Reads that catching up took of Redis. What a node remembered itself took none.',
+    description:
+      'Reads of Redis for members that were catching up. Messages still in a node’s memory need none.',
     unit: 'reqps',
     queries: [[rate('roomcast_history_reads_total', 'instance'), BY_NODE]],
   }),
   graph({
     title: 'Where recovery is served from',
     description:
-      'All nodes together. Messages recovered with few or no reads beside them came from the memory of the nodes, which one read fills for all who come back. Both lines close to each other: from Redis, each member by itself.',
+      'All nodes together. Few reads per recovered message: nodes served them from memory, which one read fills for all returning members. Lines close together: each member was served from Redis.',
     unit: 'cps',
     queries: [
       [rate('roomcast_recovered_messages_total'), 'messages recovered'],
@@ -82,7 +82,7 @@ const recovery = [
   }),
   graph({
     title: 'Share recovered',
-    description: 'Of all messages handed to members, those that came by catching up and not live.',
+    description: 'Share of all messages handed to members that came by catching up, not live.',
     unit: 'percentunit',
     queries: [
       [
@@ -93,14 +93,14 @@ const recovery = [
   }),
   graph({
     title: 'Acks by outcome',
-    description: 'What users said that they have processed, in rooms that keep it, by what came of it.',
+    description: 'Acks from users, in rooms that keep them, by outcome.',
     unit: 'cps',
     stack: true,
     queries: [[rate('roomcast_acks_total', 'outcome'), '{{outcome}}']],
   }),
   graph({
     title: 'Reads of acks',
-    description: 'Joins that read what their user had acknowledged.',
+    description: 'Joins that read the acknowledged position of their user.',
     unit: 'reqps',
     queries: [[rate('roomcast_ack_reads_total', 'instance'), BY_NODE]],
   }),
@@ -110,21 +110,21 @@ const redis = [
   states({
     title: 'Links to Redis',
     description:
-      'Each node has one link for commands and one for subscriptions. A link can be up and still deaf: see the probe lag.',
+      'Each node has one link for commands and one for subscriptions. A connected link can still deliver nothing: see the probe lag.',
     words: ['up', 'down'],
     queries: [['roomcast_backplane_link_up', '{{instance}} {{link}}']],
   }),
   graph({
     title: 'Probe lag',
     description:
-      'From publishing a probe to hearing it on the subscribe link of the same node: what delivery through Redis takes when nothing waits. No line: nothing was heard.',
+      'From publishing a probe to receiving it on the subscribe link of the same node: how long delivery through Redis takes when nothing waits. No line: no probe arrived.',
     unit: 's',
     queries: quantiles('roomcast_backplane_probe_lag_seconds'),
   }),
   graph({
     title: 'Probe lag by node, 99th percentile',
     description:
-      'One node alone without a line or above the others is deaf, or too busy to read what Redis sends.',
+      'A single node without a line, or above the others, receives nothing or is too busy to read from Redis.',
     unit: 's',
     queries: [[quantile(0.99, 'roomcast_backplane_probe_lag_seconds', 'instance'), BY_NODE]],
   }),
@@ -137,14 +137,13 @@ const redis = [
   }),
   graph({
     title: 'Redis round trip by node, 99th percentile',
-    description: 'All nodes together: Redis. One node alone: its network or its event loop.',
+    description: 'All nodes slow: Redis. One node slow: its network or its event loop.',
     unit: 's',
     queries: [[quantile(0.99, 'roomcast_backplane_batch_duration_seconds', 'instance'), BY_NODE]],
   }),
   graph({
     title: 'Reconnects',
-    description:
-      'Times that a link came back after it was lost. After each, all rooms with members are checked.',
+    description: 'Times that a lost link reconnected. The node then checks all rooms with members.',
     unit: 'short',
     bars: true,
     queries: [[increase('roomcast_backplane_reconnects_total', 'link'), '{{link}}']],
@@ -155,7 +154,7 @@ const commits = [
   graph({
     title: 'Messages in a group commit',
     description:
-      'One call to Redis carries what gathered while the one before it was under way: few when idle, many under load.',
+      'One call to Redis carries the messages that arrived during the previous call: few when idle, many under load.',
     unit: 'short',
     queries: quantiles('roomcast_backplane_batch_messages'),
   }),
@@ -173,7 +172,7 @@ const commits = [
   }),
   graph({
     title: 'Bytes to Redis',
-    description: 'Envelopes in group commits; commands and keys come on top.',
+    description: 'Envelopes in group commits, without commands and keys.',
     unit: 'Bps',
     queries: [[rate('roomcast_backplane_batch_bytes_total', 'instance'), BY_NODE]],
   }),
@@ -191,7 +190,7 @@ const commits = [
   graph({
     title: 'Scripts sent again, envelopes dropped',
     description:
-      'Scripts that Redis had forgotten, as after its restart; and what arrived and is no envelope of this version, as from nodes of another version or from strangers.',
+      'Scripts that Redis had forgotten, as after a restart; and received data that is not an envelope of this version, as from nodes of another version or other programs.',
     unit: 'short',
     bars: true,
     queries: [
@@ -205,14 +204,14 @@ const presence = [
   states({
     title: 'Presence leases',
     description:
-      'Whether a node’s lease on its members’ entries is valid. When it lapses, another node removes them, and they are entered again when it is back.',
+      'Whether a node’s lease on its members’ entries is valid. When it lapses, another node removes the entries, and the node enters them again when it is back.',
     words: ['held', 'not held'],
     queries: [['roomcast_backplane_presence_lease_held', BY_NODE]],
   }),
   graph({
     title: 'Leases lost and claimed',
     description:
-      'lost: the lease of a living node lapsed or was forgotten. claimed: the entries of a dead node were taken over, to be removed.',
+      'lost: the lease of a running node lapsed or Redis lost it. claimed: another node took over the entries of a dead node, to remove them.',
     unit: 'short',
     bars: true,
     queries: [
@@ -222,7 +221,7 @@ const presence = [
   }),
   graph({
     title: 'Entries of dead nodes removed',
-    description: 'Each is a member whose leave is told to the room.',
+    description: 'For each, the room is told that the member left.',
     unit: 'short',
     bars: true,
     queries: [[increase('roomcast_backplane_presence_swept_entries_total', 'instance'), BY_NODE]],
@@ -244,9 +243,9 @@ const presence = [
 export const delivery = dashboard({
   uid: 'roomcast-delivery',
   title: 'Roomcast / Delivery',
-  description: 'Whether the promise holds: nothing acknowledged is lost, and what cannot be kept is named.',
+  description: 'Whether delivery holds: no acknowledged message is lost, and every loss is reported.',
   sections: [
-    ['The promise', promise],
+    ['Delivery', promise],
     ['Recovery', recovery],
     ['Redis', redis],
     ['Group commit', commits],

@@ -1,4 +1,4 @@
-// What each process costs and holds.
+// CPU, memory and connections of each process.
 import { dashboard, graph, quantile, rate } from './panels.mjs';
 
 const BY_NODE = '{{instance}}';
@@ -7,14 +7,14 @@ const load = [
   graph({
     title: 'Event loop delay, 99th percentile',
     description:
-      'How late the event loop came round since the last scrape. About 10 ms is the resolution of the measurement and means idle; everything a node does waits for this.',
+      'How late event loop turns were since the last scrape. About 10 ms is the resolution of the measurement and means idle; everything a node does waits for this.',
     unit: 's',
     queries: [['nodejs_eventloop_lag_p99_seconds', BY_NODE]],
   }),
   graph({
     title: 'Event loop delay, longest',
     description:
-      'The longest single delay since the last scrape. Alone and high: a pause of garbage collection, or one huge room.',
+      'The longest single delay since the last scrape. A single high value: a garbage collection pause, or one huge room.',
     unit: 's',
     queries: [['nodejs_eventloop_lag_max_seconds', BY_NODE]],
   }),
@@ -27,14 +27,14 @@ const load = [
   }),
   graph({
     title: 'CPU in the kernel',
-    description: 'The part of the CPU time that went to the kernel: mostly sending to sockets.',
+    description: 'CPU time spent in the kernel: mostly sending to sockets.',
     unit: 'percentunit',
     queries: [[rate('process_cpu_system_seconds_total', 'instance'), BY_NODE]],
   }),
   graph({
     title: 'CPU for each delivery',
     description:
-      'CPU time of a node by messages that it handed to sockets. Falls under load, as messages then share system calls; a rise at the same load is a regression.',
+      'CPU time of a node per message handed to sockets. It falls under load, when messages share system calls; a rise at the same load is a regression.',
     unit: 's',
     queries: [
       [
@@ -46,7 +46,7 @@ const load = [
   graph({
     title: 'Messages in a WebSocket message',
     description:
-      'Messages delivered for each WebSocket message sent, replies and catching up included in the latter: what is joined costs one system call together.',
+      'Messages delivered for each WebSocket message sent, which includes replies and catching up: joined messages share one system call.',
     unit: 'short',
     queries: [
       [
@@ -61,41 +61,40 @@ const memory = [
   graph({
     title: 'Memory of the process',
     description:
-      'Resident memory. Sockets, what waits for slow readers and uWebSockets.js are outside the JavaScript heap. What the kernel holds for sockets is not in it.',
+      'Resident memory. Sockets, data waiting for slow readers and uWebSockets.js are outside the JavaScript heap. Excludes socket buffers in the kernel.',
     unit: 'bytes',
     queries: [['process_resident_memory_bytes', BY_NODE]],
   }),
   graph({
     title: 'JavaScript heap used',
-    description:
-      'Saw teeth are normal; what counts is whether their lower edge rises while the connections do not.',
+    description: 'A sawtooth is normal; check whether its lower edge rises while connections do not.',
     unit: 'bytes',
     queries: [['nodejs_heap_size_used_bytes', BY_NODE]],
   }),
   graph({
     title: 'Buffers outside the heap',
     description:
-      'Memory of buffers that JavaScript refers to: the recent messages of rooms, and what comes from Redis.',
+      'Memory of buffers that JavaScript references: recent messages of rooms, and data from Redis.',
     unit: 'bytes',
     queries: [['nodejs_external_memory_bytes', BY_NODE]],
   }),
   graph({
     title: 'Time in garbage collection',
     description:
-      'Share of time, by kind. major: the whole heap; minor: what is young. Above a few percent it is felt.',
+      'Share of time, by kind. major: the whole heap; minor: young objects. Above a few percent, clients notice.',
     unit: 'percentunit',
     stack: true,
     queries: [[rate('nodejs_gc_duration_seconds_sum', 'kind'), '{{kind}}']],
   }),
   graph({
     title: 'Pause of garbage collection, 99th percentile',
-    description: 'The length of single collections by node: nothing else happens meanwhile.',
+    description: 'The length of single collections by node: nothing else runs during one.',
     unit: 's',
     queries: [[quantile(0.99, 'nodejs_gc_duration_seconds', 'instance'), BY_NODE]],
   }),
   graph({
     title: 'File descriptors in use',
-    description: 'Share of the limit (ulimit -n). Each connection takes one. At 100 % nobody can connect.',
+    description: 'Share of the limit (ulimit -n). Each connection needs one. At 100 % no one can connect.',
     unit: 'percentunit',
     max: 1,
     queries: [['process_open_fds / process_max_fds', BY_NODE]],
@@ -128,27 +127,27 @@ const pressure = [
   graph({
     title: 'Slow readers',
     description:
-      'Times that a member read too slowly for what its socket may hold (websocket.backpressureBytes), by what its room’s rule says is done.',
+      'Times that a member read so slowly that its socket was full (websocket.backpressureBytes), by policy of its room’s rule.',
     unit: 'cps',
     queries: [[rate('roomcast_slow_readers_total', 'policy'), '{{policy}}']],
   }),
   graph({
     title: 'Members catching up',
     description:
-      'Members that are fed from a cursor, not live: they came back, or read too slowly. Should fall to zero.',
+      'Members that a cursor feeds, not live: they came back, or read too slowly. Should fall to zero.',
     unit: 'short',
     queries: [['roomcast_catching_up_members', BY_NODE]],
   }),
   graph({
     title: 'Commands over the rate',
-    description: 'Commands refused because their connection sends more than limits.commandsPerSecond.',
+    description: 'Commands refused because their connection exceeded limits.commandsPerSecond.',
     unit: 'cps',
     queries: [[rate('roomcast_commands_rate_limited_total', 'instance'), BY_NODE]],
   }),
   graph({
     title: 'Heartbeat timeouts',
     description:
-      'Connections closed because nothing came from them for two heartbeats. A burst: a network went away.',
+      'Connections closed because nothing arrived from them for two heartbeats. A burst means a network failed.',
     unit: 'cps',
     queries: [[rate('roomcast_heartbeat_timeouts_total', 'instance'), BY_NODE]],
   }),
@@ -160,7 +159,7 @@ const pressure = [
   }),
   graph({
     title: 'WebSocket messages sent',
-    description: 'One for each socket that a fan-out reaches: the number of sends is what a node costs.',
+    description: 'One for each socket that a fan-out reaches: sends are a node’s main cost.',
     unit: 'cps',
     queries: [[rate('roomcast_websocket_messages_sent_total', 'instance'), BY_NODE]],
   }),
@@ -169,11 +168,11 @@ const pressure = [
 export const node = dashboard({
   uid: 'roomcast-node',
   title: 'Roomcast / Node',
-  description: 'What each process costs and holds. Choose a node above to see it alone.',
+  description: 'CPU, memory and connections of each process. Choose a node above to see only that one.',
   sections: [
     ['Load', load],
     ['Memory and limits', memory],
-    ['Who is here', members],
+    ['Members', members],
     ['Pressure', pressure],
   ],
 });

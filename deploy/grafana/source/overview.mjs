@@ -1,4 +1,4 @@
-// Is everything well, and how much is going on: what to open first.
+// Health and load at a glance: open this first.
 import { dashboard, graph, increase, number, quantile, quantiles, rate, states } from './panels.mjs';
 
 const READY = 'roomcast_backplane_ready * (1 - roomcast_draining)';
@@ -7,7 +7,7 @@ const now = [
   number({
     title: 'Nodes in service',
     description:
-      'Nodes whose backplane works and that do not shut down, as /readyz sees it. Nodes that cannot be scraped are not among them.',
+      'Nodes whose backplane works and that are not shutting down, as in /readyz. Excludes nodes that cannot be scraped.',
     unit: 'short',
     queries: [[`sum(${READY})`, 'in service']],
     steps: [],
@@ -27,14 +27,14 @@ const now = [
   number({
     title: 'Messages out',
     description:
-      'Messages handed to sockets, each as often as members got it. What catches up is not among them.',
+      'Messages handed to sockets, once for each member reached. Excludes messages sent to members that catch up.',
     unit: 'mps',
     queries: [[rate('roomcast_messages_delivered_total'), 'out']],
   }),
   number({
     title: 'Delivery, 99th percentile',
     description:
-      'From the moment a publishing node sent an envelope to its fan-out on the receiving node: all but 1 % took less. Differences of the machines’ clocks are in it.',
+      'From the moment a publishing node sent an envelope to its fan-out on the receiving node: all but 1 % took less. Includes clock differences between machines.',
     unit: 's',
     queries: [[quantile(0.99, 'roomcast_delivery_latency_seconds'), 'p99']],
     steps: [
@@ -45,7 +45,7 @@ const now = [
   number({
     title: 'Gaps and resets',
     description:
-      'Members, or whole rooms on a node, that were told within this interval that messages are lost to them. Anything but zero deserves a look at Delivery.',
+      'Gaps and resets reported in this interval, to single members or to whole rooms on a node. If it is not zero, see Delivery.',
     unit: 'short',
     queries: [[`${increase('roomcast_gaps_total')} + ${increase('roomcast_resets_total')}`, 'told']],
     steps: [[0.5, 'red']],
@@ -56,7 +56,7 @@ const traffic = [
   graph({
     title: 'Connections by node',
     description:
-      'Stacked: the upper edge is the total. Nodes should be about even, but for a while after one came.',
+      'Stacked: the upper edge is the total. Nodes should be about even, except for a while after one starts.',
     unit: 'short',
     stack: true,
     queries: [['sum by (instance) (roomcast_connections)', '{{instance}}']],
@@ -86,7 +86,7 @@ const traffic = [
   }),
   graph({
     title: 'Bytes over WebSockets',
-    description: 'Payload received from and handed to sockets. Framing, TLS and TCP come on top.',
+    description: 'Payload received from and handed to sockets. Excludes framing, TLS and TCP.',
     unit: 'Bps',
     queries: [
       [rate('roomcast_websocket_received_bytes_total'), 'received'],
@@ -106,21 +106,21 @@ const latency = [
   graph({
     title: 'Delivery latency',
     description:
-      'From the moment a publishing node sent an envelope to its fan-out on the receiving node, once an envelope. Differences of the machines’ clocks are in it.',
+      'From the moment a publishing node sent an envelope to its fan-out on the receiving node, once per envelope. Includes clock differences between machines.',
     unit: 's',
     queries: quantiles('roomcast_delivery_latency_seconds'),
   }),
   graph({
     title: 'Delivery latency by node, 99th percentile',
     description:
-      'As delivery latency, at each receiving node. One node alone above the others: look at its event loop and its clock.',
+      'Delivery latency at each receiving node. A single node above the others: check its event loop and clock.',
     unit: 's',
     queries: [[quantile(0.99, 'roomcast_delivery_latency_seconds', 'instance'), '{{instance}}']],
   }),
   graph({
     title: 'Publish duration',
     description:
-      'From accepting a message to the answer of the backplane, failures included: what a publisher waits for.',
+      'From accepting a message to the answer of the backplane, including failures: what a publisher waits for.',
     unit: 's',
     queries: quantiles('roomcast_publish_duration_seconds'),
   }),
@@ -134,13 +134,13 @@ const latency = [
   graph({
     title: 'Heartbeat round trip by node, median',
     description:
-      'One node alone above the others is busy or badly connected; all together: the way to the clients.',
+      'A single node above the others is busy or badly connected; if all rise, check the network to the clients.',
     unit: 's',
     queries: [[quantile(0.5, 'roomcast_heartbeat_round_trip_seconds', 'instance'), '{{instance}}']],
   }),
   graph({
     title: 'HTTP requests by route, 99th percentile',
-    description: 'From the request line to the answer, for the routes that were asked.',
+    description: 'From the request line to the answer, for the routes in use.',
     unit: 's',
     queries: [[`${quantile(0.99, 'roomcast_http_request_duration_seconds', 'route')} >= 0`, '{{route}}']],
   }),
@@ -150,13 +150,13 @@ const health = [
   states({
     title: 'Readiness',
     description:
-      'Whether a node is in service: its backplane works and it does not shut down. As /readyz answers.',
+      'Whether a node is in service: its backplane works and it is not shutting down, as in /readyz.',
     words: ['ready', 'not ready'],
     queries: [[READY, '{{instance}}']],
   }),
   graph({
     title: 'Errors by code',
-    description: 'Errors answered to clients, in frames and over HTTP.',
+    description: 'Errors sent to clients, in frames and over HTTP.',
     unit: 'cps',
     bars: true,
     none: 'no errors',
@@ -165,7 +165,7 @@ const health = [
   graph({
     title: 'Closes by code',
     description:
-      'Connections that ended, by WebSocket close code. 1006: without a close frame, as when a network drops. 4008: too slow. 4010: silent for two heartbeats. 1012: sent elsewhere.',
+      'Connections that ended, by WebSocket close code. 1006: without a close frame, as when a network drops. 4008: too slow. 4010: silent for two heartbeats. 1012: moved to another node.',
     unit: 'cps',
     bars: true,
     none: 'no closes',
@@ -174,7 +174,7 @@ const health = [
   graph({
     title: 'Connections opened and closed',
     description:
-      'Apart for long: the number of connections grows or falls. Both high: clients reconnect over and over.',
+      'If the lines stay apart, the number of connections grows or falls. Both high: clients reconnect repeatedly.',
     unit: 'cps',
     queries: [
       [rate('roomcast_connections_opened_total'), 'opened'],
@@ -192,7 +192,7 @@ const health = [
   }),
   graph({
     title: 'HTTP requests by status',
-    description: 'Requests answered, by class of status. WebSocket upgrades are not among them.',
+    description: 'Requests answered, by status class. Excludes WebSocket upgrades.',
     unit: 'reqps',
     bars: true,
     queries: [[`${rate('roomcast_http_requests_total', 'status')} > 0`, '{{status}}']],
@@ -200,7 +200,7 @@ const health = [
   graph({
     title: 'Publishes by outcome',
     description:
-      'What became of accepted messages. duplicate: stored before under the same key. timeout: unknown whether it was stored.',
+      'Outcomes of accepted messages. duplicate: already stored under the same key. timeout: unknown whether it was stored.',
     unit: 'mps',
     bars: true,
     queries: [[`${rate('roomcast_publishes_settled_total', 'outcome')} > 0`, '{{outcome}}']],
@@ -208,7 +208,7 @@ const health = [
   graph({
     title: 'Nodes by version',
     description:
-      'Nodes that answer, by what they run. Two versions for longer than a roll-out takes: it has stopped half-way.',
+      'Nodes that answer, by version. Two versions for longer than a roll-out takes: it has stopped halfway.',
     unit: 'short',
     stack: true,
     queries: [['count by (version) (roomcast_build_info)', '{{version}}']],
@@ -218,7 +218,7 @@ const health = [
 export const overview = dashboard({
   uid: 'roomcast-overview',
   title: 'Roomcast / Overview',
-  description: 'Is everything well, and how much is going on. Node and Delivery go deeper.',
+  description: 'Health and load at a glance. Node and Delivery have more detail.',
   sections: [
     ['Now', now],
     ['Traffic', traffic],

@@ -1,11 +1,11 @@
-// The parts that dashboards are made of, in Grafana's JSON. Queries are written without the filter on `job` and
-// `instance`: it is put into every selector here, so that no panel can forget it.
+// The parts that dashboards are made of, in Grafana's JSON. Queries omit the filter on `job` and
+// `instance`: it is added to every selector here, so that no panel can forget it.
 
 const DATASOURCE = { type: 'prometheus', uid: 'prometheus' };
 const FILTER = 'job=~"$job", instance=~"$instance"';
 const COLUMNS = 24;
 
-/** Puts the filter into every selector of a query: `roomcast_rooms{}` and `roomcast_rooms` alike. */
+/** Adds the filter to every selector of a query: `roomcast_rooms{}` and `roomcast_rooms` alike. */
 function filtered(expr) {
   return expr.replace(
     /\b(up|(?:roomcast|process|nodejs)_\w+)\b(?:\{([^}]*)\})?/g,
@@ -13,12 +13,12 @@ function filtered(expr) {
   );
 }
 
-/** `rate` of a counter, summed over what is not named in `by`. */
+/** `rate` of a counter, summed over labels not in `by`. */
 export function rate(counter, ...by) {
   return `${sum(by)} (rate(${counter}[$__rate_interval]))`;
 }
 
-/** How much a counter rose, summed over what is not named in `by`. For what happens seldom. */
+/** How much a counter rose, summed over labels not in `by`. For rare events. */
 export function increase(counter, ...by) {
   return `${sum(by)} (increase(${counter}[$__rate_interval]))`;
 }
@@ -39,8 +39,8 @@ function sum(by) {
 }
 
 /**
- * Lines over time. `queries` are pairs of a query and a legend, such as `['up', '{{instance}}']`. Optional: `stack`, `bars`,
- * `max` of the axis, `none`: what is shown where there is nothing.
+ * Lines over time. `queries` are pairs of a query and a legend, such as `['up', '{{instance}}']`. Optional:
+ * `stack`, `bars`, `max` of the axis, `none`: the text shown without data.
  */
 export function graph({ title, description, unit, queries, stack = false, bars = false, max, none }) {
   return {
@@ -71,7 +71,7 @@ export function graph({ title, description, unit, queries, stack = false, bars =
   };
 }
 
-/** One number, with a small line of how it moved. `steps`: thresholds as pairs of a value and a colour. */
+/** One number, with a sparkline. `steps`: thresholds as pairs of a value and a colour. */
 export function number({ title, description, unit, queries, steps = [] }) {
   return {
     type: 'stat',
@@ -94,7 +94,7 @@ export function number({ title, description, unit, queries, steps = [] }) {
   };
 }
 
-/** A band for each series, green while it is 1 and red while it is 0. `words`: what the two are called. */
+/** A band for each series, green while it is 1 and red while it is 0. `words`: the names of the two states. */
 export function states({ title, description, queries, words: [yes, no] }) {
   return {
     type: 'state-timeline',
@@ -183,7 +183,7 @@ function drains() {
     enable: true,
     iconColor: 'orange',
     expr: filtered('roomcast_draining == 1'),
-    titleFormat: '{{instance}} shuts down',
+    titleFormat: '{{instance}} is shutting down',
   };
 }
 

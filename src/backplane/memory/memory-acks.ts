@@ -1,4 +1,4 @@
-/** How far users have read, in the memory of the one process that is the whole broker. */
+/** Acks in the memory of the one process that is the whole broker. */
 import type { Clock } from '../../util/clock.ts';
 import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../acks.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
@@ -7,7 +7,10 @@ export interface MemoryAcksParts {
   readonly clock: Clock;
   /** Life of a room's acks in milliseconds, from its last ack on. */
   readonly ttlMs: number;
-  /** Where a room stands now; `begin` as in `ReadOptions`. Throws a `BackplaneError` when the backplane is closed. */
+  /**
+   * The room's current position; `begin` as in `ReadOptions`. Throws a `BackplaneError` when the backplane is
+   * closed.
+   */
   readonly position: (room: string, history: HistoryPolicy, begin: boolean) => Where;
 }
 
@@ -67,12 +70,12 @@ export class MemoryAcks implements Acks {
     return { epoch, offset, count: all.length, users };
   }
 
-  /** Whether anything is kept in a room. */
+  /** Whether a room has any acks. */
   isKeptIn(room: string): boolean {
     return this.#rooms.has(room);
   }
 
-  /** Drops what is too old. */
+  /** Drops expired acks. */
   sweep(): void {
     for (const [room, acks] of this.#rooms) if (this.#isOver(acks)) this.#rooms.delete(room);
   }
@@ -91,7 +94,7 @@ export class MemoryAcks implements Acks {
     acks.ackedAtMs = this.#parts.clock.nowMs();
   }
 
-  /** What is kept in a room in this epoch. */
+  /** The room's acks in this epoch. */
   #offsets(room: string, epoch: string): ReadonlyMap<string, number> {
     const acks = this.#rooms.get(room);
     return acks === undefined || acks.epoch !== epoch || this.#isOver(acks) ? NONE : acks.offsets;

@@ -1,6 +1,6 @@
 /**
- * The whole broker in one process: what a single node runs on when no Redis is configured, and what every test that
- * is not about Redis runs on. It keeps the promises of the Redis backplane, by the same conformance suite.
+ * The whole broker in one process: what a single node uses when no Redis is configured, and what every test
+ * that is not about Redis uses. It keeps the promises of the Redis backplane, by the same conformance suite.
  */
 
 import type { Clock } from '../../util/clock.ts';
@@ -35,9 +35,9 @@ export interface MemoryBackplaneOptions {
   readonly metaTtlMs: number;
   /** The same for a room that never had a message. Default `EMPTY_META_TTL_MS`; never more than `metaTtlMs`. */
   readonly emptyMetaTtlMs?: number;
-  /** How long it is kept how far the users of a room have read, from the last ack on. */
+  /** How long a room's acks are kept, from the last ack on. */
   readonly acksTtlMs: number;
-  /** How often what is too old is dropped from rooms that nobody uses. Default a tenth of `metaTtlMs`, at most 30 s. */
+  /** How often expired data is dropped from unused rooms. Default a tenth of `metaTtlMs`, at most 30 s. */
   readonly sweepMs?: number;
   /** Timers and the end of the turn. Default those of the process. */
   readonly scheduler?: Scheduler;
@@ -48,7 +48,7 @@ const NUMBERLESS: BatchResult = { epoch: '', first: 0, duplicates: null };
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class MemoryBackplane implements Backplane {
-  /** A read ends in the turn in which it begins. */
+  /** A read ends in the turn in which it starts. */
   readonly readsAtOnce = 1;
   readonly presence: MemoryPresence;
   readonly acks: MemoryAcks;

@@ -1,6 +1,7 @@
 /**
- * Who is in which room of the only node there is. Changes gather for a turn, as they do on their way to Redis, so that
- * events come in the same batches and never out of `enter`; no lease can lapse, since the entries die with the process.
+ * Who is in which room of the only node. Changes gather for a turn, as they do on their way to Redis, so that
+ * events come in the same batches and never from inside `enter`; no lease can lapse, since the entries die
+ * with the process.
  */
 import { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
@@ -23,7 +24,7 @@ export interface MemoryPresenceOptions {
 
 interface Room {
   readonly entries: Map<string, PresenceEntry>;
-  /** How many entries each user has: counting them anew for each list would cost as much as the room is large. */
+  /** How many entries each user has: counting them for each list would take time proportional to the room. */
   readonly users: Map<string, number>;
 }
 
@@ -107,7 +108,7 @@ export class MemoryPresence implements Presence {
     }
   }
 
-  /** The changes that are to be announced. */
+  /** The changes to announce. */
   #apply(room: string, updates: readonly Update[]): PresenceChange[] {
     const { entries, users } = this.#rooms.get(room) ?? { entries: new Map(), users: new Map() };
     const changes: PresenceChange[] = [];
@@ -118,7 +119,7 @@ export class MemoryPresence implements Presence {
       if (isEnter) countUser(users, entry.user, 1);
       if (before !== undefined) countUser(users, before.user, -1);
       if (!announce || isEnter === (before !== undefined)) continue;
-      // As in Redis, who left is who was entered.
+      // As in Redis, the entry that leaves is the one that entered.
       const who = before ?? entry;
       changes.push({ change: isEnter ? 'joined' : 'left', who, count: entries.size });
     }

@@ -1,4 +1,4 @@
-/** One room of the memory backplane: its numbering, the envelopes it keeps, the idempotency keys it remembers. */
+/** One room of the memory backplane: its numbering, its envelopes and its idempotency keys. */
 import { randomId } from '../../util/ids.ts';
 import type { HistoryPage, ReadOptions } from '../backplane.ts';
 import { type Envelope, finishEnvelope, ID_BYTES } from '../envelope.ts';
@@ -10,7 +10,9 @@ interface RememberedKey extends FirstResult {
   readonly expiresAtMs: number;
 }
 
-/** What a commit made: the envelope to deliver (null when all were duplicates), and how to settle the batch. */
+/**
+ * The result of a commit: the envelope to deliver (null if all were duplicates), and how to settle the batch.
+ */
 export interface Commit {
   readonly envelope: Envelope | null;
   readonly result: BatchResult;
@@ -62,12 +64,14 @@ export class RoomLog {
     return { epoch: this.#epoch, offset: this.#offset, envelopes: within(bytes, envelopes, newest) };
   }
 
-  /** See `Backplane.renewEpoch`. A process cannot lose writes and go on, but the port is the same for all. */
+  /**
+   * See `Backplane.renewEpoch`. A process cannot lose writes and continue, but the port is the same for all.
+   */
   renewEpoch(epoch: string, seen: number): void {
     if (epoch === this.#epoch && this.#offset < seen) this.#epoch = randomId(ID_BYTES);
   }
 
-  /** Drops what is too old. True if the room itself has not been used for `lifeMs` and can be forgotten. */
+  /** Drops what has expired. True if the room itself was unused for `lifeMs` and can be forgotten. */
   sweep(nowMs: number, lifeMs: number): boolean {
     this.#trim(nowMs);
     this.#forgetKeys(nowMs);
@@ -93,7 +97,7 @@ export class RoomLog {
     }
   }
 
-  /** Looks up the batch's keys and remembers the new ones. Null where all of them are new. */
+  /** Looks up the batch's keys and stores the new ones. Null if all of them are new. */
   #findDuplicates(
     batch: RoomBatch,
     epoch: string,
@@ -121,7 +125,10 @@ export class RoomLog {
   }
 }
 
-/** The first of them, or with `newest` the last, that together have at most so many bytes; always one. */
+/**
+ * The first of them, or with `newest` the last, that together have at most this many bytes; always at least
+ * one.
+ */
 function within(bytes: number, envelopes: readonly Envelope[], newest: boolean): readonly Envelope[] {
   let sum = 0;
   const ordered = newest ? [...envelopes].reverse() : envelopes;

@@ -1,4 +1,4 @@
-/** Joins many nodes through one Redis: the parts of this folder, put together. */
+/** Connects many nodes through one Redis: assembles the parts of this folder. */
 import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import { randomId } from '../../util/ids.ts';
@@ -37,13 +37,15 @@ import { checkStart } from './start/start-checks.ts';
 import { Subscriptions } from './subscribe/subscriptions.ts';
 
 export interface RedisBackplaneOptions {
-  /** `redis://` or, with TLS, `rediss://`; may hold user, password and database. */
+  /** `redis://` or, with TLS, `rediss://`; may contain user, password and database. */
   readonly url: string;
   readonly tls?: ConnectionOptions;
-  /** Nodes of one cluster share prefix and number of partitions (1 to 16384); clusters on one Redis do not. */
+  /**
+   * Nodes of one cluster share prefix and number of partitions (1 to 16384); clusters on one Redis do not.
+   */
   readonly keyPrefix: string;
   readonly partitions: number;
-  /** What is not answered by then counts as lost. */
+  /** Calls without a reply within this time count as lost. */
   readonly commandTimeoutMs: number;
   readonly startupTimeoutMs: number;
   readonly dedupWindowMs: number;
@@ -51,11 +53,13 @@ export interface RedisBackplaneOptions {
   readonly metaTtlMs: number;
   /** The same for a room that never had a message. Default `EMPTY_META_TTL_MS`; never more than `metaTtlMs`. */
   readonly emptyMetaTtlMs?: number;
-  /** How long it is kept how far the users of a room have read, from the last ack on. */
+  /** How long a room's acks are kept, from the last ack on. */
   readonly acksTtlMs: number;
-  /** How long the presence entries of a dead node outlive it, about. Default 6 s. */
+  /** About how long the presence entries of a dead node outlive it. Default 6 s. */
   readonly leaseMs?: number;
-  /** How often the node checks that it hears itself, and that Redis takes what it writes. Default 5 s. */
+  /**
+   * How often the node checks that it receives its own probe, and that Redis accepts its writes. Default 5 s.
+   */
   readonly probeIntervalMs?: number;
   /** Exactly eight ASCII characters. */
   readonly nodeId: string;
@@ -66,7 +70,7 @@ export interface RedisBackplaneOptions {
 
 const DEFAULT_LEASE_MS = 6_000;
 const DEFAULT_PROBE_INTERVAL_MS = 5_000;
-/** For the links, once it is known that Redis is there. */
+/** For the links, once Redis is known to be there. */
 const MIN_STARTUP_TIMEOUT_MS = 1_000;
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
@@ -163,7 +167,7 @@ export class RedisBackplane implements Backplane {
   }
 
   async signal(text: string): Promise<void> {
-    // A node that is deaf itself would not do what it asks of all.
+    // A deaf node would not do what it asks of all nodes.
     const reason = this.#linkProblem();
     if (reason !== null) throw unavailable('signal', reason);
     await this.#links.ask(() => this.#links.command.redis.publish(this.#keys.signals(), text), 'signal');
@@ -187,7 +191,7 @@ export class RedisBackplane implements Backplane {
     this.#links.close();
   }
 
-  /** Why nothing is sent or heard. While writes alone are refused, all else goes on. */
+  /** Why nothing is sent or received. If only writes are refused, everything else continues. */
   #linkProblem(): string | null {
     return this.#links.commandProblem() ?? this.#subscribeProblem();
   }
@@ -195,8 +199,8 @@ export class RedisBackplane implements Backplane {
   #subscribeProblem(): string | null {
     const problem = this.#links.subscribe.problem();
     if (problem !== null) return problem;
-    if (!this.#subscriptions.isRestored) return 'rooms are being subscribed again';
-    return this.#probe.isDeaf ? 'the node does not hear what is published' : null;
+    if (!this.#subscriptions.isRestored) return 'subscribing to rooms again';
+    return this.#probe.isDeaf ? 'the node does not receive what is published' : null;
   }
 
   /** What a link does, or what was asked for on one, has changed. */

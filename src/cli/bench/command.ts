@@ -1,4 +1,4 @@
-/** `roomcast bench`: load against nodes that run, and what came of it. */
+/** `roomcast bench`: puts load on running nodes and prints the result. */
 import { readFileSync } from 'node:fs';
 import { fail, type Io } from '../io.ts';
 import { withoutSecrets } from '../logger.ts';
@@ -10,7 +10,9 @@ import { jsonReport, textReport } from './report.ts';
 import { isClean } from './result.ts';
 import { runBench } from './run.ts';
 
-/** Prints the result. Returns the exit code: 0 where all was delivered once, in order and without errors. */
+/**
+ * Prints the result. Returns the exit code: 0 if everything was delivered once, in order and without errors.
+ */
 export async function benchCommand(io: Io, urls: readonly URL[], options: BenchOptions): Promise<number> {
   const token = readToken(options);
   if (token instanceof Error) return fail(io, [token.message]);

@@ -1,4 +1,4 @@
-/** Ctrl-C while a bench runs: the first one ends it in order, a second one at once. */
+/** Ctrl-C during a bench: the first one ends it in order, a second one at once. */
 export class Interruption {
   readonly #controller = new AbortController();
 
@@ -12,7 +12,7 @@ export class Interruption {
     return this.#controller.signal;
   }
 
-  /** Signals have their usual effect again. */
+  /** Restores the usual effect of signals. */
   dispose(): void {
     process.off('SIGINT', this.#take);
     process.off('SIGTERM', this.#take);

@@ -1,20 +1,20 @@
-/** What `roomcast bench` takes. */
+/** The options of `roomcast bench`. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { PAYLOAD_HEAD_BYTES } from '../../load/payload.ts';
 import type { Encoding } from '../../protocol/subprotocol.ts';
 
 export interface BenchOptions {
   readonly rooms: number;
-  /** Per room, as are publishers. */
+  /** Per room, like publishers. */
   readonly members: number;
   /** Default: as many as the load needs; see `planBench`. */
   readonly publishers?: number;
   readonly outside?: boolean;
   /** Bytes. */
   readonly payload: number;
-  /** Default, without a rate: 64, or with `cut` a rate that the history of a room has room for. */
+  /** Default, without a rate: 64, or with `cut` a rate that the history of a room can hold. */
   readonly inFlight?: number;
-  /** Publishes a second, of all publishers; takes the place of `inFlight`. */
+  /** Publishes a second of all publishers together; replaces `inFlight`. */
   readonly rate?: number;
   /** Seconds. */
   readonly ramp?: number;
@@ -30,9 +30,9 @@ export interface BenchOptions {
   readonly cut?: boolean;
 }
 
-/** A payload says of which room and publisher it is in so many numbers. */
+/** A payload names its room and publisher with numbers below this. */
 const MAX_INDEX = 2 ** 15;
-/** The longest string whose length MessagePack gives in two bytes: what the driver reads. */
+/** The longest string whose MessagePack length takes two bytes: what the driver reads. */
 const MAX_PAYLOAD_BYTES = 2 ** 16 - 1;
 const MAX_MEMBERS = 1_000_000;
 const MAX_IN_FLIGHT = 1_000_000;
@@ -43,11 +43,11 @@ const MAX_RATE = 10_000_000;
 const EXAMPLES = `
 Examples:
   roomcast bench                                        one room of 100 on ws://localhost:8080/ws, as fast as it goes
-  roomcast bench wss://rooms.example.com --rate 50      50 publishes a second: what latency do members see
+  roomcast bench wss://rooms.example.com --rate 50      50 publishes a second, to measure latency
   roomcast bench --rooms 500 --members 10 --processes 2 many small rooms, from two driver processes
-  roomcast bench ws://node1:8080 ws://node2:8080        two nodes without a balancer: members of each room on both
-  roomcast bench --cut                                  all links are cut on the way: is everything delivered
-  roomcast bench --members 5000 --connect-rate 200      connections come at 200 a second
+  roomcast bench ws://node1:8080 ws://node2:8080        two nodes without a balancer, each room on both
+  roomcast bench --cut                                  cut all members off during the run, and check delivery
+  roomcast bench --members 5000 --connect-rate 200      open 200 connections a second
   roomcast bench --json > result.json                   for scripts
 
 Exit code 0: everything was delivered once and in order, without errors. 1: not so, or it could not run.
@@ -57,62 +57,62 @@ export function addBenchOptions(command: Command): Command {
   return command
     .argument(
       '[url...]',
-      'ws, wss, http or https; several are dealt out in turn (default: ws://localhost:8080/ws)',
+      'ws, wss, http or https; several are used in turn (default: ws://localhost:8080/ws)',
       appendedUrl,
     )
     .option('--rooms <n>', 'rooms', whole(1, MAX_INDEX), 1)
     .option('--members <n>', 'members of each room, a connection each', whole(1, MAX_MEMBERS), 100)
     .option(
       '--publishers <n>',
-      'connections per room that publish (default: as many as the load needs)',
+      'connections that publish, per room (default: as many as the load needs)',
       whole(1, MAX_INDEX),
     )
-    .option('--outside', 'publishers are not members, but connections of their own')
+    .option('--outside', 'publish from separate connections instead of members')
     .option(
       '--payload <bytes>',
-      `size of a message, at least ${PAYLOAD_HEAD_BYTES}`,
+      `bytes of a message, at least ${PAYLOAD_HEAD_BYTES}`,
       whole(PAYLOAD_HEAD_BYTES, MAX_PAYLOAD_BYTES),
       128,
     )
     .option(
       '--in-flight <n>',
-      'as fast as it goes, with so many publishes on their way (default: 64)',
+      'publish as fast as possible with this many publishes in flight (default: 64)',
       whole(1, MAX_IN_FLIGHT),
     )
     .addOption(
       new Option(
         '--rate <n>',
-        'publishes a second in all, whatever comes back; latency from when each was due',
+        'publishes a second in total, however slow the replies; latency counts from when each was due',
       )
         .argParser(positive(MAX_RATE))
         .conflicts('inFlight'),
     )
     .option(
       '--ramp <seconds>',
-      'begin at none and reach --rate in so many seconds; there is no warm-up then',
+      'start at zero and reach --rate in this many seconds; skips the warm-up',
       positive(MAX_SECONDS),
     )
     .option(
       '--connect-rate <n>',
-      'new connections a second (default: as fast as it goes)',
+      'new connections a second (default: as fast as possible)',
       positive(MAX_RATE),
     )
     .option('--seconds <n>', 'how long to measure', positive(MAX_SECONDS), 10)
-    .option('--warm-up <seconds>', 'load before that which is not counted; 0 for none', upTo(MAX_SECONDS), 2)
+    .option('--warm-up <seconds>', 'load before the measurement; 0 for none', upTo(MAX_SECONDS), 2)
     .option('--processes <n>', 'driver processes; one is limited to one core', whole(1, MAX_PROCESSES), 1)
     .addOption(
-      new Option('--encoding <name>', 'what members speak')
+      new Option('--encoding <name>', 'encoding that connections use')
         .choices(['msgpack', 'json'] satisfies Encoding[])
         .default('msgpack'),
     )
     .addOption(
-      new Option('--token <token>', 'token to connect with, where nodes ask for one').conflicts('tokenFile'),
+      new Option('--token <token>', 'token to connect with, if nodes require one').conflicts('tokenFile'),
     )
-    .option('--token-file <file>', 'the same from a file, out of sight of other processes')
-    .option('--room-prefix <text>', 'rooms are called this and a number', 'bench:')
+    .option('--token-file <file>', 'read the token from a file, hidden from other processes')
+    .option('--room-prefix <text>', 'prefix of room names, before a number', 'bench:')
     .option(
       '--cut',
-      'cut all members off after a third of the time, for 2 s: is everything delivered. Implies --outside, and unless told otherwise a rate of 20 for each room',
+      'cut all members off for 2 s after a third of the time, and check delivery. Implies --outside, and by default a rate of 20 per room',
     )
     .option('--json', 'print the result as JSON')
     .addHelpText('after', EXAMPLES);

@@ -1,4 +1,4 @@
-/** From what was typed to what the driver is told. */
+/** Turns the options into the driver's plan. */
 import type { Target } from '../../load/connection.ts';
 import type { DriverPlan } from '../../load/driver.ts';
 import type { LoadPlan } from '../../load/load.ts';
@@ -8,7 +8,7 @@ import type { Encoding } from '../../protocol/subprotocol.ts';
 import type { BenchOptions } from './options.ts';
 
 export interface BenchPlan {
-  /** As they are shown: without what may be secret. */
+  /** As shown to people, without parts that may be secret. */
   readonly urls: readonly string[];
   readonly encoding: Encoding;
   readonly driver: DriverPlan;
@@ -21,13 +21,13 @@ export interface BenchPlan {
 
 const DEFAULT_URL = new URL('ws://localhost:8080/ws');
 const DEFAULT_PATH = '/ws';
-/** Connections that are being opened at the same time. */
+/** Connections being opened at the same time. */
 const AT_ONCE = 64;
-/** Publishes in flight where nothing is said about load. */
+/** Publishes in flight if no load is given. */
 const IN_FLIGHT = 64;
-/** Publishes a second and room where links are cut: while members are away a room keeps 100 messages, unless told otherwise. */
+/** Publishes a second and room with `--cut`: while members are away a room keeps 100 messages by default. */
 const CUT_RATE = 20;
-/** Half of what a node takes from one connection for long (`limits.commandsPerSecond`). */
+/** Half of what a node sustains from one connection (`limits.commandsPerSecond`). */
 const RATE_OF_ONE = 500;
 
 const DIALECT: Readonly<Record<Encoding, string>> = {
@@ -35,7 +35,7 @@ const DIALECT: Readonly<Record<Encoding, string>> = {
   json: new URL('../../load/roomcast-json-dialect.js', import.meta.url).href,
 };
 
-/** `token` as it was given or read from a file. Returns all that is wrong, or the plan. */
+/** `token`: as given or read from a file. Returns everything that is wrong, or the plan. */
 export function planBench(
   given: readonly URL[],
   options: BenchOptions,
@@ -78,28 +78,27 @@ function problemsOf(urls: readonly URL[], options: BenchOptions): string[] {
   const { rooms, members, publishers, roomPrefix, rate, ramp } = options;
   const problems: string[] = [];
   if (new Set(urls.map(pathOf)).size > 1)
-    problems.push('the URLs have different paths: nodes of a cluster have one');
+    problems.push('the URLs have different paths: nodes of a cluster share one path');
   if (publishers !== undefined && publishers > members && !isOutside(options)) {
-    problems.push(`--publishers ${publishers} are more than the ${members} members of a room: add --outside`);
+    problems.push(`--publishers ${publishers} exceeds the ${members} members of a room: add --outside`);
   }
-  if (ramp !== undefined && rate === undefined)
-    problems.push('--ramp needs --rate: it is the way to that rate');
+  if (ramp !== undefined && rate === undefined) problems.push('--ramp needs --rate, the rate to reach');
   const problem = /["\\]/.test(roomPrefix)
-    ? 'a room name of the driver holds no quotes and no backslashes'
+    ? 'must not contain quotes or backslashes'
     : roomPrefix.startsWith(RESERVED_PREFIX)
-      ? `names that start with ${RESERVED_PREFIX} belong to the node`
+      ? `must not start with ${RESERVED_PREFIX}, which is reserved`
       : roomNameProblem(`${roomPrefix}${rooms - 1}`);
   if (problem !== null) problems.push(`--room-prefix: ${problem}`);
   return problems;
 }
 
-/** Who is cut off cannot publish, and a message that was never sent says nothing of what is delivered. */
+/** A member that is cut off cannot publish, and a message never sent says nothing about delivery. */
 function isOutside({ outside = false, cut = false }: BenchOptions): boolean {
   return outside || cut;
 }
 
 /**
- * One publisher could not do it: a node takes so many commands a second from a connection. So, where nobody said how many,
+ * One publisher is too few: a node limits the commands a second of one connection. So by default there is
  * one for each publish in flight, or for each `RATE_OF_ONE` a second, as far as there are members.
  */
 function publishersOf(options: BenchOptions, load: LoadPlan): number {

@@ -1,4 +1,4 @@
-/** Results as they are printed. */
+/** Prints results. */
 import type { Percentiles } from '../../load/histogram.ts';
 import type { Phase } from '../../load/phase.ts';
 import { withAdvice } from './advice.ts';
@@ -6,7 +6,7 @@ import { type BenchResult, expectedDeliveries, isClean, warningsOf } from './res
 
 const LABEL_WIDTH = 13;
 
-/** A few lines for people. Ends with a line end. */
+/** A few lines for people, with a trailing newline. */
 export function textReport(result: BenchResult): string {
   const { opening, phase, cut } = result;
   const lines = [
@@ -30,12 +30,12 @@ export function textReport(result: BenchResult): string {
     line('errors', errorsOf(phase)),
     line('driver', driverOf(result)),
   ];
-  if (result.ended !== null) lines.push('', `ended before its time: ${result.ended}`);
+  if (result.ended !== null) lines.push('', `ended early: ${result.ended}`);
   const warnings = warningsOf(result).map((warning) => `warning: ${warning}`);
   return `${[...lines, ...(warnings.length > 0 ? ['', ...warnings] : [])].join('\n')}\n`;
 }
 
-/** The whole result for programs; times in microseconds where the name ends in `Us`, else in seconds. */
+/** The whole result for programs; times are microseconds if the name ends in `Us`, else seconds. */
 export function jsonReport(result: BenchResult): string {
   const { plan, opening, phase, cut } = result;
   const { audience, cores } = plan.driver;
@@ -87,11 +87,11 @@ function shapeOf({ plan }: BenchResult): string {
 
 function latencyOf({ plan, phase, cut }: BenchResult): string {
   const { p50, p90, p99, p999, p9999, max, samples } = phase.latencyUs;
-  if (samples === 0) return 'too few deliveries to tell';
+  if (samples === 0) return 'too few deliveries to measure';
   const values = { p50, p90, p99, 'p99.9': p999, 'p99.99': p9999, max };
   const all = Object.entries(values).map(([name, us]) => `${name} ${ms(us)}`);
   const from = plan.load.kind === 'open' ? 'from when a publish was due' : 'from the publish';
-  const away = cut === null ? '' : ', the time away included';
+  const away = cut === null ? '' : ', including the time away';
   return `${all.join(', ')} (${from}${away}; ${count(samples)} samples)`;
 }
 
@@ -100,20 +100,20 @@ function cutOf({ cut, phase }: BenchResult): string {
   const expected = expectedDeliveries(phase);
   const share = expected === 0 ? 100 : Math.floor((1 - phase.lost / expected) * 1e5) / 1e3;
   const kept =
-    phase.unnumbered === 0 ? '' : '; without history, what comes while a member is away is not kept';
-  const again = cut.refused === 0 ? '' : `, ${plural(cut.refused, 'attempt')} refused on the way`;
+    phase.unnumbered === 0 ? '' : '; without history, messages sent while a member is away are lost';
+  const again = cut.refused === 0 ? '' : `, ${plural(cut.refused, 'attempt')} refused`;
   return `${count(cut.opened)} back in ${cut.seconds.toFixed(1)} s, each ${brief(cut.latencyUs)}${again}; ${share}% delivered${kept}`;
 }
 
 function checkedOf({ lost, repeated, reordered, misrouted, delivered, unnumbered }: Phase): string {
   const wrong = misrouted === 0 ? '' : `, in the wrong room ${count(misrouted)}`;
   if (unnumbered > 0 && unnumbered === delivered) {
-    return `lost ${count(lost)}${wrong}; no history: held against each publisher's own count`;
+    return `lost ${count(lost)}${wrong}; no history: checked against each publisher's count`;
   }
   const some =
     unnumbered === 0
       ? ''
-      : `; ${count(unnumbered)} of rooms without history: held against each publisher's own count`;
+      : `; ${count(unnumbered)} from rooms without history: checked against each publisher's count`;
   return `lost ${count(lost)}, repeated ${count(repeated)}, out of order ${count(reordered)}${wrong}${some}`;
 }
 
@@ -144,7 +144,7 @@ function line(label: string, text: string): string {
   return label.padEnd(LABEL_WIDTH) + text;
 }
 
-/** Three digits or more. */
+/** At least three significant digits. */
 function ms(us: number): string {
   const value = us / 1000;
   return `${value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : count(Math.round(value))} ms`;

@@ -2,49 +2,49 @@ import type { OpeningSummary } from '../../load/driver.ts';
 import type { Phase } from '../../load/phase.ts';
 import type { BenchPlan } from './plan.ts';
 
-/** What a bench came to. */
+/** The result of a bench. */
 export interface BenchResult {
   readonly plan: BenchPlan;
   readonly opening: OpeningSummary;
-  /** Counts of errors include those of the warm-up: a connection that ended there is missed ever after. */
+  /** Error counts include the warm-up: a connection lost there is missing for the rest of the run. */
   readonly phase: Phase;
-  /** How members came back, where their links were cut. */
+  /** How members came back after their links were cut. */
   readonly cut: OpeningSummary | null;
-  /** Why it ended before its time, or null. */
+  /** Why it ended early, or null. */
   readonly ended: string | null;
 }
 
-/** Above this share of its core a driver process does not keep up, and what is measured is the driver. */
+/** Above this share of its core a driver process cannot keep up, and the figures measure the driver. */
 const MAX_DRIVER_SHARE = 0.9;
-/** Below this share of the rate that was asked for, it was not put on. */
+/** Below this share of the requested rate, the load was not reached. */
 const MIN_RATE_SHARE = 0.95;
 
-/** Whether all was delivered once, in order, to those it was for, and nothing went wrong. */
+/** Whether every message was delivered once, in order, to the right members, without errors. */
 export function isClean({ phase, ended }: BenchResult): boolean {
   const { lost, repeated, reordered, misrouted, trouble } = phase;
   return lost + repeated + reordered + misrouted + trouble === 0 && ended !== 'rate limited';
 }
 
-/** Deliveries that there should have been. */
+/** How many deliveries there should have been. */
 export function expectedDeliveries({ delivered, repeated, lost }: Phase): number {
   return delivered - repeated + lost;
 }
 
-/** What takes from the worth of the figures, in words. */
+/** What makes the figures less reliable, in words. */
 export function warningsOf({ plan, phase }: BenchResult): string[] {
   const warnings: string[] = [];
   const processes = plan.driver.cores.length;
   if (phase.driverShare > MAX_DRIVER_SHARE) {
     const share = Math.round(phase.driverShare * 100);
     warnings.push(
-      `the driver was the limit (${share}% of a core): the figures are the driver's: use --processes ${processes + 1} or another machine`,
+      `the driver was the bottleneck (${share}% of a core), so the figures measure the driver: use --processes ${processes + 1} or another machine`,
     );
   }
   const { load } = plan;
   if (load.kind === 'open' && load.rampSeconds === undefined) {
     const perSecond = phase.published / phase.loadSeconds;
     if (perSecond < load.perSecond * MIN_RATE_SHARE && phase.published > 1) {
-      warnings.push(`only ${perSecond.toFixed(1)} of ${load.perSecond} publishes a second were sent`);
+      warnings.push(`sent only ${perSecond.toFixed(1)} of ${load.perSecond} publishes a second`);
     }
   }
   return warnings;

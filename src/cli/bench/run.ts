@@ -1,4 +1,4 @@
-/** One bench, from the first connection to the last delivery. */
+/** Runs one bench, from the first connection to the last delivery. */
 import { Driver, type OpeningSummary, pause } from '../../load/driver.ts';
 import type { Phase } from '../../load/phase.ts';
 import type { WorkerProgress } from '../../load/worker.ts';
@@ -7,15 +7,15 @@ import type { BenchPlan } from './plan.ts';
 import type { BenchResult } from './result.ts';
 import { type Stage, Watch } from './watch.ts';
 
-/** How long members are away whose links were cut. */
+/** How long members stay away after a cut. */
 const AWAY_MS = 2000;
-/** Nobody connects for so long: nobody will. Longer where connections are to come more slowly than that. */
+/** Gives up after this long without a new connection. Longer if `--connect-rate` is slower than that. */
 const PATIENCE_MS = 15_000;
 
 /**
  * `interrupted` ends it early. Resolves with what was measured until then.
  *
- * @throws when it came to nothing: with what the driver, a node or the system said.
+ * @throws if nothing was measured: with the error of the driver, a node or the system.
  */
 export async function runBench(
   plan: BenchPlan,
@@ -72,7 +72,7 @@ function withTroubleOf(warmUp: Phase | null, measured: Phase): Phase {
   return { ...measured, trouble, firstTrouble: warmUp?.firstTrouble ?? measured.firstTrouble };
 }
 
-/** Ends what goes on in vain. */
+/** Ends a run that cannot succeed. */
 function watcher(
   { opening }: BenchPlan,
   ending: AbortController,
@@ -100,7 +100,7 @@ function whenAborted(signal: AbortSignal): Promise<void> {
 function whenEnding(ending: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const end = (): void =>
-      reject(new Error(`${ending.reason}: not everyone was connected, nothing was measured`));
+      reject(new Error(`${ending.reason}: not all connections were open, nothing was measured`));
     if (ending.aborted) end();
     else ending.addEventListener('abort', end);
   });

@@ -5,7 +5,7 @@ const EVERY_MS = 1000;
 
 export type Stage = 'connecting' | 'warming up' | 'measuring';
 
-/** Asks the driver once a second how far it is. */
+/** Asks the driver for progress once a second. */
 export class Watch {
   stage: Stage = 'connecting';
   readonly #driver: Driver;
@@ -14,7 +14,7 @@ export class Watch {
   readonly #timer: NodeJS.Timeout;
   #before = { published: 0, delivered: 0, atMs: performance.now() };
 
-  /** `took` gets every answer; `print` a line for people, unless it is null. */
+  /** `took` gets every answer; `print` gets a line for people, unless it is null. */
   constructor(
     driver: Driver,
     took: (now: WorkerProgress, stage: Stage) => void,
@@ -33,7 +33,7 @@ export class Watch {
   #ask(): void {
     this.#driver.progress().then(
       (now) => this.#answered(now),
-      // The process is gone: whoever asked it for more than this hears why.
+      // The process is gone: its other callers get the reason.
       () => this.stop(),
     );
   }
@@ -46,7 +46,7 @@ export class Watch {
   }
 }
 
-/** Counts start anew with a stage: what is lower than before began at 0. */
+/** Counts start over with a stage: a lower count than before started at 0. */
 export function progressLine(
   stage: Stage,
   { open, published, delivered }: WorkerProgress,

@@ -2,22 +2,25 @@ import { type Finding, ok, problem, warning } from './finding.ts';
 import { duration } from './units.ts';
 
 const ABOUT = 'clocks';
-/** Below this, a clock is as good as a network lets one tell. */
+/** A network cannot measure clock differences below this. */
 const NOTICEABLE_MS = 250;
-/** From here on tokens are refused that are good, or taken that are not. */
+/** From here on, valid tokens are refused or expired ones accepted. */
 const HARMFUL_MS = 30_000;
 
 /** One clock as seen from here. */
 export interface ClockReading {
-  /** Whose, as `redis` or the URL of a node. */
+  /** Whose clock, such as `redis` or the URL of a node. */
   readonly whose: string;
-  /** It minus ours, milliseconds. */
+  /** That clock minus ours, in milliseconds. */
   readonly aheadMs: number;
-  /** By how much `aheadMs` may be wrong, either way. */
+  /** How far off `aheadMs` may be, either way. */
   readonly doubtMs: number;
 }
 
-/** How far the clocks are apart, ours among them. Nothing is ordered by clocks; ages, expiry and latency depend on them. */
+/**
+ * How far apart the clocks are, including ours. Nothing is ordered by clocks; ages, expiry and latency depend
+ * on them.
+ */
 export function checkClocks(readings: readonly ClockReading[]): Finding[] {
   if (readings.length === 0) return [];
   const all = [{ whose: 'this machine', aheadMs: 0, doubtMs: 0 }, ...readings];
@@ -30,7 +33,7 @@ export function checkClocks(readings: readonly ClockReading[]): Finding[] {
   const says = `${last.whose} is ${duration(apartMs)} ahead of ${first.whose}`;
   const advice = 'run a time service (chrony, systemd-timesyncd) on every machine';
   if (apartMs < HARMFUL_MS) {
-    return [warning(ABOUT, `${says}: latencies across nodes are wrong by that`, advice)];
+    return [warning(ABOUT, `${says}: latencies across nodes are off by that much`, advice)];
   }
-  return [problem(ABOUT, `${says}: tokens expire at the wrong time, and latencies mean nothing`, advice)];
+  return [problem(ABOUT, `${says}: tokens expire at the wrong time, and latencies are meaningless`, advice)];
 }

@@ -4,7 +4,7 @@ import type { NodeFacts } from './probe-node.ts';
 
 const ABOUT = 'cluster';
 
-/** Whether the nodes are one cluster: something joins them, and they run the same. */
+/** Whether the nodes form one cluster: they share a Redis, and run the same version. */
 export function checkCluster(config: Config, nodes: readonly NodeFacts[]): Finding[] {
   return [...joined(config, nodes), ...versions(nodes)];
 }
@@ -15,7 +15,7 @@ function joined({ redis }: Config, nodes: readonly NodeFacts[]): Finding[] {
     return [
       problem(
         ABOUT,
-        `no Redis is set: each of the ${nodes.length} nodes is a broker of its own`,
+        `no Redis is set: each of the ${nodes.length} nodes is a separate broker`,
         'set redis.url (ROOMCAST_REDIS_URL) to the same Redis on all of them',
       ),
     ];
@@ -23,7 +23,7 @@ function joined({ redis }: Config, nodes: readonly NodeFacts[]): Finding[] {
   return [
     ok(
       ABOUT,
-      'one node, in memory: no Redis is set',
+      'no Redis is set: one node, in memory',
       'a restart loses history, and a second node needs redis.url',
     ),
   ];
@@ -38,6 +38,6 @@ function versions(nodes: readonly NodeFacts[]): Finding[] {
   }
   const each = known.map(({ host, version }) => `${host} ${version}`).join(', ');
   return [
-    warning(ABOUT, `nodes run different versions: ${each}`, 'finish the roll-out, or go back on all of them'),
+    warning(ABOUT, `nodes run different versions: ${each}`, 'finish the roll-out, or roll all of them back'),
   ];
 }

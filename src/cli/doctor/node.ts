@@ -6,7 +6,7 @@ import { duration } from './units.ts';
 
 const SLOW_MS = 500;
 
-/** Whether a client that comes to this node would be served, and if not, why. */
+/** Whether this node would serve a client, and if not, why. */
 export function checkNode(facts: NodeFacts, { needsToken }: { needsToken: boolean }): Finding[] {
   const about = `node ${facts.url.host}`;
   const { health } = facts;
@@ -15,7 +15,7 @@ export function checkNode(facts: NodeFacts, { needsToken }: { needsToken: boolea
       problem(
         about,
         `cannot reach ${facts.url.href}: ${health.failure}`,
-        'check that it runs, listens on this address, and that nothing in between closes the port',
+        'check that it runs, listens on this address, and that no firewall blocks the port',
       ),
     ];
   }
@@ -23,8 +23,8 @@ export function checkNode(facts: NodeFacts, { needsToken }: { needsToken: boolea
     return [
       problem(
         about,
-        `/healthz answers ${health.status}, not as a node does`,
-        'check that the URL leads to a node',
+        `/healthz answers ${health.status}, unlike a node`,
+        'check that the URL is that of a node',
       ),
     ];
   }
@@ -38,22 +38,22 @@ function history(about: string, { shortHistories }: NodeFacts): Finding[] {
   return [
     warning(
       about,
-      `${rooms} less than 30 s of messages: a client that reconnects after longer finds a gap`,
-      'raise history.messages, or that of the rule of the busy rooms (see roomcast_rooms_short_history)',
+      `${rooms} less than 30 s of messages: a client that reconnects later gets a gap`,
+      'raise history.messages, in general or in the rule of the busy rooms (see roomcast_rooms_short_history)',
     ),
   ];
 }
 
 function readiness(about: string, { ready }: NodeFacts): Finding {
   if ('failure' in ready) {
-    return problem(about, `/readyz does not answer: ${ready.failure}`, 'look at the log of the node');
+    return problem(about, `/readyz does not answer: ${ready.failure}`, 'see the log of the node');
   }
   if (ready.status === 200) return ok(about, 'alive and ready');
   const reason = memberOf(ready, 'reason');
   return problem(
     about,
     `not ready: ${typeof reason === 'string' ? reason : `/readyz answers ${ready.status}`}`,
-    'it gets no traffic until that is over; see RoomcastNotReady in deploy/RUNBOOK.md',
+    'it gets no traffic until this is fixed; see RoomcastNotReady in deploy/RUNBOOK.md',
   );
 }
 
@@ -65,16 +65,16 @@ function checkSocket(about: string, socket: SocketFacts, needsToken: boolean): F
       return warning(
         about,
         says,
-        'look at its event loop and CPU: see RoomcastEventLoopDelay in deploy/RUNBOOK.md',
+        'check its event loop and CPU: see RoomcastEventLoopDelay in deploy/RUNBOOK.md',
       );
     }
     case 'silent':
       return needsToken
-        ? ok(about, 'WebSocket opens, and waits for a token', 'give one with --token to look further')
+        ? ok(about, 'the WebSocket opens and waits for a token', 'give one with --token to check further')
         : problem(
             about,
-            'WebSocket opens, but no hello comes',
-            'give a token with --token if nodes ask for one',
+            'the WebSocket opens, but sends no hello',
+            'give a token with --token if nodes require one',
           );
     case 'closed':
       return closed(about, socket);
@@ -83,8 +83,8 @@ function checkSocket(about: string, socket: SocketFacts, needsToken: boolean): F
     case 'failed':
       return problem(
         about,
-        `WebSocket does not work: ${socket.reason}`,
-        'let the proxy in between pass Upgrade and Connection on',
+        `the WebSocket does not work: ${socket.reason}`,
+        'make the proxy in between pass on Upgrade and Connection',
       );
   }
 }
@@ -93,19 +93,19 @@ function closed(about: string, { code, reason }: Extract<SocketFacts, { outcome:
   const advice =
     code === CLOSE.unauthorized.code
       ? 'give a valid token with --token'
-      : `code ${code} is explained in src/protocol/PROTOCOL.md`;
-  return problem(about, `WebSocket was closed with ${code} ${reason}`, advice);
+      : `see code ${code} in src/protocol/PROTOCOL.md`;
+  return problem(about, `the WebSocket was closed with ${code} ${reason}`, advice);
 }
 
 const REFUSALS: Readonly<Record<number, string>> = {
   401: 'give a valid token with --token',
   403: 'see allowedOrigins',
   404: 'check websocket.path',
-  503: 'the node is full, paces newcomers or shuts down: see websocket.maxConnections and acceptRate.perSecond',
+  503: 'the node is full, limits new connections or is shutting down: see websocket.maxConnections and acceptRate.perSecond',
 };
 
 function refused(about: string, { status, says }: Extract<SocketFacts, { outcome: 'refused' }>): Finding {
-  const advice = REFUSALS[status] ?? 'let the proxy in between pass Upgrade and Connection on';
+  const advice = REFUSALS[status] ?? 'make the proxy in between pass on Upgrade and Connection';
   const text = says.trim() === '' ? '' : `: ${says.trim().replace(/\s+/g, ' ')}`;
-  return problem(about, `the WebSocket upgrade is answered with ${status}${text}`, advice);
+  return problem(about, `the WebSocket upgrade was answered with ${status}${text}`, advice);
 }

@@ -1,4 +1,4 @@
-/** What a node answers to those who come from outside, gathered without judging it. */
+/** Collects what a node answers to outside clients, without judging it. */
 import type { ClockReading } from './clocks.ts';
 import { probeSocket, type SocketFacts } from './probe-socket.ts';
 
@@ -7,9 +7,9 @@ export interface ProbeOptions {
   readonly wsPath: string;
   /** Presented at the upgrade. */
   readonly token: string | null;
-  /** Of each request. */
+  /** For each request. */
   readonly timeoutMs: number;
-  /** Of the WebSocket, from the upgrade to the answer of a ping. */
+  /** For the WebSocket, from the upgrade to the answer of a ping. */
   readonly socketTimeoutMs: number;
 }
 
@@ -17,22 +17,22 @@ export interface ProbeOptions {
 export type HttpFacts = { readonly status: number; readonly body: string } | { readonly failure: string };
 
 export interface NodeFacts {
-  /** As given by whoever asked, `http:` or `https:`. */
+  /** As given by the caller, `http:` or `https:`. */
   readonly url: URL;
   readonly health: HttpFacts;
   readonly ready: HttpFacts;
-  /** Of Roomcast. Null where the node does not tell, as behind a proxy that keeps /metrics to itself. */
+  /** Version of Roomcast. Null if the node does not tell, as behind a proxy that hides /metrics. */
   readonly version: string | null;
-  /** Rooms whose history does not reach back over a reconnect. Null as above. */
+  /** Rooms whose history does not cover a reconnect. Null as above. */
   readonly shortHistories: number | null;
   readonly clock: ClockReading | null;
-  /** Null where the node was not reached at all. */
+  /** Null if the node could not be reached. */
   readonly socket: SocketFacts | null;
 }
 
 const MAX_BODY = 1_000_000;
 
-/** Never rejects: what goes wrong is a fact. */
+/** Never rejects: failures are facts too. */
 export async function probeNode(url: URL, options: ProbeOptions): Promise<NodeFacts> {
   const { timeoutMs, socketTimeoutMs, token, wsPath } = options;
   const get = (path: string) => ask(new URL(path, url), timeoutMs);
@@ -58,7 +58,7 @@ export async function probeNode(url: URL, options: ProbeOptions): Promise<NodeFa
   };
 }
 
-/** A member of a JSON body; undefined where the body is not a JSON object. */
+/** A member of a JSON body; undefined if the body is not a JSON object. */
 export function memberOf(facts: HttpFacts, name: string): unknown {
   if ('failure' in facts || !facts.body.startsWith('{')) return undefined;
   try {
@@ -78,7 +78,7 @@ async function ask(url: URL, timeoutMs: number): Promise<HttpFacts> {
   }
 }
 
-/** `fetch` hides what happened in its cause. */
+/** `fetch` hides the actual error in its cause. */
 function failureOf(error: unknown, timeoutMs: number): string {
   const { name, message, cause } = error as Error & { cause?: NodeJS.ErrnoException };
   if (name === 'TimeoutError') return `no answer within ${timeoutMs} ms`;
@@ -96,7 +96,7 @@ function shortHistoriesIn(metrics: HttpFacts): number | null {
   return value === undefined ? null : Number(value);
 }
 
-/** The node read its clock somewhere between the question and the answer. */
+/** The node read its clock some time between the request and the answer. */
 function clockIn(url: URL, health: HttpFacts, sentMs: number, roundTripMs: number): ClockReading | null {
   const time = memberOf(health, 'time');
   if (typeof time !== 'number') return null;

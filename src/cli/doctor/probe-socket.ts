@@ -1,4 +1,7 @@
-/** Opens a WebSocket to a node for one `hello` and one `ping`. Speaks JSON, so that a capture of the traffic can be read. */
+/**
+ * Opens a WebSocket to a node for one `hello` and one `ping`. Uses JSON, so that a traffic capture is
+ * readable.
+ */
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { decodeServerFrames, encodeCommand } from '../../protocol/client-codec.ts';
@@ -9,22 +12,22 @@ export interface SocketOptions {
   /** `http:` or `https:`, with the path of the endpoint. */
   readonly url: URL;
   readonly token: string | null;
-  /** For all of it. */
+  /** For the whole exchange. */
   readonly timeoutMs: number;
 }
 
 export type SocketFacts =
-  /** `hello` came, and a `ping` was answered. `roundTripMs` of the latter. */
+  /** `hello` arrived, and a `ping` was answered, within `roundTripMs`. */
   | { readonly outcome: 'answered'; readonly node: string; readonly roundTripMs: number }
-  /** The upgrade was answered with an HTTP status. `says`: the beginning of the body. */
+  /** The upgrade was answered with an HTTP status. `says`: the start of the body. */
   | { readonly outcome: 'refused'; readonly status: number; readonly says: string }
-  /** It is open, and no `hello` came: the node waits for a token. */
+  /** It is open, but no `hello` arrived: the node waits for a token. */
   | { readonly outcome: 'silent' }
   /** Closed, with a code of `protocol/codes.ts`. */
   | { readonly outcome: 'closed'; readonly code: number; readonly reason: string }
   | { readonly outcome: 'failed'; readonly reason: string };
 
-/** Never rejects: what goes wrong is a fact. */
+/** Never rejects: failures are facts too. */
 export async function probeSocket(options: SocketOptions): Promise<SocketFacts> {
   const signal = AbortSignal.timeout(options.timeoutMs);
   try {
@@ -50,7 +53,10 @@ async function converse({ url, token }: SocketOptions, signal: AbortSignal): Pro
   }
 }
 
-/** Waits for `hello`, then pings. Rejects when the socket cannot be opened, or what arrives is not our protocol. */
+/**
+ * Waits for `hello`, then pings. Rejects if the socket cannot be opened, or receives anything but our
+ * protocol.
+ */
 function firstAnswer(socket: WebSocket, signal: AbortSignal): Promise<SocketFacts> {
   return new Promise((resolve, reject) => {
     let hello: HelloInfo | null = null;
@@ -79,7 +85,7 @@ function firstAnswer(socket: WebSocket, signal: AbortSignal): Promise<SocketFact
   });
 }
 
-/** The HTTP answer in place of an upgrade. */
+/** The HTTP answer instead of an upgrade. */
 async function refusal(response: IncomingMessage): Promise<SocketFacts> {
   let says = '';
   for await (const chunk of response) says = (says + String(chunk)).slice(0, 300);

@@ -8,7 +8,10 @@ const ABOUT = 'redis link';
 const SLOW_MS = 20;
 const LOCAL = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-/** The way to Redis: how long it takes, and who can listen. `from` of an IP network within a host needs no encryption. */
+/**
+ * The link to Redis: its latency, and who can listen. `from` of an IP network within a host needs no
+ * encryption.
+ */
 export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] {
   const { protocol, hostname, host, password } = new URL(redis.url!);
   const findings = [roundTrip(host, facts.roundTripMs)];
@@ -17,8 +20,8 @@ export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] 
     findings.push(
       warning(
         ABOUT,
-        'the certificate of Redis is not checked: whoever stands between can read and change everything',
-        'name its authority in redis.tls.caFile and leave redis.tls.rejectUnauthorized on',
+        'the certificate of Redis is not checked: an attacker in between can read and change everything',
+        'set redis.tls.caFile to its authority and leave redis.tls.rejectUnauthorized on',
       ),
     );
   }
@@ -26,13 +29,13 @@ export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] 
     findings.push(
       warning(
         ABOUT,
-        'Redis asks for no password: whoever reaches it reads and writes every room',
-        'set requirepass or an ACL user, or keep it on a network of the nodes alone',
+        'Redis requires no password: anyone who reaches it can read and write every room',
+        'set requirepass or an ACL user, or keep Redis on a network of only the nodes',
       ),
     );
   }
   if (protocol === 'redis:' && !isLocal) {
-    findings.push(ok(ABOUT, 'it is not encrypted', 'use rediss:// wherever others share the network'));
+    findings.push(ok(ABOUT, 'the link is not encrypted', 'use rediss:// if others share the network'));
   }
   return findings;
 }
@@ -44,23 +47,23 @@ export function redisUnreachable(host: string, error: unknown): Finding {
     return problem(
       ABOUT,
       `${host} has no free connection: ${message}`,
-      'raise maxclients, or end other clients',
+      'raise maxclients, or disconnect other clients',
     );
   }
   if (/WRONGPASS|NOAUTH/.test(message)) {
-    return problem(ABOUT, `cannot log in to ${host}: ${message}`, 'check user and password in redis.url');
+    return problem(ABOUT, `cannot log in to ${host}: ${message}`, 'check the user and password in redis.url');
   }
   if (/NOPERM/.test(message)) {
     return problem(
       ABOUT,
-      `${host} does not let this user look: ${message}`,
-      'grant +info and +time, which nodes need too; deploy/README.md has the whole line for a user of its own',
+      `${host} does not permit this user the checks: ${message}`,
+      'grant +info and +time, which nodes need too; deploy/README.md has the full ACL for a separate user',
     );
   }
   return problem(
     ABOUT,
     `cannot reach ${host}: ${code ?? message}`,
-    'check that it runs there, that redis.url is right, and that nothing in between closes the port',
+    'check that it runs, that redis.url is right, and that no firewall blocks the port',
   );
 }
 
@@ -70,6 +73,6 @@ function roundTrip(host: string, roundTripMs: number): Finding {
   return warning(
     ABOUT,
     says,
-    'run Redis and the nodes in one place: every publish waits for this, and every delivery is late by it',
+    'run Redis close to the nodes: every publish waits for this, and every delivery is delayed by it',
   );
 }

@@ -5,7 +5,10 @@ import { bytes } from './units.ts';
 const ABOUT = 'redis memory';
 const NEARLY_FULL = 0.8;
 
-/** A limit, and what happens at the limit: a publish is refused and told so, or rooms are dropped in silence. */
+/**
+ * The memory limit, and what happens there: publishes are refused with an error, or rooms are dropped
+ * silently.
+ */
 export function checkRedisMemory(facts: RedisFacts): Finding[] {
   return [limit(facts), policy(facts), ...evictions(facts)];
 }
@@ -15,12 +18,12 @@ function limit({ maxMemoryBytes, usedMemoryBytes }: RedisFacts): Finding {
   if (maxMemoryBytes === 0) {
     return warning(
       ABOUT,
-      `there is no limit (maxmemory 0); ${used} are used`,
-      'set maxmemory to about 3/4 of what the machine can spare, or the kernel ends Redis when memory runs out',
+      `there is no limit (maxmemory 0); ${used} in use`,
+      'set maxmemory to about 3/4 of the free memory, or the kernel kills Redis when memory runs out',
     );
   }
   const share = usedMemoryBytes / maxMemoryBytes;
-  const says = `${used} of ${bytes(maxMemoryBytes)} are used`;
+  const says = `${used} of ${bytes(maxMemoryBytes)} in use`;
   if (share < NEARLY_FULL) return ok(ABOUT, says);
   return warning(
     ABOUT,
@@ -31,8 +34,8 @@ function limit({ maxMemoryBytes, usedMemoryBytes }: RedisFacts): Finding {
 
 function policy({ maxMemoryBytes, maxMemoryPolicy }: RedisFacts): Finding {
   if (maxMemoryPolicy === 'noeviction') return ok(ABOUT, 'nothing is evicted (noeviction)');
-  const says = `maxmemory-policy is ${maxMemoryPolicy}: at the limit, history and numbering of rooms are dropped without a word`;
-  const advice = 'set maxmemory-policy noeviction, so that a publish is refused instead';
+  const says = `maxmemory-policy is ${maxMemoryPolicy}: at the limit, Redis silently drops the history and numbering of rooms`;
+  const advice = 'set maxmemory-policy noeviction, so that publishes are refused instead';
   return maxMemoryBytes > 0 ? problem(ABOUT, says, advice) : warning(ABOUT, says, advice);
 }
 
@@ -41,7 +44,7 @@ function evictions({ evictedKeys }: RedisFacts): Finding[] {
   return [
     warning(
       ABOUT,
-      `${evictedKeys} keys were evicted since it started`,
+      `Redis evicted ${evictedKeys} keys since it started`,
       'expect resets and gaps in those rooms',
     ),
   ];

@@ -4,7 +4,7 @@ import { bytes } from './units.ts';
 
 const ABOUT = 'redis output buffer';
 const MIB = 1_048_576;
-/** Redis's own 32 MiB, or 8 MiB for a minute, is a second or less of heavy traffic. */
+/** Redis's default, 32 MiB, or 8 MiB for a minute, is a second or less of heavy traffic. */
 const LEAST_HARD_BYTES = 64 * MIB;
 const LEAST_SOFT_BYTES = 32 * MIB;
 
@@ -14,8 +14,8 @@ export function checkRedisOutputBuffer({ pubsubBuffer }: RedisFacts): Finding[] 
     return [
       ok(
         ABOUT,
-        'Redis does not tell its limits (CONFIG is off)',
-        'see that its provider allows at least 64 MiB for subscribers',
+        'Redis does not report its limits (CONFIG is off)',
+        'check that its provider allows at least 64 MiB for subscribers',
       ),
     ];
   }
@@ -24,7 +24,7 @@ export function checkRedisOutputBuffer({ pubsubBuffer }: RedisFacts): Finding[] 
     return [
       warning(
         ABOUT,
-        'there is no limit for subscribers: one node that hangs can fill the memory of Redis',
+        'there is no limit for subscribers: one hung node can fill the memory of Redis',
         'set client-output-buffer-limit pubsub 64mb 32mb 30',
       ),
     ];
@@ -36,7 +36,7 @@ export function checkRedisOutputBuffer({ pubsubBuffer }: RedisFacts): Finding[] 
   return [
     warning(
       ABOUT,
-      `${says}: a burst cuts off nodes that are only a moment behind, and all of their rooms must catch up`,
+      `${says}: a burst cuts off nodes that are only slightly behind, and all of their rooms must catch up`,
       'set client-output-buffer-limit pubsub 64mb 32mb 30',
     ),
   ];

@@ -12,7 +12,7 @@ function failed(): Finding {
   return problem(
     ABOUT,
     'its last write to disk failed',
-    'look at its log; free space, mend the disk or the rights: Redis may refuse all writes until then',
+    'see its log; free space, or fix the disk or its permissions: Redis may refuse all writes until then',
   );
 }
 
@@ -20,7 +20,7 @@ function kept({ appendOnly, appendFsync, snapshots }: RedisFacts): Finding {
   if (appendOnly && appendFsync === 'no') {
     return warning(
       ABOUT,
-      'the append-only file is on, but the system decides when it is written: a crash of the machine loses half a minute',
+      'the append-only file is on, but the system decides when to write it: a crash of the machine loses half a minute',
       'set appendfsync everysec',
     );
   }
@@ -32,8 +32,8 @@ function kept({ appendOnly, appendFsync, snapshots }: RedisFacts): Finding {
   if (snapshots === null) {
     return warning(
       ABOUT,
-      'the append-only file is off, and Redis does not tell whether it makes snapshots (CONFIG is off)',
-      'turn persistence on with its provider, or a restart loses history and members get reset',
+      'the append-only file is off, and Redis does not report whether it makes snapshots (CONFIG is off)',
+      'turn persistence on at its provider, or a restart loses history and members get reset',
     );
   }
   if (snapshots === '') {
@@ -45,7 +45,7 @@ function kept({ appendOnly, appendFsync, snapshots }: RedisFacts): Finding {
   }
   return warning(
     ABOUT,
-    'only snapshots are kept on disk: a crash loses what came after the last one, and those rooms get reset',
+    'only snapshots are kept on disk: a crash loses everything after the last one, and those rooms get reset',
     advice,
   );
 }

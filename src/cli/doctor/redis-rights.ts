@@ -5,19 +5,22 @@ import { redisAddress } from '../../util/redis-url.ts';
 import { type Finding, ok, problem } from './finding.ts';
 
 const ADVICE: Readonly<Record<Obstacle['kind'], string>> = {
-  right: 'grant exactly that; deploy/README.md has the whole line for a user of its own',
+  right: 'grant exactly that; deploy/README.md has the full ACL for a separate user',
   unknown: 'a node cannot start without it',
   database: 'a node cannot start without it',
   writes:
-    'free memory or disk, or bring the replica back: until then publishes are refused, and nodes are not ready',
-  other: 'see what its log says; a node cannot start without it',
+    'free memory or disk, or bring the replica back: until then publishes are refused and nodes are not ready',
+  other: 'see its log; a node cannot start without it',
 };
 
-/** Whether the user of `redis.url` may do all that a node does, and Redis does it: each was tried. */
+/**
+ * Whether the user of `redis.url` may do everything that a node does, and Redis does it: each command is
+ * tried.
+ */
 export function checkRedisRights({ redis }: Config, { obstacles, role }: RedisFacts): Finding[] {
   if (obstacles.length === 0) {
     return role === 'master'
-      ? [ok('redis rights', 'everything that a node does was tried, and is allowed')]
+      ? [ok('redis rights', 'every command that a node needs was tried, and is allowed')]
       : [];
   }
   const { username } = redisAddress(redis.url!);

@@ -2,17 +2,17 @@ import type { RedisFacts } from '../../backplane/redis/start/inspect.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 
 const ABOUT = 'redis server';
-/** Three links a node, and somebody has to be able to look. */
+/** Three links per node, plus room for operators. */
 const SPARE_CLIENTS = 50;
 
-/** Its version, and whether it is one that nodes can write to. */
+/** Its version, and whether nodes can write to it. */
 export function checkRedisServer(facts: RedisFacts): Finding[] {
   const findings = [version(facts)];
   if (facts.role !== 'master') {
     findings.push(
       problem(
         ABOUT,
-        `it is a replica (role ${facts.role}), and takes no writes`,
+        `it is a replica (role ${facts.role}) and accepts no writes`,
         'point redis.url at the primary',
       ),
     );
@@ -23,7 +23,7 @@ export function checkRedisServer(facts: RedisFacts): Finding[] {
       warning(
         ABOUT,
         `${connectedClients} of ${maxClients} clients are connected`,
-        'raise maxclients: each node takes three',
+        'raise maxclients: each node needs three',
       ),
     );
   }

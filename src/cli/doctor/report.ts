@@ -1,9 +1,9 @@
-/** Findings as they are printed. */
+/** Prints findings. */
 import type { Finding, Level } from './finding.ts';
 
 const MARKS: Readonly<Record<Level, string>> = { ok: 'ok      ', warning: 'warning ', problem: 'problem ' };
 
-/** One line for each finding, what to do after an arrow; then a line that sums up. Ends with a line end. */
+/** One line per finding, with advice after an arrow; then a summary line. Ends with a newline. */
 export function textReport(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ about }) => about.length));
   const lines = findings.map(({ level, about, says, advice }) => {
@@ -20,7 +20,7 @@ export function jsonReport(findings: readonly Finding[]): string {
   return `${JSON.stringify({ healthy: problems === 0, problems, warnings, findings }, null, 2)}\n`;
 }
 
-/** 0 where nothing is wrong. Warnings count with `strict` only. */
+/** 0 if nothing is wrong. Warnings count only with `strict`. */
 export function exitCodeFor(findings: readonly Finding[], strict: boolean): number {
   const { problems, warnings } = countsOf(findings);
   return problems > 0 || (strict && warnings > 0) ? 1 : 0;

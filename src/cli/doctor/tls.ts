@@ -7,16 +7,16 @@ const ABOUT = 'tls';
 const DAY_MS = 86_400_000;
 const SOON_DAYS = 14;
 
-/** The certificate that nodes show, where they speak TLS themselves. `nowMs` since the Unix epoch. */
+/** The certificate that nodes present, if they serve TLS themselves. `nowMs`: since the Unix epoch. */
 export function checkTls({ tls, trustProxy }: Config, nowMs: number): Finding[] {
   if (tls === null) {
     return [
       ok(
         ABOUT,
-        'nodes do not speak TLS themselves',
+        'nodes do not serve TLS themselves',
         trustProxy
-          ? 'see that the proxy in front does, and that nobody reaches nodes past it'
-          : 'let a proxy in front do it (and set trustProxy), or name tls.certFile and tls.keyFile',
+          ? 'check that the proxy in front does, and that clients cannot bypass it'
+          : 'put a proxy with TLS in front (and set trustProxy), or set tls.certFile and tls.keyFile',
       ),
     ];
   }
@@ -26,7 +26,7 @@ export function checkTls({ tls, trustProxy }: Config, nowMs: number): Finding[] 
     const key = createPrivateKey({ key: readFileSync(tls.keyFile), ...passphrase });
     if (!certificate.checkPrivateKey(key)) {
       return [
-        problem(ABOUT, `${tls.keyFile} is not the key of ${tls.certFile}`, 'name files that belong together'),
+        problem(ABOUT, `${tls.keyFile} is not the key of ${tls.certFile}`, 'use files that belong together'),
       ];
     }
     return [expiry(certificate, nowMs)];
@@ -49,6 +49,6 @@ function expiry({ validFrom, validTo }: X509Certificate, nowMs: number): Finding
   return warning(
     ABOUT,
     `the certificate expires within ${days + 1} days`,
-    'renew it and restart the nodes one by one',
+    'renew it and restart the nodes one at a time',
   );
 }

@@ -1,4 +1,4 @@
-/** Numbers as people read them. */
+/** Formats numbers for people. */
 
 /** `64 MiB`, `1.5 GiB`, `512 B`. */
 export function bytes(count: number): string {
@@ -7,7 +7,7 @@ export function bytes(count: number): string {
   return `${Number((count / 1024 ** power).toFixed(1))} ${units[power]}`;
 }
 
-/** `3 ms`, `1.2 s`, `4 min`. Of the amount, without its sign. */
+/** `3 ms`, `1.2 s`, `4 min`. Ignores the sign. */
 export function duration(milliseconds: number): string {
   const amount = Math.abs(milliseconds);
   if (amount < 1000) return `${Math.round(amount)} ms`;

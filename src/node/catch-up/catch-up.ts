@@ -12,9 +12,9 @@ import { type CountBytes, Pages, type PagesParts } from './pages.ts';
 import { Portions } from './portions.ts';
 import { ReadSlots } from './read-slots.ts';
 
-/** Reads of history on behalf of cursors at one time. */
+/** Maximum concurrent reads of history for cursors. */
 const READS_AT_ONCE = 64;
-/** How long a cursor whose read failed waits before it tries again. */
+/** How long a cursor waits after a failed read before it tries again. */
 const RETRY_MS = 500;
 
 export interface CatchUpParts extends Omit<FeederParts, 'portions'>, Omit<PagesParts, 'clock'> {
@@ -25,7 +25,9 @@ export interface CatchUpParts extends Omit<FeederParts, 'portions'>, Omit<PagesP
   readonly log: Logger;
 }
 
-/** The members that are catching up: feeds each of them until it can go on with the others. See `Cursor` and `nextStep`. */
+/**
+ * The members that are catching up: feeds each until it can rejoin the others. See `Cursor` and `nextStep`.
+ */
 export class CatchUp {
   readonly #parts: CatchUpParts;
   readonly #feeder: Feeder;
@@ -66,7 +68,7 @@ export class CatchUp {
     return this.#byConnection.get(connection)?.find((cursor) => cursor.feed === feed) ?? null;
   }
 
-  /** Forgets a cursor: it takes no further step. Harmless where it is forgotten already. */
+  /** Forgets a cursor: it takes no further step. Harmless if it is already forgotten. */
   stop(cursor: Cursor): void {
     const known = this.#byConnection.get(cursor.connection);
     const at = known?.indexOf(cursor) ?? -1;
@@ -88,15 +90,16 @@ export class CatchUp {
 
   // ---- what makes them take a step -------------------------------------------------------------------------
 
-  /** Has a cursor take its first step. Its feed must be open. */
+  /** Takes a cursor's first step. Its feed must be open. */
   start(cursor: Cursor): void {
-    // The common case, a join without a position in a room that is live here: nothing to catch up with, and nothing to file.
+    // The common case, a join without a position in a room that is live here: nothing to catch up with, and
+    // nothing to file.
     if (this.#stepOf(cursor) === 'begin') return this.#begin(cursor);
     if (!this.#isFiled(cursor)) this.add(cursor);
     this.#advance(cursor);
   }
 
-  /** Files a cursor that takes its first step later: a room is just being delivered. */
+  /** Files a cursor that takes its first step later: a room is being delivered right now. */
   startNextTurn(cursor: Cursor): void {
     this.add(cursor);
     this.#advanceNextTurn(cursor);
@@ -191,7 +194,10 @@ export class CatchUp {
     this.#goLive(cursor);
   }
 
-  /** From here on the topic has what follows: what is pending in the feed leaves at the end of the turn, after the replies. */
+  /**
+   * From here on the topic delivers: what is pending in the feed leaves at the end of the turn, after the
+   * replies.
+   */
   #goLive(cursor: Cursor): void {
     const { connection, feed } = cursor;
     cursor.begin(true);
@@ -246,7 +252,7 @@ export class CatchUp {
 
   #retry(cursor: Cursor, error: unknown): void {
     if (error instanceof BackplaneError) cursor.fail(error);
-    this.#parts.log.warn({ error }, 'a member could not be caught up yet');
+    this.#parts.log.warn({ error }, 'cannot catch a member up yet');
     this.#parts.scheduler.after(RETRY_MS, () => this.drained(cursor.connection));
   }
 
@@ -274,8 +280,8 @@ export class CatchUp {
   }
 
   /**
-   * The position is ahead of the feed. Mostly it is the feed that is behind: its newest messages are on their way here, while
-   * another node has delivered them. Else the store lost them.
+   * The position is ahead of the feed. Usually the feed is behind: its newest messages are on their way here,
+   * and another node has already delivered them. Otherwise the store lost them.
    */
   async #reach(cursor: Cursor, count: CountBytes): Promise<void> {
     const { offset } = await this.#pages.read(cursor.feed, 0, { limit: 0 }, count);
@@ -298,7 +304,7 @@ export class CatchUp {
 
 type ReadStep = 'read' | 'reach' | 'restart';
 
-/** Ends a connection whose queue is empty; one whose queue is not is asked again when it drains. */
+/** Closes a connection whose queue is empty; one with a full queue is closed when it drains. */
 function leave(connection: Connection): void {
   if (connection.socket.bufferedBytes() === 0) connection.close(CLOSE.tooSlow);
 }

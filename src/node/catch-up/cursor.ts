@@ -3,29 +3,30 @@ import type { ErrorCode } from '../../protocol/codes.ts';
 import type { Position } from '../../protocol/frames.ts';
 import type { Feed } from '../rooms/feed.ts';
 
-/** Messages in one read of history for a cursor, at most. */
+/** Maximum messages in one read of history for a cursor. */
 export const MAX_PAGE_MESSAGES = 500;
 
-/** Why a join failed: an error of the backplane, or a right that was taken away meanwhile. */
+/** Why a join failed: a backplane error, or a right that was revoked in the meantime. */
 export interface JoinFailure {
   readonly code: ErrorCode;
   readonly message: string;
 }
 
-/** Who has to answer once a cursor begins: a join. One of these is called, once. */
+/** The join that must be answered once its cursor begins. One of these is called, once. */
 export interface CursorOwner {
   /**
    * Everything after the position asked for will follow, or (`recovered` false) some will not. `from`: the offset before the first
    * message that follows.
    */
   begun(recovered: boolean, from: number): void;
-  /** What it lacks could not be read. */
+  /** The missing messages could not be read. */
   failed(failure: JoinFailure): void;
 }
 
 /**
- * A member that is catching up. It is not on its room's topic: it is fed from the cursor's position, first from what the
- * node remembers, else from history, until it stands where the topic does; then it moves to the topic.
+ * A member that is catching up. It is not on its room's topic: it is fed from the cursor's position, first
+ * from the node's memory, else from history, until it reaches the topic's position; then it moves to the
+ * topic.
  */
 export class Cursor {
   readonly connection: Connection;
@@ -33,20 +34,20 @@ export class Cursor {
   /** When it begins, it is to lack so many messages at most: what is older is left out. Null: it may lack any number. */
   readonly last: number | null;
   epoch = '';
-  /** The last offset that was handed to the connection. */
+  /** The last offset handed to the connection. */
   offset = 0;
-  /** It has no position of its own: it begins where the topic stands. */
+  /** It has no position of its own: it starts at the topic's position. */
   isFresh = true;
   /** A read of history is under way. */
   isReading = false;
   /** It skips to the newest message instead of catching up with all of them. */
   isConflating = false;
   /**
-   * It ends the connection as soon as that can be told: a close frame behind a full queue would be dropped as a message is,
-   * and the peer would not learn why.
+   * It closes the connection as soon as the peer can be told why: behind a full queue, a close frame would be
+   * dropped like a message.
    */
   isLeaving = false;
-  /** Whoever waits for it to begin; null when it has, and nothing may be fed before. */
+  /** Waits for it to begin; null once it has. Nothing may be fed before. */
   #owner: CursorOwner | null;
 
   private constructor(connection: Connection, feed: Feed, last: number | null, owner: CursorOwner | null) {
@@ -56,7 +57,7 @@ export class Cursor {
     this.#owner = owner;
   }
 
-  /** A cursor for a join, which is answered when it begins. */
+  /** A cursor for a join, which is answered when the cursor begins. */
   static joining(connection: Connection, feed: Feed, last: number | null, owner: CursorOwner): Cursor {
     return new Cursor(connection, feed, last, owner);
   }
@@ -88,7 +89,7 @@ export class Cursor {
     owner?.begun(recovered, from);
   }
 
-  /** Does nothing where it has begun: it is tried again then. */
+  /** Does nothing once it has begun: it is retried then. */
   fail(failure: JoinFailure): void {
     const owner = this.#owner;
     this.#owner = null;

@@ -11,7 +11,10 @@ export interface FeederParts {
   readonly portions: Portions;
 }
 
-/** Hands a cursor's connection what it lacks, and moves the cursor on. What it hands over leaves before the room's messages. */
+/**
+ * Sends a cursor's connection the messages it is missing, and advances the cursor. They leave before the
+ * room's messages.
+ */
 export class Feeder {
   readonly #parts: FeederParts;
 
@@ -19,7 +22,7 @@ export class Feeder {
     this.#parts = parts;
   }
 
-  /** Feeds what the node remembers, as much as one turn allows. */
+  /** Feeds from the node's memory, as much as one turn allows. */
   feedRemembered(cursor: Cursor): void {
     const { recent, sentOffset } = cursor.feed;
     const { portions } = this.#parts;
@@ -39,7 +42,7 @@ export class Feeder {
     let bytes = 0;
     for (const envelope of envelopes) {
       if (envelope.last <= cursor.offset) continue;
-      // The page may know more than the topic has had: that comes with the topic.
+      // The page may reach beyond the topic's position: the topic delivers that part.
       if (envelope.last > cursor.feed.sentOffset || bytes > most) break;
       // A page has no holes, unless the store lost something.
       if (envelope.first > cursor.offset + 1) this.gap(cursor, envelope.first - 1, 'expired');
@@ -57,7 +60,10 @@ export class Feeder {
     cursor.offset = to;
   }
 
-  /** The numbering that the client knows is over: it forgets its position, and goes on after this one. */
+  /**
+   * The numbering that the client knows has ended: the cursor drops its position and continues after this
+   * one.
+   */
   reset(cursor: Cursor, epoch: string, offset: number): void {
     cursor.begin(false, offset);
     this.#push(cursor, ['reset', cursor.feed.room.name, epoch, offset]);

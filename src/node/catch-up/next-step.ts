@@ -1,6 +1,6 @@
 /**
- * What a cursor does next, decided from where it stands and where its room does. A cursor is to come to where its room's topic
- * stands: what the feed has beyond that is pending, and comes with the topic at the end of the turn.
+ * What a cursor does next, decided from its position and its room's. A cursor aims for the position of its
+ * room's topic: what the feed has beyond that is pending, and comes with the topic at the end of the turn.
  */
 
 export interface CursorState {
@@ -19,10 +19,10 @@ export interface FeedPosition {
   readonly keepsHistory: boolean;
   /** Messages that history keeps at most. */
   readonly keptMessages: number;
-  /** Where the feed stands. */
+  /** The feed's position. */
   readonly epoch: string;
   readonly offset: number;
-  /** Where the topic stands: behind the feed by what is pending. */
+  /** The topic's position: behind the feed by what is pending. */
   readonly sentEpoch: string;
   readonly sentOffset: number;
 }
@@ -38,8 +38,8 @@ export interface FeedPosition {
  * - `feed`: the node remembers what it lacks.
  * - `read`: history has to be read.
  * - `reach`: it is ahead of the feed, or the store lost what it had.
- * - `adopt`: it stands before the first message of whatever epoch, and takes the present one.
- * - `restart`: its numbering is over.
+ * - `adopt`: it is before the first message of some epoch, and takes the current one.
+ * - `restart`: its numbering has ended.
  */
 export type Step =
   | 'leave'
@@ -65,7 +65,7 @@ export interface Memory {
 
 export function nextStep(cursor: CursorState, feed: FeedPosition, memory: Memory): Step {
   if (cursor.isLeaving) return 'leave';
-  // A reset is pending: nobody may be told of two epochs at once.
+  // A reset is pending: a client must not hear of two epochs at once.
   if (feed.sentEpoch !== feed.epoch) return 'next turn';
   if (!feed.keepsHistory) return 'begin';
   const { remembered, goneUpTo } = memory;
@@ -75,7 +75,8 @@ export function nextStep(cursor: CursorState, feed: FeedPosition, memory: Memory
     if (start === feed.sentOffset) return 'begin';
     return isRemembered(start) ? 'enter' : 'read';
   }
-  // Whoever has had no message has missed no other epoch's: offset 0 is the beginning of whatever the room has now.
+  // A client without any message has missed nothing of another epoch: offset 0 is the start of whatever the
+  // room has now.
   if (cursor.epoch !== feed.epoch) return cursor.offset === 0 && !cursor.hasBegun ? 'adopt' : 'restart';
   if (cursor.offset === feed.sentOffset) return 'go live';
   if (cursor.offset > feed.offset) return 'reach';

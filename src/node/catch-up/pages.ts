@@ -18,14 +18,17 @@ export type CountBytes = (bytes: number) => void;
 /** Reads of history for members that are catching up. */
 export class Pages {
   readonly #parts: PagesParts;
-  /** One read of the newest history into a feed's memory, shared by all who come back at once. */
+  /** One read of the newest history into a feed's memory, shared by all members that return at once. */
   readonly #priming = new Map<Feed, Promise<void>>();
 
   constructor(parts: PagesParts) {
     this.#parts = parts;
   }
 
-  /** A page of the feed's epoch. Rejects where the room has another by now: the feed has to learn that first. */
+  /**
+   * A page of the feed's epoch. Rejects if the room has moved to another epoch: the feed must learn that
+   * first.
+   */
   async read(
     feed: Feed,
     after: number,
@@ -44,12 +47,13 @@ export class Pages {
       return page;
     }
     void feeds.repair(feed);
-    throw new Error('the room began a new epoch during a read');
+    throw new Error('the room started a new epoch during a read');
   }
 
   /**
-   * Has the node remember what is lacking after `offset`, where it can. Reading in front of a memory that is full would be in
-   * vain, and is done at each step of each cursor: with messages of 16 KiB it read 8 MB from Redis for each 256 KiB fed.
+   * Loads the messages missing after `offset` into the node's memory, if they fit. If the memory is full,
+   * reading older ones is wasted, at each step of each cursor: with messages of 16 KiB it read 8 MB from
+   * Redis for each 256 KiB fed.
    */
   async prime(feed: Feed, offset: number, count: CountBytes): Promise<void> {
     const { first } = feed.recent;

@@ -1,6 +1,6 @@
 /**
- * So many reads at one time; who comes when all are taken waits in line. A storm of returning clients must not become one of
- * reads: who waited is asked anew, since what others read meanwhile may serve it too.
+ * Limits concurrent reads; further readers wait in line. A storm of returning clients must not become a storm
+ * of reads: a reader that waited is asked again, since the reads of others may have served it too.
  */
 export class ReadSlots<Reader> {
   readonly #limit: number;
@@ -14,7 +14,7 @@ export class ReadSlots<Reader> {
     this.#wake = wake;
   }
 
-  /** False where none is free: the reader is woken when one is. */
+  /** False if none is free: the reader is woken when one is. */
   take(reader: Reader): boolean {
     if (this.#taken < this.#limit) {
       this.#taken++;

@@ -29,22 +29,24 @@ export interface DeliveryParts {
 }
 
 /**
- * Hands what is pending in feeds to the members' sockets: one topic publish for all that one turn brought to a room, as the bytes
- * that came from the backplane. Members that read JSON sit on a sibling topic; for them the run is transcoded once.
+ * Sends what is pending in feeds to the members' sockets: one topic publish for everything that one turn
+ * brought to a room, with the bytes that came from the backplane. Members that read JSON are on a sibling
+ * topic; the run is transcoded once for them.
  *
- * Members that read too slowly: when uWebSockets.js drops a message for a socket, the connection leaves the topics of all of its
- * rooms and gets a cursor in each, at the last offset that it was sent; it goes on from there when its socket drains. So what
- * a slow reader costs is bounded: the socket's queue, and nothing more.
+ * Members that read too slowly: when uWebSockets.js drops a message for a socket, the connection leaves the
+ * topics of all of its rooms and gets a cursor in each, at the last offset that was sent to it; the cursor
+ * continues when the socket drains. So the cost of a slow reader is bounded: the socket's queue, and nothing
+ * more.
  *
- * All of it happens in `endTurn`, never in a message handler: there the loop's cork buffer belongs to the sender, and each
- * publish past the 32nd would cost a system call per member (measured: twice the CPU of the same publishes from the end of the
- * turn).
+ * All of this happens in `endTurn`, never in a message handler: there the loop's cork buffer belongs to the
+ * sender, and each publish past the 32nd would cost a system call per member (measured: twice the CPU of the
+ * same publishes from the end of the turn).
  */
 export class Delivery {
   readonly #parts: DeliveryParts;
   readonly #sent = new SentLog();
   readonly #runs: Runs;
-  /** Connections found slow, with the place in the log of the first message that each lacks. */
+  /** Slow connections, with the index in the log of the first message that each is missing. */
   #slow = new Map<Connection, number>();
 
   constructor(parts: DeliveryParts) {
@@ -52,7 +54,7 @@ export class Delivery {
     this.#runs = new Runs(parts.nodeId, (feed, run) => this.#publishRun(feed, run));
   }
 
-  /** The end of the event loop's turn: what it produced leaves, in the order that `FlushQueue` explains. */
+  /** The end of the event loop's turn: its output leaves, in the order that `FlushQueue` explains. */
   endTurn(): void {
     const { feeds, flushQueue } = this.#parts;
     this.#takeSlowOffTopics();
@@ -127,19 +129,19 @@ export class Delivery {
   // ---- slow readers ----------------------------------------------------------------------------------------
 
   /**
-   * A message was dropped for this connection. Called from within a drain of uWebSockets.js, where topics must not be left: that
-   * is done before anything more is published.
+   * A message was dropped for this connection. Called from within a drain of uWebSockets.js, where topics
+   * must not be left: that is done before anything more is published.
    */
   dropped(connection: Connection, message: Uint8Array): void {
     if (this.#slow.has(connection)) return;
     const at = this.#sent.find(message);
-    // Not from a topic: a reply or what a cursor fed, which the connection itself keeps.
+    // Not from a topic: a reply or a cursor's message, which the connection itself keeps.
     if (at === -1) return;
     this.#slow.set(connection, at);
     this.#parts.endOfTurn.request();
   }
 
-  /** Replies wait for this connection to read: what comes after them must not overtake them. */
+  /** Replies wait for this connection to read: later messages must not overtake them. */
   stalled(connection: Connection): void {
     if (!this.#slow.has(connection)) this.#slow.set(connection, Number.POSITIVE_INFINITY);
     this.#parts.endOfTurn.request();
@@ -165,7 +167,7 @@ export class Delivery {
     const { catchUp, metrics } = this.#parts;
     const policy = feed.rule.slowReaders;
     const lacks = this.#sent.firstFor(feed, at, connection.number, connection.readsText);
-    // A room that lost nothing for this reader does not end the connection.
+    // A room that lost nothing for this reader does not close the connection.
     if (policy === 'disconnect' && !lacks) return;
     metrics.recovery.slowReaders[policy]++;
     connection.socket.unsubscribe(feed.room.topic(connection.readsText));

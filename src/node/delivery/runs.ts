@@ -11,11 +11,11 @@ export interface Run {
   messages: number;
   /** Offset of its newest message; 0 in rooms without history. */
   last: number;
-  /** Local connection that is left out, or 0. */
+  /** Local connection to leave out, or 0. */
   readonly exclude: number;
 }
 
-/** Joins the envelopes of one room into runs, and hands each on when it is full. */
+/** Joins the envelopes of one room into runs, and passes each on when it is full. */
 export class Runs {
   readonly #nodeId: string;
   readonly #publish: (feed: Feed, run: Run) => void;
@@ -27,7 +27,7 @@ export class Runs {
   }
 
   add(feed: Feed, envelope: Envelope): void {
-    // Only the node that has the publisher needs to take an envelope apart to leave it out.
+    // Only the publisher's own node needs to take an envelope apart to leave the publisher out.
     if (!envelope.hasExcludes || envelope.origin !== this.#nodeId) {
       this.#extend(feed, envelope.frames, envelope.count, envelope.last, 0);
       return;
@@ -52,7 +52,7 @@ export class Runs {
     run.last = last;
   }
 
-  /** Hands on the run that is not full. */
+  /** Passes on the last run, which is not full. */
   end(feed: Feed): void {
     const run = this.#run;
     this.#run = null;

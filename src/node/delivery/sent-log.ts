@@ -4,7 +4,7 @@ import type { Feed } from '../rooms/feed.ts';
 export interface SentEntry {
   readonly feed: Feed;
   readonly message: Uint8Array | string;
-  /** Where the room's topics stood before it. */
+  /** The position of the room's topics before it. */
   readonly afterEpoch: string;
   readonly afterOffset: number;
   /** Local connection that was left out, or 0. */
@@ -12,14 +12,14 @@ export interface SentEntry {
 }
 
 /**
- * What was handed to topics since the turn began, in order. uWebSockets.js reports a message that it dropped for a socket
- * by its bytes, and drops all that follow in the same drain: this log says which message it was, and so what the socket
- * lacks.
+ * What was handed to topics since the turn began, in order. uWebSockets.js reports a message that it dropped
+ * for a socket by its bytes, and drops everything after it in the same drain: this log tells which message it
+ * was, and so what the socket is missing.
  */
 export class SentLog {
   #entries: SentEntry[] = [];
 
-  /** All that was handed over before has been drained. */
+  /** Everything logged before has been drained. */
   clear(): void {
     if (this.#entries.length > 0) this.#entries = [];
   }
@@ -35,7 +35,7 @@ export class SentLog {
     });
   }
 
-  /** Where the message with these bytes stands, or -1. */
+  /** Index of the message with these bytes, or -1. */
   find(bytes: Uint8Array): number {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     return this.#entries.findIndex(({ message }) =>
@@ -43,7 +43,9 @@ export class SentLog {
     );
   }
 
-  /** The first entry of a feed at or after `from` that was for this connection, in the encoding that it reads. */
+  /**
+   * The first entry of a feed at or after `from` that was for this connection, in the encoding that it reads.
+   */
   firstFor(feed: Feed, from: number, connection: number, text: boolean): SentEntry | undefined {
     for (let i = from; i < this.#entries.length; i++) {
       const entry = this.#entries[i]!;

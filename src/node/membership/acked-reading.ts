@@ -14,7 +14,7 @@ export interface AckedReadingParts {
   readonly log: Logger;
 }
 
-/** Acknowledged reading: keeps how far users say they have read, and looks it up. */
+/** Acknowledged reading: records how far users say they have read, and looks it up. */
 export class AckedReading {
   readonly #parts: AckedReadingParts;
 
@@ -22,7 +22,7 @@ export class AckedReading {
     this.#parts = parts;
   }
 
-  /** Whether it is kept in a room how far its users have read. */
+  /** Whether a room records how far its users have read. */
   isKeptIn(room: string): boolean {
     const { acks, history } = this.#parts.rule(room);
     // In a personal room it is what brings a user each notification once.
@@ -32,13 +32,13 @@ export class AckedReading {
   ack(request: Request, user: string, room: string, position: Position): void {
     const rule = this.#parts.rule(room);
     if (!this.isKeptIn(room)) {
-      return request.fail('bad_request', 'how far users have read is not kept in this room');
+      return request.fail('bad_request', 'this room keeps no acks: set acks in its rule');
     }
     this.#parts.backplane.acks
       .ack(room, rule.history, user, position)
       .then((result) => this.#answer(request, result))
       .catch((cause: unknown) => {
-        const error = this.#known(cause, 'the ack could not be kept');
+        const error = this.#known(cause, 'cannot store the ack');
         this.#parts.metrics.acks.settled[error.code]++;
         request.fail(error.code, error.message);
       });
@@ -50,7 +50,7 @@ export class AckedReading {
     request.fail('bad_request', 'the offset is beyond the newest message of the room');
   }
 
-  /** Users that have read up to `from` or further; see `Acks.list`. Rejects with `BackplaneError`. */
+  /** Users who have read up to `from` or further; see `Acks.list`. Rejects with `BackplaneError`. */
   list(room: string, from: number | null, limit: number): Promise<AckPage> {
     const { backplane, rule } = this.#parts;
     return backplane.acks.list(room, rule(room).history, from, limit);
@@ -62,7 +62,10 @@ export class AckedReading {
     return this.#lookedUp(() => backplane.acks.get(room, rule(room).history, user));
   }
 
-  /** The same, and the first time keeps where the room stands as where the user starts. Rejects with `BackplaneError`. */
+  /**
+   * The same, but the first time records the room's position as the user's start. Rejects with
+   * `BackplaneError`.
+   */
   start(room: string, user: string): Promise<Start> {
     const { backplane, rule } = this.#parts;
     return this.#lookedUp(() => backplane.acks.start(room, rule(room).history, user));
@@ -73,7 +76,7 @@ export class AckedReading {
     try {
       return await look();
     } catch (cause) {
-      throw this.#known(cause, 'what the user has read could not be looked up');
+      throw this.#known(cause, 'cannot look up what the user has read');
     }
   }
 

@@ -21,9 +21,12 @@ export class RequestedJoin implements JoinReply {
   }
 
   abandoned(): void {
-    // Nobody is there to be told where the connection is gone.
+    // The connection is gone: there is no one to tell.
     if (!this.#request.connection.isOpen) return;
-    this.#request.fail('not_joined', 'the room was left or joined anew before this join was done');
+    this.#request.fail(
+      'not_joined',
+      'the connection left the room or joined it again before this join finished',
+    );
   }
 }
 

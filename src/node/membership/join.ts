@@ -5,20 +5,23 @@ import type { JoinResult, Position, PublishCommand } from '../../protocol/frames
 import { Cursor, type CursorOwner, type JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed, FeedWaiter } from '../rooms/feed.ts';
 
-/** Where a member asks to begin: after a position, where its user starts, or (null) where the room stands. */
+/**
+ * Where a member asks to begin: after a position, at its user's start, or (null) at the room's current
+ * position.
+ */
 export type JoinFrom = Position | 'acked' | null;
 
-/** Whoever asked for the join. One of these is called, once. */
+/** The requester of the join. One of these is called, once. */
 export interface JoinReply {
   joined(result: JoinResult): void;
   failed(failure: JoinFailure): void;
-  /** The connection left the room, or joined it anew, before this join was answered. */
+  /** The connection left the room, or joined it again, before this join was answered. */
   abandoned(): void;
 }
 
-/** What a join has done for it. */
+/** What a join needs done for it. */
 export interface JoinActions {
-  /** The join waits for nothing any more: its cursor takes its first step. */
+  /** The join no longer waits: its cursor takes its first step. */
   start(join: Join): void;
   /** Called right before the reply: the connection is a member now. */
   joined(join: Join): void;
@@ -29,15 +32,15 @@ export interface JoinActions {
 }
 
 /**
- * `waiting`: for the feed to open, for what the user has acknowledged, or both. `started`: what it missed is being looked for.
- * `over`: it was answered.
+ * `waiting`: for the feed to open, for what the user has acknowledged, or both. `started`: what it missed is
+ * being found. `over`: it was answered.
  */
 export type JoinState = 'waiting' | 'started' | 'over';
 
 /**
- * One join, from the command to its reply. It owns what the join waits for, the reply, and the messages that the same connection
- * publishes in the room meanwhile: a client that sends both in one go expects to receive its own message, and stored before
- * the join begins it would not be.
+ * One join, from the command to its reply. It owns what the join waits for, the reply, and the messages that
+ * the same connection publishes in the room in the meantime: a client that sends both at once expects to
+ * receive its own message, and would not if it were stored before the join begins.
  */
 export class Join implements FeedWaiter, CursorOwner {
   readonly cursor: Cursor;
@@ -48,7 +51,7 @@ export class Join implements FeedWaiter, CursorOwner {
   #waitsForAcked = false;
   /** It asked for what came after a position. */
   #asksForMissed = false;
-  /** What its user has acknowledged, where the reply is to say so. */
+  /** What its user has acknowledged, if the reply must say so. */
   #acked: Acked | null = null;
   #held: PublishCommand[] | null = null;
 
@@ -81,7 +84,10 @@ export class Join implements FeedWaiter, CursorOwner {
     return this.#state;
   }
 
-  /** Starts, or waits for what it is told to wait for: `feedOpened`, and one of `ackedKnown`, `startKnown` and `ackedFailed`, are to follow. */
+  /**
+   * Starts, or waits as told: then `feedOpened`, or one of `ackedKnown`, `startKnown` and `ackedFailed`, or
+   * both must follow.
+   */
   begin(waitsForFeed: boolean, waitsForAcked: boolean): void {
     this.#waitsForFeed = waitsForFeed;
     this.#waitsForAcked = waitsForAcked;
@@ -102,7 +108,9 @@ export class Join implements FeedWaiter, CursorOwner {
     this.#startIfReady();
   }
 
-  /** It begins where its user starts. After a start that is new nothing can be missed: it is no position that was asked for. */
+  /**
+   * It begins at its user's start. After a new start nothing can be missed: the user asked for no position.
+   */
   startKnown({ epoch, offset, isNew }: Start): void {
     if (this.#state !== 'waiting') return;
     this.#asksForMissed = !isNew;
@@ -121,7 +129,7 @@ export class Join implements FeedWaiter, CursorOwner {
     this.#release();
   }
 
-  /** Keeps a message until the join has started. Its bytes are copied. */
+  /** Holds a message until the join has started. Copies its bytes. */
   hold(command: PublishCommand): void {
     this.#held ??= [];
     this.#held.push({ ...command, data: new Uint8Array(command.data) });
@@ -152,7 +160,7 @@ export class Join implements FeedWaiter, CursorOwner {
     if (cursor.last !== null) {
       return this.#withAcked({ epoch: feed.epoch, offset: feed.sentOffset, recovered: asked, from });
     }
-    // What is pending has not been sent yet: to who begins where the topic stands, it is what follows.
+    // Pending messages have not been sent yet: a member that starts at the topic's position still gets them.
     const isLive = cursor.epoch === feed.sentEpoch && cursor.offset === feed.sentOffset;
     const offset = isLive ? feed.sentOffset : feed.offset;
     return this.#withAcked({ epoch: feed.epoch, offset, recovered: asked });
@@ -171,7 +179,7 @@ export class Join implements FeedWaiter, CursorOwner {
     this.#release();
   }
 
-  /** The membership ended, or began anew. Messages that wait are left to the caller; see `takeHeld`. */
+  /** The membership ended, or started over. The caller handles messages that wait; see `takeHeld`. */
   abandon(): void {
     if (this.#state === 'over') return;
     this.#state = 'over';

@@ -2,7 +2,7 @@ import type { Connection } from '../../connection/connection.ts';
 import type { PublishCommand } from '../../protocol/frames.ts';
 import type { Join } from './join.ts';
 
-/** The joins that were not answered yet. Mostly there are none: then a publish asks for a number only. */
+/** The joins that were not answered yet. Usually there are none: then a publish only checks a number. */
 export class Joins {
   readonly #byConnection = new Map<Connection, Join[]>();
 
@@ -14,7 +14,7 @@ export class Joins {
     else this.#byConnection.set(join.connection, [join]);
   }
 
-  /** Harmless for one that is not here. */
+  /** Harmless for a join that is not here. */
   remove(join: Join): void {
     const known = this.#byConnection.get(join.connection);
     const rest = known?.filter((other) => other !== join) ?? [];
@@ -28,7 +28,7 @@ export class Joins {
     return this.#byConnection.get(connection)?.find(({ feed }) => feed.room.name === room) ?? null;
   }
 
-  /** Has a message wait for the connection's join of its room. False where no join makes it wait. */
+  /** Makes a message wait for the connection's join of its room. False if no join requires it. */
   hold(connection: Connection, command: PublishCommand): boolean {
     if (this.#byConnection.size === 0) return false;
     const join = this.find(connection, command.room);

@@ -17,7 +17,7 @@ import { RequestedJoin, UNASKED } from './join-replies.ts';
 import { Joins } from './joins.ts';
 import type { Presences } from './presences.ts';
 
-/** How long a room stays subscribed after its last member left: those who reload a page find it warm. */
+/** How long a room stays subscribed after its last member left, so that a page reload finds it warm. */
 const ROOM_GRACE_MS = 5_000;
 /** How long until a personal room that could not be opened is tried again. */
 const PERSONAL_RETRY_MS = 1_000;
@@ -39,7 +39,7 @@ export interface MembershipsParts {
 
 const NO_WISH: JoinWish = { since: null, resume: false, last: null };
 
-/** Who joins and leaves: what a membership begins and ends on this node. */
+/** Who joins and leaves: what a membership starts and ends on this node. */
 export class Memberships implements JoinActions {
   readonly #parts: MembershipsParts;
   readonly #joins = new Joins();
@@ -76,7 +76,7 @@ export class Memberships implements JoinActions {
     this.#enter(connection, name, NO_WISH, UNASKED);
   }
 
-  /** A member that joins again starts again from the position that it gives. */
+  /** A member that joins again starts over from the position that it gives. */
   #enter(connection: Connection, name: string, wish: JoinWish, reply: JoinReply): void {
     const { hub, feeds } = this.#parts;
     const before = this.#joins.find(connection, name);
@@ -112,7 +112,7 @@ export class Memberships implements JoinActions {
 
   start(join: Join): void {
     this.#parts.catchUp.start(join.cursor);
-    // What it lacks has to be read first.
+    // The messages that it is missing must be read first.
     if (join.state === 'started') this.#joins.add(join);
   }
 
@@ -138,13 +138,16 @@ export class Memberships implements JoinActions {
     this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
   }
 
-  /** Publishes a message, where need be after the connection's join of its room has started. */
+  /** Publishes a message, if needed after the connection's join of its room has started. */
   publish(connection: Connection, command: PublishCommand): void {
     if (this.#joins.hold(connection, command)) return;
     this.#parts.publishing.fromConnection(connection, command);
   }
 
-  /** It is asked anew who may: the join that it waited for may have failed, and the token may have been replaced. */
+  /**
+   * Checks the permission again: the join that it waited for may have failed, and the token may have been
+   * replaced.
+   */
   publishHeld(connection: Connection, command: PublishCommand): void {
     const { room, id } = command;
     const refusal = authorize('publish', room, connection, this.#parts.rule(room));
@@ -156,19 +159,20 @@ export class Memberships implements JoinActions {
 
   leave(request: Request, name: string): void {
     const { connection } = request;
-    if (!connection.rooms.includes(name)) return request.fail('not_joined', 'not a member of this room');
+    if (!connection.rooms.includes(name))
+      return request.fail('not_joined', 'this connection is not in this room');
     this.left(connection, name);
     request.ok({});
   }
 
   /**
-   * The connection has a new identity: it is taken out of rooms that this one may not join. `looksOther`: members of the
-   * others are to see who it is now.
+   * The connection has a new identity: removes it from rooms that the identity may not join. `looksOther`:
+   * members of the other rooms must see the new identity.
    */
   reconsider(connection: Connection, looksOther: boolean): void {
     const { rule } = this.#parts;
     for (const name of connection.rooms) {
-      // Into these it was put by the node.
+      // The node put the connection into these.
       if (name.startsWith(RESERVED_PREFIX)) continue;
       const refusal = authorize('join', name, connection, rule(name));
       if (refusal !== null) this.#remove(connection, name, refusal);
@@ -179,11 +183,11 @@ export class Memberships implements JoinActions {
   #showAnew(connection: Connection, name: string): void {
     const { feeds, presences } = this.#parts;
     const feed = feeds.get(name);
-    // One that is still joining is entered when it has joined.
+    // A connection that is still joining is entered when it has joined.
     if (feed && this.#joins.find(connection, name) === null) presences.joined(connection, feed);
   }
 
-  /** Ends a membership, or a join on its way to one, and tells the client. */
+  /** Ends a membership, or a join in progress, and tells the client. */
   #remove(connection: Connection, name: string, refusal: Refusal): void {
     const join = this.#joins.find(connection, name);
     const held = join?.takeHeld() ?? [];
@@ -193,7 +197,7 @@ export class Memberships implements JoinActions {
     for (const command of held) this.publishHeld(connection, command);
   }
 
-  /** Ends a membership, whatever state it is in; harmless where there is none. */
+  /** Ends a membership in any state; harmless if there is none. */
   left(connection: Connection, name: string): void {
     const join = this.#joins.find(connection, name);
     this.#suspend(connection, name);
@@ -216,7 +220,7 @@ export class Memberships implements JoinActions {
     for (const name of connection.rooms) this.left(connection, name);
   }
 
-  /** Takes a member off its room's topic; what it is on its way to, if anything, is abandoned. */
+  /** Takes a member off its room's topic and abandons its join or cursor, if any. */
   #suspend(connection: Connection, name: string): void {
     const { hub, feeds, catchUp } = this.#parts;
     const room = hub.room(name);
@@ -226,7 +230,7 @@ export class Memberships implements JoinActions {
     if (cursor) catchUp.stop(cursor);
     const join = this.#joins.find(connection, name);
     if (join === null) return;
-    // Its cursor may be of a feed that is closed by now.
+    // Its cursor may belong to a feed that is closed by now.
     catchUp.stop(join.cursor);
     this.#joins.remove(join);
     join.abandon();
@@ -240,7 +244,7 @@ export class Memberships implements JoinActions {
       if (feed.idleSinceMs === null || feed.idleSinceMs > before) continue;
       this.#idle.delete(feed);
       feeds.close(feed);
-      // The room may be open anew, after a feed of it failed.
+      // The room may be open again, after a feed of it failed.
       if (feeds.get(feed.room.name) === undefined) hub.drop(feed.room);
     }
   }

@@ -8,28 +8,31 @@ import type { Scheduler, Timer } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
 
-/** How long changes of a large room are gathered into one push. */
+/** How long changes of a large room are collected into one push. */
 const COALESCE_MS = 1_000;
 
 export interface PresencesParts {
   readonly presence: Presence;
   readonly hub: Hub<Connection>;
   readonly feeds: Feeds;
-  /** Most members in one answer. */
+  /** Maximum members in one answer. */
   readonly membersPage: number;
-  /** Rooms with more members get counts in place of names. */
+  /** Rooms with more members get counts instead of names. */
   readonly detailedMembers: number;
   readonly scheduler: Scheduler;
   readonly log: Logger;
 }
 
-/** What a large room has gone through since its members were last told. */
+/** How a large room has changed since its members were last told. */
 interface Summary {
   before: number;
   count: number;
 }
 
-/** Who is in which room, on any node: enters and removes this node's members, and tells them of each other. */
+/**
+ * Who is in which room, on any node: enters and removes this node's members, and tells members about each
+ * other.
+ */
 export class Presences {
   readonly #parts: PresencesParts;
   readonly #summaries = new Map<Feed, Summary>();
@@ -65,7 +68,7 @@ export class Presences {
 
   /** The store forgot this node: all of its members enter again. */
   #enterAll(): void {
-    this.#parts.log.warn({}, 'the presence lease was lost: entering all members again');
+    this.#parts.log.warn({}, 'lost the presence lease: entering all members again');
     for (const connection of this.#parts.hub.connections()) {
       for (const name of connection.rooms) {
         const feed = this.#parts.feeds.get(name);
@@ -110,7 +113,7 @@ export class Presences {
   }
 }
 
-/** Personal rooms are a way to reach a user, not a place where anyone is seen. */
+/** Personal rooms exist to reach a user, and show no members. */
 function isKept({ rule, room }: Feed): boolean {
   return rule.presence && !room.name.startsWith(USER_ROOM_PREFIX);
 }

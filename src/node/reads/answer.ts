@@ -4,7 +4,7 @@ import type { Result } from '../../protocol/frames.ts';
 import type { Logger } from '../../util/log.ts';
 import { ReadRefused } from './read-gate.ts';
 
-/** Answers a request with what is asked of the backplane. */
+/** Answers a request with the result of a backplane call. */
 export function answer(request: Request, asked: Promise<Result>, log: Logger): void {
   asked.then(
     (result) => request.ok(result),
@@ -12,12 +12,12 @@ export function answer(request: Request, asked: Promise<Result>, log: Logger): v
   );
 }
 
-/** Answers a request with what went wrong. An error that is not the backplane's or a refusal is a fault of ours. */
+/** Answers a request with an error. Anything but a backplane error or a refusal is our own fault. */
 export function failWith(request: Request, error: unknown, log: Logger): void {
   if (error instanceof BackplaneError) return request.fail(error.code, error.message);
   if (error instanceof ReadRefused) {
     return request.fail(error.code, error.message, { retryAfterMs: error.retryAfterMs });
   }
-  log.error({ error }, 'a request could not be answered');
+  log.error({ error }, 'cannot answer a request');
   request.fail('internal', 'the node failed to handle this command');
 }

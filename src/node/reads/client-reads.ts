@@ -9,9 +9,9 @@ import { answer, failWith } from './answer.ts';
 import type { HistoryReads, HistoryRun } from './history-reads.ts';
 import type { Reader, ReadGate } from './read-gate.ts';
 
-/** What a list costs for each entry: it is decoded and encoded, where a page of history is copied. */
+/** What a list costs per entry: it is decoded and encoded, where a page of history is copied. */
 const ENTRY_COST = 512;
-/** JSON text is made of the values of each message: that takes several times what copying does. */
+/** JSON text is made from the values of each message, which takes several times as long as copying. */
 const JSON_COST = 2;
 
 export interface ClientReadsParts {
@@ -20,15 +20,18 @@ export interface ClientReadsParts {
   readonly presences: Presences;
   readonly presence: Presence;
   readonly acks: AckedReading;
-  /** Most entries in one list. */
+  /** Maximum entries in one list. */
   readonly membersPage: number;
   readonly log: Logger;
 }
 
-/** What clients and the server API read of the store, each through the gate. All methods of the server API reject with `BackplaneError` or `ReadRefused`. */
+/**
+ * Reads of the store for clients and the server API, each through the gate. All methods of the server API
+ * reject with `BackplaneError` or `ReadRefused`.
+ */
 export class ClientReads {
   readonly #parts: ClientReadsParts;
-  /** A route waits for no other: a list of all rooms may take long. */
+  /** Routes do not wait for each other: a list of all rooms may take long. */
   readonly #routes = {
     history: serverReader(),
     members: serverReader(),
@@ -62,7 +65,7 @@ export class ClientReads {
     return this.#members(this.#routes.members, room);
   }
 
-  /** Rooms with members whose presence is kept, on any node, by name. */
+  /** Rooms with presence that have members, on any node, sorted by name. */
   listRooms(limit: number | null): Promise<RoomsPage> {
     const { presence, membersPage } = this.#parts;
     return this.#listed(this.#routes.rooms, async () => {
@@ -71,7 +74,7 @@ export class ClientReads {
     });
   }
 
-  /** Who has read up to an offset or further: of a room that keeps acks. */
+  /** Users who have read up to an offset or further, in a room that keeps acks. */
   listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
     const { acks, membersPage } = this.#parts;
     return this.#listed(this.#routes.acks, async () => {

@@ -9,21 +9,21 @@ const PAGE_BYTES = 1024 * 1024;
 export interface HistoryReadsParts {
   readonly backplane: Backplane;
   readonly rule: (room: string) => RoomRule;
-  /** Most messages in one answer. */
+  /** Maximum messages in one answer. */
   readonly pageMessages: number;
 }
 
-/** Stored messages and where the room stands. */
+/** Stored messages, and the room's position. */
 export interface HistoryRun {
   readonly epoch: string;
   readonly offset: number;
-  /** Stored `message` frames one after the other: nobody decodes them on their way to a client. */
+  /** Consecutive stored `message` frames: nothing decodes them on their way to a client. */
   readonly frames: Uint8Array;
   /** Bytes that were read to find them. */
   readonly cost: number;
 }
 
-/** Reads stored messages for those who ask for them. */
+/** Reads stored messages on request. */
 export class HistoryReads {
   readonly #parts: HistoryReadsParts;
 
@@ -32,8 +32,8 @@ export class HistoryReads {
   }
 
   /**
-   * With `since`, the oldest messages after it; without, the newest ones. At most `limit`, oldest first. A position of an
-   * epoch that is over counts as none of the present one: from the oldest. Rejects with `BackplaneError`.
+   * With `since`, the oldest messages after it; without, the newest ones. At most `limit`, oldest first. A
+   * position of an ended epoch counts as the start of the current one. Rejects with `BackplaneError`.
    */
   async read(room: string, since: Position | null, limit: number | null): Promise<HistoryRun> {
     const { backplane, pageMessages } = this.#parts;
@@ -55,7 +55,7 @@ export class HistoryReads {
   }
 }
 
-/** At most so many messages after an offset, oldest first, as one run of frames. */
+/** At most `limit` messages after an offset, oldest first, as one run of frames. */
 function runOf(
   envelopes: readonly Envelope[],
   after: number,

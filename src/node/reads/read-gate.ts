@@ -3,13 +3,13 @@ import { ByteBudget } from '../../util/byte-budget.ts';
 import { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler, Timer } from '../../util/scheduler.ts';
 
-/** Whoever asks: a connection, or a route of the server API. */
+/** The requester: a connection, or a route of the server API. */
 export interface Reader {
-  /** Nobody waits for the answers any more. */
+  /** False once no one waits for the answers. */
   readonly isOpen: boolean;
   /** So much waits for its peer that more would only be kept here. */
   readonly isBehind: boolean;
-  /** A route of the server API, for all who use it: only the budget of the node bounds it. */
+  /** A route of the server API, shared by all of its users: only the node's budget limits it. */
   readonly isServer?: true;
 }
 
@@ -20,22 +20,22 @@ export interface Costed<T> {
 }
 
 export interface ReadGateOptions {
-  /** Reads under way at one time. With 1, and reads that end in the turn in which they begin, a turn serves one. */
+  /** Maximum concurrent reads. With 1, and reads that end in the turn they start in, a turn serves one. */
   readonly atOnce: number;
-  /** Bytes that one reader may have a second for long; 0: no limit. */
+  /** Bytes that one reader may sustain per second; 0: no limit. */
   readonly bytesPerSecond: number;
   readonly scheduler: Scheduler;
   readonly stats: ReadStats;
 }
 
-/** A read that was not begun, because too many of its reader's wait. */
+/** A read that was not started, because too many of its reader's reads wait. */
 export class ReadRefused extends Error {
   override readonly name = 'ReadRefused';
   readonly code = 'rate_limited';
   readonly retryAfterMs: number;
 
   constructor(retryAfterMs: number) {
-    super(`too many reads wait: at most ${MAX_WAITING} of one connection, ask again later`);
+    super(`too many waiting reads: at most ${MAX_WAITING} per connection, try again later`);
     this.retryAfterMs = retryAfterMs;
   }
 }
@@ -43,15 +43,15 @@ export class ReadRefused extends Error {
 /** A client that comes back asks for each of its rooms at once: 100 by default. */
 const MAX_WAITING = 128;
 const MAX_WAITING_OF_SERVER = 1_000;
-/** Of all readers. */
+/** For all readers together. */
 const MAX_WAITING_IN_ALL = 20_000;
-/** What the smallest answer counts as: finding it out is work too. */
+/** The minimum cost of an answer: finding it is work too. */
 const LEAST_COST = 8 * 1024;
 /** A reader may have two seconds' worth at once, and all readers together eight times the rate of one. */
 const BURST_SECONDS = 2;
 const READERS_AT_FULL_RATE = 8;
 const LEAST_RETRY_MS = 100;
-/** When a reader that does not read is looked at again, unless its socket drains before. */
+/** When to check a stalled reader again, unless its socket drains before. */
 const BEHIND_MS = 100;
 const LONGEST_TIMER_MS = 1_000;
 
@@ -63,14 +63,15 @@ interface Lane {
 }
 
 /**
- * What clients read of the store: pages of history, lists of members. Thirty bytes ask for a megabyte, so each reader has one
- * read under way, the readers take turns, few reads are under way in all, and their bytes are paid for. What is beyond that waits,
- * within bounds. What the node itself reads to catch up its members does not go through here.
+ * Reads of the store for clients: pages of history, lists of members. Thirty bytes request a megabyte, so
+ * each reader has one read in flight, the readers take turns, few reads run at a time, and their bytes are
+ * paid for. Further reads wait, within limits. The node's own reads to catch up its members do not go through
+ * here.
  */
 export class ReadGate {
   readonly #options: ReadGateOptions;
   readonly #lanes = new Map<Reader, Lane>();
-  /** Lanes in which something waits and nothing is under way, in the order of their turns. */
+  /** Lanes with waiting reads and none in flight, in the order of their turns. */
   #turns: Lane[] = [];
   readonly #budget: ByteBudget;
   #reading = 0;
@@ -94,7 +95,10 @@ export class ReadGate {
     return this.#waiting;
   }
 
-  /** Resolves or rejects as `work` does, when its turn has come. Rejects with `ReadRefused`. Never settles for a reader that left. */
+  /**
+   * Settles as `work` does, once its turn has come. Rejects with `ReadRefused`. Never settles for a reader
+   * that left.
+   */
   run<T>(reader: Reader, work: () => Promise<Costed<T>>): Promise<T> {
     const lane = this.#lane(reader);
     const most = reader.isServer ? MAX_WAITING_OF_SERVER : MAX_WAITING;
@@ -122,7 +126,7 @@ export class ReadGate {
     });
   }
 
-  /** The reader is gone: what waits for it is forgotten. */
+  /** The reader is gone: forgets its waiting reads. */
   left(reader: Reader): void {
     const lane = this.#lanes.get(reader);
     this.#lanes.delete(reader);
@@ -150,7 +154,7 @@ export class ReadGate {
     return lane;
   }
 
-  /** Begins what may begin now, and sees to it that the rest is looked at again. */
+  /** Starts the reads that may start now, and schedules the next look at the rest. */
   #serve(): void {
     const nowMs = this.#options.scheduler.nowMs();
     let waitMs = this.#budget.waitMs(nowMs);
@@ -206,7 +210,7 @@ export class ReadGate {
     if (this.#turns.length > 0) this.#endOfTurn.request();
   }
 
-  /** The first few lanes that nobody needs: as many as come to be at a time. */
+  /** Forgets idle lanes, a few at a time: as many as are created at a time. */
   #forgetPaid(nowMs: number): void {
     let looked = 0;
     for (const [reader, lane] of this.#lanes) {

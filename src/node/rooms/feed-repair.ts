@@ -5,7 +5,7 @@ import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import type { Feed } from './feed.ts';
 
-/** Messages asked for in one read. */
+/** Messages requested in one read. */
 const PAGE_MESSAGES = 1000;
 
 export interface FeedRepairParts {
@@ -15,7 +15,10 @@ export interface FeedRepairParts {
   readonly log: Logger;
 }
 
-/** Reads what feeds have missed. What can no longer be had becomes a `gap`, a numbering that began anew a `reset`. */
+/**
+ * Reads what feeds have missed. Messages that are no longer stored become a `gap`, a numbering that started
+ * over a `reset`.
+ */
 export class FeedRepair {
   readonly #parts: FeedRepairParts;
 
@@ -24,13 +27,13 @@ export class FeedRepair {
   }
 
   /**
-   * Reads until the feed stands where its room does and nothing that is held is left over. Rejects when the backplane does;
-   * the feed then stands at some position from which it can go on.
+   * Reads until the feed is at its room's position and no held envelope is left over. Rejects when the
+   * backplane does; the feed is then at some position from which it can continue.
    */
   async readOn(feed: Feed): Promise<void> {
     for (;;) {
       const heldBefore = feed.releaseHeld();
-      // From the newest message that members have had, to see that it is still the same one.
+      // From the newest message that members have had, to check that it is still the same one.
       const page = await this.#read(feed, Math.max(0, feed.offset - 1));
       if (page.epoch !== feed.epoch) await this.#restart(feed);
       else if (hasDiverged(feed, page)) await this.#renewEpoch(feed, Number.MAX_SAFE_INTEGER);
@@ -66,8 +69,9 @@ export class FeedRepair {
   }
 
   /**
-   * What was held before the page was read was published before: where the room does not reach it, it was stored and then
-   * lost. (What is of another epoch than the room's is of a life that is over, and is forgotten.)
+   * Envelopes held before the page was read were published before: if the room does not reach them, they were
+   * stored and then lost. (Envelopes of another epoch than the room's belong to an ended numbering, and are
+   * dropped.)
    */
   async #renewIfBehind(feed: Feed, heldBefore: readonly Envelope[], page: HistoryPage): Promise<boolean> {
     let seen = 0;
@@ -83,7 +87,7 @@ export class FeedRepair {
     await this.#parts.backplane.renewEpoch(feed.room.name, feed.rule.history, feed.epoch, seen);
   }
 
-  /** The room has a new epoch: members are told, and get what it holds that they have not had. */
+  /** The room has a new epoch: members are told, and get the messages in it that they have not had. */
   async #restart(feed: Feed): Promise<void> {
     const common = await this.#lastInCommon(feed);
     const page = await this.#read(feed, common ?? 0);
@@ -93,8 +97,8 @@ export class FeedRepair {
   }
 
   /**
-   * The newest message that the room holds under the number under which members have had it; null where there is none,
-   * and all that the room holds is new to them.
+   * The newest message that the room stores under the same number as members had it; null if there is none,
+   * and everything in the room is new to them.
    */
   async #lastInCommon(feed: Feed): Promise<number | null> {
     const had = framesByOffset(feed.recent.after(0));
@@ -121,7 +125,10 @@ function framesByOffset(envelopes: readonly Envelope[]): Map<number, Buffer> {
   return frames;
 }
 
-/** Whether the room holds another message under the number of the newest that members have had: it lost that, and went on. */
+/**
+ * Whether the room stores another message under the number of the newest one that members had: it lost that
+ * one, and went on.
+ */
 function hasDiverged(feed: Feed, page: HistoryPage): boolean {
   const had = framesByOffset(feed.recent.after(feed.offset - 1)).get(feed.offset);
   const holds = framesByOffset(page.envelopes.slice(0, 1)).get(feed.offset);

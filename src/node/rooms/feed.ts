@@ -6,8 +6,8 @@ import type { PushFrame } from '../../protocol/frames.ts';
 import { RecentEnvelopes } from './recent.ts';
 
 /**
- * `opening`: being subscribed, its position not yet known. `live`: envelopes are handed out as they come.
- * `repairing`: what was missed is being read, or waits for the next check to be read.
+ * `opening`: being subscribed, its position not known yet. `live`: envelopes are passed on as they arrive.
+ * `repairing`: missed messages are being read, or wait for the next check to be read.
  */
 export type FeedState = 'opening' | 'live' | 'repairing';
 
@@ -17,14 +17,15 @@ export interface FeedWaiter {
   feedOpened(error: BackplaneError | null): void;
 }
 
-/** Most bytes of recent envelopes that a node keeps for a room. */
+/** Maximum bytes of recent envelopes that a node keeps for a room. */
 export const RECENT_BYTES = 4 * 1024 * 1024;
-/** Held envelopes; beyond this they are dropped, and read from history instead. */
+/** Maximum bytes of held envelopes; beyond this they are dropped, and read from history instead. */
 const HELD_BYTES = 8 * 1024 * 1024;
 
 /**
- * One room's stream of messages on this node, from the moment its first member comes: where it stands, what waits to be
- * fanned out, and what cannot be yet because something before it is missing. No I/O: others read and send for it.
+ * One room's stream of messages on this node, from the arrival of its first member: its position, what waits
+ * to be fanned out, and what cannot be yet because something before it is missing. No I/O: others read and
+ * send for it.
  */
 export class Feed {
   readonly room: Room;
@@ -32,16 +33,16 @@ export class Feed {
   readonly recent: RecentEnvelopes;
   state: FeedState = 'opening';
   epoch = '';
-  /** Offset of the newest message that was handed to fan-out, what waits in `pending` included. */
+  /** Offset of the newest message handed to fan-out, including those in `pending`. */
   offset = 0;
-  /** Up to where the room's topics have been served: behind `epoch` and `offset` by what is pending. */
+  /** How far the room's topics have been served: behind `epoch` and `offset` by what is pending. */
   sentEpoch = '';
   sentOffset = 0;
-  /** What leaves at the end of the turn, in order: envelopes, and pushes that stand between them. */
+  /** What leaves at the end of the turn, in order: envelopes, and the pushes between them. */
   #pending: (Envelope | PushFrame)[] | null = null;
-  /** What arrived and does not follow on, or arrived while the feed was not live. */
+  /** Envelopes that arrived and do not follow, or arrived while the feed was not live. */
   held: Envelope[] = [];
-  /** Someone is reading what it missed. */
+  /** A read of what it missed is in progress. */
   isReading = false;
   /** How many of its members are catching up, and so are not on their topic. Counted by `CatchUp`. */
   binaryBehind = 0;
@@ -52,7 +53,7 @@ export class Feed {
   #waiters: FeedWaiter[] = [];
   readonly #dirty: (feed: Feed) => void;
 
-  /** `dirty` is told when something becomes pending. */
+  /** Calls `dirty` when something becomes pending. */
   constructor(room: Room, rule: RoomRule, dirty: (feed: Feed) => void) {
     this.room = room;
     this.rule = rule;
@@ -74,7 +75,7 @@ export class Feed {
     return this.state === 'opening';
   }
 
-  /** Has the waiter told when the feed is no longer opening, in the order of the calls. */
+  /** Calls the waiter when the feed is no longer opening, in the order of the calls. */
   whenOpened(waiter: FeedWaiter): void {
     this.#waiters.push(waiter);
   }
@@ -95,8 +96,8 @@ export class Feed {
   }
 
   /**
-   * Takes an envelope if it follows on, or is old and needs no taking; else returns false. `epoch` is that of the page it
-   * was read in: what survived the end of an epoch is stored with the old one.
+   * Takes an envelope if it follows, or is old and can be skipped; else returns false. `epoch` is that of the
+   * page it was read in: messages that survived the end of an epoch are stored with the old one.
    */
   take(envelope: Envelope, nowMs: number, epoch = envelope.epoch): boolean {
     if (!this.keepsHistory || envelope.first === 0) {
@@ -116,14 +117,14 @@ export class Feed {
   hold(envelope: Envelope): void {
     this.#heldBytes += envelope.bytes.length;
     if (this.#heldBytes > HELD_BYTES) {
-      // Reading on from history finds them again; the newest alone says how far it has to read.
+      // Reading on from history finds them again; the newest alone says how far to read.
       this.held = [];
       this.#heldBytes = envelope.bytes.length;
     }
     this.held.push(envelope.copy());
   }
 
-  /** Hands over what is held. */
+  /** Hands over the held envelopes. */
   releaseHeld(): Envelope[] {
     const { held } = this;
     this.held = [];
@@ -131,13 +132,13 @@ export class Feed {
     return held;
   }
 
-  /** Takes of what is held whatever follows on. True when nothing is left over. */
+  /** Takes every held envelope that follows. Returns true when none is left over. */
   takeHeld(nowMs: number): boolean {
     for (const envelope of this.releaseHeld()) if (!this.take(envelope, nowMs)) this.hold(envelope);
     return this.held.length === 0;
   }
 
-  /** Messages up to this offset can no longer be had: members are told, and the feed goes on after them. */
+  /** Messages up to this offset are no longer stored: members are told, and the feed continues after them. */
   gap(to: number): void {
     this.#add(['gap', this.room.name, this.offset + 1, to, 'expired']);
     this.recent.clear();
@@ -145,7 +146,7 @@ export class Feed {
     this.offset = to;
   }
 
-  /** The room's numbering began anew: members are told, and the feed goes on after this position. */
+  /** The room's numbering started over: members are told, and the feed continues after this position. */
   reset(epoch: string, offset: number): void {
     this.#add(['reset', this.room.name, epoch, offset]);
     this.recent.clear();
@@ -153,14 +154,14 @@ export class Feed {
     this.offset = offset;
   }
 
-  /** Hands over what is pending; null where nothing is. */
+  /** Hands over what is pending; null if nothing is. */
   takePending(): readonly (Envelope | PushFrame)[] | null {
     const pending = this.#pending;
     this.#pending = null;
     return pending;
   }
 
-  /** A push to all members, in its place among the messages. */
+  /** A push to all members, in order with the messages. */
   push(frame: PushFrame): void {
     this.#add(frame);
   }
@@ -170,7 +171,7 @@ export class Feed {
       this.#pending.push(item);
       return;
     }
-    // A literal: a list that grows would be ten times as large, and mostly there is one.
+    // A literal: a list that grows would be ten times as large, and usually there is one.
     this.#pending = [item];
     this.#dirty(this);
   }

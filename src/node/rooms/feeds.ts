@@ -7,28 +7,28 @@ import type { Scheduler } from '../../util/scheduler.ts';
 import { Feed } from './feed.ts';
 import { FeedRepair, type FeedRepairParts } from './feed-repair.ts';
 
-/** Feeds that are checked at once. */
+/** Maximum feeds checked at once. */
 const CHECKED_AT_ONCE = 500;
-/** What a room has published arrives here within this, or its subscription is taken to be lost. */
+/** A room's messages arrive here within this time, or its subscription counts as lost. */
 const ARRIVAL_MS = 1_000;
 
 export interface FeedsParts extends FeedRepairParts {
   readonly scheduler: Scheduler;
   readonly rule: (room: string) => RoomRule;
-  /** Asked for when something is to be delivered. */
+  /** Requested when there is something to deliver. */
   readonly endOfTurn: EndOfTurn;
 }
 
 /**
- * The feeds of all rooms that have members here. A feed hands on what follows on, without a gap and without a repeat; what
- * does not is held until the hole has been read from history. Opening a feed and repairing one is the same work: read from
- * a position, then take what was held.
+ * The feeds of all rooms that have members here. A feed passes on envelopes that follow, without gaps or
+ * repeats; others are held until the hole has been read from history. Opening a feed and repairing one is the
+ * same work: read from a position, then take what was held.
  */
 export class Feeds {
   readonly #parts: FeedsParts;
   readonly #repair: FeedRepair;
   readonly #feeds = new Map<string, Feed>();
-  /** Those with something to deliver. */
+  /** Feeds with something to deliver. */
   #dirty: Feed[] = [];
   #nextCheck = 0;
 
@@ -41,7 +41,7 @@ export class Feeds {
     return this.#feeds.get(room);
   }
 
-  /** The feed of a room, opened if it is not; whether it is live yet is in its state. */
+  /** The feed of a room, opened if needed; its state says whether it is live yet. */
   open(room: Room): Feed {
     const known = this.#feeds.get(room.name);
     if (known) {
@@ -59,14 +59,14 @@ export class Feeds {
     this.#parts.endOfTurn.request();
   };
 
-  /** Hands over the feeds with something to deliver, in the order in which they came to have it. */
+  /** Hands over the feeds with something to deliver, in the order they became dirty. */
   takeDirty(): readonly Feed[] {
     const dirty = this.#dirty;
     if (dirty.length > 0) this.#dirty = [];
     return dirty;
   }
 
-  /** Ends a feed that nobody needs any more. */
+  /** Closes a feed that is no longer needed. */
   close(feed: Feed): void {
     if (this.#feeds.get(feed.room.name) !== feed) return;
     this.#feeds.delete(feed.room.name);
@@ -108,7 +108,7 @@ export class Feeds {
     void this.repair(feed);
   }
 
-  /** Reads what a feed missed, if anything. Never rejects. Harmless while someone is at it. */
+  /** Reads what a feed missed, if anything. Never rejects. Harmless while a read is in progress. */
   repair(feed: Feed): Promise<void> {
     return this.#catchUp(feed, () => this.#repair.readOn(feed));
   }
@@ -121,7 +121,7 @@ export class Feeds {
       await work();
     } catch (error) {
       // It stays `repairing`: members keep their place, and the next check of the room reads on from there.
-      this.#parts.log.debug({ error }, 'a room could not be caught up yet');
+      this.#parts.log.debug({ error }, 'cannot catch a room up yet');
       return;
     } finally {
       feed.isReading = false;
@@ -129,7 +129,9 @@ export class Feeds {
     this.#live(feed);
   }
 
-  /** Checks every feed for what it may have missed, some at a time: Redis has just come back, and has others to serve. */
+  /**
+   * Checks every feed for missed messages, some at a time: Redis has just come back, and has others to serve.
+   */
   async checkAll(): Promise<void> {
     const feeds = [...this.#feeds.values()];
     for (let at = 0; at < feeds.length; at += CHECKED_AT_ONCE) {
@@ -138,8 +140,8 @@ export class Feeds {
   }
 
   /**
-   * Checks the next few feeds, in turn. A room whose subscription alone was lost shows no other sign; and being read keeps
-   * the numbering of a quiet room alive while it has members. Never rejects.
+   * Checks the next few feeds, in turn. A room that lost only its subscription shows no other sign, and each
+   * read keeps the numbering of a quiet room alive while it has members. Never rejects.
    */
   async checkSome(count: number): Promise<void> {
     const feeds = [...this.#feeds.values()];
@@ -155,7 +157,7 @@ export class Feeds {
     return this.#feeds.size;
   }
 
-  /** Rooms whose history, full by count, reaches back for less than this: looked at when somebody scrapes. */
+  /** How many rooms have a full history that covers less than this: computed when metrics are scraped. */
   withShortHistory(reachMs: number): number {
     const nowMs = this.#parts.clock.nowMs();
     let count = 0;
@@ -179,15 +181,15 @@ export class Feeds {
       // Most likely on its way.
       this.#parts.scheduler.after(ARRIVAL_MS, () => late() && this.#reopen(feed));
     } catch (error) {
-      this.#parts.log.debug({ error }, 'a room could not be checked');
+      this.#parts.log.debug({ error }, 'cannot check a room');
     }
   }
 
-  /** The room is deaf here: it is subscribed anew, and what it missed is read. */
+  /** The room's messages do not arrive here: subscribes again, and reads what it missed. */
   #reopen(feed: Feed): void {
     const { backplane, log, metrics } = this.#parts;
     if (this.#feeds.get(feed.room.name) !== feed || feed.state !== 'live') return;
-    log.warn({}, 'a room did not get what was published in it: subscribing it anew');
+    log.warn({}, 'a room missed published messages: subscribing again');
     metrics.recovery.deafRooms++;
     void this.#catchUp(feed, async () => {
       await backplane.resubscribe(feed.room.name);
@@ -198,5 +200,5 @@ export class Feeds {
 
 function asBackplaneError(error: unknown): BackplaneError {
   if (error instanceof BackplaneError) return error;
-  return new BackplaneError('internal', 'subscribe', 'a room could not be opened', { cause: error });
+  return new BackplaneError('internal', 'subscribe', 'cannot open a room', { cause: error });
 }

@@ -3,15 +3,15 @@ import { KeptEnvelopes } from '../../backplane/kept-envelopes.ts';
 import type { Clock } from '../../util/clock.ts';
 
 export interface RecentLimits {
-  /** Messages; the history policy's number, since what history would not serve must not be served from here. */
+  /** Messages; the history policy's number, since this must not serve what history would not. */
   readonly messages: number;
   readonly ageMs: number;
   readonly bytes: number;
 }
 
 /**
- * The newest envelopes of a room, contiguous, kept on the node so that those who come back are served without asking
- * Redis. Bounded by messages, bytes and age, like the history that it mirrors.
+ * The newest envelopes of a room, contiguous, kept on the node so that returning clients are served without
+ * asking Redis. Limited by messages, bytes and age, like the history that it mirrors.
  */
 export class RecentEnvelopes {
   readonly #limits: RecentLimits;
@@ -24,14 +24,14 @@ export class RecentEnvelopes {
     this.#limits = limits;
   }
 
-  /** Offset of the oldest message here, or null where there is none. */
+  /** Offset of the oldest message here, or null if there is none. */
   get first(): number | null {
     return this.#kept.oldest?.first ?? null;
   }
 
   /**
-   * For how long, in milliseconds, a client may be away and still miss nothing, where it is the number of messages that bounds what
-   * is kept; infinity where it is not, as in a room that keeps fewer than it may.
+   * How long, in milliseconds, a client may be away and still miss nothing, if the number of messages limits
+   * what is kept; infinity if it does not, as in a room that keeps fewer than it may.
    */
   reachMs(nowMs: number): number {
     const { messages, oldest } = this.#kept;
@@ -39,7 +39,7 @@ export class RecentEnvelopes {
     return nowMs - (oldest.timeMs - this.#limits.ageMs);
   }
 
-  /** The same, less what is too old by now. */
+  /** The same, without what has expired by now. */
   oldest(nowMs: number): number | null {
     this.#expire(nowMs);
     return this.first;
@@ -54,7 +54,7 @@ export class RecentEnvelopes {
     this.#goneUpTo = Math.max(this.#goneUpTo, upTo);
   }
 
-  /** Whether so many older messages, of the size of those that are here, would be kept. */
+  /** Whether this many older messages, of the average size of those here, would be kept. */
   hasRoomFor(messages: number): boolean {
     const kept = this.#kept;
     if (kept.messages === 0) return true;
@@ -62,19 +62,21 @@ export class RecentEnvelopes {
     return kept.messages + messages <= this.#limits.messages && kept.bytes + bytes <= this.#limits.bytes;
   }
 
-  /** Adds the envelope that follows on. */
+  /** Adds the envelope that follows. */
   append(envelope: Envelope, nowMs: number): void {
     this.#kept.append(envelope, nowMs + this.#limits.ageMs);
     this.#trim();
   }
 
-  /** Adds older envelopes, read from history, in front. What does not end where this begins is of no use, and left out. */
+  /**
+   * Adds older envelopes, read from history, in front. Leaves out those that do not end where this begins.
+   */
   prepend(envelopes: readonly Envelope[], roomOffset: number, clock: Clock): void {
     const upTo = (this.first ?? roomOffset + 1) - 1;
     const older = envelopes.filter((envelope) => envelope.last <= upTo);
     if (older.at(-1)?.last !== upTo) return;
     const whole = older.slice(beginOfWhole(older));
-    // When they were received is not known here; what their sender's clock says is near enough to age them by.
+    // Their time of receipt is not known here; their sender's clock is close enough to age them by.
     const bornMs = clock.nowMs() - clock.wallMs();
     const kept = new KeptEnvelopes();
     for (const envelope of whole) {
@@ -86,8 +88,8 @@ export class RecentEnvelopes {
   }
 
   /**
-   * The envelopes that hold messages after this offset, oldest first: as many as it takes to exceed `maxBytes`, where that
-   * is given.
+   * The envelopes with messages after this offset, oldest first: as many as it takes to exceed `maxBytes`, if
+   * given.
    */
   after(after: number, maxBytes?: number): Envelope[] {
     return this.#kept.after(after, maxBytes === undefined ? {} : { bytes: maxBytes });
@@ -117,7 +119,7 @@ export class RecentEnvelopes {
   }
 }
 
-/** Index of the first one from which on nothing is missing: a store may have lost some in between. */
+/** Index of the first envelope from which nothing is missing: a store may have lost some in between. */
 function beginOfWhole(envelopes: readonly Envelope[]): number {
   let begin = envelopes.length - 1;
   while (begin > 0 && envelopes[begin - 1]!.last + 1 === envelopes[begin]!.first) begin--;

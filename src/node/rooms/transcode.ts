@@ -3,8 +3,8 @@ import { FrameError } from '../../protocol/frame-error.ts';
 import { transcodeMessages } from '../../protocol/json/codec.ts';
 
 /**
- * A run of `message` frames as JSON text, or null where the bytes that came from the backplane are no such frames: what
- * someone else wrote into Redis must not end the node. Counted as a malformed envelope.
+ * A run of `message` frames as JSON text, or null if the bytes from the backplane are not such frames:
+ * foreign data in Redis must not stop the node. Counted as a malformed envelope.
  */
 export function transcode(frames: Uint8Array, metrics: NodeMetrics): string | null {
   try {

@@ -1,4 +1,4 @@
-/** The node's side of `roomcast.v1.json`: one frame a line. */
+/** The node's side of `roomcast.v1.json`: one frame per line. */
 import { codecCalls } from '../calls.ts';
 import { buildCommand, EMPTY_FRAME, idOrZero, NOT_AN_ARRAY, rejected, undecodable } from '../commands.ts';
 import type {
@@ -16,8 +16,8 @@ import { packValue } from '../msgpack/values.ts';
 import { toJsonText } from './text.ts';
 
 /**
- * The commands of one WebSocket message. Blank lines are passed over; a line that is not JSON cannot be decoded and
- * ends the message. The `data` of a publish comes packed.
+ * The commands of one WebSocket message. Blank lines are skipped; a line that is not JSON is undecodable and
+ * ends the message. The `data` of a publish is returned packed.
  */
 export class JsonReader implements CommandReader {
   readonly #text: string;
@@ -39,7 +39,7 @@ export class JsonReader implements CommandReader {
     return frame === INVALID ? this.#end(undecodable('a line is not JSON')) : readFrame(frame);
   }
 
-  /** The next line that is not blank. A message of line ends alone costs one search, not a string for each. */
+  /** The next line that is not blank. A message of only line ends costs one search, not a string for each. */
   #nextLine(): string | null {
     const text = this.#text;
     let from = this.#at;
@@ -64,7 +64,7 @@ export class JsonReader implements CommandReader {
   }
 }
 
-/** The blanks of `trim`, which are more than those of JSON. */
+/** What `trim` counts as blank, which is more than JSON does. */
 const NOT_BLANK = /\S/g;
 
 const INVALID = Symbol('not JSON');
@@ -88,7 +88,7 @@ function readFrame(frame: unknown): Command | RejectedCommand {
   return buildCommand(type, id, target, frame.length > 3 ? packValue(fourth) : null, fifth);
 }
 
-/** Whether a value has more than so many levels of arrays and objects. Goes no deeper than that itself. */
+/** Whether a value nests arrays and objects more than `levels` deep. Recurses no deeper than that itself. */
 function isDeeper(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
   if (levels === 0) return true;
@@ -98,7 +98,7 @@ function isDeeper(value: unknown, levels: number): boolean {
   return false;
 }
 
-/** One frame as one line, without its end. */
+/** One frame as one line, without the line end. */
 export function encodeFrame(frame: ServerFrame): string {
   codecCalls.encode++;
   return toJsonText(frame);
@@ -111,16 +111,16 @@ export function encodePublishOk(id: number, epoch: string, offset: number, dupli
 /**
  * The reply to a history request. `frames`: a run of stored `message` frames in MessagePack.
  *
- * @throws {FrameError} where they are anything else.
+ * @throws {FrameError} if they are anything else.
  */
 export function encodeHistoryOk(id: number, epoch: string, offset: number, frames: Uint8Array): string {
   return `["ok",${id},${encodeHistory(epoch, offset, frames)}]`;
 }
 
 /**
- * The same without the frame around it, as the HTTP API answers.
+ * The same without the frame around it, as the HTTP API answers it.
  *
- * @throws {FrameError} where the frames are anything else than `message` frames.
+ * @throws {FrameError} if the frames are not `message` frames.
  */
 export function encodeHistory(epoch: string, offset: number, frames: Uint8Array): string {
   codecCalls.encode++;
@@ -147,7 +147,7 @@ function messageTexts(frames: Uint8Array): string[] {
   return messages.map(text);
 }
 
-/** False where no byte could begin a bin value. Text outside of ASCII may look like one: that costs time only. */
+/** False if no byte can start a bin value. Text beyond ASCII may look like one: that only costs time. */
 function mayHoldBytes(frames: Uint8Array): boolean {
   for (let i = 0; i < frames.length; i++) {
     const byte = frames[i]!;

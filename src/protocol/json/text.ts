@@ -1,13 +1,13 @@
-/** JSON text of values that MessagePack has and JSON has not. PROTOCOL.md says what a client sees. */
+/** JSON text of values that exist in MessagePack but not in JSON. PROTOCOL.md says what a client sees. */
 
 /** `JSON.stringify` with bytes as base64, Map and Set as objects and arrays. Dates are ISO 8601, NaN is null. */
 export function toJsonText(value: unknown): string {
-  // `undefined` has no JSON text at all; as a payload it is null, as in MessagePack.
+  // `undefined` has no JSON text; as a payload it is null, as in MessagePack.
   return JSON.stringify(value, jsonForm) ?? 'null';
 }
 
 function jsonForm(this: unknown, name: string, value: unknown): unknown {
-  // What stands in the object itself: a Buffer's own `toJSON` has already been called for `value`.
+  // The object's own value: for `value`, a Buffer's `toJSON` has already been called.
   const raw = (this as Readonly<Record<string, unknown>>)[name];
   if (typeof raw === 'bigint') return Number(raw);
   if (typeof raw !== 'object' || raw === null) return value;

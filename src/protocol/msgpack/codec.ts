@@ -26,16 +26,20 @@ import { isUndecodable, scanProblem, scanValue, skipValue } from './scanner.ts';
 import { packed, writeValue } from './values.ts';
 import { Writer } from './writer.ts';
 
-/** Levels that a frame from a node may have: a `history` reply wraps messages three levels deep. */
+/** Maximum nesting of a frame from a node: a `history` reply wraps messages three levels deep. */
 export const SERVER_LEVELS = MAX_DEPTH + 3;
 
-// Where the first elements of the frame at hand begin. One for all: decoding never yields and never calls back.
+// Where the first elements of the current frame start. One array for all: decoding never yields and never
+// calls back.
 const FIELDS = 5;
 const starts = new Uint32Array(FIELDS);
-/** What it writes calls nobody back, so it is always idle. */
+/** Its writes call no user code, so it is always idle. */
 const okWriter = new Writer();
 
-/** The commands of one WebSocket message. The `data` of a publish is a view of the bytes, checked but not decoded. */
+/**
+ * The commands of one WebSocket message. The `data` of a publish is a view of the bytes, checked but not
+ * decoded.
+ */
 export class MessagePackReader implements CommandReader {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -55,7 +59,7 @@ export class MessagePackReader implements CommandReader {
     return readFrame(bytes, at, end);
   }
 
-  /** A frame that the scan found wrong is passed over where that can be done, else it ends the message. */
+  /** Skips a frame that the scan refused, or ends the message if that is not possible. */
   #refuse(at: number, problem: number): DecodedCommand {
     const bytes = this.#bytes;
     const end = isUndecodable(problem) ? problem : skipValue(bytes, at, bytes.length);
@@ -65,7 +69,7 @@ export class MessagePackReader implements CommandReader {
   }
 }
 
-/** Where the frame ends, or a problem; notes where its elements begin. */
+/** Where the frame ends, or a problem; records where its elements start. */
 function scanFrame(bytes: Uint8Array, at: number): number {
   const count = arrayCount(bytes, at, bytes.length);
   if (count < 0) return scanValue(bytes, at, bytes.length, MAX_DEPTH);
@@ -94,7 +98,7 @@ function readFrame(bytes: Uint8Array, at: number, end: number): Command | Reject
   return buildCommand(type, id, target, null, fourth);
 }
 
-/** The options that are known; null for nil; something that is no map for what is none. */
+/** The known options; null for nil; a value that is not a map for anything else. */
 function readOptions(bytes: Uint8Array, at: number): unknown {
   if (bytes[at] === 0xc0) return null;
   const count = mapCount(bytes, at);
@@ -117,7 +121,7 @@ function isScalarOption(name: unknown): name is ScalarOption {
   return name === 'key' || name === 'echo' || name === 'limit' || name === 'resume' || name === 'last';
 }
 
-/** A scalar, or something that no option can be for an array, a map, bytes or a timestamp. */
+/** A scalar; for an array, a map, bytes or a timestamp, a value that no option can have. */
 function readOption(bytes: Uint8Array, at: number): unknown {
   const value = readScalar(bytes, at);
   return value === undefined ? [] : value;
@@ -130,7 +134,7 @@ function readPosition(bytes: Uint8Array, at: number): unknown {
   return [readScalar(bytes, epochAt), readScalar(bytes, offsetAt)];
 }
 
-/** The id of a frame that was refused for what it holds: it stands before the trouble where it can be read. */
+/** The id of a frame refused for its content: it comes before the fault if it is readable. */
 function refusedId(bytes: Uint8Array, at: number): number {
   if (arrayCount(bytes, at, bytes.length) < 2) return 0;
   const idAt = scanValue(bytes, elementsAt(bytes, at), bytes.length, MAX_DEPTH);
@@ -139,7 +143,8 @@ function refusedId(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * One frame. Integers are never floats, however large; `offset` and `time` of a `message` always take nine bytes.
+ * One frame. Integers are never floats, however large; `offset` and `time` of a `message` always take nine
+ * bytes.
  *
  * @throws {PackError} for values that cannot be sent, such as circular ones.
  */
@@ -173,7 +178,9 @@ function writeHistoryOk(writer: Writer, id: number, { epoch, offset, messages }:
   for (const message of messages) writeMessage(writer, message);
 }
 
-/** The reply to a publish, the most frequent frame that a node encodes. Not to be kept. */
+/**
+ * The reply to a publish, the most frequent frame that a node encodes. Do not keep it: see `cutFromBlock`.
+ */
 export function encodePublishOk(id: number, epoch: string, offset: number, duplicate: boolean): Uint8Array {
   codecCalls.encode++;
   okWriter.reset();
@@ -186,9 +193,9 @@ export function encodePublishOk(id: number, epoch: string, offset: number, dupli
 }
 
 /**
- * The reply to a history request. `frames`: a run of stored `message` frames, which go in as they are.
+ * The reply to a history request. `frames`: a run of stored `message` frames, which are copied unchanged.
  *
- * @throws {FrameError} where they are not whole frames.
+ * @throws {FrameError} if they are not whole frames.
  */
 export function encodeHistoryOk(id: number, epoch: string, offset: number, frames: Uint8Array): Uint8Array {
   codecCalls.encode++;
@@ -200,9 +207,9 @@ export function encodeHistoryOk(id: number, epoch: string, offset: number, frame
 }
 
 /**
- * The same without the frame around it, as the HTTP API answers.
+ * The same without the frame around it, as the HTTP API answers it.
  *
- * @throws {FrameError} where the frames are not whole.
+ * @throws {FrameError} if the frames are not whole.
  */
 export function encodeHistory(epoch: string, offset: number, frames: Uint8Array): Uint8Array {
   codecCalls.encode++;

@@ -1,11 +1,11 @@
-/** Small readers of values that `scanValue` has found good. They trust what they read. */
+/** Small readers of values that `scanValue` has accepted. They trust what they read. */
 import { readUint32 } from '../../util/bytes.ts';
 import { isTextLead } from './scanner.ts';
 import { readUtf8 } from './utf8.ts';
 
 const scratch = new DataView(new ArrayBuffer(8));
 
-/** How many elements the array at `at` has; -1 where there is no array, or its header is cut off. */
+/** How many elements the array at `at` has; -1 if there is no array, or its header is cut off. */
 export function arrayCount(bytes: Uint8Array, at: number, end: number): number {
   const byte = bytes[at]!;
   if ((byte & 0xf0) === 0x90) return byte & 0x0f;
@@ -14,7 +14,7 @@ export function arrayCount(bytes: Uint8Array, at: number, end: number): number {
   return -1;
 }
 
-/** How many entries the map at `at` has; -1 where there is no map. */
+/** How many entries the map at `at` has; -1 if there is no map. */
 export function mapCount(bytes: Uint8Array, at: number): number {
   const byte = bytes[at]!;
   if ((byte & 0xf0) === 0x80) return byte & 0x0f;
@@ -22,14 +22,14 @@ export function mapCount(bytes: Uint8Array, at: number): number {
   return byte === 0xdf ? readUint32(bytes, at + 1) : -1;
 }
 
-/** Where the first element of the array or map at `at` begins. */
+/** Where the first element of the array or map at `at` starts. */
 export function elementsAt(bytes: Uint8Array, at: number): number {
   const byte = bytes[at]!;
   if (byte < 0xa0) return at + 1;
   return byte === 0xdc || byte === 0xde ? at + 3 : at + 5;
 }
 
-/** A string, number, boolean or null; `undefined` for anything that is none of these. */
+/** A string, number, boolean or null; `undefined` for any other type. */
 export function readScalar(bytes: Uint8Array, at: number): string | number | boolean | null | undefined {
   const byte = bytes[at]!;
   if (isTextLead(byte)) return readText(bytes, at);

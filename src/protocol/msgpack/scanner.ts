@@ -1,16 +1,17 @@
 /**
- * Finds where a MessagePack value ends and holds it to the protocol on the way, without decoding it: that is what
- * lets a publisher's payload be copied into the frame that leaves as it is. Nothing is allocated, nothing is thrown,
- * and a declared length is only ever compared with the bytes at hand. Problems are negative numbers.
+ * Finds where a MessagePack value ends and checks it against the protocol, without decoding it: this lets the
+ * node copy a publisher's payload unchanged into the outgoing frame. It allocates and throws nothing, and
+ * only ever compares a declared length with the bytes present. Problems are negative numbers.
  */
 import { readUint32 } from '../../util/bytes.ts';
 import { isUtf8 } from './utf8.ts';
 
-// No decoder could go on: the connection is closed with 1007.
+// No decoder could continue: the connection is closed with 1007.
 const TRUNCATED = -1;
 const NEVER_USED = -2;
 const BAD_UTF8 = -3;
-// The value can be passed over, but the protocol refuses it: the frame gets `bad_frame`, the connection lives.
+// The value can be skipped, but the protocol refuses it: the frame gets `bad_frame`, the connection stays
+// open.
 const BAD_EXTENSION = -4;
 const BAD_KEY = -5;
 const BAD_INTEGER = -6;
@@ -18,10 +19,10 @@ const TOO_DEEP = -7;
 const BAD_TIMESTAMP = -8;
 
 const PROBLEMS: Record<number, string> = {
-  [TRUNCATED]: 'a value ends before its time',
-  [NEVER_USED]: 'the byte 0xc1 is no value',
+  [TRUNCATED]: 'a value is cut off',
+  [NEVER_USED]: 'the byte 0xc1 is not a value',
   [BAD_UTF8]: 'a string is not valid UTF-8',
-  [BAD_EXTENSION]: 'an extension type other than timestamp',
+  [BAD_EXTENSION]: 'an extension type other than timestamp is not supported',
   [BAD_KEY]: 'a map key is not a string',
   [BAD_INTEGER]: 'an integer does not fit 53 bits',
   [TOO_DEEP]: 'arrays and maps are nested too deeply',
@@ -33,14 +34,14 @@ export function scanProblem(result: number): string {
   return PROBLEMS[result] ?? 'unknown problem';
 }
 
-/** Whether nothing after this problem can be made sense of, as opposed to one value that is refused. */
+/** Whether everything after this problem is unreadable, as opposed to one refused value. */
 export function isUndecodable(result: number): boolean {
   return result < 0 && result >= BAD_UTF8;
 }
 
 /**
- * Where the value at `at` ends, or a negative problem. `levels`: how many arrays and maps may still be opened, one
- * inside the other. Recursion is no deeper than that.
+ * Where the value at `at` ends, or a negative problem. `levels`: how deep arrays and maps may still nest.
+ * Recursion goes no deeper than that.
  */
 export function scanValue(bytes: Uint8Array, at: number, end: number, levels: number): number {
   if (at >= end) return TRUNCATED;
@@ -92,8 +93,8 @@ function scanTagged(bytes: Uint8Array, at: number, end: number, levels: number):
   }
 }
 
-// For the lead bytes 0xc0 to 0xdf: the bytes of the length that follows, and those of a body of fixed size (for
-// extensions of fixed size with the byte of their type).
+// For the lead bytes 0xc0 to 0xdf: the bytes of the length that follows, and those of a body of fixed size
+// (for extensions of fixed size with the byte of their type).
 //                    c0                   c4       c7       ca    cc          d0          d4              d9       dc    de
 const LENGTH_BYTES = [
   0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4,
@@ -130,7 +131,7 @@ function scanText(bytes: Uint8Array, at: number, end: number, length: number): n
 
 function scanArray(bytes: Uint8Array, at: number, end: number, count: number, levels: number): number {
   if (levels === 0) return TOO_DEEP;
-  // Each element takes a byte at least: a declared length that cannot be true is known at once.
+  // Each element takes at least one byte, so an impossible length is detected at once.
   if (count > end - at) return TRUNCATED;
   for (let i = 0; i < count; i++) {
     at = scanValue(bytes, at, end, levels - 1);
@@ -152,7 +153,7 @@ function scanMap(bytes: Uint8Array, at: number, end: number, count: number, leve
   return at;
 }
 
-/** Whether a value that begins with this byte is a string. */
+/** Whether a value that starts with this byte is a string. */
 export function isTextLead(byte: number): boolean {
   return (byte & 0xe0) === 0xa0 || (byte >= 0xd9 && byte <= 0xdb);
 }
@@ -166,8 +167,9 @@ function scanExtension(bytes: Uint8Array, at: number, end: number, length: numbe
 }
 
 /**
- * Whether the nanoseconds are less than a second: of 8 bytes the upper 30 bits, of 12 the first four bytes. Strict decoders
- * raise for more, and one such message would do that to every member, at each recovery.
+ * Whether the nanoseconds are less than a second: the upper 30 bits of 8 bytes, or the first four of 12
+ * bytes. Strict decoders throw for more, and one such message would make every member throw, at each
+ * recovery.
  */
 function holdsNanoseconds(bytes: Uint8Array, at: number, length: number): boolean {
   const word = readUint32(bytes, at);
@@ -187,8 +189,8 @@ function scanInt64(bytes: Uint8Array, at: number, end: number): number {
 }
 
 /**
- * Where a value ends that `scanValue` refused, whatever it holds: counts what is still to come instead of going
- * deeper. `TRUNCATED` or `NEVER_USED` where that cannot be told.
+ * Where a value that `scanValue` refused ends, whatever it contains: counts the values still to come instead
+ * of recursing. `TRUNCATED` or `NEVER_USED` if that is not possible.
  */
 export function skipValue(bytes: Uint8Array, at: number, end: number): number {
   for (let pending = 1; pending > 0; pending--) {

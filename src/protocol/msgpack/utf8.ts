@@ -1,18 +1,21 @@
 /**
- * UTF-8 in byte arrays. Short ASCII is what rooms, ids and keys are, so that goes through plain loops; the platform's
- * coders, whose calls cost more than such strings, take the rest.
+ * UTF-8 in byte arrays. Rooms, ids and keys are short ASCII, so plain loops handle that; the platform's
+ * coders, whose calls cost more than such strings, handle the rest.
  */
 import { readInterned } from '../../util/interned-text.ts';
 
-// `ignoreBOM`: a U+FEFF at the start is part of the text, not to be swallowed.
+// `ignoreBOM`: a U+FEFF at the start is part of the text and must stay.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const encoder = new TextEncoder();
 
-// Measured on Node 20: a call of the platform's coders costs 100 to 160 ns whatever the length, a loop 3 ns for each
-// character.
+// Measured on Node 20: a call of the platform's coders costs 100 to 160 ns whatever the length, a loop 3 ns
+// for each character.
 const SHORT_WRITE_CHARS = 32;
 
-/** Whether the bytes from `at` up to and without `end` are well-formed UTF-8: no overlong forms, no surrogates. */
+/**
+ * Whether the bytes from `at` up to, not including, `end` are well-formed UTF-8: no overlong forms, no
+ * surrogates.
+ */
 export function isUtf8(bytes: Uint8Array, at: number, end: number): boolean {
   while (at < end) {
     const lead = bytes[at++]!;
@@ -29,7 +32,10 @@ export function isUtf8(bytes: Uint8Array, at: number, end: number): boolean {
   return true;
 }
 
-/** Some lead bytes narrow the byte that follows: against overlong forms, surrogates and what lies above U+10FFFF. */
+/**
+ * Some lead bytes restrict the byte that follows: against overlong forms, surrogates and values above
+ * U+10FFFF.
+ */
 function secondFits(lead: number, second: number): boolean {
   if (lead === 0xe0) return second >= 0xa0;
   if (lead === 0xed) return second < 0xa0;
@@ -49,8 +55,8 @@ export function readUtf8(bytes: Uint8Array, at: number, length: number): string 
 }
 
 /**
- * Writes a string and returns where it ends. A surrogate without a partner becomes U+FFFD. The array must have room
- * for three bytes for each UTF-16 unit, or for exactly `utf8Length(text)`.
+ * Writes a string and returns where it ends. A lone surrogate becomes U+FFFD. The array must have room
+ * for three bytes per UTF-16 unit, or for exactly `utf8Length(text)`.
  */
 export function writeUtf8(bytes: Uint8Array, text: string, at: number): number {
   const { length } = text;

@@ -1,6 +1,6 @@
 /**
- * Values on their way into and out of MessagePack. What JSON has no word for is treated as `JSON.stringify` would,
- * so that a payload is the same whichever encoding it came in; only bytes and dates keep their own types.
+ * Converts values to and from MessagePack. What JSON cannot express is treated as `JSON.stringify` would,
+ * so that a payload is the same in either encoding; only bytes and dates keep their own types.
  */
 import { Unpackr } from 'msgpackr/unpack';
 import { FrameError } from '../frame-error.ts';
@@ -9,10 +9,10 @@ import { MAX_DEPTH } from '../limits.ts';
 import { scanProblem, scanValue } from './scanner.ts';
 import { PackError, Writer } from './writer.ts';
 
-/** Levels that a payload may have: one is taken by the frame that it travels in. */
+/** Maximum nesting of a payload: its frame takes one level. */
 export const DATA_LEVELS = MAX_DEPTH - 1;
 
-// `toJSON` of a value that is being packed may itself pack something: such a call finds no idle writer and brings
+// `toJSON` of a value being packed may itself pack something: that call finds no idle writer and makes
 // its own.
 let idle: Writer | null = new Writer();
 
@@ -31,8 +31,8 @@ export function packed(write: (writer: Writer) => void): Uint8Array {
 
 /**
  * Any value as MessagePack, ready to be a payload. `undefined` and functions become nil (and are left out of
- * objects), Map and Set become maps and arrays, byte arrays become bin, Date a timestamp, an invalid Date nil, and
- * `toJSON` is obeyed.
+ * objects), Map and Set become maps and arrays, byte arrays become bin, Date a timestamp, an invalid Date
+ * nil, and `toJSON` is called.
  *
  * @throws {PackError} for values nested deeper than `MAX_DEPTH` allows, circular ones, and BigInts beyond 53 bits.
  */
@@ -40,7 +40,7 @@ export function packValue(value: unknown): PackedValue {
   return packed((writer) => writeValue(writer, value, DATA_LEVELS));
 }
 
-/** Writes a value with at most `levels` arrays and maps inside one another. See `packValue`. */
+/** Writes a value that nests at most `levels` arrays and maps. See `packValue`. */
 export function writeValue(writer: Writer, value: unknown, levels: number): void {
   if (typeof value === 'string') writer.string(value);
   else if (typeof value === 'number') writer.number(value);
@@ -62,7 +62,7 @@ function writeObject(writer: Writer, value: object, levels: number): void {
   else if (ArrayBuffer.isView(value)) {
     writer.binary(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
   } else if (levels === 0) {
-    throw new PackError(`a value is nested more than ${MAX_DEPTH} levels deep, or in a circle`);
+    throw new PackError(`a value is circular or nests more than ${MAX_DEPTH} levels deep`);
   } else writeContainer(writer, value, levels - 1);
 }
 
@@ -106,22 +106,22 @@ function isKept(field: unknown): boolean {
   return field !== undefined && typeof field !== 'function' && typeof field !== 'symbol';
 }
 
-// `msgpackr/unpack` and not `msgpackr`: that one loads a native add-on and Node's streams.
+// `msgpackr/unpack`, not `msgpackr`, which loads a native add-on and Node's streams.
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
 
 /**
- * One MessagePack value as JavaScript. Maps become plain objects (a key `__proto__` becomes `__proto_`), bin a
- * Uint8Array that may be a view of `bytes`, timestamps Date.
+ * One MessagePack value as JavaScript. Maps become plain objects (a key `__proto__` becomes `__proto_`), bin
+ * a Uint8Array that may be a view of `bytes`, timestamps Date.
  *
- * @throws {FrameError} for bytes that are not exactly one value of the kind that the protocol allows.
+ * @throws {FrameError} for bytes that are not exactly one value that the protocol allows.
  */
 export function unpackValue(bytes: PackedValue): unknown {
   const values = unpackAll(bytes, DATA_LEVELS);
-  if (values.length !== 1) throw new FrameError(`${values.length} values where one was expected`);
+  if (values.length !== 1) throw new FrameError(`expected one value, got ${values.length}`);
   return values[0];
 }
 
-/** Values that follow one another, at most `levels` deep. Checked first: the reader below trusts what it is given. */
+/** Consecutive values, at most `levels` deep. Checked first: the reader below trusts its input. */
 export function unpackAll(bytes: Uint8Array, levels: number): unknown[] {
   for (let at = 0; at < bytes.length; ) {
     const end = scanValue(bytes, at, bytes.length, levels);
@@ -129,7 +129,7 @@ export function unpackAll(bytes: Uint8Array, levels: number): unknown[] {
     at = end;
   }
   if (bytes.length === 0) return [];
-  // A plain Uint8Array, so that bin inside comes out as one too, and not as a Buffer in Node.
+  // A plain Uint8Array, so that bin inside is returned as one too, and not as a Buffer in Node.
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return unpackr.unpackMultiple(plain) as unknown[];
 }

@@ -1,14 +1,14 @@
 /**
- * Writes JavaScript values as MessagePack. Not msgpackr's packer, which reads well but does not write what the
- * contract asks for: it sends integers above 32 bits as floats and large BigInts as int64, unpaired surrogates as
- * broken UTF-8, every map with a 16 bit header, and undefined, Set, Error and the like as private extension types.
+ * Writes JavaScript values as MessagePack. msgpackr's packer does not write what the contract requires: it
+ * sends integers above 32 bits as floats and large BigInts as int64, lone surrogates as broken UTF-8, every
+ * map with a 16 bit header, and undefined, Set, Error and the like as private extension types.
  */
 import { writeUint32, writeUint64 } from '../../util/bytes.ts';
 import { cutFromBlock } from '../block.ts';
 import { utf8Length } from '../limits.ts';
 import { encodeUtf8, writeUtf8 } from './utf8.ts';
 
-/** A value that cannot be sent: nested too deeply (or in a circle), or an integer beyond 53 bits. */
+/** A value that cannot be sent: nested too deeply, circular, or an integer beyond 53 bits. */
 export class PackError extends Error {
   override readonly name = 'PackError';
 }
@@ -17,32 +17,33 @@ const START_BYTES = 1024;
 const BY_HAND_BYTES = 128;
 
 /**
- * From this many characters on the platform encodes first, and what it wrote is measured: counting 60,000 characters in JavaScript takes
- * 0.15 ms when the loop is optimised, and 1.5 ms in a node that seldom does it.
+ * From this many characters on the platform encodes first, and what it wrote is measured: counting 60,000
+ * characters in JavaScript takes 0.15 ms when the loop is optimised, and 1.5 ms in a node that seldom does
+ * it.
  */
 const LONG_CHARS = 1024;
 
-/** Grows as it is written to. `finish` hands out a copy, and the writer can be used again. */
+/** Grows as needed. `finish` returns a copy, and the writer can be reused. */
 export class Writer {
   #bytes = new Uint8Array(START_BYTES);
   #view = new DataView(this.#bytes.buffer);
   #at = 0;
 
-  /** What was written, as bytes of its own. */
+  /** What was written, as its own bytes. */
   finish(): Uint8Array {
     return this.#bytes.slice(0, this.#at);
   }
 
-  /** What was written, as bytes that are not to be kept: see `cutFromBlock`. */
+  /** What was written, as bytes that must not be kept: see `cutFromBlock`. */
   cut(): Uint8Array {
     const bytes = cutFromBlock(this.#at);
-    // A copy by hand: the platform's costs more than so few bytes, and a view to copy from as well.
+    // Copied by hand: for so few bytes the platform's copy costs more, and so does a view to copy from.
     if (this.#at > BY_HAND_BYTES) bytes.set(this.#bytes.subarray(0, this.#at));
     else for (let i = 0; i < this.#at; i++) bytes[i] = this.#bytes[i]!;
     return bytes;
   }
 
-  /** Forgets what was written, and memory that only an unusual value needed. */
+  /** Forgets what was written, and frees memory that only an unusual value needed. */
   reset(): void {
     this.#at = 0;
     if (this.#bytes.length > 64 * START_BYTES) this.#resize(START_BYTES);
@@ -65,7 +66,7 @@ export class Writer {
     this.#bytes[this.#at++] = value;
   }
 
-  /** Bytes as they are: a value that is MessagePack already. */
+  /** Bytes written unchanged: a value that is already MessagePack. */
   raw(bytes: Uint8Array): void {
     this.#reserve(bytes.length);
     this.#bytes.set(bytes, this.#at);
@@ -127,7 +128,9 @@ export class Writer {
     this.#at += 9;
   }
 
-  /** A lead byte and a number below 2^32 in as few bytes as hold it. `lead8` 0: there is no form of one byte. */
+  /**
+   * A lead byte and a number below 2^32 in as few bytes as possible. `lead8` 0: there is no one-byte form.
+   */
   #sized(value: number, lead8: number, lead16: number, lead32: number): void {
     this.#reserve(5);
     if (value < 0x100 && lead8 !== 0) {
@@ -146,7 +149,7 @@ export class Writer {
     }
   }
 
-  /** A surrogate without a partner becomes U+FFFD, as everywhere on the web. */
+  /** A lone surrogate becomes U+FFFD, as everywhere on the web. */
   string(text: string): void {
     if (text.length > LONG_CHARS) return this.#longString(text);
     const length = utf8Length(text);

@@ -8,13 +8,13 @@ export interface AcksQuery {
   readonly limit: string | undefined;
 }
 
-/** `GET /v1/rooms/:room/acks?from=N&limit=`: who has read up to N or further, highest first. */
+/** `GET /v1/rooms/:room/acks?from=N&limit=`: users who have read up to N or further, highest first. */
 export async function acksRoute(exchange: Exchange, node: BrokerNode, query: AcksQuery): Promise<void> {
   const room = decodeRoom(query.room);
   const from = parseFrom(query.from);
   const limit = parseLimit(query.limit);
   if (!node.keepsAcks(room)) {
-    throw new HttpError('bad_request', 'how far users have read is not kept in this room');
+    throw new HttpError('bad_request', 'this room keeps no acks: set acks in its rule');
   }
   const { epoch, offset, count, users } = await node.listAcks(room, from, limit);
   const truncated = users.length < count ? { truncated: true } : {};
@@ -25,7 +25,7 @@ function parseFrom(value: string | undefined): number | null {
   if (value === undefined || value === '') return null;
   const from = Number(value);
   if (!Number.isSafeInteger(from) || from < 0) {
-    throw new HttpError('bad_request', 'from is not a non-negative integer');
+    throw new HttpError('bad_request', 'from must be a non-negative integer');
   }
   return from;
 }

@@ -4,7 +4,7 @@ import { type Exchange, HttpError } from './exchange.ts';
 import { notLocal, requestFacts } from './local-request.ts';
 
 export interface ApiGuardOptions {
-  /** Keys that open the HTTP API. */
+  /** Keys for the HTTP API. */
   readonly apiKeys: readonly string[];
   readonly production: boolean;
   /** Whether clients need tokens. */
@@ -12,8 +12,8 @@ export interface ApiGuardOptions {
 }
 
 /**
- * Who may use the HTTP API: whoever has a key; where there is none, this machine alone while developing; or nobody, which is
- * so in production, and where somebody took the trouble to say who may connect.
+ * Who may use the HTTP API: anyone with a key; without keys, only this machine during development; or nobody,
+ * in production and when authentication is configured.
  */
 export type ApiMode = 'keys' | 'loopback' | 'off';
 
@@ -44,16 +44,16 @@ function loopbackGuard(exchange: Exchange, req: HttpRequest): void {
   if (reason === null) return;
   throw new HttpError(
     'forbidden',
-    `without an API key the HTTP API answers local requests only, and this is none: ${reason}. Set ROOMCAST_API_KEYS`,
+    `without an API key the HTTP API answers only local requests: ${reason}. Set ROOMCAST_API_KEYS`,
   );
 }
 
 function offGuard({ production }: ApiGuardOptions): ApiGuard {
-  const where = production ? 'in production' : 'where authentication is configured';
+  const where = production ? 'in production' : 'when authentication is configured';
   return () => {
     throw new HttpError(
       'forbidden',
-      `the HTTP API is off ${where} until an API key is set: ROOMCAST_API_KEYS`,
+      `the HTTP API is off ${where} without an API key: set ROOMCAST_API_KEYS`,
     );
   };
 }

@@ -11,11 +11,11 @@ import { type ClientAddresses, forwardedFor, peerAddress } from '../client-addre
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
 
-/** A request that cannot be served, said to its sender. */
+/** A request that cannot be served, with the error to answer. */
 export class HttpError extends Error {
   override readonly name = 'HttpError';
   readonly code: ErrorCode;
-  /** That go with the answer. */
+  /** Sent with the answer. */
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}) {
@@ -35,13 +35,16 @@ export interface ExchangeParts {
   readonly isHead: boolean;
 }
 
-/** One HTTP request and its answer. Everything wanted of the request is read here, before anything is awaited. */
+/**
+ * One HTTP request and its answer. Reads everything it needs from the request here, before anything is
+ * awaited.
+ */
 export class Exchange {
   readonly route: HttpRouteLabel;
   readonly authorization: string;
   /** How the body is encoded, or why it cannot be read. */
   readonly bodyFormat: BodyFormatResult;
-  /** The name of MessagePack that the answer is to have, null where it is to be JSON. */
+  /** The MessagePack media type of the answer, null for JSON. */
   readonly #msgpackName: string | null;
   readonly #isHead: boolean;
   readonly #addresses: ClientAddresses;
@@ -82,14 +85,14 @@ export class Exchange {
     return this.#isAborted ? '' : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor);
   }
 
-  /** The whole body, or null when it is larger than `limit` bytes. Never settles when the client leaves. */
+  /** The whole body, or null if it is larger than `limit` bytes. Never settles if the client leaves. */
   body(limit: number): Promise<Buffer | null> {
     return new Promise((resolve) => {
       const chunks: Buffer[] = [];
       let size = 0;
       this.#res.onData((chunk, isLast) => {
         size += chunk.byteLength;
-        // The chunk's memory is the parser's again when this returns.
+        // The parser reuses the chunk's memory after this returns.
         if (size <= limit) chunks.push(Buffer.from(new Uint8Array(chunk)));
         else chunks.length = 0;
         if (isLast) resolve(size > limit ? null : chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
@@ -97,13 +100,13 @@ export class Exchange {
     });
   }
 
-  /** Answers with a value, as MessagePack where that was asked for, else as JSON. */
+  /** Answers with a value, as MessagePack if the client asked for it, else as JSON. */
   reply(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): void {
     if (this.#msgpackName !== null) this.send(status, this.#msgpackName, packReply(value), headers);
     else this.send(status, 'application/json', toJsonText(value), headers);
   }
 
-  /** Answers with what a codec made already. What `encode` throws is the caller's. */
+  /** Answers with what a codec already encoded. Lets errors of `encode` through to the caller. */
   replyEncoded(status: number, encode: (codec: ServerCodec) => EncodedFrames): void {
     const codec = this.#msgpackName === null ? jsonCodec : msgpackCodec;
     this.send(status, this.#msgpackName ?? 'application/json', encode(codec));
@@ -131,19 +134,25 @@ export class Exchange {
     });
   }
 
-  /** Says how long the answer to a GET would be. Not by `endWithoutBody(length)`: that goes on waiting for the body. */
+  /**
+   * Sends the length that a GET would have. Not with `endWithoutBody(length)`: that keeps waiting for the
+   * body.
+   */
   #endHead(body: string | Uint8Array): void {
     this.#res.writeHeader('Content-Length', String(Buffer.byteLength(body)));
     this.#res.endWithoutBody();
   }
 }
 
-/** As deep as any frame from a node: a page of history wraps payloads, which may be as deep as they may be, in three levels. */
+/**
+ * Nests as deep as any frame from a node: a page of history wraps payloads, at their own maximum depth, in
+ * three levels.
+ */
 function packReply(value: unknown): Uint8Array {
   return packed((writer) => writeValue(writer, value, SERVER_LEVELS));
 }
 
-/** Whoever sends MessagePack, and does not say what it takes, is answered in it. */
+/** A client that sends MessagePack and states no preference is answered in it. */
 function msgpackName(accept: string, contentType: string, body: BodyFormatResult): string | null {
   if (accept !== '' && accept !== '*/*') return acceptedMsgpack(accept);
   return 'format' in body && body.format === 'msgpack' ? typeName(contentType) : null;

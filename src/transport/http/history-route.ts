@@ -33,16 +33,16 @@ function parseSince(value: string | undefined): Position | null {
   const comma = value.lastIndexOf(',');
   const offset = Number(value.slice(comma + 1));
   if (comma === -1 || value.length === comma + 1 || !Number.isSafeInteger(offset) || offset < 0) {
-    throw new HttpError('bad_request', 'since is not epoch,offset');
+    throw new HttpError('bad_request', 'since must be epoch,offset');
   }
   return [value.slice(0, comma), offset];
 }
 
-/** How many to list, null where it is not said. Throws `HttpError`. */
+/** How many to list, null if not given. Throws `HttpError`. */
 export function parseLimit(value: string | undefined): number | null {
   if (value === undefined || value === '') return null;
   const limit = Number(value);
   if (!Number.isSafeInteger(limit) || limit < 1)
-    throw new HttpError('bad_request', 'limit is not a positive integer');
+    throw new HttpError('bad_request', 'limit must be a positive integer');
   return limit;
 }

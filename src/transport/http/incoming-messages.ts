@@ -1,4 +1,7 @@
-/** The messages in the body of a request, in either encoding. What is wrong with one of them is said of that one alone. */
+/**
+ * Reads the messages in a request body, in either encoding. A problem in one message is reported for that
+ * message alone.
+ */
 import { isUtf8 } from 'node:buffer';
 import type { PackedValue } from '../../protocol/frames.ts';
 import { MAX_DEPTH } from '../../protocol/limits.ts';
@@ -8,15 +11,15 @@ import { DATA_LEVELS, packValue } from '../../protocol/msgpack/values.ts';
 import { PackError } from '../../protocol/msgpack/writer.ts';
 import type { BodyFormat } from './media-types.ts';
 
-/** A message as it came: its fields may be anything. */
+/** A message as it arrived: its fields may be anything. */
 interface IncomingMessage {
   readonly room: unknown;
   readonly key: unknown;
-  /** The payload; undefined where there is none. */
+  /** The payload; undefined if there is none. */
   readonly data: PackedValue | undefined;
 }
 
-/** Begins with what stands between the name of what is wrong and the rest: ` is not ...`, `: data is ...`. */
+/** Starts with what follows the name of the faulty part: ` is not ...`, `: data is ...`. */
 export interface Problem {
   readonly problem: string;
 }
@@ -34,7 +37,7 @@ export function readMessage(body: Buffer, format: BodyFormat): Incoming {
   return 'problem' in parsed ? parsed : jsonMessage(parsed.value);
 }
 
-/** The list `messages` of a body; or what is wrong with the body as a whole. */
+/** The list `messages` of a body, or what is wrong with the whole body. */
 export function readMessages(body: Buffer, format: BodyFormat): readonly Incoming[] | Problem {
   if (format === 'msgpack') return msgpackProblem(body) ?? msgpackList(body) ?? NO_LIST;
   const parsed = parseJson(body);
@@ -47,7 +50,7 @@ const NO_LIST: Problem = { problem: ': messages is not a list' };
 const NO_OBJECT: Problem = { problem: ' is not an object with room and data' };
 
 function parseJson(body: Buffer): { readonly value: unknown } | Problem {
-  // `toString` would put U+FFFD in place of what is not UTF-8, and something else than was sent would be stored.
+  // `toString` would replace what is not UTF-8 with U+FFFD, and store something other than what was sent.
   if (!isUtf8(body)) return { problem: ' is not valid UTF-8' };
   const hasMark = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
   const text = hasMark ? body.toString('utf8', 3) : body.toString();
@@ -74,14 +77,14 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Null where the bytes are exactly one value, whatever it holds. */
+/** Null if the bytes are exactly one value, of any type. */
 function msgpackProblem(bytes: Uint8Array): Problem | null {
   const end = skipValue(bytes, 0, bytes.length);
   if (end < 0) return { problem: ` is not MessagePack: ${scanProblem(end)}` };
   return end === bytes.length ? null : { problem: ' is more than one MessagePack value' };
 }
 
-/** The payload stays the bytes that came. */
+/** The payload stays the bytes that arrived. */
 function msgpackMessage(bytes: Uint8Array, at: number): Incoming {
   const fields = msgpackFields(bytes, at);
   if (fields === null || 'problem' in fields) return fields ?? NO_OBJECT;
@@ -93,7 +96,7 @@ function msgpackMessage(bytes: Uint8Array, at: number): Incoming {
   return { room: scalarAt(bytes, room), key: scalarAt(bytes, key), data: bytes.subarray(dataAt, end) };
 }
 
-/** The messages of a body; null where there is no such list. */
+/** The messages of a body; null if there is no such list. */
 function msgpackList(bytes: Uint8Array): Incoming[] | null {
   const fields = msgpackFields(bytes, 0);
   if (fields === null || 'problem' in fields) return null;
@@ -109,7 +112,7 @@ function msgpackList(bytes: Uint8Array): Incoming[] | null {
   return messages;
 }
 
-/** Where the values of the map at `at` begin, by key; null where there is no map. */
+/** Where the values of the map at `at` start, by key; null if there is no map. */
 function msgpackFields(bytes: Uint8Array, at: number): ReadonlyMap<string, number> | Problem | null {
   const count = mapCount(bytes, at);
   if (count < 0) return null;
@@ -125,7 +128,7 @@ function msgpackFields(bytes: Uint8Array, at: number): ReadonlyMap<string, numbe
   return fields;
 }
 
-/** A string, number, boolean or null; undefined where nothing was given; something else for what is none of these. */
+/** A string, number, boolean or null; undefined if nothing was given; another value for any other type. */
 function scalarAt(bytes: Uint8Array, at: number | undefined): unknown {
   if (at === undefined) return undefined;
   const isGood = scanValue(bytes, at, bytes.length, MAX_DEPTH) >= 0;

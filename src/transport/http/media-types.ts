@@ -1,6 +1,6 @@
-/** What the headers of a request say about the encoding of its body, and of the answer that is wanted. */
+/** What the headers of a request say about the encoding of its body and of the answer. */
 
-/** Names under which MessagePack is sent. `vnd.msgpack` is the registered one; libraries use all three. */
+/** Media types in use for MessagePack. `vnd.msgpack` is the registered one; libraries use all three. */
 const MSGPACK_NAMES: readonly string[] = [
   'application/msgpack',
   'application/x-msgpack',
@@ -18,12 +18,16 @@ export type BodyFormatResult = { readonly format: BodyFormat } | { readonly prob
 
 const PLAIN_JSON: BodyFormatResult = { format: 'json' };
 
-/** What `curl -d` and `fetch` with a string say of any body, and what any web page may send without asking first. */
+/**
+ * What `curl -d` and `fetch` with a string send for any body, and what any web page may send without a
+ * preflight.
+ */
 const UNSAID_NAMES: readonly string[] = ['text/plain', 'application/x-www-form-urlencoded'];
 
 /**
- * `contentType` and `contentEncoding`: the header lines, '' where there is none. A body without a type is JSON. `hasKey`: the
- * request presents a key, which no page of another site can add unasked; then the names that tools use by default mean JSON too.
+ * `contentType` and `contentEncoding`: the header lines, '' if absent. A body without a type is JSON.
+ * `hasKey`: the request presents a key, which a page of another site cannot add without a preflight; then the
+ * default types of tools mean JSON too.
  */
 export function bodyFormat(contentType: string, contentEncoding: string, hasKey: boolean): BodyFormatResult {
   if (contentEncoding !== '' && contentEncoding.toLowerCase() !== 'identity') {
@@ -49,7 +53,7 @@ function formatOf(name: string, hasKey: boolean): BodyFormat | null {
   return MSGPACK_NAMES.includes(name) ? 'msgpack' : null;
 }
 
-/** The name under which MessagePack was asked for, where the first type of an `Accept` header is that; else null. */
+/** The MessagePack type, if that is the first type of an `Accept` header; else null. */
 export function acceptedMsgpack(accept: string): string | null {
   const name = typeName(accept.split(',', 1)[0]!);
   return MSGPACK_NAMES.includes(name) ? name : null;

@@ -2,7 +2,7 @@ import type { BrokerNode } from '../../node/broker-node.ts';
 import type { Exchange } from './exchange.ts';
 import { decodeRoom, parseLimit } from './history-route.ts';
 
-/** `GET /v1/rooms?limit=`: rooms that have members now, on any node, by name. */
+/** `GET /v1/rooms?limit=`: rooms that have members now, on any node, sorted by name. */
 export async function roomsRoute(
   exchange: Exchange,
   node: BrokerNode,

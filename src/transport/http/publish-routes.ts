@@ -8,15 +8,15 @@ import { type Exchange, HttpError } from './exchange.ts';
 import { type Incoming, readMessage, readMessages } from './incoming-messages.ts';
 import { ACCEPTED_TYPES, type BodyFormat } from './media-types.ts';
 
-/** Messages in one batch request. */
+/** Maximum messages in one batch request. */
 const MAX_BATCH = 1000;
 
-/** With a 415: what is accepted. */
+/** Sent with a 415: the accepted types. */
 const UNSUPPORTED_HEADERS = { 'Accept-Post': ACCEPTED_TYPES, 'Accept-Encoding': 'identity' };
 
 export interface PublishRouteOptions {
   readonly bodyBytes: number;
-  /** Bytes of one message's data, as for clients. */
+  /** Maximum bytes of one message's data, as for clients. */
   readonly maxPayloadBytes: number;
   readonly log: Logger;
 }
@@ -36,7 +36,10 @@ export class PublishRoutes {
     exchange.reply(200, await this.#publish(readMessage(body, format), 'the body'));
   }
 
-  /** Answers a result per message, in order; one that failed has its error in place, and does not fail the others. */
+  /**
+   * Answers one result per message, in order. A failed message has its error in place and does not fail the
+   * others.
+   */
   async publishBatch(exchange: Exchange): Promise<void> {
     const { body, format } = await this.#read(exchange);
     const messages = readMessages(body, format);
@@ -44,7 +47,7 @@ export class PublishRoutes {
     if (messages.length > MAX_BATCH) {
       throw new HttpError(
         'limit_exceeded',
-        `a batch holds at most ${MAX_BATCH} messages; this one has ${messages.length}`,
+        `a batch may have at most ${MAX_BATCH} messages, got ${messages.length}`,
       );
     }
     const results = await Promise.all(
@@ -66,7 +69,10 @@ export class PublishRoutes {
     return { body, format: bodyFormat.format };
   }
 
-  /** Checks and hands on before it returns, so that messages keep their order. Rejects with `HttpError` or `BackplaneError`. */
+  /**
+   * Checks and hands on the message before it returns, so that messages keep their order. Rejects with
+   * `HttpError` or `BackplaneError`.
+   */
   #publish(incoming: Incoming, where: string): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
       const message = checkedMessage(incoming, where, this.#options.maxPayloadBytes);
@@ -82,26 +88,26 @@ export class PublishRoutes {
     if (error instanceof BackplaneError || error instanceof HttpError || error instanceof AccessRefused) {
       return { error: { code: error.code, message: error.message } };
     }
-    // Not thrown: the others of the batch are stored, and their results would be lost.
+    // Not thrown: the other messages of the batch are stored, and their results would be lost.
     this.#options.log.error({ error }, 'a message of a batch failed');
     return { error: { code: 'internal', message: 'the node failed to publish this message' } };
   }
 }
 
-/** Throws `HttpError`. `where`: what the message is called in errors. */
+/** Throws `HttpError`. `where`: what errors call the message. */
 function checkedMessage(incoming: Incoming, where: string, maxPayloadBytes: number): ServerMessage {
   if ('problem' in incoming) throw new HttpError('bad_request', where + incoming.problem);
   const { room, data, key } = incoming;
-  if (typeof room !== 'string') throw new HttpError('bad_request', `${where}: room is not a string`);
+  if (typeof room !== 'string') throw new HttpError('bad_request', `${where}: room must be a string`);
   const problem = roomNameProblem(room);
   if (problem) throw new HttpError('bad_room', `${where}: ${problem}`);
   if (data === undefined) throw new HttpError('bad_request', `${where}: data is missing`);
   if (data.length > maxPayloadBytes) {
-    const says = `data has ${data.length} bytes, the limit is ${maxPayloadBytes}`;
+    const says = `data may have at most ${maxPayloadBytes} bytes, got ${data.length}`;
     throw new HttpError('payload_too_large', `${where}: ${says}`);
   }
   if (key === undefined || key === null) return { room, data, key: null };
-  if (typeof key !== 'string') throw new HttpError('bad_request', `${where}: key is not a string`);
+  if (typeof key !== 'string') throw new HttpError('bad_request', `${where}: key must be a string`);
   const wrong = keyProblem(key);
   if (wrong !== null) throw new HttpError('bad_request', `${where}: ${wrong}`);
   return { room, data, key };

@@ -1,11 +1,17 @@
-/** Parameters and path segments of a URL. What is not UTF-8 is refused: replaced characters would name something else. */
+/**
+ * Parameters and path segments of a URL. Text that is not UTF-8 is refused: with replaced characters it would
+ * name something else.
+ */
 import type { HttpRequest } from '../uws.ts';
 import { HttpError } from './exchange.ts';
 
-/** uWebSockets.js puts this in place of bytes that are not UTF-8. A client that means the character percent-encodes it. */
+/**
+ * uWebSockets.js replaces bytes that are not UTF-8 with this. A client that means the character
+ * percent-encodes it.
+ */
 const REPLACEMENT = '\ufffd';
 
-/** A query parameter; undefined where it is absent. `+` is a space. Throws `HttpError`. */
+/** A query parameter; undefined if absent. `+` is a space. Throws `HttpError`. */
 export function queryParameter(req: HttpRequest, name: string): string | undefined {
   const query = req.getQuery() as string | undefined;
   if (query === undefined || query === '') return undefined;
@@ -22,7 +28,7 @@ export function queryParameter(req: HttpRequest, name: string): string | undefin
   return undefined;
 }
 
-/** The text of a percent-encoded part of a URL; null where it is not UTF-8. */
+/** The text of a percent-encoded part of a URL; null if it is not UTF-8. */
 export function decoded(part: string): string | null {
   if (part.includes(REPLACEMENT)) return null;
   try {

@@ -17,15 +17,15 @@ export interface HttpOptions {
   readonly production: boolean;
   /** Whether clients need tokens. */
   readonly authenticates: boolean;
-  /** Whether `/metrics` is among the routes: it may be served at an address of its own. */
+  /** Whether `/metrics` is among the routes: it may have its own address. */
   readonly servesMetrics: boolean;
-  /** Asked for at `/metrics`; null: nothing is. */
+  /** Required at `/metrics`; null: no key is. */
   readonly metricsKey: string | null;
   readonly bodyBytes: number;
   readonly maxPayloadBytes: number;
-  /** The demo page, or null where it is off. */
+  /** The demo page, or null if it is off. */
   readonly demoPage: string | null;
-  /** Path of the WebSocket endpoint, to answer those who come to it without an upgrade. */
+  /** Path of the WebSocket endpoint, to answer requests that reach it without an upgrade. */
   readonly wsPath: string;
 }
 
@@ -39,7 +39,7 @@ export interface HttpParts {
   readonly log: Logger;
 }
 
-/** Registers every HTTP route. Errors, whatever threw them, are answered with a body that says what is wrong. */
+/** Registers every HTTP route. Every error is answered with a body that says what is wrong. */
 export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
   const metrics = options.servesMetrics ? [metricsRoute(options, parts)] : [];
   register(
@@ -49,7 +49,7 @@ export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: H
   );
 }
 
-/** Registers `/metrics` alone, for an address of its own. */
+/** Registers `/metrics` alone, for its own address. */
 export function registerMetrics(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
   register(app, [metricsRoute(options, parts)], parts);
 }
@@ -81,13 +81,13 @@ function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts)
   app.any(
     '/*',
     refused('other', (_, req) => {
-      throw new HttpError('not_found', `there is nothing at ${req.getUrl().slice(0, 100)}`);
+      throw new HttpError('not_found', `no route at ${req.getUrl().slice(0, 100)}`);
     }),
   );
 }
 
 function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: HttpParts): Route {
-  const keys = metricsKey === null ? null : new BearerKeys([metricsKey], 'key of the metrics');
+  const keys = metricsKey === null ? null : new BearerKeys([metricsKey], 'metrics key');
   return {
     method: 'get',
     path: '/metrics',
@@ -107,7 +107,7 @@ function openRoutes({ demoPage, wsPath }: HttpOptions, { notReady, metrics }: Ht
       method: 'get',
       path: '/healthz',
       label: '/healthz',
-      // The time is for those who compare the clocks of nodes.
+      // The time is for comparing the clocks of nodes.
       handle: (exchange) => exchange.reply(200, { status: 'alive', time: systemClock.wallMs() }),
     },
     {
@@ -132,7 +132,7 @@ function openRoutes({ demoPage, wsPath }: HttpOptions, { notReady, metrics }: Ht
   return routes;
 }
 
-/** What comes to the WebSocket endpoint without a key of the right length: a handshake that is broken, or a visit. */
+/** A request to the WebSocket endpoint without a key of the right length: a broken handshake, or a visit. */
 function refuseVisit(exchange: Exchange, req: HttpRequest, metrics: NodeMetrics): void {
   const handshake = readHandshake(req);
   const problem = isMeantAsUpgrade(handshake) ? handshakeProblem(handshake) : null;

@@ -14,9 +14,9 @@ export interface ScrapesOptions {
 }
 
 /**
- * What is served at `/metrics`. Rendering takes a millisecond or more on the one thread that delivers messages, so it happens
- * so often a second and no more, one at a time: whoever comes while one is under way gets the same, and whoever comes beyond the
- * rate gets the last one. Scrapers at an ordinary pace always get a new one.
+ * What `/metrics` serves. Rendering takes a millisecond or more on the one thread that delivers messages, so
+ * it is limited to a rate and runs one at a time: requests during a render share its result, and requests
+ * beyond the rate get the last one. Scrapers at an ordinary pace always get a new one.
  */
 export class Scrapes {
   readonly #options: ScrapesOptions;
@@ -30,7 +30,7 @@ export class Scrapes {
     this.#rate = new RateLimit(options.perSecond, options.perSecond);
   }
 
-  /** Rejects where rendering fails; the next call tries again. */
+  /** Rejects if rendering fails; the next call tries again. */
   read(): Scrape | Promise<Scrape> {
     if (this.#pending !== null) return this.#pending;
     const nowMs = this.#options.nowMs();

@@ -1,4 +1,4 @@
-/** How far users have read, in Redis: one sorted set for each room and epoch. Acks of one tick share a call. */
+/** Acks in Redis: one sorted set for each room and epoch. Acks of one turn share a call. */
 
 import type { Redis } from 'ioredis';
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
@@ -16,15 +16,15 @@ export interface RedisAcksParts {
   readonly keys: Keys;
   /** Life of a room's acks in milliseconds, from its last ack on. */
   readonly ttlMs: number;
-  /** Life of the numbering of a room in which somebody has a start, in milliseconds. */
+  /** Life of the numbering of a room in which a user has a start, in milliseconds. */
   readonly metaTtlMs: number;
   readonly metrics: BackplaneMetrics;
-  /** Runs a call unless Redis is known to be away; what it rejects with is a `BackplaneError`. */
+  /** Runs a call unless Redis is known to be away; rejects with a `BackplaneError`. */
   readonly ask: <T>(work: () => Promise<T>) => Promise<T>;
-  /** The link for what may be long, and how it is asked. */
+  /** The link for long replies, and how to call it. */
   readonly reads: Redis;
   readonly askRead: <T>(work: () => Promise<T>) => Promise<T>;
-  /** The present epoch of a room. One that has none gets one with `begin`; otherwise it is ''. */
+  /** The room's current epoch. A room without one gets one with `begin`; otherwise it is ''. */
   readonly epochOf: (room: string, history: HistoryPolicy, begin: boolean) => Promise<string>;
 }
 
@@ -35,10 +35,10 @@ interface Entry {
   readonly offset: number;
 }
 
-/** What Redis says to an entry; `newest` -1: its epoch is not the present one. */
+/** Redis's reply to an entry; `newest` -1: its epoch is not the current one. */
 interface Reply {
   readonly newest: number;
-  /** -1: nothing is. */
+  /** -1: nothing is stored. */
   readonly kept: number;
   readonly isChanged: boolean;
 }
@@ -49,24 +49,27 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** Offsets that only tell what is kept, or keep where the room stands: see `ack.lua`. */
+/** Offsets that only read the stored one, or store the room's position: see `ack.lua`. */
 const NOTHING = 0;
 const NEWEST = -1;
 
-/** An epoch as nodes make them: what a client sends may be anything, and becomes part of a key. */
+/** An epoch as nodes make them: a client may send anything, and it becomes part of a key. */
 const EPOCH = /^[0-9a-z]{8}$/;
-/** Entries in one call: Redis serves nobody else meanwhile, for about 2 us an entry. */
+/** Entries in one call: during it Redis serves no one else, for about 2 us an entry. */
 const MAX_ENTRIES = 500;
-/** Epochs are remembered of up to this many rooms; then the memory of them starts afresh. */
+/** Remembers epochs of this many rooms, then starts over. */
 const KNOWN_EPOCHS = 10_000;
-/** In place of the newest offset: this entry alone failed. */
+/** Instead of the newest offset: this entry alone failed. */
 const FAILED = -2;
-/** An epoch that was read and is over when it is used: once is bad luck. */
+/** An epoch may end between its read and its use: retry this often. */
 const TRIES = 3;
 
 export class RedisAcks implements Acks {
   readonly #parts: RedisAcksParts;
-  /** The key holds the epoch, so it has to be known beforehand: guessed from here, and put right by the answer. */
+  /**
+   * The key contains the epoch, which must be known in advance: guessed from here, and corrected by the
+   * reply.
+   */
   readonly #epochs = new Map<string, string>();
   #waiting: Waiting[] = [];
   readonly #endOfTurn = new EndOfTurn(systemScheduler, () => this.#flush());
@@ -104,7 +107,7 @@ export class RedisAcks implements Acks {
     return (await this.#inPresentEpoch(room, history, begun, true)) ?? { ...NOWHERE, isNew: false };
   }
 
-  /** Null where that epoch is over. */
+  /** Null if that epoch has ended. */
   async #kept(room: string, epoch: string, user: string): Promise<Acked | null> {
     const { newest, kept } = await this.#send({ room, epoch, user, offset: NOTHING });
     return newest === -1 ? null : { epoch, offset: orNull(kept) };
@@ -123,8 +126,8 @@ export class RedisAcks implements Acks {
   }
 
   /**
-   * Calls `work` with what is taken for the room's present epoch, again where it answers null: that is over. Resolves with null
-   * for a room without numbering, which gets one with `begin`.
+   * Calls `work` with the room's presumed current epoch, and again if it returns null: then that epoch has
+   * ended. Resolves with null for a room without numbering, which gets one with `begin`.
    */
   async #inPresentEpoch<T>(
     room: string,
@@ -142,7 +145,7 @@ export class RedisAcks implements Acks {
       const answer = await work(epoch);
       if (answer !== null) return answer;
     }
-    throw unavailable('acks', 'the room keeps beginning new epochs');
+    throw unavailable('acks', 'the room keeps starting new epochs');
   }
 
   #remember(room: string, epoch: string): void {
@@ -163,7 +166,7 @@ export class RedisAcks implements Acks {
     for (let at = 0; at < all.length; at += MAX_ENTRIES) void this.#call(all.slice(at, at + MAX_ENTRIES));
   }
 
-  /** One call for entries of whatever rooms. For Redis Cluster it becomes one for each partition. */
+  /** One call for entries of any rooms. For Redis Cluster it becomes one for each partition. */
   async #call(all: readonly Waiting[]): Promise<void> {
     const { redis, keys, ttlMs, metaTtlMs, metrics, ask } = this.#parts;
     const names = all.flatMap(({ entry: { room, epoch } }) => [keys.meta(room), keys.acks(room, epoch)]);

@@ -1,7 +1,7 @@
 /**
- * Whether this node hears what is published. A subscribe link can look sound and deliver nothing (half-open after a
- * failover, or Redis forgot the subscriptions), for days and without an error. So every node publishes to a channel of
- * its own and expects to hear it.
+ * Whether this node receives what is published. A subscribe link can look healthy and deliver nothing
+ * (half-open after a failover, or Redis forgot the subscriptions), for days and without an error. So every
+ * node publishes to its own channel and expects to receive it.
  */
 
 import type { Clock } from '../../../util/clock.ts';
@@ -10,16 +10,16 @@ import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
 export interface ProbeOptions {
   readonly clock: Clock;
   readonly intervalMs: number;
-  /** A probe that was published and not heard by then means that the node is deaf. */
+  /** A probe not received within this time means that the node is deaf. */
   readonly timeoutMs: number;
-  /** Whether both links are up: only then can hearing nothing mean something. */
+  /** Whether both links are up: only then does a missing probe mean something. */
   canProbe(): boolean;
-  /** Publishes the bytes on the node's own channel. Rejects when Redis did not answer. */
+  /** Publishes the bytes on the node's own channel. Rejects if Redis did not answer. */
   publish(bytes: string): Promise<unknown>;
   heard(lagMs: number): void;
   /** `isDeaf` changed. */
   changed(): void;
-  /** Asked for each probe that was published and not heard. */
+  /** Called for each probe that was published and not received. */
   reconnect(reason: string): void;
 }
 
@@ -49,14 +49,16 @@ export class Probe {
     this.#deadline = undefined;
   }
 
-  /** The links changed: what is under way proves nothing. The next one is sent at once if it was deaf. */
+  /**
+   * The links changed: a probe in flight proves nothing. The next one is sent at once if the node was deaf.
+   */
   linksChanged(): void {
     this.#deadline?.cancel();
     this.#deadline = undefined;
     if (this.#isDeaf) this.#send();
   }
 
-  /** Something arrived on the node's own channel. Earlier probes that come late prove nothing new. */
+  /** Something arrived on the node's own channel. Earlier probes that arrive late prove nothing new. */
   arrived(bytes: Buffer): void {
     if (bytes.toString() !== String(this.#number) || this.#deadline === undefined) return;
     this.#deadline?.cancel();
@@ -71,7 +73,7 @@ export class Probe {
     this.#sentAtMs = this.#options.clock.nowMs();
     this.#deadline = systemScheduler.after(this.#options.timeoutMs, () => this.#missed());
     this.#options.publish(String(number)).catch(() => {
-      // It may never have been published, which is the command link's trouble and no proof of deafness.
+      // It may never have been published, which is the command link's fault and no proof of deafness.
       if (number === this.#number) this.linksChanged();
     });
   }
@@ -79,7 +81,7 @@ export class Probe {
   #missed(): void {
     this.#deadline = undefined;
     this.#setDeaf(true);
-    this.#options.reconnect('the node does not hear its own probe');
+    this.#options.reconnect('the node does not receive its own probe');
   }
 
   #setDeaf(isDeaf: boolean): void {

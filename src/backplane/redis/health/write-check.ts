@@ -1,15 +1,17 @@
 /**
- * Whether Redis takes what this node writes. A full disk or memory, a lost replica or a right that was taken away leave the
- * links up and reading intact, and every publish is refused. So a script that writes as publishing does is run now and
- * then, at once when something was refused, and more often until it is taken again.
+ * Whether Redis accepts this node's writes. A full disk or memory, a lost replica or a revoked right leave
+ * the links up and reading intact, but every publish is refused. So a script that writes like a publish runs
+ * now and then: at once when something was refused, and more often until writes are accepted again.
  */
 import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
 
 export interface WriteCheckOptions {
   readonly intervalMs: number;
-  /** Whether Redis can be asked now. */
+  /** Whether Redis can be called now. */
   canCheck(): boolean;
-  /** What Redis refuses, for people; null for nothing. Rejects where it did not answer: then nothing is learnt. */
+  /**
+   * What Redis refuses, for people; null for nothing. Rejects if it did not answer: then nothing is learnt.
+   */
   check(): Promise<string | null>;
   /** `problem` came or went. */
   changed(): void;
@@ -17,7 +19,7 @@ export interface WriteCheckOptions {
 
 /** While writes are refused. */
 const RECHECK_MS = 1_000;
-/** At the limit of its memory, Redis takes one write and refuses the next. */
+/** At its memory limit, Redis accepts one write and refuses the next. */
 const ACCEPTED_IN_A_ROW = 3;
 
 export class WriteCheck {
@@ -33,7 +35,7 @@ export class WriteCheck {
     this.#options = options;
   }
 
-  /** What is refused, for people; null when writes are taken. */
+  /** What is refused, for people; null when writes are accepted. */
   get problem(): string | null {
     return this.#problem;
   }
@@ -81,7 +83,7 @@ export class WriteCheck {
     try {
       if (this.#options.canCheck()) this.#learn(await this.#options.check());
     } catch {
-      // No answer: the link's own affair, and reported there.
+      // No answer: the link's fault, and reported there.
     } finally {
       this.#isChecking = false;
       this.#schedule();

@@ -1,21 +1,22 @@
 /**
  * The only place that spells Redis keys and channels: `<prefix>:{<tag>}:<kind>:<room>`.
  *
- * All keys of a room carry the tag of its partition, so a script may touch them together on Redis Cluster, and all
- * rooms of a partition can share one call. Tags are chosen so that the partitions lie evenly over the slots.
+ * All keys of a room have the tag of its partition, so a script may touch them together on Redis Cluster, and
+ * all rooms of a partition can share one call. Tags are chosen so that the partitions spread evenly over the
+ * slots.
  *
- * Redis does not divide channels by database. So the name of whatever is a channel, logs included, also has the number of
- * the database: `log3@1`. In database 0 it has none, as it always was.
+ * Redis does not divide channels by database. So the name of every channel, including logs, also has the
+ * number of the database: `log3@1`. In database 0 it has none, as it always was.
  */
 import { slotOf, tagsOverSlots } from './slots.ts';
 
 export class Keys {
   readonly #heads: readonly string[];
-  /** What comes before the room, by partition: `publish-call.ts` writes names without making strings of them. */
+  /** The name up to the room, by partition: `publish-call.ts` writes names without making strings of them. */
   readonly metaHeads: readonly string[];
   readonly logHeads: readonly string[];
   readonly #prefix: string;
-  /** What ends the kind in the name of a channel. */
+  /** The database suffix of the kind in channel names. */
   readonly #database: string;
 
   /** `partitions` is from 1 to 16384. Nodes of one cluster MUST agree on all arguments. */
@@ -46,19 +47,22 @@ export class Keys {
   }
 
   /**
-   * Stream: the envelopes that are kept. Also the name of the room's pub/sub channel, which `publish.lua` makes use of. The
-   * number is that of the envelopes' version: nobody reads what another build stored, or hears what it says.
+   * Stream: the stored envelopes. Also the name of the room's pub/sub channel, which `publish.lua` relies on.
+   * The number is the envelopes' version: no build reads what another version stored or sent.
    */
   log(room: string): string {
     return this.logHeads[this.partitionOf(room)]! + room;
   }
 
-  /** Pub/sub channel. Keys and channels do not share a space of names in Redis. */
+  /** Pub/sub channel. Keys and channels have separate namespaces in Redis. */
   channel(room: string): string {
     return this.log(room);
   }
 
-  /** String: where the message with this idempotency key is. No room has a `*` in its name, so no two can collide. */
+  /**
+   * String: where the message with this idempotency key is. No room has a `*` in its name, so no two can
+   * collide.
+   */
   dedup(room: string, key: string): string {
     return `${this.#head(room)}dedup:${room}*${key}`;
   }
@@ -73,7 +77,10 @@ export class Keys {
     return `${this.#head(room)}presu:${room}`;
   }
 
-  /** Hash: node to the record of its presence lease, as `lease.lua` describes it. One for the cluster, with a tag of its own. */
+  /**
+   * Hash: node to the record of its presence lease, as `lease.lua` describes it. One for the cluster, with
+   * its own tag.
+   */
   leases(): string {
     return `${this.#prefix}nodes}:leases`;
   }
@@ -109,8 +116,8 @@ export class Keys {
 }
 
 /**
- * FNV-1a over UTF-16 units, then murmur3's finish: FNV alone leaves the low bits, which the modulo takes, too much
- * alike for names that differ in their last character only.
+ * FNV-1a over UTF-16 units, then murmur3's finish: FNV alone leaves the low bits, which the modulo uses, too
+ * similar for names that differ only in their last character.
  */
 function hash32(text: string): number {
   let hash = 0x811c9dc5;

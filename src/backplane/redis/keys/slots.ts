@@ -1,4 +1,4 @@
-/** Redis Cluster's hash slots, and short hash tags that are spread evenly over them. */
+/** Redis Cluster's hash slots, and short hash tags spread evenly over them. */
 import slotOf from 'cluster-key-slot';
 
 export { slotOf };
@@ -6,8 +6,8 @@ export { slotOf };
 export const SLOTS = 16_384;
 
 /**
- * One tag for each partition: the first one, counting in base 36, whose slot lies in that partition's equal share of
- * the slots. The same on every node and for ever, since stored keys depend on it.
+ * One tag for each partition: the first one, counting in base 36, whose slot is in that partition's equal
+ * share of the slots. The same on every node and forever, since stored keys depend on it.
  */
 export function tagsOverSlots(partitions: number): string[] {
   const tags = new Array<string | undefined>(partitions);

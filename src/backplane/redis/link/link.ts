@@ -1,4 +1,4 @@
-/** One connection to Redis that comes back by itself, and knows since when it is down and why. */
+/** One connection to Redis that reconnects by itself, and knows since when it is down and why. */
 
 import type { ConnectionOptions } from 'node:tls';
 import { Redis, type RedisOptions } from 'ioredis';
@@ -14,14 +14,17 @@ import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
 import { serverOptions } from './server-options.ts';
 import { passingProblem, serverProblem } from './server-version.ts';
 
-/** `command`: all that must never wait. `read`: whatever may be long. `subscribe`: what is published. */
+/**
+ * `command`: everything that must never wait. `read`: replies that may be long. `subscribe`: published
+ * messages.
+ */
 export type LinkRole = 'command' | 'read' | 'subscribe';
 
-/** In the names by which Redis lists its clients. */
+/** In the names that CLIENT LIST shows. */
 const SHORT_NAMES: Readonly<Record<LinkRole, string>> = { command: 'cmd', read: 'read', subscribe: 'sub' };
 
 export interface LinkOptions {
-  /** `redis://` or, with TLS, `rediss://`; may hold user, password and database. */
+  /** `redis://` or, with TLS, `rediss://`; may contain user, password and database. */
   readonly url: string;
   readonly tls?: ConnectionOptions;
   /** Exactly eight ASCII characters. */
@@ -32,16 +35,18 @@ export interface LinkOptions {
   readonly metrics: BackplaneMetrics;
 }
 
-/** Both are called once for each change. */
+/** Both are called once per change. */
 export interface LinkWatcher {
   up(): void;
   down(): void;
 }
 
-/** Short, since members wait; long enough that a cluster of nodes does not hold up a Redis that is loading. */
+/**
+ * Short, since members wait; long enough that a cluster of nodes does not hold up a Redis that is loading.
+ */
 const RECONNECT = { baseMs: 50, capMs: 2_000 };
 const MIN_CONNECT_TIMEOUT_MS = 1_000;
-/** How long a socket that we end may linger. */
+/** How long a socket that we close may linger. */
 const DISCONNECT_TIMEOUT_MS = 100;
 
 export class Link {
@@ -52,10 +57,10 @@ export class Link {
   readonly #server: RedisAddress;
   #isUp = false;
   #wasUp = false;
-  /** Connections in a row that failed or were of no use. ioredis counts only those that it could not make. */
+  /** Failed or useless connections in a row. ioredis counts only those that it could not make. */
   #failures = 0;
   #hasWorked = false;
-  /** Of those, the ones that came up. */
+  /** How many of them came up. */
   #useless = 0;
   #isClosed = false;
   #downSinceMs: number;
@@ -84,7 +89,7 @@ export class Link {
     return this.#isUp;
   }
 
-  /** Of the server that a link leads to which does not subscribe; see `lineageOf`. */
+  /** Lineage of the server, for a link that does not subscribe; see `lineageOf`. */
   get lineage(): string {
     return this.#lineage;
   }
@@ -101,16 +106,19 @@ export class Link {
     return `redis ${this.role} link is down: ${this.#cause()} since ${seconds} s`;
   }
 
-  /** Resolves when the link is up for the first time. Rejects after `timeoutMs`, or at once if it is refused. */
+  /**
+   * Resolves when the link is up for the first time. Rejects after `timeoutMs`, or at once if Redis refuses
+   * it.
+   */
   async connect(timeoutMs: number): Promise<void> {
     const timer = systemScheduler.after(timeoutMs, () => this.#waiter?.reject(this.#connectError(timeoutMs)));
     try {
       await new Promise<void>((resolve, reject) => {
         this.#waiter = { resolve, reject };
-        // Its failures come as `error` events, with the attempts that follow the first one.
+        // Its failures arrive as `error` events, like those of later attempts.
         this.redis
           .connect()
-          .catch((error: Error) => this.#options.log.debug({ error }, 'redis not reached yet'));
+          .catch((error: Error) => this.#options.log.debug({ error }, 'redis is not reachable yet'));
       });
     } finally {
       this.#waiter = null;
@@ -118,22 +126,22 @@ export class Link {
     }
   }
 
-  /** What the link is for works: when it is lost, the first attempt to make it anew comes soon. */
+  /** The link works: when it is lost, the first attempt to reconnect comes soon. */
   works(): void {
     this.#failures = 0;
     this.#useless = 0;
     this.#hasWorked = true;
   }
 
-  /** Drops the connection and makes a new one: for a link that is up and does not work. */
+  /** Drops the connection and makes a new one: for a link that is up but does not work. */
   reconnect(reason: string): void {
     if (!this.#isUp || this.#isClosed) return;
-    this.#log('warn', { link: this.role, reason }, 'redis link dropped to make a new one');
+    this.#log('warn', { link: this.role, reason }, 'redis link dropped: reconnecting');
     this.#lastError = new Error(reason);
     this.redis.disconnect(true);
   }
 
-  /** Ends the connection without waiting for anything: Redis may be frozen. */
+  /** Closes the connection without waiting for anything: Redis may be frozen. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -141,18 +149,20 @@ export class Link {
     this.#lost();
   }
 
-  /** Before anything is written: what this server may lack decides how. A link that only subscribes needs none of it. */
+  /**
+   * Before anything is written: the server's state decides how. A link that only subscribes needs none of it.
+   */
   async #identify(): Promise<void> {
     if (this.role !== 'subscribe') {
       try {
         const info = await this.redis.info();
         const problem = serverProblem(info) ?? passingProblem(info);
         if (problem !== null) return this.#refuse(`cannot use this Redis: ${problem}`);
-        // ioredis would go on in database 0 when this fails.
+        // If this fails, ioredis would continue in database 0.
         if (this.#server.database !== 0) await this.redis.select(this.#server.database);
         this.#lineage = lineageOf(info);
       } catch (error) {
-        return this.#refuse(`redis did not say what it is: ${(error as Error).message}`);
+        return this.#refuse(`redis did not answer INFO: ${(error as Error).message}`);
       }
       this.works();
     }
@@ -201,14 +211,14 @@ export class Link {
     return code ?? this.#lastError.message;
   }
 
-  /** A link that comes up and is of no use, again and again, is told of once. */
+  /** A link that comes up and is useless, again and again, is logged once. */
   #log(level: 'info' | 'warn', fields: Readonly<Record<string, unknown>>, message: string): void {
     this.#options.log[this.#useless > 0 ? 'debug' : level](fields, message);
   }
 
   #connectError(timeoutMs: number): BackplaneError {
     const tried = `cannot reach Redis at ${this.address} within ${Math.round(timeoutMs / 1000)} s`;
-    const advice = 'check that it runs there and that the URL is right';
+    const advice = 'check that it runs and that the URL is right';
     const cause = this.#lastError === null ? 'no answer' : this.#cause();
     return unavailable('connect', `${tried} (${cause}): ${advice}`);
   }
@@ -216,7 +226,8 @@ export class Link {
 
 function redisOptions(role: LinkRole, options: LinkOptions): RedisOptions & { replyMapping: 'legacy' } {
   return {
-    // RESP2, spoken by every server and proxy. Its one drawback, a link that only subscribes, we have anyway.
+    // RESP2, which every server and proxy supports. Its one drawback, a link that only subscribes, we have
+    // anyway.
     protocol: 2,
     replyMapping: 'legacy',
     lazyConnect: true,
@@ -224,13 +235,13 @@ function redisOptions(role: LinkRole, options: LinkOptions): RedisOptions & { re
     commandTimeout: options.commandTimeoutMs,
     connectTimeout: Math.max(MIN_CONNECT_TIMEOUT_MS, options.commandTimeoutMs),
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
-    // Whoever calls decides what happens while the link is down; nothing may wait for it unseen.
+    // The caller decides what happens while the link is down; nothing may wait for it unseen.
     enableOfflineQueue: false,
-    // A publish that was sent twice would be stored twice.
+    // A publish sent twice would be stored twice.
     autoResendUnfulfilledCommands: false,
-    // Without this, commands that were sent before the link died are rejected only by their timeout.
+    // Without this, commands sent before the link died are rejected only by their timeout.
     maxRetriesPerRequest: 0,
-    // `subscriptions.ts` does it, so as to know when it is complete.
+    // `subscriptions.ts` does it, to know when it is complete.
     autoResubscribe: false,
     reconnectOnError: (error) => isReadOnly(error.message),
   };

@@ -1,22 +1,25 @@
-/** What an error from Redis, or on the way to it, means for what was being done. */
+/** What an error from Redis, or on the way to it, means for the operation. */
 import { BackplaneError, type BackplaneErrorCode, unavailable } from '../../backplane.ts';
 
-/** Answers by which Redis refuses to do anything at all: full, read-only, loading, busy, cut off, not permitted. */
+/**
+ * Replies by which Redis refuses to do anything at all: full, read-only, loading, busy, cut off, not
+ * permitted.
+ */
 const REFUSALS =
   /^(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOPERM)\b|The user executing the script/;
-/** Those among them by which it refuses to write, whoever asks, and goes on reading. */
+/** The subset by which it refuses all writes but continues to read. */
 const REFUSED_WRITES = /^(OOM|READONLY|MISCONF|NOREPLICAS)\b/;
-/** Renamed, switched off, or of another kind of server. Inside of a script Redis says it differently. */
+/** Renamed, disabled, or of another kind of server. Inside a script Redis words it differently. */
 const UNKNOWN_COMMAND = /^ERR unknown command\b|Unknown Redis command called from/i;
 const WRONG_CREDENTIALS = /\b(WRONGPASS|NOAUTH|invalid password|invalid username-password)/i;
 
-/** For errors that Redis answered with: their text begins with a code in capitals. */
+/** For error replies of Redis: their text starts with a code in capitals. */
 export function errorFromReply(message: string, stage: string): BackplaneError {
   const isRefused = REFUSALS.test(message) || /^ERR unknown command\b/.test(message);
   return new BackplaneError(isRefused ? 'unavailable' : 'internal', stage, `redis: ${message}`);
 }
 
-/** Whether Redis itself said so: then nothing is under way any more. */
+/** Whether Redis itself replied so: then nothing is in flight any more. */
 export function isAnswer(error: BackplaneError): boolean {
   return error.cause === undefined && error.message.startsWith('redis: ');
 }
@@ -35,7 +38,7 @@ export function isUnknownCommand(message: string): boolean {
   return UNKNOWN_COMMAND.test(message);
 }
 
-/** The answer that a server without a free connection gives, to whatever is asked first. */
+/** A server without a free connection replies this to the first command. */
 export function isFull(message: string): boolean {
   return message.includes('max number of clients reached');
 }
@@ -45,15 +48,15 @@ export function refusedPublish(message: string): BackplaneError {
   return unavailable('publish', `redis: ${message}`);
 }
 
-/** For a whole call of batches that was rejected. An answer of Redis means that it did not run. */
+/** For a whole rejected call of batches. An error reply of Redis means that it did not run. */
 export function publishErrorFromCall(cause: unknown): BackplaneError {
   const error = errorFromCall(cause, 'publish');
   return error.code === 'internal' ? unavailable('publish', error.message) : error;
 }
 
 /**
- * Redis stored a batch of messages and then answered with an error. Members may not have been sent it; they get it when
- * their node next looks for what it missed. The link is well: nothing is late.
+ * Redis stored a batch of messages and then replied with an error. Members may not have received it; they do
+ * when their node next checks for missed messages. The link is healthy: nothing is late.
  */
 export class StoredError extends BackplaneError {
   constructor(message: string) {
@@ -61,7 +64,7 @@ export class StoredError extends BackplaneError {
   }
 }
 
-/** For whatever an ioredis call was rejected with. */
+/** For whatever an ioredis call rejected with. */
 export function errorFromCall(cause: unknown, stage: string): BackplaneError {
   if (cause instanceof BackplaneError) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
@@ -71,7 +74,7 @@ export function errorFromCall(cause: unknown, stage: string): BackplaneError {
     : new BackplaneError(code, stage, `redis: ${message}`, { cause });
 }
 
-/** The answer of a replica that was a primary: the link leads to the wrong server by now. */
+/** The reply of a replica that was a primary: the link now leads to the wrong server. */
 export function isReadOnly(message: string): boolean {
   return message.startsWith('READONLY');
 }
@@ -80,7 +83,7 @@ export function isWrongCredentials(error: Error): boolean {
   return WRONG_CREDENTIALS.test(error.message);
 }
 
-/** Null for an answer from Redis. ioredis tells these cases apart only by their words. */
+/** Null for a reply from Redis. ioredis tells these cases apart only by their texts. */
 function codeOf(message: string): BackplaneErrorCode | null {
   if (message.startsWith("Stream isn't writeable")) return 'unavailable';
   if (message === 'Command timed out') return 'timeout';

@@ -1,11 +1,11 @@
-/** Where a Redis is, as ioredis wants it. Its own reading of URLs ignores what it does not understand. */
+/** Where a Redis is, as ioredis options. ioredis's own URL parser ignores what it does not understand. */
 import type { ConnectionOptions } from 'node:tls';
 import { Redis, type RedisOptions } from 'ioredis';
 import type { RedisAddress } from '../../../util/redis-url.ts';
 
 /**
- * Without the database: a failed SELECT of ioredis's own is only an event, after which it writes to database 0. Whoever
- * writes sends SELECT and reads the answer.
+ * Without the database: a failed SELECT of ioredis's own is only an event, after which it writes to database
+ * 0. The writer sends SELECT itself and reads the reply.
  */
 export function serverOptions(address: RedisAddress, tls: ConnectionOptions | undefined): RedisOptions {
   const { host, port, username, password, isSecure } = address;
@@ -25,7 +25,10 @@ export interface TrialOptions {
   readonly timeoutMs: number;
 }
 
-/** Runs `work` on a connection that is made once and closed afterwards. Rejects with the reason where it cannot be made. */
+/**
+ * Runs `work` on a connection that is made once and closed afterwards. Rejects with the reason if it cannot
+ * connect.
+ */
 export async function onTrial<T>(options: TrialOptions, work: (redis: Redis) => Promise<T>): Promise<T> {
   const { address, tls, timeoutMs } = options;
   const redis = new Redis({
@@ -36,8 +39,9 @@ export async function onTrial<T>(options: TrialOptions, work: (redis: Redis) => 
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
     maxRetriesPerRequest: 0,
-    // Nothing is sent on the side, so that the first command gets the first answer. A server without a free connection
-    // gives one and hangs up, and whoever sends more by then reads only that the connection is gone.
+    // Nothing is sent in the background, so that the first command gets the first reply. A server without a
+    // free connection sends one and hangs up, and a client that has sent more by then only sees that the
+    // connection is gone.
     disableClientInfo: true,
     enableReadyCheck: false,
     enableOfflineQueue: false,

@@ -1,32 +1,32 @@
-/** Whether a server is one that nodes can use at all, from its answer to INFO. */
+/** Whether nodes can use a server at all, from its reply to INFO. */
 import { isReplica } from './lineage.ts';
 
 const OLDEST_MAJOR = 7;
 
-/** What kind of server it is, where it is the wrong one, and what to do; else null. */
+/** What kind of server it is if it is the wrong one, and what to do; else null. */
 export function serverProblem(info: string): string | null {
   const mode = fieldOf(info, 'redis_mode') ?? fieldOf(info, 'server_mode');
   if (mode === 'sentinel') {
-    return 'it is a Sentinel, which knows where a Redis is and keeps no data: name the address of the primary in redis.url';
+    return 'it is a Sentinel, which stores no data: set redis.url to the address of the primary';
   }
   if (mode === 'cluster' || fieldOf(info, 'cluster_enabled') === '1') {
-    return 'it is a node of a Redis Cluster, which is not supported: use a single primary, with replicas for safety';
+    return 'it is a Redis Cluster node, which is not supported: use a single primary, with replicas for safety';
   }
   return versionProblem(info);
 }
 
 /**
- * What is wrong with the version of the server that answered INFO so, or null. `SET` with both `NX` and `GET` came with
- * version 7. Valkey reports the Redis version it is equal to.
+ * What is wrong with the version in this reply to INFO, or null. `SET` with both `NX` and `GET` came with
+ * version 7. Valkey reports the equivalent Redis version.
  */
 export function versionProblem(info: string): string | null {
   const version = fieldOf(info, 'redis_version');
-  if (version === undefined) return 'it does not tell its version';
+  if (version === undefined) return 'it does not report its version';
   if (Number.parseInt(version, 10) >= OLDEST_MAJOR) return null;
-  return `it is version ${version}, and version ${OLDEST_MAJOR}.0 or later is needed`;
+  return `it is version ${version}, but nodes need version ${OLDEST_MAJOR}.0 or later`;
 }
 
-/** What is wrong at present and passes by itself, or null. */
+/** A temporary problem, or null. */
 export function passingProblem(info: string): string | null {
   if (fieldOf(info, 'loading') === '1') return 'it is still loading its data';
   if (isReplica(info)) return 'it is a read-only replica';

@@ -1,14 +1,15 @@
 /**
- * Which leases have lapsed, as one node sees it: those whose record did not change for the time that it names, by this
- * node's own steady clock. No node's wall clock matters, nor Redis's, which may be set.
+ * Which leases have lapsed, as one node sees it: those whose record did not change for the time that it
+ * names, by this node's own steady clock. Wall clocks do not matter, neither a node's nor Redis's, which may
+ * be set.
  *
- * What was not watched counts for nothing: after this node was frozen, or Redis was away, the others could not be seen
- * to renew, and perhaps could not renew. Then their time starts anew.
+ * Unwatched time does not count: after this node was frozen, or Redis was away, the other nodes could not be
+ * seen to renew, and perhaps could not. Then their time starts over.
  */
 export interface LeaseWatchOptions {
-  /** For records that do not name theirs. */
+  /** For records that do not name their own. */
   readonly leaseMs: number;
-  /** Between two looks more than this is a time in which nobody watched. */
+  /** A longer gap between two looks counts as unwatched. */
   readonly maxGapMs: number;
 }
 
@@ -26,7 +27,7 @@ export class LeaseWatch {
     this.#options = options;
   }
 
-  /** Notes the records as they are now, by node. Returns the nodes whose leases have lapsed. */
+  /** Records the current state, by node. Returns the nodes whose leases have lapsed. */
   look(records: ReadonlyMap<string, string>, nowMs: number): string[] {
     const hasGap = nowMs - this.#lookedAtMs > this.#options.maxGapMs;
     this.#lookedAtMs = nowMs;
@@ -41,7 +42,9 @@ export class LeaseWatch {
       .map(([node]) => node);
   }
 
-  /** Its own: nodes whose settings differ, as during a change of them, do not take each other for dead. */
+  /**
+   * The record's own: so nodes with different settings, as during a change, do not take each other for dead.
+   */
   #leaseMs({ record }: Seen): number {
     return Number(record.split(':')[2]) || this.#options.leaseMs;
   }

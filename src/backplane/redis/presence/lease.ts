@@ -1,8 +1,9 @@
 /**
- * This node's lease on its presence entries, renewed many times in its life, and what the renewals tell of other nodes.
+ * This node's lease on its presence entries, renewed many times within its duration, and what renewals show
+ * of other nodes.
  *
- * The node believes in its lease for `leaseMs` from the moment it sent the last renewal that was answered. The others
- * start to count when they see that renewal, so a lease that the node believes in is claimed by nobody.
+ * The node trusts its lease for `leaseMs` from sending the last renewal that was answered. The others
+ * start to count when they see that renewal, so no one claims a lease that its node still trusts.
  */
 
 import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
@@ -20,8 +21,9 @@ export interface LeaseOptions extends PresenceParts {
 }
 
 /**
- * A dead node is claimed at the latest its lease and two of these later: one until its last renewal is seen, one until
- * somebody looks after its lease is over. One small script call a node and second, with the default lease.
+ * A dead node is claimed at most its lease and two of these later: one until its last renewal is seen, one
+ * until a node looks after the lease has ended. One small script call per node and second, with the default
+ * lease.
  */
 const RENEWALS_PER_LEASE = 6;
 const GAP_RENEWALS = 3;
@@ -43,7 +45,7 @@ export class Lease {
     this.#watch = new LeaseWatch({ leaseMs, maxGapMs: (leaseMs / RENEWALS_PER_LEASE) * GAP_RENEWALS });
   }
 
-  /** Of the current lease; rises when it was lost. */
+  /** Of the current lease; increases when it was lost. */
   get term(): number {
     return this.#term;
   }
@@ -52,7 +54,7 @@ export class Lease {
     return this.#options.clock.nowMs() < this.#validUntilMs;
   }
 
-  /** Rejects with a `BackplaneError` if the lease cannot be had. */
+  /** Rejects with a `BackplaneError` if it cannot get the lease. */
   async start(): Promise<void> {
     await this.#ask();
     const intervalMs = this.#options.leaseMs / RENEWALS_PER_LEASE;
@@ -99,8 +101,11 @@ export class Lease {
       await this.#ask();
       return true;
     } catch (error) {
-      // Whoever is concerned hears of the outage from the backplane's status; here it is only tried again.
-      this.#options.log.debug({ error: (error as BackplaneError).message }, 'presence lease not renewed');
+      // The backplane's status reports the outage; here it is only retried.
+      this.#options.log.debug(
+        { error: (error as BackplaneError).message },
+        'cannot renew the presence lease',
+      );
       return false;
     } finally {
       this.#options.metrics.leaseState(this.isValid);
@@ -127,7 +132,7 @@ export class Lease {
     this.#term++;
     if (this.#term === 1) return this.#options.metrics.leaseState(true);
     this.#options.metrics.leaseLost();
-    this.#options.log.warn({ term: this.#term }, 'presence lease was lost; members are entered again');
+    this.#options.log.warn({ term: this.#term }, 'lost the presence lease: entering members again');
     this.#options.lost();
   }
 

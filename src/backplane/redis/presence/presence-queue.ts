@@ -1,7 +1,7 @@
 /**
- * Presence updates that wait to be written, in the order of the calls within each room, and which entries of this node the
- * store may have. Bounded by the node's own memberships: when much waits, only the last update of each connection and
- * room is kept, and a connection that came and went unseen is forgotten.
+ * Presence updates waiting to be written, in the order of the calls within each room, and which entries of
+ * this node the store may have. Bounded by the node's own memberships: when much waits, only the last update
+ * of each connection and room is kept, and a connection that came and went unseen is forgotten.
  */
 
 /** `who` null: it leaves. */
@@ -21,12 +21,12 @@ export interface UpdateBatch {
 export interface OwnRoom {
   readonly name: string;
   announce: boolean;
-  /** With which flag the room is on the node's list in the store; null if it is not known to be there. */
+  /** The flag with which the room is on the node's list in the store; null if it is not known to be there. */
   registered: boolean | null;
   /** Connections that the store may have. */
   readonly stored: Set<string>;
   waiting: Update[];
-  /** A batch of it was taken, and what became of it is open. */
+  /** A batch of it was taken, and its outcome is open. */
   isInFlight: boolean;
 }
 
@@ -35,14 +35,14 @@ export interface TakeLimits {
   readonly bytes: number;
 }
 
-/** What may wait beyond what is needed before it is looked through. */
+/** How much may wait beyond the necessary before the queue is compacted. */
 const SLACK = 8_192;
 
 export class PresenceQueue {
   readonly #rooms = new Map<string, OwnRoom>();
   /** Rooms with updates, the longest waiting first. */
   readonly #waiting = new Set<OwnRoom>();
-  /** Rooms of which a call was never answered. */
+  /** Rooms with a call that was never answered. */
   readonly #doubtful = new Set<string>();
   #count = 0;
   #number = 0;
@@ -71,7 +71,7 @@ export class PresenceQueue {
     if (++this.#count >= this.#compactAt) this.#compact();
   }
 
-  /** Takes the oldest updates of the rooms that wait longest; what is left of a room has to queue again. */
+  /** Takes the oldest updates of the rooms that wait longest; the rest of a room queues again. */
   take({ updates, bytes }: TakeLimits): UpdateBatch[] {
     const batches: UpdateBatch[] = [];
     let size = 0;
@@ -93,9 +93,9 @@ export class PresenceQueue {
   }
 
   /**
-   * The store did all of it. True if the room can be taken off the node's list: the node has nothing in it any more, and no
-   * call that was never answered could still arrive, over a link that is gone, and enter somebody. Such a room stays on
-   * the list, so that whoever was entered goes with the node.
+   * The store did all of it. True if the room can leave the node's list: the node has nothing in it any more,
+   * and no unanswered call could still arrive, over a link that is gone, and enter a connection. Such a room
+   * stays on the list, so that what it entered is removed with the node.
    */
   written({ room, updates }: UpdateBatch): boolean {
     room.isInFlight = false;
@@ -107,8 +107,9 @@ export class PresenceQueue {
   }
 
   /**
-   * It is to be written again: only the last update of each connection, which is harmless to repeat, while the first of two
-   * could be announced twice. `isDoubtful`: it was sent and not answered, so nobody knows whether the store did it.
+   * To be written again: only the last update of each connection, which is harmless to repeat, while the
+   * first of two could be announced twice. `isDoubtful`: it was sent and not answered, so the store may or
+   * may not have done it.
    */
   putBack({ room, updates }: UpdateBatch, isDoubtful: boolean): void {
     if (isDoubtful) this.#doubtful.add(room.name);
@@ -120,13 +121,13 @@ export class PresenceQueue {
     this.#forgetIfEmpty(room);
   }
 
-  /** The store will never take these: they are dropped. */
+  /** The store will never accept these: they are dropped. */
   dropped({ room }: UpdateBatch): void {
     room.isInFlight = false;
     this.#forgetIfEmpty(room);
   }
 
-  /** The number of the oldest update of a room that waits (null: of all rooms), or infinity. */
+  /** The number of the oldest waiting update of a room (null: of all rooms), or infinity. */
   oldest(name: string | null): number {
     if (name !== null) return this.#rooms.get(name)?.waiting[0]?.number ?? Infinity;
     let oldest = Infinity;
@@ -173,7 +174,7 @@ export class PresenceQueue {
   }
 }
 
-/** In order. A connection that leaves and was never stored needs nothing at all. */
+/** In order. A connection that leaves and was never stored needs no update. */
 function lastUpdates(updates: readonly Update[], stored: ReadonlySet<string>): Update[] {
   const last = new Map<string, Update>();
   for (const update of updates) last.set(update.connection, update);

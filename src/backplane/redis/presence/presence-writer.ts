@@ -17,7 +17,7 @@ export interface PresenceWriterOptions extends PresenceParts {
 /** About 2 ms of Redis's time a call: publishes wait behind it. A change takes 4 to 9 us. */
 const CALL_LIMITS: TakeLimits = { updates: 256, bytes: 256 * 1024 };
 const STAGE = 'presence';
-/** What the script's reply for a room begins with where the changes are done but nobody was told. */
+/** How the script's reply for a room starts if the changes are done but not announced. */
 const UNANNOUNCED = '!';
 
 /** Waits until the updates of a room (null: of all) up to a number are written. */
@@ -46,7 +46,10 @@ export class PresenceWriter {
     this.#turn.request();
   }
 
-  /** Resolves when what waits now for the room, or for all with null, is written. Rejects when it cannot be at once. */
+  /**
+   * Resolves when what waits now for the room, or for all with null, is written. Rejects if that is not
+   * possible at once.
+   */
   flushed(room: string | null): Promise<void> {
     const waiter = { room, number: this.#options.queue.number };
     if (!this.#isWaiting(waiter)) return Promise.resolve();
@@ -68,23 +71,22 @@ export class PresenceWriter {
     try {
       while (!this.#isStopped && !this.#options.queue.isEmpty) await this.#write();
     } catch (error) {
-      // Whatever it was, what is to be written is kept: the next renewal of the lease wakes this again.
+      // Whatever the error, the changes are kept: the next renewal of the lease wakes this again.
       const reason = error as BackplaneError;
-      this.#options.log.debug({ error: reason.message }, 'presence changes not written yet');
+      this.#options.log.debug({ error: reason.message }, 'cannot write presence changes yet');
       this.#reject(reason);
     } finally {
       this.#isRunning = false;
     }
   }
 
-  /** Rejects if some are to be written again. */
+  /** Rejects if some must be written again. */
   async #write(): Promise<void> {
     const { queue, lease, problem } = this.#options;
     const reason = problem();
     if (reason !== null) throw unavailable(STAGE, reason);
-    // Entries under a lease that lapsed could be missed by the sweep of this node, and stay for ever.
-    if (!lease.isValid && !(await lease.renew()))
-      throw unavailable(STAGE, 'the presence lease could not be renewed');
+    // The sweep of this node could miss entries under a lapsed lease, which would stay forever.
+    if (!lease.isValid && !(await lease.renew())) throw unavailable(STAGE, 'cannot renew the presence lease');
     let batches = queue.take(CALL_LIMITS);
     this.#inFlight = batches;
     try {
@@ -112,8 +114,10 @@ export class PresenceWriter {
   }
 
   /**
-   * Puts rooms on the node's list, before the first entry: whoever sweeps the node finds all its rooms there. Returns why Redis
-   * refused, as when it is full: the other rooms, of which some are left and need no room there, do not wait for that.
+   * Puts rooms on the node's list, before the first entry: a sweep of the node finds all its rooms there.
+   * Returns why Redis
+   * refused, as when it is full: other rooms, where members only leave, need no entry there and do not wait
+   * for that.
    */
   async #register(batches: readonly UpdateBatch[]): Promise<BackplaneError | null> {
     const { ask, redis, keys, nodeId, lease } = this.#options;
@@ -128,7 +132,7 @@ export class PresenceWriter {
       if (error instanceof BackplaneError && error.code === 'unavailable') return error;
       throw error;
     }
-    // Otherwise the list was that of the lease that was just lost; the rooms come again, with their members.
+    // Otherwise the list belonged to the lease just lost; the rooms come again, with their members.
     if (term === lease.term) for (const { room } of fresh) room.registered = room.announce;
     return null;
   }
@@ -147,7 +151,10 @@ export class PresenceWriter {
     }
   }
 
-  /** On a single Redis all rooms share a call. The one place to change for Redis Cluster: one for each partition. */
+  /**
+   * On a single Redis all rooms share a call. The one place to change for Redis Cluster: one for each
+   * partition.
+   */
   #call(batches: readonly UpdateBatch[]): { roomKeys: string[]; args: ScriptArgument[] } {
     const { keys, lease } = this.#options;
     const term = Buffer.allocUnsafe(4);
@@ -176,15 +183,20 @@ export class PresenceWriter {
     if (refusal !== null) throw refusal;
   }
 
-  /** '' for changes that are done, also where Redis would not announce them: doing them again would not announce them either. */
+  /**
+   * '' for changes that are done, even if Redis did not announce them: doing them again would not announce
+   * them either.
+   */
   #unlessDone({ room }: UpdateBatch, problem: string): string {
     if (!problem.startsWith(UNANNOUNCED)) return problem;
     const error = problem.slice(UNANNOUNCED.length);
-    this.#options.log.warn({ room: room.name, error }, 'presence changes of a room were not announced');
+    this.#options.log.warn({ room: room.name, error }, 'presence changes of a room not announced');
     return '';
   }
 
-  /** Returns the error if trying again may help. Otherwise the changes are dropped: they would hold up all others. */
+  /**
+   * Returns the error if trying again may help. Otherwise drops the changes: they would hold up all others.
+   */
   #refused(batch: UpdateBatch, error: BackplaneError): BackplaneError | null {
     const { queue, log } = this.#options;
     if (error.code === 'unavailable') {
@@ -196,7 +208,7 @@ export class PresenceWriter {
     return null;
   }
 
-  /** Not waited for: a room that stays on the list costs one look of whoever sweeps this node. */
+  /** Not awaited: a room that stays on the list only costs a sweeper of this node one look. */
   #unregister(rooms: readonly string[]): void {
     if (rooms.length === 0) return;
     const { ask, redis, keys, nodeId, log } = this.#options;

@@ -1,4 +1,4 @@
-/** Who is in which room, in Redis: the parts for it, put together. */
+/** Who is in which room, in Redis: assembles the parts for it. */
 import type { Redis } from 'ioredis';
 import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import type {
@@ -20,17 +20,17 @@ import { scanRooms } from './room-scan.ts';
 import { Sweeper } from './sweeper.ts';
 
 export interface RedisPresenceOptions extends PresenceParts {
-  /** How long the entries of a node outlive it, about. */
+  /** About how long the entries of a node outlive it. */
   readonly leaseMs: number;
-  /** Why Redis cannot be asked now, or null. */
+  /** Why Redis cannot be called now, or null. */
   problem(): string | null;
-  /** The link for what may be long, and how it is asked. */
+  /** The link for long replies, and how to call it. */
   readonly reads: Redis;
   askRead<T>(work: () => Promise<T>): Promise<T>;
 }
 
 const CLOSE_TIMEOUT_MS = 1_000;
-/** An entry in the store begins with the term of its node's lease. */
+/** An entry in the store starts with the term of its node's lease. */
 const TERM_BYTES = 4;
 
 export class RedisPresence implements Presence {
@@ -110,12 +110,12 @@ export class RedisPresence implements Presence {
       await Promise.race([this.#giveUpLease(), late]);
     } catch (cause) {
       const { message } = errorFromCall(cause, 'presence');
-      this.#options.log.warn({ error: message }, 'presence lease is left to lapse');
+      this.#options.log.warn({ error: message }, 'cannot release the presence lease: it will lapse');
     }
     this.stop();
   }
 
-  /** Stops without a word: to the other nodes this one is as good as dead, and they sweep it when its lease lapses. */
+  /** Stops silently: to the other nodes this one looks dead, and they sweep it when its lease lapses. */
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
@@ -147,7 +147,7 @@ export class RedisPresence implements Presence {
     this.#events?.leaseLost();
   }
 
-  /** What is malformed is counted and left out. */
+  /** Counts malformed entries and leaves them out. */
   #entries(fields: readonly Buffer[]): PresenceEntry[] {
     const entries: PresenceEntry[] = [];
     for (let i = 0; i < fields.length; i += 2) {

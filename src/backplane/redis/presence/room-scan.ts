@@ -1,6 +1,7 @@
 /**
- * Which rooms have entries, on any node: from the lists of rooms that the nodes keep for whoever sweeps them. A room may be on
- * a list without having entries, so each is counted, but for those that come too late in the order to be asked for.
+ * Which rooms have entries, on any node: from the lists of rooms that nodes keep for their sweepers. A room
+ * may be on a list without having entries, so each is counted, except those too late in the order to be
+ * returned.
  */
 import type { Redis } from 'ioredis';
 import type { PresentRoom, RoomsPage } from '../../presence.ts';
@@ -52,7 +53,7 @@ async function countEntries(
   });
 }
 
-/** A list of rooms is a hash; what a scan returns of it is name and value by turns. */
+/** A list of rooms is a hash; a scan returns name and value alternately. */
 function namesOf(fields: readonly string[]): string[] {
   return fields.filter((_, i) => i % 2 === 0);
 }

@@ -3,13 +3,13 @@ import { claimScript, forgetScript, releaseScript, sweepScript } from '../script
 import type { PresenceParts } from './presence-parts.ts';
 
 export interface SweeperOptions extends PresenceParts {
-  /** How long a claim lives that is not prolonged. */
+  /** How long a claim lives without being prolonged. */
   readonly leaseMs: number;
   /** Entries to look at in one call. Default 256: well below a millisecond of Redis's time. */
   readonly stepEntries?: number;
 }
 
-/** A claimed lease. Its record is kept here, as the proof that it is still ours. */
+/** A claimed lease. Its record is kept here, to prove that it is still ours. */
 interface Claim {
   readonly node: string;
   readonly term: number;
@@ -23,7 +23,7 @@ interface RoomToSweep {
   cursor: string;
 }
 
-/** Rooms whose steps are sent together. Each is a call of its own, so others get their turns in between. */
+/** Rooms whose steps are sent together. Each is a separate call, so others get their turns in between. */
 const ROOMS_AT_ONCE = 64;
 const STEP_ENTRIES = 256;
 
@@ -36,7 +36,10 @@ export class Sweeper {
     this.#options = options;
   }
 
-  /** Nodes whose leases have lapsed, with their records. What is under way is finished first; they will be offered again. */
+  /**
+   * Nodes whose leases have lapsed, with their records. A sweep in progress finishes first; they will be
+   * offered again.
+   */
   offer(lapsed: ReadonlyMap<string, string>): void {
     if (this.#isBusy || this.#isStopped || lapsed.size === 0) return;
     this.#isBusy = true;
@@ -58,7 +61,7 @@ export class Sweeper {
         // The claim lapses, and the node is offered again, here and to the others.
         this.#options.log.warn(
           { node, error: (error as BackplaneError).message },
-          'sweep of a dead node broke off',
+          'sweep of a dead node stopped early',
         );
       }
     }
@@ -104,7 +107,7 @@ export class Sweeper {
     return swept;
   }
 
-  /** One step in each room by turns, until all are done. */
+  /** One step in each room in turn, until all are done. */
   async #sweepPage(claim: Claim, page: readonly RoomToSweep[]): Promise<number | null> {
     let swept = 0;
     for (let rooms = page; rooms.length > 0; rooms = rooms.filter(({ cursor }) => cursor !== '0')) {

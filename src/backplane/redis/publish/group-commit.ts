@@ -1,11 +1,13 @@
 /**
- * When batches are sent. One call is in flight at a time; what comes meanwhile gathers and goes with the next one, at
- * the end of the turn that brought the reply, with what else that turn brings. So there is no timer and no added wait when idle, and under load a call carries much.
- * It also keeps the order: nothing is ever sent while the fate of something earlier is open, but for a timeout.
+ * When batches are sent. One call is in flight at a time; messages that arrive during it go with the next
+ * one, at the end of the turn that brought the reply, with everything else from that turn. So there is no
+ * timer and no added wait when idle, and under load a call carries much. It also keeps the order: nothing is
+ * ever sent while the outcome of something earlier is open, except after a timeout.
  *
- * After a timeout Redis may be frozen. What waits is settled `unavailable`, since it was never sent, and so is what
- * comes, until a PING on the same link is answered. A link is first in, first out: an answered PING means that the late
- * call was executed, or never will be, so going on cannot reorder. A PING that is not answered drops the link.
+ * After a timeout Redis may be frozen. Waiting messages are settled `unavailable`, since they were never
+ * sent, and so are new ones, until a PING on the same link is answered. A link is first in, first out: an
+ * answered PING means that the late call was executed, or never will be, so continuing cannot reorder. An
+ * unanswered PING drops the link.
  */
 
 import type { Clock } from '../../../util/clock.ts';
@@ -19,7 +21,7 @@ import type { Outcome } from './publisher.ts';
 
 export interface GroupCommitOptions {
   readonly clock: Clock;
-  /** What waited longer than this was waiting for nothing good. */
+  /** Messages that waited longer than this are failed. */
   readonly maxWaitMs: number;
   /** Sends batches, resolves with an outcome for each. MUST NOT reject. */
   send(batches: readonly RoomBatch[]): Promise<Outcome[]>;
@@ -66,7 +68,7 @@ export class GroupCommit {
     this.#schedule();
   }
 
-  /** The link is down: what waits was never sent. What is in flight, the link itself rejects. */
+  /** The link is down: waiting messages were never sent. The link itself rejects those in flight. */
   linkDown(): void {
     this.#failWaiting(this.#options.problem() ?? 'the link to Redis was lost');
   }
@@ -109,7 +111,7 @@ export class GroupCommit {
     const batches = this.#takeUnexpired();
     if (batches.length === 0) return;
     this.#inFlight = batches;
-    // `send` never rejects, and what is called below handles its own errors.
+    // `send` never rejects, and the functions called below handle their own errors.
     void this.#options.send(batches).then((outcomes) => this.#answered(batches, outcomes));
   }
 
@@ -143,7 +145,7 @@ export class GroupCommit {
 
   #suspect(): void {
     this.#failWaiting('redis does not answer');
-    // A link that is down already has no one to ask; it comes back without lost replies.
+    // A link that is down cannot answer; it comes back without lost replies.
     if (this.#isSuspect || this.#isClosed || this.#options.problem() !== null) return;
     this.#setSuspect(true);
     this.#options.ping().then(

@@ -1,4 +1,7 @@
-/** A call of `publish.lua` as the bytes that go to Redis, written in one piece: each message is copied once, from its frame. */
+/**
+ * A call of `publish.lua` as the bytes for Redis, written in one piece: each message is copied once, from its
+ * frame.
+ */
 import { draftBytes, writeDraft, writePublishOptions } from '../../envelope.ts';
 import type { RoomBatch } from '../../room-batch.ts';
 import type { Keys } from '../keys/keys.ts';
@@ -7,14 +10,14 @@ import { publishScript } from '../scripts/scripts.ts';
 export interface PublishCallOptions {
   readonly nodeId: string;
   readonly sentAtMs: number;
-  /** The arguments that come before those of the batches: see `publish.lua`. */
+  /** The arguments before those of the batches: see `publish.lua`. */
   readonly head: readonly string[];
 }
 
-/** `*<up to 10 digits>\r\n`, and `$` likewise; what a bulk string ends with is counted to it. */
+/** `*<up to 10 digits>\r\n`, and `$` likewise, including the end of the previous bulk string. */
 const HEADER_BYTES = 13;
 const BULK_BYTES = HEADER_BYTES + 2;
-/** A UTF-16 unit is at most so many bytes in UTF-8. */
+/** Maximum bytes of a UTF-16 unit in UTF-8. */
 const UNIT_BYTES = 3;
 const LEAST_SPACE = 16 * 1024;
 const CR = 13;
@@ -22,7 +25,7 @@ const LF = 10;
 const DOLLAR = 36;
 const STAR = 42;
 
-/** The command EVALSHA for these batches: the beginning of `space` where it fits, else memory of its own. */
+/** The command EVALSHA for these batches: in `space` if it fits, else in new memory. */
 export function publishCall(
   batches: readonly RoomBatch[],
   keys: Keys,
@@ -102,7 +105,7 @@ class CallWriter {
     this.#endLine();
   }
 
-  /** Stops with false where it is more than ASCII. */
+  /** Stops and returns false if it is not all ASCII. */
   #ascii(text: string): boolean {
     const bytes = this.#bytes;
     let at = this.#at;

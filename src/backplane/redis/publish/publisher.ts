@@ -1,4 +1,4 @@
-/** Sends batches to Redis: how a call of `publish.lua` is written and its reply read. */
+/** Sends batches to Redis: writes a call of `publish.lua` and reads its reply. */
 
 import { readAscii, readUint64 } from '../../../util/bytes.ts';
 import type { Clock } from '../../../util/clock.ts';
@@ -25,11 +25,11 @@ export interface PublisherOptions {
   readonly metaTtlMs: number;
   readonly clock: Clock;
   readonly metrics: BackplaneMetrics;
-  /** Redis answered with an error: it may refuse more. */
+  /** Redis replied with an error: it may refuse more. */
   refused?(error: BackplaneError): void;
 }
 
-/** What became of one batch. */
+/** The outcome of one batch. */
 export type Outcome = BatchResult | BackplaneError;
 
 const NO_SPACE = Buffer.alloc(0);
@@ -45,7 +45,7 @@ export class Publisher {
   readonly #link: Link;
   readonly #keys: Keys;
   readonly #options: PublisherOptions;
-  /** For the next call: free, since the one before it was answered. */
+  /** For the next call: free, since the previous one was answered. */
   #space: Buffer = NO_SPACE;
 
   constructor(link: Link, keys: Keys, options: PublisherOptions) {
@@ -84,7 +84,7 @@ export class Publisher {
     try {
       const call = publishCall(batches, this.#keys, { nodeId, sentAtMs, head }, space);
       const reply = await publishScript.callPacked(this.#link.redis, call, metrics);
-      // Redis has read all of it. After an error some may still lie with the socket, and the memory is left to it.
+      // Redis has read all of it. After an error some may still be in the socket, which keeps the memory.
       if (call.buffer.byteLength <= MAX_SPACE) this.#space = Buffer.from(call.buffer);
       const reader = new ReplyReader(reply as Buffer);
       const outcomes = batches.map((batch) => reader.next(batch.hasHistory));
@@ -116,16 +116,17 @@ export class Publisher {
 }
 
 /**
- * Rooms without history need no script, and one PUBLISH costs half of it. But each is a command of its own: for 64
- * rooms with one message each the script takes 10 us of this process and 5.5 us of Redis a message, PUBLISH 17 and 9.
+ * Rooms without history need no script, and one PUBLISH costs half of it. But each is a separate command: for
+ * 64 rooms with one message each the script takes 10 us of this process and 5.5 us of Redis a message,
+ * PUBLISH 17 and 9.
  */
 const MAX_PLAIN = 8;
 
 /**
- * Which batches share a call: on a single Redis, all that need the script. This is the one place to change for Redis
- * Cluster, where it becomes one call for each partition.
+ * Which batches share a call: on a single Redis, all that need the script. This is the one place to change
+ * for Redis Cluster, where it becomes one call for each partition.
  *
- * Rooms without history go one way or the other together: a batch with keys, which takes the script, must not
+ * Rooms without history go one way or the other together: a batch with keys, which needs the script, must not
  * overtake one of the same room without.
  */
 function split(batches: readonly RoomBatch[]): {

@@ -1,4 +1,4 @@
-/** Reads a room from Redis: how a call of `history.lua` is written and its reply read. */
+/** Reads a room from Redis: writes a call of `history.lua` and reads its reply. */
 import type { Redis } from 'ioredis';
 import type { HistoryPage, ReadOptions } from '../../backplane.ts';
 import { Envelope } from '../../envelope.ts';
@@ -12,7 +12,7 @@ export interface HistoryCall {
   readonly history: HistoryPolicy;
   readonly options: ReadOptions;
   readonly metaTtlMs: number;
-  /** As `metaTtlMs`, of a room that never had a message. */
+  /** Like `metaTtlMs`, for a room that never had a message. */
   readonly emptyMetaTtlMs: number;
   /** For a room that needs one. */
   readonly epoch: string;
@@ -40,7 +40,7 @@ export async function readHistory(
   };
 }
 
-/** What is malformed is counted and makes all before it worthless: a page has no holes. */
+/** A malformed entry is counted and makes everything before it worthless: a page has no holes. */
 function parseEntries(entries: readonly Buffer[], metrics: BackplaneMetrics): Envelope[] {
   let envelopes: Envelope[] = [];
   for (const bytes of entries) {

@@ -1,20 +1,20 @@
--- Keeps how far users have read: of each entry's offset and what is kept for its user, the higher. One call carries the entries
--- of many rooms, each a step of its own that may be repeated: an error in one is answered for that one and leaves the others alone.
+-- Stores how far users have read: the higher of each entry's offset and the user's stored one. One call carries the entries
+-- of many rooms. Each is a separate, repeatable step: an error in one is returned for that one and leaves the others alone.
 --
 -- KEYS  for each entry: meta; acks of the entry's epoch
 -- ARGV  1 life of the acks of a room, in ms, from its last ack on; 2 life of unused meta, in ms;
---       then for each entry: epoch (8 ASCII characters); user; offset (0: keep nothing, only tell what is kept; -1: keep that of
---       the newest message, unless something is kept)
--- Returns for each entry: offset of the room's newest message, or -1 if that epoch is not its present one;
---       offset that is kept, -1 if none; 1 if this entry changed it, else 0. What is beyond the newest message is not kept.
+--       then for each entry: epoch (8 ASCII characters); user; offset (0: store nothing, only read; -1: store that of
+--       the newest message, unless one is stored)
+-- Returns for each entry: offset of the room's newest message, or -1 if that epoch is not the current one;
+--       stored offset, -1 if none; 1 if this entry changed it, else 0. An offset beyond the newest message is not stored.
 --       For an entry that failed: -2, the error message, 0.
 --
 -- acks is a sorted set: user by offset. The format of meta is described in publish.lua.
 local call = redis.call
 local life, meta_life = ARGV[1], tonumber(ARGV[2])
 
--- A room without a message in which a user has a start is used like one with messages: its numbering lives as long from each
--- use on. The mark tells whoever reads the room later; see publish.lua.
+-- A room without messages in which a user has a start counts as used, like one with messages: each use renews its numbering.
+-- The mark tells later readers of the room; see publish.lua.
 local function outlive(meta, fresh)
   if fresh == 0 then call('SETRANGE', meta, 8, struct.pack('>I8', 1)) end
   if call('PTTL', meta) < meta_life then call('PEXPIRE', meta, string.format('%d', meta_life * 1.1)) end

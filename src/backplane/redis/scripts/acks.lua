@@ -2,8 +2,8 @@
 --
 -- KEYS  1 meta; 2 acks of the epoch
 -- ARGV  1 epoch (8 ASCII characters); 2 offset, or '' for that of the room's newest message; 3 how many to list
--- Returns offset of the room's newest message (-1, and nothing else, if that epoch is not its present one); how many users there
---       are; then user and offset as text of those listed, highest first.
+-- Returns offset of the room's newest message (-1, and nothing else, if that epoch is not the current one); the number of such
+--       users; then user and offset as text of the listed ones, highest first.
 --
 -- The format of acks is described in ack.lua, that of meta in publish.lua.
 local call = redis.call

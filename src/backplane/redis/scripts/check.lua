@@ -1,9 +1,9 @@
--- Tries each command that the other scripts and the nodes themselves use, once, on keys of its own, which it removes again. So a
--- node learns what a Redis refuses (a missing right, a command that was renamed, no memory) before its users do.
+-- Tries each command that the other scripts and the nodes use, once, on its own keys, which it then removes. So a
+-- node learns what a Redis refuses (a missing right, a renamed command, no memory) before its users do.
 --
--- KEYS  none: names in KEYS would be refused before the script runs, and it could not tell what else is refused
+-- KEYS  none: Redis would refuse forbidden names in KEYS before the script runs, which could not report the rest
 -- ARGV  1 string; 2 stream; 3 hash; 4 sorted set; 5 hash in the slot of the leases; 6 channel
--- Returns command and error message of each that was refused, by turns.
+-- Returns command and error message of each refused command, alternately.
 local text, stream, hash, sorted, nodes, channel = unpack(ARGV)
 local steps = {
   { 'SET', text, 'x', 'PX', '60000' }, { 'GET', text }, { 'SETRANGE', text, '0', 'y' }, { 'EXISTS', text },

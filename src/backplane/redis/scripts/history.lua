@@ -1,17 +1,18 @@
--- Reads a room's position and the messages after an offset, or its newest ones, as one atomic view. Gives the room an epoch if it has none and
--- one is wanted, or another Redis numbered it before this one was promoted.
+-- Reads a room's position and the messages after an offset, or its newest ones, as one atomic view. Gives the room an epoch if it
+-- has
+-- none and the caller wants one, or if another Redis numbered it before this one was promoted.
 --
 -- KEYS  1 meta; 2 log
--- ARGV  1 only messages after this offset; 2 how many messages, about (0: the position alone);
+-- ARGV  1 only messages after this offset; 2 about how many messages (0: only the position);
 --       3 how many the room keeps; 4 for how many ms; 5 epoch for a room that needs one (8 ASCII characters);
 --       6 life of unused meta in ms; 7 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts);
---       8 life in ms of the meta of a room that never had a message nor a start, from the last read of this kind on; 0: only look,
+--       8 life in ms of the meta of a room that never had a message nor a start, from the last such read on; 0: only read,
 --         a room without numbering stays without;
---       9 '1': the newest messages, else the oldest after the offset; 10 bytes that the envelopes may have together (0: any
---         number); one envelope may have more
+--       9 '1': the newest messages, else the oldest after the offset; 10 maximum bytes of the envelopes together (0: no
+--         limit); a single envelope may exceed it
 -- Returns epoch ('' for a room without numbering), offset as text, then the envelopes, oldest first.
 --
--- The formats of meta and log are described in publish.lua. As there, age is measured with Redis's own time.
+-- publish.lua describes the formats of meta and log. As there, age is measured with Redis's own time.
 local call, format = redis.call, string.format
 local after, limit, messages, age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local lineage, empty_life = ARGV[7], tonumber(ARGV[8])
@@ -33,7 +34,7 @@ local function position()
     call('SETRANGE', KEYS[1], 0, epoch)
     call('SETRANGE', KEYS[1], 24, lineage)
   end
-  -- Being read keeps a room's numbering alive too. When that was is not noted: it speaks for the log as well.
+  -- Reads keep a room's numbering alive too. The time is not stored: that field stands for the log as well.
   local life = (offset > 0 or fresh > 0 and empty_life > 0) and tonumber(ARGV[6]) or empty_life
   -- A Redis that refuses writes for now can still be read.
   if life > 0 and call('PTTL', KEYS[1]) < life then redis.pcall('PEXPIRE', KEYS[1], format('%d', life * 1.1)) end
@@ -47,7 +48,7 @@ local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - age
 local from = math.max(after, offset - messages, newest and offset - limit or 0) + 1
 local found, bytes, page, whole = 0, 0, {}, false
 
--- Adds an entry to the page, unless the page is full or ended before it. `first` is the offset from which it counts.
+-- Adds an entry to the page, unless the page is full or has ended. `first` is the offset from which it counts.
 local function add(entry, last, count, first)
   local size = #entry[2][2]
   whole = whole or found >= limit or (most_bytes > 0 and found > 0 and bytes + size > most_bytes)
@@ -56,7 +57,7 @@ local function add(entry, last, count, first)
   found, bytes = found + math.min(count, last - first + 1), bytes + size
 end
 
--- Entries are read a few at a time: how many messages are in one, and how large they are, is not known beforehand.
+-- Entries are read a few at a time: how many messages one has, and their size, is not known in advance.
 local function step()
   return (found == 0 or most_bytes > 0 and bytes * 8 > most_bytes) and 4 or 16
 end
@@ -73,7 +74,7 @@ local function read_on()
     local entries = call('XRANGE', KEYS[2], format('%d', from), '+', 'COUNT', wanted)
     for i = 1, #entries do
       local last, born, count = parts(entries[i])
-      -- Only a prefix can be too old: after the first young entry all count, or a clock that was set would make a hole.
+      -- Only a prefix can have expired: after the first young entry all count, or a changed clock would make a hole.
       seen = seen or born >= oldest
       if seen then add(entries[i], last, count, from) end
       from = last + 1

@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- Renews a node's lease, or takes a new one if it is gone or claimed, and reads the leases of all nodes.
--- It is allowed on a full Redis: a record takes the place of another, and nodes must not seem dead for want of memory.
+-- It may run on a full Redis: a record replaces another, and nodes must not seem dead for lack of memory.
 --
 -- KEYS  1 leases
 -- ARGV  1 node; 2 the term that it holds, 0 for none; 3 its record if it still holds it; 4 its record if it does not
--- Returns 1 if it held it, else 0; then node and record by turns, its own included.
+-- Returns 1 if it held it, else 0; then node and record alternately, including its own.
 --
--- A record is `<term>:<beat>:<ms>:<claimer>`. The beat is another each time: that a record does not change is how the others
--- see that its node is dead, each by its own steady clock (lease-watch.ts). Redis's time may be set, and all the leases
--- would lapse at once. A term is never used again after the lease was lost. After that many ms without a change it has
+-- A record is `<term>:<beat>:<ms>:<claimer>`. The beat changes each time: an unchanged record shows the other nodes
+-- that its node is dead, each by its own steady clock (lease-watch.ts). Redis's time may be set, and then all leases
+-- would lapse at once. A term is never reused after the lease was lost. After that many ms without a change the lease has
 -- lapsed. No claimer: the lease is the node's own.
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 local held = before and string.match(before, '^(%d+):%d+:%d+:$') == ARGV[2]

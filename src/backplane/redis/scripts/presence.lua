@@ -1,20 +1,20 @@
--- Enters and removes connections of one node. One call carries many rooms. Each room is one atomic step of its own:
--- an error in one is answered for that one and leaves the others alone.
+-- Enters and removes connections of one node. One call carries many rooms. Each room is a separate atomic step:
+-- an error in one is returned for that one and leaves the others alone.
 --
--- KEYS  1 a string or nothing, only to ask whether Redis is full; then for each room: entries, users, channel
+-- KEYS  1 a string or nothing, used only to test whether Redis is full; then for each room: entries, users, channel
 -- ARGV  1 term of the node's lease (u32);
 --       then for each room '1' if its changes are announced, else '0', and the number of its changes;
---       for each of these the connection and who it is (MessagePack: [user] or [user, info]), or '' for one that leaves
--- Returns for each room '' if all of it is done; '!' and an error message if it is done but was not announced; else the error
+--       for each change the connection and its identity (MessagePack: [user] or [user, info]), or '' for one that leaves
+-- Returns for each room '' if all of it is done; '!' and an error message if it is done but not announced; else the error
 --       message.
 --
--- Redis checks its memory limit before the first write of a call only, and lets HDEL pass: whoever leaves would let others enter
--- beyond the limit. So it is asked first, by a write of nothing: a full Redis then takes only rooms in which nobody enters.
+-- Redis checks its memory limit only before the first write of a call, and lets HDEL pass: a leave would let others enter
+-- beyond the limit. So the script tests first, with an empty write: a full Redis then accepts only rooms without joins.
 --
--- An entry is the term, then who. A sweep (sweep.lua) of a dead node spares entries of a later term than the one it
--- claimed: they were made by a node that was only frozen and is back.
--- An event (presence-event.ts) is a byte 2, then for each change that really was one, in MessagePack: true if it joined,
--- the connection, who, entries in the room afterwards. So a leave is announced once, whoever writes it how often.
+-- An entry is the term, then the identity. A sweep (sweep.lua) of a dead node spares entries of a later term than the one it
+-- claimed: their node was only frozen and is back.
+-- An event (presence-event.ts) is a byte 2, then for each actual change, in MessagePack: true if it joined,
+-- the connection, the identity, entries in the room afterwards. So a leave is announced once, however often it is written.
 local call, pack, sub = redis.call, struct.pack, string.sub
 local term = ARGV[1]
 

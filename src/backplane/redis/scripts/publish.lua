@@ -1,8 +1,8 @@
 -- Commits batches of messages: gives each message its offset, stores it, publishes it. One call carries many rooms.
--- Each batch is one atomic step of its own: an error in one is answered for that one and leaves the others alone.
+-- Each batch is a separate atomic step: an error in one is returned for that one and leaves the others alone.
 --
--- KEYS  for each batch: meta, log; then the dedup key of each keyed frame, in the order of the frames. The channel has the name
---       of the log: one argument less for every room.
+-- KEYS  for each batch: meta, log; then the dedup key of each keyed frame, in the order of the frames. The channel is named
+--       like the log, which saves an argument for every room.
 -- ARGV  1 epoch for rooms that need one (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
 --       4 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts); then for each batch its draft, an envelope
 --       without its trailer (see envelope.ts), and, only if it has keyed frames, their indexes (u16 each, from 0).
@@ -10,21 +10,22 @@
 --       u16 number of keyed frames.
 -- Returns one string, for each batch:
 --       u8 0, epoch (8 bytes), u64 offset of its first new message, u16 number of duplicates, for each of these
---             u16 index, epoch (8 bytes), u64 offset (0 in rooms without history, where epochs say nothing)
---       u8 1, u16 length, error message: nothing of this batch was stored or sent, and none of its keys is remembered.
---       u8 2, u16 length, error message: the batch is stored and its keys are remembered, but it may not have been sent.
+--             u16 index, epoch (8 bytes), u64 offset (0 in rooms without history, where epochs mean nothing)
+--       u8 1, u16 length, error message: nothing of this batch was stored or sent, and none of its keys is stored.
+--       u8 2, u16 length, error message: the batch and its keys are stored, but it may not have been sent.
 --
--- Redis checks its memory limit before the first write of a call, and only if that write can need memory. So a batch begins
--- with SET or SETRANGE, never with DEL: a full Redis refuses the whole call. The numbering is written before the log. It can be put
--- back when XADD fails; an entry in the log cannot be taken back, as others may have been trimmed for it.
+-- Redis checks its memory limit only before the first write of a call, and only if that write can need memory. So a batch starts
+-- with SET or SETRANGE, never with DEL: a full Redis refuses the whole call. The numbering is written before the log, because it
+-- can be restored when XADD fails; a log entry cannot be undone, since others may have been trimmed for it.
 --
--- meta is one string: epoch (8 bytes), u64 when the lives of meta and log were last prolonged (in a room that never had a message:
--- 0, or 1 where a user has a start), u64 offset, lineage (8 bytes or none). A room that another Redis numbered before this one was promoted gets a new epoch. Not a hash, nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET. Prolonging lives only when a
--- tenth is over saves two calls on nearly every publish; hence lives are a tenth longer than asked for.
--- A log entry is a whole envelope: an XADD of many messages costs that of one. Its id is `<its last offset>-<ms since the Unix
--- epoch, then the number of its messages in five digits>`: a field of their own would cost 1 us.
+-- meta is one string: epoch (8 bytes), u64 time when the lives of meta and log were last prolonged (in a room that never had a
+-- message: 0, or 1 if a user has a start), u64 offset, lineage (8 bytes or none). A room that another Redis numbered before this one was
+-- promoted gets a new epoch. Neither a hash nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET.
+-- Prolonging lives only when a tenth has passed saves two calls on nearly every publish; hence lives are a tenth longer than requested.
+-- A log entry is a whole envelope: an XADD of many messages costs as much as one. Its id is `<its last offset>-<ms since the Unix
+-- epoch, then the number of its messages in five digits>`: separate fields would cost 1 us.
 -- Time is Redis's own: the age of an entry must not depend on which node's clock wrote it and which one reads it.
--- What costs is making strings, which Lua copies and hashes. So a draft is neither cut nor looked into, only added to.
+-- Making strings is what costs, since Lua copies and hashes them. So Redis appends to a draft but never parses or cuts it.
 local call, sub, floor, format, concat = redis.call, string.sub, math.floor, string.format, table.concat
 local pack, unpack = struct.pack, struct.unpack
 local TABLE, NOWHERE = 32, string.rep('\0', 16)
@@ -32,11 +33,11 @@ local candidate, life, window, lineage = ARGV[1], tonumber(ARGV[2]), ARGV[3], AR
 local clock = call('TIME')
 local now = clock[1] * 1000 + floor(clock[2] / 1000)
 local id_format = format('%%d-%d%%05d', now)
--- What the current batch has done, for whoever has to undo it: the dedup keys that it has set, the meta that it has
--- written and what that was before (false: there was none), and whether its entry is in the log.
+-- What the current batch has done, to undo it: the dedup keys that it set, the meta that it
+-- wrote and the previous value (false: there was none), and whether its entry is in the log.
 local claimed, written, before, stored = {}, nil, false, false
 
--- Claims the keys of a batch. Returns the set of frame indexes that are duplicates, how many, and their reply.
+-- Claims the keys of a batch. Returns the set of frame indexes that are duplicates, their number, and their reply.
 local function find_duplicates(k, keyed, indexes, epoch, offset)
   local gone, duplicates, reply = {}, 0, {}
   for i = 1, keyed do
@@ -55,7 +56,7 @@ local function find_duplicates(k, keyed, indexes, epoch, offset)
   return gone, duplicates, concat(reply)
 end
 
--- The draft less some of its frames.
+-- The draft without some of its frames.
 local function without(draft, excludes, count, gone, kept)
   local lengths, excluded, frames = {}, {}, {}
   local from = TABLE + count * (excludes == 1 and 8 or 4) + 1
@@ -71,7 +72,7 @@ local function without(draft, excludes, count, gone, kept)
   return sub(draft, 1, 2) .. pack('>I2', kept) .. sub(draft, 5, TABLE) .. concat(lengths) .. concat(excluded) .. concat(frames)
 end
 
--- Returns whether the life of the log is to be prolonged. That comes last: if it fails, the batch has been sent.
+-- Returns whether to prolong the life of the log. That comes last: if it fails, the batch has been sent.
 local function store(k, envelope, count, first, messages, age, epoch, fresh, ancestry)
   local meta, log, last = KEYS[k], KEYS[k + 1], first + count - 1
   local id, oldest = format(id_format, last, count), last - messages + 1
@@ -83,8 +84,8 @@ local function store(k, envelope, count, first, messages, age, epoch, fresh, anc
   end
   written = meta
   if not before then call('DEL', log) end -- a log without its numbering cannot be continued
-  -- Trimming costs as much as adding, so it is done when an eighth of what is kept is new, and `~` drops whole stream
-  -- nodes only. What is left over is bounded, and reading filters precisely.
+  -- Trimming costs as much as adding, so it runs when an eighth of the kept messages is new, and `~` drops only whole stream
+  -- nodes. The excess is bounded, and reading filters precisely.
   local step = messages < 8 and 1 or floor(messages / 8)
   if oldest > 1 and last % step < count then
     call('XADD', log, 'MINID', '~', format('%d', oldest), id, 'e', envelope)
@@ -124,7 +125,7 @@ local function commit(k, draft, indexes, excludes, count, messages, age, keyed)
   return pack('>Bc8I8I2', 0, epoch, first, duplicates) .. reply
 end
 
--- A user whose rights were cut may not DEL, but could SET a moment ago. What is empty counts as gone.
+-- A user whose rights were cut may not DEL, but could SET a moment ago. An empty value counts as gone.
 local function drop(key)
   if not pcall(call, 'DEL', key) then pcall(call, 'SET', key, '', 'PX', 1) end
 end

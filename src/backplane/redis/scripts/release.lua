@@ -1,4 +1,4 @@
--- Gives up a lease, one's own or a claimed one, if its node has no entries left anywhere.
+-- Releases a lease, its own or a claimed one, if its node has no entries left anywhere.
 --
 -- KEYS  1 leases; 2 the node's rooms
 -- ARGV  1 node; 2 its record as the caller left it (see lease.lua)

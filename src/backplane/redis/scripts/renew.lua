@@ -1,11 +1,11 @@
--- Gives a room a new epoch because Redis lost messages that a node has seen: going on in the old one would give their
--- offsets to other messages. What survived is kept, with its offsets; the envelopes in the log still bear the old epoch.
+-- Gives a room a new epoch because Redis lost messages that a node has seen: the old epoch would give their
+-- offsets to other messages. What survived is kept, with its offsets; the envelopes in the log keep the old epoch.
 --
 -- KEYS  1 meta
 -- ARGV  1 epoch, and 2 an offset given out in it, that the node has seen; 3 the new epoch (8 ASCII characters)
--- Returns 1 if it did, 0 if the room has moved on meanwhile: another epoch, or an offset of at least that.
+-- Returns 1 if it did, 0 if the room has moved on: another epoch, or an offset of at least that.
 --
--- The format of meta is described in publish.lua.
+-- publish.lua describes the format of meta.
 local meta = redis.call('GET', KEYS[1])
 if not meta then return 0 end
 local epoch, _, offset = struct.unpack('>c8I8I8', meta)

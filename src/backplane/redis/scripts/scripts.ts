@@ -1,4 +1,4 @@
-/** The Lua scripts, called by their hash and sent again where Redis does not know them. */
+/** The Lua scripts, called by their hash and sent again if Redis does not know them. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Command, type Redis } from 'ioredis';
@@ -6,7 +6,7 @@ import type { BackplaneMetrics } from '../../metrics.ts';
 
 export type ScriptArgument = string | Buffer | number;
 
-/** A whole command as bytes. Encoding one argument after the other is what ioredis spends most of its time on. */
+/** A whole command as bytes. ioredis spends most of its time on encoding one argument after the other. */
 class PackedCommand extends Command {
   readonly #bytes: Buffer;
 
@@ -36,8 +36,8 @@ export class Script {
   }
 
   /**
-   * Replies are Buffers. A Redis that was restarted or flushed its scripts has run nothing when it answers NOSCRIPT,
-   * so calling again is safe, once.
+   * Replies are Buffers. A Redis that restarted or flushed its scripts has run nothing when it replies
+   * NOSCRIPT, so calling again is safe, once.
    */
   call(
     redis: Redis,
@@ -49,7 +49,7 @@ export class Script {
     return this.#loaded(redis, metrics, () => redis.callBuffer('evalsha', words));
   }
 
-  /** As `call`, with the EVALSHA written by the caller: see `publish-call.ts`. */
+  /** Like `call`, with the EVALSHA written by the caller: see `publish-call.ts`. */
   callPacked(redis: Redis, bytes: Buffer, metrics: BackplaneMetrics): Promise<unknown> {
     return this.#loaded(
       redis,
@@ -84,7 +84,7 @@ export const forgetScript = new Script('forget');
 export const releaseScript = new Script('release');
 export const checkScript = new Script('check');
 
-/** Those that a node sends when it starts. */
+/** The scripts that a node loads when it starts. */
 export const ALL_SCRIPTS: readonly Script[] = [
   publishScript,
   historyScript,

@@ -1,12 +1,12 @@
--- Removes some of a dead node's entries from one room and announces that they left. To be called until the cursor is 0:
+-- Removes some of a dead node's entries from one room and announces that they left. Call it until the cursor is 0:
 -- a room may be too large for one call.
 --
 -- KEYS  1 entries; 2 users; 3 channel
--- ARGV  1 what the node's connections begin with; 2 the term that was claimed; 3 '1' to announce, else '0'; 4 cursor, at
---       first 0; 5 how many entries to look at, about
+-- ARGV  1 prefix of the node's connections; 2 the claimed term; 3 '1' to announce, else '0'; 4 cursor,
+--       first 0; 5 about how many entries to look at
 -- Returns the next cursor, and how many entries were removed.
 --
--- The formats of entries and events are described in presence.lua.
+-- presence.lua describes the formats of entries and events.
 local call, sub = redis.call, string.sub
 local prefix, term = ARGV[1], tonumber(ARGV[2])
 
@@ -29,6 +29,6 @@ for i = 1, #fields, 2 do
     event[removed + 1] = '\194' .. cmsgpack.pack(connection) .. who .. struct.pack('>BI4', 0xce, count - removed)
   end
 end
--- They are gone whether or not that can be said: an error would have the caller do it again, and nobody would be left to remove.
+-- They are gone even if that cannot be announced: after an error the caller would repeat the call, with nothing left to remove.
 if removed > 0 and ARGV[3] == '1' then pcall(call, 'PUBLISH', KEYS[3], table.concat(event)) end
 return { page[1], removed }

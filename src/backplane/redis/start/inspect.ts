@@ -1,4 +1,4 @@
-/** What a Redis says about itself, as plain facts, for those who check a deployment. Leaves nothing behind there. */
+/** What a Redis says about itself, as plain facts, for deployment checks. Leaves nothing behind there. */
 
 import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
@@ -14,11 +14,14 @@ export interface InspectOptions {
   readonly url: string;
   readonly tls?: ConnectionOptions;
   readonly keyPrefix: string;
-  /** For connecting, and for each answer. */
+  /** For connecting, and for each reply. */
   readonly timeoutMs: number;
 }
 
-/** When a client that only subscribes is cut off: at `hardBytes`, or above `softBytes` for `softSeconds`. 0: never. */
+/**
+ * When a client that only subscribes is cut off: at `hardBytes`, or above `softBytes` for `softSeconds`. 0:
+ * never.
+ */
 interface OutputBufferLimit {
   readonly hardBytes: number;
   readonly softBytes: number;
@@ -36,9 +39,9 @@ export interface RedisFacts {
   readonly maxMemoryPolicy: string;
   readonly evictedKeys: number;
   readonly appendOnly: boolean;
-  /** Null where the server does not let itself be asked (CONFIG is off). */
+  /** Null if the server does not tell (CONFIG is off). */
   readonly appendFsync: string | null;
-  /** Points at which a snapshot is made, as `3600 1 300 100`; empty: never. Null as above. */
+  /** When snapshots are made, such as `3600 1 300 100`; empty: never. Null as above. */
   readonly snapshots: string | null;
   /** Whether the last write to disk, of either kind, failed. */
   readonly diskFailed: boolean;
@@ -49,16 +52,19 @@ export interface RedisFacts {
   /** Its clock minus ours, milliseconds. Off by half of `roundTripMs` at most. */
   readonly clockAheadMs: number;
   readonly roundTripMs: number;
-  /** What it refuses a node. Not looked for in a server that takes no writes yet: a replica, or one that is loading. */
+  /**
+   * What it refuses a node. Not checked on a server that accepts no writes yet: a replica, or one that is
+   * loading.
+   */
   readonly obstacles: readonly Obstacle[];
 }
 
-/** A server that no node can work with, whatever else is true of it. */
+/** A server that nodes cannot use, whatever else is true of it. */
 export class WrongServer extends Error {}
 
 /**
- * Rejects where the server cannot be reached, logged in to, or asked for INFO and TIME, and with a `WrongServer`. The message
- * holds no secrets.
+ * Rejects if the server cannot be reached, refuses the login, or refuses INFO and TIME, and with a
+ * `WrongServer`. The message contains no secrets.
  */
 export function inspectRedis(options: InspectOptions): Promise<RedisFacts> {
   const { url, tls, keyPrefix, timeoutMs } = options;
@@ -96,7 +102,7 @@ async function factsOf(redis: Redis, keyPrefix: string, database: number): Promi
   };
 }
 
-/** Empty where CONFIG is renamed or forbidden, as it is with most who sell Redis as a service. */
+/** Empty if CONFIG is renamed or forbidden, as with most Redis services. */
 async function settingsOf(redis: Redis): Promise<ReadonlyMap<string, string>> {
   const settings = new Map<string, string>();
   for (const name of ['appendfsync', 'save', 'client-output-buffer-limit', 'maxclients']) {
@@ -107,13 +113,13 @@ async function settingsOf(redis: Redis): Promise<ReadonlyMap<string, string>> {
   return settings;
 }
 
-/** An answer that begins with a code in capitals is a refusal; anything else is a lost connection. */
+/** A reply that starts with a code in capitals is a refusal; anything else is a lost connection. */
 function refused(error: Error): null {
   if (/^[A-Z]+ /.test(error.message)) return null;
   throw error;
 }
 
-/** The clock is read half-way between sending and answer, as nearly as can be told. The shortest of three is the best. */
+/** The clock is assumed to be read half-way between request and reply. The shortest of three is the best. */
 async function clockOf(redis: Redis): Promise<Pick<RedisFacts, 'clockAheadMs' | 'roundTripMs'>> {
   let best = { clockAheadMs: 0, roundTripMs: Number.POSITIVE_INFINITY };
   for (let i = 0; i < 3; i++) {

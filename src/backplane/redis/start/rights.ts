@@ -1,4 +1,4 @@
-/** What a node needs to be allowed at Redis, and whether it is. */
+/** The rights that a node needs in Redis, and whether it has them. */
 import type { Redis } from 'ioredis';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
@@ -9,17 +9,17 @@ import { checkScript } from '../scripts/scripts.ts';
 export type Obstacle =
   /** A right that the user lacks, as an ACL spells it: `+xadd`, `~rc:{*`, `&rc:{*`. */
   | { readonly kind: 'right'; readonly right: string }
-  /** A command that the server does not know: it was renamed, switched off, or never there. */
+  /** A command that the server does not know: it was renamed, disabled, or never existed. */
   | { readonly kind: 'unknown'; readonly command: string }
-  /** The database is not there. */
+  /** The database does not exist. */
   | { readonly kind: 'database'; readonly reply: string }
-  /** Nobody may write at present: no memory, no disk, no replica. */
+  /** No one may write at present: no memory, no disk, no replica. */
   | { readonly kind: 'writes'; readonly reply: string }
   | { readonly kind: 'other'; readonly command: string; readonly reply: string };
 
-/** Those that a node sends itself, beside those that `check.lua` tries. */
+/** Commands that a node sends itself, besides those that `check.lua` tries. */
 const SENT = ['info', 'ping', 'script|load', 'evalsha', 'subscribe', 'unsubscribe'];
-/** Those that the scripts call or a node sends, on keys and channels: tried by `check.lua`. */
+/** Commands that scripts call or a node sends, on keys and channels: tried by `check.lua`. */
 const TRIED = [
   ...['del', 'exists', 'get', 'hdel', 'hget', 'hgetall', 'hincrby', 'hlen', 'hscan', 'hset', 'hsetnx'],
   ...['pexpire', 'pttl', 'publish', 'set', 'setrange', 'time', 'xadd', 'xrange', 'xrevrange'],
@@ -28,20 +28,20 @@ const TRIED = [
 /** No room has a `*` in its name, and no node. */
 const NO_ROOM = '*check';
 
-/** All that a user of Redis needs for a node, and nothing more, as rules of an ACL. */
+/** Everything that a node's Redis user needs, and nothing more, as ACL rules. */
 export function neededRights(keys: Keys, database: number): string[] {
   const commands = [...SENT, ...TRIED, ...(database === 0 ? [] : ['select'])].sort();
   return [`~${keys.pattern}`, `&${keys.pattern}`, ...commands.map((command) => `+${command}`)];
 }
 
-/** The line that makes such a user, for `redis-cli` or, less its first two words, a file of ACLs. */
+/** The command that creates such a user, for `redis-cli` or, without its first two words, an ACL file. */
 export function aclLine(user: string, keys: Keys, database: number): string {
   return `ACL SETUSER ${user} reset resetchannels on >PASSWORD ${neededRights(keys, database).join(' ')}`;
 }
 
 /**
- * Everything that stands between a node and its work, found by trying it. For a connection of its own: it ends up
- * subscribed. Rejects where Redis does not answer.
+ * Everything that stops a node from working, found by trying it. Use a separate connection: it ends up
+ * subscribed. Rejects if Redis does not answer.
  */
 export async function findObstacles(redis: Redis, keys: Keys, database: number): Promise<Obstacle[]> {
   const found: Obstacle[] = [];
@@ -58,11 +58,11 @@ export async function findObstacles(redis: Redis, keys: Keys, database: number):
   const channels = [keys.signals(), keys.channel(NO_ROOM)];
   await attempt('subscribe', redis.subscribe(...channels));
   await attempt('unsubscribe', redis.unsubscribe(...channels));
-  // Where loading is forbidden, that was found already.
+  // If loading is forbidden, that was found already.
   return unique(found).filter((one) => one.kind !== 'other' || !one.reply.startsWith('NOSCRIPT'));
 }
 
-/** As `findObstacles`, of what the scripts need, on a link that is in use. Rejects where Redis does not answer. */
+/** Like `findObstacles`, for what the scripts need, on a link in use. Rejects if Redis does not answer. */
 export function tryScripts(redis: Redis, keys: Keys, metrics: BackplaneMetrics): Promise<Obstacle[]> {
   return tryCommands(() => checkScript.call(redis, [], names(keys), metrics), keys);
 }
@@ -79,7 +79,10 @@ async function tryCommands(run: () => Promise<unknown>, keys: Keys): Promise<Obs
   }
 }
 
-/** What is wrong and what to do, without a full stop. `redis`: what to call it. `user`: null for the standard one. */
+/**
+ * What is wrong and what to do, without a full stop. `redis`: what to call it. `user`: null for the default
+ * user.
+ */
 export function describeObstacles(
   obstacles: readonly Obstacle[],
   user: string | null,
@@ -91,7 +94,7 @@ export function describeObstacles(
   if (rights !== '') {
     const name = user ?? 'default';
     sentences.push(
-      `${redis} does not let user "${name}" do all that a node does (deploy/README.md lists it): ACL SETUSER ${name} ${rights}`,
+      `${redis} does not permit user "${name}" everything that a node needs (deploy/README.md lists it): ACL SETUSER ${name} ${rights}`,
     );
   }
   if (unknown.length > 0) {
@@ -100,10 +103,8 @@ export function describeObstacles(
   for (const obstacle of obstacles) {
     if (obstacle.kind === 'writes') sentences.push(`${redis} refuses writes: ${obstacle.reply}`);
     if (obstacle.kind === 'database') {
-      const advice = 'name another one in redis.url, or raise "databases" in redis.conf';
-      sentences.push(
-        `${redis} does not have the database that redis.url names (${obstacle.reply}): ${advice}`,
-      );
+      const advice = 'set another one in redis.url, or raise "databases" in redis.conf';
+      sentences.push(`${redis} has no database with the number in redis.url (${obstacle.reply}): ${advice}`);
     }
     if (obstacle.kind === 'other') {
       sentences.push(`${redis} refuses ${shownCommand(obstacle.command)}: ${obstacle.reply}`);
@@ -117,7 +118,7 @@ function shownCommand(command: string): string {
   return command.replace('|', ' ').toUpperCase();
 }
 
-/** Whether it may pass without anybody changing the rights or the configuration. */
+/** Whether it may pass without a change of rights or configuration. */
 export function isPassing({ kind }: Obstacle): boolean {
   return kind === 'writes';
 }
@@ -142,7 +143,7 @@ function obstacleOf(command: string, reply: string, keys: Keys): Obstacle {
   return { kind: 'other', command: name, reply };
 }
 
-/** Null where it was done. Rejects where there was no answer. */
+/** Null if it was done. Rejects if there was no reply. */
 async function refusalOf(sending: Promise<unknown>): Promise<string | null> {
   try {
     await sending;
@@ -154,7 +155,7 @@ async function refusalOf(sending: Promise<unknown>): Promise<string | null> {
   }
 }
 
-/** The text of an answer of Redis, null for anything else. */
+/** The text of an error reply of Redis, null for anything else. */
 function answerOf(error: unknown): string | null {
   return error instanceof Error && error.name === 'ReplyError' ? error.message : null;
 }

@@ -1,6 +1,7 @@
 /**
- * Whether a node can work with a Redis, tried on a connection of its own before the node makes its links. What somebody has
- * to change (rights, the kind of server, the password) is refused at once; what may pass is tried again for a while.
+ * Whether a node can work with a Redis, tried on a separate connection before the node makes its links. What
+ * an operator must change (rights, the kind of server, the password) fails at once; temporary problems are
+ * retried for a while.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConnectionOptions } from 'node:tls';
@@ -38,7 +39,9 @@ interface Problem {
 const RETRY = { baseMs: 50, capMs: 1_000 };
 const MIN_TIMEOUT_MS = 1_000;
 
-/** Resolves when a node can work. Rejects with a `BackplaneError` that says what to do. Tries at least once. */
+/**
+ * Resolves when a node can work. Rejects with a `BackplaneError` that says what to do. Tries at least once.
+ */
 export async function checkStart(options: StartCheckOptions): Promise<void> {
   const { clock, startupTimeoutMs, signal, log } = options;
   const deadlineMs = clock.nowMs() + startupTimeoutMs;
@@ -68,7 +71,7 @@ async function findProblem(options: StartCheckOptions): Promise<Problem | null> 
 async function examine(redis: Redis, { address, keys }: StartCheckOptions): Promise<Problem | null> {
   const cannot = (problem: string) => `cannot use the Redis at ${shownAddress(address)}: ${problem}`;
   const info = await redis.info().catch((error: Error) => {
-    // Among the obstacles, which name all that is missing.
+    // The obstacles name everything that is missing, including this.
     if (/^NOPERM\b/.test(error.message) || isUnknownCommand(error.message)) return '';
     throw error;
   });
@@ -86,29 +89,29 @@ function connectProblem(error: NodeJS.ErrnoException, options: StartCheckOptions
   const { address, startupTimeoutMs } = options;
   const where = shownAddress(address);
   if (isWrongCredentials(error)) {
-    const says = `cannot log in to Redis at ${where}: ${error.message}: check user and password in redis.url`;
+    const says = `cannot log in to Redis at ${where}: ${error.message}: check the user and password in redis.url`;
     return { says, passes: false };
   }
   if (isFull(error.message)) {
-    const says = `Redis at ${where} has no free connection (${error.message}): raise maxclients, or end other clients`;
+    const says = `Redis at ${where} has no free connection (${error.message}): raise maxclients, or disconnect other clients`;
     return { says, passes: true };
   }
   const within = `cannot reach Redis at ${where} within ${Math.round(startupTimeoutMs / 1000)} s`;
   const cause = `${within} (${error.code ?? error.message})`;
   return {
-    says: `${cause}: check that it runs there, that redis.url is right${tlsHint(error, address)}`,
+    says: `${cause}: check that it runs, that redis.url is right${tlsHint(error, address)}`,
     passes: true,
   };
 }
 
 /** The two ends may not agree on TLS: then one waits for the other, or hangs up. */
 function tlsHint(error: NodeJS.ErrnoException, { isSecure }: RedisAddress): string {
-  if (isSecure) return ', and that this port speaks TLS (else use redis://)';
+  if (isSecure) return ', and that this port uses TLS (else use redis://)';
   return error.code === 'ECONNREFUSED'
     ? ''
-    : ', and that this port does not ask for TLS (else use rediss://)';
+    : ', and that this port does not require TLS (else use rediss://)';
 }
 
 function ignoreAbort(): void {
-  // The loop looks at the signal itself.
+  // The loop checks the signal itself.
 }

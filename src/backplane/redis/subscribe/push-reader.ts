@@ -1,24 +1,26 @@
 /**
- * Takes the messages of subscribed channels out of what a link brings, ahead of ioredis. Its parser builds an array and three
- * Buffers for each of them, and asks a dozen functions what it may be; that was a tenth of a node's JavaScript.
+ * Takes the messages of subscribed channels out of a link's stream, ahead of ioredis. Its parser builds an
+ * array and three Buffers for each of them, and calls a dozen functions to classify it; that was a tenth of a
+ * node's JavaScript.
  *
- * The stream is cut at the ends of whole RESP2 replies: a `message` push goes to `push`, and every run of other replies
- * (confirmations, pongs, errors) to `rest` as it came, in order. What is not whole waits for its next chunk. It has to see the
- * stream from its first byte, since a reply can only be told from a payload by what is before it.
+ * The stream is cut at the ends of whole RESP2 replies: a `message` push goes to `push`, and every run of
+ * other replies (confirmations, pongs, errors) to `rest` unchanged, in order. An incomplete reply waits for
+ * its next chunk. The reader must see the stream from its first byte, since only what is before a reply tells
+ * it from a payload.
  */
 import type { EventEmitter } from 'node:events';
 import { startsWith } from '../../../util/bytes.ts';
 
 export interface PushHandlers {
-  /** `channel` as latin1: one character a byte. `payload` is a view of the chunk. MUST NOT throw. */
+  /** `channel` as latin1: one character per byte. `payload` is a view of the chunk. MUST NOT throw. */
   push(channel: string, payload: Buffer): void;
   /** One or more whole replies. */
   rest(bytes: Buffer): void;
 }
 
 /**
- * Puts a reader between a stream and those who read it, which get the rest. To be called before it brings anything: on
- * `connect`, where ioredis has just begun to listen.
+ * Puts a reader between a stream and its listeners, which get the rest. Call it before any data arrives: on
+ * `connect`, when ioredis has just added its listener.
  */
 export function divertPushes(stream: EventEmitter, push: PushHandlers['push']): void {
   const readers = stream.listeners('data');
@@ -28,7 +30,7 @@ export function divertPushes(stream: EventEmitter, push: PushHandlers['push']): 
       for (const read of readers) read.call(stream, bytes);
     },
   });
-  // First ours: a stream without a listener stops.
+  // Add ours first: a stream without a listener stops.
   stream.on('data', (chunk: Buffer) => reader.write(chunk));
   for (const read of readers) stream.removeListener('data', read as (chunk: Buffer) => void);
 }
@@ -43,10 +45,13 @@ const STAR = 42;
 
 export class PushReader {
   readonly #handlers: PushHandlers;
-  /** The beginning of a reply, in chunks: joined when `#needed` bytes are there, so that a large one is copied once. */
+  /**
+   * The start of a reply, in chunks: joined when `#needed` bytes are there, so that a large one is copied
+   * once.
+   */
   #held: Buffer[] = [];
   #heldBytes = 0;
-  /** How long a reply that is not whole has to become, from its start, before it is worth another look. */
+  /** How long an incomplete reply must become, from its start, before it is worth another look. */
   #needed = 0;
   /** Of the last bulk string whose header was read. */
   #length = 0;
@@ -80,7 +85,7 @@ export class PushReader {
     this.#heldBytes = bytes.length;
   }
 
-  /** What is held and the chunk as one, or null while that is still not enough. */
+  /** The held bytes and the chunk as one, or null while that is still not enough. */
   #join(chunk: Buffer): Buffer | null {
     this.#held.push(chunk);
     this.#heldBytes += chunk.length;
@@ -91,7 +96,7 @@ export class PushReader {
     return bytes;
   }
 
-  /** Hands on the push at `at`. Returns where it ends, or -1 if it is not whole. */
+  /** Passes on the push at `at`. Returns where it ends, or -1 if it is incomplete. */
   #push(bytes: Buffer, at: number): number {
     const channelAt = this.#bulkAt(bytes, at + HEAD.length - 1, at);
     if (channelAt === -1) return -1;
@@ -107,7 +112,7 @@ export class PushReader {
     return payloadEnd + 2;
   }
 
-  /** Where the content of the bulk string with its `$` at `at` begins; its length is in `#length`. */
+  /** Where the content of the bulk string with its `$` at `at` starts; its length is in `#length`. */
   #bulkAt(bytes: Buffer, at: number, start: number): number {
     let length = 0;
     for (let i = at + 1; i < bytes.length; i++) {
@@ -121,14 +126,14 @@ export class PushReader {
     return this.#lacks(Math.max(at, bytes.length) + 1 - start);
   }
 
-  /** Where the reply at `at` ends, or -1 if it is not whole. `start` is where the outermost one begins. */
+  /** Where the reply at `at` ends, or -1 if it is incomplete. `start` is where the outermost one starts. */
   #endOf(bytes: Buffer, at: number, start: number): number {
     if (at >= bytes.length) return this.#lacks(at + 1 - start);
     const lineEnd = bytes.indexOf('\r\n', at, 'latin1');
     if (lineEnd === -1) return this.#lacks(bytes.length + 1 - start);
     const type = bytes[at];
     if (type === PLUS || type === MINUS || type === COLON) return lineEnd + 2;
-    // Not RESP2: it is for ioredis to say so.
+    // Not RESP2: ioredis reports that.
     if (type !== DOLLAR && type !== STAR) return bytes.length;
     const count = Number(bytes.toString('latin1', at + 1, lineEnd));
     let end = lineEnd + 2;

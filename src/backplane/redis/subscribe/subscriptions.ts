@@ -1,9 +1,9 @@
 /**
- * Which channels this node hears, and keeping it so. What is asked for within one tick goes out as few commands;
- * after a lost link every room is subscribed again, by our own doing, so that it is known when that is complete.
+ * The channels that this node subscribes to. Requests of one turn go out as few commands; after a lost link
+ * every room is subscribed again, by our own code, to know when that is complete.
  *
- * The last request for a room counts: commands on a link are executed in order, and a room is sent SUBSCRIBE and UNSUBSCRIBE
- * in the order in which it was wanted and not wanted, less what cancelled out within a tick.
+ * The last request for a room counts: commands on a link run in order, and a room is sent SUBSCRIBE and
+ * UNSUBSCRIBE in the order of the requests, without those that cancel out within a turn.
  */
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
@@ -20,19 +20,19 @@ import { bytesOf, newSubscription, type Subscription } from './subscription.ts';
 
 export interface SubscriptionsOptions {
   readonly metrics: BackplaneMetrics;
-  /** The node's own channel, heard whatever rooms there are. */
+  /** The node's own channel, always subscribed. */
   readonly probeChannel: string;
-  /** All nodes hear it, whatever rooms there are. */
+  /** The channel of all nodes, always subscribed. */
   readonly signalChannel: string;
   envelope(room: string, envelope: Envelope): void;
   presence(room: string, changes: readonly PresenceChange[]): void;
   probe(bytes: Buffer): void;
   signal(bytes: Buffer): void;
-  /** All rooms are subscribed again after the link came up, the first time included. */
+  /** All rooms are subscribed again after the link came up, including the first time. */
   restored(): void;
 }
 
-/** Channels in one command: large enough to be cheap, small enough not to hold up what else Redis has to do. */
+/** Channels in one command: large enough to be cheap, small enough not to hold up Redis's other work. */
 const CHUNK = 500;
 
 export class Subscriptions {
@@ -64,7 +64,10 @@ export class Subscriptions {
     return this.#isRestored;
   }
 
-  /** Rejects with `unavailable` when the link is down or goes down before the answer; the room is then not wanted. */
+  /**
+   * Rejects with `unavailable` if the link is down or goes down before the reply; the room is then not
+   * subscribed.
+   */
   subscribe(room: string): Promise<void> {
     let subscription = this.#rooms.get(room);
     if (subscription?.isWanted === true) return subscription.confirmed;
@@ -79,7 +82,10 @@ export class Subscriptions {
     return subscription.confirmed;
   }
 
-  /** SUBSCRIBE of a channel that Redis believes subscribed does nothing; so it is left first, in the same go. */
+  /**
+   * SUBSCRIBE of a channel that Redis believes subscribed does nothing, so it is unsubscribed first, in the
+   * same write.
+   */
   async resubscribe(room: string): Promise<void> {
     const subscription = this.#rooms.get(room);
     if (subscription?.isSent !== true) return this.subscribe(room);
@@ -98,7 +104,7 @@ export class Subscriptions {
     this.#change(subscription);
   }
 
-  /** Asks for everything that is wanted, on a link that is new. */
+  /** Subscribes to everything again, on a new link. */
   async linkUp(): Promise<void> {
     const generation = ++this.#generation;
     const subscriptions = [...this.#rooms.values()].filter((subscription) => subscription.isWanted);
@@ -136,7 +142,7 @@ export class Subscriptions {
 
   #change(subscription: Subscription): void {
     this.#changed.push(subscription);
-    // Not a microtask: joins of one tick come from many sockets, with microtasks run between them.
+    // Not a microtask: joins of one turn come from many sockets, with microtasks run between them.
     this.#endOfTurn.request();
   }
 
@@ -155,12 +161,12 @@ export class Subscriptions {
   }
 
   #unsubscribeAll(removed: readonly Subscription[]): void {
-    const error = unavailable('subscribe', 'the room was unsubscribed meanwhile');
+    const error = unavailable('subscribe', 'the room was unsubscribed before the reply');
     const sent = removed.filter((subscription) => subscription.isSent);
     for (const subscription of removed) this.#forget(subscription, error);
     if (!this.#link.isUp) return;
     for (const chunk of chunks(sent)) {
-      const failed = () => this.#link.reconnect('unsubscribing was not answered');
+      const failed = () => this.#link.reconnect('no reply to UNSUBSCRIBE');
       this.#link.redis.unsubscribe(...chunk.map(({ channel }) => channel)).catch(failed);
     }
   }
@@ -170,12 +176,13 @@ export class Subscriptions {
     void this.#subscribeChunk(chunk).then((error) => {
       if (error === null || generation !== this.#generation) return;
       if (isAnswer(error)) return this.#refused(chunk, error);
-      // A link that does not answer may still carry it out later: only a new link is known to hear what is wanted.
+      // A link that does not answer may still carry it out later: only a new link has exactly the requested
+      // subscriptions.
       this.#link.reconnect(`subscribing failed: ${error.message}`);
     });
   }
 
-  /** Redis answered that it does not do this: no reason to take the other rooms off the link. */
+  /** Redis replied that it refuses: no reason to take the other rooms off the link. */
   #refused(chunk: readonly Subscription[], { message }: BackplaneError): void {
     const error = unavailable('subscribe', message);
     for (const subscription of chunk) {
@@ -203,7 +210,7 @@ export class Subscriptions {
   #forget(subscription: Subscription, error: BackplaneError): void {
     this.#rooms.delete(subscription.room);
     this.#channels.delete(bytesOf(subscription.channel));
-    // Says nothing to those that were answered before.
+    // Does nothing for subscriptions answered before.
     subscription.reject(error);
   }
 
@@ -229,7 +236,7 @@ export class Subscriptions {
   }
 
   #unavailable(): BackplaneError {
-    return unavailable('subscribe', this.#link.problem() ?? 'redis is not reached');
+    return unavailable('subscribe', this.#link.problem() ?? 'redis is not reachable');
   }
 }
 
