@@ -4,12 +4,14 @@ import { Crowd } from '../support/crowd.ts';
 import { SECRET, token } from '../support/tokens.ts';
 import { useCluster } from '../support/use-cluster.ts';
 
-const LAST = 1_000;
+/** More than any of them misses. */
+const LAST = 5_000;
 /** More than the kernel holds for one socket. */
 const BIG = Buffer.alloc(16 * 1024, 'x');
 
 const used = useCluster({
   env: {
+    ROOMCAST_LIMITS_HISTORY_PAGE: String(LAST),
     ROOMCAST_AUTH_SECRET: SECRET,
     ROOMCAST_AUTH_ANONYMOUS: 'true',
     ROOMCAST_ROOMS: JSON.stringify([{ match: 'acked:*', acks: true }]),

@@ -81,7 +81,8 @@ describe.each(['msgpack', 'json'] as const)('a %s client', (encoding) => {
     const bob = await connectAs('bob', [], encoding);
     const own = await bob.ok<HistoryResult>('history', '$user:bob');
     expect(own.messages.map((frame) => frame[5])).toContain('a secret of bob');
-    expect(await verdicts(bob, '$user:bob')).toEqual({ ...NOTHING, members: 'ok', history: 'ok' });
+    const owner = { ...NOTHING, members: 'ok', history: 'ok', ack: 'ok', join: 'ok' };
+    expect(await verdicts(bob, '$user:bob')).toEqual(owner);
     const everything = [{ match: '*', join: true, publish: true }];
     for (const eve of [
       await connect(encoding),

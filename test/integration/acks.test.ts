@@ -181,7 +181,7 @@ describe('acks', () => {
       [phone, ['plain', [epoch, 1]], 'bad_request'],
       [phone, ['live:a', ['', 0]], 'bad_request'],
       [phone, ['closed:a', [epoch, 1]], 'forbidden'],
-      [phone, ['$user:ann', [epoch, 1]], 'forbidden'],
+      [phone, ['$user:bob', [epoch, 1]], 'forbidden'],
       [bound, ['orders:no', [epoch, 1]], 'forbidden'],
       [phone, ['orders:no'], 'bad_frame'],
       [phone, ['orders:*', [epoch, 1]], 'bad_room'],

@@ -215,6 +215,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/getting-started.md', '/v1/publish', runCurl],
   ['docs/getting-started.md', '["ack", 7', readFrames],
   ['docs/getting-started.md', '["join", 1, "orders', readFrames],
+  ['docs/getting-started.md', '["join", 1, "lobby", {"last"', readFrames],
   ['docs/http-api.md', '/v1/publish ', runCurl],
   ['docs/http-api.md', '/v1/publish/batch', runCurl],
   ['docs/http-api.md', '/history?', runCurl],

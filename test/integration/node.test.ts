@@ -44,7 +44,7 @@ describe.each(['msgpack', 'json'] as const)('a %s connection', (encoding) => {
       dedupWindowMs: 300_000,
       silentAfterMs: 1200,
       limits: {
-        rooms: 100,
+        rooms: 3,
         commandsPerSecond: 1000,
         commandBurst: 5000,
         bytesPerSecond: 2_097_152,
