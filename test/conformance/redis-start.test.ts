@@ -217,7 +217,7 @@ describe('another kind of server', () => {
     servers.push(sentinel);
     for (const url of [sentinel.url, `${sentinel.url}/1`]) {
       expect(await refusal(url)).toMatch(
-        /: it is a Sentinel, .* name the address of the primary in redis\.url$/,
+        /: it is a Sentinel, .* set redis\.url to the address of the primary$/,
       );
     }
   });

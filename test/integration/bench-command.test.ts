@@ -186,8 +186,8 @@ describe('roomcast bench', () => {
   });
 
   it.each([
-    ['/elsewhere', / 404 .*is the path right/],
-    ['', /closed a connection.*wss:\/\/|no TLS is spoken there/],
+    ['/elsewhere', / 404 .*check the path/],
+    ['', /closed a connection.*wss:\/\/|no TLS there/],
   ])('says what is wrong with a URL that ends in "%s"', async (path, says) => {
     const wrong = path === '' ? url().replace('ws:', 'wss:') : `${node.url}${path}`;
     const { status, stderr } = await bench(wrong);

@@ -58,7 +58,7 @@ describe('the HTTP API without a key', () => {
       expect([route.path, status]).toEqual([route.path, 403]);
       expect(JSON.parse(body).error).toEqual({
         code: 'forbidden',
-        message: expect.stringMatching(/^without an API key the HTTP API answers local requests only/),
+        message: expect.stringMatching(/^without an API key the HTTP API answers only local requests: /),
       });
     }
   });
@@ -84,7 +84,7 @@ describe('the HTTP API without a key', () => {
       const { status, body } = await request(tokens.url, route);
       expect([route.path, status]).toEqual([route.path, 403]);
       expect(JSON.parse(body).error.message).toBe(
-        'the HTTP API is off where authentication is configured without an API key: set ROOMCAST_API_KEYS',
+        'the HTTP API is off when authentication is configured without an API key: set ROOMCAST_API_KEYS',
       );
     }
   });

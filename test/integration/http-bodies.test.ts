@@ -73,7 +73,7 @@ describe('a payload that cannot be sent', () => {
 
   it.each([
     ['an extension type', 'd4 01 00', 'an extension type other than timestamp is not supported'],
-    ['a map key that is no string', '81 01 02', 'a map key must be a string'],
+    ['a map key that is no string', '81 01 02', 'a map key is not a string'],
     ['an integer beyond 53 bits', 'cf ff ff ff ff ff ff ff ff', 'an integer does not fit 53 bits'],
     ['a string that is not UTF-8', 'a1 e9', 'a string is not valid UTF-8'],
     ['64 levels', `${'91'.repeat(63)} 90`, 'nested too deeply'],

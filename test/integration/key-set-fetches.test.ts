@@ -245,14 +245,10 @@ describe('a key server that fails', () => {
 
   it.each([
     ['a page', () => Object.assign(server, { body: '<html>' }), /its answer is not JSON/],
-    ['no set', () => Object.assign(server, { body: { key: 1 } }), /no list called keys/],
-    [
-      'no keys',
-      () => Object.assign(server, { body: { keys: [] } }),
-      /holds no key that can check signatures/,
-    ],
+    ['no set', () => Object.assign(server, { body: { key: 1 } }), /no list named keys/],
+    ['no keys', () => Object.assign(server, { body: { keys: [] } }), /has no key that can check signatures/],
     ['a redirect', () => Object.assign(server, { status: 302 }), /it answered 302/],
-    ['too much', () => Object.assign(server, { body: ' '.repeat(2_000_000) }), /more than 1048576 bytes/],
+    ['too much', () => Object.assign(server, { body: ' '.repeat(2_000_000) }), /larger than 1048576 bytes/],
   ])('answers %s: that is said, with the URL, and nothing of the token', async (_, breakIt, reason) => {
     breakIt();
     const by = authenticator();

@@ -93,7 +93,7 @@ describe('what keeps a node from starting', () => {
     [
       'a secret together with a key set',
       () => ({ ROOMCAST_AUTH_SECRET: 's'.repeat(32), ROOMCAST_AUTH_JWKS_URL: 'http://127.0.0.1:1/jwks' }),
-      /set together with auth\.jwksUrl: remove one of them/,
+      /conflicts with auth\.jwksUrl: remove one of them/,
     ],
     [
       'the key of another certificate',

@@ -254,7 +254,7 @@ describe.skipIf(!hasOpenssl)('a node with a certificate', () => {
     const { code, problems } = await failToStart([], settings('wrong'));
     expect(code).toBe(1);
     expect(problems).toEqual([
-      expect.stringMatching(`^cannot speak TLS with ${certFile} and ${keyFile}: .+`),
+      expect.stringMatching(`^cannot serve TLS with ${certFile} and ${keyFile}: .+`),
     ]);
   });
 });

@@ -62,7 +62,7 @@ function writeObject(writer: Writer, value: object, levels: number): void {
   else if (ArrayBuffer.isView(value)) {
     writer.binary(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
   } else if (levels === 0) {
-    throw new PackError(`a value is circular or nests more than ${MAX_DEPTH} levels deep`);
+    throw new PackError(`a value is circular or nested more than ${MAX_DEPTH} levels deep`);
   } else writeContainer(writer, value, levels - 1);
 }
 
