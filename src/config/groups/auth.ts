@@ -1,0 +1,48 @@
+/** Settings under `auth`. */
+import { z } from 'zod';
+import { listOf, matching, optionalText, optionalUrl, yesNo } from '../fields.ts';
+import { FILE_PATH } from './shared.ts';
+
+// Signature algorithms by name, so that `none` never matches.
+const ALGORITHMS = /^((HS|RS|PS)(256|384|512)|ES(256|384|512)|EdDSA|Ed25519)$/;
+
+export const auth = z.strictObject({
+  secret: optionalText({
+    pattern: /./,
+    expected: 'a secret',
+    secret: true,
+    meaning: 'Shared secret of HS256 tokens; use at least 32 random bytes',
+  }),
+  publicKeyFile: optionalText({
+    ...FILE_PATH,
+    readable: true,
+    meaning: 'PEM public key to check token signatures with',
+  }),
+  jwksUrl: optionalUrl({
+    protocols: ['http:', 'https:'],
+    expected: 'a URL such as https://id.example.com/.well-known/jwks.json',
+    meaning: 'URL of the key set (JWKS) to check token signatures with',
+  }),
+  issuer: optionalText({
+    pattern: /./,
+    expected: 'the name of an issuer',
+    meaning: '`iss` that a token must have',
+  }),
+  audience: optionalText({
+    pattern: /./,
+    expected: 'the name of an audience',
+    meaning: '`aud` that a token must have',
+  }),
+  algorithms: listOf({
+    item: matching(ALGORITHMS, 'a signature algorithm such as HS256, RS256, ES256 or EdDSA'),
+    expected: 'a list of signature algorithms',
+    defaultText: 'all that fit the key',
+    meaning: 'Accepted signature algorithms',
+  }),
+  // Off: an operator who configures tokens mostly wants them from everyone.
+  anonymous: yesNo({
+    standard: false,
+    meaning:
+      'Also admit connections without a token, as anonymous, when tokens are configured; room rules decide what they may do',
+  }),
+});
