@@ -16,7 +16,11 @@ it('the rule that the example recommends for cursors gives a slow reader the new
   const { rooms } = parse(readFileSync(EXAMPLE, 'utf8')) as { rooms: { match: string }[] };
   expect(rooms[0]!.match).toBe('cursors:*');
   const node = await NodeProcess.start({
-    env: { ROOMCAST_ROOMS: JSON.stringify(rooms), ROOMCAST_WEBSOCKET_BACKPRESSURE_BYTES: '65536' },
+    env: {
+      ROOMCAST_ROOMS: JSON.stringify(rooms),
+      ROOMCAST_WEBSOCKET_BACKPRESSURE_BYTES: '65536',
+      ROOMCAST_LIMITS_BYTES_PER_SECOND: '0',
+    },
   });
   const [reader, writer] = await Promise.all([
     TestClient.connect(node.wsUrl),
