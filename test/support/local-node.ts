@@ -18,6 +18,7 @@ import { silentLog } from '../../src/util/log.ts';
 import { systemScheduler } from '../../src/util/scheduler.ts';
 import { HELLO_FACTS } from './hello-facts.ts';
 import { ListSocket } from './list-socket.ts';
+import { NO_LIMITS } from './no-limits.ts';
 
 /** The memory backplane, whose lookups of what was acknowledged wait for the test, once `gate` was called. */
 export class GatedBackplane extends MemoryBackplane {
@@ -73,15 +74,7 @@ export class LocalNode<B extends Backplane = GatedBackplane> {
       flushQueue: this.node.flushQueue,
       mustAuthenticate: false,
       stalled: (connection) => this.node.stalled(connection),
-      limits: sendingLimits({
-        commandsPerSecond: 0,
-        commandBurst: 0,
-        bytesPerSecond: 0,
-        byteBurst: 0,
-        userBytesPerSecond: 0,
-        userByteBurst: 0,
-        maxPayloadBytes: 65_536,
-      }),
+      limits: sendingLimits(NO_LIMITS),
       maxBytesBeforeAuth: 65_536,
       turn: this.node.endOfTurn,
       maxHeldCommands: 10,

@@ -17,6 +17,7 @@ import { RateLimit } from '../../src/util/rate-limit.ts';
 import { FakeClock } from './fake-clock.ts';
 import { HELLO_FACTS } from './hello-facts.ts';
 import { ListSocket } from './list-socket.ts';
+import { NO_LIMITS } from './no-limits.ts';
 
 /** A node that answers every command at once, and keeps the publishes that it was given. */
 class AnsweringNode implements RoomServices {
@@ -53,16 +54,6 @@ class AnsweringNode implements RoomServices {
 }
 
 const OPEN: RoomAccess = { join: 'anyone', publish: 'anyone' };
-const NO_LIMITS: SendingSettings = {
-  commandsPerSecond: 0,
-  commandBurst: 0,
-  bytesPerSecond: 0,
-  byteBurst: 0,
-  userBytesPerSecond: 0,
-  userByteBurst: 0,
-  maxPayloadBytes: 65_536,
-};
-
 export interface SessionOptions {
   readonly encoding?: Encoding;
   readonly identity?: Identity;

@@ -14,6 +14,7 @@ import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { FakeScheduler } from './fake-scheduler.ts';
 import { HELLO_FACTS } from './hello-facts.ts';
+import { NO_LIMITS } from './no-limits.ts';
 import { brokenPromises } from './promises.ts';
 import { ScriptedStore, type StorePort } from './scripted-store.ts';
 import { UwsModel, type UwsSocket } from './uws-model.ts';
@@ -133,15 +134,7 @@ export class WorldNode {
       flushQueue: this.broker.flushQueue,
       mustAuthenticate: false,
       stalled: (connection) => this.broker.stalled(connection),
-      limits: sendingLimits({
-        commandsPerSecond: 0,
-        commandBurst: 0,
-        bytesPerSecond: 0,
-        byteBurst: 0,
-        userBytesPerSecond: 0,
-        userByteBurst: 0,
-        maxPayloadBytes: 65_536,
-      }),
+      limits: sendingLimits(NO_LIMITS),
       maxBytesBeforeAuth: 65_536,
       turn: this.broker.endOfTurn,
       maxHeldCommands: 10,

@@ -1,0 +1,12 @@
+import type { SendingSettings } from '../../src/connection/sending-limits.ts';
+
+/** A connection may send as much as it likes, in messages of up to 64 KiB. */
+export const NO_LIMITS: SendingSettings = {
+  commandsPerSecond: 0,
+  commandBurst: 0,
+  bytesPerSecond: 0,
+  byteBurst: 0,
+  userBytesPerSecond: 0,
+  userByteBurst: 0,
+  maxPayloadBytes: 65_536,
+};
