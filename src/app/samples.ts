@@ -15,6 +15,7 @@ export function samples({ node, shutdown, gate }: Pick<NodeParts, 'node' | 'shut
     rooms: () => node.hub.roomCount,
     memberships: () => node.hub.membershipCount,
     shortHistories: () => node.shortHistories,
+    trimmedEarly: () => node.trimmedEarly,
     catchingUp: () => node.catchingUp,
     readsInFlight: () => node.reads.inFlight,
     readsWaiting: () => node.reads.waiting,

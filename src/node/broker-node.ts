@@ -33,8 +33,6 @@ export { AccessRefused, BackplaneError, ReadRefused };
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
-/** How long a client may be away: a tunnel, a lift, a deploy. */
-const RECONNECT_MS = 30_000;
 const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
 /** Who catches up may be given more than who asks: it has missed that, and gets it once. */
 const CATCH_UP_SHARE = 4;
@@ -155,7 +153,12 @@ export class BrokerNode implements RoomServices {
 
   /** Rooms with members here whose history does not cover a reconnect. */
   get shortHistories(): number {
-    return this.#feeds.withShortHistory(RECONNECT_MS);
+    return this.#feeds.withShortHistory();
+  }
+
+  /** Messages that left the history of such a room before a client could have come back. */
+  get trimmedEarly(): number {
+    return this.#feeds.trimmedEarly;
   }
 
   /** Reads for clients: in flight, and waiting. */

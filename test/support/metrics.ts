@@ -10,6 +10,7 @@ export const idleSamples: Samples = {
   rooms: () => 0,
   memberships: () => 0,
   shortHistories: () => 0,
+  trimmedEarly: () => 0,
   catchingUp: () => 0,
   readsInFlight: () => 0,
   readsWaiting: () => 0,

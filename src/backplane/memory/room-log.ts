@@ -90,9 +90,11 @@ export class RoomLog {
   }
 
   #trim(nowMs: number): void {
-    const oldest = this.#offset - this.#history.messages;
+    const { messages, ageMs, bytes = 0 } = this.#history;
+    const oldest = this.#offset - messages;
     for (let kept = this.#kept.oldest; kept !== null; kept = this.#kept.oldest) {
-      if (kept.last > oldest && nowMs - kept.timeMs <= this.#history.ageMs) return;
+      const isTooMuch = bytes > 0 && this.#kept.bytes > bytes && kept.last < this.#offset;
+      if (kept.last > oldest && nowMs - kept.timeMs <= ageMs && !isTooMuch) return;
       this.#kept.dropOldest();
     }
   }

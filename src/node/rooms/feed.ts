@@ -3,7 +3,7 @@ import type { Envelope } from '../../backplane/envelope.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Room } from '../../hub/room.ts';
 import type { PushFrame } from '../../protocol/frames.ts';
-import { RecentEnvelopes } from './recent.ts';
+import { RecentEnvelopes, type RecentMemory } from './recent.ts';
 
 /**
  * `opening`: being subscribed, its position not known yet. `live`: envelopes are passed on as they arrive.
@@ -17,8 +17,6 @@ export interface FeedWaiter {
   feedOpened(error: BackplaneError | null): void;
 }
 
-/** Maximum bytes of recent envelopes that a node keeps for a room. */
-export const RECENT_BYTES = 4 * 1024 * 1024;
 /** Maximum bytes of held envelopes; beyond this they are dropped, and read from history instead. */
 const HELD_BYTES = 8 * 1024 * 1024;
 
@@ -54,12 +52,13 @@ export class Feed {
   readonly #dirty: (feed: Feed) => void;
 
   /** Calls `dirty` when something becomes pending. */
-  constructor(room: Room, rule: RoomRule, dirty: (feed: Feed) => void) {
+  constructor(room: Room, rule: RoomRule, dirty: (feed: Feed) => void, memory?: RecentMemory) {
     this.room = room;
     this.rule = rule;
     this.#dirty = dirty;
-    const { messages, ageMs } = rule.history;
-    this.recent = new RecentEnvelopes({ messages, ageMs, bytes: RECENT_BYTES });
+    const { messages, ageMs, bytes = 0 } = rule.history;
+    const limits = { messages, ageMs, ...(bytes === 0 ? {} : { bytes }) };
+    this.recent = new RecentEnvelopes(limits, memory);
   }
 
   get keepsHistory(): boolean {

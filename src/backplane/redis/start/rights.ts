@@ -22,7 +22,19 @@ const SENT = ['info', 'ping', 'script|load', 'evalsha', 'subscribe', 'unsubscrib
 /** Commands that scripts call or a node sends, on keys and channels: tried by `check.lua`. */
 const TRIED = [
   ...['del', 'exists', 'get', 'hdel', 'hget', 'hgetall', 'hincrby', 'hlen', 'hscan', 'hset', 'hsetnx'],
-  ...['pexpire', 'pttl', 'publish', 'set', 'setrange', 'time', 'xadd', 'xrange', 'xrevrange'],
+  ...[
+    'memory|usage',
+    'pexpire',
+    'pttl',
+    'publish',
+    'set',
+    'setrange',
+    'time',
+    'xadd',
+    'xlen',
+    'xrange',
+    'xrevrange',
+  ],
   ...['zadd', 'zcount', 'zrevrangebyscore', 'zscore'],
 ];
 /** No room has a `*` in its name, and no node. */
