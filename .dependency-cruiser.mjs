@@ -8,7 +8,7 @@
 
 /** The folders of `backplane/redis/`: what the parts share, and the parts. */
 const REDIS_BASE = ['keys', 'scripts', 'link'].map((name) => `backplane/redis/${name}`);
-const REDIS_PARTS = ['publish', 'subscribe', 'reads', 'acks', 'presence', 'health', 'start'].map(
+const REDIS_PARTS = ['publish', 'subscribe', 'reads', 'acks', 'denials', 'presence', 'health', 'start'].map(
   (name) => `backplane/redis/${name}`,
 );
 

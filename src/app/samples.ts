@@ -16,6 +16,7 @@ export function samples({ node, shutdown, gate }: Pick<NodeParts, 'node' | 'shut
     memberships: () => node.hub.membershipCount,
     shortHistories: () => node.shortHistories,
     trimmedEarly: () => node.trimmedEarly,
+    keptOut: () => node.keptOut.count,
     catchingUp: () => node.catchingUp,
     readsInFlight: () => node.reads.inFlight,
     readsWaiting: () => node.reads.waiting,

@@ -95,6 +95,7 @@ function createCommands(
   return clientCommands({
     services: node,
     access: rule,
+    keptOut: node.keptOut,
     authenticator,
     identified: (connection, identity) => {
       gate.pendingAuth.remove(connection);

@@ -1,3 +1,4 @@
+import type { Refusal } from '../auth/authorize.ts';
 import { CLOCK_TOLERANCE_MS, type Identity } from '../auth/identity.ts';
 import type { FloodLabel } from '../metrics/labels.ts';
 import type { ServerCodec } from '../protocol/codec.ts';
@@ -271,6 +272,11 @@ export class Connection {
   fail(id: number, code: ErrorCode, message: string, details?: ErrorDetails): void {
     this.context.metrics.errors[code]++;
     this.push(details ? ['error', id, code, message, details] : ['error', id, code, message]);
+  }
+
+  /** A command is not permitted. */
+  refuse(id: number, { code, message, retryAfterMs }: Refusal): void {
+    this.fail(id, code, message, retryAfterMs === undefined ? undefined : { retryAfterMs });
   }
 
   push(frame: ServerFrame): void {

@@ -53,6 +53,11 @@ export class Hub<C extends HubConnection> {
     return this.#byUser.get(user) ?? [];
   }
 
+  /** Whether a user has a connection to this node. */
+  hasUser(user: string): boolean {
+    return this.#byUser.has(user);
+  }
+
   add(connection: C): void {
     this.#connections.set(connection.number, connection);
     this.identify(connection);

@@ -9,6 +9,8 @@ export interface RoomSamples {
   shortHistories(): number;
   /** Messages that left such a history less than 30 s after they came. */
   trimmedEarly(): number;
+  /** Users that the server API keeps out of rooms. */
+  keptOut(): number;
 }
 
 export function roomMetrics(samples: RoomSamples): SampledMetric[] {
@@ -32,6 +34,11 @@ export function roomMetrics(samples: RoomSamples): SampledMetric[] {
       'roomcast_history_trimmed_early_messages_total',
       'Messages less than 30 s old that left the history of a room with a member on this node, because of history.messages or history.bytes. Counted from what this node received, so a room counts once for each node that has members of it.',
       () => samples.trimmedEarly(),
+    ),
+    gauge(
+      'roomcast_kept_out',
+      'Pairs of a user and a room that the server API keeps apart for a time, as this node knows them: the same on every node. Those that ended count for up to a minute more.',
+      () => samples.keptOut(),
     ),
   ];
 }

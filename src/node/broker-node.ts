@@ -1,4 +1,4 @@
-import { AccessRefused } from '../auth/authorize.ts';
+import { AccessRefused, type KeptOut } from '../auth/authorize.ts';
 import { type Identity, looksSame } from '../auth/identity.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
@@ -17,6 +17,7 @@ import type { Scheduler, Timer } from '../util/scheduler.ts';
 import { CatchUp } from './catch-up/catch-up.ts';
 import { ControlMessages } from './control-messages.ts';
 import { Delivery } from './delivery/delivery.ts';
+import { Denied } from './denied.ts';
 import { AckedReading } from './membership/acked-reading.ts';
 import { Memberships } from './membership/memberships.ts';
 import { Presences } from './membership/presences.ts';
@@ -27,9 +28,10 @@ import { HistoryReads, type HistoryRun } from './reads/history-reads.ts';
 import { ReadGate, ReadRefused } from './reads/read-gate.ts';
 import { Feeds } from './rooms/feeds.ts';
 import { permitServer, permitServerInCluster } from './server-access.ts';
+import { type Removal, ServerCalls, TooManyDenials, type UserStatus } from './server-calls.ts';
 
 // Part of this class's contract: its promises reject with these.
-export { AccessRefused, BackplaneError, ReadRefused };
+export { AccessRefused, BackplaneError, ReadRefused, TooManyDenials };
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
@@ -74,6 +76,8 @@ export class BrokerNode implements RoomServices {
   readonly #gate: ReadGate;
   readonly #reads: ClientReads;
   readonly #control: ControlMessages;
+  readonly #denied: Denied;
+  readonly #calls: ServerCalls;
   #sweeper: Timer | null = null;
 
   /** Each part knows only the parts made before it. */
@@ -100,8 +104,15 @@ export class BrokerNode implements RoomServices {
       feeds,
       membersPage: limits.membersPage,
     });
+    this.#denied = new Denied({
+      denials: backplane.denials,
+      scheduler,
+      log: parts.log,
+      learned: (room, user) => this.#control.removeLate(room, user),
+    });
     this.#memberships = new Memberships({
       ...shared,
+      keptOut: this.#denied,
       feeds,
       catchUp,
       presences: this.#presences,
@@ -125,18 +136,30 @@ export class BrokerNode implements RoomServices {
       acks: this.#acks,
       membersPage: limits.membersPage,
     });
-    this.#control = new ControlMessages(shared);
+    this.#control = new ControlMessages({
+      ...shared,
+      feeds,
+      memberships: this.#memberships,
+      denied: this.#denied,
+    });
+    this.#calls = new ServerCalls({ ...shared, control: this.#control, denied: this.#denied });
   }
 
   /** Connects to the backplane. Rejects with `BackplaneError`. */
   async start(): Promise<void> {
     await this.#parts.backplane.start({
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
-      resumed: () => void this.#feeds.checkAll(),
+      resumed: () => this.#resumed(),
       signal: (text) => this.#control.arrived(text),
     });
+    await this.#denied.load();
     await this.#presences.start();
     this.#sweeper = this.#parts.scheduler.every(1000, () => this.#sweep());
+  }
+
+  #resumed(): void {
+    this.#denied.reload();
+    void this.#feeds.checkAll();
   }
 
   /** Releases the backplane. Close the connections first. */
@@ -161,6 +184,11 @@ export class BrokerNode implements RoomServices {
     return this.#feeds.trimmedEarly;
   }
 
+  /** Users that the server API keeps out of rooms. */
+  get keptOut(): KeptOut & { readonly count: number } {
+    return this.#denied;
+  }
+
   /** Reads for clients: in flight, and waiting. */
   get reads(): { readonly inFlight: number; readonly waiting: number } {
     return { inFlight: this.#gate.reading, waiting: this.#gate.waiting };
@@ -174,6 +202,7 @@ export class BrokerNode implements RoomServices {
   #sweep(): void {
     void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
     this.#memberships.closeIdle();
+    this.#denied.sweep();
   }
 
   // ---- connections ---------------------------------------------------------------------------------------
@@ -221,7 +250,13 @@ export class BrokerNode implements RoomServices {
    */
   async disconnectUser(user: string): Promise<void> {
     permitServerInCluster('disconnect');
-    return this.#control.disconnect(user);
+    return this.#calls.disconnect(user);
+  }
+
+  /** Whether a user has connections, on any node. Rejects with `BackplaneError`. */
+  async statusOfUser(user: string): Promise<UserStatus> {
+    permitServerInCluster('user');
+    return this.#calls.statusOf(user);
   }
 
   // ---- rooms ---------------------------------------------------------------------------------------------
@@ -262,6 +297,24 @@ export class BrokerNode implements RoomServices {
     return this.#parts.backplane.presence.nodes();
   }
 
+  /**
+   * Ends a user's memberships of a room, on every node, and keeps the user out if asked. Resolves when all
+   * nodes were told. Rejects with `BackplaneError` or `TooManyDenials`.
+   */
+  async removeFromRoom(room: string, user: string, removal: Removal): Promise<void> {
+    permitServer('remove', room, this.#parts.rule);
+    return this.#calls.remove(room, user, removal);
+  }
+
+  /**
+   * Makes a user's connections members of a room, on every node, where they may join it. Resolves when all
+   * nodes were told. Rejects with `BackplaneError`.
+   */
+  async addToRoom(room: string, user: string): Promise<void> {
+    permitServer('add', room, this.#parts.rule);
+    return this.#calls.add(room, user);
+  }
+
   ack(request: Request, user: string, room: string, position: Position): void {
     this.#acks.ack(request, user, room, position);
   }
@@ -294,6 +347,20 @@ export class BrokerNode implements RoomServices {
 
   history(request: Request, room: string, since: Position | null, limit: number | null): void {
     this.#reads.history(request, room, since, limit);
+  }
+
+  /**
+   * Drops all messages of a room. Resolves with its new position, null for a room without numbering. Rejects
+   * with `BackplaneError`.
+   */
+  async clearHistory(room: string): Promise<Position | null> {
+    permitServer('clear', room, this.#parts.rule);
+    return this.#calls.clearHistory(room);
+  }
+
+  /** Whether a room keeps messages. */
+  keepsHistory(room: string): boolean {
+    return this.#parts.rule(room).history.messages > 0;
   }
 
   /** Stored messages of a room, for the server API; see `HistoryReads.read`. Rejects with `BackplaneError` or `ReadRefused`. */

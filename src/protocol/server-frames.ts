@@ -21,6 +21,7 @@ const SHAPES: Readonly<Record<ServerFrame[0], readonly Field[]>> = {
   member: [text, text, mapOrNone, integer],
   gap: [text, integer, integer, textOrNone],
   reset: [text, text, integer],
+  joined: [text, map],
   removed: [text, text],
   bye: [integer, map],
 };

@@ -1,6 +1,6 @@
 /** A history deeper than one read: those that return at once to a node without the room share the reads. */
 import { describe, expect, it } from 'vitest';
-import { ROOM, World } from '../support/world.ts';
+import { World } from '../support/world.ts';
 
 const MESSAGES = 2_000;
 const RETURNING = 20;

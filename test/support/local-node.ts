@@ -63,6 +63,7 @@ export class LocalNode<B extends Backplane = GatedBackplane> {
     const commands = clientCommands({
       services: this.node,
       access: rule,
+      keptOut: this.node.keptOut,
       authenticator: null,
       identified: () => undefined,
       log: silentLog,

@@ -11,6 +11,7 @@ export const idleSamples: Samples = {
   memberships: () => 0,
   shortHistories: () => 0,
   trimmedEarly: () => 0,
+  keptOut: () => 0,
   catchingUp: () => 0,
   readsInFlight: () => 0,
   readsWaiting: () => 0,

@@ -11,9 +11,12 @@ import {
   type HistoryPage,
   type PublishRequest,
   type ReadOptions,
+  type RoomPosition,
 } from '../../src/backplane/backplane.ts';
+import type { Denials } from '../../src/backplane/denials.ts';
 import { type Envelope, finishEnvelope } from '../../src/backplane/envelope.ts';
 import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
+import { MemoryDenials } from '../../src/backplane/memory/memory-denials.ts';
 import type { Presence, PresenceEntry } from '../../src/backplane/presence.ts';
 import { PublishQueue } from '../../src/backplane/publish-queue.ts';
 import type { RoomBatch } from '../../src/backplane/room-batch.ts';
@@ -31,6 +34,7 @@ export class ScriptedStore {
   /** What users have acknowledged. */
   readonly acked = new Map<string, Acked>();
   #epochs = 0;
+  #denials: Denials | null = null;
 
   port(nodeId: string, scheduler: Scheduler): StorePort {
     const port = new StorePort(this, nodeId, scheduler);
@@ -91,6 +95,19 @@ export class ScriptedStore {
 
   #keep(room: StoredRoom, messages: number): void {
     room.envelopes = room.envelopes.filter(({ last }) => last > room.offset - messages);
+  }
+
+  clear(name: string): RoomPosition {
+    const room = this.room(name);
+    room.epoch = this.#newEpoch();
+    room.envelopes = [];
+    return room;
+  }
+
+  /** One list for all nodes. */
+  denials(clock: Scheduler): Denials {
+    this.#denials ??= new MemoryDenials(clock);
+    return this.#denials;
   }
 
   // ---- faults ----------------------------------------------------------------------------------------------
@@ -172,6 +189,7 @@ export class StorePort implements Backplane {
   readonly lookups = new Gate();
   readonly presence: ListPresence = new ListPresence();
   readonly acks: Acks;
+  readonly denials: Denials;
   /** Reads with messages, and reads of a position. */
   readonly counts = { pages: 0, positions: 0, lookups: 0, resubscribes: 0 };
   /** So many envelopes, the next ones, never arrive here. */
@@ -191,6 +209,7 @@ export class StorePort implements Backplane {
     this.#store = store;
     this.#nodeId = nodeId;
     this.#scheduler = scheduler;
+    this.denials = store.denials(scheduler);
     this.acks = {
       ack: async (_room, _history, user, [epoch, offset]) => {
         store.acked.set(user, { epoch, offset });
@@ -284,7 +303,23 @@ export class StorePort implements Backplane {
     this.#store.renewEpoch(room, epoch, seen);
   }
 
+  async clearHistory(room: string): Promise<RoomPosition> {
+    return this.#store.clear(room);
+  }
+
+  async subscribers(room: string): Promise<number> {
+    return [...this.#store.ports].filter((port) => port.isSubscribed(room)).length;
+  }
+
+  /** Reaches all nodes but those that are cut off. */
   async signal(text: string): Promise<void> {
+    for (const port of this.#store.ports) if (!port.isCutOff) port.hear(text);
+  }
+
+  /** What other nodes ask of this one does not arrive. */
+  isCutOff = false;
+
+  hear(text: string): void {
     this.#events?.signal(text);
   }
 

@@ -5,9 +5,12 @@ import { aclLine, describeObstacles, neededRights } from '../../src/backplane/re
 
 const SCRIPTS = new URL('../../src/backplane/redis/scripts/', import.meta.url);
 /** Rights of one subcommand only. */
-const SUBCOMMANDS: Readonly<Record<string, string>> = { memory: 'memory|usage' };
+const SUBCOMMANDS: Readonly<Record<string, string>> = {
+  memory: 'memory|usage',
+  pubsub: 'pubsub|numsub',
+};
 /** What nodes send to keys and channels without a script. */
-const SENT_TO_KEYS = ['hset', 'hdel', 'hscan', 'hlen', 'hgetall', 'publish'];
+const SENT_TO_KEYS = ['hset', 'hdel', 'hscan', 'hlen', 'hgetall', 'publish', 'pubsub'];
 
 function source(name: string): string {
   return readFileSync(new URL(name, SCRIPTS), 'utf8');

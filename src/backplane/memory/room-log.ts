@@ -1,6 +1,6 @@
 /** One room of the memory backplane: its numbering, its envelopes and its idempotency keys. */
 import { randomId } from '../../util/ids.ts';
-import type { HistoryPage, ReadOptions } from '../backplane.ts';
+import type { HistoryPage, ReadOptions, RoomPosition } from '../backplane.ts';
 import { type Envelope, finishEnvelope, ID_BYTES } from '../envelope.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
 import { KeptEnvelopes } from '../kept-envelopes.ts';
@@ -69,6 +69,13 @@ export class RoomLog {
    */
   renewEpoch(epoch: string, seen: number): void {
     if (epoch === this.#epoch && this.#offset < seen) this.#epoch = randomId(ID_BYTES);
+  }
+
+  /** See `Backplane.clearHistory`. */
+  clear(): RoomPosition {
+    this.#epoch = randomId(ID_BYTES);
+    this.#kept.clear();
+    return { epoch: this.#epoch, offset: this.#offset };
   }
 
   /** Drops what has expired. True if the room itself was unused for `lifeMs` and can be forgotten. */

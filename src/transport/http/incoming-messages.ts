@@ -46,6 +46,35 @@ export function readMessages(body: Buffer, format: BodyFormat): readonly Incomin
   return Array.isArray(list) ? list.map(jsonMessage) : NO_LIST;
 }
 
+/**
+ * These fields of a body that is one object: undefined where one is missing, and a value that is no text,
+ * number, boolean or null where one has another type. Or what is wrong with the body.
+ */
+export function readFields<K extends string>(
+  body: Buffer,
+  format: BodyFormat,
+  names: readonly K[],
+): { readonly fields: Readonly<Record<K, unknown>> } | Problem {
+  const all = format === 'msgpack' ? msgpackObject(body, names) : jsonObject(body);
+  if ('problem' in all) return all;
+  return { fields: Object.fromEntries(names.map((name) => [name, all.fields[name]])) as Record<K, unknown> };
+}
+
+type Fields = { readonly fields: Readonly<Record<string, unknown>> };
+
+function jsonObject(body: Buffer): Fields | Problem {
+  const parsed = parseJson(body);
+  if ('problem' in parsed) return parsed;
+  return isRecord(parsed.value) ? { fields: parsed.value } : { problem: ' is not an object' };
+}
+
+function msgpackObject(body: Buffer, names: readonly string[]): Fields | Problem {
+  const places = msgpackProblem(body) ?? msgpackFields(body, 0);
+  if (places === null) return { problem: ' is not an object' };
+  if ('problem' in places) return places;
+  return { fields: Object.fromEntries(names.map((name) => [name, scalarAt(body, places.get(name))])) };
+}
+
 const NO_LIST: Problem = { problem: ': messages is not a list' };
 const NO_OBJECT: Problem = { problem: ' is not an object with room and data' };
 

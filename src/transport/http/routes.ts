@@ -1,6 +1,12 @@
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
-import { AccessRefused, BackplaneError, type BrokerNode, ReadRefused } from '../../node/broker-node.ts';
+import {
+  AccessRefused,
+  BackplaneError,
+  type BrokerNode,
+  ReadRefused,
+  TooManyDenials,
+} from '../../node/broker-node.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import type { ClientAddresses } from '../client-address.ts';
@@ -9,7 +15,7 @@ import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
 import { apiRoutes } from './api-routes.ts';
 import { BearerKeys } from './bearer-keys.ts';
 import { Exchange, HttpError } from './exchange.ts';
-import type { Handler, Route } from './route.ts';
+import type { Handler, Method, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
 
 export interface HttpOptions {
@@ -38,6 +44,8 @@ export interface HttpParts {
   readonly notReady: () => string | null;
   readonly log: Logger;
 }
+
+const METHODS: Readonly<Record<Method, string>> = { get: 'GET, HEAD', post: 'POST', del: 'DELETE' };
 
 /** Registers every HTTP route. Every error is answered with a body that says what is wrong. */
 export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
@@ -70,7 +78,7 @@ function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts)
   };
   for (const path of new Set(routes.map((route) => route.path))) {
     const allowed = routes.filter((route) => route.path === path);
-    const allow = allowed.map(({ method }) => (method === 'get' ? 'GET, HEAD' : 'POST')).join(', ');
+    const allow = allowed.map(({ method }) => METHODS[method]).join(', ');
     app.any(
       path,
       refused(allowed[0]!.label, () => {
@@ -159,14 +167,19 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
     await handle(exchange, req);
   } catch (error) {
     if (error instanceof HttpError) exchange.fail(error.code, error.message, error.headers);
-    else if (error instanceof BackplaneError || error instanceof AccessRefused) {
-      exchange.fail(error.code, error.message);
-    } else if (error instanceof ReadRefused) {
-      const seconds = String(Math.ceil(error.retryAfterMs / 1000));
-      exchange.fail(error.code, error.message, { 'Retry-After': seconds });
+    else if (error instanceof BackplaneError) exchange.fail(error.code, error.message);
+    else if (error instanceof AccessRefused) {
+      exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
+    } else if (error instanceof TooManyDenials) exchange.fail('limit_exceeded', error.message);
+    else if (error instanceof ReadRefused) {
+      exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
     } else {
       log.error({ error, route: exchange.route, address: exchange.clientAddress }, 'an HTTP request failed');
       exchange.fail('internal', 'the node failed to handle this request');
     }
   }
+}
+
+function retryAfter(retryAfterMs: number | undefined): Readonly<Record<string, string>> {
+  return retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) };
 }

@@ -15,6 +15,8 @@ local steps = {
   { 'HSCAN', hash, '0' }, { 'HDEL', hash, 'a' },
   { 'ZADD', sorted, '1', 'a' }, { 'PEXPIRE', sorted, '60000' }, { 'ZSCORE', sorted, 'a' },
   { 'ZCOUNT', sorted, '-inf', '+inf' }, { 'ZREVRANGEBYSCORE', sorted, '+inf', '-inf' },
+  { 'ZRANGEBYSCORE', sorted, '-inf', '+inf' }, { 'ZREM', sorted, 'a' }, { 'ZREMRANGEBYSCORE', sorted, '-inf', '0' },
+  { 'PUBSUB', 'NUMSUB', channel, right = 'pubsub|numsub' },
   { 'PUBLISH', channel, '' },
   { 'DEL', text, stream, hash, sorted, nodes },
 }

@@ -75,6 +75,9 @@ export const historyScript = new Script('history');
 export const renewScript = new Script('renew');
 export const ackScript = new Script('ack');
 export const acksScript = new Script('acks');
+export const clearScript = new Script('clear');
+export const denyScript = new Script('deny');
+export const denialsScript = new Script('denials');
 export const presenceScript = new Script('presence');
 export const membersScript = new Script('members');
 export const leaseScript = new Script('lease');
@@ -91,6 +94,9 @@ export const ALL_SCRIPTS: readonly Script[] = [
   renewScript,
   ackScript,
   acksScript,
+  clearScript,
+  denyScript,
+  denialsScript,
   presenceScript,
   membersScript,
   leaseScript,
