@@ -86,6 +86,21 @@ const runJavaScript: Runner = async ({ code }) => {
   await prints(spawn(process.execPath, [file]), greeting, /'ok',\s+2/);
 };
 
+/** It publishes an answer, which ends with the whole of it. */
+const runAnswer: Runner = async ({ code }) => {
+  const file = join(scratch, 'answer.mjs');
+  writeFileSync(file, here(code));
+  await promisify(execFile)(process.execPath, [file]);
+  const headers = { Authorization: `Bearer ${API_KEY}` };
+  const answer = await fetch(`${node.url}/v1/rooms/answer:1/history`, { headers });
+  const { messages } = (await answer.json()) as {
+    messages: [unknown, unknown, number, unknown, unknown, object][];
+  };
+  const said = messages.map(([, , , , , data]) => data as { text: string; done?: boolean });
+  const whole = said.pop()!;
+  expect(whole).toEqual({ text: said.map(({ text }) => text).join(''), done: true });
+};
+
 /** It prints a token that a node with the same secret accepts, for what the text beside it says. */
 const issueToken: Runner = async ({ code }) => {
   const secret = 'a secret of the documentation, 32 bytes';
@@ -226,6 +241,8 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/http-api.md', 'DELETE', runCurl],
   ['docs/http-api.md', '/v1/users/ann ', runCurl],
   ['docs/authentication.md', 'SignJWT', issueToken],
+  ['docs/streaming.md', 'answer.mjs', runAnswer],
+  ['docs/streaming.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/configuration.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/configuration.md', 'export ROOMCAST_ROOMS', configures(exportedRules)],
   ['docs/operations.md', 'redis-server --port', runCluster],
@@ -251,6 +268,7 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['README.md', 'docker compose down', ENGINE],
   ['docs/getting-started.md', 'npm ci && npm start', NODE_START],
   ['docs/getting-started.md', '<!doctype html>', 'browser/getting-started.test.ts opens it in Chromium'],
+  ['docs/streaming.md', '<!doctype html>', 'browser/streaming.test.ts opens it in Chromium'],
   ['docs/http-api.md', 'export ROOMCAST_API_KEYS', 'it prints nothing'],
   ['docs/authentication.md', 'export ROOMCAST_AUTH_SECRET', NODE_START],
   ['docs/operations.md', '.env && docker', ENGINE],
