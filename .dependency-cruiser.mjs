@@ -125,7 +125,7 @@ const TABLE = {
       'util',
     ],
     packages: ['jose'],
-    node: false,
+    node: true,
   },
   // Builds the parts of a node. All but the commands.
   app: {
