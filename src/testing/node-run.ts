@@ -66,7 +66,7 @@ export class NodeRun {
     this.#isStopping = true;
     const { node, heartbeats } = this.#core;
     const drain = new Drain(node.hub.connections(), clock.nowMs(), { windowMs: 0, random: clock.random });
-    while (!drain.step(clock.nowMs())) await clock.settled();
+    while (!drain.step(clock.nowMs())) await clock.turn();
     heartbeats.stop();
     await node.close();
   }

