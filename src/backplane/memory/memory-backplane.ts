@@ -166,6 +166,10 @@ export class MemoryBackplane implements Backplane {
   #commit(batch: RoomBatch): Commit {
     const { nodeId, clock, dedupWindowMs } = this.#options;
     const sentAtMs = clock.wallMs();
+    if (batch.isSignal) {
+      const { epoch, offset } = this.#rooms.get(batch.room)?.position ?? NO_HISTORY;
+      return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), epoch, offset), result: NUMBERLESS };
+    }
     // A room that needs neither numbers nor keys leaves nothing behind.
     if (!batch.hasHistory && batch.keyed === 0) {
       return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), '', 0), result: NUMBERLESS };
