@@ -44,9 +44,9 @@ const CONTROL_BYTES = 6;
 
 /** What lies between a client's WebSocket and the broker's socket, in place of a network. */
 export class Link {
-  /** The device that it belongs to. */
-  readonly device: object;
-  readonly client: ClientEnd;
+  /** Whose it is: the device, and the WebSocket on it. */
+  readonly owners: readonly object[];
+  readonly #client: ClientEnd;
   readonly #parts: LinkParts;
   readonly #toBroker: Pipe;
   readonly #toClient: Pipe;
@@ -54,9 +54,9 @@ export class Link {
   #isClientOpen = true;
   #isCut = false;
 
-  constructor(client: ClientEnd, device: object, parts: LinkParts) {
-    this.client = client;
-    this.device = device;
+  constructor(client: ClientEnd, owners: readonly object[], parts: LinkParts) {
+    this.#client = client;
+    this.owners = owners;
     this.#parts = parts;
     this.#toBroker = new Pipe(parts.scheduler, parts.latencyMs);
     this.#toClient = new Pipe(parts.scheduler, parts.latencyMs);
@@ -81,7 +81,7 @@ export class Link {
   closeToBroker(code: number, reason: string): void {
     this.#toBroker.put(CONTROL_BYTES, () => {
       if (this.#broker === null) return;
-      this.#toClient.put(CONTROL_BYTES, () => this.client.closed(code, reason));
+      this.#toClient.put(CONTROL_BYTES, () => this.#client.closed(code, reason));
       this.#broker.closed(code);
     });
   }
@@ -103,16 +103,16 @@ export class Link {
   /** The broker accepts. */
   accept(broker: BrokerEnd, subprotocol: string): void {
     this.#broker = broker;
-    this.#toClient.put(CONTROL_BYTES, () => this.client.opened(subprotocol));
+    this.#toClient.put(CONTROL_BYTES, () => this.#client.opened(subprotocol));
   }
 
   /** The broker refuses. A page cannot see why; the `error` event of this WebSocket says it. */
   refuse(why: string): void {
-    this.#toClient.put(CONTROL_BYTES, () => this.client.failed(why));
+    this.#toClient.put(CONTROL_BYTES, () => this.#client.failed(why));
   }
 
   sendToClient(data: Uint8Array | string): void {
-    this.#toClient.put(data.length, () => this.client.received(data));
+    this.#toClient.put(data.length, () => this.#client.received(data));
   }
 
   /** The client answers by itself, as a browser does. */
@@ -123,7 +123,7 @@ export class Link {
   }
 
   closeToClient(code: number, reason: string): void {
-    this.#toClient.put(CONTROL_BYTES, () => this.client.closed(code, reason));
+    this.#toClient.put(CONTROL_BYTES, () => this.#client.closed(code, reason));
   }
 
   /** Bytes that wait at the broker since the client does not read. */
@@ -145,7 +145,7 @@ export class Link {
     this.die();
     this.#parts.scheduler.atEndOfTurn(() => {
       this.#broker?.closed(ABNORMAL);
-      if (this.#isClientOpen) this.client.failed(why);
+      if (this.#isClientOpen) this.#client.failed(why);
     });
   }
 

@@ -1,10 +1,11 @@
-import { type Handshake, Link } from './link.ts';
+import { type ClientEnd, type Handshake, Link } from './link.ts';
 import type { TestClock } from './test-clock.ts';
-import { TestWebSocket } from './test-web-socket.ts';
+import { type Connector, TestWebSocket } from './test-web-socket.ts';
 
 /** What `new WebSocket` is called on: give it to a client in place of the global class. */
 export interface TestWebSocketClass {
   new (url: string | URL, protocols?: string | readonly string[]): TestWebSocket;
+  readonly prototype: TestWebSocket;
   readonly CONNECTING: 0;
   readonly OPEN: 1;
   readonly CLOSING: 2;
@@ -38,8 +39,10 @@ export class Network {
   }
 
   device(): TestDevice {
-    const connect = (client: TestWebSocket, handshake: Handshake) => this.#connect(client, device, handshake);
-    const connector = { scheduler: this.#clock, connect };
+    const connector: Connector = {
+      clock: this.#clock,
+      connect: (socket, client, handshake) => this.#connect(client, device, socket, handshake),
+    };
     const device: TestDevice = {
       WebSocket: class extends TestWebSocket {
         constructor(url: string | URL, protocols?: string | readonly string[]) {
@@ -75,13 +78,13 @@ export class Network {
     } else this.#offline.delete(device);
   }
 
-  #connect(client: TestWebSocket, device: object, handshake: Handshake): Link {
+  #connect(client: ClientEnd, device: object, socket: object, handshake: Handshake): Link {
     const parts = {
       scheduler: this.#clock,
       latencyMs: () => this.latencyMs,
       over: () => this.#links.delete(link),
     };
-    const link: Link = new Link(client, device, parts);
+    const link: Link = new Link(client, [device, socket], parts);
     this.#links.add(link);
     link.knock(() => {
       if (this.#isOffline || this.#offline.has(device)) link.refuse('the network is offline');
@@ -94,5 +97,5 @@ export class Network {
 function isOf(link: Link, target: Target | undefined): boolean {
   if (target === undefined) return true;
   if (typeof target === 'string') return link.user === target;
-  return link.client === target || link.device === target;
+  return link.owners.includes(target);
 }

@@ -12,7 +12,7 @@ import { Network, type Target, type TestDevice, type TestWebSocketClass } from '
 import { NodeRun } from './node-run.ts';
 import { configOf, type TestBrokerOptions } from './options.ts';
 import { acks, type HistoryRead, history, members, publish, rooms } from './server-api.ts';
-import { TestClock } from './test-clock.ts';
+import { type MovableClock, TestClock } from './test-clock.ts';
 import { type TestTokenClaims, TestTokens } from './test-tokens.ts';
 
 /** A connection that the broker has now. */
@@ -29,9 +29,7 @@ const LAST_TURNS = 10;
 
 /** Starts a broker in this process. Rejects with a `TypeError` that lists what is wrong with the settings. */
 export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
-  const broker = new TestBroker(configOf(options), options);
-  await broker.ready;
-  return broker;
+  return TestBroker.start(options);
 }
 
 /**
@@ -44,9 +42,8 @@ export class TestBroker {
   /** Reaches this broker, and nothing else. */
   readonly WebSocket: TestWebSocketClass;
   /** Moves everything that depends on time: heartbeats, tokens, windows, delays, and clients that are given it. */
-  readonly clock: TestClock;
-  /** @internal */
-  readonly ready: Promise<void>;
+  readonly clock: MovableClock;
+  readonly #clock: TestClock;
   readonly #config: Config;
   readonly #log: Logger;
   readonly #network: Network;
@@ -56,25 +53,31 @@ export class TestBroker {
   #changing: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | null = null;
 
-  /** @internal */
-  constructor(config: Config, { now, time, random, log }: TestBrokerOptions) {
+  private constructor(config: Config, { now, time, random, log }: TestBrokerOptions) {
     const startMs = Number(now ?? systemScheduler.wallMs());
     this.#config = config;
     this.#log = log ?? silentLog;
-    this.clock = new TestClock({
+    this.#clock = new TestClock({
       startMs,
       runs: time !== 'manual',
       random: random ?? systemScheduler.random,
     });
+    this.clock = this.#clock;
     const { secret, issuer, audience } = config.auth;
-    const parts = { clock: this.clock, log: this.#log };
+    const parts = { clock: this.#clock, log: this.#log };
     const authenticator = tokenAuthenticator(config.auth, parts)!;
-    this.#tokens = new TestTokens({ authenticator, secret, issuer, audience, clock: this.clock });
-    this.#network = new Network(this.clock, (link, handshake) => this.#knocked(link, handshake));
+    this.#tokens = new TestTokens({ authenticator, secret, issuer, audience, clock: this.#clock });
+    this.#network = new Network(this.#clock, (link, handshake) => this.#knocked(link, handshake));
     this.url = `ws://${HOST}${config.websocket.path}`;
     this.WebSocket = this.#network.device().WebSocket;
     this.#run = this.#newRun();
-    this.ready = this.#run.start();
+  }
+
+  /** See `startTestBroker`. */
+  static async start(options: TestBrokerOptions): Promise<TestBroker> {
+    const broker = new TestBroker(configOf(options), options);
+    await broker.#run.start();
+    return broker;
   }
 
   // ---- clients -------------------------------------------------------------------------------------------
@@ -101,7 +104,7 @@ export class TestBroker {
    * waits for time to pass.
    */
   settled(): Promise<void> {
-    return this.clock.settled();
+    return this.#clock.settled();
   }
 
   // ---- trouble -------------------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ export class TestBroker {
   #newRun(): NodeRun {
     return new NodeRun({
       config: this.#config,
-      clock: this.clock,
+      clock: this.#clock,
       authenticator: this.#tokens,
       store: this.#store,
       log: this.#log,
@@ -241,10 +244,10 @@ export class TestBroker {
     this.#network.latencyMs = 0;
     await this.#run.stop();
     // Not until all is quiet: it never is if a client reconnects at once, again and again.
-    for (let turn = 0; turn < LAST_TURNS; turn++) await this.clock.turn();
+    for (let turn = 0; turn < LAST_TURNS; turn++) await this.#clock.turn();
     this.cut();
-    await this.clock.turn();
-    await this.clock.stop();
+    await this.#clock.turn();
+    await this.#clock.stop();
   }
 
   /** One change at a time. */

@@ -1,6 +1,18 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type Scheduler, systemScheduler, type Timer } from '../util/scheduler.ts';
 
+/** A clock that a test can move. It is a `Scheduler`, which a client may be given too. */
+export interface MovableClock extends Scheduler {
+  /**
+   * Moves time ahead, and fires the timers that come due, in their order and each at its own moment. What a
+   * timer sets off has arrived before the next one fires. Resolves when all has arrived; rejects with what a
+   * timer threw.
+   */
+  advance(milliseconds: number): Promise<void>;
+  /** Timers that have not fired, of the broker and of clients. */
+  readonly timerCount: number;
+}
+
 /** A timer that has not fired. */
 interface Pending {
   readonly work: () => void;
@@ -31,9 +43,9 @@ const RESTLESS =
 
 /**
  * The clock of a test broker, and of the clients that are given it: time passes when the test says so, and by
- * itself unless it stands still. It is a `Scheduler`: timers, the end of the turn and chance are its too.
+ * itself unless it stands still.
  */
-export class TestClock implements Scheduler {
+export class TestClock implements MovableClock {
   readonly random: () => number;
   readonly #wallAtZeroMs: number;
   readonly #runs: boolean;
@@ -82,10 +94,6 @@ export class TestClock implements Scheduler {
     });
   }
 
-  /**
-   * Moves time ahead, and fires the timers that come due, in their order and each at its own moment. What a
-   * timer sets off has arrived before the next one fires. Resolves when all has arrived.
-   */
   advance(milliseconds: number): Promise<void> {
     if (!(milliseconds >= 0)) throw new RangeError(`time cannot be moved by ${milliseconds} ms`);
     const done = this.#advancing.then(() => this.#advance(milliseconds));
@@ -110,7 +118,6 @@ export class TestClock implements Scheduler {
     });
   }
 
-  /** Timers that have not fired. */
   get timerCount(): number {
     return this.#timers.length;
   }

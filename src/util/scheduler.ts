@@ -22,6 +22,9 @@ export interface Scheduler extends Clock {
   random(): number;
 }
 
+/** Taken once: a test that replaces the timers of its process later does not stop the turns of a broker in it. */
+const { setImmediate } = globalThis;
+
 export const systemScheduler: Scheduler = {
   ...systemClock,
   after(milliseconds, work) {

@@ -1,5 +1,5 @@
 /** `roomcast/testing`: each control does what it says, and nothing is left behind. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { startTestBroker, type TestBroker, type TestBrokerOptions } from '../../src/testing/index.ts';
 import { PlainClient } from '../support/plain-client.ts';
@@ -103,6 +103,20 @@ describe('delay', () => {
     const ann = await connect();
     broker.delay(5);
     expect((await ann.request('ping'))[0]).toBe('ok');
+  });
+});
+
+describe('fake timers of the runner', () => {
+  afterEach(() => vi.useRealTimers());
+
+  it('do not stop a broker whose clock stands still', async () => {
+    await start();
+    vi.useFakeTimers();
+    const ann = await connectAs('ann');
+    broker.delay(100);
+    const reply = ann.request('ping');
+    await broker.clock.advance(200);
+    expect((await reply)[0]).toBe('ok');
   });
 });
 

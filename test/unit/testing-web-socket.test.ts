@@ -84,7 +84,32 @@ describe('a test WebSocket', () => {
     await broker.settled();
     expect(socket.bufferedAmount).toBe(0);
     expect(replies).toHaveLength(1);
-    expect(() => socket.send(new Blob([]) as never)).toThrow('read a Blob first');
+    expect(() => socket.send(17 as never)).toThrow('got [object Number]');
+  });
+
+  it('sends blobs, and what is sent after one behind it', async () => {
+    const socket = await opened();
+    const replies: string[] = [];
+    socket.onmessage = ({ data }: MessageEvent) => replies.push(...data.split('\n'));
+    const binary = (text: string) => new Blob([text]);
+    // JSON connections take text only: the error has the place of the message.
+    socket.send('["ping",1]');
+    socket.send(binary('["ping",2]'));
+    socket.send('["ping",3]');
+    await broker.settled();
+    socket.send('["ping",4]');
+    await broker.settled();
+    expect(replies.map((line) => JSON.parse(line).slice(0, 3))).toEqual([
+      ['ok', 1, {}],
+      ['error', 0, 'bad_frame'],
+      ['ok', 3, {}],
+      ['ok', 4, {}],
+    ]);
+  });
+
+  it("has the type of a browser's", async () => {
+    const Standard: typeof WebSocket = broker.WebSocket;
+    expect(new Standard(broker.url)).toBeInstanceOf(broker.WebSocket);
   });
 
   it('closes with an answer of the broker', async () => {
