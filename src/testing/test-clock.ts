@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { type Scheduler, systemScheduler, type Timer } from '../util/scheduler.ts';
+import { atRealEndOfTurn, type Scheduler, systemScheduler, type Timer } from '../util/scheduler.ts';
 
 /** A clock that a test can move. It is a `Scheduler`, which a client may be given too. */
 export interface MovableClock extends Scheduler {
@@ -88,7 +88,7 @@ export class TestClock implements MovableClock {
   /** Turns are those of the process: they need no time. */
   atEndOfTurn(work: () => void): void {
     this.#pending++;
-    systemScheduler.atEndOfTurn(() => {
+    atRealEndOfTurn(() => {
       this.#pending--;
       work();
     });
@@ -145,7 +145,7 @@ export class TestClock implements MovableClock {
 
   /** Resolves at the end of the event loop's turn, whatever is on its way. */
   turn(): Promise<void> {
-    return new Promise((resolve) => systemScheduler.atEndOfTurn(resolve));
+    return new Promise((resolve) => atRealEndOfTurn(resolve));
   }
 
   async #quiet(turns: number): Promise<void> {

@@ -22,9 +22,6 @@ export interface Scheduler extends Clock {
   random(): number;
 }
 
-/** Taken once: a test that replaces the timers of its process later does not stop the turns of a broker in it. */
-const { setImmediate } = globalThis;
-
 export const systemScheduler: Scheduler = {
   ...systemClock,
   after(milliseconds, work) {
@@ -40,3 +37,10 @@ export const systemScheduler: Scheduler = {
   },
   random: () => Math.random(),
 };
+
+const { setImmediate: realSetImmediate } = globalThis;
+
+/** As `systemScheduler.atEndOfTurn`, also while a test has something else in place of the timers of its process. */
+export function atRealEndOfTurn(work: () => void): void {
+  realSetImmediate(work);
+}
