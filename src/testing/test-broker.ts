@@ -7,7 +7,7 @@ import type { HistoryResult, MembersResult, PublishResult } from '../protocol/fr
 import type { Encoding } from '../protocol/subprotocol.ts';
 import { type Logger, silentLog } from '../util/log.ts';
 import { systemScheduler } from '../util/scheduler.ts';
-import type { Handshake, Link } from './link.ts';
+import type { Cable, Handshake } from './cable.ts';
 import { Network, type Target, type TestDevice, type TestWebSocketClass } from './network.ts';
 import { NodeRun } from './node-run.ts';
 import { configOf, type TestBrokerOptions } from './options.ts';
@@ -33,7 +33,7 @@ export async function startTestBroker(options: TestBrokerOptions = {}): Promise<
 }
 
 /**
- * A node of Roomcast in the process of a test, on memory instead of Redis and on links in memory instead of a
+ * A node of Roomcast in the process of a test, on memory instead of Redis, with cables in memory instead of a
  * port. What clients do with it is what they do with any node; what happens to them is up to the test.
  */
 export class TestBroker {
@@ -67,7 +67,7 @@ export class TestBroker {
     const parts = { clock: this.#clock, log: this.#log };
     const authenticator = tokenAuthenticator(config.auth, parts)!;
     this.#tokens = new TestTokens({ authenticator, secret, issuer, audience, clock: this.#clock });
-    this.#network = new Network(this.#clock, (link, handshake) => this.#knocked(link, handshake));
+    this.#network = new Network(this.#clock, (cable, handshake) => this.#knocked(cable, handshake));
     this.url = `ws://${HOST}${config.websocket.path}`;
     this.WebSocket = this.#network.device().WebSocket;
     this.#run = this.#newRun();
@@ -110,27 +110,27 @@ export class TestBroker {
   // ---- trouble -------------------------------------------------------------------------------------------
 
   /**
-   * Ends links without a close frame, as when a network goes: what is on its way is lost, both ends see 1006.
+   * Ends connections without a close frame, as when a network goes: what is on its way is lost, both ends see 1006.
    * `silent`: neither end is told. The broker finds out by its heartbeat, a client by asking. Returns how many.
    */
   cut(target?: Target, { silent = false }: { readonly silent?: boolean } = {}): number {
-    const links = this.#network.linksOf(target);
-    for (const link of links) silent ? link.die() : link.cut('the link was cut');
-    return links.length;
+    const cables = this.#network.cablesOf(target);
+    for (const cable of cables) silent ? cable.die() : cable.cut('the connection was cut');
+    return cables.length;
   }
 
   /** The client stops reading: what it is sent waits at the broker, up to `websocket.backpressureBytes`. Returns how many. */
   pause(target?: Target): number {
-    const links = this.#network.linksOf(target);
-    for (const link of links) link.pause();
-    return links.length;
+    const cables = this.#network.cablesOf(target);
+    for (const cable of cables) cable.pause();
+    return cables.length;
   }
 
   /** The client reads again: first what waits. Returns how many. */
   resume(target?: Target): number {
-    const links = this.#network.linksOf(target);
-    for (const link of links) link.resume();
-    return links.length;
+    const cables = this.#network.cablesOf(target);
+    for (const cable of cables) cable.resume();
+    return cables.length;
   }
 
   /** From now on all that is sent, in either direction, takes so many milliseconds. */
@@ -139,7 +139,7 @@ export class TestBroker {
     this.#network.latencyMs = milliseconds;
   }
 
-  /** Cuts all links, or those of a device, and lets none open until `goOnline`. Returns how many were cut. */
+  /** Cuts all connections, or those of a device, and lets none open until `goOnline`. Returns how many were cut. */
   goOffline(device?: TestDevice): number {
     return this.#network.goOffline(device);
   }
@@ -233,10 +233,10 @@ export class TestBroker {
     });
   }
 
-  #knocked(link: Link, handshake: Handshake): void {
-    if (this.#stopped !== null) link.refuse('the broker was stopped');
-    else if (handshake.url.host !== HOST) link.refuse(`this WebSocket reaches only ${this.url}`);
-    else this.#run.connect(link, handshake);
+  #knocked(cable: Cable, handshake: Handshake): void {
+    if (this.#stopped !== null) cable.refuse('the broker was stopped');
+    else if (handshake.url.host !== HOST) cable.refuse(`this WebSocket reaches only ${this.url}`);
+    else this.#run.connect(cable, handshake);
   }
 
   async #stop(): Promise<void> {

@@ -1,13 +1,13 @@
 import type { Timer } from '../util/scheduler.ts';
-import { ABNORMAL, type ClientEnd, type Handshake, type Link } from './link.ts';
+import { ABNORMAL, type Cable, type ClientEnd, type Handshake } from './cable.ts';
 import type { TestClock } from './test-clock.ts';
 
 type Message = string | Uint8Array;
 
-/** Opens a link for a WebSocket. */
+/** Opens a cable for a WebSocket. */
 export interface Connector {
   readonly clock: TestClock;
-  connect(socket: TestWebSocket, client: ClientEnd, handshake: Handshake): Link;
+  connect(socket: TestWebSocket, client: ClientEnd, handshake: Handshake): Cable;
 }
 
 /** A handler as the standard has it: `onmessage` and the like. */
@@ -64,7 +64,7 @@ export class TestWebSocket extends EventTarget {
   onerror: EventHandler = null;
   onclose: EventHandler = null;
   readonly #clock: TestClock;
-  readonly #link: Link;
+  readonly #cable: Cable;
   #readyState: 0 | 1 | 2 | 3 = STATES.CONNECTING;
   #protocol = '';
   #binaryType: 'blob' | 'arraybuffer' = 'blob';
@@ -85,7 +85,7 @@ export class TestWebSocket extends EventTarget {
       closed: (code, reason) => this.#end(new TestCloseEvent(code, reason, true)),
       failed: (why) => this.#failed(why),
     };
-    this.#link = connector.connect(this, client, handshake);
+    this.#cable = connector.connect(this, client, handshake);
   }
 
   get readyState(): 0 | 1 | 2 | 3 {
@@ -99,7 +99,7 @@ export class TestWebSocket extends EventTarget {
 
   /** Bytes that were sent and have not reached the broker. */
   get bufferedAmount(): number {
-    return this.#link.bytesToBroker + this.#unsentBytes;
+    return this.#cable.bytesToBroker + this.#unsentBytes;
   }
 
   get binaryType(): 'blob' | 'arraybuffer' {
@@ -124,7 +124,7 @@ export class TestWebSocket extends EventTarget {
   }
 
   #send(message: Message): void {
-    if (this.#readyState === STATES.OPEN) this.#link.sendToBroker(message);
+    if (this.#readyState === STATES.OPEN) this.#cable.sendToBroker(message);
     else this.#unsentBytes += message.length;
   }
 
@@ -150,14 +150,14 @@ export class TestWebSocket extends EventTarget {
     if (this.#readyState >= STATES.CLOSING) return;
     const wasOpen = this.#readyState === STATES.OPEN;
     this.#readyState = STATES.CLOSING;
-    if (!wasOpen) return this.#link.cut('the WebSocket was closed before it was open');
-    this.#link.closeToBroker(code ?? 1005, reason);
+    if (!wasOpen) return this.#cable.cut('the WebSocket was closed before it was open');
+    this.#cable.closeToBroker(code ?? 1005, reason);
     this.#closeTimer = this.#clock.after(CLOSE_TIMEOUT_MS, () => {
-      this.#link.cut('the broker did not answer the close frame in time');
+      this.#cable.cut('the broker did not answer the close frame in time');
     });
   }
 
-  // ---- from the link -------------------------------------------------------------------------------------
+  // ---- from the cable -------------------------------------------------------------------------------------
 
   #opened(subprotocol: string): void {
     if (this.#readyState !== STATES.CONNECTING) return;
@@ -182,7 +182,7 @@ export class TestWebSocket extends EventTarget {
   #end(event: TestCloseEvent): void {
     this.#closeTimer?.cancel();
     this.#readyState = STATES.CLOSED;
-    this.#link.clientGone();
+    this.#cable.clientGone();
     this.#dispatch(event, this.onclose);
   }
 

@@ -58,7 +58,7 @@ describe('cut', () => {
     expect([ann, bob].map(({ events }) => events)).toEqual([['open'], ['open']]);
   });
 
-  it('lets a client that closes a dead link go after a while', async () => {
+  it('lets a client that closes a dead connection go after a while', async () => {
     await start();
     const ann = await connect();
     broker.cut(ann.socket, { silent: true });
