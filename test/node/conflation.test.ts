@@ -39,6 +39,7 @@ describe('messages with a conflateKey, in a room with history', () => {
         ann: 'ok@8+ -1 gap2-5:replaced -2 b2 a4 a5',
         jo: 'ok@8+ -1 gap2-5:replaced -2 b2 a4 a5',
       },
+      also: (on) => expect(on.node.metrics.recovery).toMatchObject({ replaced: 8, gaps: 0, recovered: 8 }),
     },
     'count for last after they are conflated': {
       steps: [
@@ -123,6 +124,7 @@ describe('messages with a conflateKey, in a room with history', () => {
         // This node has not seen them.
         cyd: 'ok@8 gap1-6 a4 b3',
       },
+      also: (on) => expect(on.node.metrics.recovery).toMatchObject({ replaced: 5, gaps: 0 }),
     },
     'are read where a message of another kind is among them': {
       world: { rule: { history: { messages: 4, ageMs: 60_000 } } },

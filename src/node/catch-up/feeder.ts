@@ -74,8 +74,10 @@ export class Feeder {
   gap(cursor: Cursor, to: number, reason: GapReason): void {
     cursor.begin(false, to);
     this.#tellReplaced(cursor);
+    const { recovery } = this.#parts.metrics;
     // What is left out on purpose is no loss.
-    if (reason === 'expired') this.#parts.metrics.recovery.gaps++;
+    if (reason === 'expired') recovery.gaps++;
+    if (reason === 'replaced') recovery.replaced += to - cursor.offset;
     this.#push(cursor, ['gap', cursor.feed.room.name, cursor.offset + 1, to, reason]);
     cursor.offset = to;
   }
@@ -130,6 +132,7 @@ export class Feeder {
         sendRun();
         if (this.#replacedFrom === 0) this.#replacedFrom = offset;
         this.#replacedTo = offset;
+        this.#parts.metrics.recovery.replaced++;
       } else if (!isOwn || envelope.excluded(i) !== connection.number) {
         this.#tellReplaced(cursor);
         this.#parts.metrics.recovery.recovered++;

@@ -22,7 +22,7 @@ export class RecentEnvelopes {
   readonly replaced = new Replaced();
   /** Up to this offset nobody has the messages any more, as far as is known here. */
   #goneUpTo = 0;
-  #counted = { last: 0, upTo: 0, first: null as number | null, of: 0, replaced: 0 };
+  #counted = { last: 0, upTo: 0, of: 0, replaced: 0 };
 
   constructor(limits: RecentLimits) {
     this.#limits = limits;
@@ -97,8 +97,8 @@ export class RecentEnvelopes {
     for (const envelope of whole) {
       const receivedMs = Math.min(clock.nowMs(), bornMs + envelope.sentAtMs);
       kept.append(envelope, receivedMs + this.#limits.ageMs);
-      this.replaced.note(envelope);
     }
+    this.replaced.precede(whole);
     this.#kept.prepend(kept);
     this.#trim();
   }
@@ -112,37 +112,17 @@ export class RecentEnvelopes {
   }
 
   /**
-   * How many messages are replaced among those after which `last` up to an offset are left that are not. Counts no
-   * further than what is here.
+   * How many messages up to an offset are replaced, among those that one has to go back for `last` that are not, as
+   * far as is known here.
    */
   replacedAmongNewest(last: number, upTo: number): number {
     if (this.replaced.isEmpty || last === 0) return 0;
-    const { first } = this;
     const known = this.#counted;
     // Many join at once, and ask for the same.
-    if (
-      known.last === last &&
-      known.upTo === upTo &&
-      known.first === first &&
-      known.of === this.replaced.changes
-    )
+    if (known.last === last && known.upTo === upTo && known.of === this.replaced.changes)
       return known.replaced;
-    const replaced = this.#countReplaced(last, upTo);
-    this.#counted = { last, upTo, first, of: this.replaced.changes, replaced };
-    return replaced;
-  }
-
-  #countReplaced(last: number, upTo: number): number {
-    const envelopes = this.#kept.after(0);
-    let replaced = 0;
-    let left = last;
-    for (let at = envelopes.length - 1; at >= 0; at--) {
-      const envelope = envelopes[at]!;
-      for (let i = Math.min(envelope.count - 1, upTo - envelope.first); i >= 0; i--) {
-        if (this.replaced.has(envelope, i)) replaced++;
-        else if (--left === 0) return replaced;
-      }
-    }
+    const replaced = this.replaced.among(last, upTo);
+    this.#counted = { last, upTo, of: this.replaced.changes, replaced };
     return replaced;
   }
 
