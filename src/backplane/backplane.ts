@@ -11,13 +11,21 @@ import type { Presence } from './presence.ts';
 export interface PublishRequest {
   readonly room: string;
   readonly history: HistoryPolicy;
-  /** A finished `message` frame without its offset: nine bytes at `offsetAt`, 0xcf and a uint64 of zero. */
+  /**
+   * A finished `message` frame without its offset: nine bytes at `offsetAt`, 0xcf and a uint64 of zero. Or, with
+   * `offsetAt` 0, a finished `signal` frame: its `history` keeps nothing, and it has no key.
+   */
   readonly frame: Uint8Array;
   readonly offsetAt: number;
   /** Idempotency key with its scope (see `node/key-scope.ts`), or null. */
   readonly key: string | null;
   /** Number of the local connection that must not get its own message; 0 for none. */
   readonly exclude: number;
+  /**
+   * Eight bytes that messages share of which only the newest matters to who is behind; null or left out for a message
+   * that stands for itself. They go into the envelope.
+   */
+  readonly conflation?: Uint8Array | null;
   /**
    * Called exactly once, never before `publish` returns. `error` null: the message has this position and is
    * stored and sent (or, with `duplicate`, was already). In a room without history `epoch` is '' and `offset`
@@ -48,6 +56,20 @@ export interface HistoryPage {
 
 export type RoomPosition = Pick<HistoryPage, 'epoch' | 'offset'>;
 
+/** What a room without history keeps: the newest message of each conflation id. One atomic view. */
+export interface NewestPage {
+  /** Of the room: see `Envelope.mark`. 0 if there never was one. */
+  readonly mark: number;
+  /** Oldest first. */
+  readonly messages: readonly {
+    /** As `Envelope.conflation` gives it. */
+    readonly id: string;
+    /** A whole frame. */
+    readonly frame: Buffer;
+    readonly ageMs: number;
+  }[];
+}
+
 export interface ReadOptions {
   /** Only messages with a higher offset. Default 0: from the oldest stored one. */
   readonly after?: number;
@@ -69,7 +91,8 @@ export interface BackplaneEvents {
   /**
    * An envelope of a subscribed room arrived. It is a view of one socket read: to keep it beyond the turn,
    * copy it. In rooms with history envelopes arrive in the order of offsets, but after a lost link some may
-   * be missing.
+   * be missing. Signals arrive among the messages, in the order in which they were taken for publication, and
+   * say after which message they were sent.
    */
   envelope(room: string, envelope: Envelope): void;
   /** Envelopes may have been missed: check every subscribed room. Called after re-subscription. */
@@ -114,6 +137,11 @@ export interface Backplane {
   subscribers(room: string): Promise<number>;
   /** Position and messages of a room. */
   read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage>;
+  /**
+   * The newest messages of a room without history, one for each conflation id. A backplane without it keeps none, and
+   * members get none when they join or come back.
+   */
+  readNewest?(room: string, history: HistoryPolicy): Promise<NewestPage>;
   /**
    * The store is behind `seen`, an offset given out in this epoch: it lost writes. Starts a new epoch that
    * keeps what survived, unless the room has moved on (another epoch, or an offset of at least `seen`).

@@ -8,3 +8,6 @@ export interface HistoryPolicy {
   /** About how many bytes of the store; 0 or absent: no limit. The newest envelope is kept whatever its size. */
   readonly bytes?: number;
 }
+
+/** Of what is not stored at all. */
+export const KEEPS_NOTHING: HistoryPolicy = { messages: 0, ageMs: 0 };

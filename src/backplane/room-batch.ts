@@ -33,6 +33,8 @@ export class RoomBatch {
   bytes = 0;
   /** How many of the requests have an idempotency key. */
   keyed = 0;
+  /** How many of them take the place of earlier ones. */
+  conflating = 0;
   history: HistoryPolicy;
 
   constructor(room: string, history: HistoryPolicy, sinceMs: number) {
@@ -45,6 +47,16 @@ export class RoomBatch {
     return this.history.messages > 0;
   }
 
+  /** It has messages that the store keeps by their conflation id, since it keeps no others of the room. */
+  get keepsNewest(): boolean {
+    return this.conflating > 0 && !this.hasHistory;
+  }
+
+  /** Of signals, which nobody stores, whatever the room keeps. */
+  get isSignal(): boolean {
+    return this.requests[0]?.offsetAt === 0;
+  }
+
   /** Whether this message may join the same envelope. The first one always may. */
   takes(request: PublishRequest): boolean {
     if (this.requests.length === 0) return true;
@@ -52,6 +64,7 @@ export class RoomBatch {
       this.requests.length < MAX_MESSAGES &&
       this.bytes + request.frame.length <= MAX_BYTES &&
       this.hasHistory === request.history.messages > 0 &&
+      // Signals, which have none, go apart.
       this.requests[0]!.offsetAt === request.offsetAt
     );
   }
@@ -61,6 +74,7 @@ export class RoomBatch {
     this.bytes += request.frame.length;
     this.history = request.history;
     if (request.key !== null) this.keyed++;
+    if (request.conflation) this.conflating++;
   }
 
   /** The batch without those requests. */

@@ -37,6 +37,16 @@ export interface PublishOptions {
   readonly key?: string;
   /** `false`: do not deliver to the publishing connection. Default true. */
   readonly echo?: boolean;
+  /**
+   * `true`: a `signal` to the members who are there now. It is neither stored nor numbered. Default false. Not
+   * together with `key`.
+   */
+  readonly ephemeral?: boolean;
+  /**
+   * This message takes the place of the publisher's earlier ones with the same key, for members that are behind.
+   * At most 64 bytes of UTF-8. Not together with `ephemeral`.
+   */
+  readonly conflateKey?: string;
 }
 export interface HistoryOptions {
   readonly since?: Position;
@@ -83,6 +93,8 @@ export interface PublishCommand {
   readonly data: PackedValue;
   readonly key: string | null;
   readonly echo: boolean;
+  readonly ephemeral: boolean;
+  readonly conflateKey: string | null;
 }
 export interface MembersCommand {
   readonly type: 'members';
@@ -254,6 +266,14 @@ export type MessageFrame = readonly [
   sender: string | null,
   data: unknown,
 ];
+/** A message that is neither stored nor numbered. */
+export type SignalFrame = readonly [
+  'signal',
+  room: string,
+  time: number,
+  sender: string | null,
+  data: unknown,
+];
 export type MemberFrame = readonly [
   'member',
   room: string,
@@ -274,6 +294,7 @@ export type ByeFrame = readonly ['bye', code: number, details: { readonly reconn
 export type PushFrame =
   | HelloFrame
   | MessageFrame
+  | SignalFrame
   | MemberFrame
   | GapFrame
   | ResetFrame

@@ -131,6 +131,14 @@ const exportedRules = (code: string) => ({
   env: { ROOMCAST_ROOMS: /ROOMCAST_ROOMS='(.*)'/.exec(code)![1]! },
 });
 
+/** A test of somebody's own: it passes, and the process ends by itself. */
+const runTest: Runner = async ({ code }) => {
+  const file = join(scratch, 'room.test.mjs');
+  writeFileSync(file, code);
+  const { stdout } = await promisify(execFile)(process.execPath, ['--test-reporter=tap', file]);
+  expect(stdout).toMatch(/^# pass 1$/m);
+};
+
 const runPython: Runner = async ({ code }) => {
   const packages = /^# pip install (.+)$/m.exec(code)![1]!.split(' ');
   const found = pythonWith(packages);
@@ -231,7 +239,8 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/getting-started.md', '["ack", 7', readFrames],
   ['docs/getting-started.md', '["join", 1, "orders', readFrames],
   ['docs/getting-started.md', '["join", 1, "lobby", {"last"', readFrames],
-  ['docs/http-api.md', '/v1/publish ', runCurl],
+  ['docs/http-api.md', 'order-17-paid', runCurl],
+  ['docs/http-api.md', '"ephemeral"', runCurl],
   ['docs/http-api.md', '/v1/publish/batch', runCurl],
   ['docs/http-api.md', '/history?', runCurl],
   ['docs/http-api.md', '/acks?from=', runCurl],
@@ -243,6 +252,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/authentication.md', 'SignJWT', issueToken],
   ['docs/streaming.md', 'answer.mjs', runAnswer],
   ['docs/streaming.md', 'rooms:\n', configures((file) => ({ file }))],
+  ['docs/testing.md', 'roomcast/testing', runTest],
   ['docs/configuration.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/configuration.md', 'export ROOMCAST_ROOMS', configures(exportedRules)],
   ['docs/operations.md', 'redis-server --port', runCluster],

@@ -12,6 +12,7 @@ import {
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
   type HistoryPage,
+  type NewestPage,
   type PublishRequest,
   type ReadOptions,
   type RoomPosition,
@@ -22,7 +23,7 @@ import { type Envelope, finishEnvelope } from '../envelope.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
 import { PublishQueue } from '../publish-queue.ts';
 import type { BatchResult, RoomBatch } from '../room-batch.ts';
-import { MemoryAcks } from './memory-acks.ts';
+import { MemoryAcks, type RoomAcks } from './memory-acks.ts';
 import { MemoryDenials } from './memory-denials.ts';
 import { MemoryPresence } from './memory-presence.ts';
 import { type Commit, RoomLog } from './room-log.ts';
@@ -43,10 +44,19 @@ export interface MemoryBackplaneOptions {
   readonly sweepMs?: number;
   /** Timers and the end of the turn. Default those of the process. */
   readonly scheduler?: Scheduler;
+  /** What outlives this backplane: the next node of the process may start from it. Default: nothing does. */
+  readonly store?: MemoryStore;
+}
+
+/** What the backplane keeps: rooms with their messages and keys, and acks. */
+export class MemoryStore {
+  readonly rooms = new Map<string, RoomLog>();
+  readonly acks = new Map<string, RoomAcks>();
 }
 
 const MAX_SWEEP_MS = 30_000;
 const NUMBERLESS: BatchResult = { epoch: '', first: 0, duplicates: null };
+const NO_NEWEST: NewestPage = { mark: 0, messages: [] };
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class MemoryBackplane implements Backplane {
@@ -59,7 +69,7 @@ export class MemoryBackplane implements Backplane {
   readonly #scheduler: Scheduler;
   readonly #endOfTurn: EndOfTurn;
   readonly #queue = new PublishQueue();
-  readonly #rooms = new Map<string, RoomLog>();
+  readonly #rooms: Map<string, RoomLog>;
   readonly #subscribed = new Set<string>();
   #events: BackplaneEvents | null = null;
   #isClosed = false;
@@ -69,7 +79,8 @@ export class MemoryBackplane implements Backplane {
     this.#options = options;
     this.#scheduler = options.scheduler ?? systemScheduler;
     this.#endOfTurn = new EndOfTurn(this.#scheduler, () => this.#flush());
-    const { nodeId, clock, acksTtlMs } = options;
+    const { nodeId, clock, acksTtlMs, store = new MemoryStore() } = options;
+    this.#rooms = store.rooms;
     this.presence = new MemoryPresence({
       nodeId,
       scheduler: this.#scheduler,
@@ -79,6 +90,7 @@ export class MemoryBackplane implements Backplane {
     this.acks = new MemoryAcks({
       clock,
       ttlMs: acksTtlMs,
+      rooms: store.acks,
       position: (room, history, begin) => this.#position(room, history, begin),
     });
   }
@@ -118,6 +130,11 @@ export class MemoryBackplane implements Backplane {
     return this.#read(room, history, options);
   }
 
+  async readNewest(room: string, history: HistoryPolicy): Promise<NewestPage> {
+    if (this.#isClosed) throw unavailable('read', SHUTTING_DOWN);
+    return this.#rooms.get(room)?.newest(history.ageMs, this.#options.clock.nowMs()) ?? NO_NEWEST;
+  }
+
   async renewEpoch(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (this.#isClosed) throw unavailable('read', SHUTTING_DOWN);
     this.#rooms.get(room)?.renewEpoch(epoch, seen);
@@ -152,8 +169,10 @@ export class MemoryBackplane implements Backplane {
     this.#sweeper?.cancel();
     const error = unavailable('publish', SHUTTING_DOWN);
     for (const batch of this.#queue.takeAll()) batch.fail(error);
-    this.#rooms.clear();
-    this.acks.clear();
+    if (this.#options.store === undefined) {
+      this.#rooms.clear();
+      this.acks.clear();
+    }
     this.denials.close();
     await this.presence.close();
     this.#subscribed.clear();
@@ -170,8 +189,12 @@ export class MemoryBackplane implements Backplane {
   #commit(batch: RoomBatch): Commit {
     const { nodeId, clock, dedupWindowMs } = this.#options;
     const sentAtMs = clock.wallMs();
+    if (batch.isSignal) {
+      const { epoch, offset } = this.#rooms.get(batch.room)?.position ?? NO_HISTORY;
+      return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), epoch, offset), result: NUMBERLESS };
+    }
     // A room that needs neither numbers nor keys leaves nothing behind.
-    if (!batch.hasHistory && batch.keyed === 0) {
+    if (!batch.hasHistory && batch.keyed === 0 && !batch.keepsNewest) {
       return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), '', 0), result: NUMBERLESS };
     }
     return this.#log(batch.room).commit(batch, nodeId, sentAtMs, clock.nowMs(), dedupWindowMs);

@@ -1,6 +1,7 @@
 import type { Envelope } from '../../backplane/envelope.ts';
 import { type KeptEnvelope, KeptEnvelopes } from '../../backplane/kept-envelopes.ts';
 import type { Clock } from '../../util/clock.ts';
+import { Replaced } from './replaced.ts';
 
 /** The history policy's limits, since this must not serve what history would not. */
 export interface RecentLimits {
@@ -48,8 +49,11 @@ export class RecentEnvelopes {
   #wasTrimmed = false;
   /** With the time at which each expires, on the clock of `nowMs`. */
   readonly #kept = new KeptEnvelopes();
+  /** Of what is here, and of older messages that were read from history. */
+  readonly replaced = new Replaced();
   /** Up to this offset nobody has the messages any more, as far as is known here. */
   #goneUpTo = 0;
+  #counted = { last: 0, upTo: 0, of: 0, replaced: 0 };
 
   constructor(limits: RecentLimits, memory = new RecentMemory()) {
     this.#limits = limits;
@@ -102,6 +106,17 @@ export class RecentEnvelopes {
     this.#kept.append(envelope, nowMs + this.#limits.ageMs);
     this.#trim(nowMs);
     this.#memory.bytes += this.#kept.bytes - before;
+    this.replaced.follow(envelope);
+    if (envelope.conflates) this.replaced.forgetBefore(this.first ?? 0);
+  }
+
+  /**
+   * The offset before the oldest message here, if newer messages have taken the place of all that is missing after
+   * `after`; else null. It need not be in history any more.
+   */
+  passesTo(after: number): number | null {
+    const upTo = (this.first ?? 0) - 1;
+    return this.replaced.hasAll(after, upTo) ? upTo : null;
   }
 
   /**
@@ -119,6 +134,7 @@ export class RecentEnvelopes {
       const receivedMs = Math.min(clock.nowMs(), bornMs + envelope.sentAtMs);
       kept.append(envelope, receivedMs + this.#limits.ageMs);
     }
+    this.replaced.precede(whole);
     this.#memory.bytes += kept.bytes;
     this.#kept.prepend(kept);
     const before = this.#kept.bytes;
@@ -134,12 +150,28 @@ export class RecentEnvelopes {
     return this.#kept.after(after, maxBytes === undefined ? {} : { bytes: maxBytes });
   }
 
+  /**
+   * How many messages up to an offset are replaced, among those that one has to go back for `last` that are not, as
+   * far as is known here.
+   */
+  replacedAmongNewest(last: number, upTo: number): number {
+    if (this.replaced.isEmpty || last === 0) return 0;
+    const known = this.#counted;
+    // Many join at once, and ask for the same.
+    if (known.last === last && known.upTo === upTo && known.of === this.replaced.changes)
+      return known.replaced;
+    const replaced = this.replaced.among(last, upTo);
+    this.#counted = { last, upTo, of: this.replaced.changes, replaced };
+    return replaced;
+  }
+
   /** Forgets all, what is gone too: the numbering may be another one. */
   clear(): void {
     this.#goneUpTo = 0;
     this.#wasTrimmed = false;
     this.#memory.bytes -= this.#kept.bytes;
     this.#kept.clear();
+    this.replaced.clear();
   }
 
   /** The room is closed here: a read that still comes back must not count for the node. */
