@@ -76,6 +76,7 @@ function createNode(
     rule,
     limits: config.limits,
     detailedMembers: config.presence.detailedMembers,
+    dataBytesPerSecond: config.presence.dataBytesPerSecond,
     scheduler: systemScheduler,
   });
 }

@@ -11,6 +11,7 @@ export const COMMAND_TYPES = [
   'join',
   'leave',
   'publish',
+  'presence',
   'members',
   'history',
   'ack',
