@@ -79,6 +79,13 @@ function pushes(device: Device, type: 'member' | 'presence' | 'members'): Server
   return device.frames.filter((frame) => frame[0] === type);
 }
 
+/** Resolves when a device was told that another joined, or itself. */
+async function entered(told: Device, { connection }: Device): Promise<void> {
+  const isIt = (frame: ServerFrame) =>
+    frame[0] === 'member' && frame[2] === 'joined' && frame[3]?.connection === connection.id;
+  await waitFor(() => told.frames.some(isIt), { for: 'the joined' });
+}
+
 async function list(room: string): Promise<MembersResult> {
   return local.node.listMembers(room, { limit: null, after: null });
 }
@@ -90,8 +97,8 @@ describe('data', () => {
     const bob = local.device('bob');
     await join(bob, 'room', { data: { status: 'here' } });
     const who = { connection: bob.connection.id, user: 'bob', data: { status: 'here' } };
-    await waitFor(() => pushes(ann, 'member').length === 2);
-    expect(pushes(ann, 'member')[1]).toEqual(['member', 'room', 'joined', who, 2]);
+    await entered(ann, bob);
+    expect(pushes(ann, 'member').at(-1)).toEqual(['member', 'room', 'joined', who, 2]);
     expect((await list('room')).members).toContainEqual(who);
   });
 
@@ -330,7 +337,7 @@ describe('a member that keeps the list', () => {
     await pause(ann);
     const bob = local.device('bob');
     await join(bob, 'room', { data: 'b' });
-    await waitFor(() => pushes(bob, 'member').length === 1);
+    await entered(bob, bob);
     await resume(ann);
     await waitFor(() => pushes(ann, 'members').length === 1);
     const known = MemberList.from('room', 1, ann.frames);
@@ -342,7 +349,7 @@ describe('a member that keeps the list', () => {
     const ann = local.device('ann');
     await join(ann, 'room', { members: true });
     // Its own entry comes after the ok.
-    await waitFor(() => pushes(ann, 'member').length === 1);
+    await entered(ann, ann);
     await pause(ann);
     await resume(ann);
     await waitFor(() => pushes(ann, 'members').length === 1);
@@ -356,7 +363,7 @@ describe('a member that keeps the list', () => {
   it('gets it anew when its node missed changes, which the next count shows', async () => {
     const ann = local.device('ann');
     await join(ann, 'room', { members: true });
-    await waitFor(() => pushes(ann, 'member').length === 1);
+    await entered(ann, ann);
     backplane.isDeaf = true;
     await join(local.device('bob'), 'room', { data: 'missed' });
     await list('room');
@@ -370,7 +377,7 @@ describe('a member that keeps the list', () => {
     const [ann, bob] = [local.device('ann'), local.device('bob')];
     await join(bob, 'room', { data: 'old' });
     await join(ann, 'room', { members: true });
-    await waitFor(() => pushes(ann, 'member').length === 1);
+    await entered(ann, ann);
     backplane.resumed();
     await list('room');
     backplane.isDeaf = true;

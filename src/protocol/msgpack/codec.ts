@@ -18,6 +18,7 @@ import type {
   RejectedCommand,
   Result,
   ServerFrame,
+  SignalFrame,
 } from '../frames.ts';
 import { MAX_DEPTH } from '../limits.ts';
 import { splitFrames } from '../message-frame.ts';
@@ -121,12 +122,12 @@ function readOptions(bytes: Uint8Array, at: number): unknown {
 
 type ScalarOption = Exclude<keyof RawOptions, 'since' | 'data'>;
 
-const SCALAR_OPTIONS: ReadonlySet<unknown> = new Set<ScalarOption>([
-  ...(['key', 'echo', 'limit', 'resume', 'last', 'members', 'after'] as const),
-]);
+const SCALAR_OPTIONS: readonly ScalarOption[] = [
+  ...(['key', 'echo', 'ephemeral', 'limit', 'resume', 'last', 'members', 'after'] as const),
+];
 
 function isScalarOption(name: unknown): name is ScalarOption {
-  return SCALAR_OPTIONS.has(name);
+  return SCALAR_OPTIONS.includes(name as ScalarOption);
 }
 
 /** A scalar; for an array, a map, bytes or a timestamp, a value that no option can have. */
@@ -151,8 +152,8 @@ function refusedId(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * One frame. Integers are never floats, however large; `offset` and `time` of a `message` always take nine
- * bytes.
+ * One frame. Integers are never floats, however large; `offset` and `time` of a `message` or `signal` always
+ * take nine bytes.
  *
  * @throws {PackError} for values that cannot be sent, such as circular ones.
  */
@@ -160,6 +161,7 @@ export function encodeFrame(frame: ServerFrame): Uint8Array {
   codecCalls.encode++;
   return packed((writer) => {
     if (frame[0] === 'message') writeMessage(writer, frame);
+    else if (frame[0] === 'signal') writeSignal(writer, frame);
     else if (frame[0] === 'ok' && isHistory(frame[2])) writeHistoryOk(writer, frame[1], frame[2]);
     else writeValue(writer, frame, SERVER_LEVELS);
   });
@@ -170,6 +172,15 @@ function writeMessage(writer: Writer, [type, room, offset, time, sender, data]: 
   writer.string(type);
   writer.string(room);
   writer.uint64(offset);
+  writer.uint64(time);
+  writeValue(writer, sender, 0);
+  writeValue(writer, data, MAX_DEPTH - 1);
+}
+
+function writeSignal(writer: Writer, [type, room, time, sender, data]: SignalFrame): void {
+  writer.arrayHeader(5);
+  writer.string(type);
+  writer.string(room);
   writer.uint64(time);
   writeValue(writer, sender, 0);
   writeValue(writer, data, MAX_DEPTH - 1);
