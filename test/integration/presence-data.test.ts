@@ -109,7 +109,7 @@ describe('what a member says of itself', () => {
     await waitFor(async () => (await members(nodes[1]!, room)).count === 4);
     await doomed.kill();
     const isAlone = async (node: NodeProcess) => (await members(node, room)).count === 1;
-    for (const node of nodes) await waitFor(() => isAlone(node), { timeoutMs: 10_000, intervalMs: 100 });
+    for (const node of nodes) await waitFor(() => isAlone(node), { timeoutMs: 20_000, intervalMs: 100 });
     const alone = [{ connection: watcher.id, user: null, data: 'stays' }];
     expect((await members(nodes[1]!, room)).members).toEqual(alone);
     await waitFor(() => MemberList.from(room, 1, watcher.client.frames).members.length === 1);

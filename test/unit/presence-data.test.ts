@@ -19,6 +19,8 @@ const DETAILED = 100;
 /** A backplane that loses its lease, its events and its links when the test says so. */
 class Unsteady extends MemoryBackplane {
   isDeaf = false;
+  /** How often who is in a room was read. */
+  reads = 0;
   readonly entered: { readonly room: string; readonly data: unknown }[] = [];
   leaseLost: () => void = () => undefined;
   resumed: () => void = () => undefined;
@@ -33,6 +35,15 @@ class Unsteady extends MemoryBackplane {
         if (!this.isDeaf) events.changed(room, changes);
       };
       return begin({ ...events, changed, leaseLost: () => events.leaseLost() });
+    };
+    const [list, view] = [presence.list.bind(presence), presence.view.bind(presence)];
+    presence.list = (...args) => {
+      this.reads++;
+      return list(...args);
+    };
+    presence.view = (...args) => {
+      this.reads++;
+      return view(...args);
     };
     presence.enter = (room: string, entry: OwnEntry, announce: boolean) => {
       this.entered.push({ room, data: entry.data && unpackValue(entry.data) });
@@ -242,6 +253,15 @@ describe('a join that asks for the members', () => {
     ann.send(['presence', 2, 'room', 'c']);
     await waitFor(() => pushes(bob, 'presence').length === 1);
     expect(MemberList.from('room', 1, bob.frames).members[0]).toMatchObject({ data: 'c' });
+  });
+
+  it('costs no read in a room that another one has asked about', async () => {
+    await join(local.device('ann'), 'room', { members: true });
+    backplane.reads = 0;
+    const crowd = Array.from({ length: 50 }, (_, n) => local.device(`u${n}`));
+    for (const device of crowd) device.send(['join', 1, 'room', { members: true, last: 10 }]);
+    for (const device of crowd) await answer(device, 1);
+    expect(backplane.reads).toBe(0);
   });
 
   it('gets them in a room without member events too', async () => {
