@@ -49,6 +49,11 @@ export interface PublishOptions {
    * together with `key`.
    */
   readonly ephemeral?: boolean;
+  /**
+   * This message takes the place of the publisher's earlier ones with the same key, for members that are behind.
+   * At most 64 bytes of UTF-8. Not together with `ephemeral`.
+   */
+  readonly conflateKey?: string;
 }
 export interface HistoryOptions {
   readonly since?: Position;
@@ -105,6 +110,7 @@ export interface PublishCommand {
   readonly key: string | null;
   readonly echo: boolean;
   readonly ephemeral: boolean;
+  readonly conflateKey: string | null;
 }
 export interface PresenceCommand {
   readonly type: 'presence';

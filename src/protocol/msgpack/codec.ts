@@ -123,7 +123,7 @@ function readOptions(bytes: Uint8Array, at: number): unknown {
 type ScalarOption = Exclude<keyof RawOptions, 'since' | 'data'>;
 
 const SCALAR_OPTIONS: readonly ScalarOption[] = [
-  ...(['key', 'echo', 'ephemeral', 'limit', 'resume', 'last', 'members', 'after'] as const),
+  ...(['key', 'echo', 'ephemeral', 'conflateKey', 'limit', 'resume', 'last', 'members', 'after'] as const),
 ];
 
 function isScalarOption(name: unknown): name is ScalarOption {
