@@ -108,16 +108,8 @@ export class BaseClient implements RoomServices {
     this.#refuseWhenClosed();
     let membership = this.#memberships.get(name);
     if (membership === undefined) {
-      const moved = () => this.#kept?.changed();
-      membership = new Membership(name, options, {
-        environment: this.#environment,
-        onError: this.#onError,
-        moved,
-      });
-      this.#memberships.set(name, membership);
-      this.#place(membership);
-      const { session } = this.#connector;
-      if (session !== null) membership.join(session);
+      membership = this.#newMembership(name, options);
+      membership.join();
     }
     this.connect();
     return new Room<T, S, P>(membership, this);
@@ -177,16 +169,17 @@ export class BaseClient implements RoomServices {
     this.#connector.drop('dropConnection() was called');
   }
 
-  /** @internal For rooms. */
-  rejoin(membership: Membership): void {
-    membership.rejoin(this.#connector.session);
-  }
-
-  /** @internal For rooms. */
-  release(membership: Membership): void {
-    if (membership.users > 0 || this.#memberships.get(membership.name) !== membership) return;
-    this.#memberships.delete(membership.name);
-    membership.leave(null);
+  #newMembership(name: string, options: RoomOptions): Membership {
+    const membership = new Membership(name, options, {
+      environment: this.#environment,
+      onError: this.#onError,
+      session: () => this.#connector.session,
+      moved: () => this.#kept?.changed(),
+      released: () => this.#memberships.delete(name),
+    });
+    this.#memberships.set(name, membership);
+    this.#place(membership);
+    return membership;
   }
 
   #buildConnector(urls: readonly string[], options: ClientOptions): Connector {
@@ -222,7 +215,7 @@ export class BaseClient implements RoomServices {
 
   /** Rooms first, then what waits to be published: all of it leaves together. */
   #connected(session: Session, { connection, node, dedupWindowMs }: HelloInfo, user: string | null): void {
-    for (const membership of this.#memberships.values()) membership.join(session);
+    for (const membership of this.#memberships.values()) membership.join();
     this.#queue.connected(session, dedupWindowMs);
     this.#requests.connected(session);
     this.#setStatus({ state: 'connected', connection, node, user });
@@ -240,9 +233,10 @@ export class BaseClient implements RoomServices {
 
   #closed(reason: string, code: number | null): void {
     const error = new ClosedError(reason);
-    this.#kept?.close();
     this.#queue.close(reason);
     this.#requests.close(error);
+    // What was rejected is not kept: it must not be published after all.
+    this.#kept?.close();
     for (const membership of this.#memberships.values()) {
       membership.leave(reason === CLOSED_BY_US ? null : error);
     }

@@ -18,8 +18,12 @@ import type { ClientJoinOptions, ClientJoinResult } from './wire.ts';
 export interface MembershipParts {
   readonly environment: Environment;
   readonly onError: (error: unknown) => void;
+  /** The connection, where it may be used. */
+  readonly session: () => Session | null;
   /** The position moved. */
   readonly moved: () => void;
+  /** Its last user let it go. */
+  readonly released: () => void;
 }
 
 interface MembershipEvents extends RoomEvents {
@@ -35,14 +39,14 @@ const RETRY_CAP_MS = 10_000;
 export class Membership {
   readonly name: string;
   readonly emitter: Emitter<MembershipEvents>;
-  /** `Room` objects that use it. */
-  users = 0;
   state: RoomState = 'waiting';
   /** After the last message that listeners were given. Null: not known yet, or a room without history. */
   position: Position | null;
   members: MemberList = NOBODY;
   readonly #options: RoomOptions;
   readonly #parts: MembershipParts;
+  /** `Room` objects that use it. */
+  #users = 0;
   #presence: { readonly data: unknown } | null;
   #session: Session | null = null;
   #catchUp: CatchUp | null = null;
@@ -58,9 +62,20 @@ export class Membership {
     this.emitter = new Emitter(parts.onError);
   }
 
-  /** The connection may be used: joins on it, from where it stands. */
-  join(session: Session): void {
-    if (this.state !== 'waiting') return;
+  use(): void {
+    this.#users++;
+  }
+
+  release(): void {
+    if (--this.#users > 0 || this.state === 'left') return;
+    this.#parts.released();
+    this.leave(null);
+  }
+
+  /** Joins from where it stands, as soon as there is a connection. */
+  join(): void {
+    const session = this.#parts.session();
+    if (session === null || this.state !== 'waiting') return;
     this.#session = session;
     this.#setState('joining');
     // Answered in place and not by a promise: what follows the reply in the same WebSocket message counts already.
@@ -69,7 +84,7 @@ export class Membership {
       (error, result) => {
         if (this.#session !== session) return;
         if (error === null) this.#joined(result as ClientJoinResult);
-        else if (error instanceof RefusedError) this.#notJoined(session, error);
+        else if (error instanceof RefusedError) this.#notJoined(error);
       },
     );
   }
@@ -96,10 +111,10 @@ export class Membership {
   }
 
   /** After a refusal or a removal: tries again. */
-  rejoin(session: Session | null): void {
+  rejoin(): void {
     if (this.state !== 'refused' && this.state !== 'removed') return;
     this.#setState('waiting');
-    if (session !== null) this.join(session);
+    this.join();
   }
 
   /** Kept, and brought along at every join. */
@@ -174,7 +189,7 @@ export class Membership {
     this.#lookWhetherCaughtUp();
   }
 
-  #notJoined(session: Session, error: RefusedError): void {
+  #notJoined(error: RefusedError): void {
     if (!PASSING.includes(error.code)) {
       this.#setState('refused');
       this.emitter.emit('ended', error);
@@ -185,7 +200,7 @@ export class Membership {
     const backoffMs = scheduler.random() * Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** this.#retries++);
     this.#retry = scheduler.after((error.retryAfterMs ?? 0) + backoffMs, () => {
       this.#setState('waiting');
-      this.join(session);
+      this.join();
     });
   }
 

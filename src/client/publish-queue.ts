@@ -110,11 +110,11 @@ export class PublishQueue {
   }
 
   /** Takes up what waited when the page was closed, ahead of what was published since. Sent with the next connection. */
-  restore(waiting: readonly WaitingPublish[], outcomeOf: (publish: WaitingPublish) => Outcome): void {
+  restore(waiting: readonly WaitingPublish[], outcome: Outcome): void {
     const newer = this.#entries;
     this.#entries = [];
     for (const publish of waiting) {
-      const entry = this.#push(publish, outcomeOf(publish));
+      const entry = this.#push(publish, outcome);
       if (publish.doubtfulSinceMs !== null) {
         const { nowMs, wallMs } = this.#now();
         const agoMs = wallMs - publish.doubtfulSinceMs;

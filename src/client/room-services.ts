@@ -1,6 +1,5 @@
 /** What rooms ask of their client, and the settings of it. */
 import type { AckResult, Position, PublishResult } from '../protocol/frames.ts';
-import type { Membership } from './membership.ts';
 import type { Message } from './room-events.ts';
 import type { Snapshot } from './wire.ts';
 
@@ -41,6 +40,4 @@ export interface RoomServices {
   history(room: string, settings: HistorySettings): Promise<HistoryPage>;
   listMembers(room: string, settings: RequestSettings): Promise<Snapshot>;
   ack(room: string, position: Position, settings: RequestSettings): Promise<AckResult>;
-  rejoin(membership: Membership): void;
-  release(membership: Membership): void;
 }

@@ -36,7 +36,7 @@ export class Room<T = unknown, S = unknown, P = unknown> implements AsyncIterabl
     this.name = membership.name;
     this.#membership = membership;
     this.#services = services;
-    membership.users++;
+    membership.use();
   }
 
   get state(): RoomState {
@@ -121,7 +121,7 @@ export class Room<T = unknown, S = unknown, P = unknown> implements AsyncIterabl
   /** Joins again after `refused` or `removed`. */
   rejoin(): void {
     this.#refuseWhenLeft();
-    this.#services.rejoin(this.#membership);
+    this.#membership.rejoin();
   }
 
   /** Ends the listeners and loops of this object. The room is left with the last one of its name. May be called twice. */
@@ -129,8 +129,7 @@ export class Room<T = unknown, S = unknown, P = unknown> implements AsyncIterabl
     if (this.#isLeft) return;
     this.#isLeft = true;
     for (const end of [...this.#ends]) end();
-    this.#membership.users--;
-    this.#services.release(this.#membership);
+    this.#membership.release();
   }
 
   #refuseWhenLeft(): void {
