@@ -33,8 +33,8 @@ export interface ClientOptions {
   readonly debug?: boolean | FrameLog;
   /** Frames that `inspect()` returns. Default 100. */
   readonly inspectFrames?: number;
-  /** Replaces clock, timers, sockets and page, for tests. */
-  readonly environment?: Environment;
+  /** Replaces clock and timers, sockets or page, for tests. */
+  readonly environment?: Partial<Environment>;
 }
 
 /** What differs between the entries of the package. */
