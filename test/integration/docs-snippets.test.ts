@@ -126,6 +126,14 @@ const exportedRules = (code: string) => ({
   env: { ROOMCAST_ROOMS: /ROOMCAST_ROOMS='(.*)'/.exec(code)![1]! },
 });
 
+/** A test of somebody's own: it passes, and the process ends by itself. */
+const runTest: Runner = async ({ code }) => {
+  const file = join(scratch, 'room.test.mjs');
+  writeFileSync(file, code);
+  const { stdout } = await promisify(execFile)(process.execPath, ['--test-reporter=tap', file]);
+  expect(stdout).toMatch(/^# pass 1$/m);
+};
+
 const runPython: Runner = async ({ code }) => {
   const packages = /^# pip install (.+)$/m.exec(code)![1]!.split(' ');
   const found = pythonWith(packages);
@@ -234,6 +242,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/http-api.md', '/acks?from=', runCurl],
   ['docs/http-api.md', '/disconnect', runCurl],
   ['docs/authentication.md', 'SignJWT', issueToken],
+  ['docs/testing.md', 'roomcast/testing', runTest],
   ['docs/configuration.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/configuration.md', 'export ROOMCAST_ROOMS', configures(exportedRules)],
   ['docs/operations.md', 'redis-server --port', runCluster],
