@@ -11,7 +11,7 @@ const SERVER_ONLY = {
   clear: 'delete the history of',
 } as const;
 type ServerAction = keyof typeof SERVER_ONLY;
-type ClientAction = 'join' | 'leave' | 'publish' | 'members' | 'history' | 'ack';
+type ClientAction = 'join' | 'leave' | 'publish' | 'presence' | 'members' | 'history' | 'ack';
 
 /** Actions on a room. */
 export type RoomAction = ClientAction | ServerAction;
@@ -19,7 +19,7 @@ export type RoomAction = ClientAction | ServerAction;
 export type ClusterAction = 'rooms' | 'nodes' | 'disconnect' | 'user';
 
 /** What a room's rule says about access. */
-export type RoomAccess = Pick<RoomRule, 'join' | 'publish'>;
+export type RoomAccess = Pick<RoomRule, 'join' | 'publish'> & Partial<Pick<RoomRule, 'presenceData'>>;
 
 /** Users that the server API keeps out of rooms. */
 export interface KeptOut {
@@ -67,11 +67,23 @@ export function authorize(
   const leftMs = identity === null ? 0 : keptOut.leftMs(identity.user, room);
   if (leftMs > 0) return removed(room, leftMs);
   if (action === 'publish') return publishing(room, asker, access);
+  if (action === 'presence') return bringing(room, access) ?? asMember(room, asker);
   return reading(action, room, asker, access);
 }
 
 function isServerOnly(action: RoomAction): action is ServerAction {
   return action in SERVER_ONLY;
+}
+
+/** Whether members may have presence data, which they bring with `join` or set with `presence`. */
+export function bringing(room: string, { presenceData }: RoomAccess): Refusal | null {
+  if (presenceData !== false) return null;
+  return forbidden(`members of ${quoted(room)} may not have data: its rule says presenceData: false`);
+}
+
+function asMember(room: string, { rooms }: ClientAsker): Refusal | null {
+  if (rooms.includes(room)) return null;
+  return { code: 'not_joined', message: `join ${quoted(room)} first: only members have presence data` };
 }
 
 /** The same for actions on more than one room. */

@@ -25,6 +25,7 @@ export type { Denial, DenialList, Denials } from './denials.ts';
 export { type DraftFrame, draftEnvelope, Envelope, finishEnvelope, ID_BYTES } from './envelope.ts';
 export type { HistoryPolicy } from './history-policy.ts';
 export type {
+  OwnEntry,
   Presence,
   PresenceChange,
   PresenceEntry,
@@ -33,5 +34,6 @@ export type {
   PresentRoom,
   RoomsPage,
 } from './presence.ts';
+export { packWho, unpackWho } from './presence-event.ts';
 export { PublishQueue, type TakeLimits } from './publish-queue.ts';
 export type { BatchResult, FirstResult, RoomBatch } from './room-batch.ts';

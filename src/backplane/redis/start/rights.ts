@@ -21,9 +21,9 @@ export type Obstacle =
 const SENT = ['info', 'ping', 'script|load', 'evalsha', 'subscribe', 'unsubscribe'];
 /** Commands that scripts call or a node sends, on keys and channels: tried by `check.lua`. */
 const TRIED = [
-  ...['del', 'exists', 'get', 'hdel', 'hget', 'hgetall', 'hincrby', 'hlen', 'hscan', 'hset', 'hsetnx'],
-  ...['memory|usage', 'pexpire', 'pttl', 'publish', 'pubsub|numsub', 'set', 'setrange', 'time'],
-  ...['xadd', 'xlen', 'xrange', 'xrevrange', 'zadd', 'zcount', 'zrangebyscore', 'zrem'],
+  ...['del', 'exists', 'get', 'hdel', 'hget', 'hgetall', 'hincrby', 'hlen', 'hmget', 'hscan', 'hset'],
+  ...['hsetnx', 'memory|usage', 'pexpire', 'pttl', 'publish', 'pubsub|numsub', 'set', 'setrange', 'time'],
+  ...['xadd', 'xlen', 'xrange', 'xrevrange', 'zadd', 'zcount', 'zrangebylex', 'zrangebyscore', 'zrem'],
   ...['zremrangebyscore', 'zrevrangebyscore', 'zscore'],
 ];
 /** No room has a `*` in its name, and no node. */
