@@ -12,6 +12,7 @@ import type {
   ServerFrame,
   Undecodable,
 } from '../protocol/frames.ts';
+import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { Allowance, FLOOD, WITHIN } from './allowance.ts';
 import type { ConnectionContext } from './context.ts';
 import { HeldCommands } from './held-commands.ts';
@@ -88,8 +89,13 @@ export class Connection {
     return this.identity?.user ?? this.id;
   }
 
+  get encoding(): ReaderEncoding {
+    return this.codec.encoding;
+  }
+
+  /** What it is sent has to be made from the stored frames. */
   get readsText(): boolean {
-    return this.codec.encoding === 'json';
+    return this.codec.encoding !== 'msgpack';
   }
 
   get isOpen(): boolean {
@@ -273,8 +279,9 @@ export class Connection {
     this.push(details ? ['error', id, code, message, details] : ['error', id, code, message]);
   }
 
-  push(frame: ServerFrame): void {
-    if (this.#open) this.queue(this.codec.encode(frame));
+  /** `epoch`: of the room's numbering, for a `gap`. */
+  push(frame: ServerFrame, epoch = ''): void {
+    if (this.#open) this.queue(this.codec.encode(frame, epoch));
   }
 
   /** Queues an encoded frame for the end of the turn. */

@@ -158,6 +158,19 @@ const runCurl: Runner = async ({ code }) => {
   expect(Object.keys(JSON.parse(stdout))).toEqual(Object.keys(JSON.parse(shown)));
 };
 
+/** A stream, of which the first event is enough. */
+const runStream: Runner = async ({ code }) => {
+  const command = code.replace('localhost:8080', new URL(fresh.url).host).replace('curl', 'exec curl -sS');
+  await prints(spawn('bash', ['-c', command]), /^event: joined\ndata: \["joined","chat:lobby",/m);
+};
+
+/** It reads two rooms. */
+const runFetch: Runner = async ({ code }) => {
+  const file = join(scratch, 'events.mjs');
+  writeFileSync(file, code.replace('localhost:8080', new URL(fresh.url).host));
+  await prints(spawn(process.execPath, [file]), /'joined',\s+'chat:lobby'/, /'joined',\s+'news'/);
+};
+
 /** Frames, commands and what a node says. */
 const readFrames: Runner = async ({ code }) => {
   for (const line of code.trimEnd().split('\n')) {
@@ -230,6 +243,9 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/http-api.md', '/history?', runCurl],
   ['docs/http-api.md', '/acks?from=', runCurl],
   ['docs/http-api.md', '/disconnect', runCurl],
+  ['docs/server-sent-events.md', 'curl -N', runStream],
+  ['docs/server-sent-events.md', '/messages -H', runCurl],
+  ['docs/server-sent-events.md', 'readOnce', runFetch],
   ['docs/authentication.md', 'SignJWT', issueToken],
   ['docs/testing.md', 'roomcast/testing', runTest],
   ['docs/configuration.md', 'rooms:\n', configures((file) => ({ file }))],
@@ -257,6 +273,8 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['README.md', 'docker compose down', ENGINE],
   ['docs/getting-started.md', 'npm ci && npm start', NODE_START],
   ['docs/getting-started.md', '<!doctype html>', 'browser/getting-started.test.ts opens it in Chromium'],
+  ['docs/server-sent-events.md', /^retry: /, PRINTED],
+  ['docs/server-sent-events.md', '<!doctype html>', 'browser/event-source.test.ts opens it in Chromium'],
   ['docs/http-api.md', 'export ROOMCAST_API_KEYS', 'it prints nothing'],
   ['docs/authentication.md', 'export ROOMCAST_AUTH_SECRET', NODE_START],
   ['docs/operations.md', '.env && docker', ENGINE],

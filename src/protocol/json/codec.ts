@@ -151,7 +151,7 @@ function textsOf(frames: readonly RunFrame[], bytes: Uint8Array): string[] {
 }
 
 /** False if no byte can start a bin value. Text beyond ASCII may look like one: that only costs time. */
-function mayHoldBytes(frames: Uint8Array): boolean {
+export function mayHoldBytes(frames: Uint8Array): boolean {
   for (let i = 0; i < frames.length; i++) {
     const byte = frames[i]!;
     if (byte >= 0xc4 && byte <= 0xc6) return true;

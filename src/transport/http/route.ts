@@ -3,7 +3,7 @@ import type { HttpRequest } from '../uws.ts';
 import type { Exchange } from './exchange.ts';
 
 export type Handler = (exchange: Exchange, req: HttpRequest) => void | Promise<void>;
-export type Method = 'get' | 'post';
+export type Method = 'get' | 'post' | 'options';
 
 export interface Route {
   readonly method: Method;

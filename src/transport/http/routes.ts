@@ -9,6 +9,7 @@ import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
 import { apiRoutes } from './api-routes.ts';
 import { BearerKeys } from './bearer-keys.ts';
 import { Exchange, HttpError } from './exchange.ts';
+import { retryAfter } from './retry-after.ts';
 import type { Handler, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
 
@@ -34,6 +35,8 @@ export interface HttpParts {
   readonly metrics: NodeMetrics;
   readonly scrapes: Scrapes;
   readonly addresses: ClientAddresses;
+  /** The routes that follow client authentication. */
+  readonly clientRoutes: readonly Route[];
   /** Null when the node may get traffic, else why not. */
   readonly notReady: () => string | null;
   readonly log: Logger;
@@ -44,17 +47,30 @@ export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: H
   const metrics = options.servesMetrics ? [metricsRoute(options, parts)] : [];
   register(
     app,
-    [...openRoutes(options, parts), ...metrics, ...apiRoutes(parts.node, { ...options, log: parts.log })],
+    [
+      ...openRoutes(options, parts),
+      ...metrics,
+      ...parts.clientRoutes,
+      ...apiRoutes(parts.node, { ...options, log: parts.log }),
+    ],
     parts,
   );
 }
 
 /** Registers `/metrics` alone, for its own address. */
-export function registerMetrics(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
+export function registerMetrics(
+  app: TemplatedApp,
+  options: HttpOptions,
+  parts: Omit<HttpParts, 'clientRoutes'>,
+): void {
   register(app, [metricsRoute(options, parts)], parts);
 }
 
-function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts): void {
+function register(
+  app: TemplatedApp,
+  routes: readonly Route[],
+  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'log'>,
+): void {
   const { metrics, addresses, log } = parts;
   const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
     return (res: HttpResponse, req: HttpRequest) =>
@@ -70,7 +86,9 @@ function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts)
   };
   for (const path of new Set(routes.map((route) => route.path))) {
     const allowed = routes.filter((route) => route.path === path);
-    const allow = allowed.map(({ method }) => (method === 'get' ? 'GET, HEAD' : 'POST')).join(', ');
+    const allow = allowed
+      .map(({ method }) => (method === 'get' ? 'GET, HEAD' : method.toUpperCase()))
+      .join(', ');
     app.any(
       path,
       refused(allowed[0]!.label, () => {
@@ -86,7 +104,7 @@ function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts)
   );
 }
 
-function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: HttpParts): Route {
+function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: Pick<HttpParts, 'scrapes'>): Route {
   const keys = metricsKey === null ? null : new BearerKeys([metricsKey], 'metrics key');
   return {
     method: 'get',
@@ -162,8 +180,7 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
     else if (error instanceof BackplaneError || error instanceof AccessRefused) {
       exchange.fail(error.code, error.message);
     } else if (error instanceof ReadRefused) {
-      const seconds = String(Math.ceil(error.retryAfterMs / 1000));
-      exchange.fail(error.code, error.message, { 'Retry-After': seconds });
+      exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
     } else {
       log.error({ error, route: exchange.route, address: exchange.clientAddress }, 'an HTTP request failed');
       exchange.fail('internal', 'the node failed to handle this request');
