@@ -77,7 +77,7 @@ export class Delivery {
         this.#runs.add(feed, item);
       } else {
         this.#runs.end(feed);
-        this.#publishPush(feed, item);
+        this.#publishPushes(feed, item);
       }
     }
     this.#runs.end(feed);
@@ -103,13 +103,15 @@ export class Delivery {
     return message === null ? 0 : this.#publish(feed, message, exclude, codec.encoding);
   }
 
-  #publishPush(feed: Feed, frame: PushFrame): void {
+  #publishPushes(feed: Feed, frames: readonly PushFrame[]): void {
     const { room, sentEpoch } = feed;
-    if (room.binaryMembers > 0) this.#publish(feed, msgpackCodec.encode(frame), 0, 'msgpack');
-    if (room.textMembers > 0) this.#publish(feed, jsonCodec.encode(frame), 0, 'json');
-    if (room.eventMembers > 0) this.#publish(feed, sseCodec.encode(frame, sentEpoch), 0, 'sse');
-    if (frame[0] === 'reset') feed.sentEpoch = frame[2];
-    if (frame[0] === 'reset' || frame[0] === 'gap') feed.sentOffset = frame[3];
+    if (room.binaryMembers > 0) this.#publish(feed, encodeAll(msgpackCodec, frames, sentEpoch), 0, 'msgpack');
+    if (room.textMembers > 0) this.#publish(feed, encodeAll(jsonCodec, frames, sentEpoch), 0, 'json');
+    if (room.eventMembers > 0) this.#publish(feed, encodeAll(sseCodec, frames, sentEpoch), 0, 'sse');
+    for (const frame of frames) {
+      if (frame[0] === 'reset') feed.sentEpoch = frame[2];
+      if (frame[0] === 'reset' || frame[0] === 'gap') feed.sentOffset = frame[3];
+    }
     this.#takeSlowOffTopics();
   }
 
@@ -200,6 +202,16 @@ function liveMembers(feed: Feed, encoding: ReaderEncoding): number {
   return room.eventMembers - feed.eventsBehind;
 }
 
-function isEnvelope(item: Envelope | PushFrame): item is Envelope {
+function isEnvelope(item: Envelope | readonly PushFrame[]): item is Envelope {
   return !Array.isArray(item);
+}
+
+/** `epoch`: of the room's topics before them. */
+function encodeAll(codec: ServerCodec, frames: readonly PushFrame[], epoch: string): Uint8Array | string {
+  let current = epoch;
+  const parts = frames.map((frame) => {
+    if (frame[0] === 'reset') current = frame[2];
+    return codec.encode(frame, current);
+  });
+  return parts.length === 1 ? parts[0]! : codec.join(parts);
 }
