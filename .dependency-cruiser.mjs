@@ -23,7 +23,7 @@ const TABLE = {
   config: { folders: ['util'], packages: ['zod', 'yaml'], node: true },
   // Of the configuration what it says about a room, here and in `node/`.
   auth: { folders: ['config', 'protocol', 'util'], packages: ['jose'], node: true },
-  hub: { folders: ['util'], packages: [], node: false },
+  hub: { folders: ['protocol', 'util'], packages: [], node: false },
   connection: { folders: ['protocol', 'auth', 'metrics', 'util'], packages: [], node: false },
   backplane: { folders: ['protocol', 'metrics', 'util'], packages: [], node: true },
   'backplane/memory': { folders: ['backplane', 'protocol', 'metrics', 'util'], packages: [], node: true },

@@ -31,6 +31,13 @@ export const ROUTES = [
   ['POST', '/v1/users/:user/disconnect', 'disconnect'],
 ] as const;
 
+/** Every HTTP route of clients, and the command whose answer it gives. */
+export const CLIENT_ROUTES = [
+  ['GET', '/v1/rooms/:room/events', 'join'],
+  ['POST', '/v1/events', 'join'],
+  ['POST', '/v1/rooms/:room/messages', 'publish'],
+] as const;
+
 interface RoomKind {
   readonly title: string;
   readonly room: string;
@@ -71,7 +78,11 @@ function user(rooms: unknown): Identity {
 
 /** No trailing newline. */
 export function permissionsTable(): string {
-  return [...ROOMS.flatMap(roomSection), '### HTTP API', '', ...routeTable()].join('\n');
+  const rooms = ROOMS.flatMap(roomSection);
+  return [
+    ...[...rooms, '### HTTP for clients', '', ...clientRouteTable(), ''],
+    ...['### HTTP API', '', ...routeTable()],
+  ].join('\n');
 }
 
 function roomSection(kind: RoomKind): string[] {
@@ -90,6 +101,15 @@ function clientCell(action: RoomAction, kind: RoomKind, identity: Identity | nul
     cell(authorize(action, room, { identity, rooms }, access, keptOut));
   const [asMember, asOther] = [answer([room]), answer([])];
   return asMember === asOther ? asOther : `${asMember} as a member, else ${asOther}`;
+}
+
+function clientRouteTable(): string[] {
+  const rows = CLIENT_ROUTES.map(([method, path, action]) => [
+    `\`${method} ${path}\``,
+    `as \`${action}\``,
+    action === 'publish' ? 'who may `join` counts as a member' : 'for each room, before the stream begins',
+  ]);
+  return table([['', 'with a token, or anonymous', ''], ...rows]);
 }
 
 function routeTable(): string[] {

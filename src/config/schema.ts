@@ -110,7 +110,7 @@ export const settingsSchema = z.strictObject({
     item: matching(ORIGIN, 'an origin such as https://example.com or https://*.example.com'),
     expected: 'a list of origins',
     meaning:
-      'Origins of web pages that may connect, `https://*.example.com` for all subdomains. Empty: any page',
+      'Origins of web pages that may connect, or use HTTP for clients (CORS); `https://*.example.com` for all subdomains. Empty: any page',
   }),
   tls,
   redis,

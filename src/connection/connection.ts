@@ -13,6 +13,7 @@ import type {
   ServerFrame,
   Undecodable,
 } from '../protocol/frames.ts';
+import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { Allowance, FLOOD, WITHIN } from './allowance.ts';
 import type { ConnectionContext } from './context.ts';
 import { HeldCommands } from './held-commands.ts';
@@ -89,8 +90,13 @@ export class Connection {
     return this.identity?.user ?? this.id;
   }
 
+  get encoding(): ReaderEncoding {
+    return this.codec.encoding;
+  }
+
+  /** What it is sent has to be made from the stored frames. */
   get readsText(): boolean {
-    return this.codec.encoding === 'json';
+    return this.codec.encoding !== 'msgpack';
   }
 
   get isOpen(): boolean {
@@ -279,8 +285,9 @@ export class Connection {
     this.fail(id, code, message, retryAfterMs === undefined ? undefined : { retryAfterMs });
   }
 
-  push(frame: ServerFrame): void {
-    if (this.#open) this.queue(this.codec.encode(frame));
+  /** `epoch`: of the room's numbering, for a `gap`. */
+  push(frame: ServerFrame, epoch = ''): void {
+    if (this.#open) this.queue(this.codec.encode(frame, epoch));
   }
 
   /** Queues an encoded frame for the end of the turn. */

@@ -1,4 +1,4 @@
-import { AccessRefused, type KeptOut } from '../auth/authorize.ts';
+import { AccessRefused, type Asker, authorize, type KeptOut, type Refusal } from '../auth/authorize.ts';
 import { type Identity, looksSame } from '../auth/identity.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
@@ -82,6 +82,7 @@ export class BrokerNode implements RoomServices {
   readonly #denied: Denied;
   readonly #calls: ServerCalls;
   #sweeper: Timer | null = null;
+  #lastNumber = 0;
 
   /** Each part knows only the parts made before it. */
   constructor(parts: BrokerNodeParts) {
@@ -218,9 +219,19 @@ export class BrokerNode implements RoomServices {
 
   // ---- connections ---------------------------------------------------------------------------------------
 
+  /** A number for a connection: none is given twice. */
+  nextNumber(): number {
+    return ++this.#lastNumber;
+  }
+
   connected(connection: Connection): void {
     this.hub.add(connection);
     this.#memberships.enterPersonal(connection);
+  }
+
+  /** An event stream opened: it is in no room that its reader did not name. */
+  streamOpened(connection: Connection): void {
+    this.hub.add(connection);
   }
 
   identified(connection: Connection, identity: Identity): void {
@@ -243,6 +254,11 @@ export class BrokerNode implements RoomServices {
   /** uWebSockets.js dropped a message for this connection; its bytes are valid during the call. */
   dropped(connection: Connection, message: Uint8Array): void {
     this.#delivery.dropped(connection, message);
+  }
+
+  /** A message that is being published could not be kept for this connection. */
+  missed(connection: Connection): void {
+    this.#delivery.missed(connection);
   }
 
   stalled(connection: Connection): void {
@@ -274,6 +290,11 @@ export class BrokerNode implements RoomServices {
 
   join(request: Request, name: string, wish: JoinWish): void {
     this.#memberships.join(request, name, wish);
+  }
+
+  /** Why a client may not join a room; null if it may. */
+  joinRefusal(room: string, asker: Asker): Refusal | null {
+    return authorize('join', room, asker, this.#parts.rule(room), this.#denied);
   }
 
   leave(request: Request, name: string): void {

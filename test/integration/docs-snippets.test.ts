@@ -183,6 +183,19 @@ const runCurl: Runner = async ({ code }) => {
   expect(Object.keys(JSON.parse(stdout))).toEqual(Object.keys(JSON.parse(shown)));
 };
 
+/** A stream, of which the first event is enough. */
+const runStream: Runner = async ({ code }) => {
+  const command = code.replace('localhost:8080', new URL(fresh.url).host).replace('curl', 'exec curl -sS');
+  await prints(spawn('bash', ['-c', command]), /^event: joined\ndata: \["joined","chat:lobby",/m);
+};
+
+/** It reads two rooms. */
+const runFetch: Runner = async ({ code }) => {
+  const file = join(scratch, 'events.mjs');
+  writeFileSync(file, code.replace('localhost:8080', new URL(fresh.url).host));
+  await prints(spawn(process.execPath, [file]), /'joined',\s+'chat:lobby'/, /'joined',\s+'news'/);
+};
+
 /** Frames, commands and what a node says. */
 const readFrames: Runner = async ({ code }) => {
   for (const line of code.trimEnd().split('\n')) {
@@ -260,6 +273,9 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/http-api.md', '/add', runCurl],
   ['docs/http-api.md', 'DELETE', runCurl],
   ['docs/http-api.md', '/v1/users/ann ', runCurl],
+  ['docs/server-sent-events.md', 'curl -N', runStream],
+  ['docs/server-sent-events.md', '/messages -H', runCurl],
+  ['docs/server-sent-events.md', 'readOnce', runFetch],
   ['docs/authentication.md', 'SignJWT', issueToken],
   ['docs/streaming.md', 'answer.mjs', runAnswer],
   ['docs/streaming.md', 'rooms:\n', configures((file) => ({ file }))],
@@ -291,6 +307,8 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['docs/getting-started.md', 'npm ci && npm start', NODE_START],
   ['docs/getting-started.md', '<!doctype html>', 'browser/getting-started.test.ts opens it in Chromium'],
   ['docs/streaming.md', '<!doctype html>', 'browser/streaming.test.ts opens it in Chromium'],
+  ['docs/server-sent-events.md', /^retry: /, PRINTED],
+  ['docs/server-sent-events.md', '<!doctype html>', 'browser/event-source.test.ts opens it in Chromium'],
   ['docs/client.md', 'npm install roomcast-client', 'client/package.test.ts installs the package'],
   ['docs/client.md', '/client.js', 'browser/client.test.ts opens a page of this kind in Chromium'],
   ['docs/client.md', 'room.leave()', COMPILED],

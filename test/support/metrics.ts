@@ -4,7 +4,7 @@ import { createRegistry, type Samples } from '../../src/metrics/registry.ts';
 
 /** Samples of a node that does nothing. */
 export const idleSamples: Samples = {
-  connections: () => ({ msgpack: 0, json: 0 }),
+  connections: () => ({ msgpack: 0, json: 0, sse: 0 }),
   unauthenticated: () => 0,
   connectionLimits: () => ({ all: 1000, unauthenticated: 100 }),
   rooms: () => 0,

@@ -266,7 +266,7 @@ export class Memberships implements JoinActions {
   #suspend(connection: Connection, name: string): void {
     const { hub, feeds, catchUp } = this.#parts;
     const room = hub.room(name);
-    if (room) connection.socket.unsubscribe(room.topic(connection.readsText));
+    if (room) connection.socket.unsubscribe(room.topic(connection.encoding));
     const feed = feeds.get(name);
     const cursor = feed && catchUp.find(connection, feed);
     if (cursor) catchUp.stop(cursor);

@@ -48,6 +48,7 @@ export class Feed {
   /** How many of its members are catching up, and so are not on their topic. Counted by `CatchUp`. */
   binaryBehind = 0;
   textBehind = 0;
+  eventsBehind = 0;
   /** When its last member left, or null while it has members. */
   idleSinceMs: number | null = null;
   #heldBytes = 0;

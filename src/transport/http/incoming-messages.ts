@@ -3,11 +3,12 @@
  * message alone.
  */
 import { isUtf8 } from 'node:buffer';
+import { FrameError } from '../../protocol/frame-error.ts';
 import type { PackedValue } from '../../protocol/frames.ts';
 import { MAX_DEPTH } from '../../protocol/limits.ts';
 import { arrayCount, elementsAt, mapCount, readScalar } from '../../protocol/msgpack/reader.ts';
 import { scanProblem, scanValue, skipValue } from '../../protocol/msgpack/scanner.ts';
-import { DATA_LEVELS, packValue } from '../../protocol/msgpack/values.ts';
+import { DATA_LEVELS, packValue, unpackAll } from '../../protocol/msgpack/values.ts';
 import { PackError } from '../../protocol/msgpack/writer.ts';
 import type { BodyFormat } from './media-types.ts';
 
@@ -48,33 +49,25 @@ export function readMessages(body: Buffer, format: BodyFormat): readonly Incomin
   return Array.isArray(list) ? list.map(jsonMessage) : NO_LIST;
 }
 
-/**
- * These fields of a body that is one object: undefined where one is missing, and a value that is no text,
- * number, boolean or null where one has another type. Or what is wrong with the body.
- */
-export function readFields<K extends string>(
+/** A body that is an object, with its fields. Not for messages: their data stays bytes. */
+export function readObject(
   body: Buffer,
   format: BodyFormat,
-  names: readonly K[],
-): { readonly fields: Readonly<Record<K, unknown>> } | Problem {
-  const all = format === 'msgpack' ? msgpackObject(body, names) : jsonObject(body);
-  if ('problem' in all) return all;
-  return { fields: Object.fromEntries(names.map((name) => [name, all.fields[name]])) as Record<K, unknown> };
-}
-
-type Fields = { readonly fields: Readonly<Record<string, unknown>> };
-
-function jsonObject(body: Buffer): Fields | Problem {
-  const parsed = parseJson(body);
+): { readonly fields: Readonly<Record<string, unknown>> } | Problem {
+  const parsed = format === 'msgpack' ? unpacked(body) : parseJson(body);
   if ('problem' in parsed) return parsed;
   return isRecord(parsed.value) ? { fields: parsed.value } : { problem: ' is not an object' };
 }
 
-function msgpackObject(body: Buffer, names: readonly string[]): Fields | Problem {
-  const places = msgpackProblem(body) ?? msgpackFields(body, 0);
-  if (places === null) return { problem: ' is not an object' };
-  if ('problem' in places) return places;
-  return { fields: Object.fromEntries(names.map((name) => [name, scalarAt(body, places.get(name))])) };
+function unpacked(body: Buffer): { readonly value: unknown } | Problem {
+  const problem = msgpackProblem(body);
+  if (problem !== null) return problem;
+  try {
+    return { value: unpackAll(body, MAX_DEPTH)[0] };
+  } catch (error) {
+    if (error instanceof FrameError) return { problem: `: ${error.message}` };
+    throw error;
+  }
 }
 
 const NO_LIST: Problem = { problem: ': messages is not a list' };

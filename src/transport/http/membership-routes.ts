@@ -2,7 +2,7 @@ import type { BrokerNode } from '../../node/broker-node.ts';
 import { RESERVED_PREFIX, utf8Length } from '../../protocol/limits.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { decodeRoom } from './history-route.ts';
-import { readObject } from './request-body.ts';
+import { readFields } from './request-body.ts';
 import { userProblem } from './users-route.ts';
 
 /** Bytes of a reason: it goes to people, in a frame. */
@@ -22,7 +22,7 @@ export async function removeRoute(
   { bodyBytes }: MembershipRouteOptions,
 ): Promise<void> {
   const room = ordinaryRoom(segment);
-  const { user, reason, forMs } = await readObject(exchange, bodyBytes, ['user', 'reason', 'forMs']);
+  const { user, reason, forMs } = await readFields(exchange, bodyBytes, ['user', 'reason', 'forMs']);
   const removal = { reason: checkedReason(reason), forMs: checkedForMs(forMs) };
   await node.removeFromRoom(room, checkedUser(user), removal);
   exchange.reply(200, {});
@@ -36,7 +36,7 @@ export async function addRoute(
   { bodyBytes }: MembershipRouteOptions,
 ): Promise<void> {
   const room = ordinaryRoom(segment);
-  const { user } = await readObject(exchange, bodyBytes, ['user']);
+  const { user } = await readFields(exchange, bodyBytes, ['user']);
   await node.addToRoom(room, checkedUser(user));
   exchange.reply(200, {});
 }

@@ -7,7 +7,7 @@ import { keyProblem, roomNameProblem } from '../../protocol/limits.ts';
 import type { Logger } from '../../util/log.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { type Incoming, readMessage, readMessages } from './incoming-messages.ts';
-import { type RequestBody, readBody } from './request-body.ts';
+import { readBody } from './request-body.ts';
 
 /** Maximum messages in one batch request. */
 const MAX_BATCH = 1000;
@@ -30,7 +30,7 @@ export class PublishRoutes {
   }
 
   async publish(exchange: Exchange): Promise<void> {
-    const { body, format } = await this.#read(exchange);
+    const { body, format } = await readBody(exchange, this.#options.bodyBytes);
     exchange.reply(200, await this.#publish(readMessage(body, format), 'the body'));
   }
 
@@ -39,7 +39,7 @@ export class PublishRoutes {
    * others.
    */
   async publishBatch(exchange: Exchange): Promise<void> {
-    const { body, format } = await this.#read(exchange);
+    const { body, format } = await readBody(exchange, this.#options.bodyBytes);
     const messages = readMessages(body, format);
     if ('problem' in messages) throw new HttpError('bad_request', `the body${messages.problem}`);
     if (messages.length > MAX_BATCH) {
@@ -54,10 +54,6 @@ export class PublishRoutes {
       ),
     );
     exchange.reply(200, { results });
-  }
-
-  #read(exchange: Exchange): Promise<RequestBody> {
-    return readBody(exchange, this.#options.bodyBytes);
   }
 
   /**

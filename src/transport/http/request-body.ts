@@ -1,5 +1,5 @@
 import { type Exchange, HttpError } from './exchange.ts';
-import { readFields } from './incoming-messages.ts';
+import { readObject } from './incoming-messages.ts';
 import { ACCEPTED_TYPES, type BodyFormat } from './media-types.ts';
 
 /** Sent with a 415: the accepted types. */
@@ -10,7 +10,10 @@ export interface RequestBody {
   readonly format: BodyFormat;
 }
 
-/** A body of at most so many bytes. Throws `HttpError`. */
+/**
+ * A body of at most so many bytes. Called before anything is awaited: uWebSockets.js drops what nobody waits for. Rejects
+ * with `HttpError`.
+ */
 export async function readBody(exchange: Exchange, bodyBytes: number): Promise<RequestBody> {
   const { bodyFormat } = exchange;
   if ('problem' in bodyFormat) {
@@ -21,17 +24,14 @@ export async function readBody(exchange: Exchange, bodyBytes: number): Promise<R
   return { body, format: bodyFormat.format };
 }
 
-/**
- * The fields of a body that is one object: text, numbers, booleans and null; of a field with another type only
- * that it is there. Throws `HttpError`.
- */
-export async function readObject<K extends string>(
+/** These fields of a body that is one object; undefined where one is missing. Rejects with `HttpError`. */
+export async function readFields<K extends string>(
   exchange: Exchange,
   bodyBytes: number,
   names: readonly K[],
 ): Promise<Readonly<Record<K, unknown>>> {
   const { body, format } = await readBody(exchange, bodyBytes);
-  const fields = readFields(body, format, names);
-  if ('problem' in fields) throw new HttpError('bad_request', `the body${fields.problem}`);
-  return fields.fields;
+  const all = readObject(body, format);
+  if ('problem' in all) throw new HttpError('bad_request', `the body${all.problem}`);
+  return Object.fromEntries(names.map((name) => [name, all.fields[name]])) as Record<K, unknown>;
 }

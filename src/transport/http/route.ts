@@ -4,7 +4,7 @@ import type { Exchange } from './exchange.ts';
 
 export type Handler = (exchange: Exchange, req: HttpRequest) => void | Promise<void>;
 /** As uWebSockets.js calls them: `del` is DELETE. */
-export type Method = 'get' | 'post' | 'del';
+export type Method = 'get' | 'post' | 'del' | 'options';
 
 export interface Route {
   readonly method: Method;

@@ -16,6 +16,7 @@ import { apiRoutes } from './api-routes.ts';
 import { BearerKeys } from './bearer-keys.ts';
 import { clientScripts } from './client-script.ts';
 import { Exchange, HttpError } from './exchange.ts';
+import { retryAfter } from './retry-after.ts';
 import type { Handler, Method, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
 
@@ -41,29 +42,49 @@ export interface HttpParts {
   readonly metrics: NodeMetrics;
   readonly scrapes: Scrapes;
   readonly addresses: ClientAddresses;
+  /** The routes that follow client authentication. */
+  readonly clientRoutes: readonly Route[];
   /** Null when the node may get traffic, else why not. */
   readonly notReady: () => string | null;
   readonly log: Logger;
 }
 
-const METHODS: Readonly<Record<Method, string>> = { get: 'GET, HEAD', post: 'POST', del: 'DELETE' };
+const METHODS: Readonly<Record<Method, string>> = {
+  get: 'GET, HEAD',
+  post: 'POST',
+  del: 'DELETE',
+  options: 'OPTIONS',
+};
 
 /** Registers every HTTP route. Every error is answered with a body that says what is wrong. */
 export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
   const metrics = options.servesMetrics ? [metricsRoute(options, parts)] : [];
   register(
     app,
-    [...openRoutes(options, parts), ...metrics, ...apiRoutes(parts.node, { ...options, log: parts.log })],
+    [
+      ...openRoutes(options, parts),
+      ...metrics,
+      ...parts.clientRoutes,
+      ...apiRoutes(parts.node, { ...options, log: parts.log }),
+    ],
     parts,
   );
 }
 
 /** Registers `/metrics` alone, for its own address. */
-export function registerMetrics(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
+export function registerMetrics(
+  app: TemplatedApp,
+  options: HttpOptions,
+  parts: Omit<HttpParts, 'clientRoutes'>,
+): void {
   register(app, [metricsRoute(options, parts)], parts);
 }
 
-function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts): void {
+function register(
+  app: TemplatedApp,
+  routes: readonly Route[],
+  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'log'>,
+): void {
   const { metrics, addresses, log } = parts;
   const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
     return (res: HttpResponse, req: HttpRequest) =>
@@ -95,7 +116,7 @@ function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts)
   );
 }
 
-function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: HttpParts): Route {
+function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: Pick<HttpParts, 'scrapes'>): Route {
   const keys = metricsKey === null ? null : new BearerKeys([metricsKey], 'metrics key');
   return {
     method: 'get',
@@ -180,8 +201,4 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
       exchange.fail('internal', 'the node failed to handle this request');
     }
   }
-}
-
-function retryAfter(retryAfterMs: number | undefined): Readonly<Record<string, string>> {
-  return retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.ceil(retryAfterMs / 1000)) };
 }
