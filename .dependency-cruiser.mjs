@@ -105,9 +105,32 @@ const TABLE = {
   },
   client: { folders: ['protocol', 'util'], packages: [], node: false },
   load: { folders: ['protocol', 'util'], packages: [], node: true },
+  // What `app` and `testing` both build: a node without a way in.
+  assembly: {
+    folders: ['node', 'connection', 'backplane', 'auth', 'config', 'metrics', 'util'],
+    packages: [],
+    node: false,
+  },
+  // A broker in the process of a test: no port, no addon.
+  testing: {
+    folders: [
+      'assembly',
+      'node',
+      'connection',
+      'backplane',
+      'backplane/memory',
+      'auth',
+      'config',
+      'protocol',
+      'util',
+    ],
+    packages: ['jose'],
+    node: true,
+  },
   // Builds the parts of a node. All but the commands.
   app: {
     folders: [
+      'assembly',
       'backplane',
       'backplane/memory',
       'backplane/redis',
@@ -177,6 +200,12 @@ const forbidden = [
     comment: 'uWebSockets.js is imported by src/transport/uws.ts alone',
     from: { path: '^src/', pathNot: '^src/transport/uws[.]ts$' },
     to: { path: '/?node_modules/uWebSockets[.]js/' },
+  },
+  {
+    name: 'testing-without-addon',
+    comment: 'what tests import loads no native addon, not even by way of another folder',
+    from: { path: '^src/testing/' },
+    to: { path: '^src/transport/|/?node_modules/uWebSockets[.]js/', reachable: true },
   },
   {
     name: 'not-found',

@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 /** The folders of src/, and what is beside them. */
 const AREAS = [
   ...[
+    'app',
     'auth',
     'backplane',
     'cli',
@@ -22,7 +23,7 @@ const AREAS = [
     'node',
     'protocol',
   ],
-  ...['transport', 'http', 'util', 'bench', 'demo', 'deploy', 'docs', 'project', 'test'],
+  ...['transport', 'http', 'util', 'bench', 'demo', 'deploy', 'docs', 'project', 'python', 'test', 'testing'],
 ];
 const LONGEST_SUBJECT = 72;
 /** What git writes by itself. Commits for `git rebase --autosquash` may be made, and must be gone before a merge. */

@@ -1,9 +1,8 @@
+import type { NodeCore } from '../assembly/node-core.ts';
 import type { Config } from '../config/config.ts';
-import type { BrokerNode } from '../node/broker-node.ts';
 import { Admission } from '../transport/admission.ts';
 import { type Capacity, capacity } from '../transport/capacity.ts';
 import { Descriptors } from '../transport/descriptors.ts';
-import { PendingAuth } from '../transport/pending-auth.ts';
 import { systemClock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 import { openFilesLimit } from './open-files-limit.ts';
@@ -13,18 +12,16 @@ import type { Shutdown } from './shutdown.ts';
 export interface AdmissionGate {
   readonly capacity: Capacity;
   readonly admission: Admission;
-  readonly pendingAuth: PendingAuth;
   readonly descriptors: Descriptors;
 }
 
 export function createAdmissionGate(
   config: Config,
-  node: BrokerNode,
+  { node, pendingAuth }: Pick<NodeCore, 'node' | 'pendingAuth'>,
   shutdown: Shutdown,
   log: Logger,
 ): AdmissionGate {
   const limits = connectionLimits(config, log);
-  const pendingAuth = new PendingAuth(config.websocket.authTimeoutMs);
   const admission = new Admission({
     perSecond: config.acceptRate.perSecond,
     capacity: limits,
@@ -35,7 +32,7 @@ export function createAdmissionGate(
     log,
   });
   const descriptors = new Descriptors(limits.sockets, systemClock, log);
-  return { capacity: limits, admission, pendingAuth, descriptors };
+  return { capacity: limits, admission, descriptors };
 }
 
 function connectionLimits({ websocket }: Config, log: Logger): Capacity {

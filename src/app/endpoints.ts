@@ -14,12 +14,12 @@ import { samples } from './samples.ts';
 
 /** Gives the servers their WebSocket endpoint and HTTP routes. Called once, before they listen. */
 export function registerEndpoints(config: Config, parts: NodeParts): void {
-  const { node, server, metricsServer, heartbeats, authenticator, context, gate } = parts;
-  const { admission, pendingAuth, descriptors } = gate;
+  const { node, server, metricsServer, connections, authenticator, context, gate } = parts;
+  const { admission, descriptors } = gate;
   const addresses = new ClientAddresses(config.trustProxy);
   const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses) };
   const ws = {
-    ...{ node, context, heartbeats, authenticator, addresses, admission, pendingAuth, descriptors },
+    ...{ node, context, connections, authenticator, addresses, admission, descriptors },
     allowedOrigins: config.allowedOrigins,
     backpressureBytes: config.websocket.backpressureBytes,
   };

@@ -2,8 +2,13 @@ import type { Samples } from '../metrics/registry.ts';
 import type { NodeParts } from './node-parts.ts';
 
 /** Values read from the node at each scrape. */
-export function samples({ node, shutdown, gate }: Pick<NodeParts, 'node' | 'shutdown' | 'gate'>): Samples {
-  const { capacity, pendingAuth } = gate;
+export function samples({
+  node,
+  pendingAuth,
+  shutdown,
+  gate,
+}: Pick<NodeParts, 'node' | 'pendingAuth' | 'shutdown' | 'gate'>): Samples {
+  const { capacity } = gate;
   return {
     connections: () => {
       let json = 0;

@@ -1,26 +1,16 @@
+import { createNodeCore } from '../assembly/node-core.ts';
 import type { Config } from '../config/config.ts';
-import type { RoomRule } from '../config/room-rule.ts';
-import { compileRules } from '../config/rules.ts';
-import { clientCommands } from '../connection/commands.ts';
-import type { Connection } from '../connection/connection.ts';
-import { Heartbeats } from '../connection/heartbeats.ts';
-import { NodeMetrics } from '../metrics/node-metrics.ts';
-import { BrokerNode } from '../node/broker-node.ts';
 import { Server } from '../transport/server.ts';
-import { randomId } from '../util/ids.ts';
 import type { Logger } from '../util/log.ts';
 import { systemScheduler } from '../util/scheduler.ts';
 import { createAdmissionGate } from './admission-gate.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { createBackplane } from './backplane.ts';
-import { connectionContext } from './connection-context.ts';
 import { registerEndpoints } from './endpoints.ts';
 import type { NodeExtensions } from './extensions.ts';
 import { type Addresses, listen } from './listen.ts';
 import type { NodeParts } from './node-parts.ts';
 import { Shutdown } from './shutdown.ts';
-
-type RuleOf = (room: string) => RoomRule;
 
 /** A node that accepts connections. */
 export interface RunningNode extends Addresses {
@@ -44,62 +34,26 @@ export async function startNode(
 }
 
 function buildParts(config: Config, log: Logger, extensions: NodeExtensions): NodeParts {
-  const rule = compileRules(config);
-  const metrics = new NodeMetrics();
   const server = new Server(config.tls);
-  const node = createNode(config, rule, { sockets: server, metrics, log }, extensions);
-  const heartbeats = createHeartbeats(config, metrics);
-  const metricsServer = config.metrics.port === null ? null : new Server(config.tls);
-  const servers = metricsServer === null ? [server] : [server, metricsServer];
-  const { windowMs } = config.drain;
-  const shutdown = new Shutdown({ node, servers, heartbeats, windowMs, scheduler: systemScheduler, log });
-  const gate = createAdmissionGate(config, node, shutdown, log);
   const authenticator = createAuthenticator(config, log);
-  const mustAuthenticate = authenticator !== null && !config.auth.anonymous;
-  const commands = createCommands(rule, { node, gate, authenticator, log });
-  const context = connectionContext(config, { node, commands, mustAuthenticate, metrics, log });
-  return { node, server, metricsServer, heartbeats, authenticator, context, shutdown, gate, metrics, log };
-}
-
-function createNode(
-  config: Config,
-  rule: RuleOf,
-  parts: { readonly sockets: Server; readonly metrics: NodeMetrics; readonly log: Logger },
-  extensions: NodeExtensions,
-): BrokerNode {
-  const nodeId = randomId();
-  const forBackplane = { nodeId, config, log: parts.log };
-  return new BrokerNode({
-    ...parts,
-    nodeId,
-    backplane: extensions.backplane?.(forBackplane) ?? createBackplane(forBackplane, parts.metrics.backplane),
-    rule,
-    limits: config.limits,
-    detailedMembers: config.presence.detailedMembers,
+  const core = createNodeCore(config, {
+    sockets: server,
     scheduler: systemScheduler,
-  });
-}
-
-function createHeartbeats(config: Config, metrics: NodeMetrics): Heartbeats<Connection> {
-  return new Heartbeats<Connection>({
-    intervalMs: config.heartbeat.intervalMs,
-    scheduler: systemScheduler,
-    onRoundTrip: (milliseconds) => metrics.connections.heartbeatRoundTrip.observe(milliseconds / 1000),
-  });
-}
-
-function createCommands(
-  rule: RuleOf,
-  { node, gate, authenticator, log }: Pick<NodeParts, 'node' | 'gate' | 'authenticator' | 'log'>,
-): NodeParts['context']['commands'] {
-  return clientCommands({
-    services: node,
-    access: rule,
     authenticator,
-    identified: (connection, identity) => {
-      gate.pendingAuth.remove(connection);
-      node.identified(connection, identity);
+    backplane: (nodeId, metrics) => {
+      const parts = { nodeId, config, log };
+      return extensions.backplane?.(parts) ?? createBackplane(parts, metrics);
     },
     log,
   });
+  const metricsServer = config.metrics.port === null ? null : new Server(config.tls);
+  const shutdown = new Shutdown({
+    ...core,
+    servers: metricsServer === null ? [server] : [server, metricsServer],
+    windowMs: config.drain.windowMs,
+    scheduler: systemScheduler,
+    log,
+  });
+  const gate = createAdmissionGate(config, core, shutdown, log);
+  return { ...core, server, metricsServer, authenticator, shutdown, gate, log };
 }

@@ -23,8 +23,9 @@ export interface TokenOptions {
   readonly algorithms: readonly string[];
 }
 
-/** What a key set needs; the other keys are read once. */
+/** `log` is for a key set; the other keys are read once. */
 export interface TokenParts {
+  /** Decides whether a token has expired. Default: the clock of the machine. */
   readonly clock?: Clock;
   readonly log?: Logger;
 }
@@ -46,6 +47,7 @@ export function tokenAuthenticator(options: TokenOptions, parts: TokenParts = {}
   const verification = verificationOf(options, parts);
   if (verification === null) return null;
   const { verify, possible, prepare } = verification;
+  const { clock = systemClock } = parts;
   const checks: JWTVerifyOptions = {
     algorithms: acceptedAlgorithms(options.algorithms, possible),
     clockTolerance: CLOCK_TOLERANCE_MS / 1000,
@@ -56,7 +58,7 @@ export function tokenAuthenticator(options: TokenOptions, parts: TokenParts = {}
     ...(prepare === undefined ? {} : { prepare }),
     async authenticate(token) {
       try {
-        const { payload } = await verify(token, checks);
+        const { payload } = await verify(token, { ...checks, currentDate: new Date(clock.wallMs()) });
         return identityFrom(payload);
       } catch (error) {
         throw asFailure(error);

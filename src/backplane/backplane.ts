@@ -10,7 +10,10 @@ import type { Presence } from './presence.ts';
 export interface PublishRequest {
   readonly room: string;
   readonly history: HistoryPolicy;
-  /** A finished `message` frame without its offset: nine bytes at `offsetAt`, 0xcf and a uint64 of zero. */
+  /**
+   * A finished `message` frame without its offset: nine bytes at `offsetAt`, 0xcf and a uint64 of zero. Or, with
+   * `offsetAt` 0, a finished `signal` frame: its `history` keeps nothing, and it has no key.
+   */
   readonly frame: Uint8Array;
   readonly offsetAt: number;
   /** Idempotency key with its scope (see `node/key-scope.ts`), or null. */
@@ -66,7 +69,8 @@ export interface BackplaneEvents {
   /**
    * An envelope of a subscribed room arrived. It is a view of one socket read: to keep it beyond the turn,
    * copy it. In rooms with history envelopes arrive in the order of offsets, but after a lost link some may
-   * be missing.
+   * be missing. Signals arrive among the messages, in the order in which they were taken for publication, and
+   * say after which message they were sent.
    */
   envelope(room: string, envelope: Envelope): void;
   /** Envelopes may have been missed: check every subscribed room. Called after re-subscription. */

@@ -5,17 +5,20 @@
  *
  *   at  size  field
  *    0   u8   version, 3 (a presence event on the same channel begins with 2)
- *    1   u8   flags: 1 = the table of excluded connections is present
+ *    1   u8   flags: 1 = the table of excluded connections is present, 2 = the frames are signals, which have no
+ *             offset field
  *    2   u16  count of frames, 1 to 65535
  *    4  10 B  options for `publish.lua` (see `writePublishOptions`); says nothing to anyone else
  *   14   8 B  id of the node that published, ASCII
  *   22   u64  milliseconds since the Unix epoch when the node sent it; for the latency metric only
- *   30   u16  where in each frame the nine bytes of its offset begin: the same for all frames of a room
+ *   30   u16  where in each frame the nine bytes of its offset begin: the same for all messages of a room, 0 for
+ *             signals
  *   32   u32  length of each frame, count times
  *        u32  with flag 1: the publishing connection that is not to get this frame, or 0; count times
  *        ...  the frames, their offsets not filled in
- *        u64  offset of the first frame, the rest follow on; 0 in rooms without history   } added by the
- *        8 B  epoch, ASCII; zeros in rooms without history                               } backplane
+ *        u64  offset of the first frame, the rest follow on; 0 in rooms without history. Of  } added by the
+ *             signals the offset of the message that they follow                            } backplane
+ *        8 B  epoch, ASCII; zeros in rooms without history                                  }
  *
  * All integers are big-endian. The backplane only appends, and the reader fills in the offsets in the frames:
  * in Redis, where one thread works for all nodes, cutting a draft to write into it cost more than storing it.
@@ -32,6 +35,7 @@ import {
 
 const VERSION = 3;
 const FLAG_EXCLUDES = 1;
+const FLAG_SIGNALS = 2;
 const AT_PUBLISH_OPTIONS = 4;
 const AT_ORIGIN = 14;
 const AT_SENT = 22;
@@ -48,6 +52,7 @@ const TRAILER_BYTES = 8 + ID_BYTES;
 /** One frame on its way into an envelope. */
 export interface DraftFrame {
   readonly frame: Uint8Array;
+  /** 0 in signals. Either all frames of an envelope are signals, or none is. */
   readonly offsetAt: number;
   readonly exclude: number;
 }
@@ -59,7 +64,7 @@ export interface DraftFrame {
 export class Envelope {
   readonly bytes: Buffer;
   readonly count: number;
-  /** Offset of the first frame; 0 in rooms without history. */
+  /** Offset of the first frame; 0 in rooms without history, and of signals. */
   readonly first: number;
   /** '' in rooms without history. */
   readonly epoch: string;
@@ -70,8 +75,10 @@ export class Envelope {
     this.count = count;
     this.#framesAt = framesAt;
     const trailerAt = bytes.length - TRAILER_BYTES;
-    this.first = readUint64(bytes, trailerAt);
-    this.epoch = this.first === 0 ? '' : epochAt(bytes, trailerAt + 8, likelyEpoch);
+    const { isSignal } = this;
+    this.first = isSignal ? 0 : readUint64(bytes, trailerAt);
+    const hasEpoch = isSignal ? bytes[trailerAt + 8] !== 0 : this.first !== 0;
+    this.epoch = hasEpoch ? epochAt(bytes, trailerAt + 8, likelyEpoch) : '';
   }
 
   /**
@@ -82,10 +89,11 @@ export class Envelope {
   static parse(bytes: Buffer, likelyEpoch = ''): Envelope | null {
     if (bytes.length < AT_TABLE + TRAILER_BYTES || bytes[0] !== VERSION) return null;
     const count = readUint16(bytes, 2);
-    const framesAt = AT_TABLE + count * (bytes[1]! & FLAG_EXCLUDES ? 8 : 4);
+    const flags = bytes[1]!;
+    const framesAt = AT_TABLE + count * (flags & FLAG_EXCLUDES ? 8 : 4);
     const trailerAt = bytes.length - TRAILER_BYTES;
     if (count === 0 || trailerAt < framesAt) return null;
-    const least = readUint16(bytes, AT_OFFSET_AT) + OFFSET_BYTES;
+    const least = flags & FLAG_SIGNALS ? 1 : readUint16(bytes, AT_OFFSET_AT) + OFFSET_BYTES;
     let at = framesAt;
     for (let i = 0; i < count; i++) {
       const length = readUint32(bytes, AT_TABLE + i * 4);
@@ -109,6 +117,16 @@ export class Envelope {
 
   get sentAtMs(): number {
     return readUint64(this.bytes, AT_SENT);
+  }
+
+  /** Its frames are signals: not stored, not numbered. */
+  get isSignal(): boolean {
+    return (this.bytes[1]! & FLAG_SIGNALS) !== 0;
+  }
+
+  /** Of signals: offset of the room's newest message when they were sent. It means nothing without an `epoch`. */
+  get sentAfter(): number {
+    return readUint64(this.bytes, this.bytes.length - TRAILER_BYTES);
   }
 
   get hasExcludes(): boolean {
@@ -179,7 +197,7 @@ export function writeDraft(
   const count = drafts.length;
   const hasExcludes = excludesAny(drafts);
   bytes[start] = VERSION;
-  bytes[start + 1] = hasExcludes ? FLAG_EXCLUDES : 0;
+  bytes[start + 1] = (hasExcludes ? FLAG_EXCLUDES : 0) | (drafts[0]!.offsetAt === 0 ? FLAG_SIGNALS : 0);
   writeUint16(bytes, count, start + 2);
   bytes.fill(0, start + AT_PUBLISH_OPTIONS, start + AT_ORIGIN);
   writeAscii(bytes, origin, start + AT_ORIGIN);
@@ -208,7 +226,8 @@ export function draftEnvelope(drafts: readonly DraftFrame[], origin: string, sen
 
 /**
  * Gives a draft its position, in place: the memory backplane's half of what `publish.lua` does in Redis. A
- * room without history has epoch '' and first 0, and every frame in it keeps offset 0.
+ * room without history has epoch '' and first 0, and every frame in it keeps offset 0. For signals `first` is the
+ * offset of the message that they follow.
  */
 export function finishEnvelope(draft: Buffer, epoch: string, first: number): Envelope {
   writeUint64(draft, first, draft.length - TRAILER_BYTES);

@@ -3,3 +3,6 @@ export interface HistoryPolicy {
   readonly messages: number;
   readonly ageMs: number;
 }
+
+/** Of what is not stored at all. */
+export const KEEPS_NOTHING: HistoryPolicy = { messages: 0, ageMs: 0 };

@@ -45,6 +45,11 @@ export class RoomBatch {
     return this.history.messages > 0;
   }
 
+  /** Of signals, which nobody stores, whatever the room keeps. */
+  get isSignal(): boolean {
+    return this.requests[0]?.offsetAt === 0;
+  }
+
   /** Whether this message may join the same envelope. The first one always may. */
   takes(request: PublishRequest): boolean {
     if (this.requests.length === 0) return true;
@@ -52,6 +57,7 @@ export class RoomBatch {
       this.requests.length < MAX_MESSAGES &&
       this.bytes + request.frame.length <= MAX_BYTES &&
       this.hasHistory === request.history.messages > 0 &&
+      // Signals, which have none, go apart.
       this.requests[0]!.offsetAt === request.offsetAt
     );
   }

@@ -18,6 +18,13 @@ export function readConfigFile(path: string): Source {
   return source;
 }
 
+/** Reads settings that a program gives, nested as in a file. */
+export function readGivenSettings(settings: unknown): Source {
+  const source = emptySource();
+  visitGroup(source, 'settings', settings, '');
+  return source;
+}
+
 function parse(text: string, path: string, source: Source): unknown {
   const document = parseDocument(text, { prettyErrors: true });
   for (const error of document.errors) {

@@ -1,17 +1,19 @@
-/** Merges the sources: defaults, then the file, then the environment, then flags. Later sources win. */
+/** Merges the sources: defaults, then the file, then given settings, then the environment, then flags. Later sources win. */
 import { type CheckContext, crossProblems, fileProblems } from './checks.ts';
 import { type Config, toConfig } from './config.ts';
 import { CONFIG_VARIABLE, type Environment, productionOf, readEnvironment, variable } from './environment.ts';
-import { readConfigFile } from './file.ts';
+import { readConfigFile, readGivenSettings } from './file.ts';
 import { type Flags, readFlags } from './flags.ts';
 import { problemLines, shown } from './problems.ts';
-import { settingsSchema } from './schema.ts';
+import { type GivenSettings, settingsSchema } from './schema.ts';
 import { SETTINGS } from './settings.ts';
 import { emptySource, type Given, type Source } from './source.ts';
 
 export interface LoadOptions {
   /** Path of a YAML or JSON file. Default: the file that `ROOMCAST_CONFIG` names, or none. */
   readonly file?: string | undefined;
+  /** Settings as in a file, given as an object. They win over those of the file. */
+  readonly settings?: GivenSettings;
   readonly env: Environment;
   readonly flags?: Flags;
 }
@@ -20,8 +22,13 @@ export interface LoadOptions {
 export type LoadResult = { readonly config: Config } | { readonly problems: readonly string[] };
 
 /** Reads files and nothing else. Never throws for what an operator wrote. */
-export function loadConfig({ file, env, flags = {} }: LoadOptions): LoadResult {
-  const sources = [readFile(file ?? variable(env, CONFIG_VARIABLE)), readEnvironment(env), readFlags(flags)];
+export function loadConfig({ file, settings, env, flags = {} }: LoadOptions): LoadResult {
+  const sources = [
+    readFile(file ?? variable(env, CONFIG_VARIABLE)),
+    readGivenSettings(settings),
+    readEnvironment(env),
+    readFlags(flags),
+  ];
   const merged = new MergedSettings(
     env,
     sources.flatMap(({ unread }) => unread),

@@ -214,3 +214,12 @@ export const settingsSchema = z.strictObject({
 });
 
 export type Settings = z.output<typeof settingsSchema>;
+
+type DeepPartial<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { readonly [Key in keyof T]?: DeepPartial<T[Key]> }
+    : T;
+
+/** Settings as a file or a program gives them: any of them, nested. */
+export type GivenSettings = DeepPartial<z.input<typeof settingsSchema>>;

@@ -6,6 +6,8 @@ import { counter, counterBy, histogram, histogramBy, type SampledMetric } from '
 /** Messages on their way through this node. */
 export class MessageStats {
   readonly accepted = zeros(MESSAGE_SOURCES);
+  /** Signals, of the accepted. */
+  readonly signals = zeros(MESSAGE_SOURCES);
   readonly settled = zeros(PUBLISH_OUTCOMES);
   /** Seconds. */
   readonly publishDuration = new SampledHistogram(LATENCY_SECONDS);
@@ -28,8 +30,14 @@ function acceptedMetrics(stats: MessageStats): SampledMetric[] {
     counterBy(
       'source',
       'roomcast_messages_accepted_total',
-      'Messages that passed every check on this node and went to the backplane. Excludes refused messages, and those that other nodes accepted.',
+      'Messages that passed every check on this node and went to the backplane, signals included. Excludes refused messages, and those that other nodes accepted.',
       () => stats.accepted,
+    ),
+    counterBy(
+      'source',
+      'roomcast_signals_accepted_total',
+      'Signals among the accepted messages: published with ephemeral, so neither stored nor numbered.',
+      () => stats.signals,
     ),
     counterBy(
       'outcome',
@@ -54,12 +62,12 @@ function relayedMetrics(stats: MessageStats): SampledMetric[] {
     ),
     counter(
       'roomcast_messages_relayed_total',
-      'Messages in the envelopes received, whether or not their room still had a member on this node.',
+      'Messages and signals in the envelopes received, whether or not their room still had a member on this node.',
       () => stats.relayed,
     ),
     counter(
       'roomcast_messages_delivered_total',
-      'Messages handed to sockets: for each fan-out, its messages times the members reached (without a publisher that asked for no echo). Messages sent through a cursor count as recovered instead. Whether a client read them is not known.',
+      'Messages and signals handed to sockets: for each fan-out, its messages times the members reached (without a publisher that asked for no echo). Messages sent through a cursor count as recovered instead. Whether a client read them is not known.',
       () => stats.delivered,
     ),
     histogramBy(

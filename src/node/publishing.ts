@@ -1,9 +1,10 @@
 import type { Backplane, BackplaneError } from '../backplane/backplane.ts';
+import { KEEPS_NOTHING } from '../backplane/history-policy.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
-import { buildMessageFrame } from '../protocol/message-frame.ts';
+import { buildMessageFrame, buildSignalFrame } from '../protocol/message-frame.ts';
 import type { Clock } from '../util/clock.ts';
 import { clientKey, serverKey } from './key-scope.ts';
 import {
@@ -25,6 +26,8 @@ export interface ServerMessage {
   readonly room: string;
   readonly data: PackedValue;
   readonly key: string | null;
+  /** It is a signal. Default false. */
+  readonly ephemeral?: boolean;
 }
 
 /** Takes permitted messages: builds the frame that every member will get, and passes it on. */
@@ -40,6 +43,7 @@ export class Publishing {
     const rule = this.#parts.rule(command.room);
     const { metrics, backplane } = this.#parts;
     metrics.messages.accepted.client++;
+    if (command.ephemeral) metrics.messages.signals.client++;
     const exclude = command.echo ? 0 : connection.number;
     const key = command.key === null ? null : clientKey(connection.identity, command.key);
     const message = this.#build(rule, command, key, connection.sender, exclude);
@@ -50,6 +54,7 @@ export class Publishing {
   fromServer(message: ServerMessage, reply: PublishReply): void {
     const { metrics, backplane, rule } = this.#parts;
     metrics.messages.accepted.http_api++;
+    if (message.ephemeral) metrics.messages.signals.http_api++;
     const key = message.key === null ? null : serverKey(message.key);
     const pending = this.#build(rule(message.room), message, key, null, 0);
     backplane.publish(new ServerPublish(pending, this.#parts, reply));
@@ -57,12 +62,16 @@ export class Publishing {
 
   #build(
     { history }: RoomRule,
-    { room, data }: ServerMessage,
+    { room, data, ephemeral }: ServerMessage,
     key: string | null,
     sender: string | null,
     exclude: number,
   ): PendingMessage {
     const { clock } = this.#parts;
+    if (ephemeral) {
+      const built = buildSignalFrame(room, clock.wallMs(), sender, data);
+      return { room, history: KEEPS_NOTHING, built, key: null, exclude, acceptedAtMs: clock.nowMs() };
+    }
     const built = buildMessageFrame(room, clock.wallMs(), sender, data);
     return { room, history, built, key, exclude, acceptedAtMs: clock.nowMs() };
   }

@@ -13,6 +13,7 @@ export interface RawOptions {
   readonly limit?: unknown;
   readonly key?: unknown;
   readonly echo?: unknown;
+  readonly ephemeral?: unknown;
   readonly resume?: unknown;
   readonly last?: unknown;
 }
@@ -112,7 +113,18 @@ function buildPublish(
   if (wrong !== null) return rejected(id + 0, 'bad_request', wrong);
   const echo = options?.echo ?? true;
   if (typeof echo !== 'boolean') return rejected(id + 0, 'bad_frame', 'echo must be a boolean');
-  return { type: 'publish', id: id + 0, room: room as string, data, key, echo };
+  const ephemeral = options?.ephemeral ?? false;
+  if (typeof ephemeral !== 'boolean') return rejected(id + 0, 'bad_frame', 'ephemeral must be a boolean');
+  const clash = ephemeral ? ephemeralProblem(key) : null;
+  if (clash !== null) return rejected(id + 0, 'bad_request', clash);
+  return { type: 'publish', id: id + 0, room: room as string, data, key, echo, ephemeral };
+}
+
+/** Why a publish with `ephemeral` cannot have these options too, or null. */
+export function ephemeralProblem(key: unknown): string | null {
+  return key === null
+    ? null
+    : 'an ephemeral message takes no key: it is not stored, so a retry cannot be recognised';
 }
 
 function buildAuth(id: number, token: unknown): Command | RejectedCommand {

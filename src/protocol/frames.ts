@@ -37,6 +37,11 @@ export interface PublishOptions {
   readonly key?: string;
   /** `false`: do not deliver to the publishing connection. Default true. */
   readonly echo?: boolean;
+  /**
+   * `true`: a `signal` to the members who are there now. It is neither stored nor numbered. Default false. Not
+   * together with `key`.
+   */
+  readonly ephemeral?: boolean;
 }
 export interface HistoryOptions {
   readonly since?: Position;
@@ -83,6 +88,7 @@ export interface PublishCommand {
   readonly data: PackedValue;
   readonly key: string | null;
   readonly echo: boolean;
+  readonly ephemeral: boolean;
 }
 export interface MembersCommand {
   readonly type: 'members';
@@ -254,6 +260,14 @@ export type MessageFrame = readonly [
   sender: string | null,
   data: unknown,
 ];
+/** A message that is neither stored nor numbered. */
+export type SignalFrame = readonly [
+  'signal',
+  room: string,
+  time: number,
+  sender: string | null,
+  data: unknown,
+];
 export type MemberFrame = readonly [
   'member',
   room: string,
@@ -272,6 +286,7 @@ export type ByeFrame = readonly ['bye', code: number, details: { readonly reconn
 export type PushFrame =
   | HelloFrame
   | MessageFrame
+  | SignalFrame
   | MemberFrame
   | GapFrame
   | ResetFrame

@@ -8,7 +8,10 @@ export * from './limits.ts';
 export {
   type BuiltMessage,
   buildMessageFrame,
+  buildSignalFrame,
   decodeMessageFrames,
+  decodeRun,
+  type RunFrame,
   setFrameOffset,
   splitFrames,
 } from './message-frame.ts';

@@ -1,5 +1,5 @@
 /**
- * The `message` frame, encoded once on the node that accepts a publish. Its offset is not known yet: nine
+ * The `message` frame, and the `signal` frame of what is not stored, encoded once on the node that accepts a publish. Its offset is not known yet: nine
  * bytes are reserved for it, which the backplane fills in. From there to the subscriber's client nothing
  * decodes it.
  */
@@ -7,7 +7,7 @@ import { writeUint64 } from '../util/bytes.ts';
 import { cutFromBlock } from './block.ts';
 import { codecCalls } from './calls.ts';
 import { FrameError } from './frame-error.ts';
-import type { MessageFrame, PackedValue } from './frames.ts';
+import type { MessageFrame, PackedValue, SignalFrame } from './frames.ts';
 import { MAX_DEPTH, utf8Length } from './limits.ts';
 import { scanProblem, scanValue } from './msgpack/scanner.ts';
 import { writeUtf8 } from './msgpack/utf8.ts';
@@ -17,12 +17,14 @@ import { checkServerFrame } from './server-frames.ts';
 export interface BuiltMessage {
   /** The whole frame; only its offset is still zero. */
   readonly frame: Uint8Array;
-  /** Index of the 0xcf byte of the offset: the same for all frames of a room. */
+  /** Index of the 0xcf byte of the offset: the same for all `message` frames of a room. 0 in a `signal`, which has none. */
   readonly offsetAt: number;
 }
 
 // An array of six, and 'message'.
 const HEAD = Uint8Array.of(0x96, 0xa7, 0x6d, 0x65, 0x73, 0x73, 0x61, 0x67, 0x65);
+// An array of five, and 'signal'.
+const SIGNAL_HEAD = Uint8Array.of(0x95, 0xa6, 0x73, 0x69, 0x67, 0x6e, 0x61, 0x6c);
 const UINT64 = 0xcf;
 const NIL = 0xc0;
 
@@ -52,6 +54,29 @@ export function buildMessageFrame(
   else writeText(frame, sender, senderBytes, offsetAt + 18);
   frame.set(data, dataAt);
   return { frame, offsetAt };
+}
+
+/** `["signal", room, time, sender, data]`, otherwise as `buildMessageFrame`. */
+export function buildSignalFrame(
+  room: string,
+  timeMs: number,
+  sender: string | null,
+  data: PackedValue,
+): BuiltMessage {
+  codecCalls.buildMessage++;
+  const roomBytes = utf8Length(room);
+  const senderBytes = sender === null ? -1 : utf8Length(sender);
+  const timeAt = SIGNAL_HEAD.length + textSize(roomBytes);
+  const dataAt = timeAt + 9 + textSize(senderBytes);
+  const frame = cutFromBlock(dataAt + data.length);
+  frame.set(SIGNAL_HEAD);
+  writeText(frame, room, roomBytes, SIGNAL_HEAD.length);
+  frame[timeAt] = UINT64;
+  writeUint64(frame, timeMs, timeAt + 1);
+  if (sender === null) frame[timeAt + 9] = NIL;
+  else writeText(frame, sender, senderBytes, timeAt + 9);
+  frame.set(data, dataAt);
+  return { frame, offsetAt: 0 };
 }
 
 /** Bytes of a MessagePack string of this many bytes of UTF-8; of nil for -1. */
@@ -98,16 +123,31 @@ export function splitFrames(bytes: Uint8Array): Uint8Array[] {
   return frames;
 }
 
+/** What envelopes carry. */
+export type RunFrame = MessageFrame | SignalFrame;
+
+/**
+ * A run of `message` and `signal` frames as values.
+ *
+ * @throws {FrameError} for bytes that are anything else.
+ */
+export function decodeRun(bytes: Uint8Array): RunFrame[] {
+  codecCalls.decodeMessage++;
+  return unpackAll(bytes, MAX_DEPTH).map((value) => {
+    const frame = checkServerFrame(value);
+    if (frame[0] === 'message' || frame[0] === 'signal') return frame;
+    throw new FrameError(`a "${frame[0]}" frame among messages`);
+  });
+}
+
 /**
  * A run of `message` frames as values.
  *
  * @throws {FrameError} for bytes that are anything else.
  */
 export function decodeMessageFrames(bytes: Uint8Array): MessageFrame[] {
-  codecCalls.decodeMessage++;
-  return unpackAll(bytes, MAX_DEPTH).map((value) => {
-    const frame = checkServerFrame(value);
-    if (frame[0] !== 'message') throw new FrameError(`a "${frame[0]}" frame among messages`);
-    return frame;
+  return decodeRun(bytes).map((frame) => {
+    if (frame[0] === 'message') return frame;
+    throw new FrameError(`a "${frame[0]}" frame among stored messages`);
   });
 }

@@ -18,6 +18,7 @@ const SHAPES: Readonly<Record<ServerFrame[0], readonly Field[]>> = {
   ok: [integer, map],
   error: [integer, text, text, mapOrNone],
   message: [text, integer, integer, textOrNull, present],
+  signal: [text, integer, textOrNull, present],
   member: [text, text, mapOrNone, integer],
   gap: [text, integer, integer, textOrNone],
   reset: [text, text, integer],

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packValue, unpackValue } from '../../src/protocol/msgpack/values.ts';
+import { TestClient } from '../support/client.ts';
 import { NodeProcess } from '../support/node-process.ts';
 
 let open: NodeProcess;
@@ -41,6 +42,46 @@ describe('the HTTP API', () => {
       offset: 1,
       messages: [['message', 'http:a', 1, expect.any(Number), null, { n: 1 }]],
     });
+  });
+
+  it('sends signals, alone and in a batch, in their place among the messages', async () => {
+    const client = await TestClient.connect(open.wsUrl, { encoding: 'json' });
+    await client.ok('join', 'http:s');
+    const alone = await post(open, '/v1/publish', { room: 'http:s', data: 's', ephemeral: true });
+    expect(alone).toEqual({ status: 200, body: { epoch: '', offset: 0 } });
+    const messages = [
+      { room: 'http:s', data: 1 },
+      { room: 'http:s', data: 't', ephemeral: true },
+      { room: 'http:s', data: 'u', ephemeral: true, key: 'k' },
+      { room: 'http:s', data: 'v', ephemeral: 'yes' },
+      { room: 'http:s', data: 2, ephemeral: false },
+    ];
+    const { body } = await post(open, '/v1/publish/batch', { messages });
+    expect(body.results).toEqual([
+      { epoch: expect.any(String), offset: 1 },
+      { epoch: '', offset: 0 },
+      {
+        error: {
+          code: 'bad_request',
+          message: expect.stringContaining('messages[2]: an ephemeral message takes no key'),
+        },
+      },
+      { error: { code: 'bad_request', message: 'messages[3]: ephemeral must be a boolean' } },
+      { epoch: expect.any(String), offset: 2 },
+    ]);
+    const packed = await fetch(`${open.url}/v1/publish`, {
+      method: 'POST',
+      body: Buffer.from(packValue({ room: 'http:s', data: 'w', ephemeral: true })),
+      headers: { 'Content-Type': 'application/msgpack', Accept: 'application/json' },
+    });
+    expect(await packed.json()).toEqual({ epoch: '', offset: 0 });
+    await client.next((frame) => frame[0] === 'signal' && frame[4] === 'w');
+    const told = client.frames.flatMap((frame): unknown[] => {
+      if (frame[0] === 'signal') return [[frame[3], frame[4]]];
+      return frame[0] === 'message' ? [frame[2]] : [];
+    });
+    expect(told).toEqual([[null, 's'], 1, [null, 't'], 2, [null, 'w']]);
+    client.socket.terminate();
   });
 
   it('publishes a batch in order and says what failed in its place', async () => {

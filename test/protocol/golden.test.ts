@@ -23,7 +23,8 @@ function expected(frame: CommandFrame): Record<string, unknown> {
     return { type, id, room, since: frame[3]?.since ?? null, limit: frame[3]?.limit ?? null };
   }
   if (type !== 'publish') return { type, id, room };
-  return { type, id, room, data: frame[3], key: frame[4]?.key ?? null, echo: frame[4]?.echo ?? true };
+  const { key = null, echo = true, ephemeral = false } = frame[4] ?? {};
+  return { type, id, room, data: frame[3], key, echo, ephemeral };
 }
 
 function withDataUnpacked(command: DecodedCommand): unknown {

@@ -72,6 +72,12 @@ export class ScriptedStore {
 
   commit(batch: RoomBatch, nodeId: string, sentAtMs: number): void {
     const draft = batch.draft(nodeId, sentAtMs);
+    if (batch.isSignal) {
+      // A room without history is not known here.
+      const { epoch = '', offset = 0 } = this.#rooms.get(batch.room) ?? {};
+      this.#deliver(batch.room, finishEnvelope(draft, epoch, offset));
+      return batch.settle({ epoch: '', first: 0, duplicates: null });
+    }
     if (!batch.hasHistory) {
       this.#deliver(batch.room, finishEnvelope(draft, '', 0));
       return batch.settle({ epoch: '', first: 0, duplicates: null });

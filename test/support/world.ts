@@ -232,6 +232,12 @@ export class Client {
     return ['leave', this.#ask('left'), room];
   }
 
+  /** A signal, which the members are told as `~label`. */
+  signalFrame(label: string | number, bytes = 0, echo = true, room = ROOM): CommandFrame {
+    const options = echo ? { ephemeral: true } : { ephemeral: true, echo };
+    return ['publish', this.#ask(`sent:${label}`), room, String(label).padEnd(bytes, '.'), options];
+  }
+
   publishFrame(label: string | number, bytes = 0, echo = true, room = ROOM): CommandFrame {
     const options = echo ? {} : { echo };
     return ['publish', this.#ask(`sent:${label}`), room, String(label).padEnd(bytes, '.'), options];
@@ -299,6 +305,8 @@ export class Client {
     switch (frame[0]) {
       case 'message':
         return String(frame[5]).replace(/\.+$/, '');
+      case 'signal':
+        return `~${String(frame[4]).replace(/\.+$/, '')}`;
       case 'gap':
         return `gap${frame[2]}-${frame[3]}${frame[4] === 'expired' ? '' : `:${frame[4]}`}`;
       case 'reset':

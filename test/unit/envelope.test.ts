@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type DraftFrame, draftEnvelope, Envelope, finishEnvelope } from '../../src/backplane/envelope.ts';
-import { buildMessageFrame, decodeMessageFrames } from '../../src/protocol/message-frame.ts';
+import {
+  buildMessageFrame,
+  buildSignalFrame,
+  decodeMessageFrames,
+  decodeRun,
+} from '../../src/protocol/message-frame.ts';
 import { packValue } from '../../src/protocol/msgpack/values.ts';
 
 const ORIGIN = 'n0de0001';
@@ -103,6 +108,32 @@ describe('an envelope of a room without history', () => {
   it('has all its frames after any offset', () => {
     expect(envelope!.after(0)).toEqual(envelope!.frames);
     expect(envelope!.after(5)).toEqual(envelope!.frames);
+  });
+});
+
+describe('an envelope of signals', () => {
+  const drafts = [0, 7].map((exclude) => ({
+    ...buildSignalFrame('chat:lobby', 1_700_000_000_123, 'ann', packValue(exclude)),
+    exclude,
+  }));
+  const bytes = draftEnvelope(drafts, ORIGIN, SENT);
+
+  it('has no offsets, and its frames as they were', () => {
+    const envelope = Envelope.parse(Buffer.from(bytes));
+    expect(envelope).toMatchObject({ isSignal: true, hasExcludes: true, first: 0, last: 0, count: 2 });
+    expect(envelope).toMatchObject({ epoch: '', sentAfter: 0 });
+    expect([0, 1].map((at) => envelope!.excluded(at))).toEqual([0, 7]);
+    expect(decodeRun(envelope!.frames)).toEqual(
+      [0, 7].map((data) => ['signal', 'chat:lobby', 1_700_000_000_123, 'ann', data]),
+    );
+    expect(finished(1).isSignal).toBe(false);
+  });
+
+  it.each([0, 41])('says that it follows message %i', (offset) => {
+    const envelope = finishEnvelope(Buffer.from(bytes), EPOCH, offset);
+    expect(envelope).toMatchObject({ first: 0, last: 0, epoch: EPOCH, sentAfter: offset });
+    expect(decodeRun(envelope.frames)).toHaveLength(2);
+    expect(envelope.copy()).toMatchObject({ isSignal: true, epoch: EPOCH, sentAfter: offset });
   });
 });
 

@@ -21,7 +21,7 @@ const COMMANDS: Record<CommandType, true> = {
   ...{ history: true, ack: true, auth: true, ping: true },
 };
 const PUSHES: Record<PushFrame[0], true> = {
-  ...{ hello: true, message: true, member: true, gap: true },
+  ...{ hello: true, message: true, signal: true, member: true, gap: true },
   ...{ reset: true, removed: true, bye: true },
 };
 

@@ -6,7 +6,7 @@ import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import { publishCall } from '../../src/backplane/redis/publish/publish-call.ts';
 import { publishScript } from '../../src/backplane/redis/scripts/scripts.ts';
 import { RoomBatch } from '../../src/backplane/room-batch.ts';
-import { buildMessageFrame } from '../../src/protocol/message-frame.ts';
+import { buildMessageFrame, buildSignalFrame } from '../../src/protocol/message-frame.ts';
 import { packValue } from '../../src/protocol/msgpack/values.ts';
 
 const HISTORY = { messages: 256, ageMs: 60_000 };
@@ -15,10 +15,11 @@ const OPTIONS = { nodeId: 'n0de0001', sentAtMs: 1_700_000_000_000, head: ['epoch
 function batch(
   room: string,
   messages: readonly { text: string; key?: string; exclude?: number }[],
+  build = buildMessageFrame,
 ): RoomBatch {
   const batch = new RoomBatch(room, HISTORY, 0);
   for (const { text, key = null, exclude = 0 } of messages) {
-    const frame = buildMessageFrame(room, 1_700_000_000_123, 'ann', packValue(text));
+    const frame = build(room, 1_700_000_000_123, 'ann', packValue(text));
     const request: PublishRequest = {
       room,
       history: HISTORY,
@@ -55,6 +56,7 @@ describe('a publish call', () => {
     batch('lobby', [{ text: 'a' }]),
     batch('żółć 🦊', [{ text: 'x'.repeat(5000), key: 'ключ' }, { text: '' }, { text: 'c', key: 'k' }]),
     batch('other', [{ text: 'a', exclude: 7 }, { text: 'b' }]),
+    batch('other', [{ text: 'signal' }, { text: 'another' }], buildSignalFrame),
   ];
 
   it.each([

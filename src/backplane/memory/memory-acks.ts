@@ -12,6 +12,8 @@ export interface MemoryAcksParts {
    * closed.
    */
   readonly position: (room: string, history: HistoryPolicy, begin: boolean) => Where;
+  /** What is kept, by room. */
+  readonly rooms: Map<string, RoomAcks>;
 }
 
 interface Where {
@@ -19,7 +21,8 @@ interface Where {
   readonly offset: number;
 }
 
-interface RoomAcks {
+/** How far the users of one room have read. */
+export interface RoomAcks {
   readonly epoch: string;
   readonly offsets: Map<string, number>;
   ackedAtMs: number;
@@ -27,10 +30,11 @@ interface RoomAcks {
 
 export class MemoryAcks implements Acks {
   readonly #parts: MemoryAcksParts;
-  readonly #rooms = new Map<string, RoomAcks>();
+  readonly #rooms: Map<string, RoomAcks>;
 
   constructor(parts: MemoryAcksParts) {
     this.#parts = parts;
+    this.#rooms = parts.rooms;
   }
 
   async ack(

@@ -21,7 +21,7 @@ import { type Envelope, finishEnvelope } from '../envelope.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
 import { PublishQueue } from '../publish-queue.ts';
 import type { BatchResult, RoomBatch } from '../room-batch.ts';
-import { MemoryAcks } from './memory-acks.ts';
+import { MemoryAcks, type RoomAcks } from './memory-acks.ts';
 import { MemoryPresence } from './memory-presence.ts';
 import { type Commit, RoomLog } from './room-log.ts';
 
@@ -41,6 +41,14 @@ export interface MemoryBackplaneOptions {
   readonly sweepMs?: number;
   /** Timers and the end of the turn. Default those of the process. */
   readonly scheduler?: Scheduler;
+  /** What outlives this backplane: the next node of the process may start from it. Default: nothing does. */
+  readonly store?: MemoryStore;
+}
+
+/** What the backplane keeps: rooms with their messages and keys, and acks. */
+export class MemoryStore {
+  readonly rooms = new Map<string, RoomLog>();
+  readonly acks = new Map<string, RoomAcks>();
 }
 
 const MAX_SWEEP_MS = 30_000;
@@ -56,7 +64,7 @@ export class MemoryBackplane implements Backplane {
   readonly #scheduler: Scheduler;
   readonly #endOfTurn: EndOfTurn;
   readonly #queue = new PublishQueue();
-  readonly #rooms = new Map<string, RoomLog>();
+  readonly #rooms: Map<string, RoomLog>;
   readonly #subscribed = new Set<string>();
   #events: BackplaneEvents | null = null;
   #isClosed = false;
@@ -66,7 +74,8 @@ export class MemoryBackplane implements Backplane {
     this.#options = options;
     this.#scheduler = options.scheduler ?? systemScheduler;
     this.#endOfTurn = new EndOfTurn(this.#scheduler, () => this.#flush());
-    const { nodeId, clock, acksTtlMs } = options;
+    const { nodeId, clock, acksTtlMs, store = new MemoryStore() } = options;
+    this.#rooms = store.rooms;
     this.presence = new MemoryPresence({
       nodeId,
       scheduler: this.#scheduler,
@@ -75,6 +84,7 @@ export class MemoryBackplane implements Backplane {
     this.acks = new MemoryAcks({
       clock,
       ttlMs: acksTtlMs,
+      rooms: store.acks,
       position: (room, history, begin) => this.#position(room, history, begin),
     });
   }
@@ -137,8 +147,10 @@ export class MemoryBackplane implements Backplane {
     this.#sweeper?.cancel();
     const error = unavailable('publish', SHUTTING_DOWN);
     for (const batch of this.#queue.takeAll()) batch.fail(error);
-    this.#rooms.clear();
-    this.acks.clear();
+    if (this.#options.store === undefined) {
+      this.#rooms.clear();
+      this.acks.clear();
+    }
     await this.presence.close();
     this.#subscribed.clear();
   }
@@ -154,6 +166,10 @@ export class MemoryBackplane implements Backplane {
   #commit(batch: RoomBatch): Commit {
     const { nodeId, clock, dedupWindowMs } = this.#options;
     const sentAtMs = clock.wallMs();
+    if (batch.isSignal) {
+      const { epoch, offset } = this.#rooms.get(batch.room)?.position ?? NO_HISTORY;
+      return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), epoch, offset), result: NUMBERLESS };
+    }
     // A room that needs neither numbers nor keys leaves nothing behind.
     if (!batch.hasHistory && batch.keyed === 0) {
       return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), '', 0), result: NUMBERLESS };

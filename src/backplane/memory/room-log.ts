@@ -47,6 +47,10 @@ export class RoomLog {
     return { envelope, result };
   }
 
+  get position(): FirstResult {
+    return { epoch: this.#epoch, offset: this.#offset };
+  }
+
   /** Nothing was ever stored in it. */
   get isEmpty(): boolean {
     return this.#offset === 0;

@@ -9,7 +9,7 @@ export interface Run {
   readonly parts: Buffer[];
   bytes: number;
   messages: number;
-  /** Offset of its newest message; 0 in rooms without history. */
+  /** Offset of its newest message; 0 in rooms without history, and where it has signals alone. */
   last: number;
   /** Local connection to leave out, or 0. */
   readonly exclude: number;
@@ -49,7 +49,8 @@ export class Runs {
     run.parts.push(frames);
     run.bytes += bytes;
     run.messages += messages;
-    run.last = last;
+    // Signals have no number.
+    if (last !== 0) run.last = last;
   }
 
   /** Passes on the last run, which is not full. */

@@ -75,7 +75,9 @@ export class FeedRepair {
    */
   async #renewIfBehind(feed: Feed, heldBefore: readonly Envelope[], page: HistoryPage): Promise<boolean> {
     let seen = 0;
-    for (const envelope of heldBefore) if (envelope.epoch === feed.epoch) seen = envelope.last;
+    for (const envelope of heldBefore) {
+      if (envelope.epoch === feed.epoch) seen = envelope.isSignal ? envelope.sentAfter : envelope.last;
+    }
     if (seen <= page.offset) return false;
     await this.#renewEpoch(feed, seen);
     return true;

@@ -100,10 +100,11 @@ export class Feed {
    * page it was read in: messages that survived the end of an epoch are stored with the old one.
    */
   take(envelope: Envelope, nowMs: number, epoch = envelope.epoch): boolean {
-    if (!this.keepsHistory || envelope.first === 0) {
+    if (!this.keepsHistory) {
       this.#add(envelope);
       return true;
     }
+    if (envelope.first === 0) return this.#takeUnnumbered(envelope);
     if (epoch !== this.epoch) return false;
     if (envelope.last <= this.offset) return true;
     if (envelope.first !== this.offset + 1) return false;
@@ -113,8 +114,21 @@ export class Feed {
     return true;
   }
 
+  /**
+   * Signals are passed on where they were sent: not before a message that they follow, and not after one that
+   * follows them. Envelopes that do not say where that was are from a room that kept no history then.
+   */
+  #takeUnnumbered(envelope: Envelope): boolean {
+    const isPlaced = envelope.epoch !== '';
+    if (isPlaced && (envelope.epoch !== this.epoch || envelope.sentAfter > this.offset)) return false;
+    if (!isPlaced || envelope.sentAfter === this.offset) this.#add(envelope);
+    return true;
+  }
+
   /** Keeps an envelope until what is missing before it has been read. */
   hold(envelope: Envelope): void {
+    // One that is not read again must not be the one that says how far to read.
+    if (envelope.isSignal && this.#heldBytes + envelope.bytes.length > HELD_BYTES) return;
     this.#heldBytes += envelope.bytes.length;
     if (this.#heldBytes > HELD_BYTES) {
       // Reading on from history finds them again; the newest alone says how far to read.
@@ -132,10 +146,17 @@ export class Feed {
     return held;
   }
 
-  /** Takes every held envelope that follows. Returns true when none is left over. */
+  /**
+   * Takes the held envelopes up to the first that does not follow. Returns true when none is left over. Later
+   * ones stay held, or something without a number would overtake it.
+   */
   takeHeld(nowMs: number): boolean {
-    for (const envelope of this.releaseHeld()) if (!this.take(envelope, nowMs)) this.hold(envelope);
-    return this.held.length === 0;
+    let follows = true;
+    for (const envelope of this.releaseHeld()) {
+      follows = follows && this.take(envelope, nowMs);
+      if (!follows) this.hold(envelope);
+    }
+    return follows;
   }
 
   /** Messages up to this offset are no longer stored: members are told, and the feed continues after them. */

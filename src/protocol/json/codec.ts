@@ -5,13 +5,12 @@ import type {
   Command,
   CommandReader,
   DecodedCommand,
-  MessageFrame,
   RejectedCommand,
   ServerFrame,
   Undecodable,
 } from '../frames.ts';
 import { MAX_DEPTH } from '../limits.ts';
-import { decodeMessageFrames } from '../message-frame.ts';
+import { decodeMessageFrames, decodeRun, type RunFrame } from '../message-frame.ts';
 import { packValue } from '../msgpack/values.ts';
 import { toJsonText } from './text.ts';
 
@@ -129,22 +128,26 @@ export function encodeHistory(epoch: string, offset: number, frames: Uint8Array)
 }
 
 /**
- * A run of `message` frames in MessagePack as lines of JSON: once for all JSON connections of a room.
+ * A run of `message` and `signal` frames in MessagePack as lines of JSON: once for all JSON connections of a room.
  *
  * @throws {FrameError} for bytes that are anything else.
  */
 export function transcodeMessages(frames: Uint8Array): string {
   codecCalls.transcode++;
-  return messageTexts(frames).join('\n');
+  return textsOf(decodeRun(frames), frames).join('\n');
 }
 
 function messageTexts(frames: Uint8Array): string[] {
-  const messages = decodeMessageFrames(frames);
+  return textsOf(decodeMessageFrames(frames), frames);
+}
+
+/** `bytes`: what they were decoded from. */
+function textsOf(frames: readonly RunFrame[], bytes: Uint8Array): string[] {
   // Without a replacer `JSON.stringify` is several times faster, and only bytes need one.
-  const text: (frame: MessageFrame) => string = mayHoldBytes(frames)
+  const text: (frame: RunFrame) => string = mayHoldBytes(bytes)
     ? toJsonText
     : (frame) => JSON.stringify(frame);
-  return messages.map(text);
+  return frames.map(text);
 }
 
 /** False if no byte can start a bin value. Text beyond ASCII may look like one: that only costs time. */

@@ -18,6 +18,7 @@ import type {
   RejectedCommand,
   Result,
   ServerFrame,
+  SignalFrame,
 } from '../frames.ts';
 import { MAX_DEPTH } from '../limits.ts';
 import { splitFrames } from '../message-frame.ts';
@@ -117,8 +118,10 @@ function readOptions(bytes: Uint8Array, at: number): unknown {
 
 type ScalarOption = Exclude<keyof RawOptions, 'since'>;
 
+const SCALAR_OPTIONS: readonly ScalarOption[] = ['key', 'echo', 'ephemeral', 'limit', 'resume', 'last'];
+
 function isScalarOption(name: unknown): name is ScalarOption {
-  return name === 'key' || name === 'echo' || name === 'limit' || name === 'resume' || name === 'last';
+  return SCALAR_OPTIONS.includes(name as ScalarOption);
 }
 
 /** A scalar; for an array, a map, bytes or a timestamp, a value that no option can have. */
@@ -143,8 +146,8 @@ function refusedId(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * One frame. Integers are never floats, however large; `offset` and `time` of a `message` always take nine
- * bytes.
+ * One frame. Integers are never floats, however large; `offset` and `time` of a `message` or `signal` always
+ * take nine bytes.
  *
  * @throws {PackError} for values that cannot be sent, such as circular ones.
  */
@@ -152,6 +155,7 @@ export function encodeFrame(frame: ServerFrame): Uint8Array {
   codecCalls.encode++;
   return packed((writer) => {
     if (frame[0] === 'message') writeMessage(writer, frame);
+    else if (frame[0] === 'signal') writeSignal(writer, frame);
     else if (frame[0] === 'ok' && isHistory(frame[2])) writeHistoryOk(writer, frame[1], frame[2]);
     else writeValue(writer, frame, SERVER_LEVELS);
   });
@@ -162,6 +166,15 @@ function writeMessage(writer: Writer, [type, room, offset, time, sender, data]: 
   writer.string(type);
   writer.string(room);
   writer.uint64(offset);
+  writer.uint64(time);
+  writeValue(writer, sender, 0);
+  writeValue(writer, data, MAX_DEPTH - 1);
+}
+
+function writeSignal(writer: Writer, [type, room, time, sender, data]: SignalFrame): void {
+  writer.arrayHeader(5);
+  writer.string(type);
+  writer.string(room);
   writer.uint64(time);
   writeValue(writer, sender, 0);
   writeValue(writer, data, MAX_DEPTH - 1);

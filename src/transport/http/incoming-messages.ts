@@ -15,6 +15,7 @@ import type { BodyFormat } from './media-types.ts';
 interface IncomingMessage {
   readonly room: unknown;
   readonly key: unknown;
+  readonly ephemeral: unknown;
   /** The payload; undefined if there is none. */
   readonly data: PackedValue | undefined;
 }
@@ -63,10 +64,10 @@ function parseJson(body: Buffer): { readonly value: unknown } | Problem {
 
 function jsonMessage(value: unknown): Incoming {
   if (!isRecord(value)) return NO_OBJECT;
-  const { room, key, data } = value;
-  if (data === undefined) return { room, key, data };
+  const { room, key, ephemeral, data } = value;
+  if (data === undefined) return { room, key, ephemeral, data };
   try {
-    return { room, key, data: packValue(data) };
+    return { room, key, ephemeral, data: packValue(data) };
   } catch (error) {
     if (error instanceof PackError) return { problem: `: data cannot be sent: ${error.message}` };
     throw error;
@@ -88,12 +89,14 @@ function msgpackProblem(bytes: Uint8Array): Problem | null {
 function msgpackMessage(bytes: Uint8Array, at: number): Incoming {
   const fields = msgpackFields(bytes, at);
   if (fields === null || 'problem' in fields) return fields ?? NO_OBJECT;
-  const [room, key, dataAt] = ['room', 'key', 'data'].map((name) => fields.get(name));
-  if (dataAt === undefined)
-    return { room: scalarAt(bytes, room), key: scalarAt(bytes, key), data: undefined };
+  const [room, key, ephemeral] = ['room', 'key', 'ephemeral'].map((name) =>
+    scalarAt(bytes, fields.get(name)),
+  );
+  const dataAt = fields.get('data');
+  if (dataAt === undefined) return { room, key, ephemeral, data: undefined };
   const end = scanValue(bytes, dataAt, bytes.length, DATA_LEVELS);
   if (end < 0) return { problem: `: data cannot be sent: ${scanProblem(end)}` };
-  return { room: scalarAt(bytes, room), key: scalarAt(bytes, key), data: bytes.subarray(dataAt, end) };
+  return { room, key, ephemeral, data: bytes.subarray(dataAt, end) };
 }
 
 /** The messages of a body; null if there is no such list. */

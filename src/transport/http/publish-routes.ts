@@ -1,6 +1,7 @@
 import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
 import type { ServerMessage } from '../../node/publishing.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
+import { ephemeralProblem } from '../../protocol/commands.ts';
 import type { PublishResult } from '../../protocol/frames.ts';
 import { keyProblem, roomNameProblem } from '../../protocol/limits.ts';
 import type { Logger } from '../../util/log.ts';
@@ -97,7 +98,7 @@ export class PublishRoutes {
 /** Throws `HttpError`. `where`: what errors call the message. */
 function checkedMessage(incoming: Incoming, where: string, maxPayloadBytes: number): ServerMessage {
   if ('problem' in incoming) throw new HttpError('bad_request', where + incoming.problem);
-  const { room, data, key } = incoming;
+  const { room, data, key = null, ephemeral } = incoming;
   if (typeof room !== 'string') throw new HttpError('bad_request', `${where}: room must be a string`);
   const problem = roomNameProblem(room);
   if (problem) throw new HttpError('bad_room', `${where}: ${problem}`);
@@ -106,9 +107,12 @@ function checkedMessage(incoming: Incoming, where: string, maxPayloadBytes: numb
     const says = `data may have at most ${maxPayloadBytes} bytes, got ${data.length}`;
     throw new HttpError('payload_too_large', `${where}: ${says}`);
   }
-  if (key === undefined || key === null) return { room, data, key: null };
-  if (typeof key !== 'string') throw new HttpError('bad_request', `${where}: key must be a string`);
-  const wrong = keyProblem(key);
+  if (key !== null && typeof key !== 'string')
+    throw new HttpError('bad_request', `${where}: key must be a string`);
+  const isEphemeral = ephemeral ?? false;
+  if (typeof isEphemeral !== 'boolean')
+    throw new HttpError('bad_request', `${where}: ephemeral must be a boolean`);
+  const wrong = (key === null ? null : keyProblem(key)) ?? (isEphemeral ? ephemeralProblem(key) : null);
   if (wrong !== null) throw new HttpError('bad_request', `${where}: ${wrong}`);
-  return { room, data, key };
+  return { room, data, key, ephemeral: isEphemeral };
 }

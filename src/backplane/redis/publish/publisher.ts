@@ -127,20 +127,20 @@ const MAX_PLAIN = 8;
  * for Redis Cluster, where it becomes one call for each partition.
  *
  * Rooms without history go one way or the other together: a batch with keys, which needs the script, must not
- * overtake one of the same room without.
+ * overtake one of the same room without. Signals need the script, which tells them where the room stands.
  */
 function split(batches: readonly RoomBatch[]): {
   scripted: readonly RoomBatch[];
   plain: readonly RoomBatch[];
 } {
-  let hasKeys = false;
+  let needsScript = false;
   let numberless = 0;
   for (const batch of batches) {
     if (batch.hasHistory) continue;
     numberless++;
-    hasKeys ||= batch.keyed > 0;
+    needsScript ||= batch.keyed > 0 || batch.isSignal;
   }
-  if (numberless === 0 || numberless > MAX_PLAIN || hasKeys) return { scripted: batches, plain: NOTHING };
+  if (numberless === 0 || numberless > MAX_PLAIN || needsScript) return { scripted: batches, plain: NOTHING };
   return {
     scripted: batches.filter((batch) => batch.hasHistory),
     plain: batches.filter((batch) => !batch.hasHistory),

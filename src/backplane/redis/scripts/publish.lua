@@ -6,7 +6,8 @@
 -- ARGV  1 epoch for rooms that need one (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
 --       4 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts); then for each batch its draft, an envelope
 --       without its trailer (see envelope.ts), and, only if it has keyed frames, their indexes (u16 each, from 0).
---       Bytes 4..13 of a draft are options: u32 messages to keep (0: a room without history), u32 for how many ms,
+--       Bytes 4..13 of a draft are options: u32 messages to keep (0: a room without history, or signals, which are only sent),
+--       u32 for how many ms,
 --       u16 number of keyed frames.
 -- Returns one string, for each batch:
 --       u8 0, epoch (8 bytes), u64 offset of its first new message, u16 number of duplicates, for each of these
@@ -59,12 +60,12 @@ end
 -- The draft without some of its frames.
 local function without(draft, excludes, count, gone, kept)
   local lengths, excluded, frames = {}, {}, {}
-  local from = TABLE + count * (excludes == 1 and 8 or 4) + 1
+  local from = TABLE + count * (excludes and 8 or 4) + 1
   for i = 0, count - 1 do
     local length = unpack('>I4', draft, TABLE + 1 + i * 4)
     if not gone[i] then
       lengths[#lengths + 1] = pack('>I4', length)
-      if excludes == 1 then excluded[#excluded + 1] = sub(draft, TABLE + 1 + (count + i) * 4, TABLE + (count + i + 1) * 4) end
+      if excludes then excluded[#excluded + 1] = sub(draft, TABLE + 1 + (count + i) * 4, TABLE + (count + i + 1) * 4) end
       frames[#frames + 1] = sub(draft, from, from + length - 1)
     end
     from = from + length
@@ -94,6 +95,15 @@ local function store(k, envelope, count, first, messages, age, epoch, fresh, anc
   end
   stored = true
   return due
+end
+
+-- Signals are only sent. They carry where the room stands, so that nodes know which messages they follow.
+local function send_signals(k, draft)
+  local meta = call('GET', KEYS[k])
+  local at = NOWHERE
+  if meta and meta ~= '' then at = sub(meta, 17, 24) .. sub(meta, 1, 8) end
+  call('PUBLISH', KEYS[k + 1], draft .. at)
+  return pack('>Bc8I8I2', 0, '--------', 0, 0)
 end
 
 local function commit(k, draft, indexes, excludes, count, messages, age, keyed)
@@ -139,9 +149,14 @@ end
 local replies, n, k, a = {}, 0, 1, 5
 while ARGV[a] do
   local draft = ARGV[a]
-  local excludes, count, messages, age, keyed = unpack('>xBI2I4I4I2', draft)
+  local flags, count, messages, age, keyed = unpack('>xBI2I4I4I2', draft)
   written, before, stored = nil, false, false
-  local fine, reply = pcall(commit, k, draft, ARGV[a + 1], excludes, count, messages, age, keyed)
+  local fine, reply
+  if flags % 4 >= 2 then
+    fine, reply = pcall(send_signals, k, draft)
+  else
+    fine, reply = pcall(commit, k, draft, ARGV[a + 1], flags % 2 == 1, count, messages, age, keyed)
+  end
   if not fine then
     local message = type(reply) == 'table' and reply.err or tostring(reply)
     reply = pack('>BI2', stored and 2 or 1, #message) .. message

@@ -1,14 +1,16 @@
-import type { Connection } from '../connection/connection.ts';
 import { CLOSE } from '../protocol/codes.ts';
-import { systemScheduler, type Timer } from '../util/scheduler.ts';
+import type { Scheduler, Timer } from '../util/scheduler.ts';
+import type { Connection } from './connection.ts';
 
 /** Connections that have not presented their token yet. Each is closed if it takes too long. */
 export class PendingAuth {
   readonly #timeoutMs: number;
+  readonly #scheduler: Scheduler;
   readonly #timers = new Map<Connection, Timer>();
 
-  constructor(timeoutMs: number) {
+  constructor(timeoutMs: number, scheduler: Scheduler) {
     this.#timeoutMs = timeoutMs;
+    this.#scheduler = scheduler;
   }
 
   get count(): number {
@@ -16,7 +18,7 @@ export class PendingAuth {
   }
 
   add(connection: Connection): void {
-    const timer = systemScheduler.after(this.#timeoutMs, () => this.#late(connection));
+    const timer = this.#scheduler.after(this.#timeoutMs, () => this.#late(connection));
     this.#timers.set(connection, timer);
   }
 

@@ -5,7 +5,7 @@ import { helloFacts } from '../connection/hello-facts.ts';
 import { sendingLimits } from '../connection/sending-limits.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { BrokerNode } from '../node/broker-node.ts';
-import { systemClock } from '../util/clock.ts';
+import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 
 /** Maximum commands that wait while a connection's token is being checked. */
@@ -20,6 +20,7 @@ export interface ContextParts {
   readonly node: BrokerNode;
   readonly commands: CommandTable<Connection>;
   readonly mustAuthenticate: boolean;
+  readonly clock: Clock;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
@@ -43,6 +44,5 @@ export function connectionContext(
     heartbeatMs: config.heartbeat.intervalMs,
     maxPayloadBytes,
     facts: helloFacts({ ...config, heartbeatMs: config.heartbeat.intervalMs }),
-    clock: systemClock,
   };
 }
