@@ -15,11 +15,13 @@ import os
 import time
 import unittest
 import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from roomcast import (
     Backoff,
     Client,
+    Event,
     Joined,
     Member,
     MemberChange,
@@ -28,6 +30,7 @@ from roomcast import (
     Published,
     Refused,
     RemovedFromRoom,
+    Signal,
     Unauthorized,
     connect,
     publish,
@@ -58,6 +61,18 @@ def fresh(kind: str = "room") -> str:
 
 def open_client(**options: Any) -> Client:
     return connect(OPEN, backoff=Backoff(base=0.05, cap=0.5), **options)
+
+
+async def take(
+    events: AsyncGenerator[Event, None], *kinds: type[Signal] | type[Message]
+) -> AsyncIterator[Signal | Message]:
+    """One event of each of these kinds, in this order; joins and members in between are left out."""
+    for kind in kinds:
+        while not isinstance(event := await soon(events.__anext__()), (Signal, Message)):
+            pass
+        assert isinstance(event, kind), event
+        yield event
+    await events.aclose()
 
 
 class ForEveryone(unittest.IsolatedAsyncioTestCase):
@@ -111,6 +126,18 @@ class ForEveryone(unittest.IsolatedAsyncioTestCase):
             while not isinstance(event := await soon(events.__anext__()), MemberChange) or event.change != "left":
                 pass
             await events.aclose()
+
+    async def test_signals_reach_those_who_are_there_and_leave_nothing_behind(self) -> None:
+        name = fresh()
+        async with open_client() as ann, open_client() as bob, ann.room(name) as hers, bob.room(name) as his:
+            self.assertTrue(await hers.signal({"typing": True}, echo=False))
+            await hers.publish("typed")
+            told = [event async for event in take(his.events(), Signal, Message)]
+            self.assertEqual([event.data for event in told], [{"typing": True}, "typed"])
+            self.assertEqual(
+                [event.data for event in [event async for event in take(hers.events(), Message)]], ["typed"]
+            )
+            self.assertEqual([one.data for one in (await ann.history(name)).messages], ["typed"])
 
     async def test_an_echo_can_be_left_out(self) -> None:
         name = fresh()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import http
 import unittest
 import warnings
 
@@ -17,7 +18,7 @@ from roomcast import (
     Signal,
 )
 
-from .scripted_node import NodeTest, collect, message, soon
+from .scripted_node import NodeTest, collect, message, soon, until
 
 
 class Rooms(NodeTest):
@@ -230,6 +231,20 @@ class Rooms(NodeTest):
         peer.drop()
         peer = await self.again()
         self.assertEqual((await peer.joined())[3], {"since": ["e", 0], "data": {"name": "Ann", "typing": True}})
+        # Said while the link is away: the next join carries it, and a join that is on its way already is followed by it.
+        self.node.refuse(http.HTTPStatus.BAD_GATEWAY)
+        peer.drop()
+        await until(rc, lambda state: state == "waiting")
+        setting = asyncio.ensure_future(room.set_presence("back"))
+        await asyncio.sleep(0)
+        self.node.refusal = None
+        peer = await self.again()
+        self.assertEqual((await peer.joined())[3]["data"], "back")
+        frame = await peer.next("presence")
+        peer.drop()
+        peer = await self.again()
+        self.assertEqual((await peer.joined())[3]["data"], "back")
+        await soon(setting)
         late = asyncio.ensure_future(rc.room("r", data="from a second handle").__aenter__())
         frame = await peer.next("presence")
         self.assertEqual(frame[2:], ["r", "from a second handle"])

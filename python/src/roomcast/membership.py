@@ -96,9 +96,14 @@ class Membership:
 
     async def ready(self) -> None:
         """Waits for the first join to be answered. Raises what ended the membership."""
+        if self.position is None or self.failure is not None:
+            await self.entered()
+
+    async def entered(self) -> None:
+        """Waits until it is in the room on the present connection. Raises what ended the membership."""
         if self.failure is not None:
             raise self.failure
-        if self.position is None:
+        if not self.is_in:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._ready.append(waiter)
             await waiter

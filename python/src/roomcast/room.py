@@ -7,6 +7,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .errors import LinkLost
 from .events import Event, Gap, History, Members, Message, Position, Published, Reset, Skipped
 from .frames import history_of
 from .membership import Membership
@@ -155,7 +156,12 @@ class Room:
 
     async def _tell(self, membership: Membership, data: Any) -> None:
         membership.data = data
-        await self._session.ask("presence", self.name, data)
+        await membership.entered()
+        try:
+            await (await self._session.connected()).call("presence", self.name, data)
+        except LinkLost:
+            # The next join carries it.
+            await membership.entered()
 
     def _exit(self, reader: Reader) -> None:
         """Does nothing the second time: a loop that was left may be cleaned up after the handle was exited, or entered anew."""
