@@ -6,6 +6,7 @@ import asyncio
 import gc
 import http
 import os
+import traceback
 import unittest
 
 from roomcast import (
@@ -55,6 +56,17 @@ class Closing(NodeTest):
         await rc.close()
         self.assertEqual(await soon(reading), [])
         self.assertEqual((await soon(watching))[-1].state, "closed")
+
+    async def test_raises_an_error_that_does_not_grow(self) -> None:
+        """One error is raised to everyone who asks; each time it would get longer by what it was raised through."""
+        rc, _ = await self.enter()
+        await rc.close()
+        lengths = []
+        for _ in range(3):
+            with self.assertRaises(Closed) as caught:
+                await rc.connected()
+            lengths.append(len(traceback.extract_tb(caught.exception.__traceback__)))
+        self.assertEqual(lengths, [lengths[0]] * 3)
 
     async def test_does_not_connect_before_it_is_entered(self) -> None:
         client = connect(self.node.url)

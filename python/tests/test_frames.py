@@ -12,7 +12,17 @@ from typing import Any
 import msgpack
 
 from roomcast.events import Gap, Member, MemberChange, Message, PresenceChange, Reset, Signal
-from roomcast.frames import BadFrame, decode, encode, encode_publish, event_of, pack, refusal_of, retry_after_of
+from roomcast.frames import (
+    BadFrame,
+    decode,
+    encode,
+    encode_publish,
+    event_of,
+    pack,
+    publish_body,
+    refusal_of,
+    retry_after_of,
+)
 
 VECTORS = Path(__file__).parents[2] / "test/protocol/vectors"
 
@@ -55,12 +65,14 @@ class GoldenVectors(unittest.TestCase):
                 self.assertEqual(encode(revive(record["value"])).hex(), record["msgpack"])
 
     def test_publishes_around_packed_data_are_the_same_bytes(self) -> None:
-        publishes = [record for record in load("commands") if record["value"][0] == "publish"]
-        self.assertGreater(len(publishes), 5)
+        publishes = [
+            record for record in load("commands") if record["value"][0] == "publish" and len(record["value"]) == 5
+        ]
+        self.assertGreater(len(publishes), 2)
         for record in publishes:
             with self.subTest(record["name"]):
-                _, number, room, data, *options = revive(record["value"])
-                frame = encode_publish(number, room, pack(data), options[0] if options else {})
+                _, number, room, data, options = revive(record["value"])
+                frame = encode_publish(number, publish_body(room, pack(data), options))
                 self.assertEqual(frame.hex(), record["msgpack"])
 
     def test_frames_of_a_node_are_read(self) -> None:

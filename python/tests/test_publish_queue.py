@@ -7,6 +7,8 @@ import unittest
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgpack
+
 from roomcast.errors import Closed, LinkLost, PayloadTooLarge, PublishUnknown, QueueFull, Refused
 from roomcast.events import Published
 from roomcast.frames import pack
@@ -42,10 +44,11 @@ class FakeLink:
     def __init__(self) -> None:
         self.sent: list[tuple[Any, Mapping[str, Any], Callable[[Any, Exception | None], None]]] = []
 
-    def publish(
-        self, on_reply: Callable[[Any, Exception | None], None], room: str, data: bytes, options: Mapping[str, Any]
-    ) -> None:
-        self.sent.append((data[0], options, on_reply))
+    def publish(self, on_reply: Callable[[Any, Exception | None], None], body: bytes) -> None:
+        unpacker = msgpack.Unpacker()
+        unpacker.feed(body)
+        _, number, options = unpacker
+        self.sent.append((number, options, on_reply))
 
     @property
     def numbers(self) -> list[int]:
@@ -211,11 +214,11 @@ class TheQueue(unittest.IsolatedAsyncioTestCase):
 
     async def test_is_bounded_by_bytes(self) -> None:
         queue = self.queue(max_bytes=1000)
-        await queue.put(Publication("r", bytes(500), {}))
+        await queue.put(Publication("r", pack(bytes(500)), {}))
         with self.assertRaises(QueueFull):
-            await queue.put(Publication("r", bytes(500), {}))
+            await queue.put(Publication("r", pack(bytes(500)), {}))
         with self.assertRaises(QueueFull):
-            await queue.put(Publication("r", bytes(2000), {}))
+            await queue.put(Publication("r", pack(bytes(2000)), {}))
 
     async def test_lets_publishers_wait_for_room_while_there_is_a_link_in_order(self) -> None:
         queue = self.queue(max_count=1)
@@ -245,7 +248,7 @@ class TheQueue(unittest.IsolatedAsyncioTestCase):
         queue = self.queue()
         link = self.attach(queue, max_payload=100)
         with self.assertRaises(PayloadTooLarge):
-            await queue.put(Publication("r", bytes(100), {}))
+            await queue.put(Publication("r", pack(bytes(100)), {}))
         self.assertEqual(link.sent, [])
 
     async def test_drops_signals_offline_and_those_that_the_link_left_open(self) -> None:

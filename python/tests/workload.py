@@ -76,7 +76,7 @@ class Reader:
             async for event in handle.events():
                 await self.note(event)
                 if self.is_slow:
-                    await asyncio.sleep(0.004)
+                    await asyncio.sleep(0.008)
 
     async def note(self, event: object) -> None:
         if isinstance(event, Joined):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -109,9 +109,9 @@ class Connection:
         number = next(self._ids)
         self._send(number, encode([kind, number, *fields]), on_reply)
 
-    def publish(self, on_reply: OnReply, room: str, data: bytes, options: Mapping[str, Any]) -> None:
+    def publish(self, on_reply: OnReply, body: bytes) -> None:
         number = next(self._ids)
-        self._send(number, encode_publish(number, room, data, options), on_reply)
+        self._send(number, encode_publish(number, body), on_reply)
 
     async def call(self, kind: str, *fields: Any) -> Any:
         """Sends a command and waits for its result. Raises `Refused`, or `LinkLost` where the connection ends before the answer."""

@@ -32,6 +32,10 @@ _GAP_REASONS: Mapping[object, GapReason] = {
 }
 
 
+#: An array of five, and the type.
+_PUBLISH = b"\x95\xa7publish"
+
+
 class BadFrame(RoomcastError):
     """The other end sent what is not a frame of the protocol."""
 
@@ -46,11 +50,13 @@ def encode(frame: Sequence[Any]) -> bytes:
     return pack(list(frame))
 
 
-def encode_publish(number: int, room: str, data: bytes, options: Mapping[str, Any]) -> bytes:
-    """A publish around data that is packed already, so that a retry packs nothing twice."""
-    head = b"\x95" if options else b"\x94"
-    tail = pack(dict(options)) if options else b""
-    return b"".join((head, pack("publish"), pack(number), pack(room), data, tail))
+def publish_body(room: str, data: bytes, options: Mapping[str, Any]) -> bytes:
+    """What follows the id in a publish, around data that is packed already."""
+    return b"".join((pack(room), data, pack(dict(options))))
+
+
+def encode_publish(number: int, body: bytes) -> bytes:
+    return b"".join((_PUBLISH, pack(number), body))
 
 
 def decode(message: bytes | str) -> list[tuple[list[Any], int]]:

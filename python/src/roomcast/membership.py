@@ -102,7 +102,7 @@ class Membership:
     async def entered(self) -> None:
         """Waits until it is in the room on the present connection. Raises what ended the membership."""
         if self.failure is not None:
-            raise self.failure
+            raise self.failure.with_traceback(None)
         if not self.is_in:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._ready.append(waiter)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from .backoff import Backoff
 from .errors import PayloadTooLarge, PublishUnknown, QueueFull, Refused, RoomcastError
 from .events import Published
-from .frames import pack, published_of
+from .frames import publish_body, published_of
 
 #: Errors that waiting may cure. After the second two it is unknown whether the message was stored.
 _PASSING = frozenset(("rate_limited", "unavailable", "timeout", "internal"))
@@ -31,26 +31,12 @@ _HEAD_BYTES = 18
 class Publication:
     """One message, from `publish` or `signal` to its outcome: a `Published`, an error, or None for a signal that was dropped."""
 
-    __slots__ = (
-        "room",
-        "data",
-        "options",
-        "_options_size",
-        "size",
-        "outcome",
-        "number",
-        "sent_at",
-        "uncertain_since",
-        "attempts",
-    )
+    __slots__ = ("attempts", "body", "is_signal", "number", "outcome", "sent_at", "uncertain_since")
 
     def __init__(self, room: str, data: bytes, options: Mapping[str, Any]) -> None:
-        self.room = room
-        self.data = data
-        self.options = options
-        self._options_size = len(pack(room)) + len(pack(dict(options))) + _HEAD_BYTES
-        #: What it counts for in the queue: its frame, and roughly what surrounds it in memory.
-        self.size = self.frame_size + 100
+        #: All of its frame but the head: packed once, however often it is sent.
+        self.body = publish_body(room, data, options)
+        self.is_signal = "ephemeral" in options
         self.outcome: asyncio.Future[Published | None] = asyncio.get_running_loop().create_future()
         self.number = 0
         #: When it was sent last, and when the first of those was sent that may have been stored.
@@ -59,13 +45,9 @@ class Publication:
         self.attempts = 0
 
     @property
-    def frame_size(self) -> int:
+    def size(self) -> int:
         """Bytes of its frame, at most."""
-        return len(self.data) + self._options_size
-
-    @property
-    def is_signal(self) -> bool:
-        return "ephemeral" in self.options
+        return len(self.body) + _HEAD_BYTES
 
     def settle(self, outcome: Published | None) -> None:
         if not self.outcome.done():
@@ -81,13 +63,7 @@ class Publication:
 class Link(Protocol):
     """What the queue sends on."""
 
-    def publish(
-        self,
-        on_reply: Callable[[Any, Exception | None], None],
-        room: str,
-        data: bytes,
-        options: Mapping[str, Any],
-    ) -> None: ...
+    def publish(self, on_reply: Callable[[Any, Exception | None], None], body: bytes) -> None: ...
 
 
 class Clock(Protocol):
@@ -127,6 +103,7 @@ class PublishQueue:
         self._on_the_way: dict[int, Publication] = {}
         self._on_the_way_bytes = 0
         self._waiting: deque[tuple[Publication, asyncio.Future[None]]] = deque()
+        self._waiting_count = 0
         self._pause: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._idle: list[asyncio.Future[None]] = []
@@ -135,12 +112,12 @@ class PublishQueue:
     @property
     def count(self) -> int:
         """Publishes without an outcome."""
-        return self._count + len(self._waiting)
+        return self._count + self._waiting_count
 
     async def put(self, publication: Publication) -> None:
         """Takes it, or waits for room while there is a link. Raises `QueueFull` offline: that is for the caller to know."""
         if self._closed is not None:
-            raise self._closed
+            raise self._closed.with_traceback(None)
         self._check_size(publication)
         if publication.is_signal and self._link is None:
             publication.settle(None)
@@ -151,13 +128,16 @@ class PublishQueue:
         if self._link is None:
             raise self._full()
         admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (publication, admitted)
-        self._waiting.append(entry)
+        self._waiting.append((publication, admitted))
+        self._waiting_count += 1
         try:
             await admitted
-        finally:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
+        except asyncio.CancelledError:
+            # It stays in line until its turn: to look for it would cost as much as the line is long.
+            if publication.number == 0:
+                self._waiting_count -= 1
+                self._tell_idle()
+            raise
 
     def abandon(self, publication: Publication) -> None:
         """The caller was cancelled: what is not on its way yet is not sent, and what is on its way is not sent again."""
@@ -188,6 +168,7 @@ class PublishQueue:
         self._drop_settled()
         for _, admitted in self._waiting:
             if not admitted.done():
+                self._waiting_count -= 1
                 admitted.set_exception(self._full())
         self._waiting.clear()
         self._expire()
@@ -220,10 +201,10 @@ class PublishQueue:
             raise QueueFull(f"a message of {publication.size} bytes does not fit into a queue of {self._max_bytes}")
 
     def _is_too_large(self, publication: Publication) -> bool:
-        return 0 < self._max_payload < publication.frame_size
+        return 0 < self._max_payload < publication.size
 
     def _too_large(self, publication: Publication) -> PayloadTooLarge:
-        return PayloadTooLarge(f"a message of {publication.frame_size} bytes; this node takes {self._max_payload}")
+        return PayloadTooLarge(f"a message of {publication.size} bytes; this node takes {self._max_payload}")
 
     def _has_room(self, publication: Publication) -> bool:
         return self._count < self._max_count and self._bytes + publication.size <= self._max_bytes
@@ -242,11 +223,18 @@ class PublishQueue:
     def _release(self, publication: Publication) -> None:
         self._count -= 1
         self._bytes -= publication.size
-        while self._waiting and self._link is not None and self._has_room(self._waiting[0][0]):
-            waiting, admitted = self._waiting.popleft()
+        while self._waiting and self._link is not None:
+            waiting, admitted = self._waiting[0]
+            if not admitted.done() and not self._has_room(waiting):
+                break
+            self._waiting.popleft()
             if not admitted.done():
+                self._waiting_count -= 1
                 admitted.set_result(None)
                 self._admit(waiting)
+        self._tell_idle()
+
+    def _tell_idle(self) -> None:
         if self.count == 0:
             for waiter in self._idle:
                 if not waiter.done():
@@ -285,7 +273,7 @@ class PublishQueue:
                 self._answered(publication, result, error)
                 self._pump()
 
-        link.publish(on_reply, publication.room, publication.data, publication.options)
+        link.publish(on_reply, publication.body)
 
     def _answered(self, publication: Publication, result: Any, error: Exception | None) -> None:
         if error is None:

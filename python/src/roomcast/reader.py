@@ -96,7 +96,7 @@ class Reader:
                 return Skipped(self._room, skipped)
             if self._is_over:
                 if self._end is not None:
-                    raise self._end
+                    raise self._end.with_traceback(None)
                 return None
             if self._is_behind:
                 await self._catch_up()

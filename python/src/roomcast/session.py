@@ -62,7 +62,7 @@ class Session:
         """Waits for a connection that may be used. Raises what ended the client."""
         while True:
             if self._stopped is not None:
-                raise self._stopped
+                raise self._stopped.with_traceback(None)
             if self._connection is not None:
                 return self._connection
             await self.changed()
@@ -96,7 +96,7 @@ class Session:
     def hold(self, room: str, **options: Any) -> tuple[Membership, bool]:
         """A membership that lasts until as many releases; and whether this began it."""
         if self._stopped is not None:
-            raise self._stopped
+            raise self._stopped.with_traceback(None)
         membership = self._memberships.get(room)
         is_new = membership is None
         if membership is None:
