@@ -12,6 +12,6 @@ export type { Target, TestDevice, TestWebSocketClass } from './network.ts';
 export type { TestBrokerOptions } from './options.ts';
 export type { HistoryRead } from './server-api.ts';
 export { startTestBroker, type TestBroker, type TestConnection } from './test-broker.ts';
-export type { TestClock } from './test-clock.ts';
+export type { MovableClock } from './test-clock.ts';
 export type { TestTokenClaims } from './test-tokens.ts';
 export type { TestCloseEvent, TestErrorEvent, TestWebSocket } from './test-web-socket.ts';

@@ -1,10 +1,11 @@
-import { type Handshake, Link } from './link.ts';
+import { Cable, type ClientEnd, type Handshake } from './cable.ts';
 import type { TestClock } from './test-clock.ts';
-import { TestWebSocket } from './test-web-socket.ts';
+import { type Connector, TestWebSocket } from './test-web-socket.ts';
 
 /** What `new WebSocket` is called on: give it to a client in place of the global class. */
 export interface TestWebSocketClass {
   new (url: string | URL, protocols?: string | readonly string[]): TestWebSocket;
+  readonly prototype: TestWebSocket;
   readonly CONNECTING: 0;
   readonly OPEN: 1;
   readonly CLOSING: 2;
@@ -20,15 +21,15 @@ export interface TestDevice {
 export type Target = string | TestDevice | TestWebSocket;
 
 /** Takes those who knock. */
-export type Door = (link: Link, handshake: Handshake) => void;
+export type Door = (cable: Cable, handshake: Handshake) => void;
 
-/** All links to the broker, and what can go wrong with them. */
+/** All cables to the broker, and what can go wrong with them. */
 export class Network {
   /** One way, for what is sent from now on. */
   latencyMs = 0;
   readonly #clock: TestClock;
   readonly #door: Door;
-  readonly #links = new Set<Link>();
+  readonly #cables = new Set<Cable>();
   readonly #offline = new Set<object>();
   #isOffline = false;
 
@@ -38,8 +39,10 @@ export class Network {
   }
 
   device(): TestDevice {
-    const connect = (client: TestWebSocket, handshake: Handshake) => this.#connect(client, device, handshake);
-    const connector = { scheduler: this.#clock, connect };
+    const connector: Connector = {
+      clock: this.#clock,
+      connect: (socket, client, handshake) => this.#connect(client, device, socket, handshake),
+    };
     const device: TestDevice = {
       WebSocket: class extends TestWebSocket {
         constructor(url: string | URL, protocols?: string | readonly string[]) {
@@ -51,21 +54,21 @@ export class Network {
   }
 
   /** Links that one of the two ends still uses. */
-  get linkCount(): number {
-    return this.#links.size;
+  get cableCount(): number {
+    return this.#cables.size;
   }
 
   /** A copy: they may end meanwhile. */
-  linksOf(target?: Target): Link[] {
-    return [...this.#links].filter((link) => isOf(link, target));
+  cablesOf(target?: Target): Cable[] {
+    return [...this.#cables].filter((cable) => isOf(cable, target));
   }
 
   goOffline(device?: TestDevice): number {
     if (device === undefined) this.#isOffline = true;
     else this.#offline.add(device);
-    const links = this.linksOf(device);
-    for (const link of links) link.cut('the network is gone');
-    return links.length;
+    const cables = this.cablesOf(device);
+    for (const cable of cables) cable.cut('the network is gone');
+    return cables.length;
   }
 
   goOnline(device?: TestDevice): void {
@@ -75,24 +78,24 @@ export class Network {
     } else this.#offline.delete(device);
   }
 
-  #connect(client: TestWebSocket, device: object, handshake: Handshake): Link {
+  #connect(client: ClientEnd, device: object, socket: object, handshake: Handshake): Cable {
     const parts = {
       scheduler: this.#clock,
       latencyMs: () => this.latencyMs,
-      over: () => this.#links.delete(link),
+      over: () => this.#cables.delete(cable),
     };
-    const link: Link = new Link(client, device, parts);
-    this.#links.add(link);
-    link.knock(() => {
-      if (this.#isOffline || this.#offline.has(device)) link.refuse('the network is offline');
-      else this.#door(link, handshake);
+    const cable: Cable = new Cable(client, [device, socket], parts);
+    this.#cables.add(cable);
+    cable.knock(() => {
+      if (this.#isOffline || this.#offline.has(device)) cable.refuse('the network is offline');
+      else this.#door(cable, handshake);
     });
-    return link;
+    return cable;
   }
 }
 
-function isOf(link: Link, target: Target | undefined): boolean {
+function isOf(cable: Cable, target: Target | undefined): boolean {
   if (target === undefined) return true;
-  if (typeof target === 'string') return link.user === target;
-  return link.client === target || link.device === target;
+  if (typeof target === 'string') return cable.user === target;
+  return cable.owners.includes(target);
 }

@@ -8,7 +8,7 @@ import type { BrokerNode } from '../node/broker-node.ts';
 import { Drain } from '../node/drain.ts';
 import { type ChosenSubprotocol, chooseSubprotocol, SUBPROTOCOL } from '../protocol/subprotocol.ts';
 import type { Logger } from '../util/log.ts';
-import type { Handshake, Link } from './link.ts';
+import type { Cable, Handshake } from './cable.ts';
 import type { TestClock } from './test-clock.ts';
 import { type SocketEvents, TestSocket } from './test-socket.ts';
 
@@ -66,50 +66,50 @@ export class NodeRun {
     this.#isStopping = true;
     const { node, heartbeats } = this.#core;
     const drain = new Drain(node.hub.connections(), clock.nowMs(), { windowMs: 0, random: clock.random });
-    while (!drain.step(clock.nowMs())) await clock.settled();
+    while (!drain.step(clock.nowMs())) await clock.turn();
     heartbeats.stop();
     await node.close();
   }
 
   /** Somebody opens a WebSocket: the same decisions as at an upgrade. */
-  connect(link: Link, { url, protocols }: Handshake): void {
+  connect(cable: Cable, { url, protocols }: Handshake): void {
     const { config, authenticator, clock, log } = this.#parts;
-    if (this.#isStopping) return link.refuse('the node is shutting down');
+    if (this.#isStopping) return cable.refuse('the node is shutting down');
     if (url.pathname !== config.websocket.path) {
-      return link.refuse(`the WebSocket endpoint is ${config.websocket.path}, not ${url.pathname}`);
+      return cable.refuse(`the WebSocket endpoint is ${config.websocket.path}, not ${url.pathname}`);
     }
     const chosen = chooseSubprotocol(protocols.join(', '));
     if (chosen === null) {
       const known = Object.values(SUBPROTOCOL).join(' or ');
-      return link.refuse(`offer the subprotocol ${known}, or none: got ${protocols.join(', ')}`);
+      return cable.refuse(`offer the subprotocol ${known}, or none: got ${protocols.join(', ')}`);
     }
     const token = url.searchParams.get('token') || null;
-    if (authenticator === null || token === null) return this.#open(link, chosen, null, null);
+    if (authenticator === null || token === null) return this.#open(cable, chosen, null, null);
     void clock.track(
       authenticator.authenticate(token).then(
-        (identity) => this.#open(link, chosen, identity, null),
-        (error: unknown) => this.#open(link, chosen, null, refusalOf(error, log)),
+        (identity) => this.#open(cable, chosen, identity, null),
+        (error: unknown) => this.#open(cable, chosen, null, refusalOf(error, log)),
       ),
     );
   }
 
   #open(
-    link: Link,
+    cable: Cable,
     { encoding, subprotocol }: ChosenSubprotocol,
     identity: Identity | null,
     refusal: AuthRefusal | null,
   ): void {
     // While the token was being checked, either may have left.
-    if (this.#isStopping) link.refuse('the node is shutting down');
-    if (this.#isStopping || link.isOver) return;
+    if (this.#isStopping) cable.refuse('the node is shutting down');
+    if (this.#isStopping || cable.isOver) return;
     const socket = new TestSocket({
-      link,
+      cable,
       isBinary: encoding === 'msgpack',
       topics: this.#topics,
       backpressureBytes: this.#parts.config.websocket.backpressureBytes,
       events: this.#events,
     });
-    link.accept(socket, subprotocol ?? '');
+    cable.accept(socket, subprotocol ?? '');
     this.#core.connections.open(socket, encoding, identity, refusal, (connection) => {
       socket.connection = connection;
     });

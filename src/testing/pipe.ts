@@ -9,7 +9,7 @@ interface Waiting {
 /** Times are sums of fractions: this much does not count. */
 const ROUNDING_MS = 1e-6;
 
-/** One direction of a link. What is put in arrives in order, each in a task of its own, after the latency. */
+/** One direction of a cable. What is put in arrives in order, each in a task of its own, after the latency. */
 export class Pipe {
   readonly #scheduler: Scheduler;
   readonly #latencyMs: () => number;

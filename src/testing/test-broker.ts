@@ -1,4 +1,3 @@
-import { MessageChannel } from 'node:worker_threads';
 import { tokenAuthenticator } from '../auth/authenticator.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { MemoryStore } from '../backplane/memory/memory-backplane.ts';
@@ -8,12 +7,12 @@ import type { HistoryResult, MembersResult, PublishResult } from '../protocol/fr
 import type { Encoding } from '../protocol/subprotocol.ts';
 import { type Logger, silentLog } from '../util/log.ts';
 import { systemScheduler } from '../util/scheduler.ts';
-import type { Handshake, Link } from './link.ts';
+import type { Cable, Handshake } from './cable.ts';
 import { Network, type Target, type TestDevice, type TestWebSocketClass } from './network.ts';
 import { NodeRun } from './node-run.ts';
 import { configOf, type TestBrokerOptions } from './options.ts';
 import { acks, type HistoryRead, history, members, publish, rooms } from './server-api.ts';
-import { TestClock } from './test-clock.ts';
+import { type MovableClock, TestClock } from './test-clock.ts';
 import { type TestTokenClaims, TestTokens } from './test-tokens.ts';
 
 /** A connection that the broker has now. */
@@ -25,16 +24,16 @@ export interface TestConnection {
 }
 
 const HOST = 'roomcast.test';
+/** In so many turns `bye` and the close frame reach every client that reads. */
+const LAST_TURNS = 10;
 
 /** Starts a broker in this process. Rejects with a `TypeError` that lists what is wrong with the settings. */
 export async function startTestBroker(options: TestBrokerOptions = {}): Promise<TestBroker> {
-  const broker = new TestBroker(configOf(options), options);
-  await broker.ready;
-  return broker;
+  return TestBroker.start(options);
 }
 
 /**
- * A node of Roomcast in the process of a test, on memory instead of Redis and on links in memory instead of a
+ * A node of Roomcast in the process of a test, on memory instead of Redis, with cables in memory instead of a
  * port. What clients do with it is what they do with any node; what happens to them is up to the test.
  */
 export class TestBroker {
@@ -43,40 +42,42 @@ export class TestBroker {
   /** Reaches this broker, and nothing else. */
   readonly WebSocket: TestWebSocketClass;
   /** Moves everything that depends on time: heartbeats, tokens, windows, delays, and clients that are given it. */
-  readonly clock: TestClock;
-  /** @internal */
-  readonly ready: Promise<void>;
+  readonly clock: MovableClock;
+  readonly #clock: TestClock;
   readonly #config: Config;
   readonly #log: Logger;
   readonly #network: Network;
   readonly #tokens: TestTokens;
-  /** As a server that listens, a broker that waits keeps the process alive. */
-  readonly #hold = new MessageChannel().port1;
   #store = new MemoryStore();
   #run: NodeRun;
   #changing: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | null = null;
 
-  /** @internal */
-  constructor(config: Config, { now, time, random, log }: TestBrokerOptions) {
+  private constructor(config: Config, { now, time, random, log }: TestBrokerOptions) {
     const startMs = Number(now ?? systemScheduler.wallMs());
     this.#config = config;
     this.#log = log ?? silentLog;
-    this.clock = new TestClock({
+    this.#clock = new TestClock({
       startMs,
       runs: time !== 'manual',
       random: random ?? systemScheduler.random,
     });
+    this.clock = this.#clock;
     const { secret, issuer, audience } = config.auth;
-    const parts = { clock: this.clock, log: this.#log };
+    const parts = { clock: this.#clock, log: this.#log };
     const authenticator = tokenAuthenticator(config.auth, parts)!;
-    this.#tokens = new TestTokens({ authenticator, secret, issuer, audience, clock: this.clock });
-    this.#network = new Network(this.clock, (link, handshake) => this.#knocked(link, handshake));
+    this.#tokens = new TestTokens({ authenticator, secret, issuer, audience, clock: this.#clock });
+    this.#network = new Network(this.#clock, (cable, handshake) => this.#knocked(cable, handshake));
     this.url = `ws://${HOST}${config.websocket.path}`;
     this.WebSocket = this.#network.device().WebSocket;
     this.#run = this.#newRun();
-    this.ready = this.#run.start();
-    this.#hold.ref();
+  }
+
+  /** See `startTestBroker`. */
+  static async start(options: TestBrokerOptions): Promise<TestBroker> {
+    const broker = new TestBroker(configOf(options), options);
+    await broker.#run.start();
+    return broker;
   }
 
   // ---- clients -------------------------------------------------------------------------------------------
@@ -103,33 +104,33 @@ export class TestBroker {
    * waits for time to pass.
    */
   settled(): Promise<void> {
-    return this.clock.settled();
+    return this.#clock.settled();
   }
 
   // ---- trouble -------------------------------------------------------------------------------------------
 
   /**
-   * Ends links without a close frame, as when a network goes: what is on its way is lost, both ends see 1006.
+   * Ends connections without a close frame, as when a network goes: what is on its way is lost, both ends see 1006.
    * `silent`: neither end is told. The broker finds out by its heartbeat, a client by asking. Returns how many.
    */
   cut(target?: Target, { silent = false }: { readonly silent?: boolean } = {}): number {
-    const links = this.#network.linksOf(target);
-    for (const link of links) silent ? link.die() : link.cut('the link was cut');
-    return links.length;
+    const cables = this.#network.cablesOf(target);
+    for (const cable of cables) silent ? cable.die() : cable.cut('the connection was cut');
+    return cables.length;
   }
 
   /** The client stops reading: what it is sent waits at the broker, up to `websocket.backpressureBytes`. Returns how many. */
   pause(target?: Target): number {
-    const links = this.#network.linksOf(target);
-    for (const link of links) link.pause();
-    return links.length;
+    const cables = this.#network.cablesOf(target);
+    for (const cable of cables) cable.pause();
+    return cables.length;
   }
 
   /** The client reads again: first what waits. Returns how many. */
   resume(target?: Target): number {
-    const links = this.#network.linksOf(target);
-    for (const link of links) link.resume();
-    return links.length;
+    const cables = this.#network.cablesOf(target);
+    for (const cable of cables) cable.resume();
+    return cables.length;
   }
 
   /** From now on all that is sent, in either direction, takes so many milliseconds. */
@@ -138,7 +139,7 @@ export class TestBroker {
     this.#network.latencyMs = milliseconds;
   }
 
-  /** Cuts all links, or those of a device, and lets none open until `goOnline`. Returns how many were cut. */
+  /** Cuts all connections, or those of a device, and lets none open until `goOnline`. Returns how many were cut. */
   goOffline(device?: TestDevice): number {
     return this.#network.goOffline(device);
   }
@@ -225,28 +226,28 @@ export class TestBroker {
   #newRun(): NodeRun {
     return new NodeRun({
       config: this.#config,
-      clock: this.clock,
+      clock: this.#clock,
       authenticator: this.#tokens,
       store: this.#store,
       log: this.#log,
     });
   }
 
-  #knocked(link: Link, handshake: Handshake): void {
-    if (this.#stopped !== null) link.refuse('the broker was stopped');
-    else if (handshake.url.host !== HOST) link.refuse(`this WebSocket reaches only ${this.url}`);
-    else this.#run.connect(link, handshake);
+  #knocked(cable: Cable, handshake: Handshake): void {
+    if (this.#stopped !== null) cable.refuse('the broker was stopped');
+    else if (handshake.url.host !== HOST) cable.refuse(`this WebSocket reaches only ${this.url}`);
+    else this.#run.connect(cable, handshake);
   }
 
   async #stop(): Promise<void> {
     // What clients try from now on is refused at once.
     this.#network.latencyMs = 0;
     await this.#run.stop();
-    await this.settled();
+    // Not until all is quiet: it never is if a client reconnects at once, again and again.
+    for (let turn = 0; turn < LAST_TURNS; turn++) await this.#clock.turn();
     this.cut();
-    await this.settled();
-    this.clock.stop();
-    await new Promise<void>((resolve) => this.#hold.once('close', resolve).close());
+    await this.#clock.turn();
+    await this.#clock.stop();
   }
 
   /** One change at a time. */

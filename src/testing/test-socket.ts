@@ -2,7 +2,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { SendOutcome, Socket } from '../connection/socket.ts';
 import type { TopicList, TopicMember } from '../connection/topic-list.ts';
 import type { CloseReason } from '../protocol/codes.ts';
-import { ABNORMAL, type BrokerEnd, type Link } from './link.ts';
+import { ABNORMAL, type BrokerEnd, type Cable } from './cable.ts';
 
 /** What happens to a socket, for the node. */
 export interface SocketEvents {
@@ -15,7 +15,7 @@ export interface SocketEvents {
 }
 
 export interface TestSocketParts {
-  readonly link: Link;
+  readonly cable: Cable;
   readonly isBinary: boolean;
   readonly topics: TopicList<TestSocket>;
   /** Bytes that may wait for a client that does not read. */
@@ -23,7 +23,7 @@ export interface TestSocketParts {
   readonly events: SocketEvents;
 }
 
-/** The broker's end of a link. It drops and reports as a socket of uWebSockets.js does. */
+/** The broker's end of a cable. It drops and reports as a socket of uWebSockets.js does. */
 export class TestSocket implements Socket, TopicMember, BrokerEnd {
   readonly remoteAddress = '127.0.0.1';
   connection: Connection | null = null;
@@ -37,14 +37,14 @@ export class TestSocket implements Socket, TopicMember, BrokerEnd {
   // ---- for the connection --------------------------------------------------------------------------------
 
   send(message: Uint8Array | string): SendOutcome {
-    const { link, backpressureBytes, events } = this.#parts;
+    const { cable, backpressureBytes, events } = this.#parts;
     if (!this.#isOpen || this.connection === null) return 'dropped';
-    if (link.bytesHeld > backpressureBytes) {
+    if (cable.bytesHeld > backpressureBytes) {
       events.dropped(this.connection, Buffer.from(message));
       return 'dropped';
     }
-    link.sendToClient(this.#asSent(message));
-    return link.bytesHeld > 0 ? 'queued' : 'sent';
+    cable.sendToClient(this.#asSent(message));
+    return cable.bytesHeld > 0 ? 'queued' : 'sent';
   }
 
   fromTopic(message: Uint8Array | string): void {
@@ -68,29 +68,29 @@ export class TestSocket implements Socket, TopicMember, BrokerEnd {
   }
 
   ping(): void {
-    if (this.#isOpen) this.#parts.link.ping();
+    if (this.#isOpen) this.#parts.cable.ping();
   }
 
   bufferedBytes(): number {
-    return this.#parts.link.bytesHeld;
+    return this.#parts.cable.bytesHeld;
   }
 
   end({ code, reason }: CloseReason): void {
-    const { link, backpressureBytes } = this.#parts;
+    const { cable, backpressureBytes } = this.#parts;
     if (!this.#isOpen) return;
     // A close frame behind a full queue is dropped, as a message is.
-    if (link.bytesHeld > backpressureBytes) return this.destroy();
-    link.closeToClient(code, reason);
+    if (cable.bytesHeld > backpressureBytes) return this.destroy();
+    cable.closeToClient(code, reason);
     this.#close(code);
   }
 
   destroy(): void {
     if (!this.#isOpen) return;
-    this.#parts.link.cut('the broker dropped the connection');
+    this.#parts.cable.cut('the broker dropped the connection');
     this.#close(ABNORMAL);
   }
 
-  // ---- from the link -------------------------------------------------------------------------------------
+  // ---- from the cable -------------------------------------------------------------------------------------
 
   get user(): string | null {
     return this.connection?.user ?? null;
@@ -117,9 +117,9 @@ export class TestSocket implements Socket, TopicMember, BrokerEnd {
   #close(code: number): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    const { topics, link, events } = this.#parts;
+    const { topics, cable, events } = this.#parts;
     topics.forget(this);
-    link.brokerGone();
+    cable.brokerGone();
     if (this.connection !== null) events.closed(this.connection, code);
   }
 

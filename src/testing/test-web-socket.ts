@@ -1,10 +1,13 @@
-import type { Scheduler, Timer } from '../util/scheduler.ts';
-import { ABNORMAL, type ClientEnd, type Handshake, type Link } from './link.ts';
+import type { Timer } from '../util/scheduler.ts';
+import { ABNORMAL, type Cable, type ClientEnd, type Handshake } from './cable.ts';
+import type { TestClock } from './test-clock.ts';
 
-/** Opens a link for a WebSocket. */
+type Message = string | Uint8Array;
+
+/** Opens a cable for a WebSocket. */
 export interface Connector {
-  readonly scheduler: Scheduler;
-  connect(client: TestWebSocket, handshake: Handshake): Link;
+  readonly clock: TestClock;
+  connect(socket: TestWebSocket, client: ClientEnd, handshake: Handshake): Cable;
 }
 
 /** A handler as the standard has it: `onmessage` and the like. */
@@ -38,13 +41,14 @@ export class TestErrorEvent extends Event {
 /** How long a closing WebSocket waits for the answer of the broker. */
 const CLOSE_TIMEOUT_MS = 2_000;
 const MAX_REASON_BYTES = 123;
+const BUFFERS = ['[object ArrayBuffer]', '[object SharedArrayBuffer]'];
 const STATES = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 } as const;
 
 /**
  * A WebSocket as browsers have it, that reaches the test broker without a network. Made by the class that the
  * broker gives: `new broker.WebSocket(broker.url)`.
  */
-export class TestWebSocket extends EventTarget implements ClientEnd {
+export class TestWebSocket extends EventTarget {
   static readonly CONNECTING = STATES.CONNECTING;
   static readonly OPEN = STATES.OPEN;
   static readonly CLOSING = STATES.CLOSING;
@@ -59,21 +63,29 @@ export class TestWebSocket extends EventTarget implements ClientEnd {
   onmessage: EventHandler = null;
   onerror: EventHandler = null;
   onclose: EventHandler = null;
-  readonly #scheduler: Scheduler;
-  readonly #link: Link;
+  readonly #clock: TestClock;
+  readonly #cable: Cable;
   #readyState: 0 | 1 | 2 | 3 = STATES.CONNECTING;
   #protocol = '';
   #binaryType: 'blob' | 'arraybuffer' = 'blob';
   /** Bytes that were sent when it was closing or closed already. */
   #unsentBytes = 0;
   #closeTimer: Timer | null = null;
+  /** Until the blobs that were sent have been read: what is sent meanwhile waits behind them. */
+  #reading: Promise<void> | null = null;
 
   constructor(connector: Connector, url: string | URL, protocols: string | readonly string[] = []) {
     super();
     const handshake = { url: webSocketUrl(url), protocols: checkedProtocols(protocols) };
     this.url = handshake.url.href;
-    this.#scheduler = connector.scheduler;
-    this.#link = connector.connect(this, handshake);
+    this.#clock = connector.clock;
+    const client: ClientEnd = {
+      opened: (subprotocol) => this.#opened(subprotocol),
+      received: (message) => this.#received(message),
+      closed: (code, reason) => this.#end(new TestCloseEvent(code, reason, true)),
+      failed: (why) => this.#failed(why),
+    };
+    this.#cable = connector.connect(this, client, handshake);
   }
 
   get readyState(): 0 | 1 | 2 | 3 {
@@ -87,7 +99,7 @@ export class TestWebSocket extends EventTarget implements ClientEnd {
 
   /** Bytes that were sent and have not reached the broker. */
   get bufferedAmount(): number {
-    return this.#link.bytesToBroker + this.#unsentBytes;
+    return this.#cable.bytesToBroker + this.#unsentBytes;
   }
 
   get binaryType(): 'blob' | 'arraybuffer' {
@@ -99,7 +111,7 @@ export class TestWebSocket extends EventTarget implements ClientEnd {
     if (type === 'blob' || type === 'arraybuffer') this.#binaryType = type;
   }
 
-  send(data: string | ArrayBufferLike | ArrayBufferView): void {
+  send(data: string | ArrayBufferLike | ArrayBufferView | Blob): void {
     if (this.#readyState === STATES.CONNECTING) {
       throw new DOMException(
         'the WebSocket is still connecting: wait for its open event',
@@ -107,8 +119,22 @@ export class TestWebSocket extends EventTarget implements ClientEnd {
       );
     }
     const message = typeof data === 'string' ? data : bytesOf(data);
-    if (this.#readyState === STATES.OPEN) this.#link.sendToBroker(message);
+    if (this.#reading === null && !(message instanceof Promise)) this.#send(message);
+    else void this.#clock.track(this.#sendAfter(this.#reading, message));
+  }
+
+  #send(message: Message): void {
+    if (this.#readyState === STATES.OPEN) this.#cable.sendToBroker(message);
     else this.#unsentBytes += message.length;
+  }
+
+  #sendAfter(earlier: Promise<void> | null, message: Message | Promise<Message>): Promise<void> {
+    const sent = Promise.all([message, earlier]).then(([read]) => {
+      this.#send(read);
+      if (this.#reading === sent) this.#reading = null;
+    });
+    this.#reading = sent;
+    return sent;
   }
 
   close(code?: number, reason = ''): void {
@@ -124,37 +150,29 @@ export class TestWebSocket extends EventTarget implements ClientEnd {
     if (this.#readyState >= STATES.CLOSING) return;
     const wasOpen = this.#readyState === STATES.OPEN;
     this.#readyState = STATES.CLOSING;
-    if (!wasOpen) return this.#link.cut('the WebSocket was closed before it was open');
-    this.#link.closeToBroker(code ?? 1005, reason);
-    this.#closeTimer = this.#scheduler.after(CLOSE_TIMEOUT_MS, () => {
-      this.#link.cut('the broker did not answer the close frame in time');
+    if (!wasOpen) return this.#cable.cut('the WebSocket was closed before it was open');
+    this.#cable.closeToBroker(code ?? 1005, reason);
+    this.#closeTimer = this.#clock.after(CLOSE_TIMEOUT_MS, () => {
+      this.#cable.cut('the broker did not answer the close frame in time');
     });
   }
 
-  // ---- from the link -------------------------------------------------------------------------------------
+  // ---- from the cable -------------------------------------------------------------------------------------
 
-  /** @internal */
-  opened(subprotocol: string): void {
+  #opened(subprotocol: string): void {
     if (this.#readyState !== STATES.CONNECTING) return;
     this.#readyState = STATES.OPEN;
     this.#protocol = subprotocol;
     this.#dispatch(new Event('open'), this.onopen);
   }
 
-  /** @internal */
-  received(message: Uint8Array | string): void {
+  #received(message: Uint8Array | string): void {
     if (this.#readyState !== STATES.OPEN) return;
     const data = typeof message === 'string' ? message : this.#binary(message);
     this.#dispatch(new MessageEvent('message', { data }), this.onmessage);
   }
 
-  /** @internal */
-  closed(code: number, reason: string): void {
-    this.#end(new TestCloseEvent(code, reason, true));
-  }
-
-  /** @internal */
-  failed(why: string): void {
+  #failed(why: string): void {
     if (this.#readyState === STATES.CLOSED) return;
     this.#readyState = STATES.CLOSED;
     this.#dispatch(new TestErrorEvent(why), this.onerror);
@@ -164,7 +182,7 @@ export class TestWebSocket extends EventTarget implements ClientEnd {
   #end(event: TestCloseEvent): void {
     this.#closeTimer?.cancel();
     this.#readyState = STATES.CLOSED;
-    this.#link.clientGone();
+    this.#cable.clientGone();
     this.#dispatch(event, this.onclose);
   }
 
@@ -200,11 +218,16 @@ function checkedProtocols(given: string | readonly string[]): readonly string[] 
   return protocols;
 }
 
-/** A copy: the sender may use its buffer again. */
-function bytesOf(data: ArrayBufferLike | ArrayBufferView): Uint8Array {
+/** A copy: the sender may use its buffer again. A blob takes time to read. */
+function bytesOf(data: ArrayBufferLike | ArrayBufferView | Blob): Uint8Array | Promise<Uint8Array> {
   if (ArrayBuffer.isView(data)) {
     return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
   }
-  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data).slice();
-  throw new TypeError('a test WebSocket sends a string, an ArrayBuffer or a view of one: read a Blob first');
+  // By name: where a page is simulated, classes may be of another realm.
+  const kind = Object.prototype.toString.call(data);
+  if (BUFFERS.includes(kind)) return new Uint8Array(data as ArrayBufferLike).slice();
+  if (kind === '[object Blob]' || kind === '[object File]') {
+    return (data as Blob).arrayBuffer().then((buffer) => new Uint8Array(buffer));
+  }
+  throw new TypeError(`a WebSocket sends a string, a buffer, a view of one, or a Blob: got ${kind}`);
 }

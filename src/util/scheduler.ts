@@ -37,3 +37,10 @@ export const systemScheduler: Scheduler = {
   },
   random: () => Math.random(),
 };
+
+const { setImmediate: realSetImmediate } = globalThis;
+
+/** As `systemScheduler.atEndOfTurn`, also while a test has something else in place of the timers of its process. */
+export function atRealEndOfTurn(work: () => void): void {
+  realSetImmediate(work);
+}

@@ -119,7 +119,15 @@ const exportedRules = (code: string) => ({
   env: { ROOMCAST_ROOMS: /ROOMCAST_ROOMS='(.*)'/.exec(code)![1]! },
 });
 
-/** With the package of `python/`. `prints`: what a reader sees. */
+/** A test of somebody's own: it passes, and the process ends by itself. */
+const runTest: Runner = async ({ code }) => {
+  const file = join(scratch, 'room.test.mjs');
+  writeFileSync(file, code);
+  const { stdout } = await promisify(execFile)(process.execPath, ['--test-reporter=tap', file]);
+  expect(stdout).toMatch(/^# pass 1$/m);
+};
+
+/** With the package of `python/`. `expected`: what a reader sees. */
 function runPython(...expected: readonly RegExp[]): Runner {
   return async ({ code }) => {
     const found = await pythonEnvironment();
@@ -236,6 +244,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/http-api.md', '/acks?from=', runCurl],
   ['docs/http-api.md', '/disconnect', runCurl],
   ['docs/authentication.md', 'SignJWT', issueToken],
+  ['docs/testing.md', 'roomcast/testing', runTest],
   ['docs/configuration.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/configuration.md', 'export ROOMCAST_ROOMS', configures(exportedRules)],
   ['docs/operations.md', 'redis-server --port', runCluster],

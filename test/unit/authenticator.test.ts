@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type TokenOptions, tokenAuthenticator } from '../../src/auth/authenticator.ts';
 import { type Authenticator, AuthFailure, type Identity } from '../../src/auth/identity.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { SECRET, secondsFromNow, secretKey, type TokenSettings, token } from '../support/tokens.ts';
 
 const NOTHING: TokenOptions = {
@@ -130,6 +131,16 @@ describe('a token signed with the shared secret', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('expires by the clock that is handed in', async () => {
+    const clock = new FakeClock();
+    const options = { publicKeyFile: null, jwksUrl: null, issuer: null, audience: null, algorithms: [] };
+    const authenticator = tokenAuthenticator({ secret: SECRET, ...options }, { clock })!;
+    const presented = await token({ sub: 'ann', exp: Math.floor(clock.wallMs() / 1000) + 60 });
+    await authenticator.authenticate(presented);
+    clock.advance(66_000);
+    await expect(authenticator.authenticate(presented)).rejects.toMatchObject({ code: 'token_expired' });
   });
 
   it('is refused once it has expired, with five seconds of grace, or before its time', async () => {

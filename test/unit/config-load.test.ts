@@ -269,6 +269,23 @@ describe('sources', () => {
   });
 });
 
+describe('settings that a program gives', () => {
+  it('win over the file, and lose against the environment', () => {
+    const file = write('given.yaml', 'port: 1\ndedupWindowMs: 2000\nhistory:\n  messages: 3\n');
+    const settings = { dedupWindowMs: 4000, history: { messages: 5 } };
+    const config = load({ file, settings, env: { ROOMCAST_HISTORY_MESSAGES: '6' } });
+    expect([config.port, config.dedupWindowMs, config.history.messages]).toEqual([1, 4000, 6]);
+  });
+
+  it('are checked as those of a file', () => {
+    const settings = { prot: 1, history: { messages: -1 } } as LoadOptions['settings'] & object;
+    expect(problems({ settings })).toEqual([
+      expect.stringMatching(/^settings: unknown key "prot" .*"port"/),
+      expect.stringMatching(/^settings history.messages: .*got -1$/),
+    ]);
+  });
+});
+
 describe('the result', () => {
   it('is frozen to its leaves', () => {
     const config = load({ env: { ROOMCAST_ROOMS: '[{"match": "a", "history": {"messages": 1}}]' } });

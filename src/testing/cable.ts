@@ -1,17 +1,17 @@
 import type { Scheduler } from '../util/scheduler.ts';
 import { Pipe } from './pipe.ts';
 
-/** What a link tells the WebSocket of the client. */
+/** What a cable tells the WebSocket of the client. */
 export interface ClientEnd {
   opened(subprotocol: string): void;
   received(data: Uint8Array | string): void;
   /** The close frame of the broker arrived, or its answer to the client's own. */
   closed(code: number, reason: string): void;
-  /** The link ended without a close frame, or never opened. */
+  /** The cable ended without a close frame, or never opened. */
   failed(why: string): void;
 }
 
-/** What a link tells the socket of the broker. */
+/** What a cable tells the socket of the broker. */
 export interface BrokerEnd {
   /** The user of its connection, null for an anonymous one. */
   readonly user: string | null;
@@ -19,7 +19,7 @@ export interface BrokerEnd {
   ponged(): void;
   /** The client reads again, and has read all that waited. */
   drained(): void;
-  /** The client's close frame arrived, or the link ended: then the code is 1006. */
+  /** The client's close frame arrived, or the cable ended: then the code is 1006. */
   closed(code: number): void;
 }
 
@@ -30,33 +30,33 @@ export interface Handshake {
   readonly protocols: readonly string[];
 }
 
-export interface LinkParts {
+export interface CableParts {
   readonly scheduler: Scheduler;
   readonly latencyMs: () => number;
   /** Called when neither end uses it any more. */
-  readonly over: (link: Link) => void;
+  readonly over: (cable: Cable) => void;
 }
 
-/** Close code of a link that ended without a close frame. */
+/** Close code of a cable that ended without a close frame. */
 export const ABNORMAL = 1006;
 /** A ping, a pong or a close frame: about so many bytes. */
 const CONTROL_BYTES = 6;
 
 /** What lies between a client's WebSocket and the broker's socket, in place of a network. */
-export class Link {
-  /** The device that it belongs to. */
-  readonly device: object;
-  readonly client: ClientEnd;
-  readonly #parts: LinkParts;
+export class Cable {
+  /** Whose it is: the device, and the WebSocket on it. */
+  readonly owners: readonly object[];
+  readonly #client: ClientEnd;
+  readonly #parts: CableParts;
   readonly #toBroker: Pipe;
   readonly #toClient: Pipe;
   #broker: BrokerEnd | null = null;
   #isClientOpen = true;
   #isCut = false;
 
-  constructor(client: ClientEnd, device: object, parts: LinkParts) {
-    this.client = client;
-    this.device = device;
+  constructor(client: ClientEnd, owners: readonly object[], parts: CableParts) {
+    this.#client = client;
+    this.owners = owners;
     this.#parts = parts;
     this.#toBroker = new Pipe(parts.scheduler, parts.latencyMs);
     this.#toClient = new Pipe(parts.scheduler, parts.latencyMs);
@@ -81,7 +81,7 @@ export class Link {
   closeToBroker(code: number, reason: string): void {
     this.#toBroker.put(CONTROL_BYTES, () => {
       if (this.#broker === null) return;
-      this.#toClient.put(CONTROL_BYTES, () => this.client.closed(code, reason));
+      this.#toClient.put(CONTROL_BYTES, () => this.#client.closed(code, reason));
       this.#broker.closed(code);
     });
   }
@@ -103,16 +103,16 @@ export class Link {
   /** The broker accepts. */
   accept(broker: BrokerEnd, subprotocol: string): void {
     this.#broker = broker;
-    this.#toClient.put(CONTROL_BYTES, () => this.client.opened(subprotocol));
+    this.#toClient.put(CONTROL_BYTES, () => this.#client.opened(subprotocol));
   }
 
   /** The broker refuses. A page cannot see why; the `error` event of this WebSocket says it. */
   refuse(why: string): void {
-    this.#toClient.put(CONTROL_BYTES, () => this.client.failed(why));
+    this.#toClient.put(CONTROL_BYTES, () => this.#client.failed(why));
   }
 
   sendToClient(data: Uint8Array | string): void {
-    this.#toClient.put(data.length, () => this.client.received(data));
+    this.#toClient.put(data.length, () => this.#client.received(data));
   }
 
   /** The client answers by itself, as a browser does. */
@@ -123,7 +123,7 @@ export class Link {
   }
 
   closeToClient(code: number, reason: string): void {
-    this.#toClient.put(CONTROL_BYTES, () => this.client.closed(code, reason));
+    this.#toClient.put(CONTROL_BYTES, () => this.#client.closed(code, reason));
   }
 
   /** Bytes that wait at the broker since the client does not read. */
@@ -145,7 +145,7 @@ export class Link {
     this.die();
     this.#parts.scheduler.atEndOfTurn(() => {
       this.#broker?.closed(ABNORMAL);
-      if (this.#isClientOpen) this.client.failed(why);
+      if (this.#isClientOpen) this.#client.failed(why);
     });
   }
 
