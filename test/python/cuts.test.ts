@@ -83,7 +83,8 @@ describe.skipIf('missing' in environment)(`Python clients (CHAOS_SEED=${seed})`,
     const inOrder = stored.filter(({ payload }) => payload < 10_000_000).map(({ offset }) => offset);
     expect(inOrder).toEqual(inOrder.toSorted((a, b) => a - b));
     expect(new Set(stored.map(({ offset }) => offset)).size).toBe(stored.length);
-    expect(connections).toBeGreaterThan(9 + 40);
+    // The harm was done: each of the nine came back, on average more than once.
+    expect(connections).toBeGreaterThan(9 * 2);
     expect(complaints.filter((line) => /Traceback|never retrieved|ResourceWarning/.test(line))).toEqual([]);
   });
 });
