@@ -21,6 +21,11 @@ export interface PublishRequest {
   /** Number of the local connection that must not get its own message; 0 for none. */
   readonly exclude: number;
   /**
+   * Eight bytes that messages share of which only the newest matters to who is behind; null or left out for a message
+   * that stands for itself. They go into the envelope.
+   */
+  readonly conflation?: Uint8Array | null;
+  /**
    * Called exactly once, never before `publish` returns. `error` null: the message has this position and is
    * stored and sent (or, with `duplicate`, was already). In a room without history `epoch` is '' and `offset`
    * 0.
@@ -46,6 +51,20 @@ export interface HistoryPage {
    * the next one if older messages are gone. Empty if none are stored or the limit is 0.
    */
   readonly envelopes: readonly Envelope[];
+}
+
+/** What a room without history keeps: the newest message of each conflation id. One atomic view. */
+export interface NewestPage {
+  /** Of the room: see `Envelope.mark`. 0 if there never was one. */
+  readonly mark: number;
+  /** Oldest first. */
+  readonly messages: readonly {
+    /** As `Envelope.conflation` gives it. */
+    readonly id: string;
+    /** A whole frame. */
+    readonly frame: Buffer;
+    readonly ageMs: number;
+  }[];
 }
 
 export interface ReadOptions {
@@ -111,6 +130,11 @@ export interface Backplane {
   resubscribe(room: string): Promise<void>;
   /** Position and messages of a room. */
   read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage>;
+  /**
+   * The newest messages of a room without history, one for each conflation id. A backplane without it keeps none, and
+   * members get none when they join or come back.
+   */
+  readNewest?(room: string, history: HistoryPolicy): Promise<NewestPage>;
   /**
    * The store is behind `seen`, an offset given out in this epoch: it lost writes. Starts a new epoch that
    * keeps what survived, unless the room has moved on (another epoch, or an offset of at least `seen`).

@@ -16,6 +16,7 @@ export {
   type BackplaneEvents,
   type BackplaneStatus,
   type HistoryPage,
+  type NewestPage,
   type PublishRequest,
   type ReadOptions,
 } from './backplane.ts';

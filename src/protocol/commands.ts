@@ -14,6 +14,7 @@ export interface RawOptions {
   readonly key?: unknown;
   readonly echo?: unknown;
   readonly ephemeral?: unknown;
+  readonly conflateKey?: unknown;
   readonly resume?: unknown;
   readonly last?: unknown;
 }
@@ -115,16 +116,27 @@ function buildPublish(
   if (typeof echo !== 'boolean') return rejected(id + 0, 'bad_frame', 'echo must be a boolean');
   const ephemeral = options?.ephemeral ?? false;
   if (typeof ephemeral !== 'boolean') return rejected(id + 0, 'bad_frame', 'ephemeral must be a boolean');
-  const clash = ephemeral ? ephemeralProblem(key) : null;
+  const conflateKey = options?.conflateKey ?? null;
+  if (conflateKey !== null && typeof conflateKey !== 'string')
+    return rejected(id + 0, 'bad_frame', 'conflateKey must be a string');
+  const clash = conflateKey === null && !ephemeral ? null : kindProblem(ephemeral, key, conflateKey);
   if (clash !== null) return rejected(id + 0, 'bad_request', clash);
-  return { type: 'publish', id: id + 0, room: room as string, data, key, echo, ephemeral };
+  return { type: 'publish', id: id + 0, room: room as string, data, key, echo, ephemeral, conflateKey };
 }
 
-/** Why a publish with `ephemeral` cannot have these options too, or null. */
-export function ephemeralProblem(key: unknown): string | null {
-  return key === null
-    ? null
-    : 'an ephemeral message takes no key: it is not stored, so a retry cannot be recognised';
+/** What is wrong with these options of a publish together, or null. */
+export function kindProblem(
+  ephemeral: boolean,
+  key: string | null,
+  conflateKey: string | null,
+): string | null {
+  if (ephemeral && key !== null) {
+    return 'an ephemeral message takes no key: it is not stored, so a retry cannot be recognised';
+  }
+  if (ephemeral && conflateKey !== null) {
+    return 'an ephemeral message takes no conflateKey: members that are behind do not get it';
+  }
+  return conflateKey === null ? null : keyProblem(conflateKey, 'conflateKey');
 }
 
 function buildAuth(id: number, token: unknown): Command | RejectedCommand {

@@ -42,6 +42,11 @@ export interface PublishOptions {
    * together with `key`.
    */
   readonly ephemeral?: boolean;
+  /**
+   * This message takes the place of the publisher's earlier ones with the same key, for members that are behind.
+   * At most 64 bytes of UTF-8. Not together with `ephemeral`.
+   */
+  readonly conflateKey?: string;
 }
 export interface HistoryOptions {
   readonly since?: Position;
@@ -89,6 +94,7 @@ export interface PublishCommand {
   readonly key: string | null;
   readonly echo: boolean;
   readonly ephemeral: boolean;
+  readonly conflateKey: string | null;
 }
 export interface MembersCommand {
   readonly type: 'members';

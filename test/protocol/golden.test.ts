@@ -23,8 +23,8 @@ function expected(frame: CommandFrame): Record<string, unknown> {
     return { type, id, room, since: frame[3]?.since ?? null, limit: frame[3]?.limit ?? null };
   }
   if (type !== 'publish') return { type, id, room };
-  const { key = null, echo = true, ephemeral = false } = frame[4] ?? {};
-  return { type, id, room, data: frame[3], key, echo, ephemeral };
+  const { key = null, echo = true, ephemeral = false, conflateKey = null } = frame[4] ?? {};
+  return { type, id, room, data: frame[3], key, echo, ephemeral, conflateKey };
 }
 
 function withDataUnpacked(command: DecodedCommand): unknown {

@@ -9,11 +9,13 @@ import {
   BackplaneError,
   type BackplaneEvents,
   type HistoryPage,
+  type NewestPage,
   type PublishRequest,
   type ReadOptions,
 } from '../../src/backplane/backplane.ts';
-import { type Envelope, finishEnvelope } from '../../src/backplane/envelope.ts';
+import { type Envelope, finishConflated, finishEnvelope } from '../../src/backplane/envelope.ts';
 import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
+import { NewestMessages } from '../../src/backplane/newest-messages.ts';
 import type { Presence, PresenceEntry } from '../../src/backplane/presence.ts';
 import { PublishQueue } from '../../src/backplane/publish-queue.ts';
 import type { RoomBatch } from '../../src/backplane/room-batch.ts';
@@ -31,6 +33,8 @@ export class ScriptedStore {
   /** What users have acknowledged. */
   readonly acked = new Map<string, Acked>();
   #epochs = 0;
+  readonly #newest = new Map<string, NewestMessages>();
+  #mark = 0;
 
   port(nodeId: string, scheduler: Scheduler): StorePort {
     const port = new StorePort(this, nodeId, scheduler);
@@ -65,6 +69,22 @@ export class ScriptedStore {
     return { epoch: room.epoch, offset: room.offset, envelopes };
   }
 
+  #keepNewest({ room, requests }: RoomBatch): number {
+    const newest = this.#newest.get(room) ?? new NewestMessages();
+    this.#newest.set(room, newest);
+    for (const { conflation, frame } of requests) {
+      const mark = ++this.#mark;
+      const id = conflation ? Buffer.from(conflation).toString('latin1') : '';
+      if (id !== '') newest.set({ id, mark, frame: Buffer.from(frame), exclude: 0, bornMs: 0 });
+    }
+    return this.#mark;
+  }
+
+  readNewest(name: string): NewestPage {
+    const messages = this.#newest.get(name)?.after(0, -1) ?? [];
+    return { mark: this.#mark, messages: messages.map(({ id, frame }) => ({ id, frame, ageMs: 0 })) };
+  }
+
   renewEpoch(name: string, epoch: string, seen: number): void {
     const room = this.room(name);
     if (room.epoch === epoch && room.offset < seen) room.epoch = this.#newEpoch();
@@ -79,7 +99,9 @@ export class ScriptedStore {
       return batch.settle({ epoch: '', first: 0, duplicates: null });
     }
     if (!batch.hasHistory) {
-      this.#deliver(batch.room, finishEnvelope(draft, '', 0));
+      const mark = batch.keepsNewest ? this.#keepNewest(batch) : 0;
+      const envelope = mark > 0 ? finishConflated(draft, mark) : finishEnvelope(draft, '', 0);
+      this.#deliver(batch.room, envelope);
       return batch.settle({ epoch: '', first: 0, duplicates: null });
     }
     const room = this.room(batch.room);
@@ -179,7 +201,7 @@ export class StorePort implements Backplane {
   readonly presence: ListPresence = new ListPresence();
   readonly acks: Acks;
   /** Reads with messages, and reads of a position. */
-  readonly counts = { pages: 0, positions: 0, lookups: 0, resubscribes: 0 };
+  readonly counts = { pages: 0, positions: 0, lookups: 0, resubscribes: 0, newest: 0 };
   /** So many envelopes, the next ones, never arrive here. */
   losing = 0;
   /** Envelopes do not arrive here until it subscribes anew. */
@@ -284,6 +306,12 @@ export class StorePort implements Backplane {
     else this.counts.pages++;
     await this.reads.pass();
     return this.#store.read(room, history, options);
+  }
+
+  async readNewest(room: string): Promise<NewestPage> {
+    this.counts.newest++;
+    await this.reads.pass();
+    return this.#store.readNewest(room);
   }
 
   async renewEpoch(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {

@@ -238,6 +238,12 @@ export class Client {
     return ['publish', this.#ask(`sent:${label}`), room, String(label).padEnd(bytes, '.'), options];
   }
 
+  /** A message that takes the place of earlier ones with the key. */
+  conflatedFrame(label: string | number, conflateKey: string, bytes = 0, room = ROOM): CommandFrame {
+    const data = String(label).padEnd(bytes, '.');
+    return ['publish', this.#ask(`sent:${label}`), room, data, { conflateKey }];
+  }
+
   publishFrame(label: string | number, bytes = 0, echo = true, room = ROOM): CommandFrame {
     const options = echo ? {} : { echo };
     return ['publish', this.#ask(`sent:${label}`), room, String(label).padEnd(bytes, '.'), options];

@@ -12,6 +12,7 @@ import {
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
   type HistoryPage,
+  type NewestPage,
   type PublishRequest,
   type ReadOptions,
   SHUTTING_DOWN,
@@ -53,6 +54,7 @@ export class MemoryStore {
 
 const MAX_SWEEP_MS = 30_000;
 const NUMBERLESS: BatchResult = { epoch: '', first: 0, duplicates: null };
+const NO_NEWEST: NewestPage = { mark: 0, messages: [] };
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class MemoryBackplane implements Backplane {
@@ -124,6 +126,11 @@ export class MemoryBackplane implements Backplane {
     return this.#read(room, history, options);
   }
 
+  async readNewest(room: string, history: HistoryPolicy): Promise<NewestPage> {
+    if (this.#isClosed) throw unavailable('read', SHUTTING_DOWN);
+    return this.#rooms.get(room)?.newest(history.ageMs, this.#options.clock.nowMs()) ?? NO_NEWEST;
+  }
+
   async renewEpoch(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (this.#isClosed) throw unavailable('read', SHUTTING_DOWN);
     this.#rooms.get(room)?.renewEpoch(epoch, seen);
@@ -171,7 +178,7 @@ export class MemoryBackplane implements Backplane {
       return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), epoch, offset), result: NUMBERLESS };
     }
     // A room that needs neither numbers nor keys leaves nothing behind.
-    if (!batch.hasHistory && batch.keyed === 0) {
+    if (!batch.hasHistory && batch.keyed === 0 && !batch.keepsNewest) {
       return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), '', 0), result: NUMBERLESS };
     }
     return this.#log(batch.room).commit(batch, nodeId, sentAtMs, clock.nowMs(), dedupWindowMs);

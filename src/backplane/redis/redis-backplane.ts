@@ -12,6 +12,7 @@ import {
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
   type HistoryPage,
+  type NewestPage,
   type PublishRequest,
   type ReadOptions,
   SHUTTING_DOWN,
@@ -31,6 +32,7 @@ import { RedisPresence } from './presence/redis-presence.ts';
 import { GroupCommit } from './publish/group-commit.ts';
 import { Publisher } from './publish/publisher.ts';
 import { readHistory } from './reads/history.ts';
+import { readNewest } from './reads/newest.ts';
 import { ALL_SCRIPTS, renewScript } from './scripts/scripts.ts';
 import { describeObstacles, tryScripts } from './start/rights.ts';
 import { checkStart } from './start/start-checks.ts';
@@ -156,6 +158,15 @@ export class RedisBackplane implements Backplane {
     const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage: link.lineage };
     const read = () => readHistory(link.redis, this.#keys, call, metrics);
     return isShort ? this.#links.ask(read, 'read') : this.#links.askRead(read, 'read');
+  }
+
+  async readNewest(room: string, history: HistoryPolicy): Promise<NewestPage> {
+    const { metrics } = this.#options;
+    const key = this.#keys.newest(room);
+    return this.#links.askRead(
+      () => readNewest(this.#links.reads.redis, key, history.ageMs, metrics),
+      'read',
+    );
   }
 
   async renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {

@@ -36,6 +36,8 @@ export class Cursor {
   epoch = '';
   /** The last offset handed to the connection. */
   offset = 0;
+  /** In a room without history, it lacks the newest messages above this mark. */
+  mark: number;
   /** It has no position of its own: it starts at the topic's position. */
   isFresh = true;
   /** A read of history is under way. */
@@ -54,6 +56,7 @@ export class Cursor {
     this.connection = connection;
     this.feed = feed;
     this.last = last;
+    this.mark = last === null || last === 0 ? Number.POSITIVE_INFINITY : 0;
     this.#owner = owner;
   }
 
@@ -62,9 +65,10 @@ export class Cursor {
     return new Cursor(connection, feed, last, owner);
   }
 
-  /** A cursor for a member of the room that could not take what was sent after this position. */
-  static resuming(connection: Connection, feed: Feed, from: Position): Cursor {
+  /** A cursor for a member of the room that could not take what was sent after this position, and this mark. */
+  static resuming(connection: Connection, feed: Feed, from: Position, mark: number): Cursor {
     const cursor = new Cursor(connection, feed, null, null);
+    cursor.mark = mark;
     cursor.startAfter(from);
     cursor.isConflating = feed.rule.slowReaders === 'latest';
     cursor.isLeaving = feed.rule.slowReaders === 'disconnect';

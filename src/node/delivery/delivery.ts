@@ -71,6 +71,7 @@ export class Delivery {
     for (const item of feed.takePending() ?? []) {
       if (isEnvelope(item)) {
         this.#observeLatency(item);
+        if (item.conflates) feed.newest?.note(item, this.#parts.nodeId, this.#parts.clock.nowMs());
         this.#runs.add(feed, item);
       } else {
         this.#runs.end(feed);
@@ -91,6 +92,7 @@ export class Delivery {
       this.#parts.metrics.messages.delivered += reached * run.messages;
     }
     if (run.last !== 0) feed.sentOffset = run.last;
+    if (run.marks !== 0 && feed.newest !== null) feed.newest.sent += run.marks;
     this.#takeSlowOffTopics();
   }
 
@@ -172,7 +174,7 @@ export class Delivery {
     metrics.recovery.slowReaders[policy]++;
     connection.socket.unsubscribe(feed.room.topic(connection.readsText));
     const from: Position = lacks ? [lacks.afterEpoch, lacks.afterOffset] : [feed.sentEpoch, feed.sentOffset];
-    catchUp.startNextTurn(Cursor.resuming(connection, feed, from));
+    catchUp.startNextTurn(Cursor.resuming(connection, feed, from, lacks?.afterMark ?? feed.sentMark));
   }
 }
 

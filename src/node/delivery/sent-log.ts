@@ -7,6 +7,8 @@ export interface SentEntry {
   /** The position of the room's topics before it. */
   readonly afterEpoch: string;
   readonly afterOffset: number;
+  /** The same in a room without history: see `NewestPerKey`. */
+  readonly afterMark: number;
   /** Local connection that was left out, or 0. */
   readonly exclude: number;
 }
@@ -31,6 +33,7 @@ export class SentLog {
       message,
       afterEpoch: feed.sentEpoch,
       afterOffset: feed.sentOffset,
+      afterMark: feed.sentMark,
       exclude,
     });
   }

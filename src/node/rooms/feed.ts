@@ -3,6 +3,7 @@ import type { Envelope } from '../../backplane/envelope.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Room } from '../../hub/room.ts';
 import type { PushFrame } from '../../protocol/frames.ts';
+import { NewestPerKey } from './newest-per-key.ts';
 import { RecentEnvelopes } from './recent.ts';
 
 /**
@@ -31,6 +32,8 @@ export class Feed {
   readonly room: Room;
   readonly rule: RoomRule;
   readonly recent: RecentEnvelopes;
+  /** Where the room keeps no history; else null. */
+  readonly newest: NewestPerKey | null;
   state: FeedState = 'opening';
   epoch = '';
   /** Offset of the newest message handed to fan-out, including those in `pending`. */
@@ -59,6 +62,7 @@ export class Feed {
     this.rule = rule;
     this.#dirty = dirty;
     const { messages, ageMs } = rule.history;
+    this.newest = messages > 0 ? null : new NewestPerKey(ageMs);
     this.recent = new RecentEnvelopes({ messages, ageMs, bytes: RECENT_BYTES });
   }
 
@@ -69,6 +73,11 @@ export class Feed {
   /** How many messages the room keeps. */
   get keptMessages(): number {
     return this.rule.history.messages;
+  }
+
+  /** How far the topics of a room without history have been served. */
+  get sentMark(): number {
+    return this.newest?.sent ?? 0;
   }
 
   get isOpening(): boolean {
@@ -100,8 +109,8 @@ export class Feed {
    * page it was read in: messages that survived the end of an epoch are stored with the old one.
    */
   take(envelope: Envelope, nowMs: number, epoch = envelope.epoch): boolean {
-    if (!this.keepsHistory) {
-      this.#add(envelope);
+    if (this.newest !== null) {
+      if (!this.newest.hasStartedWith(envelope)) this.#add(envelope);
       return true;
     }
     if (envelope.first === 0) return this.#takeUnnumbered(envelope);

@@ -1,4 +1,4 @@
-import { BackplaneError } from '../../backplane/backplane.ts';
+import { BackplaneError, type NewestPage } from '../../backplane/backplane.ts';
 import type { Envelope } from '../../backplane/envelope.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Room } from '../../hub/room.ts';
@@ -79,6 +79,8 @@ export class Feeds {
       await backplane.subscribe(feed.room.name);
       const page = await backplane.read(feed.room.name, feed.rule.history, { limit: 0, begin: true });
       feed.startAt(page.epoch, page.offset);
+      const newest = feed.newest === null ? null : await this.#readNewest(feed);
+      if (newest !== null) feed.newest?.start(newest, clock.nowMs());
       if (!feed.takeHeld(clock.nowMs())) await this.#repair.readOn(feed);
     } catch (error) {
       this.close(feed);
@@ -86,6 +88,22 @@ export class Feeds {
       return;
     }
     this.#live(feed);
+  }
+
+  /** Null where the backplane keeps none. */
+  async #readNewest({ room, rule }: Feed): Promise<NewestPage | null> {
+    return (await this.#parts.backplane.readNewest?.(room.name, rule.history)) ?? null;
+  }
+
+  /** Messages of a room without history may have been missed: who joins later is to get the newest of each key. */
+  async #renewNewest(feed: Feed): Promise<void> {
+    if (feed.isOpening) return;
+    try {
+      const newest = await this.#readNewest(feed);
+      if (newest !== null) feed.newest?.renew(newest, this.#parts.clock.nowMs());
+    } catch (error) {
+      this.#parts.log.debug({ error }, 'cannot read the newest messages of a room');
+    }
   }
 
   #live(feed: Feed): void {
@@ -135,7 +153,11 @@ export class Feeds {
   async checkAll(): Promise<void> {
     const feeds = [...this.#feeds.values()];
     for (let at = 0; at < feeds.length; at += CHECKED_AT_ONCE) {
-      await Promise.all(feeds.slice(at, at + CHECKED_AT_ONCE).map((feed) => this.repair(feed)));
+      await Promise.all(
+        feeds
+          .slice(at, at + CHECKED_AT_ONCE)
+          .map((feed) => (feed.keepsHistory ? this.repair(feed) : this.#renewNewest(feed))),
+      );
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Envelope } from '../../backplane/envelope.ts';
 import { KeptEnvelopes } from '../../backplane/kept-envelopes.ts';
 import type { Clock } from '../../util/clock.ts';
+import { Replaced } from './replaced.ts';
 
 export interface RecentLimits {
   /** Messages; the history policy's number, since this must not serve what history would not. */
@@ -17,8 +18,11 @@ export class RecentEnvelopes {
   readonly #limits: RecentLimits;
   /** With the time at which each expires, on the clock of `nowMs`. */
   readonly #kept = new KeptEnvelopes();
+  /** Of what is here, and of older messages that were read from history. */
+  readonly replaced = new Replaced();
   /** Up to this offset nobody has the messages any more, as far as is known here. */
   #goneUpTo = 0;
+  #counted = { last: 0, upTo: 0, of: 0, replaced: 0 };
 
   constructor(limits: RecentLimits) {
     this.#limits = limits;
@@ -66,6 +70,17 @@ export class RecentEnvelopes {
   append(envelope: Envelope, nowMs: number): void {
     this.#kept.append(envelope, nowMs + this.#limits.ageMs);
     this.#trim();
+    this.replaced.follow(envelope);
+    if (envelope.conflates) this.replaced.forgetBefore(this.first ?? 0);
+  }
+
+  /**
+   * The offset before the oldest message here, if newer messages have taken the place of all that is missing after
+   * `after`; else null. It need not be in history any more.
+   */
+  passesTo(after: number): number | null {
+    const upTo = (this.first ?? 0) - 1;
+    return this.replaced.hasAll(after, upTo) ? upTo : null;
   }
 
   /**
@@ -83,6 +98,7 @@ export class RecentEnvelopes {
       const receivedMs = Math.min(clock.nowMs(), bornMs + envelope.sentAtMs);
       kept.append(envelope, receivedMs + this.#limits.ageMs);
     }
+    this.replaced.precede(whole);
     this.#kept.prepend(kept);
     this.#trim();
   }
@@ -95,10 +111,26 @@ export class RecentEnvelopes {
     return this.#kept.after(after, maxBytes === undefined ? {} : { bytes: maxBytes });
   }
 
+  /**
+   * How many messages up to an offset are replaced, among those that one has to go back for `last` that are not, as
+   * far as is known here.
+   */
+  replacedAmongNewest(last: number, upTo: number): number {
+    if (this.replaced.isEmpty || last === 0) return 0;
+    const known = this.#counted;
+    // Many join at once, and ask for the same.
+    if (known.last === last && known.upTo === upTo && known.of === this.replaced.changes)
+      return known.replaced;
+    const replaced = this.replaced.among(last, upTo);
+    this.#counted = { last, upTo, of: this.replaced.changes, replaced };
+    return replaced;
+  }
+
   /** Forgets all, what is gone too: the numbering may be another one. */
   clear(): void {
     this.#goneUpTo = 0;
     this.#kept.clear();
+    this.replaced.clear();
   }
 
   #trim(): void {

@@ -118,7 +118,15 @@ function readOptions(bytes: Uint8Array, at: number): unknown {
 
 type ScalarOption = Exclude<keyof RawOptions, 'since'>;
 
-const SCALAR_OPTIONS: readonly ScalarOption[] = ['key', 'echo', 'ephemeral', 'limit', 'resume', 'last'];
+const SCALAR_OPTIONS: readonly ScalarOption[] = [
+  'key',
+  'echo',
+  'ephemeral',
+  'conflateKey',
+  'limit',
+  'resume',
+  'last',
+];
 
 function isScalarOption(name: unknown): name is ScalarOption {
   return SCALAR_OPTIONS.includes(name as ScalarOption);

@@ -16,6 +16,7 @@ interface IncomingMessage {
   readonly room: unknown;
   readonly key: unknown;
   readonly ephemeral: unknown;
+  readonly conflateKey: unknown;
   /** The payload; undefined if there is none. */
   readonly data: PackedValue | undefined;
 }
@@ -64,10 +65,11 @@ function parseJson(body: Buffer): { readonly value: unknown } | Problem {
 
 function jsonMessage(value: unknown): Incoming {
   if (!isRecord(value)) return NO_OBJECT;
-  const { room, key, ephemeral, data } = value;
-  if (data === undefined) return { room, key, ephemeral, data };
+  const { room, key, ephemeral, conflateKey, data } = value;
+  const fields = { room, key, ephemeral, conflateKey };
+  if (data === undefined) return { ...fields, data };
   try {
-    return { room, key, ephemeral, data: packValue(data) };
+    return { ...fields, data: packValue(data) };
   } catch (error) {
     if (error instanceof PackError) return { problem: `: data cannot be sent: ${error.message}` };
     throw error;
@@ -89,14 +91,18 @@ function msgpackProblem(bytes: Uint8Array): Problem | null {
 function msgpackMessage(bytes: Uint8Array, at: number): Incoming {
   const fields = msgpackFields(bytes, at);
   if (fields === null || 'problem' in fields) return fields ?? NO_OBJECT;
-  const [room, key, ephemeral] = ['room', 'key', 'ephemeral'].map((name) =>
-    scalarAt(bytes, fields.get(name)),
-  );
+  const fieldOf = (name: string) => scalarAt(bytes, fields.get(name));
+  const message = {
+    room: fieldOf('room'),
+    key: fieldOf('key'),
+    ephemeral: fieldOf('ephemeral'),
+    conflateKey: fieldOf('conflateKey'),
+  };
   const dataAt = fields.get('data');
-  if (dataAt === undefined) return { room, key, ephemeral, data: undefined };
+  if (dataAt === undefined) return { ...message, data: undefined };
   const end = scanValue(bytes, dataAt, bytes.length, DATA_LEVELS);
   if (end < 0) return { problem: `: data cannot be sent: ${scanProblem(end)}` };
-  return { room, key, ephemeral, data: bytes.subarray(dataAt, end) };
+  return { ...message, data: bytes.subarray(dataAt, end) };
 }
 
 /** The messages of a body; null if there is no such list. */

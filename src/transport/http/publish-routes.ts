@@ -1,7 +1,7 @@
 import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
 import type { ServerMessage } from '../../node/publishing.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
-import { ephemeralProblem } from '../../protocol/commands.ts';
+import { kindProblem } from '../../protocol/commands.ts';
 import type { PublishResult } from '../../protocol/frames.ts';
 import { keyProblem, roomNameProblem } from '../../protocol/limits.ts';
 import type { Logger } from '../../util/log.ts';
@@ -98,7 +98,7 @@ export class PublishRoutes {
 /** Throws `HttpError`. `where`: what errors call the message. */
 function checkedMessage(incoming: Incoming, where: string, maxPayloadBytes: number): ServerMessage {
   if ('problem' in incoming) throw new HttpError('bad_request', where + incoming.problem);
-  const { room, data, key = null, ephemeral } = incoming;
+  const { room, data } = incoming;
   if (typeof room !== 'string') throw new HttpError('bad_request', `${where}: room must be a string`);
   const problem = roomNameProblem(room);
   if (problem) throw new HttpError('bad_room', `${where}: ${problem}`);
@@ -107,12 +107,25 @@ function checkedMessage(incoming: Incoming, where: string, maxPayloadBytes: numb
     const says = `data may have at most ${maxPayloadBytes} bytes, got ${data.length}`;
     throw new HttpError('payload_too_large', `${where}: ${says}`);
   }
-  if (key !== null && typeof key !== 'string')
-    throw new HttpError('bad_request', `${where}: key must be a string`);
+  return { room, data, ...checkedOptions(incoming, where) };
+}
+
+function checkedOptions(
+  { key = null, ephemeral = null, conflateKey = null }: CheckedOptions,
+  where: string,
+): Pick<ServerMessage, 'key' | 'ephemeral' | 'conflateKey'> {
+  const wrong = (what: string) => new HttpError('bad_request', `${where}: ${what}`);
+  if (key !== null && typeof key !== 'string') throw wrong('key must be a string');
+  if (ephemeral !== null && typeof ephemeral !== 'boolean') throw wrong('ephemeral must be a boolean');
+  if (conflateKey !== null && typeof conflateKey !== 'string') throw wrong('conflateKey must be a string');
   const isEphemeral = ephemeral ?? false;
-  if (typeof isEphemeral !== 'boolean')
-    throw new HttpError('bad_request', `${where}: ephemeral must be a boolean`);
-  const wrong = (key === null ? null : keyProblem(key)) ?? (isEphemeral ? ephemeralProblem(key) : null);
-  if (wrong !== null) throw new HttpError('bad_request', `${where}: ${wrong}`);
-  return { room, data, key, ephemeral: isEphemeral };
+  const problem = (key === null ? null : keyProblem(key)) ?? kindProblem(isEphemeral, key, conflateKey);
+  if (problem !== null) throw wrong(problem);
+  return { key, ephemeral: isEphemeral, conflateKey };
+}
+
+interface CheckedOptions {
+  readonly key?: unknown;
+  readonly ephemeral?: unknown;
+  readonly conflateKey?: unknown;
 }

@@ -15,6 +15,7 @@ export class Keys {
   /** The name up to the room, by partition: `publish-call.ts` writes names without making strings of them. */
   readonly metaHeads: readonly string[];
   readonly logHeads: readonly string[];
+  readonly newestHeads: readonly string[];
   readonly #prefix: string;
   /** The database suffix of the kind in channel names. */
   readonly #database: string;
@@ -26,6 +27,7 @@ export class Keys {
     this.#heads = tagsOverSlots(partitions).map((tag) => `${this.#prefix}${tag}}:`);
     this.metaHeads = this.#heads.map((head) => `${head}meta:`);
     this.logHeads = this.#heads.map((head) => `${head}log3${this.#database}:`);
+    this.newestHeads = this.#heads.map((head) => `${head}newest:`);
   }
 
   /** The pattern, as in Redis ACLs, that all names match and no name with another prefix. */
@@ -52,6 +54,11 @@ export class Keys {
    */
   log(room: string): string {
     return this.logHeads[this.partitionOf(room)]! + room;
+  }
+
+  /** Hash, in rooms without history: conflation id to newest message, as `publish.lua` describes it. */
+  newest(room: string): string {
+    return this.newestHeads[this.partitionOf(room)]! + room;
   }
 
   /** Pub/sub channel. Keys and channels have separate namespaces in Redis. */

@@ -1,8 +1,8 @@
 -- Commits batches of messages: gives each message its offset, stores it, publishes it. One call carries many rooms.
 -- Each batch is a separate atomic step: an error in one is returned for that one and leaves the others alone.
 --
--- KEYS  for each batch: meta, log; then the dedup key of each keyed frame, in the order of the frames. The channel is named
---       like the log, which saves an argument for every room.
+-- KEYS  for each batch: meta, log; newest, only if nothing is kept and frames have conflation ids; then the dedup key of each keyed
+--       frame, in the order of the frames. The channel is named like the log, which saves an argument for every room.
 -- ARGV  1 epoch for rooms that need one (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
 --       4 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts); then for each batch its draft, an envelope
 --       without its trailer (see envelope.ts), and, only if it has keyed frames, their indexes (u16 each, from 0).
@@ -25,11 +25,14 @@
 -- Prolonging lives only when a tenth has passed saves two calls on nearly every publish; hence lives are a tenth longer than requested.
 -- A log entry is a whole envelope: an XADD of many messages costs as much as one. Its id is `<its last offset>-<ms since the Unix
 -- epoch, then the number of its messages in five digits>`: separate fields would cost 1 us.
+-- newest is a hash, in rooms without history: conflation id (8 bytes) to u64 mark, u64 ms since the Unix epoch, frame; and `#` to the
+-- mark of the newest. Marks rise by one at least, and follow the clock, so that they go on rising when the hash is gone.
 -- Time is Redis's own: the age of an entry must not depend on which node's clock wrote it and which one reads it.
 -- Making strings is what costs, since Lua copies and hashes them. So Redis appends to a draft but never parses or cuts it.
 local call, sub, floor, format, concat = redis.call, string.sub, math.floor, string.format, table.concat
 local pack, unpack = struct.pack, struct.unpack
 local TABLE, NOWHERE = 32, string.rep('\0', 16)
+local NO_ID, KEPT_KEYS, KEPT_FRAME_BYTES = string.rep('\0', 8), 1000, 4096 -- see newest-messages.ts
 local candidate, life, window, lineage = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local clock = call('TIME')
 local now = clock[1] * 1000 + floor(clock[2] / 1000)
@@ -58,19 +61,23 @@ local function find_duplicates(k, keyed, indexes, epoch, offset)
 end
 
 -- The draft without some of its frames.
-local function without(draft, excludes, count, gone, kept)
-  local lengths, excluded, frames = {}, {}, {}
-  local from = TABLE + count * (excludes and 8 or 4) + 1
+local function without(draft, flags, count, gone, kept)
+  local lengths, excluded, ids, frames = {}, {}, {}, {}
+  local excludes, conflates = flags % 2 == 1, flags % 8 >= 4
+  local ids_at = TABLE + count * (excludes and 8 or 4)
+  local from = ids_at + (conflates and count * 8 or 0) + 1
   for i = 0, count - 1 do
     local length = unpack('>I4', draft, TABLE + 1 + i * 4)
     if not gone[i] then
       lengths[#lengths + 1] = pack('>I4', length)
       if excludes then excluded[#excluded + 1] = sub(draft, TABLE + 1 + (count + i) * 4, TABLE + (count + i + 1) * 4) end
+      if conflates then ids[#ids + 1] = sub(draft, ids_at + i * 8 + 1, ids_at + i * 8 + 8) end
       frames[#frames + 1] = sub(draft, from, from + length - 1)
     end
     from = from + length
   end
-  return sub(draft, 1, 2) .. pack('>I2', kept) .. sub(draft, 5, TABLE) .. concat(lengths) .. concat(excluded) .. concat(frames)
+  return sub(draft, 1, 2) .. pack('>I2', kept) .. sub(draft, 5, TABLE) ..
+    concat(lengths) .. concat(excluded) .. concat(ids) .. concat(frames)
 end
 
 -- Returns whether to prolong the life of the log. That comes last: if it fails, the batch has been sent.
@@ -97,6 +104,33 @@ local function store(k, envelope, count, first, messages, age, epoch, fresh, anc
   return due
 end
 
+local function drop_oldest(newest)
+  local all, marks = call('HGETALL', newest), {}
+  for i = 1, #all, 2 do
+    if all[i] ~= '#' then marks[#marks + 1] = { unpack('>I8', all[i + 1]), all[i] } end
+  end
+  table.sort(marks, function(a, b) return a[1] < b[1] end)
+  for i = 1, #marks - KEPT_KEYS do call('HDEL', newest, marks[i][2]) end
+end
+
+-- Keeps the newest message of each conflation id. Returns the mark of the last frame.
+local function keep_newest(newest, draft, flags, count, age)
+  local last = math.max(tonumber(call('HGET', newest, '#') or 0) + count, clock[1] * 1000000 + clock[2])
+  local ids_at = TABLE + count * (flags % 2 == 1 and 8 or 4)
+  local to, seen = #draft, {}
+  call('HSET', newest, '#', format('%d', last))
+  for i = count - 1, 0, -1 do
+    local length, id = unpack('>I4', draft, TABLE + 1 + i * 4), sub(draft, ids_at + i * 8 + 1, ids_at + i * 8 + 8)
+    if id ~= NO_ID and not seen[id] and length <= KEPT_FRAME_BYTES then
+      call('HSET', newest, id, pack('>I8I8', last - count + 1 + i, now) .. sub(draft, to - length + 1, to))
+    end
+    to, seen[id] = to - length, true
+  end
+  if call('HLEN', newest) > KEPT_KEYS * 1.125 then drop_oldest(newest) end
+  call('PEXPIRE', newest, format('%d', age * 1.1))
+  return last
+end
+
 -- Signals are only sent. They carry where the room stands, so that nodes know which messages they follow.
 local function send_signals(k, draft)
   local meta = call('GET', KEYS[k])
@@ -106,7 +140,7 @@ local function send_signals(k, draft)
   return pack('>Bc8I8I2', 0, '--------', 0, 0)
 end
 
-local function commit(k, draft, indexes, excludes, count, messages, age, keyed)
+local function commit(k, newest, draft, indexes, flags, count, messages, age, keyed)
   local epoch, fresh, offset, ancestry = '--------', 0, nil, lineage
   if messages > 0 then
     before = call('GET', KEYS[k])
@@ -120,14 +154,20 @@ local function commit(k, draft, indexes, excludes, count, messages, age, keyed)
     end
   end
   local gone, duplicates, reply = nil, 0, ''
-  if keyed > 0 then gone, duplicates, reply = find_duplicates(k, keyed, indexes, epoch, offset) end
+  if keyed > 0 then gone, duplicates, reply = find_duplicates(newest and k + 1 or k, keyed, indexes, epoch, offset) end
   if duplicates > 0 then
-    if duplicates < count then draft = without(draft, excludes, count, gone, count - duplicates) end
+    if duplicates < count then draft = without(draft, flags, count, gone, count - duplicates) end
     count = count - duplicates
   end
   local first = offset and offset + 1 or 0
   if count > 0 then
-    local envelope = draft .. (offset and pack('>I8c8', first, epoch) or NOWHERE)
+    local at = NOWHERE
+    if offset then
+      at = pack('>I8c8', first, epoch)
+    elseif newest and age > 0 then
+      at = pack('>I8I8', 0, keep_newest(newest, draft, flags, count, age))
+    end
+    local envelope = draft .. at
     local due = offset and store(k, envelope, count, first, messages, age, epoch, fresh, ancestry)
     call('PUBLISH', KEYS[k + 1], envelope)
     if due then call('PEXPIRE', KEYS[k + 1], format('%d', age * 1.1)) end
@@ -151,11 +191,12 @@ while ARGV[a] do
   local draft = ARGV[a]
   local flags, count, messages, age, keyed = unpack('>xBI2I4I4I2', draft)
   written, before, stored = nil, false, false
+  local newest = messages == 0 and flags % 8 >= 4 and KEYS[k + 2] or nil
   local fine, reply
   if flags % 4 >= 2 then
     fine, reply = pcall(send_signals, k, draft)
   else
-    fine, reply = pcall(commit, k, draft, ARGV[a + 1], flags % 2 == 1, count, messages, age, keyed)
+    fine, reply = pcall(commit, k, newest, draft, ARGV[a + 1], flags, count, messages, age, keyed)
   end
   if not fine then
     local message = type(reply) == 'table' and reply.err or tostring(reply)
@@ -163,7 +204,7 @@ while ARGV[a] do
     if stored then pcall(call, 'PEXPIRE', KEYS[k + 1], format('%d', age * 1.1)) else undo() end
   end
   if keyed > 0 then claimed = {} end
-  n, k, a = n + 1, k + 2 + keyed, a + (keyed > 0 and 2 or 1)
+  n, k, a = n + 1, k + 2 + (newest and 1 or 0) + keyed, a + (keyed > 0 and 2 or 1)
   replies[n] = reply
 end
 return concat(replies)

@@ -72,6 +72,7 @@ export class Script {
 
 export const publishScript = new Script('publish');
 export const historyScript = new Script('history');
+export const newestScript = new Script('newest');
 export const renewScript = new Script('renew');
 export const ackScript = new Script('ack');
 export const acksScript = new Script('acks');
@@ -88,6 +89,7 @@ export const checkScript = new Script('check');
 export const ALL_SCRIPTS: readonly Script[] = [
   publishScript,
   historyScript,
+  newestScript,
   renewScript,
   ackScript,
   acksScript,
