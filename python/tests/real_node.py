@@ -139,6 +139,16 @@ class ForEveryone(unittest.IsolatedAsyncioTestCase):
             )
             self.assertEqual([one.data for one in (await ann.history(name)).messages], ["typed"])
 
+    async def test_who_comes_late_gets_the_newest_message_of_each_conflate_key(self) -> None:
+        for kind in ("room", "plain"):
+            name = fresh(kind)
+            async with open_client() as ann, open_client() as bob, ann.room(name):
+                for n in range(4):
+                    await ann.publish(name, {"x": n}, conflate_key="cursor")
+                await ann.publish(name, {"color": "red"}, conflate_key="color")
+                newest = await soon(collect(bob.room(name, last=10), 2))
+                self.assertEqual([one.data for one in newest], [{"x": 3}, {"color": "red"}])
+
     async def test_an_echo_can_be_left_out(self) -> None:
         name = fresh()
         async with open_client() as rc, rc.room(name) as room:

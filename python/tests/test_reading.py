@@ -221,6 +221,16 @@ class AMembership(unittest.IsolatedAsyncioTestCase):
         membership.push(frame(41), 10)
         self.assertEqual(membership.join_options(), {"since": ["e", 41]})
 
+    async def test_asks_again_for_what_stands_in_a_room_without_history(self) -> None:
+        membership, reader = self.member(last=5)
+        membership.joined({"epoch": "", "offset": 0, "recovered": False, "from": 0})
+        membership.push(frame(0), 10)
+        membership.disconnected()
+        self.assertEqual(membership.join_options(), {"last": 5})
+        membership.joined({"epoch": "", "offset": 0, "recovered": False, "from": 0})
+        membership.push(frame(0), 10)
+        self.assertEqual([type(await reader.next()).__name__ for _ in range(4)], ["Joined", "Message"] * 2)
+
     async def test_takes_its_position_as_the_protocol_says(self) -> None:
         since = Position("e", 5)
         ok = {"epoch": "e", "offset": 9, "recovered": True}

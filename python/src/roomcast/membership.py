@@ -46,9 +46,10 @@ class Membership:
     def join_options(self) -> dict[str, Any]:
         """Of the next join. `last` and `resume` are for the first one: after that the position says where to go on."""
         options: dict[str, Any] = {}
-        if self.position is not None:
+        if self.position is not None and self.position.epoch != "":
             options["since"] = list(self.position)
         else:
+            # A room without history has no position either: `last` brings what stands there now, each time.
             if self._since is not None:
                 options["since"] = list(self._since)
             if self._resume:
