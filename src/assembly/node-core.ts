@@ -71,6 +71,7 @@ function createNode(
     rule,
     limits: config.limits,
     detailedMembers: config.presence.detailedMembers,
+    dataBytesPerSecond: config.presence.dataBytesPerSecond,
     metrics,
     scheduler,
     log,

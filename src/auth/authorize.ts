@@ -4,12 +4,12 @@ import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Identity } from './identity.ts';
 
 /** Actions on a room. `acks`: list how far users have read. */
-export type RoomAction = 'join' | 'leave' | 'publish' | 'members' | 'history' | 'ack' | 'acks';
+export type RoomAction = 'join' | 'leave' | 'publish' | 'presence' | 'members' | 'history' | 'ack' | 'acks';
 /** Actions on the whole cluster. */
 export type ClusterAction = 'rooms' | 'nodes' | 'disconnect';
 
 /** What a room's rule says about access. */
-export type RoomAccess = Pick<RoomRule, 'join' | 'publish'>;
+export type RoomAccess = Pick<RoomRule, 'join' | 'publish'> & Partial<Pick<RoomRule, 'presenceData'>>;
 
 /** A client that asks. */
 interface ClientAsker {
@@ -40,7 +40,19 @@ export function authorize(
   if (room.startsWith(RESERVED_PREFIX)) return inReservedRoom(action, room, asker);
   if (action === 'publish') return publishing(room, asker, access);
   if (action === 'leave') return null;
+  if (action === 'presence') return bringing(room, access) ?? asMember(room, asker);
   return reading(action, room, asker, access);
+}
+
+/** Whether members may have presence data, which they bring with `join` or set with `presence`. */
+export function bringing(room: string, { presenceData }: RoomAccess): Refusal | null {
+  if (presenceData !== false) return null;
+  return forbidden(`members of ${quoted(room)} may not have data: its rule says presenceData: false`);
+}
+
+function asMember(room: string, { rooms }: ClientAsker): Refusal | null {
+  if (rooms.includes(room)) return null;
+  return { code: 'not_joined', message: `join ${quoted(room)} first: only members have presence data` };
 }
 
 /** The same for actions on more than one room. */

@@ -3,7 +3,9 @@ import { type Asker, authorize, authorizeInCluster, type RoomAccess, type RoomAc
 import type { Identity } from './identity.ts';
 import { permissionsFrom } from './permissions.ts';
 
-const COMMANDS = ['join', 'leave', 'publish', 'members', 'history', 'ack'] as const satisfies RoomAction[];
+const COMMANDS = [
+  ...(['join', 'leave', 'publish', 'presence', 'members', 'history', 'ack'] as const satisfies RoomAction[]),
+];
 
 /** Every route of the HTTP API, and the action that it needs. */
 export const ROUTES = [
@@ -32,6 +34,7 @@ const ROOMS: readonly RoomKind[] = [
   { title: '`publish: members`', room: 'chat', access: { ...OPEN, publish: 'members' } },
   { title: '`publish: authenticated`', room: 'chat', access: { ...OPEN, publish: 'authenticated' } },
   { title: '`publish: server`', room: 'chat', access: { ...OPEN, publish: 'server' } },
+  { title: '`presenceData: false`', room: 'chat', access: { ...OPEN, presenceData: false } },
   { title: "The user's own personal room, `$user:<id>`", room: '$user:ann', access: OPEN },
   { title: 'The personal room of another user', room: '$user:bob', access: OPEN },
   { title: 'Any other name with `$`', room: '$other', access: OPEN },

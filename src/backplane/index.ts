@@ -23,6 +23,7 @@ export {
 export { type DraftFrame, draftEnvelope, Envelope, finishEnvelope, ID_BYTES } from './envelope.ts';
 export type { HistoryPolicy } from './history-policy.ts';
 export type {
+  OwnEntry,
   Presence,
   PresenceChange,
   PresenceEntry,
@@ -31,5 +32,6 @@ export type {
   PresentRoom,
   RoomsPage,
 } from './presence.ts';
+export { packWho, unpackWho } from './presence-event.ts';
 export { PublishQueue, type TakeLimits } from './publish-queue.ts';
 export type { BatchResult, FirstResult, RoomBatch } from './room-batch.ts';

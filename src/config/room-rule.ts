@@ -7,6 +7,8 @@ export interface RoomRule {
   readonly history: { readonly messages: number; readonly ageMs: number };
   readonly presence: boolean;
   readonly memberEvents: boolean;
+  /** Whether members may have presence data. */
+  readonly presenceData: boolean;
   readonly join: 'anyone' | 'authenticated' | 'nobody';
   readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
   /** Whether it is kept how far each user has read; null: in personal rooms only. */

@@ -35,7 +35,18 @@ export const ruleSchema = z.strictObject(
       '`true`',
     ),
     // Off: in a room of thousands, every join would cost a delivery to each of them.
-    memberEvents: optionalIn(trueOrFalse(), 'boolean', 'Whether members receive joins and leaves', '`false`'),
+    memberEvents: optionalIn(
+      trueOrFalse(),
+      'boolean',
+      'Whether members receive joins, leaves and changes of presence data',
+      '`false`',
+    ),
+    presenceData: optionalIn(
+      trueOrFalse(),
+      'boolean',
+      'Whether members may have presence data, such as a status or a cursor, of `limits.presenceBytes` at most',
+      '`true`',
+    ),
     join: optionalIn(
       choice(['anyone', 'authenticated', 'nobody']),
       'text',

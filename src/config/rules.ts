@@ -42,6 +42,7 @@ function resolve(rule: Partial<Config['rooms'][number]>, history: Config['histor
     history: historyOf(rule.history, history),
     presence: rule.presence ?? true,
     memberEvents: rule.memberEvents ?? false,
+    presenceData: rule.presenceData ?? true,
     join: rule.join ?? 'anyone',
     publish: rule.publish ?? 'anyone',
     acks: rule.acks ?? null,

@@ -148,7 +148,16 @@ export const settingsSchema = z.strictObject({
       max: 100_000,
       standard: 200,
       meaning:
-        'Room size up to which member events name who joined or left; larger rooms get a count once a second',
+        'Room size up to which member events name who joined or left and tell changes of presence data; larger rooms get a count once a second',
+    }),
+    // Half a megabit a second: 90 changes of a small cursor each 100 ms. What is left out is only older data
+    // of a member whose newest data follows.
+    dataBytesPerSecond: whole({
+      min: 0,
+      max: 1_000_000_000,
+      standard: 65_536,
+      meaning:
+        'Bytes a second of changed presence data that a room sends to each member; beyond that members hear the newest data of each other less often. `0`: no limit',
     }),
   }),
   drain: z.strictObject({

@@ -6,11 +6,11 @@ import type { RoomsPage } from '../backplane/presence.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
 import { FlushQueue } from '../connection/flush-queue.ts';
-import type { JoinWish, Request, RoomServices } from '../connection/services.ts';
+import type { JoinWish, MembersPageWish, Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import type { MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
+import type { MembersResult, PackedValue, Position, PublishCommand } from '../protocol/frames.ts';
 import { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Logger } from '../util/log.ts';
 import type { Scheduler, Timer } from '../util/scheduler.ts';
@@ -48,11 +48,14 @@ export interface BrokerNodeParts {
     readonly roomsPerConnection: number;
     readonly historyPage: number;
     readonly membersPage: number;
+    readonly presenceBytes: number;
     /** For answers to reads, per connection; see `ReadGate`. Default 4 MiB; 0: no limit. */
     readonly readBytesPerSecond?: number;
   };
   /** Rooms with more members get counts instead of names in their member events. */
   readonly detailedMembers: number;
+  /** Of changed presence data, that each member of a room is sent; 0: no limit. */
+  readonly dataBytesPerSecond: number;
   readonly metrics: NodeMetrics;
   readonly scheduler: Scheduler;
   readonly log: Logger;
@@ -90,17 +93,30 @@ export class BrokerNode implements RoomServices {
     const feeds = new Feeds(shared);
     const readBytesPerSecond = limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND;
     const catchUpBytesPerSecond = CATCH_UP_SHARE * readBytesPerSecond;
-    const catchUp = new CatchUp({ ...shared, feeds, catchUpBytesPerSecond });
+    const catchUp = new CatchUp({
+      ...shared,
+      feeds,
+      catchUpBytesPerSecond,
+      wentLive: (connection, feed) => this.#presences.wentLive(connection, feed),
+    });
     this.#feeds = feeds;
     this.#catchUp = catchUp;
     this.#delivery = new Delivery({ ...shared, feeds, catchUp, flushQueue: this.flushQueue });
     this.#publishing = new Publishing(shared);
     this.#acks = new AckedReading(shared);
+    this.#gate = new ReadGate({
+      atOnce: backplane.readsAtOnce,
+      bytesPerSecond: readBytesPerSecond,
+      scheduler,
+      stats: parts.metrics.reads,
+    });
     this.#presences = new Presences({
       ...shared,
       presence: backplane.presence,
       feeds,
+      gate: this.#gate,
       membersPage: limits.membersPage,
+      presenceBytes: limits.presenceBytes,
     });
     this.#memberships = new Memberships({
       ...shared,
@@ -111,12 +127,6 @@ export class BrokerNode implements RoomServices {
       publishing: this.#publishing,
       roomsPerConnection: limits.roomsPerConnection,
       lastMessages: limits.historyPage,
-    });
-    this.#gate = new ReadGate({
-      atOnce: backplane.readsAtOnce,
-      bytesPerSecond: readBytesPerSecond,
-      scheduler,
-      stats: parts.metrics.reads,
     });
     this.#reads = new ClientReads({
       ...shared,
@@ -134,7 +144,10 @@ export class BrokerNode implements RoomServices {
   async start(): Promise<void> {
     await this.#parts.backplane.start({
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
-      resumed: () => void this.#feeds.checkAll(),
+      resumed: () => {
+        void this.#feeds.checkAll();
+        this.#presences.resumed();
+      },
       signal: (text) => this.#control.arrived(text),
     });
     await this.#presences.start();
@@ -231,17 +244,21 @@ export class BrokerNode implements RoomServices {
     this.#memberships.leave(request, name);
   }
 
-  members(request: Request, room: string): void {
+  presence(request: Request, room: string, data: PackedValue | null): void {
+    this.#memberships.setData(request, room, data);
+  }
+
+  members(request: Request, room: string, page: MembersPageWish): void {
     if (!this.#parts.rule(room).presence) {
       return request.fail('bad_request', 'this room keeps no presence: set presence in its rule');
     }
-    this.#reads.members(request, room);
+    this.#reads.members(request, room, page);
   }
 
-  /** Who is in a room, on any node, for the server API. Rejects with `BackplaneError` or `ReadRefused`. */
-  async listMembers(room: string): Promise<MembersResult> {
+  /** A page of who is in a room, on any node, for the server API. Rejects with `BackplaneError` or `ReadRefused`. */
+  async listMembers(room: string, page: MembersPageWish): Promise<MembersResult> {
     permitServer('members', room, this.#parts.rule);
-    return this.#reads.listMembers(room);
+    return this.#reads.listMembers(room, page);
   }
 
   /**

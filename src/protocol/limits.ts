@@ -4,6 +4,8 @@
 export const MAX_ROOM_BYTES = 128;
 /** Bytes of UTF-8 in an idempotency key, and in a `conflateKey`. */
 export const MAX_KEY_BYTES = 64;
+/** Bytes of UTF-8 in the `after` of a `members`: more than any `next` has. */
+export const MAX_AFTER_BYTES = 128;
 /** Arrays and maps nested deeper than this inside one frame are refused: a decoder's stack is finite. */
 export const MAX_DEPTH = 64;
 /**

@@ -57,8 +57,9 @@ export class LocalNode<B extends Backplane = GatedBackplane> {
       sockets: { publish: (topic, message) => this.#deliver(topic, message) },
       scheduler: systemScheduler,
       rule,
-      limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100 },
+      limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100, presenceBytes: 1024 },
       detailedMembers: 100,
+      dataBytesPerSecond: 0,
     });
     const commands = clientCommands({
       services: this.node,

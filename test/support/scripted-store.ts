@@ -16,7 +16,7 @@ import {
 import { type Envelope, finishConflated, finishEnvelope } from '../../src/backplane/envelope.ts';
 import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
 import { NewestMessages } from '../../src/backplane/newest-messages.ts';
-import type { Presence, PresenceEntry } from '../../src/backplane/presence.ts';
+import type { OwnEntry, Presence } from '../../src/backplane/presence.ts';
 import { PublishQueue } from '../../src/backplane/publish-queue.ts';
 import type { RoomBatch } from '../../src/backplane/room-batch.ts';
 import type { Scheduler } from '../../src/util/scheduler.ts';
@@ -339,16 +339,20 @@ export class ListPresence implements Presence {
     // Nobody else is there.
   }
 
-  enter(_room: string, entry: PresenceEntry): void {
+  enter(_room: string, entry: OwnEntry): void {
     this.log.push(`+${entry.user}`);
   }
 
-  leave(_room: string, entry: PresenceEntry): void {
+  leave(_room: string, entry: OwnEntry): void {
     this.log.push(`-${entry.user}`);
   }
 
   async list(): Promise<Awaited<ReturnType<Presence['list']>>> {
-    return { count: 0, users: 0, members: [], truncated: false };
+    return { count: 0, users: 0, members: [], next: null };
+  }
+
+  view(): Promise<Awaited<ReturnType<Presence['view']>>> {
+    return this.list();
   }
 
   async rooms(): Promise<Awaited<ReturnType<Presence['rooms']>>> {

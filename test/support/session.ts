@@ -48,6 +48,10 @@ class AnsweringNode implements RoomServices {
     request.ok({ epoch, offset });
   }
 
+  presence(request: Request): void {
+    request.ok({});
+  }
+
   members(request: Request): void {
     request.ok({ count: 0, users: 0, members: [] });
   }

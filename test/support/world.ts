@@ -26,6 +26,7 @@ const RULE: RoomRule = {
   join: 'anyone',
   publish: 'anyone',
   acks: false,
+  presenceData: true,
   slowReaders: 'resume',
 };
 
@@ -115,8 +116,9 @@ export class WorldNode {
       backplane: this.port,
       sockets: this.sockets,
       rule: (room) => world.rule(room),
-      limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100 },
+      limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100, presenceBytes: 1024 },
       detailedMembers: 100,
+      dataBytesPerSecond: 0,
       metrics: this.metrics,
       scheduler,
       log: silentLog,

@@ -57,6 +57,7 @@ describe('rules', () => {
       join: 'anyone',
       publish: 'anyone',
       acks: null,
+      presenceData: true,
       slowReaders: 'resume',
     };
     expect(compileRules({ history, rooms: [] })('a')).toEqual(standard);

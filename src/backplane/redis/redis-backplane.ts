@@ -345,6 +345,7 @@ export class RedisBackplane implements Backplane {
       ask: (work) => links.ask(work, 'presence'),
       reads: links.reads.redis,
       askRead: (work) => links.askRead(work, 'presence'),
+      heard: () => this.#subscriptions.heard(),
     });
   }
 }

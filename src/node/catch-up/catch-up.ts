@@ -23,6 +23,8 @@ export interface CatchUpParts extends Omit<FeederParts, 'portions'>, Omit<PagesP
   readonly catchUpBytesPerSecond: number;
   readonly scheduler: Scheduler;
   readonly log: Logger;
+  /** The member is on its topic from now on; it may have been fed for a while. */
+  wentLive(connection: Connection, feed: Feed): void;
 }
 
 /**
@@ -212,6 +214,7 @@ export class CatchUp {
     cursor.begin(true);
     this.stop(cursor);
     connection.socket.subscribe(feed.room.topic(connection.readsText));
+    this.#parts.wentLive(connection, feed);
   }
 
   /** Leaves out all but the newest messages that the cursor asked for; what of that can no longer be had is named by itself. */

@@ -1,6 +1,6 @@
 import type { Connection } from '../../connection/connection.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
-import type { Position } from '../../protocol/frames.ts';
+import type { ErrorDetails, Position } from '../../protocol/frames.ts';
 import type { Feed } from '../rooms/feed.ts';
 
 /** Maximum messages in one read of history for a cursor. */
@@ -10,6 +10,7 @@ export const MAX_PAGE_MESSAGES = 500;
 export interface JoinFailure {
   readonly code: ErrorCode;
   readonly message: string;
+  readonly details?: ErrorDetails;
 }
 
 /** The join that must be answered once its cursor begins. One of these is called, once. */

@@ -4,7 +4,7 @@ import type { FlushQueue } from '../../connection/flush-queue.ts';
 import type { Fanout } from '../../connection/socket.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
-import { jsonCodec, msgpackCodec } from '../../protocol/codec.ts';
+import { jsonCodec, msgpackCodec, type ServerCodec } from '../../protocol/codec.ts';
 import type { Position, PushFrame } from '../../protocol/frames.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { EndOfTurn } from '../../util/end-of-turn.ts';
@@ -75,7 +75,7 @@ export class Delivery {
         this.#runs.add(feed, item);
       } else {
         this.#runs.end(feed);
-        this.#publishPush(feed, item);
+        this.#publishPushes(feed, item);
       }
     }
     this.#runs.end(feed);
@@ -96,11 +96,13 @@ export class Delivery {
     this.#takeSlowOffTopics();
   }
 
-  #publishPush(feed: Feed, frame: PushFrame): void {
-    if (feed.room.binaryMembers > 0) this.#publish(feed, msgpackCodec.encode(frame), 0, false);
-    if (feed.room.textMembers > 0) this.#publish(feed, jsonCodec.encode(frame), 0, true);
-    if (frame[0] === 'reset') feed.sentEpoch = frame[2];
-    if (frame[0] === 'reset' || frame[0] === 'gap') feed.sentOffset = frame[3];
+  #publishPushes(feed: Feed, frames: readonly PushFrame[]): void {
+    if (feed.room.binaryMembers > 0) this.#publish(feed, encodeAll(msgpackCodec, frames), 0, false);
+    if (feed.room.textMembers > 0) this.#publish(feed, encodeAll(jsonCodec, frames), 0, true);
+    for (const frame of frames) {
+      if (frame[0] === 'reset') feed.sentEpoch = frame[2];
+      if (frame[0] === 'reset' || frame[0] === 'gap') feed.sentOffset = frame[3];
+    }
     this.#takeSlowOffTopics();
   }
 
@@ -178,6 +180,11 @@ export class Delivery {
   }
 }
 
-function isEnvelope(item: Envelope | PushFrame): item is Envelope {
+function isEnvelope(item: Envelope | readonly PushFrame[]): item is Envelope {
   return !Array.isArray(item);
+}
+
+function encodeAll(codec: ServerCodec, frames: readonly PushFrame[]): Uint8Array | string {
+  const parts = frames.map((frame) => codec.encode(frame));
+  return parts.length === 1 ? parts[0]! : codec.join(parts);
 }

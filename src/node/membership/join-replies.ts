@@ -16,8 +16,8 @@ export class RequestedJoin implements JoinReply {
     this.#request.connection.flushBeforeMessages();
   }
 
-  failed({ code, message }: JoinFailure): void {
-    this.#request.fail(code, message);
+  failed({ code, message, details }: JoinFailure): void {
+    this.#request.fail(code, message, details);
   }
 
   abandoned(): void {

@@ -5,10 +5,11 @@ import type { Connection } from '../../connection/connection.ts';
 import type { JoinWish, Request } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { Room } from '../../hub/room.ts';
-import type { PublishCommand } from '../../protocol/frames.ts';
+import type { PackedValue, PublishCommand } from '../../protocol/frames.ts';
 import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../../protocol/limits.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { CatchUp } from '../catch-up/catch-up.ts';
+import type { JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
 import type { AckedReading } from './acked-reading.ts';
@@ -37,7 +38,7 @@ export interface MembershipsParts {
   readonly scheduler: Scheduler;
 }
 
-const NO_WISH: JoinWish = { since: null, resume: false, last: null };
+const NO_WISH: JoinWish = { since: null, resume: false, last: null, data: null, members: false };
 
 /** Who joins and leaves: what a membership starts and ends on this node. */
 export class Memberships implements JoinActions {
@@ -54,6 +55,8 @@ export class Memberships implements JoinActions {
 
   join(request: Request, name: string, wish: JoinWish): void {
     const { connection } = request;
+    const refusal = this.#parts.presences.refusal(name, wish);
+    if (refusal !== null) return request.fail(refusal.code, refusal.message);
     if (!this.#hasPlace(connection, name)) {
       const message = `a connection may be in at most ${this.#parts.roomsPerConnection} rooms`;
       return request.fail('limit_exceeded', message);
@@ -87,27 +90,43 @@ export class Memberships implements JoinActions {
     const { since, resume } = wish;
     const last = wish.last === null ? null : Math.min(wish.last, this.#parts.lastMessages);
     const user = reply === UNASKED ? null : connection.user;
-    this.#begin(new Join(connection, feed, resume ? 'acked' : since, last, reply, this), resume, user);
+    const join = new Join(connection, feed, resume ? 'acked' : since, last, reply, this);
+    // The command's bytes are valid during this call.
+    join.data = wish.data === null ? before?.data : new Uint8Array(wish.data);
+    this.#begin(join, wish, user);
     // What waited for the join before this one waits for this one now.
     for (const command of before?.takeHeld() ?? []) this.publishHeld(connection, command);
   }
 
   /** `asker`: the user who is told what it has acknowledged, where that is kept. */
-  #begin(join: Join, resume: boolean, asker: string | null): void {
+  #begin(join: Join, { resume, members }: JoinWish, asker: string | null): void {
     const { feed } = join;
     const { acks, catchUp } = this.#parts;
     const user = asker !== null && acks.isKeptIn(feed.room.name) ? asker : null;
-    if (feed.isOpening || user !== null) {
+    if (feed.isOpening || user !== null || members) {
       this.#joins.add(join);
       catchUp.add(join.cursor);
     }
     if (feed.isOpening) feed.whenOpened(join);
-    join.begin(feed.isOpening, user !== null);
+    join.begin({ feed: feed.isOpening, acked: user !== null, members });
+    if (members) this.#lookUpMembers(join);
     if (user === null) return;
     const known = resume
       ? acks.start(feed.room.name, user).then((start) => join.startKnown(start))
       : acks.lookUp(feed.room.name, user).then((acked) => join.ackedKnown(acked));
-    known.catch((error: BackplaneError) => join.ackedFailed(error));
+    known.catch((error: BackplaneError) => join.lookUpFailed(error));
+  }
+
+  #lookUpMembers(join: Join): void {
+    const { feed, connection } = join;
+    const lookUp = () =>
+      this.#parts.presences.ask(connection, feed).then(
+        (members) => join.membersKnown(members),
+        (error: JoinFailure) => join.lookUpFailed(error),
+      );
+    if (!feed.isOpening) return void lookUp();
+    // A feed that cannot be opened has ended the join by then.
+    feed.whenOpened({ feedOpened: (error) => error === null && void lookUp() });
   }
 
   start(join: Join): void {
@@ -118,7 +137,7 @@ export class Memberships implements JoinActions {
 
   joined(join: Join): void {
     this.#joins.remove(join);
-    this.#parts.presences.joined(join.connection, join.feed);
+    this.#parts.presences.joined(join.connection, join.feed, join.data);
   }
 
   failed(join: Join): void {
@@ -136,6 +155,20 @@ export class Memberships implements JoinActions {
     if (feed !== undefined && !feed.isOpening) return this.enterPersonal(connection);
     // It is tried until the backplane is back.
     this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
+  }
+
+  /** Sets the presence data of a member, or of one that is joining. */
+  setData(request: Request, name: string, data: PackedValue | null): void {
+    const { presences, feeds } = this.#parts;
+    const refusal = presences.refusal(name, { data, members: true });
+    if (refusal !== null) return request.fail(refusal.code, refusal.message);
+    // The command's bytes are valid during this call.
+    const kept = data === null ? null : new Uint8Array(data);
+    const join = this.#joins.find(request.connection, name);
+    const feed = feeds.get(name);
+    if (join !== null) join.data = kept;
+    else if (feed !== undefined) presences.set(request.connection, feed, kept);
+    request.ok({});
   }
 
   /** Publishes a message, if needed after the connection's join of its room has started. */
@@ -238,12 +271,13 @@ export class Memberships implements JoinActions {
 
   /** Closes rooms that have been empty for a while. */
   closeIdle(): void {
-    const { feeds, hub, scheduler } = this.#parts;
+    const { feeds, hub, presences, scheduler } = this.#parts;
     const before = scheduler.nowMs() - ROOM_GRACE_MS;
     for (const feed of this.#idle) {
       if (feed.idleSinceMs === null || feed.idleSinceMs > before) continue;
       this.#idle.delete(feed);
       feeds.close(feed);
+      presences.forget(feed);
       // The room may be open again, after a feed of it failed.
       if (feeds.get(feed.room.name) === undefined) hub.drop(feed.room);
     }

@@ -42,7 +42,7 @@ export class Feed {
   sentEpoch = '';
   sentOffset = 0;
   /** What leaves at the end of the turn, in order: envelopes, and the pushes between them. */
-  #pending: (Envelope | PushFrame)[] | null = null;
+  #pending: (Envelope | readonly PushFrame[])[] | null = null;
   /** Envelopes that arrived and do not follow, or arrived while the feed was not live. */
   held: Envelope[] = [];
   /** A read of what it missed is in progress. */
@@ -170,7 +170,7 @@ export class Feed {
 
   /** Messages up to this offset are no longer stored: members are told, and the feed continues after them. */
   gap(to: number): void {
-    this.#add(['gap', this.room.name, this.offset + 1, to, 'expired']);
+    this.push(['gap', this.room.name, this.offset + 1, to, 'expired']);
     this.recent.clear();
     this.recent.noteGone(to);
     this.offset = to;
@@ -178,14 +178,14 @@ export class Feed {
 
   /** The room's numbering started over: members are told, and the feed continues after this position. */
   reset(epoch: string, offset: number): void {
-    this.#add(['reset', this.room.name, epoch, offset]);
+    this.push(['reset', this.room.name, epoch, offset]);
     this.recent.clear();
     this.epoch = epoch;
     this.offset = offset;
   }
 
   /** Hands over what is pending; null if nothing is. */
-  takePending(): readonly (Envelope | PushFrame)[] | null {
+  takePending(): readonly (Envelope | readonly PushFrame[])[] | null {
     const pending = this.#pending;
     this.#pending = null;
     return pending;
@@ -193,10 +193,15 @@ export class Feed {
 
   /** A push to all members, in order with the messages. */
   push(frame: PushFrame): void {
-    this.#add(frame);
+    this.#add([frame]);
   }
 
-  #add(item: Envelope | PushFrame): void {
+  /** Pushes that leave as one WebSocket message. */
+  pushAll(frames: readonly PushFrame[]): void {
+    this.#add(frames);
+  }
+
+  #add(item: Envelope | readonly PushFrame[]): void {
     if (this.#pending !== null) {
       this.#pending.push(item);
       return;

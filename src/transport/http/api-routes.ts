@@ -37,7 +37,11 @@ function clusterRoutes(node: BrokerNode, options: PublishRouteOptions): Route[] 
 function roomRoutes(node: BrokerNode): Route[] {
   return [
     route('get', '/v1/rooms/:room/members', (exchange, req) =>
-      membersRoute(exchange, node, req.getParameter(0) ?? ''),
+      membersRoute(exchange, node, {
+        room: req.getParameter(0) ?? '',
+        limit: queryParameter(req, 'limit'),
+        after: queryParameter(req, 'after'),
+      }),
     ),
     route('get', '/v1/rooms/:room/history', (exchange, req) =>
       historyRoute(exchange, node, {

@@ -18,15 +18,18 @@ import {
   finishEnvelope,
   type HistoryPage,
   type HistoryPolicy,
+  type OwnEntry,
   type Presence,
   type PresenceChange,
   type PresenceEntry,
   type PresenceEvents,
   type PresencePage,
   type PublishRequest,
+  packWho,
   type ReadOptions,
   type RoomsPage,
   type Start,
+  unpackWho,
 } from 'roomcast/backplane';
 
 class Room {
@@ -35,7 +38,8 @@ class Room {
   envelopes: Envelope[] = [];
   readonly keys = new Map<string, { readonly epoch: string; readonly offset: number }>();
   readonly acked = new Map<string, number>();
-  readonly present = new Map<string, PresenceEntry>();
+  /** The bytes that `packWho` makes of an entry. */
+  readonly present = new Map<string, Uint8Array>();
 }
 
 /** What all nodes share. */
@@ -161,25 +165,46 @@ class SharedPresence implements Presence {
     this.#node.presenceEvents = events;
   }
 
-  enter(room: string, entry: PresenceEntry, announce: boolean): void {
+  enter(room: string, entry: OwnEntry, announce: boolean): void {
+    const { connection } = entry;
     const { present } = this.#node.store.room(room);
-    const isNew = !present.has(entry.connection);
-    present.set(entry.connection, entry);
-    if (isNew && announce) this.#announce(room, { change: 'joined', who: entry, count: present.size });
+    const before = present.get(connection);
+    const bytes = packWho(entry);
+    present.set(connection, bytes);
+    if (!announce || (before && Buffer.compare(before, bytes) === 0)) return;
+    const change = before ? 'changed' : 'joined';
+    this.#announce(room, { change, who: unpackWho(connection, bytes)!, count: present.size });
   }
 
-  leave(room: string, entry: PresenceEntry, announce: boolean): void {
+  leave(room: string, { connection }: OwnEntry, announce: boolean): void {
     const { present } = this.#node.store.room(room);
-    const who = present.get(entry.connection);
-    present.delete(entry.connection);
-    if (who && announce) this.#announce(room, { change: 'left', who, count: present.size });
+    const before = present.get(connection);
+    present.delete(connection);
+    if (!before || !announce) return;
+    this.#announce(room, { change: 'left', who: unpackWho(connection, before)!, count: present.size });
   }
 
-  async list(room: string, limit: number): Promise<PresencePage> {
+  async list(room: string, limit: number, after: string | null = null): Promise<PresencePage> {
     this.#node.checkOpen('presence');
-    const all = [...this.#node.store.room(room).present.values()];
+    const all = this.#entries(room);
     const users = new Set(all.flatMap(({ user }) => user ?? [])).size;
-    return { count: all.length, users, members: all.slice(0, limit), truncated: all.length > limit };
+    const rest = after === null ? all : all.filter(({ connection }) => connection > after);
+    const members = rest.slice(0, limit);
+    const next = rest.length > limit ? (members.at(-1)?.connection ?? after ?? '') : null;
+    return { count: all.length, users, members, next };
+  }
+
+  async view(room: string, limit: number): Promise<PresencePage> {
+    const page = await this.list(room, limit);
+    // `#announce` tells of a change in the next turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    return page;
+  }
+
+  #entries(room: string): PresenceEntry[] {
+    const all = [...this.#node.store.room(room).present];
+    const entries = all.map(([connection, bytes]) => unpackWho(connection, bytes)!);
+    return entries.sort((a, b) => (a.connection < b.connection ? -1 : 1));
   }
 
   async rooms(limit: number): Promise<RoomsPage> {

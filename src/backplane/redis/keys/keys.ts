@@ -84,6 +84,11 @@ export class Keys {
     return `${this.#head(room)}presu:${room}`;
   }
 
+  /** Sorted set: the connections that have an entry, all with score 0, so in the order of their bytes. */
+  presenceOrder(room: string): string {
+    return `${this.#head(room)}preso:${room}`;
+  }
+
   /**
    * Hash: node to the record of its presence lease, as `lease.lua` describes it. One for the cluster, with
    * its own tag.

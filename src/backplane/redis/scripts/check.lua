@@ -12,9 +12,10 @@ local steps = {
   { 'XREVRANGE', stream, '+', '-' },
   { 'HSET', nodes, 'a', '1' }, { 'PEXPIRE', nodes, '60000' }, { 'HGETALL', nodes }, { 'HGET', nodes, 'a' },
   { 'HSETNX', hash, 'a', '1' }, { 'PEXPIRE', hash, '60000' }, { 'HINCRBY', hash, 'a', '1' }, { 'HLEN', hash },
-  { 'HSCAN', hash, '0' }, { 'HDEL', hash, 'a' },
+  { 'HSCAN', hash, '0' }, { 'HMGET', hash, 'a' }, { 'HDEL', hash, 'a' },
   { 'ZADD', sorted, '1', 'a' }, { 'PEXPIRE', sorted, '60000' }, { 'ZSCORE', sorted, 'a' },
   { 'ZCOUNT', sorted, '-inf', '+inf' }, { 'ZREVRANGEBYSCORE', sorted, '+inf', '-inf' },
+  { 'ZRANGEBYLEX', sorted, '-', '+' }, { 'ZREM', sorted, 'b' },
   { 'PUBLISH', channel, '' },
   { 'DEL', text, stream, hash, sorted, nodes },
 }

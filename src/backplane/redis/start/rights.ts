@@ -21,9 +21,22 @@ export type Obstacle =
 const SENT = ['info', 'ping', 'script|load', 'evalsha', 'subscribe', 'unsubscribe'];
 /** Commands that scripts call or a node sends, on keys and channels: tried by `check.lua`. */
 const TRIED = [
-  ...['del', 'exists', 'get', 'hdel', 'hget', 'hgetall', 'hincrby', 'hlen', 'hscan', 'hset', 'hsetnx'],
+  ...[
+    'del',
+    'exists',
+    'get',
+    'hdel',
+    'hget',
+    'hgetall',
+    'hincrby',
+    'hlen',
+    'hmget',
+    'hscan',
+    'hset',
+    'hsetnx',
+  ],
   ...['pexpire', 'pttl', 'publish', 'set', 'setrange', 'time', 'xadd', 'xrange', 'xrevrange'],
-  ...['zadd', 'zcount', 'zrevrangebyscore', 'zscore'],
+  ...['zadd', 'zcount', 'zrangebylex', 'zrem', 'zrevrangebyscore', 'zscore'],
 ];
 /** No room has a `*` in its name, and no node. */
 const NO_ROOM = '*check';
