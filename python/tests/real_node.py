@@ -27,6 +27,7 @@ from roomcast import (
     MemberChange,
     Message,
     Position,
+    PresenceChange,
     Published,
     Refused,
     RemovedFromRoom,
@@ -73,6 +74,14 @@ async def take(
         assert isinstance(event, kind), event
         yield event
     await events.aclose()
+
+
+def drop_link(rc: Client) -> None:
+    """Breaks its link without a close frame."""
+    session = rc._session
+    assert session is not None
+    assert session._connection is not None
+    session._connection._websocket.transport.abort()
 
 
 class ForEveryone(unittest.IsolatedAsyncioTestCase):
@@ -148,6 +157,50 @@ class ForEveryone(unittest.IsolatedAsyncioTestCase):
                 await ann.publish(name, {"color": "red"}, conflate_key="color")
                 newest = await soon(collect(bob.room(name, last=10), 2))
                 self.assertEqual([one.data for one in newest], [{"x": 3}, {"color": "red"}])
+
+    async def test_members_see_what_others_say_of_themselves(self) -> None:
+        name = fresh()
+        async with (
+            open_client() as ann,
+            open_client() as bob,
+            ann.room(name, data={"name": "Ann"}) as hers,
+            bob.room(name) as his,
+        ):
+            by_connection = {one.connection: one for one in (await his.members()).members}
+            self.assertEqual(by_connection[ann.status.connection or ""].data, {"name": "Ann"})
+            await hers.set_presence({"name": "Ann", "typing": True})
+            events = his.events()
+            while not isinstance(event := await soon(events.__anext__()), PresenceChange):
+                pass
+            self.assertEqual(
+                event.who, Member(ann.status.connection or "", None, None, {"name": "Ann", "typing": True})
+            )
+            await events.aclose()
+            first = await his.members(limit=1)
+            second = await his.members(limit=1, after=first.next)
+            self.assertEqual((first.count, first.truncated, second.truncated), (2, True, False))
+            self.assertNotEqual(first.members, second.members)
+            with self.assertRaisesRegex(Refused, "payload_too_large"):
+                await hers.set_presence("x" * 5000)
+
+    async def test_presence_data_comes_back_with_its_member(self) -> None:
+        name = fresh()
+        async with open_client() as ann, open_client() as bob, ann.room(name) as hers, bob.room(name) as his:
+            await hers.set_presence("here")
+            before = ann.status.connection
+            events = his.events()
+            drop_link(ann)
+            changes: list[MemberChange] = []
+            while not changes or changes[-1].who is None or changes[-1].who.connection == before:
+                event = await soon(events.__anext__())
+                if (
+                    isinstance(event, MemberChange)
+                    and event.change == "joined"
+                    and event.who
+                    and event.who.data == "here"
+                ):
+                    changes.append(event)
+            await events.aclose()
 
     async def test_an_echo_can_be_left_out(self) -> None:
         name = fresh()
