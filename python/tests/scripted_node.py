@@ -21,7 +21,7 @@ from roomcast.client import Client
 from roomcast.frames import SUBPROTOCOL, decode, encode
 from roomcast.options import Options, Timing
 
-SECONDS = 5.0
+SECONDS = 10.0
 #: Handshakes that fail are what these tests make.
 _SILENT = logging.getLogger("scripted-node")
 _SILENT.setLevel(logging.CRITICAL + 1)

@@ -46,7 +46,7 @@ class Authenticating(NodeTest):
 
         async with self.node.client(get_token=get_token, wait=False) as rc:
             peer = await self.node.peer()
-            self.assertEqual(await self.authenticated(peer, life=0.3), "token 1")
+            self.assertEqual(await self.authenticated(peer, life=1.0), "token 1")
             await soon(rc.connected())
             self.assertEqual(await self.authenticated(peer), "token 2")
             self.assertEqual((reasons, self.node.upgrades), (["connect", "refresh"], 1))
@@ -118,7 +118,7 @@ class Authenticating(NodeTest):
 
         async with self.node.client(get_token=later, wait=False) as rc:
             peer = await self.node.peer()
-            await self.authenticated(peer, life=0.3)
+            await self.authenticated(peer, life=1.0)
             room = rc.room("r")
             entering = asyncio.ensure_future(room.__aenter__())
             await peer.joined()
