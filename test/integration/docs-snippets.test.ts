@@ -9,7 +9,7 @@ import { tokenAuthenticator } from '../../src/auth/authenticator.ts';
 import { jsonCodec } from '../../src/protocol/codec.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { freePort } from '../support/ports.ts';
-import { pythonWith } from '../support/python-packages.ts';
+import { pythonEnvironment } from '../support/python-environment.ts';
 import { ROOT, type Snippet, snippetsOf } from '../support/snippets.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -20,7 +20,7 @@ const PAGES = readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`);
 const FILES = [
   ...['README.md', ...PAGES, 'src/README.md', 'src/index.ts', 'src/protocol/PROTOCOL.md'],
   ...['deploy/README.md', 'deploy/RUNBOOK.md', 'bench/README.md', 'test/README.md'],
-  ...['test/protocol/vectors/README.md', 'CONTRIBUTING.md'],
+  ...['test/protocol/vectors/README.md', 'python/README.md', 'CONTRIBUTING.md'],
 ];
 
 const snippets = FILES.flatMap(snippetsOf);
@@ -49,6 +49,9 @@ beforeAll(async () => {
     env: { ROOMCAST_ROOMS: '[{"match": "orders:*", "acks": true}]' },
   });
 });
+
+/** The first that asks for it installs packages. */
+beforeAll(() => pythonEnvironment(), 180_000);
 
 afterAll(async () => {
   await Promise.all([node.stop(), fresh.stop()]);
@@ -149,13 +152,23 @@ const runTest: Runner = async ({ code }) => {
   expect(stdout).toMatch(/^# pass 1$/m);
 };
 
-const runPython: Runner = async ({ code }) => {
-  const packages = /^# pip install (.+)$/m.exec(code)![1]!.split(' ');
-  const found = pythonWith(packages);
+/** With the package of `python/`. `expected`: what a reader sees. */
+function runPython(...expected: readonly RegExp[]): Runner {
+  return async ({ code }) => {
+    const found = await pythonEnvironment();
+    if ('missing' in found) return console.warn(`skipped: there is no ${found.missing}`);
+    const file = join(scratch, 'client.py');
+    writeFileSync(file, here(code));
+    await prints(spawn(found.python, ['-u', file], { env: found.env }), ...expected);
+  };
+}
+
+/** A piece of a program: it is compiled, no more. */
+const compilePython: Runner = async ({ code }) => {
+  const found = await pythonEnvironment();
   if ('missing' in found) return console.warn(`skipped: there is no ${found.missing}`);
-  const file = join(scratch, 'client.py');
-  writeFileSync(file, here(code));
-  await prints(spawn(found.python, ['-u', file]), /hello from Python/, /\['ok', 2/);
+  const compile = 'import ast, sys; compile(sys.argv[1], "snippet", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)';
+  await promisify(execFile)(found.python, ['-c', compile, code], { env: found.env });
 };
 
 /** Compiled as a program that has Roomcast as a package, then run. */
@@ -258,7 +271,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/client.md', 'await room.publish(', runClient],
   ['README.md', '/v1/publish', runCurl],
   ['docs/getting-started.md', 'hello from Node', runJavaScript],
-  ['docs/getting-started.md', 'from websockets', runPython],
+  ['docs/getting-started.md', 'from roomcast', runPython(/hello from Python/)],
   ['docs/getting-started.md', '/v1/publish', runCurl],
   ['docs/getting-started.md', '["ack", 7', readFrames],
   ['docs/getting-started.md', '["join", 1, "orders', readFrames],
@@ -290,6 +303,14 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ],
   ['docs/operations.md', 'roomcast doctor', runRoomcast(/^ok +node .*alive and ready/m)],
   ['src/index.ts', 'startNode', runTypeScript],
+  ['python/README.md', 'async for message in room', runPython(/^\d+ \S+ \{'text': 'hello from Python'\}$/m)],
+  ['python/README.md', 'import publish', runPython(/^stored at 1$/m)],
+  [
+    'python/README.md',
+    'room("lobby", last=50).events()',
+    runPython(/^joined False \d/m, /hello from Python/),
+  ],
+  ['python/README.md', 'get_token=get_token', compilePython],
   ['bench/README.md', 'npm run bench', callsScripts],
 ];
 
@@ -334,6 +355,8 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['deploy/README.md', 'ACL SETUSER', 'conformance/redis-start.test.ts runs a node with these rights'],
   ['deploy/README.md', 'kubectl', 'it needs a Kubernetes cluster: kubernetes.test.ts reads the manifests'],
   ['deploy/RUNBOOK.md', 'docker compose ps', ENGINE],
+  ['python/README.md', /^pip install .\/python\n$/, 'python/package.test.ts installs it'],
+  ['python/README.md', '-m unittest', 'python/package.test.ts runs these'],
   [
     'CONTRIBUTING.md',
     'core.hooksPath',
@@ -376,7 +399,7 @@ describe('the snippets of the documentation', () => {
   );
 
   it('are in every document that has any', () => {
-    const under = ['src', 'docs', 'deploy', 'bench', 'test'].flatMap((folder) =>
+    const under = ['src', 'docs', 'deploy', 'bench', 'test', 'python'].flatMap((folder) =>
       readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) =>
         join(folder, path),
       ),
