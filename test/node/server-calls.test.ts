@@ -191,6 +191,57 @@ describe('deleting the history of a room', () => {
   });
 });
 
+describe('deleting the history of a room that is being read', () => {
+  /** What the store answers a node is on its way until `arrive`. */
+  function slowReads(node: WorldNode): { arrive(): void } {
+    const read = node.port.read.bind(node.port);
+    let arrive = (): void => undefined;
+    const arrived = new Promise<void>((resolve) => {
+      arrive = resolve;
+    });
+    node.port.read = async (...args) => {
+      const page = await read(...args);
+      await arrived;
+      return page;
+    };
+    return {
+      arrive() {
+        node.port.read = read;
+        arrive();
+      },
+    };
+  }
+
+  it('resets those who join it on a node that is opening it', async () => {
+    const pub = await joined(here, 'pub');
+    pub.publish(1, 2);
+    await world.settle();
+    const reads = slowReads(there);
+    const ann = there.client('ann');
+    ann.join();
+    await world.settle();
+    await call(here.broker.clearHistory(ROOM));
+    reads.arrive();
+    await world.settle();
+    expect(ann.told()).toBe('ok@2 reset@2');
+    expect(ann.brokenPromises()).toEqual([]);
+  });
+
+  it('resets the members of a node that is reading what it missed', async () => {
+    const [pub, ann] = [await joined(here, 'pub'), await joined(there, 'ann')];
+    pub.publish(1, 2);
+    await world.settle();
+    const reads = slowReads(there);
+    there.port.resume();
+    await world.settle();
+    await call(here.broker.clearHistory(ROOM));
+    reads.arrive();
+    await world.settle();
+    expect(ann.told()).toBe('ok@0 1 2 reset@2');
+    expect(ann.brokenPromises()).toEqual([]);
+  });
+});
+
 describe('whether a user is online', () => {
   it('is told with the number of nodes, by every node', async () => {
     expect(await here.broker.statusOfUser('ann')).toEqual({ online: false, nodes: 0 });
