@@ -131,6 +131,36 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
   });
 });
 
+describe('a cleared history in Redis', () => {
+  it('leaves a log that expires as any other', async () => {
+    const { keyPrefix } = redisOptions('');
+    const { backplane } = await startRedis(used.server.url, { keyPrefix });
+    used.open.push(backplane);
+    await publishTiny(backplane, 'room', 'a');
+    const [log] = await used.server.client.keys(`${keyPrefix}:*log*`);
+    const before = await used.server.client.pttl(log!);
+    expect(before).toBeGreaterThan(0);
+    await backplane.clearHistory('room', KEPT);
+    await publishTiny(backplane, 'room', 'b');
+    const after = await used.server.client.pttl(log!);
+    expect(after).toBeGreaterThan(0);
+    expect(after).toBeLessThanOrEqual(KEPT.ageMs * 1.1);
+  });
+
+  it('is dropped by a Redis that is full too: nothing else makes room at once', async () => {
+    const { backplane } = await startRedis(used.server.url);
+    used.open.push(backplane);
+    await publishTiny(backplane, 'room', 'a');
+    await used.server.client.config('SET', 'maxmemory', '1');
+    try {
+      expect(await backplane.clearHistory('room', KEPT)).toMatchObject({ offset: 1 });
+    } finally {
+      await used.server.client.config('SET', 'maxmemory', '0');
+    }
+    expect((await backplane.read('room', KEPT, { limit: 10 })).envelopes).toEqual([]);
+  });
+});
+
 describe('the denials in Redis', () => {
   it('are seen by every node, and leave nothing behind when they end', async () => {
     const { keyPrefix } = redisOptions('');
