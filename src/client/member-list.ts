@@ -32,8 +32,10 @@ export function afterMember(
   return { ...list, members: change === 'joined' ? [...others, who] : others, count };
 }
 
-/** What a `presence` frame makes of a list. Someone who is not in it has left meanwhile. */
+/** What a `presence` frame makes of a list. It may tell of somebody who joined earlier than the list knows. */
 export function afterPresence(list: MemberList, who: PresentMember): MemberList {
+  const isListed = list.members.some(({ connection }) => connection === who.connection);
+  if (!isListed) return { ...list, members: [...list.members, who] };
   const members = list.members.map((one) => (one.connection === who.connection ? who : one));
   return { ...list, members };
 }

@@ -131,6 +131,8 @@ export class Membership {
 
   /** A frame of this room. Before the join is answered it belongs to a membership that is over. */
   take(frame: Incoming): void {
+    // The server put the user back: joining goes on from the position, so that nothing in between is missed.
+    if (frame[0] === 'joined') return this.rejoin();
     if (!this.#isIn) return;
     const { emitter, name: room } = this;
     switch (frame[0]) {
@@ -147,6 +149,8 @@ export class Membership {
         this.#setMembers(afterMember(this.members, frame[2], frame[3], frame[4]));
         emitter.emit('member', { change: frame[2], who: frame[3], count: frame[4] });
         return;
+      case 'members':
+        return this.#setMembers(fromSnapshot(frame[2]));
       case 'presence':
         this.#setMembers(afterPresence(this.members, frame[2]));
         emitter.emit('presence', frame[2]);
