@@ -3,17 +3,22 @@
  * by every `Room` of that name.
  */
 import type { ErrorCode } from '../protocol/codes.ts';
-import type { GapFrame, MessageFrame, Position } from '../protocol/frames.ts';
+import type {
+  GapFrame,
+  JoinOptions,
+  JoinResult,
+  MessageFrame,
+  Position,
+  ServerFrame,
+} from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
 import { CatchUp } from './catch-up.ts';
-import type { Incoming } from './codec.ts';
 import { Emitter } from './emitter.ts';
 import type { Environment } from './environment.ts';
 import { ClosedError, DisconnectedError, RefusedError } from './errors.ts';
 import { afterMember, afterPresence, fromSnapshot, type MemberList, NOBODY } from './member-list.ts';
 import type { RoomEvents, RoomOptions, RoomState } from './room-events.ts';
 import type { Session } from './session.ts';
-import type { ClientJoinOptions, ClientJoinResult } from './wire.ts';
 
 export interface MembershipParts {
   readonly environment: Environment;
@@ -48,6 +53,9 @@ export class Membership {
   /** `Room` objects that use it. */
   #users = 0;
   #presence: { readonly data: unknown } | null;
+  /** Of the last join. */
+  #asked: JoinOptions = {};
+  #wantsMembers: boolean;
   #session: Session | null = null;
   #catchUp: CatchUp | null = null;
   #retries = 0;
@@ -58,6 +66,7 @@ export class Membership {
     this.#options = options;
     this.#parts = parts;
     this.position = options.since ?? null;
+    this.#wantsMembers = options.members === true;
     this.#presence = options.presence === undefined ? null : { data: options.presence };
     this.emitter = new Emitter(parts.onError);
   }
@@ -78,12 +87,14 @@ export class Membership {
     if (session === null || this.state !== 'waiting') return;
     this.#session = session;
     this.#setState('joining');
+    const asked = this.#joinOptions();
+    this.#asked = asked;
     // Answered in place and not by a promise: what follows the reply in the same WebSocket message counts already.
     session.ask(
-      (id) => ['join', id, this.name, this.#joinOptions()],
+      (id) => ['join', id, this.name, asked],
       (error, result) => {
         if (this.#session !== session) return;
-        if (error === null) this.#joined(result as ClientJoinResult);
+        if (error === null) this.#joined(result as JoinResult);
         else if (error instanceof RefusedError) this.#notJoined(error);
       },
     );
@@ -117,6 +128,13 @@ export class Membership {
     this.join();
   }
 
+  /** Keeps the list from now on. Where the room was joined without it, joins again in place: messages go on meanwhile. */
+  watchMembers(): void {
+    if (this.#wantsMembers) return;
+    this.#wantsMembers = true;
+    if (this.#isIn) this.#askForMembers();
+  }
+
   /** Kept, and brought along at every join. */
   async setPresence(data: unknown): Promise<void> {
     this.#presence = { data };
@@ -130,7 +148,7 @@ export class Membership {
   }
 
   /** A frame of this room. Before the join is answered it belongs to a membership that is over. */
-  take(frame: Incoming): void {
+  take(frame: ServerFrame): void {
     if (!this.#isIn) return;
     const { emitter, name: room } = this;
     switch (frame[0]) {
@@ -144,13 +162,15 @@ export class Membership {
       case 'reset':
         return this.#reset([frame[2], frame[3]]);
       case 'member':
-        this.#setMembers(afterMember(this.members, frame[2], frame[3], frame[4]));
+        this.#changeMembers((list) => afterMember(list, frame[2], frame[3], frame[4]));
         emitter.emit('member', { change: frame[2], who: frame[3], count: frame[4] });
         return;
       case 'presence':
-        this.#setMembers(afterPresence(this.members, frame[2]));
+        this.#changeMembers((list) => afterPresence(list, frame[2]));
         emitter.emit('presence', frame[2]);
         return;
+      case 'members':
+        return this.#setMembers(fromSnapshot(frame[2]));
       case 'removed':
         return this.#removed(frame[2]);
       default:
@@ -162,20 +182,20 @@ export class Membership {
   }
 
   /** `last` and `resume` say where to begin. Whoever has a position goes on from there. */
-  #joinOptions(): ClientJoinOptions {
-    const { last, resume, members, since } = this.#options;
+  #joinOptions(): JoinOptions {
+    const { last, resume, since } = this.#options;
     const { position } = this;
     return {
       ...(position !== null && { since: position }),
       ...(position === null && resume && { resume }),
       // Nothing came yet, so that this is still the first join.
       ...(position === (since ?? null) && last !== undefined && { last }),
-      ...(members && { members }),
+      ...(this.#wantsMembers && { members: true }),
       ...(this.#presence !== null && { data: this.#presence.data }),
     };
   }
 
-  #joined({ epoch, offset, recovered, from, acked, members }: ClientJoinResult): void {
+  #joined({ epoch, offset, recovered, from, acked, members }: JoinResult): void {
     this.#retries = 0;
     this.#catchUp = new CatchUp([epoch, offset], recovered);
     if (epoch !== '') {
@@ -186,6 +206,7 @@ export class Membership {
     }
     this.#setState('catching-up');
     if (members !== undefined) this.#setMembers(fromSnapshot(members));
+    this.#askForTheRest();
     this.#lookWhetherCaughtUp();
   }
 
@@ -235,6 +256,7 @@ export class Membership {
 
   #removed(reason: string): void {
     this.#setState('removed');
+    this.#changeMembers(() => NOBODY);
     this.emitter.emit('removed', { reason });
     this.emitter.emit('ended', new ClosedError(`removed from ${this.name}: ${reason}`));
   }
@@ -261,6 +283,34 @@ export class Membership {
     if (this.state === state) return;
     this.state = state;
     this.emitter.emit('state', state);
+  }
+
+  /** What changed while the join was on its way. */
+  #askForTheRest(): void {
+    const { members, data } = this.#asked;
+    if (this.#wantsMembers && !members) this.#askForMembers();
+    const presence = this.#presence;
+    if (presence !== null && presence.data !== data) {
+      this.setPresence(presence.data).catch(this.#parts.onError);
+    }
+  }
+
+  #askForMembers(): void {
+    const session = this.#session;
+    session?.ask(
+      (id) => ['join', id, this.name, this.#joinOptions()],
+      (error, result) => {
+        if (this.#session !== session) return;
+        const { members } = (result ?? {}) as Partial<JoinResult>;
+        if (members !== undefined) this.#setMembers(fromSnapshot(members));
+        else if (error instanceof RefusedError) this.#parts.onError(error);
+      },
+    );
+  }
+
+  /** Without a list there is nothing to change. */
+  #changeMembers(change: (list: MemberList) => MemberList): void {
+    if (this.members !== NOBODY) this.#setMembers(change(this.members));
   }
 
   #setMembers(members: MemberList): void {

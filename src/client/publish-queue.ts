@@ -3,13 +3,12 @@
  * because it carries a key that nodes remember for a while. After that it is not sent again, and settles as unknown.
  */
 import type { ErrorCode } from '../protocol/codes.ts';
-import type { PublishResult } from '../protocol/frames.ts';
+import type { PublishOptions, PublishResult } from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
 import type { Chunk, ClientCodec } from './codec.ts';
 import type { Environment } from './environment.ts';
 import { ClosedError, QueueFullError, RefusedError, UnknownOutcomeError } from './errors.ts';
 import type { Session } from './session.ts';
-import type { ClientPublishOptions } from './wire.ts';
 
 export interface QueueLimits {
   readonly messages: number;
@@ -29,7 +28,7 @@ export interface PublishQueueParts {
 export interface Publish {
   readonly room: string;
   readonly data: Chunk;
-  readonly options: ClientPublishOptions;
+  readonly options: PublishOptions;
 }
 
 /** One that waits. `doubtfulSinceMs`: when it was first sent without an answer, in ms since the Unix epoch; null: surely not stored. */

@@ -1,8 +1,7 @@
 /** What a room tells, and what may be asked of it. */
 import type { GapReason, Position } from '../protocol/frames.ts';
 import type { RefusedError } from './errors.ts';
-import type { MemberList } from './member-list.ts';
-import type { PresentMember } from './wire.ts';
+import type { MemberList, PresentMember } from './member-list.ts';
 
 export interface RoomOptions<P = unknown> {
   /** The newest so many kept messages come first. Only on the first join: later ones go on where the last one stopped. */

@@ -1,14 +1,20 @@
 /** One connection's life in the protocol: hello, requests and their replies, pushes, the end. */
-import type { AuthResult, ErrorFrame, HelloInfo } from '../protocol/frames.ts';
+import type {
+  AuthResult,
+  CommandFrame,
+  ErrorFrame,
+  HelloInfo,
+  PublishOptions,
+  ServerFrame,
+} from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
-import type { Chunk, ClientCodec, Command, Incoming } from './codec.ts';
+import type { Chunk, ClientCodec } from './codec.ts';
 import type { Environment } from './environment.ts';
 import { DisconnectedError, messageOf, RefusedError } from './errors.ts';
 import type { Inspector } from './inspector.ts';
 import { Outbox } from './outbox.ts';
 import { Pulse } from './pulse.ts';
 import type { Link, Transport } from './transport.ts';
-import type { ClientPublishOptions } from './wire.ts';
 
 export interface SessionEnd {
   readonly code: number;
@@ -26,7 +32,7 @@ export interface SessionEvents {
   ready(info: HelloInfo, user: string | null): void;
   /** The node accepted the token. */
   authenticated(expiresAtMs: number | null): void;
-  push(frame: Incoming): void;
+  push(frame: ServerFrame): void;
   /** An error that answers no request, on a connection that goes on. */
   failed(error: RefusedError): void;
   /** Exactly once, last. */
@@ -101,7 +107,7 @@ export class Session {
   }
 
   /** `reply` is called while the WebSocket message that answers is read, before what follows in the same message. */
-  ask(build: (id: number) => Command, reply: Reply): void {
+  ask(build: (id: number) => CommandFrame, reply: Reply): void {
     this.#send((id) => {
       const frame = build(id);
       this.#options.inspector.add('sent', frame);
@@ -110,14 +116,14 @@ export class Session {
   }
 
   /** Rejects with `RefusedError` or `DisconnectedError`. */
-  request<R>(build: (id: number) => Command): Promise<R> {
+  request<R>(build: (id: number) => CommandFrame): Promise<R> {
     return new Promise((resolve, reject) => {
       this.ask(build, (error, result) => (error === null ? resolve(result as R) : reject(error)));
     });
   }
 
   /** Publishes a payload that is packed already. `reply` null: it asks for no reply. */
-  publish(room: string, data: Chunk, options: ClientPublishOptions, reply: Reply | null): void {
+  publish(room: string, data: Chunk, options: PublishOptions, reply: Reply | null): void {
     const { codec, inspector } = this.#options;
     const build = (id: number) => {
       inspector.publish(id, room, data, options);
@@ -179,7 +185,7 @@ export class Session {
     }
   }
 
-  #take(frame: Incoming): void {
+  #take(frame: ServerFrame): void {
     switch (frame[0]) {
       case 'hello':
         this.#hello = frame[1];
@@ -200,7 +206,8 @@ export class Session {
     const error = new RefusedError(code, message, details?.retryAfterMs ?? null);
     if (id !== 0) return this.#answer(id, error, null);
     this.#noteError(error);
-    if (this.isReady) this.#events.failed(error);
+    // A fresh token cures an expired one.
+    if (this.isReady && code !== 'token_expired') this.#events.failed(error);
   }
 
   #noteError(error: RefusedError): void {
