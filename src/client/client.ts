@@ -75,6 +75,9 @@ export class BaseClient implements RoomServices {
       codec,
       limits: { ...DEFAULTS.queue, ...options.queue },
       changed: () => this.#kept?.changed(),
+      settled: ({ room, options }, result) => {
+        if (options.echo === false) this.#memberships.get(room)?.ownSettled(result);
+      },
     });
     const positions = () =>
       Array.from(this.#memberships, ([name, { position }]) => [name, position] as const);
@@ -183,6 +186,7 @@ export class BaseClient implements RoomServices {
       onError: this.#onError,
       session: () => this.#connector.session,
       moved: () => this.#kept?.changed(),
+      hasDoubtful: () => this.#queue.isDoubtful(name),
       released: () => this.#memberships.delete(name),
     });
     this.#memberships.set(name, membership);
@@ -260,7 +264,7 @@ export class BaseClient implements RoomServices {
   }
 
   #place(membership: Membership): void {
-    membership.position ??= this.#kept?.positionOf(membership.name) ?? null;
+    membership.placeAt(this.#kept?.positionOf(membership.name));
   }
 
   #refuseWhenClosed(): void {

@@ -80,3 +80,9 @@ export interface RoomEvents<T = unknown, S = unknown, P = unknown> {
   removed: { readonly reason: string };
   state: RoomState;
 }
+
+/** What a membership tells its rooms. */
+export interface MembershipEvents extends RoomEvents {
+  /** Nothing follows, until someone calls `rejoin`. Null: as the application wanted. */
+  ended: Error | null;
+}

@@ -13,6 +13,7 @@ import type { Environment } from './environment.ts';
 import { DisconnectedError, messageOf, RefusedError } from './errors.ts';
 import type { Inspector } from './inspector.ts';
 import { Outbox } from './outbox.ts';
+import { Pace } from './pace.ts';
 import { Pulse } from './pulse.ts';
 import type { Link, Transport } from './transport.ts';
 
@@ -71,6 +72,7 @@ export class Session {
   #lastId = 0;
   #hello: HelloInfo | null = null;
   #pulse: Pulse | null = null;
+  #pace: Pace | null = null;
   #awaitsAuth: boolean;
   #user: string | null = null;
   #isOver = false;
@@ -104,6 +106,11 @@ export class Session {
 
   get bufferedBytes(): number {
     return this.#link.bufferedBytes;
+  }
+
+  /** How long to wait before a publish with so large a payload, so that the node does not refuse it; 0 or less: not at all. */
+  waitMs(bytes: number): number {
+    return this.#pace?.waitMs(bytes, this.#nowMs) ?? 0;
   }
 
   /** `reply` is called while the WebSocket message that answers is read, before what follows in the same message. */
@@ -189,6 +196,7 @@ export class Session {
     switch (frame[0]) {
       case 'hello':
         this.#hello = frame[1];
+        this.#pace = new Pace(frame[1]);
         return this.#becomeReady();
       case 'ok':
         return this.#answer(frame[1], null, frame[2]);
@@ -243,7 +251,14 @@ export class Session {
   }
 
   #add(chunk: Chunk): void {
-    if (!this.#isOver) this.#outbox.add(chunk, this.maxPayload);
+    if (this.#isOver) return;
+    const bytes = this.#options.codec.sizeOf(chunk);
+    this.#pace?.sent(bytes, this.#nowMs);
+    this.#outbox.add(chunk, bytes, this.maxPayload);
+  }
+
+  get #nowMs(): number {
+    return this.#options.environment.scheduler.nowMs();
   }
 
   #ended(code: number, reason: string): void {
