@@ -317,6 +317,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
 const ENGINE = 'it needs a container engine: npm run test:compose';
 const PRINTED = 'it is what a command prints';
 const COMPILED = 'client/docs.test.ts compiles it';
+const REACT = 'client/react-docs.test.ts compiles it, and runs the test and what it tests';
 const NODE_START = 'it installs the packages anew; start-stop.test.ts starts nodes';
 
 /** Why these do not run here. Their syntax is checked all the same. */
@@ -339,6 +340,11 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['docs/client.md', 'setPresence', COMPILED],
   ['docs/client.md', 'getToken', COMPILED],
   ['docs/client.md', 'webStorage', COMPILED],
+  ['docs/react.md', 'function Chat(', REACT],
+  ['docs/react.md', 'npm install', 'client/react-docs.test.ts runs with these packages'],
+  ['docs/react.md', 'function Typing(', REACT],
+  ['docs/react.md', 'function Live(', REACT],
+  ['docs/react.md', 'startTestBroker', REACT],
   ['docs/http-api.md', 'export ROOMCAST_API_KEYS', 'it prints nothing'],
   ['docs/authentication.md', 'export ROOMCAST_AUTH_SECRET', NODE_START],
   ['docs/operations.md', '.env && docker', ENGINE],
