@@ -9,6 +9,7 @@ import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
 import { apiRoutes } from './api-routes.ts';
 import { BearerKeys } from './bearer-keys.ts';
 import { clientScripts } from './client-script.ts';
+import { demoPage } from './demo-page.ts';
 import { Exchange, HttpError } from './exchange.ts';
 import type { Handler, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
@@ -24,8 +25,7 @@ export interface HttpOptions {
   readonly metricsKey: string | null;
   readonly bodyBytes: number;
   readonly maxPayloadBytes: number;
-  /** The demo page, or null if it is off. */
-  readonly demoPage: string | null;
+  readonly servesDemo: boolean;
   /** Path of the WebSocket endpoint, to answer requests that reach it without an upgrade. */
   readonly wsPath: string;
 }
@@ -102,7 +102,7 @@ function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: HttpParts): Rout
   };
 }
 
-function openRoutes({ demoPage, wsPath }: HttpOptions, { notReady, metrics }: HttpParts): Route[] {
+function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics }: HttpParts): Route[] {
   const routes: Route[] = [
     {
       method: 'get',
@@ -128,8 +128,7 @@ function openRoutes({ demoPage, wsPath }: HttpOptions, { notReady, metrics }: Ht
       handle: (exchange, req) => refuseVisit(exchange, req, metrics),
     },
   ];
-  if (demoPage !== null)
-    routes.push({ method: 'get', path: '/', label: 'page', handle: pageHandler(demoPage) });
+  if (servesDemo) routes.push(...demoPage());
   routes.push(...clientScripts());
   return routes;
 }
@@ -145,15 +144,6 @@ function refuseVisit(exchange: Exchange, req: HttpRequest, metrics: NodeMetrics)
   metrics.connections.upgradesRejected.handshake++;
   const error = { code: 'bad_request', message: problem.message };
   exchange.send(problem.status, 'application/json', JSON.stringify({ error }), problem.headers);
-}
-
-function pageHandler(page: string): Handler {
-  return (exchange) =>
-    exchange.send(200, 'text/html; charset=utf-8', page, {
-      'Cache-Control': 'no-cache',
-      'X-Content-Type-Options': 'nosniff',
-      'Referrer-Policy': 'no-referrer',
-    });
 }
 
 async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: Logger): Promise<void> {
