@@ -102,6 +102,7 @@ function createCommands(
   return clientCommands({
     services: node,
     access: rule,
+    keptOut: node.keptOut,
     authenticator,
     identified: (connection, identity) => {
       pendingAuth.remove(connection);

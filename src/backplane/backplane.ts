@@ -3,6 +3,7 @@
  * `memory/` is the whole broker in one process; `redis/` connects many. One conformance suite runs over both.
  */
 import type { Acks } from './acks.ts';
+import type { Denials } from './denials.ts';
 import type { Envelope } from './envelope.ts';
 import type { HistoryPolicy } from './history-policy.ts';
 import type { Presence } from './presence.ts';
@@ -52,6 +53,8 @@ export interface HistoryPage {
    */
   readonly envelopes: readonly Envelope[];
 }
+
+export type RoomPosition = Pick<HistoryPage, 'epoch' | 'offset'>;
 
 /** What a room without history keeps: the newest message of each conflation id. One atomic view. */
 export interface NewestPage {
@@ -111,6 +114,8 @@ export interface Backplane {
   readonly presence: Presence;
   /** How far users have read. Usable from the start of the backplane to its end. */
   readonly acks: Acks;
+  /** Who is kept out of what. Usable from the start of the backplane to its end. */
+  readonly denials: Denials;
   /** Maximum concurrent reads for clients per node; further ones wait. At least 1. */
   readonly readsAtOnce: number;
   /** Resolves when usable. Rejects with a `BackplaneError` that says what to do. Called once. */
@@ -128,6 +133,8 @@ export interface Backplane {
    * Subscribes again to a room that is subscribed but receives nothing. Envelopes may be missed in between.
    */
   resubscribe(room: string): Promise<void>;
+  /** How many nodes are subscribed to a room now. */
+  subscribers(room: string): Promise<number>;
   /** Position and messages of a room. */
   read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage>;
   /**
@@ -141,6 +148,11 @@ export interface Backplane {
    * Atomic, so that one of several nodes does it.
    */
   renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void>;
+  /**
+   * Drops all messages of a room, which gets a new epoch in which its offsets go on. Resolves with the room's
+   * position; epoch '' for a room without numbering, which stays without. Atomic.
+   */
+  clearHistory(room: string, history: HistoryPolicy): Promise<RoomPosition>;
   /**
    * Sends a text to all nodes, including this one. Resolves when it is sent: a node that is cut off at this
    * moment never gets it. Rejects with `BackplaneError` while this node cannot send it or would not receive
@@ -160,7 +172,7 @@ export type BackplaneErrorCode = 'unavailable' | 'timeout' | 'internal';
 export class BackplaneError extends Error {
   override readonly name = 'BackplaneError';
   readonly code: BackplaneErrorCode;
-  /** The operation: `connect`, `publish`, `read`, `subscribe`, `presence`, `acks`, `signal`. */
+  /** The operation: `connect`, `publish`, `read`, `subscribe`, `presence`, `acks`, `denials`, `signal`. */
   readonly stage: string;
 
   constructor(code: BackplaneErrorCode, stage: string, message: string, options?: ErrorOptions) {

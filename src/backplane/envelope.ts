@@ -33,6 +33,7 @@ import {
   writeUint32,
   writeUint64,
 } from '../util/bytes.ts';
+import type { HistoryPolicy } from './history-policy.ts';
 
 const VERSION = 3;
 const FLAG_EXCLUDES = 1;
@@ -284,19 +285,25 @@ export function finishConflated(draft: Buffer, mark: number): Envelope {
   return envelope;
 }
 
+const MAX_KEPT_MESSAGES = 2 ** 17 - 1;
+const MAX_KEPT_UNITS = 2 ** 15 - 1;
+const KEPT_UNIT_BYTES = 64 * 1024;
+
 /**
- * Writes into the draft at `start` what `publish.lua` needs to know about the batch: how many messages the
- * room keeps (u32; 0: a room without history), for how many ms (u32), and how many of the frames have an
- * idempotency key (u16). It saves an argument for every room in every call.
+ * Writes into the draft at `start` what `publish.lua` needs to know about the batch: how much the room keeps
+ * (u32: messages in the lower 17 bits, 64 KiB in the upper 15, 0 for no limit in bytes; all 0: a room without
+ * history), for how many ms (u32), and how many of the frames have an idempotency key (u16). It saves an
+ * argument for every room in every call.
  */
 export function writePublishOptions(
   bytes: Buffer,
   start: number,
-  messages: number,
-  ageMs: number,
+  { messages, ageMs, bytes: keptBytes = 0 }: HistoryPolicy,
   keyed: number,
 ): void {
-  writeUint32(bytes, Math.min(messages, 0xffff_ffff), start + AT_PUBLISH_OPTIONS);
+  const units = messages === 0 ? 0 : Math.min(Math.ceil(keptBytes / KEPT_UNIT_BYTES), MAX_KEPT_UNITS);
+  const kept = units * (MAX_KEPT_MESSAGES + 1) + Math.min(messages, MAX_KEPT_MESSAGES);
+  writeUint32(bytes, kept, start + AT_PUBLISH_OPTIONS);
   writeUint32(bytes, Math.min(ageMs, 0xffff_ffff), start + AT_PUBLISH_OPTIONS + 4);
   writeUint16(bytes, keyed, start + AT_PUBLISH_OPTIONS + 8);
 }

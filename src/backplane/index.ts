@@ -19,7 +19,9 @@ export {
   type NewestPage,
   type PublishRequest,
   type ReadOptions,
+  type RoomPosition,
 } from './backplane.ts';
+export type { Denial, DenialList, Denials } from './denials.ts';
 export { type DraftFrame, draftEnvelope, Envelope, finishEnvelope, ID_BYTES } from './envelope.ts';
 export type { HistoryPolicy } from './history-policy.ts';
 export type {

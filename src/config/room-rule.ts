@@ -4,7 +4,7 @@
  */
 export interface RoomRule {
   /** `messages` 0: a room without history. */
-  readonly history: { readonly messages: number; readonly ageMs: number };
+  readonly history: { readonly messages: number; readonly ageMs: number; readonly bytes?: number };
   readonly presence: boolean;
   readonly memberEvents: boolean;
   /** Whether members may have presence data. */

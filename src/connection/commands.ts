@@ -1,5 +1,5 @@
 /** The commands of clients: `authorize` decides who may give each one, and the node carries it out. */
-import { authorize, bringing, type RoomAccess, type RoomAction } from '../auth/authorize.ts';
+import { authorize, bringing, type KeptOut, type RoomAccess, type RoomAction } from '../auth/authorize.ts';
 import type { JoinCommand } from '../protocol/frames.ts';
 import { type AuthenticationParts, presentToken } from './authentication.ts';
 import type { Connection } from './connection.ts';
@@ -10,15 +10,16 @@ export interface CommandParts extends AuthenticationParts {
   readonly services: RoomServices;
   /** The access rule of a room. */
   readonly access: (room: string) => RoomAccess;
+  readonly keptOut: KeptOut;
 }
 
 export function clientCommands(parts: CommandParts): CommandTable<Connection> {
-  const { services, access } = parts;
+  const { services, access, keptOut } = parts;
   /** If the command is not permitted, the client gets the reason. */
   const may = (action: RoomAction, connection: Connection, id: number, room: string): boolean => {
-    const refusal = authorize(action, room, connection, access(room));
+    const refusal = authorize(action, room, connection, access(room), keptOut);
     if (refusal === null) return true;
-    connection.fail(id, refusal.code, refusal.message);
+    connection.refuse(id, refusal);
     return false;
   };
   /** The same for what a member brings with its join. */

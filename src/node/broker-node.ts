@@ -1,4 +1,4 @@
-import { AccessRefused } from '../auth/authorize.ts';
+import { AccessRefused, type Asker, authorize, type KeptOut, type Refusal } from '../auth/authorize.ts';
 import { type Identity, looksSame } from '../auth/identity.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
@@ -17,6 +17,7 @@ import type { Scheduler, Timer } from '../util/scheduler.ts';
 import { CatchUp } from './catch-up/catch-up.ts';
 import { ControlMessages } from './control-messages.ts';
 import { Delivery } from './delivery/delivery.ts';
+import { Denied } from './denied.ts';
 import { AckedReading } from './membership/acked-reading.ts';
 import { Memberships } from './membership/memberships.ts';
 import { Presences } from './membership/presences.ts';
@@ -27,14 +28,13 @@ import { HistoryReads, type HistoryRun } from './reads/history-reads.ts';
 import { ReadGate, ReadRefused } from './reads/read-gate.ts';
 import { Feeds } from './rooms/feeds.ts';
 import { permitServer, permitServerInCluster } from './server-access.ts';
+import { type Removal, ServerCalls, TooManyDenials, type UserStatus } from './server-calls.ts';
 
 // Part of this class's contract: its promises reject with these.
-export { AccessRefused, BackplaneError, ReadRefused };
+export { AccessRefused, BackplaneError, ReadRefused, TooManyDenials };
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
-/** How long a client may be away: a tunnel, a lift, a deploy. */
-const RECONNECT_MS = 30_000;
 const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
 /** Who catches up may be given more than who asks: it has missed that, and gets it once. */
 const CATCH_UP_SHARE = 4;
@@ -79,7 +79,10 @@ export class BrokerNode implements RoomServices {
   readonly #gate: ReadGate;
   readonly #reads: ClientReads;
   readonly #control: ControlMessages;
+  readonly #denied: Denied;
+  readonly #calls: ServerCalls;
   #sweeper: Timer | null = null;
+  #lastNumber = 0;
 
   /** Each part knows only the parts made before it. */
   constructor(parts: BrokerNodeParts) {
@@ -118,8 +121,15 @@ export class BrokerNode implements RoomServices {
       membersPage: limits.membersPage,
       presenceBytes: limits.presenceBytes,
     });
+    this.#denied = new Denied({
+      denials: backplane.denials,
+      scheduler,
+      log: parts.log,
+      learned: (room, user) => this.#control.removeLate(room, user),
+    });
     this.#memberships = new Memberships({
       ...shared,
+      keptOut: this.#denied,
       feeds,
       catchUp,
       presences: this.#presences,
@@ -137,21 +147,31 @@ export class BrokerNode implements RoomServices {
       acks: this.#acks,
       membersPage: limits.membersPage,
     });
-    this.#control = new ControlMessages(shared);
+    this.#control = new ControlMessages({
+      ...shared,
+      feeds,
+      memberships: this.#memberships,
+      denied: this.#denied,
+    });
+    this.#calls = new ServerCalls({ ...shared, control: this.#control, denied: this.#denied });
   }
 
   /** Connects to the backplane. Rejects with `BackplaneError`. */
   async start(): Promise<void> {
     await this.#parts.backplane.start({
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
-      resumed: () => {
-        void this.#feeds.checkAll();
-        this.#presences.resumed();
-      },
+      resumed: () => this.#resumed(),
       signal: (text) => this.#control.arrived(text),
     });
+    await this.#denied.load();
     await this.#presences.start();
     this.#sweeper = this.#parts.scheduler.every(1000, () => this.#sweep());
+  }
+
+  #resumed(): void {
+    this.#denied.reload();
+    void this.#feeds.checkAll();
+    this.#presences.resumed();
   }
 
   /** Releases the backplane. Close the connections first. */
@@ -168,7 +188,17 @@ export class BrokerNode implements RoomServices {
 
   /** Rooms with members here whose history does not cover a reconnect. */
   get shortHistories(): number {
-    return this.#feeds.withShortHistory(RECONNECT_MS);
+    return this.#feeds.withShortHistory();
+  }
+
+  /** Messages that left the history of such a room before a client could have come back. */
+  get trimmedEarly(): number {
+    return this.#feeds.trimmedEarly;
+  }
+
+  /** Users that the server API keeps out of rooms. */
+  get keptOut(): KeptOut & { readonly count: number } {
+    return this.#denied;
   }
 
   /** Reads for clients: in flight, and waiting. */
@@ -184,13 +214,24 @@ export class BrokerNode implements RoomServices {
   #sweep(): void {
     void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
     this.#memberships.closeIdle();
+    this.#denied.sweep();
   }
 
   // ---- connections ---------------------------------------------------------------------------------------
 
+  /** A number for a connection: none is given twice. */
+  nextNumber(): number {
+    return ++this.#lastNumber;
+  }
+
   connected(connection: Connection): void {
     this.hub.add(connection);
     this.#memberships.enterPersonal(connection);
+  }
+
+  /** An event stream opened: it is in no room that its reader did not name. */
+  streamOpened(connection: Connection): void {
+    this.hub.add(connection);
   }
 
   identified(connection: Connection, identity: Identity): void {
@@ -215,6 +256,11 @@ export class BrokerNode implements RoomServices {
     this.#delivery.dropped(connection, message);
   }
 
+  /** A message that is being published could not be kept for this connection. */
+  missed(connection: Connection): void {
+    this.#delivery.missed(connection);
+  }
+
   stalled(connection: Connection): void {
     this.#delivery.stalled(connection);
   }
@@ -231,13 +277,24 @@ export class BrokerNode implements RoomServices {
    */
   async disconnectUser(user: string): Promise<void> {
     permitServerInCluster('disconnect');
-    return this.#control.disconnect(user);
+    return this.#calls.disconnect(user);
+  }
+
+  /** Whether a user has connections, on any node. Rejects with `BackplaneError`. */
+  async statusOfUser(user: string): Promise<UserStatus> {
+    permitServerInCluster('user');
+    return this.#calls.statusOf(user);
   }
 
   // ---- rooms ---------------------------------------------------------------------------------------------
 
   join(request: Request, name: string, wish: JoinWish): void {
     this.#memberships.join(request, name, wish);
+  }
+
+  /** Why a client may not join a room; null if it may. */
+  joinRefusal(room: string, asker: Asker): Refusal | null {
+    return authorize('join', room, asker, this.#parts.rule(room), this.#denied);
   }
 
   leave(request: Request, name: string): void {
@@ -276,6 +333,24 @@ export class BrokerNode implements RoomServices {
     return this.#parts.backplane.presence.nodes();
   }
 
+  /**
+   * Ends a user's memberships of a room, on every node, and keeps the user out if asked. Resolves when all
+   * nodes were told. Rejects with `BackplaneError` or `TooManyDenials`.
+   */
+  async removeFromRoom(room: string, user: string, removal: Removal): Promise<void> {
+    permitServer('remove', room, this.#parts.rule);
+    return this.#calls.remove(room, user, removal);
+  }
+
+  /**
+   * Makes a user's connections members of a room, on every node, where they may join it. Resolves when all
+   * nodes were told. Rejects with `BackplaneError`.
+   */
+  async addToRoom(room: string, user: string): Promise<void> {
+    permitServer('add', room, this.#parts.rule);
+    return this.#calls.add(room, user);
+  }
+
   ack(request: Request, user: string, room: string, position: Position): void {
     this.#acks.ack(request, user, room, position);
   }
@@ -308,6 +383,20 @@ export class BrokerNode implements RoomServices {
 
   history(request: Request, room: string, since: Position | null, limit: number | null): void {
     this.#reads.history(request, room, since, limit);
+  }
+
+  /**
+   * Drops all messages of a room. Resolves with its new position, null for a room without numbering. Rejects
+   * with `BackplaneError`.
+   */
+  async clearHistory(room: string): Promise<Position | null> {
+    permitServer('clear', room, this.#parts.rule);
+    return this.#calls.clearHistory(room);
+  }
+
+  /** Whether a room keeps messages. */
+  keepsHistory(room: string): boolean {
+    return this.#parts.rule(room).history.messages > 0;
   }
 
   /** Stored messages of a room, for the server API; see `HistoryReads.read`. Rejects with `BackplaneError` or `ReadRefused`. */

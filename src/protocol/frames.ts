@@ -329,6 +329,8 @@ export type GapReason = 'expired' | 'limited' | 'replaced' | 'skipped';
 /** Nodes of before the reason was added leave it out: it is `expired` then. */
 export type GapFrame = readonly ['gap', room: string, from: number, to: number, reason?: GapReason];
 export type ResetFrame = readonly ['reset', room: string, epoch: string, offset: number];
+/** The node made the connection a member: what a `join` would have been answered. */
+export type JoinedFrame = readonly ['joined', room: string, result: JoinResult];
 export type RemovedFrame = readonly ['removed', room: string, reason: string];
 export type ByeFrame = readonly ['bye', code: number, details: { readonly reconnectAfterMs: number }];
 
@@ -341,6 +343,7 @@ export type PushFrame =
   | MembersFrame
   | GapFrame
   | ResetFrame
+  | JoinedFrame
   | RemovedFrame
   | ByeFrame;
 

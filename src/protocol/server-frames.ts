@@ -24,6 +24,7 @@ const SHAPES: Readonly<Record<ServerFrame[0], readonly Field[]>> = {
   members: [text, map],
   gap: [text, integer, integer, textOrNone],
   reset: [text, text, integer],
+  joined: [text, map],
   removed: [text, text],
   bye: [integer, map],
 };

@@ -4,7 +4,7 @@ import { MemoryStore } from '../backplane/memory/memory-backplane.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
 import type { Config } from '../config/config.ts';
 import type { HistoryResult, MembersOptions, MembersResult, PublishResult } from '../protocol/frames.ts';
-import type { Encoding } from '../protocol/subprotocol.ts';
+import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { type Logger, silentLog } from '../util/log.ts';
 import { systemScheduler } from '../util/scheduler.ts';
 import type { Cable, Handshake } from './cable.ts';
@@ -19,7 +19,7 @@ import { type TestTokenClaims, TestTokens } from './test-tokens.ts';
 export interface TestConnection {
   readonly id: string;
   readonly user: string | null;
-  readonly encoding: Encoding;
+  readonly encoding: ReaderEncoding;
   readonly rooms: readonly string[];
 }
 

@@ -12,9 +12,12 @@ import {
   type NewestPage,
   type PublishRequest,
   type ReadOptions,
+  type RoomPosition,
 } from '../../src/backplane/backplane.ts';
+import type { Denials } from '../../src/backplane/denials.ts';
 import { type Envelope, finishConflated, finishEnvelope } from '../../src/backplane/envelope.ts';
 import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
+import { MemoryDenials } from '../../src/backplane/memory/memory-denials.ts';
 import { NewestMessages } from '../../src/backplane/newest-messages.ts';
 import type { OwnEntry, Presence } from '../../src/backplane/presence.ts';
 import { PublishQueue } from '../../src/backplane/publish-queue.ts';
@@ -33,6 +36,7 @@ export class ScriptedStore {
   /** What users have acknowledged. */
   readonly acked = new Map<string, Acked>();
   #epochs = 0;
+  #denials: Denials | null = null;
   readonly #newest = new Map<string, NewestMessages>();
   #mark = 0;
 
@@ -121,6 +125,19 @@ export class ScriptedStore {
     room.envelopes = room.envelopes.filter(({ last }) => last > room.offset - messages);
   }
 
+  clear(name: string): RoomPosition {
+    const room = this.room(name);
+    room.epoch = this.#newEpoch();
+    room.envelopes = [];
+    return room;
+  }
+
+  /** One list for all nodes. */
+  denials(clock: Scheduler): Denials {
+    this.#denials ??= new MemoryDenials(clock);
+    return this.#denials;
+  }
+
   // ---- faults ----------------------------------------------------------------------------------------------
 
   /** Keeps only so many of the newest messages. */
@@ -200,6 +217,7 @@ export class StorePort implements Backplane {
   readonly lookups = new Gate();
   readonly presence: ListPresence = new ListPresence();
   readonly acks: Acks;
+  readonly denials: Denials;
   /** Reads with messages, and reads of a position. */
   readonly counts = { pages: 0, positions: 0, lookups: 0, resubscribes: 0, newest: 0 };
   /** So many envelopes, the next ones, never arrive here. */
@@ -219,6 +237,7 @@ export class StorePort implements Backplane {
     this.#store = store;
     this.#nodeId = nodeId;
     this.#scheduler = scheduler;
+    this.denials = store.denials(scheduler);
     this.acks = {
       ack: async (_room, _history, user, [epoch, offset]) => {
         store.acked.set(user, { epoch, offset });
@@ -318,7 +337,23 @@ export class StorePort implements Backplane {
     this.#store.renewEpoch(room, epoch, seen);
   }
 
+  async clearHistory(room: string): Promise<RoomPosition> {
+    return this.#store.clear(room);
+  }
+
+  async subscribers(room: string): Promise<number> {
+    return [...this.#store.ports].filter((port) => port.isSubscribed(room)).length;
+  }
+
+  /** Reaches all nodes but those that are cut off. */
   async signal(text: string): Promise<void> {
+    for (const port of this.#store.ports) if (!port.isCutOff) port.hear(text);
+  }
+
+  /** What other nodes ask of this one does not arrive. */
+  isCutOff = false;
+
+  hear(text: string): void {
     this.#events?.signal(text);
   }
 

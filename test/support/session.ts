@@ -1,5 +1,5 @@
 /** A connection on a list in place of a socket, with a clock, a turn and a node that the test holds in its hands. */
-import type { RoomAccess } from '../../src/auth/authorize.ts';
+import { NOBODY_KEPT_OUT, type RoomAccess } from '../../src/auth/authorize.ts';
 import type { Authenticator, Identity } from '../../src/auth/identity.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
@@ -130,6 +130,7 @@ export class Session {
     const commands = clientCommands({
       services: this.node,
       access: (room) => access[room] ?? access['*'] ?? OPEN,
+      keptOut: NOBODY_KEPT_OUT,
       authenticator,
       identified: (connection, identity) => {
         const isAwaited = connection.awaitsAuth;

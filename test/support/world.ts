@@ -126,6 +126,7 @@ export class WorldNode {
     const commands = clientCommands({
       services: this.broker,
       access: (room) => world.rule(room),
+      keptOut: this.broker.keptOut,
       authenticator: null,
       identified: (connection, identity) => this.broker.identified(connection, identity),
       log: silentLog,

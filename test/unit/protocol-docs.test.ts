@@ -22,7 +22,7 @@ const COMMANDS: Record<CommandType, true> = {
 };
 const PUSHES: Record<PushFrame[0], true> = {
   ...{ hello: true, message: true, signal: true, member: true, presence: true, members: true, gap: true },
-  ...{ reset: true, removed: true, bye: true },
+  ...{ reset: true, joined: true, removed: true, bye: true },
 };
 
 const GAP_REASONS: Record<GapReason, true> = { expired: true, limited: true, skipped: true, replaced: true };

@@ -46,7 +46,7 @@ function expected(batches: readonly RoomBatch[], keys: Keys): Buffer {
       names.push(keys.newest(room));
     const draft = Buffer.alloc(draftBytes(requests));
     writeDraft(draft, 0, requests, OPTIONS.nodeId, OPTIONS.sentAtMs);
-    writePublishOptions(draft, 0, history.messages, history.ageMs, keyed);
+    writePublishOptions(draft, 0, history, keyed);
     args.push(draft);
     const indexes = requests.flatMap(({ key }, index) => (key === null ? [] : [index >> 8, index & 255]));
     if (keyed > 0) args.push(Buffer.from(indexes));

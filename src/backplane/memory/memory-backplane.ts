@@ -15,6 +15,7 @@ import {
   type NewestPage,
   type PublishRequest,
   type ReadOptions,
+  type RoomPosition,
   SHUTTING_DOWN,
   unavailable,
 } from '../backplane.ts';
@@ -23,6 +24,7 @@ import type { HistoryPolicy } from '../history-policy.ts';
 import { PublishQueue } from '../publish-queue.ts';
 import type { BatchResult, RoomBatch } from '../room-batch.ts';
 import { MemoryAcks, type RoomAcks } from './memory-acks.ts';
+import { MemoryDenials } from './memory-denials.ts';
 import { MemoryPresence } from './memory-presence.ts';
 import { type Commit, RoomLog } from './room-log.ts';
 
@@ -62,6 +64,7 @@ export class MemoryBackplane implements Backplane {
   readonly readsAtOnce = 1;
   readonly presence: MemoryPresence;
   readonly acks: MemoryAcks;
+  readonly denials: MemoryDenials;
   readonly #options: MemoryBackplaneOptions;
   readonly #scheduler: Scheduler;
   readonly #endOfTurn: EndOfTurn;
@@ -83,6 +86,7 @@ export class MemoryBackplane implements Backplane {
       scheduler: this.#scheduler,
       isSubscribed: (room) => this.#subscribed.has(room),
     });
+    this.denials = new MemoryDenials(clock);
     this.acks = new MemoryAcks({
       clock,
       ttlMs: acksTtlMs,
@@ -136,6 +140,17 @@ export class MemoryBackplane implements Backplane {
     this.#rooms.get(room)?.renewEpoch(epoch, seen);
   }
 
+  async clearHistory(room: string, history: HistoryPolicy): Promise<RoomPosition> {
+    if (this.#isClosed) throw unavailable('clear', SHUTTING_DOWN);
+    if (history.messages === 0) return NO_HISTORY;
+    return this.#rooms.get(room)?.clear() ?? NO_HISTORY;
+  }
+
+  async subscribers(room: string): Promise<number> {
+    if (this.#isClosed) throw unavailable('subscribe', SHUTTING_DOWN);
+    return this.#subscribed.has(room) ? 1 : 0;
+  }
+
   async signal(text: string): Promise<void> {
     if (this.#isClosed) throw unavailable('signal', SHUTTING_DOWN);
     this.#scheduler.atEndOfTurn(() => {
@@ -158,6 +173,7 @@ export class MemoryBackplane implements Backplane {
       this.#rooms.clear();
       this.acks.clear();
     }
+    this.denials.close();
     await this.presence.close();
     this.#subscribed.clear();
   }
@@ -211,6 +227,7 @@ export class MemoryBackplane implements Backplane {
     const { clock, metaTtlMs, emptyMetaTtlMs = EMPTY_META_TTL_MS } = this.#options;
     const nowMs = clock.nowMs();
     this.acks.sweep();
+    this.denials.sweep();
     for (const [room, log] of this.#rooms) {
       const isUnused = log.isEmpty && !this.acks.isKeptIn(room);
       const lifeMs = isUnused ? Math.min(metaTtlMs, emptyMetaTtlMs) : metaTtlMs;

@@ -1,6 +1,6 @@
 /** One room of the memory backplane: its numbering, its envelopes and its idempotency keys. */
 import { randomId } from '../../util/ids.ts';
-import type { HistoryPage, NewestPage, ReadOptions } from '../backplane.ts';
+import type { HistoryPage, NewestPage, ReadOptions, RoomPosition } from '../backplane.ts';
 import { type Envelope, finishConflated, finishEnvelope, ID_BYTES } from '../envelope.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
 import { KeptEnvelopes } from '../kept-envelopes.ts';
@@ -105,6 +105,13 @@ export class RoomLog {
     if (epoch === this.#epoch && this.#offset < seen) this.#epoch = randomId(ID_BYTES);
   }
 
+  /** See `Backplane.clearHistory`. */
+  clear(): RoomPosition {
+    this.#epoch = randomId(ID_BYTES);
+    this.#kept.clear();
+    return { epoch: this.#epoch, offset: this.#offset };
+  }
+
   /** Drops what has expired. True if the room itself was unused for `lifeMs` and can be forgotten. */
   sweep(nowMs: number, lifeMs: number): boolean {
     this.#trim(nowMs);
@@ -124,9 +131,11 @@ export class RoomLog {
   }
 
   #trim(nowMs: number): void {
-    const oldest = this.#offset - this.#history.messages;
+    const { messages, ageMs, bytes = 0 } = this.#history;
+    const oldest = this.#offset - messages;
     for (let kept = this.#kept.oldest; kept !== null; kept = this.#kept.oldest) {
-      if (kept.last > oldest && nowMs - kept.timeMs <= this.#history.ageMs) return;
+      const isTooMuch = bytes > 0 && this.#kept.bytes > bytes && kept.last < this.#offset;
+      if (kept.last > oldest && nowMs - kept.timeMs <= ageMs && !isTooMuch) return;
       this.#kept.dropOldest();
     }
   }

@@ -15,13 +15,16 @@ import {
   type NewestPage,
   type PublishRequest,
   type ReadOptions,
+  type RoomPosition,
   SHUTTING_DOWN,
   unavailable,
 } from '../backplane.ts';
+import type { Denials } from '../denials.ts';
 import { ID_BYTES } from '../envelope.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import { RedisAcks } from './acks/redis-acks.ts';
+import { RedisDenials } from './denials/redis-denials.ts';
 import { Probe } from './health/probe.ts';
 import { Readiness } from './health/readiness.ts';
 import { WriteCheck } from './health/write-check.ts';
@@ -33,7 +36,7 @@ import { GroupCommit } from './publish/group-commit.ts';
 import { Publisher } from './publish/publisher.ts';
 import { readHistory } from './reads/history.ts';
 import { readNewest } from './reads/newest.ts';
-import { ALL_SCRIPTS, renewScript } from './scripts/scripts.ts';
+import { ALL_SCRIPTS, clearScript, renewScript } from './scripts/scripts.ts';
 import { describeObstacles, tryScripts } from './start/rights.ts';
 import { checkStart } from './start/start-checks.ts';
 import { Subscriptions } from './subscribe/subscriptions.ts';
@@ -80,6 +83,7 @@ export class RedisBackplane implements Backplane {
   readonly readsAtOnce = 4;
   readonly presence: RedisPresence;
   readonly acks: Acks;
+  readonly denials: Denials;
   readonly #options: RedisBackplaneOptions;
   readonly #keys: Keys;
   readonly #links: Links;
@@ -101,6 +105,7 @@ export class RedisBackplane implements Backplane {
     this.#links = this.#buildLinks();
     this.#commits = this.#buildCommits();
     this.acks = this.#buildAcks();
+    this.denials = this.#buildDenials();
     this.#subscriptions = this.#buildSubscriptions();
     this.#probe = this.#buildProbe();
     this.#writes = this.#buildWriteCheck();
@@ -175,6 +180,26 @@ export class RedisBackplane implements Backplane {
     const { redis } = this.#links.command;
     const keys = [this.#keys.meta(room)];
     await this.#links.ask(() => renewScript.call(redis, keys, args, this.#options.metrics), 'read');
+  }
+
+  async clearHistory(room: string, history: HistoryPolicy): Promise<RoomPosition> {
+    if (history.messages === 0) return NO_HISTORY;
+    const { redis, lineage } = this.#links.command;
+    const keys = [this.#keys.meta(room), this.#keys.log(room)];
+    const args = [randomId(ID_BYTES), lineage];
+    const reply = await this.#links.ask(
+      () => clearScript.call(redis, keys, args, this.#options.metrics),
+      'clear',
+    );
+    const [epoch, offset] = reply as Buffer[];
+    return { epoch: epoch!.toString(), offset: Number(offset!.toString()) };
+  }
+
+  async subscribers(room: string): Promise<number> {
+    const { redis } = this.#links.command;
+    const channel = this.#keys.channel(room);
+    const reply = await this.#links.ask(() => redis.call('PUBSUB', 'NUMSUB', channel), 'subscribe');
+    return Number((reply as unknown[])[1]);
   }
 
   async signal(text: string): Promise<void> {
@@ -272,6 +297,18 @@ export class RedisBackplane implements Backplane {
       reads: links.reads.redis,
       askRead: (work) => links.askRead(work, 'acks'),
       epochOf: async (room, history, begin) => (await this.read(room, history, { limit: 0, begin })).epoch,
+    });
+  }
+
+  #buildDenials(): Denials {
+    const links = this.#links;
+    return new RedisDenials({
+      redis: links.command.redis,
+      keys: this.#keys,
+      metrics: this.#options.metrics,
+      ask: (work) => links.ask(work, 'denials'),
+      reads: links.reads.redis,
+      askRead: (work) => links.askRead(work, 'denials'),
     });
   }
 

@@ -82,8 +82,9 @@ export class CatchUp {
 
   #counted({ connection, feed }: Cursor, by: 1 | -1): void {
     this.#count += by;
-    if (connection.readsText) feed.textBehind += by;
-    else feed.binaryBehind += by;
+    if (connection.encoding === 'msgpack') feed.binaryBehind += by;
+    else if (connection.encoding === 'json') feed.textBehind += by;
+    else feed.eventsBehind += by;
   }
 
   #isFiled(cursor: Cursor): boolean {
@@ -213,7 +214,7 @@ export class CatchUp {
     const { connection, feed } = cursor;
     cursor.begin(true);
     this.stop(cursor);
-    connection.socket.subscribe(feed.room.topic(connection.readsText));
+    connection.socket.subscribe(feed.room.topic(connection.encoding));
     this.#parts.wentLive(connection, feed);
   }
 

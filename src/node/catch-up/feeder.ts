@@ -2,7 +2,7 @@ import type { Envelope } from '../../backplane/envelope.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import type { GapReason, PushFrame } from '../../protocol/frames.ts';
 import { concatBytes } from '../../util/bytes.ts';
-import { transcode } from '../rooms/transcode.ts';
+import { transcoded } from '../rooms/transcode.ts';
 import type { Cursor } from './cursor.ts';
 import type { Portions } from './portions.ts';
 
@@ -92,8 +92,8 @@ export class Feeder {
     cursor.startAfter([epoch, offset]);
   }
 
-  #push({ connection }: Cursor, frame: PushFrame): void {
-    connection.push(frame);
+  #push({ connection, epoch }: Cursor, frame: PushFrame): void {
+    connection.push(frame, epoch);
     connection.flushBeforeMessages();
   }
 
@@ -106,8 +106,8 @@ export class Feeder {
     return this.#send(cursor, frames);
   }
 
-  #send({ connection }: Cursor, frames: Uint8Array): number {
-    const message = connection.readsText ? transcode(frames, this.#parts.metrics) : frames;
+  #send({ connection, epoch }: Cursor, frames: Uint8Array): number {
+    const message = transcoded(frames, connection.codec, epoch, this.#parts.metrics);
     if (message !== null && message.length > 0) {
       connection.queue(message);
       connection.flushBeforeMessages();

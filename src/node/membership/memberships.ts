@@ -1,4 +1,4 @@
-import { authorize, type Refusal } from '../../auth/authorize.ts';
+import { authorize, type KeptOut, type Refusal } from '../../auth/authorize.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Connection } from '../../connection/connection.ts';
@@ -14,7 +14,7 @@ import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
 import type { AckedReading } from './acked-reading.ts';
 import { Join, type JoinActions, type JoinReply } from './join.ts';
-import { RequestedJoin, UNASKED } from './join-replies.ts';
+import { PlacedJoin, RequestedJoin, UNASKED } from './join-replies.ts';
 import { Joins } from './joins.ts';
 import type { Presences } from './presences.ts';
 
@@ -32,6 +32,7 @@ export interface MembershipsParts {
   /** Where messages go that waited for a join. */
   readonly publishing: { fromConnection(connection: Connection, command: PublishCommand): void };
   readonly rule: (room: string) => RoomRule;
+  readonly keptOut: KeptOut;
   readonly roomsPerConnection: number;
   /** Most messages that a join has replayed because it said `last`. */
   readonly lastMessages: number;
@@ -68,6 +69,14 @@ export class Memberships implements JoinActions {
     // The personal room of a user does not count.
     const joined = rooms.length - (user === null ? 0 : 1);
     return joined < this.#parts.roomsPerConnection || rooms.includes(name);
+  }
+
+  /** The server API puts a connection into a room, as if it had joined. Where it may not join, nothing happens. */
+  place(connection: Connection, name: string): void {
+    const { rule, keptOut } = this.#parts;
+    if (!connection.isOpen || connection.rooms.includes(name) || !this.#hasPlace(connection, name)) return;
+    if (authorize('join', name, connection, rule(name), keptOut) !== null) return;
+    this.#enter(connection, name, NO_WISH, new PlacedJoin(connection, name));
   }
 
   /** A user's connections are in the user's personal room without joining. */
@@ -183,9 +192,9 @@ export class Memberships implements JoinActions {
    */
   publishHeld(connection: Connection, command: PublishCommand): void {
     const { room, id } = command;
-    const refusal = authorize('publish', room, connection, this.#parts.rule(room));
+    const refusal = authorize('publish', room, connection, this.#parts.rule(room), this.#parts.keptOut);
     if (refusal === null) this.publish(connection, command);
-    else connection.fail(id, refusal.code, refusal.message);
+    else connection.refuse(id, refusal);
   }
 
   // ---- leaves ----------------------------------------------------------------------------------------------
@@ -203,12 +212,12 @@ export class Memberships implements JoinActions {
    * members of the other rooms must see the new identity.
    */
   reconsider(connection: Connection, looksOther: boolean): void {
-    const { rule } = this.#parts;
+    const { rule, keptOut } = this.#parts;
     for (const name of connection.rooms) {
       // The node put the connection into these.
       if (name.startsWith(RESERVED_PREFIX)) continue;
-      const refusal = authorize('join', name, connection, rule(name));
-      if (refusal !== null) this.#remove(connection, name, refusal);
+      const refusal = authorize('join', name, connection, rule(name), keptOut);
+      if (refusal !== null) this.remove(connection, name, refusal);
       else if (looksOther) this.#showAnew(connection, name);
     }
   }
@@ -221,7 +230,7 @@ export class Memberships implements JoinActions {
   }
 
   /** Ends a membership, or a join in progress, and tells the client. */
-  #remove(connection: Connection, name: string, refusal: Refusal): void {
+  remove(connection: Connection, name: string, refusal: Refusal): void {
     const join = this.#joins.find(connection, name);
     const held = join?.takeHeld() ?? [];
     join?.failed(refusal);
@@ -257,7 +266,7 @@ export class Memberships implements JoinActions {
   #suspend(connection: Connection, name: string): void {
     const { hub, feeds, catchUp } = this.#parts;
     const room = hub.room(name);
-    if (room) connection.socket.unsubscribe(room.topic(connection.readsText));
+    if (room) connection.socket.unsubscribe(room.topic(connection.encoding));
     const feed = feeds.get(name);
     const cursor = feed && catchUp.find(connection, feed);
     if (cursor) catchUp.stop(cursor);

@@ -4,7 +4,7 @@ import type { RoomRule } from '../../config/room-rule.ts';
 import type { Room } from '../../hub/room.ts';
 import type { PushFrame } from '../../protocol/frames.ts';
 import { NewestPerKey } from './newest-per-key.ts';
-import { RecentEnvelopes } from './recent.ts';
+import { RecentEnvelopes, type RecentMemory } from './recent.ts';
 
 /**
  * `opening`: being subscribed, its position not known yet. `live`: envelopes are passed on as they arrive.
@@ -18,8 +18,6 @@ export interface FeedWaiter {
   feedOpened(error: BackplaneError | null): void;
 }
 
-/** Maximum bytes of recent envelopes that a node keeps for a room. */
-export const RECENT_BYTES = 4 * 1024 * 1024;
 /** Maximum bytes of held envelopes; beyond this they are dropped, and read from history instead. */
 const HELD_BYTES = 8 * 1024 * 1024;
 
@@ -50,6 +48,7 @@ export class Feed {
   /** How many of its members are catching up, and so are not on their topic. Counted by `CatchUp`. */
   binaryBehind = 0;
   textBehind = 0;
+  eventsBehind = 0;
   /** When its last member left, or null while it has members. */
   idleSinceMs: number | null = null;
   #heldBytes = 0;
@@ -57,13 +56,14 @@ export class Feed {
   readonly #dirty: (feed: Feed) => void;
 
   /** Calls `dirty` when something becomes pending. */
-  constructor(room: Room, rule: RoomRule, dirty: (feed: Feed) => void) {
+  constructor(room: Room, rule: RoomRule, dirty: (feed: Feed) => void, memory?: RecentMemory) {
     this.room = room;
     this.rule = rule;
     this.#dirty = dirty;
-    const { messages, ageMs } = rule.history;
+    const { messages, ageMs, bytes = 0 } = rule.history;
     this.newest = messages > 0 ? null : new NewestPerKey(ageMs);
-    this.recent = new RecentEnvelopes({ messages, ageMs, bytes: RECENT_BYTES });
+    const limits = { messages, ageMs, ...(bytes === 0 ? {} : { bytes }) };
+    this.recent = new RecentEnvelopes(limits, memory);
   }
 
   get keepsHistory(): boolean {

@@ -6,6 +6,7 @@ import type { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import { Feed } from './feed.ts';
 import { FeedRepair, type FeedRepairParts } from './feed-repair.ts';
+import { RECONNECT_MS, RecentMemory } from './recent.ts';
 
 /** Maximum feeds checked at once. */
 const CHECKED_AT_ONCE = 500;
@@ -31,6 +32,7 @@ export class Feeds {
   /** Feeds with something to deliver. */
   #dirty: Feed[] = [];
   #nextCheck = 0;
+  readonly #recent = new RecentMemory();
 
   constructor(parts: FeedsParts) {
     this.#parts = parts;
@@ -48,7 +50,7 @@ export class Feeds {
       known.idleSinceMs = null;
       return known;
     }
-    const feed = new Feed(room, this.#parts.rule(room.name), this.#markDirty);
+    const feed = new Feed(room, this.#parts.rule(room.name), this.#markDirty, this.#recent);
     this.#feeds.set(room.name, feed);
     void this.#begin(feed);
     return feed;
@@ -70,6 +72,7 @@ export class Feeds {
   close(feed: Feed): void {
     if (this.#feeds.get(feed.room.name) !== feed) return;
     this.#feeds.delete(feed.room.name);
+    feed.recent.release();
     this.#parts.backplane.unsubscribe(feed.room.name);
   }
 
@@ -179,12 +182,17 @@ export class Feeds {
     return this.#feeds.size;
   }
 
-  /** How many rooms have a full history that covers less than this: computed when metrics are scraped. */
-  withShortHistory(reachMs: number): number {
+  /** Messages that left a history before a client could have come back; see `RecentMemory`. */
+  get trimmedEarly(): number {
+    return this.#recent.trimmedEarly;
+  }
+
+  /** How many rooms have a full history that does not cover a reconnect: computed when metrics are scraped. */
+  withShortHistory(): number {
     const nowMs = this.#parts.clock.nowMs();
     let count = 0;
     for (const { keepsHistory, recent } of this.#feeds.values()) {
-      if (keepsHistory && recent.reachMs(nowMs) < reachMs) count++;
+      if (keepsHistory && recent.reachMs(nowMs) < RECONNECT_MS) count++;
     }
     return count;
   }

@@ -3,11 +3,12 @@
  * message alone.
  */
 import { isUtf8 } from 'node:buffer';
+import { FrameError } from '../../protocol/frame-error.ts';
 import type { PackedValue } from '../../protocol/frames.ts';
 import { MAX_DEPTH } from '../../protocol/limits.ts';
 import { arrayCount, elementsAt, mapCount, readScalar } from '../../protocol/msgpack/reader.ts';
 import { scanProblem, scanValue, skipValue } from '../../protocol/msgpack/scanner.ts';
-import { DATA_LEVELS, packValue } from '../../protocol/msgpack/values.ts';
+import { DATA_LEVELS, packValue, unpackAll } from '../../protocol/msgpack/values.ts';
 import { PackError } from '../../protocol/msgpack/writer.ts';
 import type { BodyFormat } from './media-types.ts';
 
@@ -46,6 +47,27 @@ export function readMessages(body: Buffer, format: BodyFormat): readonly Incomin
   if ('problem' in parsed) return parsed;
   const list = isRecord(parsed.value) ? parsed.value.messages : undefined;
   return Array.isArray(list) ? list.map(jsonMessage) : NO_LIST;
+}
+
+/** A body that is an object, with its fields. Not for messages: their data stays bytes. */
+export function readObject(
+  body: Buffer,
+  format: BodyFormat,
+): { readonly fields: Readonly<Record<string, unknown>> } | Problem {
+  const parsed = format === 'msgpack' ? unpacked(body) : parseJson(body);
+  if ('problem' in parsed) return parsed;
+  return isRecord(parsed.value) ? { fields: parsed.value } : { problem: ' is not an object' };
+}
+
+function unpacked(body: Buffer): { readonly value: unknown } | Problem {
+  const problem = msgpackProblem(body);
+  if (problem !== null) return problem;
+  try {
+    return { value: unpackAll(body, MAX_DEPTH)[0] };
+  } catch (error) {
+    if (error instanceof FrameError) return { problem: `: ${error.message}` };
+    throw error;
+  }
 }
 
 const NO_LIST: Problem = { problem: ': messages is not a list' };

@@ -7,13 +7,10 @@ import { keyProblem, roomNameProblem } from '../../protocol/limits.ts';
 import type { Logger } from '../../util/log.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { type Incoming, readMessage, readMessages } from './incoming-messages.ts';
-import { ACCEPTED_TYPES, type BodyFormat } from './media-types.ts';
+import { readBody } from './request-body.ts';
 
 /** Maximum messages in one batch request. */
 const MAX_BATCH = 1000;
-
-/** Sent with a 415: the accepted types. */
-const UNSUPPORTED_HEADERS = { 'Accept-Post': ACCEPTED_TYPES, 'Accept-Encoding': 'identity' };
 
 export interface PublishRouteOptions {
   readonly bodyBytes: number;
@@ -33,7 +30,7 @@ export class PublishRoutes {
   }
 
   async publish(exchange: Exchange): Promise<void> {
-    const { body, format } = await this.#read(exchange);
+    const { body, format } = await readBody(exchange, this.#options.bodyBytes);
     exchange.reply(200, await this.#publish(readMessage(body, format), 'the body'));
   }
 
@@ -42,7 +39,7 @@ export class PublishRoutes {
    * others.
    */
   async publishBatch(exchange: Exchange): Promise<void> {
-    const { body, format } = await this.#read(exchange);
+    const { body, format } = await readBody(exchange, this.#options.bodyBytes);
     const messages = readMessages(body, format);
     if ('problem' in messages) throw new HttpError('bad_request', `the body${messages.problem}`);
     if (messages.length > MAX_BATCH) {
@@ -57,17 +54,6 @@ export class PublishRoutes {
       ),
     );
     exchange.reply(200, { results });
-  }
-
-  async #read(exchange: Exchange): Promise<{ body: Buffer; format: BodyFormat }> {
-    const { bodyFormat } = exchange;
-    if ('problem' in bodyFormat) {
-      throw new HttpError('unsupported_media_type', bodyFormat.problem, UNSUPPORTED_HEADERS);
-    }
-    const { bodyBytes } = this.#options;
-    const body = await exchange.body(bodyBytes);
-    if (body === null) throw new HttpError('payload_too_large', `a body may have at most ${bodyBytes} bytes`);
-    return { body, format: bodyFormat.format };
   }
 
   /**

@@ -13,6 +13,9 @@ import {
   BackplaneError,
   type BackplaneEvents,
   type BackplaneStatus,
+  type Denial,
+  type DenialList,
+  type Denials,
   draftEnvelope,
   type Envelope,
   finishEnvelope,
@@ -27,6 +30,7 @@ import {
   type PublishRequest,
   packWho,
   type ReadOptions,
+  type RoomPosition,
   type RoomsPage,
   type Start,
   unpackWho,
@@ -45,6 +49,8 @@ class Room {
 /** What all nodes share. */
 export class Store {
   readonly nodes = new Set<SharedBackplane>();
+  /** When the denial of each subject ends. */
+  readonly denied = new Map<string, number>();
   readonly #rooms = new Map<string, Room>();
 
   room(name: string): Room {
@@ -63,6 +69,7 @@ export class SharedBackplane implements Backplane {
   readonly readsAtOnce = 1;
   readonly presence: Presence = new SharedPresence(this);
   readonly acks: Acks = new SharedAcks(this);
+  readonly denials: Denials = new SharedDenials(this);
   readonly nodeId: string;
   readonly store: Store;
   readonly subscribed = new Set<string>();
@@ -112,6 +119,20 @@ export class SharedBackplane implements Backplane {
     this.checkOpen('read');
     const room = this.store.room(name);
     if (room.epoch === epoch && room.offset < seen) room.epoch = randomEpoch();
+  }
+
+  async clearHistory(name: string, history: HistoryPolicy): Promise<RoomPosition> {
+    this.checkOpen('clear');
+    if (history.messages === 0) return { epoch: '', offset: 0 };
+    const room = this.store.room(name);
+    room.epoch = randomEpoch();
+    room.envelopes = [];
+    return room;
+  }
+
+  async subscribers(room: string): Promise<number> {
+    this.checkOpen('subscribe');
+    return [...this.store.nodes].filter(({ subscribed }) => subscribed.has(room)).length;
   }
 
   async signal(text: string): Promise<void> {
@@ -273,6 +294,36 @@ class SharedAcks implements Acks {
   #room(name: string): Room {
     this.#node.checkOpen('acks');
     return this.#node.store.room(name);
+  }
+}
+
+class SharedDenials implements Denials {
+  readonly #node: SharedBackplane;
+
+  constructor(node: SharedBackplane) {
+    this.#node = node;
+  }
+
+  async deny(subject: string, forMs: number): Promise<boolean> {
+    this.#node.checkOpen('denials');
+    this.#node.store.denied.set(subject, Date.now() + forMs);
+    return true;
+  }
+
+  async lift(subject: string): Promise<void> {
+    this.#node.checkOpen('denials');
+    this.#node.store.denied.delete(subject);
+  }
+
+  async read(): Promise<DenialList> {
+    this.#node.checkOpen('denials');
+    const all = [...this.#node.store.denied].map(([subject, end]) => ({ subject, leftMs: end - Date.now() }));
+    return { denied: all.filter(({ leftMs }) => leftMs > 0), lifted: [] };
+  }
+
+  /** Nothing is ever lost here, so what a node misses was lifted. */
+  async restore(_denials: readonly Denial[]): Promise<void> {
+    this.#node.checkOpen('denials');
   }
 }
 

@@ -107,6 +107,11 @@ export class Keys {
     return `${this.#head(room)}acks:${room}*${epoch}`;
   }
 
+  /** Sorted set: denials, as `deny.lua` describes them. One for the cluster, in the slot of the leases. */
+  denials(): string {
+    return `${this.#prefix}nodes}:denials`;
+  }
+
   /** The pub/sub channel on which a node hears itself. */
   probe(nodeId: string): string {
     return `${this.#head(nodeId)}probe${this.#database}:${nodeId}`;

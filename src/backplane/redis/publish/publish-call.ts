@@ -130,7 +130,7 @@ class CallWriter {
   batch({ requests, history, keyed }: RoomBatch, { nodeId, sentAtMs }: PublishCallOptions): void {
     this.count(DOLLAR, draftBytes(requests));
     const end = writeDraft(this.#bytes, this.#at, requests, nodeId, sentAtMs);
-    writePublishOptions(this.#bytes, this.#at, history.messages, history.ageMs, keyed);
+    writePublishOptions(this.#bytes, this.#at, history, keyed);
     this.#at = end;
     this.#endLine();
     if (keyed === 0) return;

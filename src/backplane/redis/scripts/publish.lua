@@ -6,9 +6,8 @@
 -- ARGV  1 epoch for rooms that need one (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
 --       4 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts); then for each batch its draft, an envelope
 --       without its trailer (see envelope.ts), and, only if it has keyed frames, their indexes (u16 each, from 0).
---       Bytes 4..13 of a draft are options: u32 messages to keep (0: a room without history, or signals, which are only sent),
---       u32 for how many ms,
---       u16 number of keyed frames.
+--       Bytes 4..13 of a draft are options: u32 how much to keep (lower 17 bits: messages; upper 15: 64 KiB, 0 for no limit in
+--       bytes; all 0: a room without history, or signals, which are only sent), u32 for how many ms, u16 number of keyed frames.
 -- Returns one string, for each batch:
 --       u8 0, epoch (8 bytes), u64 offset of its first new message, u16 number of duplicates, for each of these
 --             u16 index, epoch (8 bytes), u64 offset (0 in rooms without history, where epochs mean nothing)
@@ -35,7 +34,8 @@ local TABLE, NOWHERE = 32, string.rep('\0', 16)
 local NO_ID, KEPT_KEYS, KEPT_FRAME_BYTES = string.rep('\0', 8), 1000, 4096 -- see newest-messages.ts
 local candidate, life, window, lineage = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local clock = call('TIME')
-local now = clock[1] * 1000 + floor(clock[2] / 1000)
+local micros = tonumber(clock[2])
+local now = clock[1] * 1000 + floor(micros / 1000)
 local id_format = format('%%d-%d%%05d', now)
 -- What the current batch has done, to undo it: the dedup keys that it set, the meta that it
 -- wrote and the previous value (false: there was none), and whether its entry is in the log.
@@ -80,9 +80,39 @@ local function without(draft, flags, count, gone, kept)
     concat(lengths) .. concat(excluded) .. concat(ids) .. concat(frames)
 end
 
+-- How many entries may stay with one of this size, or nil for all. MEMORY USAGE costs 1.3 us however long the log is (it weighs five
+-- of its nodes), a size of our own in meta would have to know the size of what is dropped. What Redis does not tell limits nothing.
+local function most_entries(log, size, bytes)
+  local used = redis.pcall('MEMORY', 'USAGE', log)
+  if type(used) ~= 'number' or used + size <= bytes then return nil end
+  return math.max(1, floor(call('XLEN', log) * bytes / (used + size)))
+end
+
+-- The oldest offset to keep in a log of which at least a fifth is too old, or nil: the offsets in it are searched by their time. Logs
+-- of few entries are left alone: Redis drops whole nodes of them anyway, and all of a room that is not used.
+local function oldest_young(log, newest, age)
+  if call('XLEN', log) <= 32 then return nil end
+  local function look(from)
+    local entry = call('XRANGE', log, from, '+', 'COUNT', '1')[1]
+    if not entry then return newest, false end
+    local offset, born = string.match(entry[1], '^(%d+)-(%d+)%d%d%d%d%d$')
+    return tonumber(offset), tonumber(born) < now - age
+  end
+  local old, is_old = look('-')
+  if not is_old then return nil end
+  local from, young = old, newest
+  while young - old > (newest - from) / 16 do
+    local middle = floor((old + young) / 2)
+    local offset, too_old = look(format('%d', middle + 1))
+    if too_old then old = offset else young = middle end
+  end
+  return old - from > (newest - from) / 5 and old + 1 or nil
+end
+
 -- Returns whether to prolong the life of the log. That comes last: if it fails, the batch has been sent.
-local function store(k, envelope, count, first, messages, age, epoch, fresh, ancestry)
+local function store(k, envelope, count, first, kept, age, epoch, fresh, ancestry)
   local meta, log, last = KEYS[k], KEYS[k + 1], first + count - 1
+  local messages, bytes = kept % 131072, floor(kept / 131072) * 65536
   local id, oldest = format(id_format, last, count), last - messages + 1
   local due = now - fresh >= (age < life and age or life) / 10 or now < fresh
   if due then
@@ -95,7 +125,20 @@ local function store(k, envelope, count, first, messages, age, epoch, fresh, anc
   -- Trimming costs as much as adding, so it runs when an eighth of the kept messages is new, and `~` drops only whole stream
   -- nodes. The excess is bounded, and reading filters precisely.
   local step = messages < 8 and 1 or floor(messages / 8)
-  if oldest > 1 and last % step < count then
+  local counted = oldest > 1 and last % step < count
+  -- The log is weighed about each time that an eighth of its bytes is new: by the offset, and by the clock as well, since who
+  -- publishes could choose sizes around the offset.
+  local entries, turns = nil, bytes / 8 / #envelope
+  if bytes > 0 and (turns < 2 or last % floor(turns) < 1 or micros % floor(turns) < 1) then
+    entries = most_entries(log, #envelope, bytes)
+  end
+  if due and before and not counted and not entries then
+    oldest = oldest_young(log, first - 1, age)
+    counted = oldest
+  end
+  if entries then
+    call('XADD', log, 'MAXLEN', '~', format('%d', entries), id, 'e', envelope)
+  elseif counted then
     call('XADD', log, 'MINID', '~', format('%d', oldest), id, 'e', envelope)
   else
     call('XADD', log, id, 'e', envelope)

@@ -76,6 +76,9 @@ export const newestScript = new Script('newest');
 export const renewScript = new Script('renew');
 export const ackScript = new Script('ack');
 export const acksScript = new Script('acks');
+export const clearScript = new Script('clear');
+export const denyScript = new Script('deny');
+export const denialsScript = new Script('denials');
 export const presenceScript = new Script('presence');
 export const membersScript = new Script('members');
 export const leaseScript = new Script('lease');
@@ -93,6 +96,9 @@ export const ALL_SCRIPTS: readonly Script[] = [
   renewScript,
   ackScript,
   acksScript,
+  clearScript,
+  denyScript,
+  denialsScript,
   presenceScript,
   membersScript,
   leaseScript,
