@@ -103,7 +103,8 @@ const TABLE = {
     packages: ['uWebSockets.js'],
     node: true,
   },
-  client: { folders: ['protocol', 'util'], packages: [], node: false },
+  // Runs in browsers. `ws` takes the place of the WebSocket that Node has from version 22 on, and is loaded only there.
+  client: { folders: ['protocol', 'util'], packages: ['ws'], node: false },
   load: { folders: ['protocol', 'util'], packages: [], node: true },
   // What `app` and `testing` both build: a node without a way in.
   assembly: {

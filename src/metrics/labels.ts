@@ -94,7 +94,7 @@ export const ACK_OUTCOMES = [
 /** What a room's rule does with members that read too slowly. */
 export const SLOW_READER_POLICIES = ['resume', 'latest', 'disconnect'] as const;
 
-/** HTTP routes, as templates: a path that a client made up is `other`. `page` is the page at `/`. */
+/** HTTP routes, as templates: a path that a client made up is `other`. `page` is the page at `/`, and the client that pages load. */
 export const HTTP_ROUTES = [
   'page',
   '/healthz',

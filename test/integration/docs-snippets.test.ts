@@ -39,6 +39,7 @@ beforeAll(async () => {
   // What somebody would have installed who follows the docs.
   mkdirSync(join(scratch, 'node_modules'));
   symlinkSync(ROOT, join(scratch, 'node_modules/roomcast'));
+  symlinkSync(join(ROOT, 'dist/client-package'), join(scratch, 'node_modules/roomcast-client'));
   for (const name of ['ws', 'jose', '@types']) {
     symlinkSync(join(ROOT, 'node_modules', name), join(scratch, 'node_modules', name));
   }
@@ -84,6 +85,15 @@ const runJavaScript: Runner = async ({ code }) => {
   writeFileSync(file, prologue + here(code));
   const greeting = new RegExp(/hello from \w+/.exec(code)![0]);
   await prints(spawn(process.execPath, [file]), greeting, /'ok',\s+2/);
+};
+
+/** A program with the client library, which prints what it publishes. */
+const runClient: Runner = async ({ code, language }) => {
+  writeFileSync(join(scratch, `client.${language}`), here(code));
+  const flags = ['--module', 'nodenext', '--target', 'es2022', '--types', 'node', 'client.ts'];
+  const tsc = join(ROOT, 'node_modules/.bin/tsc');
+  if (language === 'ts') await promisify(execFile)(tsc, flags, { cwd: scratch });
+  await prints(spawn(process.execPath, [join(scratch, 'client.js')]), /hello/);
 };
 
 /** It prints a token that a node with the same secret accepts, for what the text beside it says. */
@@ -216,7 +226,8 @@ type Piece = string | RegExp;
 
 /** By file and a piece of the code. Each block is in this list or in the next. */
 const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
-  ['README.md', 'new WebSocket(', runJavaScript],
+  ['README.md', 'new RoomcastClient(', runClient],
+  ['docs/client.md', 'await room.publish(', runClient],
   ['README.md', '/v1/publish', runCurl],
   ['docs/getting-started.md', 'hello from Node', runJavaScript],
   ['docs/getting-started.md', 'from websockets', runPython],
@@ -247,6 +258,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
 
 const ENGINE = 'it needs a container engine: npm run test:compose';
 const PRINTED = 'it is what a command prints';
+const COMPILED = 'client/docs.test.ts compiles it';
 const NODE_START = 'it installs the packages anew; start-stop.test.ts starts nodes';
 
 /** Why these do not run here. Their syntax is checked all the same. */
@@ -257,6 +269,15 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['README.md', 'docker compose down', ENGINE],
   ['docs/getting-started.md', 'npm ci && npm start', NODE_START],
   ['docs/getting-started.md', '<!doctype html>', 'browser/getting-started.test.ts opens it in Chromium'],
+  ['docs/client.md', 'npm install roomcast-client', 'client/package.test.ts installs the package'],
+  ['docs/client.md', '/client.js', 'browser/client.test.ts opens a page of this kind in Chromium'],
+  ['docs/client.md', 'room.leave()', COMPILED],
+  ['docs/client.md', 'for await', COMPILED],
+  ['docs/client.md', 'order-17', COMPILED],
+  ['docs/client.md', 'isTyping', COMPILED],
+  ['docs/client.md', 'setPresence', COMPILED],
+  ['docs/client.md', 'getToken', COMPILED],
+  ['docs/client.md', 'webStorage', COMPILED],
   ['docs/http-api.md', 'export ROOMCAST_API_KEYS', 'it prints nothing'],
   ['docs/authentication.md', 'export ROOMCAST_AUTH_SECRET', NODE_START],
   ['docs/operations.md', '.env && docker', ENGINE],

@@ -39,6 +39,11 @@ export class FakeScheduler extends FakeClock implements Scheduler {
     };
   }
 
+  /** How many timers are set. */
+  get timers(): number {
+    return this.#timers.length;
+  }
+
   get hasEndOfTurn(): boolean {
     return this.#atEnd.length > 0;
   }

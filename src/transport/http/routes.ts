@@ -8,6 +8,7 @@ import { handshakeProblem, isMeantAsUpgrade, readHandshake } from '../handshake.
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
 import { apiRoutes } from './api-routes.ts';
 import { BearerKeys } from './bearer-keys.ts';
+import { clientScripts } from './client-script.ts';
 import { Exchange, HttpError } from './exchange.ts';
 import type { Handler, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
@@ -129,6 +130,7 @@ function openRoutes({ demoPage, wsPath }: HttpOptions, { notReady, metrics }: Ht
   ];
   if (demoPage !== null)
     routes.push({ method: 'get', path: '/', label: 'page', handle: pageHandler(demoPage) });
+  routes.push(...clientScripts());
   return routes;
 }
 

@@ -1,0 +1,25 @@
+// Finishes the package roomcast-client, and makes dist/client.js: the client as one file for a page, served by each node.
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { rolldown } from 'rolldown';
+
+mkdirSync('dist/client-package', { recursive: true });
+for (const [from, to] of [
+  ['src/client/package.json', 'package.json'],
+  ['docs/client.md', 'README.md'],
+  ['LICENSE', 'LICENSE'],
+]) {
+  copyFileSync(from, `dist/client-package/${to}`);
+}
+
+/** One minified module. Nothing in src/client does anything when it is imported, so what is not used is left out. */
+export async function bundle(input) {
+  const build = await rolldown({ input, platform: 'browser', treeshake: { moduleSideEffects: false } });
+  const { output } = await build.generate({ format: 'es', minify: true });
+  await build.close();
+  if (output.length !== 1)
+    throw new Error(`${input} became ${output.length} files: what is imported on demand?`);
+  return output[0].code;
+}
+
+writeFileSync('dist/client.js', await bundle('dist/client-package/client/index.js'));
+writeFileSync('dist/client-json.js', await bundle('dist/client-package/client/json.js'));

@@ -1,0 +1,73 @@
+/** Everything that the client rejects with. Messages never hold a token or a payload. */
+import type { ErrorCode } from '../protocol/codes.ts';
+
+export class RoomcastError extends Error {
+  override readonly name: string = 'RoomcastError';
+}
+
+/** The node refused a request. `code` is one of the error codes of the protocol. */
+export class RefusedError extends RoomcastError {
+  override readonly name = 'RefusedError';
+  readonly code: ErrorCode;
+  /** How long to wait before trying again, where the node said so. */
+  readonly retryAfterMs: number | null;
+
+  constructor(code: ErrorCode, message: string, retryAfterMs: number | null = null) {
+    super(`${code}: ${message}`);
+    this.code = code;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The connection was lost before the answer came. The client repeats what may be repeated, so you see it seldom. */
+export class DisconnectedError extends RoomcastError {
+  override readonly name = 'DisconnectedError';
+
+  constructor() {
+    super('the connection was lost before the answer came');
+  }
+}
+
+/**
+ * It is unknown whether a publish was stored: it was sent and never answered, and nodes no longer remember its key, so that sending
+ * it again could store it twice.
+ */
+export class UnknownOutcomeError extends RoomcastError {
+  override readonly name = 'UnknownOutcomeError';
+
+  constructor(why: string) {
+    super(`it is unknown whether this message was stored: ${why}`);
+  }
+}
+
+/** Too many publishes wait. This one was not queued. */
+export class QueueFullError extends RoomcastError {
+  override readonly name = 'QueueFullError';
+}
+
+/** The client is closed: by `close()`, by the server, or because `getToken` threw `Unauthorized`. */
+export class ClosedError extends RoomcastError {
+  override readonly name = 'ClosedError';
+
+  constructor(reason: string) {
+    super(`closed: ${reason}`);
+  }
+}
+
+/** A `for await` loop fell behind by more messages than its buffer holds. */
+export class TooSlowError extends RoomcastError {
+  override readonly name = 'TooSlowError';
+}
+
+/** Throw it in `getToken` when the user has no access: the client closes and does not ask again. */
+export class Unauthorized extends RoomcastError {
+  override readonly name = 'Unauthorized';
+
+  constructor(message = 'not authorized') {
+    super(message);
+  }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

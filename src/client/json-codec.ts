@@ -1,0 +1,21 @@
+import { utf8Length } from '../protocol/limits.ts';
+import { checkServerFrame } from '../protocol/server-frames.ts';
+import { SUBPROTOCOL } from '../protocol/subprotocol.ts';
+import type { ClientCodec } from './codec.ts';
+
+export const jsonCodec: ClientCodec = {
+  subprotocol: SUBPROTOCOL.json,
+  // `undefined` has no JSON text; as a payload it is null, as in MessagePack.
+  pack: (data) => JSON.stringify(data) ?? 'null',
+  unpack: (data) => JSON.parse(data as string),
+  encode: (frame) => JSON.stringify(frame),
+  encodePublish: (id, room, data, options) =>
+    `["publish",${id},${JSON.stringify(room)},${data},${JSON.stringify(options)}]`,
+  join: (chunks) => chunks.join('\n'),
+  sizeOf: (chunk) => utf8Length(chunk as string),
+  decode: (message) =>
+    (message as string)
+      .split('\n')
+      .filter((line) => line.trim() !== '')
+      .map((line) => checkServerFrame(JSON.parse(line))),
+};

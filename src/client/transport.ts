@@ -1,0 +1,25 @@
+/** What carries WebSocket messages, or acts as if it did. A link is one connection; it is never opened again. */
+import type { Chunk } from './codec.ts';
+import type { TransportName } from './status.ts';
+
+export interface LinkEvents {
+  opened(): void;
+  message(data: unknown): void;
+  /** Exactly once, also where the link never opened, and never while `open` runs. Nothing is called after it. */
+  closed(code: number, reason: string): void;
+}
+
+export interface Link {
+  /** Bytes that wait to leave. */
+  readonly bufferedBytes: number;
+  /** Sends one WebSocket message. MUST NOT throw. */
+  send(message: Chunk): void;
+  /** Ends the link. Nothing is called after it, `closed` neither. May be called twice. */
+  abandon(): void;
+}
+
+export interface Transport {
+  readonly name: TransportName;
+  /** `token`: for transports that cannot send an `auth` frame. MUST NOT throw: failures are told by `closed`. */
+  open(url: string, protocol: string, token: string | null, events: LinkEvents): Link;
+}

@@ -1,0 +1,73 @@
+import type { Chunk } from './codec.ts';
+import type { Environment, WebSocketLike } from './environment.ts';
+import { messageOf } from './errors.ts';
+import type { Link, LinkEvents, Transport } from './transport.ts';
+
+const NEVER_OPENED = 1006;
+const NORMAL = 1000;
+
+export function webSocketTransport(environment: Environment): Transport {
+  return {
+    name: 'websocket',
+    open(url, protocol, _token, events) {
+      const link = new WebSocketLink(events);
+      void link.open(environment, url, protocol);
+      return link;
+    },
+  };
+}
+
+class WebSocketLink implements Link {
+  readonly #events: LinkEvents;
+  #socket: WebSocketLike | null = null;
+  #isOver = false;
+
+  constructor(events: LinkEvents) {
+    this.#events = events;
+  }
+
+  async open(environment: Environment, url: string, protocol: string): Promise<void> {
+    try {
+      const opened = environment.openSocket(url, protocol);
+      const socket = 'then' in opened ? await opened : opened;
+      if (this.#isOver) socket.close(NORMAL);
+      else this.#attach(socket);
+    } catch (error) {
+      environment.scheduler.atEndOfTurn(() => this.#closed(NEVER_OPENED, messageOf(error)));
+    }
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket?.bufferedAmount ?? 0;
+  }
+
+  send(message: Chunk): void {
+    if (!this.#isOver) this.#socket?.send(message);
+  }
+
+  abandon(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const socket = this.#socket;
+    if (socket === null) return;
+    // `onerror` stays: the socket of Node's `ws` throws where nobody listens for what abandoning it may bring.
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close(NORMAL);
+  }
+
+  #attach(socket: WebSocketLike): void {
+    this.#socket = socket;
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => this.#events.opened();
+    socket.onmessage = ({ data }) => this.#events.message(data);
+    // `onclose` follows, and tells as much as a page may know.
+    socket.onerror = () => undefined;
+    socket.onclose = ({ code, reason }) => this.#closed(code, reason);
+  }
+
+  #closed(code: number, reason: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#events.closed(code, reason);
+  }
+}

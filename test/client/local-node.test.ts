@@ -1,0 +1,167 @@
+/** The client against a real node in this process, over links that are cut. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { BaseClient } from '../../src/client/client.ts';
+import { RoomcastClient } from '../../src/client/index.ts';
+import { RoomcastClient as JsonClient } from '../../src/client/json.ts';
+import type { ClientOptions } from '../../src/client/options.ts';
+import type { RoomRule } from '../../src/config/room-rule.ts';
+import { LocalNode } from '../support/local-node.ts';
+import { Random } from '../support/random.ts';
+import { delay, waitFor } from '../support/wait.ts';
+import { LocalLinks } from './local-links.ts';
+
+const RULE: RoomRule = {
+  history: { messages: 10_000, ageMs: 60_000 },
+  presence: true,
+  memberEvents: true,
+  join: 'anyone',
+  publish: 'anyone',
+  acks: true,
+  slowReaders: 'resume',
+};
+
+let node: LocalNode;
+const clients: BaseClient[] = [];
+
+beforeEach(async () => {
+  node = await LocalNode.start((room) =>
+    room.startsWith('live:') ? { ...RULE, history: { messages: 0, ageMs: 0 } } : RULE,
+  );
+});
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await node.close();
+});
+
+interface Joined {
+  readonly client: BaseClient;
+  readonly links: LocalLinks;
+}
+
+function connect(Client: typeof RoomcastClient = RoomcastClient, user: string | null = null): Joined {
+  const links = new LocalLinks(node, user);
+  const options: ClientOptions = {
+    environment: links.environment,
+    reconnect: { baseMs: 5, capMs: 20 },
+    onError: (error) => {
+      throw error;
+    },
+  };
+  const client = new Client('ws://local.test', options);
+  clients.push(client);
+  return { client, links };
+}
+
+describe.each([
+  ['MessagePack', RoomcastClient],
+  ['JSON', JsonClient as unknown as typeof RoomcastClient],
+])('a client that speaks %s', (_name, Client) => {
+  it('joins, publishes and hears', async () => {
+    const { client } = connect(Client);
+    const room = client.room<{ text: string }>('chat:1');
+    const messages = room.messages();
+    const { epoch, offset } = await room.publish({ text: 'hello, wörld 👋' });
+    expect((await messages.next()).value).toMatchObject({ offset, data: { text: 'hello, wörld 👋' } });
+    expect(room.position).toEqual([epoch, 1]);
+    await room.publish({ text: 'not to me' }, { echo: false });
+    await room.publish({ text: 'to me' });
+    expect((await messages.next()).value).toMatchObject({ offset: 3 });
+  });
+
+  it('enters with the newest messages, and reads history', async () => {
+    const writer = connect(Client).client;
+    for (let n = 1; n <= 5; n++) await writer.publish('chat:1', n);
+    const room = connect(Client).client.room<number>('chat:1', { last: 2 });
+    const joined = new Promise((resolve) => room.on('joined', resolve));
+    const messages = room.messages();
+    expect([(await messages.next()).value.data, (await messages.next()).value.data]).toEqual([4, 5]);
+    expect(await joined).toEqual({ recovered: false, missed: 2, gap: 0, reset: false });
+    const page = await room.history({ limit: 3 });
+    expect(page.messages.map(({ data }) => data)).toEqual([3, 4, 5]);
+    expect(page.position).toEqual(room.position);
+  });
+
+  it('has a room without history too', async () => {
+    const room = connect(Client).client.room('live:1');
+    const messages = room.messages();
+    await room.publish('now');
+    expect((await messages.next()).value).toMatchObject({ offset: 0, data: 'now' });
+    expect(room.position).toBeNull();
+  });
+
+  it('resumes on another device where the user left off', async () => {
+    const writer = connect(Client).client;
+    const first = connect(Client, 'ann').client;
+    const room = first.room<number>('chat:1', { resume: true });
+    await new Promise((resolve) => room.on('joined', resolve));
+    const messages = room.messages();
+    for (let n = 1; n <= 4; n++) await writer.publish('chat:1', n);
+    for (let n = 1; n <= 2; n++) await messages.next();
+    await room.ack([room.position![0], 2]);
+    first.close();
+    const second = connect(Client, 'ann').client.room<number>('chat:1', { resume: true }).messages();
+    expect([(await second.next()).value.data, (await second.next()).value.data]).toEqual([3, 4]);
+  });
+
+  it('hears who comes and leaves', async () => {
+    const { client } = connect(Client, 'ann');
+    const room = client.room('chat:1');
+    const changes: unknown[] = [];
+    room.on('member', ({ change, who, count }) => changes.push([change, who?.user, count]));
+    await new Promise((resolve) => room.on('joined', resolve));
+    const bob = connect(Client, 'bob');
+    bob.client.room('chat:1');
+    await waitFor(() => changes.length === 1 || changes.length === 2);
+    bob.client.close();
+    await waitFor(() => changes.some((change) => (change as unknown[])[0] === 'left'));
+    expect(changes.slice(-2)).toEqual([
+      ['joined', 'bob', 2],
+      ['left', 'bob', 1],
+    ]);
+    expect(await room.listMembers()).toMatchObject({ count: 1, users: 1, members: [{ user: 'ann' }] });
+  });
+});
+
+describe('under cuts', () => {
+  it('every acknowledged message arrives once and in order, every publish settles, and none is stored twice', async () => {
+    const dice = new Random(4_711);
+    const readers = [0, 1, 2].map(() => connect());
+    const heard = readers.map(({ client }) => {
+      const seen: number[] = [];
+      client.room<number>('chat:1', { last: 0 }).on('message', ({ data }) => seen.push(data));
+      return seen;
+    });
+    await waitFor(() => readers.every(({ client }) => client.room('chat:1').state === 'joined'));
+    const writer = connect();
+    const room = writer.client.room<number>('chat:1');
+    const results: Promise<unknown>[] = [];
+    for (let n = 0; n < 1000; n++) {
+      results.push(room.publish(n));
+      if (dice.next() < 0.03) writer.links.cut();
+      if (dice.next() < 0.05) dice.pick(readers).links.cut(dice.pick([1006, 1012, 4010]));
+      if (dice.next() < 0.3) await delay(dice.whole(0, 3));
+    }
+    await Promise.all(results);
+    const expected = Array.from({ length: 1000 }, (_, n) => n);
+    await waitFor(() => heard.every((seen) => seen.length >= 1000));
+    for (const seen of heard) expect(seen).toEqual(expected);
+    const { position } = await room.history({ limit: 1 });
+    expect(position[1]).toBe(1000);
+    expect(writer.links.opened).toBeGreaterThan(10);
+    expect(writer.client.pending).toBe(0);
+  });
+
+  it('a thousand clients that come and go leave no connection and no timer', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    for (let i = 0; i < 1000; i++) {
+      const { client } = connect();
+      if (i % 3 === 0) await new Promise((done) => setImmediate(done));
+      if (i % 5 === 0) await client.room('chat:1').publish(i);
+      client.close();
+    }
+    await waitFor(() => node.node.hub.connectionCount === 0);
+    expect(timers()).toBeLessThanOrEqual(before);
+  });
+});
