@@ -8,7 +8,7 @@
 
 /** The folders of `backplane/redis/`: what the parts share, and the parts. */
 const REDIS_BASE = ['keys', 'scripts', 'link'].map((name) => `backplane/redis/${name}`);
-const REDIS_PARTS = ['publish', 'subscribe', 'reads', 'acks', 'presence', 'health', 'start'].map(
+const REDIS_PARTS = ['publish', 'subscribe', 'reads', 'acks', 'denials', 'presence', 'health', 'start'].map(
   (name) => `backplane/redis/${name}`,
 );
 
@@ -23,7 +23,7 @@ const TABLE = {
   config: { folders: ['util'], packages: ['zod', 'yaml'], node: true },
   // Of the configuration what it says about a room, here and in `node/`.
   auth: { folders: ['config', 'protocol', 'util'], packages: ['jose'], node: true },
-  hub: { folders: ['util'], packages: [], node: false },
+  hub: { folders: ['protocol', 'util'], packages: [], node: false },
   connection: { folders: ['protocol', 'auth', 'metrics', 'util'], packages: [], node: false },
   backplane: { folders: ['protocol', 'metrics', 'util'], packages: [], node: true },
   'backplane/memory': { folders: ['backplane', 'protocol', 'metrics', 'util'], packages: [], node: true },

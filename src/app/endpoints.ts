@@ -39,7 +39,11 @@ function httpOptions(config: Config, { metricsServer, log }: NodeParts): HttpOpt
   };
 }
 
-function httpParts(config: Config, parts: NodeParts, addresses: ClientAddresses): HttpParts {
+function httpParts(
+  config: Config,
+  parts: NodeParts,
+  addresses: ClientAddresses,
+): Omit<HttpParts, 'clientRoutes'> {
   const { node, metrics, shutdown, log } = parts;
   return {
     ...{ node, metrics, log, addresses },

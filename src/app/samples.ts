@@ -1,3 +1,4 @@
+import { ENCODINGS, zeros } from '../metrics/labels.ts';
 import type { Samples } from '../metrics/registry.ts';
 import type { NodeParts } from './node-parts.ts';
 
@@ -11,15 +12,17 @@ export function samples({
   const { capacity } = gate;
   return {
     connections: () => {
-      let json = 0;
-      for (const connection of node.hub.connections()) if (connection.readsText) json++;
-      return { json, msgpack: node.hub.connectionCount - json };
+      const open = zeros(ENCODINGS);
+      for (const { encoding } of node.hub.connections()) open[encoding]++;
+      return open;
     },
     unauthenticated: () => pendingAuth.count,
     connectionLimits: () => ({ all: capacity.connections, unauthenticated: capacity.unauthenticated }),
     rooms: () => node.hub.roomCount,
     memberships: () => node.hub.membershipCount,
     shortHistories: () => node.shortHistories,
+    trimmedEarly: () => node.trimmedEarly,
+    keptOut: () => node.keptOut.count,
     catchingUp: () => node.catchingUp,
     readsInFlight: () => node.reads.inFlight,
     readsWaiting: () => node.reads.waiting,

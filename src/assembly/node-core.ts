@@ -71,6 +71,7 @@ function createNode(
     rule,
     limits: config.limits,
     detailedMembers: config.presence.detailedMembers,
+    dataBytesPerSecond: config.presence.dataBytesPerSecond,
     metrics,
     scheduler,
     log,
@@ -101,6 +102,7 @@ function createCommands(
   return clientCommands({
     services: node,
     access: rule,
+    keptOut: node.keptOut,
     authenticator,
     identified: (connection, identity) => {
       pendingAuth.remove(connection);

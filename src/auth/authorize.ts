@@ -3,13 +3,32 @@ import type { RoomRule } from '../config/room-rule.ts';
 import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Identity } from './identity.ts';
 
-/** Actions on a room. `acks`: list how far users have read. */
-export type RoomAction = 'join' | 'leave' | 'publish' | 'members' | 'history' | 'ack' | 'acks';
-/** Actions on the whole cluster. */
-export type ClusterAction = 'rooms' | 'nodes' | 'disconnect';
+/** What only the server API may do in a room, in words. `acks`: how far users have read. */
+const SERVER_ONLY = {
+  acks: 'list the acks of',
+  remove: 'remove users from',
+  add: 'put users into',
+  clear: 'delete the history of',
+} as const;
+type ServerAction = keyof typeof SERVER_ONLY;
+type ClientAction = 'join' | 'leave' | 'publish' | 'presence' | 'members' | 'history' | 'ack';
+
+/** Actions on a room. */
+export type RoomAction = ClientAction | ServerAction;
+/** Actions on the whole cluster. `user`: whether somebody is online. */
+export type ClusterAction = 'rooms' | 'nodes' | 'disconnect' | 'user';
 
 /** What a room's rule says about access. */
-export type RoomAccess = Pick<RoomRule, 'join' | 'publish'>;
+export type RoomAccess = Pick<RoomRule, 'join' | 'publish'> & Partial<Pick<RoomRule, 'presenceData'>>;
+
+/** Users that the server API keeps out of rooms. */
+export interface KeptOut {
+  /** Milliseconds for which the user is still kept out of the room, 0 for none. Every publish asks this. */
+  leftMs(user: string, room: string): number;
+}
+
+/** Nobody is kept out. */
+export const NOBODY_KEPT_OUT: KeptOut = { leftMs: () => 0 };
 
 /** A client that asks. */
 interface ClientAsker {
@@ -26,6 +45,8 @@ export interface Refusal {
   readonly code: 'forbidden' | 'not_joined';
   /** Names the room, and the rule or the part of the token that refuses. */
   readonly message: string;
+  /** When to ask again, where that is known. */
+  readonly retryAfterMs?: number;
 }
 
 /** Null if permitted: then nothing was allocated, since every publish asks this. */
@@ -34,13 +55,35 @@ export function authorize(
   room: string,
   asker: Asker,
   access: RoomAccess,
+  keptOut: KeptOut,
 ): Refusal | null {
   if (asker === 'server') return null;
-  if (action === 'acks') return forbidden(`only the server API may list the acks of ${quoted(room)}`);
+  if (isServerOnly(action)) {
+    return forbidden(`only the server API may ${SERVER_ONLY[action]} ${quoted(room)}`);
+  }
   if (room.startsWith(RESERVED_PREFIX)) return inReservedRoom(action, room, asker);
-  if (action === 'publish') return publishing(room, asker, access);
   if (action === 'leave') return null;
+  const { identity } = asker;
+  const leftMs = identity === null ? 0 : keptOut.leftMs(identity.user, room);
+  if (leftMs > 0) return removed(room, leftMs);
+  if (action === 'publish') return publishing(room, asker, access);
+  if (action === 'presence') return bringing(room, access) ?? asMember(room, asker);
   return reading(action, room, asker, access);
+}
+
+function isServerOnly(action: RoomAction): action is ServerAction {
+  return action in SERVER_ONLY;
+}
+
+/** Whether members may have presence data, which they bring with `join` or set with `presence`. */
+export function bringing(room: string, { presenceData }: RoomAccess): Refusal | null {
+  if (presenceData !== false) return null;
+  return forbidden(`members of ${quoted(room)} may not have data: its rule says presenceData: false`);
+}
+
+function asMember(room: string, { rooms }: ClientAsker): Refusal | null {
+  if (rooms.includes(room)) return null;
+  return { code: 'not_joined', message: `join ${quoted(room)} first: only members have presence data` };
 }
 
 /** The same for actions on more than one room. */
@@ -52,15 +95,17 @@ export function authorizeInCluster(action: ClusterAction, asker: Asker): Refusal
 export class AccessRefused extends Error {
   override readonly name = 'AccessRefused';
   readonly code: Refusal['code'];
+  readonly retryAfterMs: number | undefined;
 
-  constructor({ code, message }: Refusal) {
+  constructor({ code, message, retryAfterMs }: Refusal) {
     super(message);
     this.code = code;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
 /** Rooms with reserved names are closed to clients, but for `$user:<id>`, which is the user's to join and to read. */
-function inReservedRoom(action: RoomAction, room: string, { identity }: ClientAsker): Refusal | null {
+function inReservedRoom(action: ClientAction, room: string, { identity }: ClientAsker): Refusal | null {
   const name = quoted(room);
   if (action === 'publish')
     return forbidden(`only the server API may publish in ${name}: names that start with $ are reserved`);
@@ -109,6 +154,12 @@ function reading(
     return forbidden('only users may acknowledge: present a token');
   }
   return identity.permissions.mayJoin(room) ? null : notGranted('join', room);
+}
+
+function removed(room: string, leftMs: number): Refusal {
+  const retryAfterMs = Math.ceil(leftMs);
+  const message = `the server keeps you out of ${quoted(room)} for now`;
+  return { code: 'forbidden', message, retryAfterMs };
 }
 
 function notGranted(right: 'join' | 'publish', room: string): Refusal {

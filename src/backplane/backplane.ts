@@ -3,6 +3,7 @@
  * `memory/` is the whole broker in one process; `redis/` connects many. One conformance suite runs over both.
  */
 import type { Acks } from './acks.ts';
+import type { Denials } from './denials.ts';
 import type { Envelope } from './envelope.ts';
 import type { HistoryPolicy } from './history-policy.ts';
 import type { Presence } from './presence.ts';
@@ -20,6 +21,11 @@ export interface PublishRequest {
   readonly key: string | null;
   /** Number of the local connection that must not get its own message; 0 for none. */
   readonly exclude: number;
+  /**
+   * Eight bytes that messages share of which only the newest matters to who is behind; null or left out for a message
+   * that stands for itself. They go into the envelope.
+   */
+  readonly conflation?: Uint8Array | null;
   /**
    * Called exactly once, never before `publish` returns. `error` null: the message has this position and is
    * stored and sent (or, with `duplicate`, was already). In a room without history `epoch` is '' and `offset`
@@ -46,6 +52,22 @@ export interface HistoryPage {
    * the next one if older messages are gone. Empty if none are stored or the limit is 0.
    */
   readonly envelopes: readonly Envelope[];
+}
+
+export type RoomPosition = Pick<HistoryPage, 'epoch' | 'offset'>;
+
+/** What a room without history keeps: the newest message of each conflation id. One atomic view. */
+export interface NewestPage {
+  /** Of the room: see `Envelope.mark`. 0 if there never was one. */
+  readonly mark: number;
+  /** Oldest first. */
+  readonly messages: readonly {
+    /** As `Envelope.conflation` gives it. */
+    readonly id: string;
+    /** A whole frame. */
+    readonly frame: Buffer;
+    readonly ageMs: number;
+  }[];
 }
 
 export interface ReadOptions {
@@ -92,6 +114,8 @@ export interface Backplane {
   readonly presence: Presence;
   /** How far users have read. Usable from the start of the backplane to its end. */
   readonly acks: Acks;
+  /** Who is kept out of what. Usable from the start of the backplane to its end. */
+  readonly denials: Denials;
   /** Maximum concurrent reads for clients per node; further ones wait. At least 1. */
   readonly readsAtOnce: number;
   /** Resolves when usable. Rejects with a `BackplaneError` that says what to do. Called once. */
@@ -109,14 +133,26 @@ export interface Backplane {
    * Subscribes again to a room that is subscribed but receives nothing. Envelopes may be missed in between.
    */
   resubscribe(room: string): Promise<void>;
+  /** How many nodes are subscribed to a room now. */
+  subscribers(room: string): Promise<number>;
   /** Position and messages of a room. */
   read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage>;
+  /**
+   * The newest messages of a room without history, one for each conflation id. A backplane without it keeps none, and
+   * members get none when they join or come back.
+   */
+  readNewest?(room: string, history: HistoryPolicy): Promise<NewestPage>;
   /**
    * The store is behind `seen`, an offset given out in this epoch: it lost writes. Starts a new epoch that
    * keeps what survived, unless the room has moved on (another epoch, or an offset of at least `seen`).
    * Atomic, so that one of several nodes does it.
    */
   renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void>;
+  /**
+   * Drops all messages of a room, which gets a new epoch in which its offsets go on. Resolves with the room's
+   * position; epoch '' for a room without numbering, which stays without. Atomic.
+   */
+  clearHistory(room: string, history: HistoryPolicy): Promise<RoomPosition>;
   /**
    * Sends a text to all nodes, including this one. Resolves when it is sent: a node that is cut off at this
    * moment never gets it. Rejects with `BackplaneError` while this node cannot send it or would not receive
@@ -136,7 +172,7 @@ export type BackplaneErrorCode = 'unavailable' | 'timeout' | 'internal';
 export class BackplaneError extends Error {
   override readonly name = 'BackplaneError';
   readonly code: BackplaneErrorCode;
-  /** The operation: `connect`, `publish`, `read`, `subscribe`, `presence`, `acks`, `signal`. */
+  /** The operation: `connect`, `publish`, `read`, `subscribe`, `presence`, `acks`, `denials`, `signal`. */
   readonly stage: string;
 
   constructor(code: BackplaneErrorCode, stage: string, message: string, options?: ErrorOptions) {

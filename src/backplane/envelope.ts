@@ -6,7 +6,7 @@
  *   at  size  field
  *    0   u8   version, 3 (a presence event on the same channel begins with 2)
  *    1   u8   flags: 1 = the table of excluded connections is present, 2 = the frames are signals, which have no
- *             offset field
+ *             offset field, 4 = the table of conflation ids is present
  *    2   u16  count of frames, 1 to 65535
  *    4  10 B  options for `publish.lua` (see `writePublishOptions`); says nothing to anyone else
  *   14   8 B  id of the node that published, ASCII
@@ -15,10 +15,11 @@
  *             signals
  *   32   u32  length of each frame, count times
  *        u32  with flag 1: the publishing connection that is not to get this frame, or 0; count times
+ *        8 B  with flag 4: conflation id of the frame, or zeros: see `node/conflation-id.ts`; count times
  *        ...  the frames, their offsets not filled in
  *        u64  offset of the first frame, the rest follow on; 0 in rooms without history. Of  } added by the
  *             signals the offset of the message that they follow                            } backplane
- *        8 B  epoch, ASCII; zeros in rooms without history                                  }
+ *        8 B  epoch, ASCII; in rooms without history zeros, with flag 4 a u64: see `mark`      }
  *
  * All integers are big-endian. The backplane only appends, and the reader fills in the offsets in the frames:
  * in Redis, where one thread works for all nodes, cutting a draft to write into it cost more than storing it.
@@ -32,20 +33,25 @@ import {
   writeUint32,
   writeUint64,
 } from '../util/bytes.ts';
+import type { HistoryPolicy } from './history-policy.ts';
 
 const VERSION = 3;
 const FLAG_EXCLUDES = 1;
 const FLAG_SIGNALS = 2;
+const FLAG_CONFLATES = 4;
 const AT_PUBLISH_OPTIONS = 4;
 const AT_ORIGIN = 14;
 const AT_SENT = 22;
 const AT_OFFSET_AT = 30;
 const AT_TABLE = 32;
+const NO_CONFLATION = '\0'.repeat(8);
 /** A type byte and a uint64. */
 const OFFSET_BYTES = 9;
 
 /** Epochs and node ids are exactly this long, ASCII. */
 export const ID_BYTES = 8;
+/** Of a conflation id. */
+export const CONFLATION_BYTES = 8;
 /** What a draft is missing. */
 const TRAILER_BYTES = 8 + ID_BYTES;
 
@@ -55,6 +61,8 @@ export interface DraftFrame {
   /** 0 in signals. Either all frames of an envelope are signals, or none is. */
   readonly offsetAt: number;
   readonly exclude: number;
+  /** Eight bytes, not all of them zero; null or left out for a frame that stands for itself. */
+  readonly conflation?: Uint8Array | null;
 }
 
 /**
@@ -90,7 +98,7 @@ export class Envelope {
     if (bytes.length < AT_TABLE + TRAILER_BYTES || bytes[0] !== VERSION) return null;
     const count = readUint16(bytes, 2);
     const flags = bytes[1]!;
-    const framesAt = AT_TABLE + count * (flags & FLAG_EXCLUDES ? 8 : 4);
+    const framesAt = AT_TABLE + count * tableBytes(flags);
     const trailerAt = bytes.length - TRAILER_BYTES;
     if (count === 0 || trailerAt < framesAt) return null;
     const least = flags & FLAG_SIGNALS ? 1 : readUint16(bytes, AT_OFFSET_AT) + OFFSET_BYTES;
@@ -127,6 +135,27 @@ export class Envelope {
   /** Of signals: offset of the room's newest message when they were sent. It means nothing without an `epoch`. */
   get sentAfter(): number {
     return readUint64(this.bytes, this.bytes.length - TRAILER_BYTES);
+  }
+
+  /** Some of its frames take the place of earlier ones. */
+  get conflates(): boolean {
+    return (this.bytes[1]! & FLAG_CONFLATES) !== 0;
+  }
+
+  /** The conflation id of a frame, one character for each byte; '' for a frame that stands for itself. */
+  conflation(index: number): string {
+    if (!this.conflates) return '';
+    const at = AT_TABLE + this.count * (this.hasExcludes ? 8 : 4) + index * CONFLATION_BYTES;
+    const id = this.bytes.toString('latin1', at, at + CONFLATION_BYTES);
+    return id === NO_CONFLATION ? '' : id;
+  }
+
+  /**
+   * Where its last frame stands among those of a room without history that conflate: the store's count, which
+   * only rises. 0 where the store keeps none.
+   */
+  get mark(): number {
+    return this.first === 0 && this.conflates ? readUint64(this.bytes, this.bytes.length - ID_BYTES) : 0;
   }
 
   get hasExcludes(): boolean {
@@ -170,6 +199,16 @@ export class Envelope {
     return new Envelope(bytes, this.count, this.#framesAt, this.epoch);
   }
 
+  /** Calls back for each frame, in order. */
+  eachFrame(visit: (index: number, frame: Buffer) => void): void {
+    let at = this.#framesAt;
+    for (let i = 0; i < this.count; i++) {
+      const end = at + this.frameLength(i);
+      visit(i, this.bytes.subarray(at, end));
+      at = end;
+    }
+  }
+
   #fillOffsets(): void {
     let at = this.#framesAt + readUint16(this.bytes, AT_OFFSET_AT) + 1;
     for (let i = 0; i < this.count; i++) {
@@ -181,7 +220,7 @@ export class Envelope {
 
 /** How many bytes `writeDraft` writes. */
 export function draftBytes(drafts: readonly DraftFrame[]): number {
-  let size = AT_TABLE + drafts.length * (excludesAny(drafts) ? 8 : 4);
+  let size = AT_TABLE + drafts.length * tableBytes(flagsOf(drafts));
   for (const draft of drafts) size += draft.frame.length;
   return size;
 }
@@ -195,20 +234,21 @@ export function writeDraft(
   sentAtMs: number,
 ): number {
   const count = drafts.length;
-  const hasExcludes = excludesAny(drafts);
+  const flags = flagsOf(drafts);
   bytes[start] = VERSION;
-  bytes[start + 1] = (hasExcludes ? FLAG_EXCLUDES : 0) | (drafts[0]!.offsetAt === 0 ? FLAG_SIGNALS : 0);
+  bytes[start + 1] = flags;
   writeUint16(bytes, count, start + 2);
   bytes.fill(0, start + AT_PUBLISH_OPTIONS, start + AT_ORIGIN);
   writeAscii(bytes, origin, start + AT_ORIGIN);
   writeUint64(bytes, sentAtMs, start + AT_SENT);
   writeUint16(bytes, drafts[0]!.offsetAt, start + AT_OFFSET_AT);
   const table = start + AT_TABLE;
-  let at = table + count * (hasExcludes ? 8 : 4);
+  let at = table + count * tableBytes(flags);
+  if (flags & FLAG_CONFLATES) writeConflations(bytes, at - count * CONFLATION_BYTES, drafts);
   for (let i = 0; i < count; i++) {
     const { frame, exclude } = drafts[i]!;
     writeUint32(bytes, frame.length, table + i * 4);
-    if (hasExcludes) writeUint32(bytes, exclude, table + (count + i) * 4);
+    if (flags & FLAG_EXCLUDES) writeUint32(bytes, exclude, table + (count + i) * 4);
     bytes.set(frame, at);
     at += frame.length;
   }
@@ -237,26 +277,56 @@ export function finishEnvelope(draft: Buffer, epoch: string, first: number): Env
   return envelope;
 }
 
+/** The same in a room without history, where a draft conflates: `mark` is that of its last frame. */
+export function finishConflated(draft: Buffer, mark: number): Envelope {
+  writeUint64(draft, mark, draft.length - ID_BYTES);
+  const envelope = Envelope.parse(draft);
+  if (envelope === null) throw new Error('a draft envelope is malformed');
+  return envelope;
+}
+
+const MAX_KEPT_MESSAGES = 2 ** 17 - 1;
+const MAX_KEPT_UNITS = 2 ** 15 - 1;
+const KEPT_UNIT_BYTES = 64 * 1024;
+
 /**
- * Writes into the draft at `start` what `publish.lua` needs to know about the batch: how many messages the
- * room keeps (u32; 0: a room without history), for how many ms (u32), and how many of the frames have an
- * idempotency key (u16). It saves an argument for every room in every call.
+ * Writes into the draft at `start` what `publish.lua` needs to know about the batch: how much the room keeps
+ * (u32: messages in the lower 17 bits, 64 KiB in the upper 15, 0 for no limit in bytes; all 0: a room without
+ * history), for how many ms (u32), and how many of the frames have an idempotency key (u16). It saves an
+ * argument for every room in every call.
  */
 export function writePublishOptions(
   bytes: Buffer,
   start: number,
-  messages: number,
-  ageMs: number,
+  { messages, ageMs, bytes: keptBytes = 0 }: HistoryPolicy,
   keyed: number,
 ): void {
-  writeUint32(bytes, Math.min(messages, 0xffff_ffff), start + AT_PUBLISH_OPTIONS);
+  const units = messages === 0 ? 0 : Math.min(Math.ceil(keptBytes / KEPT_UNIT_BYTES), MAX_KEPT_UNITS);
+  const kept = units * (MAX_KEPT_MESSAGES + 1) + Math.min(messages, MAX_KEPT_MESSAGES);
+  writeUint32(bytes, kept, start + AT_PUBLISH_OPTIONS);
   writeUint32(bytes, Math.min(ageMs, 0xffff_ffff), start + AT_PUBLISH_OPTIONS + 4);
   writeUint16(bytes, keyed, start + AT_PUBLISH_OPTIONS + 8);
 }
 
-function excludesAny(drafts: readonly DraftFrame[]): boolean {
-  for (const draft of drafts) if (draft.exclude !== 0) return true;
-  return false;
+function flagsOf(drafts: readonly DraftFrame[]): number {
+  let flags = drafts[0]!.offsetAt === 0 ? FLAG_SIGNALS : 0;
+  for (const { exclude, conflation } of drafts) {
+    if (exclude !== 0) flags |= FLAG_EXCLUDES;
+    if (conflation) flags |= FLAG_CONFLATES;
+  }
+  return flags;
+}
+
+/** Of one frame in all tables. */
+function tableBytes(flags: number): number {
+  return 4 + (flags & FLAG_EXCLUDES ? 4 : 0) + (flags & FLAG_CONFLATES ? CONFLATION_BYTES : 0);
+}
+
+function writeConflations(bytes: Buffer, start: number, drafts: readonly DraftFrame[]): void {
+  bytes.fill(0, start, start + drafts.length * CONFLATION_BYTES);
+  drafts.forEach(({ conflation }, i) => {
+    if (conflation) bytes.set(conflation, start + i * CONFLATION_BYTES);
+  });
 }
 
 function epochAt(bytes: ByteView, at: number, likely: string): string {

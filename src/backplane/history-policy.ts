@@ -1,7 +1,12 @@
-/** How many messages a room keeps, and for how long. `messages: 0` means a room without history. */
+/**
+ * What limits a room's history; whichever limit is reached first counts. `messages: 0` means a room without
+ * history.
+ */
 export interface HistoryPolicy {
   readonly messages: number;
   readonly ageMs: number;
+  /** About how many bytes of the store; 0 or absent: no limit. The newest envelope is kept whatever its size. */
+  readonly bytes?: number;
 }
 
 /** Of what is not stored at all. */

@@ -16,12 +16,16 @@ export {
   type BackplaneEvents,
   type BackplaneStatus,
   type HistoryPage,
+  type NewestPage,
   type PublishRequest,
   type ReadOptions,
+  type RoomPosition,
 } from './backplane.ts';
+export type { Denial, DenialList, Denials } from './denials.ts';
 export { type DraftFrame, draftEnvelope, Envelope, finishEnvelope, ID_BYTES } from './envelope.ts';
 export type { HistoryPolicy } from './history-policy.ts';
 export type {
+  OwnEntry,
   Presence,
   PresenceChange,
   PresenceEntry,
@@ -30,5 +34,6 @@ export type {
   PresentRoom,
   RoomsPage,
 } from './presence.ts';
+export { packWho, unpackWho } from './presence-event.ts';
 export { PublishQueue, type TakeLimits } from './publish-queue.ts';
 export type { BatchResult, FirstResult, RoomBatch } from './room-batch.ts';

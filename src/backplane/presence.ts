@@ -4,16 +4,28 @@
  * that they left.
  */
 
-/** One connection in a room. `info` is any value that MessagePack can carry. */
+import type { PackedValue } from '../protocol/frames.ts';
+
+/** One connection in a room. `info` and `data` are any values that MessagePack can carry. */
 export interface PresenceEntry {
   /** Unique in the cluster; starts with the id of its node and `-`. */
   readonly connection: string;
   readonly user: string | null;
+  /** What the token says of its user. */
   readonly info?: unknown;
+  /** What the member brought itself. */
+  readonly data?: unknown;
+}
+
+/** An entry that a node makes. Its `data` is packed, checked, and not decoded on its way to the store. */
+export interface OwnEntry extends Omit<PresenceEntry, 'data'> {
+  readonly data?: PackedValue;
 }
 
 export interface PresenceChange {
-  readonly change: 'joined' | 'left';
+  /** `changed`: the entry was there before, and another `user`, `info` or `data` is in it now. */
+  readonly change: 'joined' | 'left' | 'changed';
+  /** As it is now; for one that left, as it was. */
   readonly who: PresenceEntry;
   /** Entries in the room right after this change. */
   readonly count: number;
@@ -24,9 +36,10 @@ export interface PresencePage {
   readonly count: number;
   /** Distinct users among all entries, without anonymous connections. */
   readonly users: number;
+  /** In the order of the bytes of their connections, so that those that stay come once in a row of pages. */
   readonly members: readonly PresenceEntry[];
-  /** Some are not listed. */
-  readonly truncated: boolean;
+  /** Null if there are no more; else what the next page starts after. */
+  readonly next: string | null;
 }
 
 /** A room that has entries. */
@@ -62,14 +75,23 @@ export interface Presence {
   start(events: PresenceEvents): Promise<void>;
   /**
    * Enters or removes a connection of this node. Never throws and never blocks: changes gather and are
-   * written in few calls, those of one room in the order of these calls. `announce`: tell the nodes that are
-   * subscribed to the room. While the store is away changes are kept (the last one of each connection and
+   * written in few calls, those of one room in the order of these calls. Entering again replaces the entry; the same
+   * entry is no change. `announce`: tell the nodes that are subscribed to the room. While the store is away changes are kept (the last one of each connection and
    * room), and written when it is back.
    */
-  enter(room: string, entry: PresenceEntry, announce: boolean): void;
-  leave(room: string, entry: PresenceEntry, announce: boolean): void;
-  /** At most `limit` entries. Includes what this node has entered before. Rejects with `BackplaneError`. */
-  list(room: string, limit: number): Promise<PresencePage>;
+  enter(room: string, entry: OwnEntry, announce: boolean): void;
+  leave(room: string, entry: OwnEntry, announce: boolean): void;
+  /**
+   * At most `limit` entries, after `after` (the `next` of the page before; null: from the first). Includes
+   * what this node has entered before. Rejects with `BackplaneError`.
+   */
+  list(room: string, limit: number, after?: string | null): Promise<PresencePage>;
+  /**
+   * The first page as `list` gives it, for a room that this node is subscribed to. When it resolves, this node has been told of every
+   * change that is in the page, and perhaps of later ones. So the page and the changes told since the call,
+   * applied to it in order, are who is in the room. Rejects with `BackplaneError`.
+   */
+  view(room: string, limit: number): Promise<PresencePage>;
   /**
    * The first `limit` rooms by name that have entries, of any node with a valid lease. Not one atomic view:
    * rooms are counted one after the other. Includes what this node has entered before. Rejects with

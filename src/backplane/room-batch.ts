@@ -33,6 +33,8 @@ export class RoomBatch {
   bytes = 0;
   /** How many of the requests have an idempotency key. */
   keyed = 0;
+  /** How many of them take the place of earlier ones. */
+  conflating = 0;
   history: HistoryPolicy;
 
   constructor(room: string, history: HistoryPolicy, sinceMs: number) {
@@ -43,6 +45,11 @@ export class RoomBatch {
 
   get hasHistory(): boolean {
     return this.history.messages > 0;
+  }
+
+  /** It has messages that the store keeps by their conflation id, since it keeps no others of the room. */
+  get keepsNewest(): boolean {
+    return this.conflating > 0 && !this.hasHistory;
   }
 
   /** Of signals, which nobody stores, whatever the room keeps. */
@@ -67,6 +74,7 @@ export class RoomBatch {
     this.bytes += request.frame.length;
     this.history = request.history;
     if (request.key !== null) this.keyed++;
+    if (request.conflation) this.conflating++;
   }
 
   /** The batch without those requests. */

@@ -52,7 +52,8 @@ export class BaseClient implements RoomServices {
   constructor(url: string | readonly string[], options: ClientOptions, build: Build) {
     const urls = [url].flat().map(webSocketUrl);
     if (urls.length === 0) throw new TypeError('pass the URL of a node, or of several');
-    const environment = options.environment ?? systemEnvironment(options.WebSocket, build.findWebSocket);
+    const system = systemEnvironment(options.WebSocket, build.findWebSocket);
+    const environment = { ...system, ...options.environment };
     const { codec } = build;
     this.#environment = environment;
     this.#build = build;

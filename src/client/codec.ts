@@ -1,12 +1,12 @@
 /** How frames become WebSocket messages. There are two: MessagePack, and JSON for a smaller bundle. */
 import type { CommandFrame, ServerFrame } from '../protocol/frames.ts';
-import type { ClientPublishOptions, PresenceCommand, PresenceFrame, SignalFrame } from './wire.ts';
+import type { ClientPublishOptions, PresenceCommand, PresenceFrame } from './wire.ts';
 
 /** A payload that was encoded when it was published: what the caller changes later has no effect. Also one or more frames. */
 export type Chunk = Uint8Array<ArrayBuffer> | string;
 
 export type Command = CommandFrame | PresenceCommand;
-export type Incoming = ServerFrame | SignalFrame | PresenceFrame;
+export type Incoming = ServerFrame | PresenceFrame;
 
 export interface ClientCodec {
   readonly subprotocol: string;

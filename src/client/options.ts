@@ -33,8 +33,8 @@ export interface ClientOptions {
   readonly debug?: boolean | FrameLog;
   /** Frames that `inspect()` returns. Default 100. */
   readonly inspectFrames?: number;
-  /** Replaces clock, timers, sockets and page, for tests. */
-  readonly environment?: Environment;
+  /** Replaces clock and timers, sockets or page, for tests. */
+  readonly environment?: Partial<Environment>;
 }
 
 /** What differs between the entries of the package. */
@@ -78,18 +78,13 @@ export const DEFAULTS = {
  * TypeError for anything else, without the URL's query, which may hold a token.
  */
 export function webSocketUrl(given: string): string {
-  const [shown] = given.split('?');
-  let url: URL;
-  try {
-    url = new URL(given, globalThis.location?.href);
-  } catch {
-    throw new TypeError(`not a URL: "${shown}"; pass one such as wss://example.com/ws`);
+  const base = globalThis.location?.href;
+  if (URL.canParse(given, base)) {
+    const url = new URL(given, base);
+    url.protocol = url.protocol.replace('http', 'ws');
+    if (url.pathname === '/') url.pathname = '/ws';
+    url.hash = '';
+    if (url.protocol.startsWith('ws')) return url.href;
   }
-  url.protocol = url.protocol.replace(/^http/, 'ws');
-  if (!/^wss?:$/.test(url.protocol)) {
-    throw new TypeError(`not a WebSocket URL: "${shown}"; pass one such as wss://example.com/ws`);
-  }
-  if (url.pathname === '/') url.pathname = '/ws';
-  url.hash = '';
-  return url.href;
+  throw new TypeError(`not a WebSocket URL: "${given.split('?')[0]}"; pass one such as wss://example.com/ws`);
 }

@@ -158,13 +158,9 @@ export class PublishQueue {
 
   #refuseWhenFull(bytes: number): void {
     const { limits } = this.#parts;
-    const { length } = this.#entries;
-    if (length < limits.messages && this.#bytes + bytes <= limits.bytes) return;
-    const limit = `${limits.messages} messages and ${limits.bytes} bytes`;
-    const full = `the publish queue holds ${length} messages and ${this.#bytes} bytes`;
-    throw new QueueFullError(
-      `${full}, at most ${limit} may wait: wait for publish() to settle, or raise queue`,
-    );
+    if (this.size < limits.messages && this.#bytes + bytes <= limits.bytes) return;
+    const held = `${this.size} of ${limits.messages} messages and ${this.#bytes} of ${limits.bytes} bytes`;
+    throw new QueueFullError(`the queue holds ${held}: await publish(), or raise the option queue`);
   }
 
   #push(publish: Publish, outcome: Outcome): Entry {

@@ -166,18 +166,16 @@ export class Session {
 
   #received(data: unknown): void {
     this.#pulse?.heard();
-    let frames: Incoming[];
     try {
-      frames = this.#options.codec.decode(data);
+      for (const frame of this.#options.codec.decode(data)) {
+        // What comes after the end, or after a listener closed the client, belongs to nobody.
+        if (this.#isOver) return;
+        this.#options.inspector.add('received', frame);
+        this.#take(frame);
+      }
     } catch (error) {
       // Such as the page of a captive portal. Whatever sent it, it is not a node.
-      return this.end(LINK_LOST, `something that is not Roomcast answered: ${messageOf(error)}`);
-    }
-    for (const frame of frames) {
-      // What comes after the end, or after a listener closed the client, belongs to nobody.
-      if (this.#isOver) return;
-      this.#options.inspector.add('received', frame);
-      this.#take(frame);
+      this.end(LINK_LOST, `something that is not Roomcast answered: ${messageOf(error)}`);
     }
   }
 

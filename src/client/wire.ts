@@ -25,15 +25,7 @@ export interface Snapshot extends Omit<MembersResult, 'members'> {
 
 export interface ClientPublishOptions extends PublishOptions {
   readonly conflateKey?: string;
-  readonly ephemeral?: true;
 }
 
-export type SignalFrame = readonly [
-  'signal',
-  room: string,
-  time: number,
-  sender: string | null,
-  data: unknown,
-];
 export type PresenceFrame = readonly ['presence', room: string, who: PresentMember];
 export type PresenceCommand = readonly ['presence', id: number, room: string, data: unknown];

@@ -44,7 +44,7 @@ function issueLines(
 }
 
 function unknownKeyLine(origin: string, path: readonly PropertyKey[], key: string): string {
-  const known = path.at(-1) === 'history' ? ['messages', 'ageMs'] : Object.keys(ruleSchema.shape);
+  const known = path.at(-1) === 'history' ? ['messages', 'ageMs', 'bytes'] : Object.keys(ruleSchema.shape);
   return `${origin}${suffix(path)}: unknown key "${key}"${didYouMean(key, known)}`;
 }
 

@@ -4,9 +4,11 @@
  */
 export interface RoomRule {
   /** `messages` 0: a room without history. */
-  readonly history: { readonly messages: number; readonly ageMs: number };
+  readonly history: { readonly messages: number; readonly ageMs: number; readonly bytes?: number };
   readonly presence: boolean;
   readonly memberEvents: boolean;
+  /** Whether members may have presence data. */
+  readonly presenceData: boolean;
   readonly join: 'anyone' | 'authenticated' | 'nobody';
   readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
   /** Whether it is kept how far each user has read; null: in personal rooms only. */

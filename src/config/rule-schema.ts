@@ -6,6 +6,7 @@ export const HISTORY_MESSAGES_MAX = 100_000;
 export const DAY_MS = 86_400_000;
 /** Histories live in memory, here or in Redis: beyond a month, use a database. */
 export const HISTORY_AGE_MAX_MS = 30 * DAY_MS;
+export const HISTORY_BYTES_MAX = 1024 ** 3;
 
 /** A pattern is a room name where `*` matches any run of characters. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it exists to reject control characters.
@@ -15,17 +16,20 @@ const ruleHistory = z.strictObject(
   {
     messages: wholeNumber(0, HISTORY_MESSAGES_MAX).optional(),
     ageMs: wholeNumber(1000, HISTORY_AGE_MAX_MS).optional(),
+    bytes: wholeNumber(0, HISTORY_BYTES_MAX).optional(),
   },
-  { error: 'expected false, or a group of messages and ageMs' },
+  { error: 'expected false, or a group of messages, ageMs and bytes' },
 );
 
 export const ruleSchema = z.strictObject(
   {
     match: matching(PATTERN, 'a pattern of 1 to 128 characters such as chat:*'),
     history: optionalIn(
-      z.union([z.literal(false), ruleHistory], { error: 'expected false, or a group of messages and ageMs' }),
+      z.union([z.literal(false), ruleHistory], {
+        error: 'expected false, or a group of messages, ageMs and bytes',
+      }),
       'json',
-      'How much history to keep, as `{messages, ageMs}`; `false`: nothing is stored or numbered, and delivery is at most once',
+      'How much history to keep, as `{messages, ageMs, bytes}`; `false`: nothing is stored or numbered, and delivery is at most once',
       'same as `history`',
     ),
     presence: optionalIn(
@@ -35,7 +39,18 @@ export const ruleSchema = z.strictObject(
       '`true`',
     ),
     // Off: in a room of thousands, every join would cost a delivery to each of them.
-    memberEvents: optionalIn(trueOrFalse(), 'boolean', 'Whether members receive joins and leaves', '`false`'),
+    memberEvents: optionalIn(
+      trueOrFalse(),
+      'boolean',
+      'Whether members receive joins, leaves and changes of presence data',
+      '`false`',
+    ),
+    presenceData: optionalIn(
+      trueOrFalse(),
+      'boolean',
+      'Whether members may have presence data, such as a status or a cursor, of `limits.presenceBytes` at most',
+      '`true`',
+    ),
     join: optionalIn(
       choice(['anyone', 'authenticated', 'nobody']),
       'text',

@@ -42,6 +42,7 @@ function resolve(rule: Partial<Config['rooms'][number]>, history: Config['histor
     history: historyOf(rule.history, history),
     presence: rule.presence ?? true,
     memberEvents: rule.memberEvents ?? false,
+    presenceData: rule.presenceData ?? true,
     join: rule.join ?? 'anyone',
     publish: rule.publish ?? 'anyone',
     acks: rule.acks ?? null,
@@ -53,6 +54,10 @@ function historyOf(
   own: Partial<Config['rooms'][number]>['history'],
   standard: Config['history'],
 ): RoomRule['history'] {
-  if (own === false) return { messages: 0, ageMs: standard.ageMs };
-  return { messages: own?.messages ?? standard.messages, ageMs: own?.ageMs ?? standard.ageMs };
+  if (own === false) return { ...standard, messages: 0 };
+  return {
+    messages: own?.messages ?? standard.messages,
+    ageMs: own?.ageMs ?? standard.ageMs,
+    bytes: own?.bytes ?? standard.bytes,
+  };
 }

@@ -15,10 +15,16 @@ import {
 import { auth } from './groups/auth.ts';
 import { limits } from './groups/limits.ts';
 import { redis } from './groups/redis.ts';
-import { MINUTE_MS } from './groups/shared.ts';
+import { MIB, MINUTE_MS } from './groups/shared.ts';
 import { tls } from './groups/tls.ts';
 import { heartbeat, websocket } from './groups/websocket.ts';
-import { DAY_MS, HISTORY_AGE_MAX_MS, HISTORY_MESSAGES_MAX, ruleSchema } from './rule-schema.ts';
+import {
+  DAY_MS,
+  HISTORY_AGE_MAX_MS,
+  HISTORY_BYTES_MAX,
+  HISTORY_MESSAGES_MAX,
+  ruleSchema,
+} from './rule-schema.ts';
 
 // ASCII only: HTTP libraries differ in how they send other characters in a header, and uWebSockets.js trims
 // them at the ends.
@@ -39,18 +45,28 @@ function isNetwork(text: string): boolean {
 }
 
 const history = z.strictObject({
-  // Covers a reconnect, a lift ride and a deploy in ordinary rooms at a cost of some kilobytes a room.
+  // Three limits, so that each kind of room has one that fits: age bounds quiet rooms, bytes bound rooms with
+  // large messages, the count bounds busy ones. 10,000 messages are 50 s of a room with 200 a second, which
+  // covers a reconnect, a lift ride and a deploy. docs/configuration.md has the arithmetic.
   messages: whole({
     min: 0,
     max: HISTORY_MESSAGES_MAX,
-    standard: 100,
-    meaning: 'Messages that a room keeps; `0`: nothing is stored or numbered',
+    standard: 10_000,
+    meaning: 'Messages that a room keeps at most; `0`: nothing is stored or numbered',
   }),
   ageMs: whole({
     min: 1000,
     max: HISTORY_AGE_MAX_MS,
     standard: 300_000,
     meaning: 'Milliseconds to keep a message',
+  }),
+  // 40 s of the same room with payloads of 128 bytes: each message takes about 130 bytes more than its payload.
+  bytes: whole({
+    min: 0,
+    max: HISTORY_BYTES_MAX,
+    standard: 2 * MIB,
+    meaning:
+      "About how many bytes of Redis's memory (or the node's, without Redis) a room's messages may take, in steps of 64 KiB, until the oldest go; the newest message always stays. `0`: no limit",
   }),
 });
 
@@ -94,7 +110,7 @@ export const settingsSchema = z.strictObject({
     item: matching(ORIGIN, 'an origin such as https://example.com or https://*.example.com'),
     expected: 'a list of origins',
     meaning:
-      'Origins of web pages that may connect, `https://*.example.com` for all subdomains. Empty: any page',
+      'Origins of web pages that may connect, or use HTTP for clients (CORS); `https://*.example.com` for all subdomains. Empty: any page',
   }),
   tls,
   redis,
@@ -148,7 +164,16 @@ export const settingsSchema = z.strictObject({
       max: 100_000,
       standard: 200,
       meaning:
-        'Room size up to which member events name who joined or left; larger rooms get a count once a second',
+        'Room size up to which member events name who joined or left and tell changes of presence data; larger rooms get a count once a second',
+    }),
+    // Half a megabit a second: 90 changes of a small cursor each 100 ms. What is left out is only older data
+    // of a member whose newest data follows.
+    dataBytesPerSecond: whole({
+      min: 0,
+      max: 1_000_000_000,
+      standard: 65_536,
+      meaning:
+        'Bytes a second of changed presence data that a room sends to each member; beyond that members hear the newest data of each other less often. `0`: no limit',
     }),
   }),
   drain: z.strictObject({

@@ -1,5 +1,6 @@
 /** The commands of clients: `authorize` decides who may give each one, and the node carries it out. */
-import { authorize, type RoomAccess, type RoomAction } from '../auth/authorize.ts';
+import { authorize, bringing, type KeptOut, type RoomAccess, type RoomAction } from '../auth/authorize.ts';
+import type { JoinCommand } from '../protocol/frames.ts';
 import { type AuthenticationParts, presentToken } from './authentication.ts';
 import type { Connection } from './connection.ts';
 import type { CommandTable } from './context.ts';
@@ -9,13 +10,21 @@ export interface CommandParts extends AuthenticationParts {
   readonly services: RoomServices;
   /** The access rule of a room. */
   readonly access: (room: string) => RoomAccess;
+  readonly keptOut: KeptOut;
 }
 
 export function clientCommands(parts: CommandParts): CommandTable<Connection> {
-  const { services, access } = parts;
+  const { services, access, keptOut } = parts;
   /** If the command is not permitted, the client gets the reason. */
   const may = (action: RoomAction, connection: Connection, id: number, room: string): boolean => {
-    const refusal = authorize(action, room, connection, access(room));
+    const refusal = authorize(action, room, connection, access(room), keptOut);
+    if (refusal === null) return true;
+    connection.refuse(id, refusal);
+    return false;
+  };
+  /** The same for what a member brings with its join. */
+  const mayBring = (connection: Connection, { id, room, data }: JoinCommand): boolean => {
+    const refusal = data === null ? null : bringing(room, access(room));
     if (refusal === null) return true;
     connection.fail(id, refusal.code, refusal.message);
     return false;
@@ -26,13 +35,18 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
     },
     join(connection, command) {
       const { id, room } = command;
-      if (may('join', connection, id, room)) services.join(requestOf(connection, id), room, command);
+      if (!may('join', connection, id, room) || !mayBring(connection, command)) return;
+      services.join(requestOf(connection, id), room, command);
     },
     leave(connection, { id, room }) {
       if (may('leave', connection, id, room)) services.leave(requestOf(connection, id), room);
     },
-    members(connection, { id, room }) {
-      if (may('members', connection, id, room)) services.members(requestOf(connection, id), room);
+    presence(connection, { id, room, data }) {
+      if (may('presence', connection, id, room)) services.presence(requestOf(connection, id), room, data);
+    },
+    members(connection, { id, room, limit, after }) {
+      if (!may('members', connection, id, room)) return;
+      services.members(requestOf(connection, id), room, { limit, after });
     },
     history(connection, { id, room, since, limit }) {
       if (!may('history', connection, id, room)) return;

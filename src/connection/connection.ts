@@ -1,3 +1,4 @@
+import type { Refusal } from '../auth/authorize.ts';
 import { CLOCK_TOLERANCE_MS, type Identity } from '../auth/identity.ts';
 import type { FloodLabel } from '../metrics/labels.ts';
 import type { ServerCodec } from '../protocol/codec.ts';
@@ -12,6 +13,7 @@ import type {
   ServerFrame,
   Undecodable,
 } from '../protocol/frames.ts';
+import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { Allowance, FLOOD, WITHIN } from './allowance.ts';
 import type { ConnectionContext } from './context.ts';
 import { HeldCommands } from './held-commands.ts';
@@ -88,8 +90,13 @@ export class Connection {
     return this.identity?.user ?? this.id;
   }
 
+  get encoding(): ReaderEncoding {
+    return this.codec.encoding;
+  }
+
+  /** What it is sent has to be made from the stored frames. */
   get readsText(): boolean {
-    return this.codec.encoding === 'json';
+    return this.codec.encoding !== 'msgpack';
   }
 
   get isOpen(): boolean {
@@ -273,8 +280,14 @@ export class Connection {
     this.push(details ? ['error', id, code, message, details] : ['error', id, code, message]);
   }
 
-  push(frame: ServerFrame): void {
-    if (this.#open) this.queue(this.codec.encode(frame));
+  /** A command is not permitted. */
+  refuse(id: number, { code, message, retryAfterMs }: Refusal): void {
+    this.fail(id, code, message, retryAfterMs === undefined ? undefined : { retryAfterMs });
+  }
+
+  /** `epoch`: of the room's numbering, for a `gap`. */
+  push(frame: ServerFrame, epoch = ''): void {
+    if (this.#open) this.queue(this.codec.encode(frame, epoch));
   }
 
   /** Queues an encoded frame for the end of the turn. */

@@ -14,7 +14,7 @@ export class HeldCommands implements CommandReader {
   }
 
   add(command: DecodedCommand): void {
-    if (command.type === 'publish') {
+    if ('data' in command && command.data !== null) {
       this.bytes += command.data.length;
       // Copied explicitly: the `slice` of a Buffer does not copy.
       this.#commands.push({ ...command, data: new Uint8Array(command.data) });

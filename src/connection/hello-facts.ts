@@ -14,6 +14,7 @@ export interface ToldSettings {
     readonly commandBurst: number;
     readonly bytesPerSecond: number;
     readonly historyPage: number;
+    readonly presenceBytes: number;
   };
 }
 
@@ -30,6 +31,7 @@ export function helloFacts({ dedupWindowMs, heartbeatMs, limits }: ToldSettings)
       commandBurst: limits.commandBurst,
       bytesPerSecond: limits.bytesPerSecond,
       last: limits.historyPage,
+      presenceBytes: limits.presenceBytes,
       key: MAX_KEY_BYTES,
       room: MAX_ROOM_BYTES,
     },

@@ -3,6 +3,7 @@
  * list. A connection never sees the raw socket.
  */
 import type { CloseReason } from '../protocol/codes.ts';
+import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 
 export type SendOutcome = 'sent' | 'queued' | 'dropped';
 
@@ -21,7 +22,7 @@ export interface Socket {
   unsubscribe(topic: string): void;
   /** Publishes to a topic, except to this socket. */
   publishToOthers(topic: string, message: Uint8Array | string): void;
-  /** Sends a WebSocket ping. */
+  /** Sends a WebSocket ping, or what keeps another kind of socket alive. */
   ping(): void;
   /** Bytes waiting in this process for the peer to read. */
   bufferedBytes(): number;
@@ -31,7 +32,7 @@ export interface Socket {
   destroy(): void;
 }
 
-/** Native fan-out: one call reaches every socket on a topic. */
+/** Fan-out: one call reaches every socket on a topic. A topic has sockets of one encoding. */
 export interface Fanout {
-  publish(topic: string, message: Uint8Array | string): void;
+  publish(topic: string, message: Uint8Array | string, encoding: ReaderEncoding): void;
 }

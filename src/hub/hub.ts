@@ -1,3 +1,4 @@
+import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { Room } from './room.ts';
 
 /** What the hub needs from a connection. */
@@ -5,7 +6,7 @@ export interface HubConnection {
   /** Unique on this node for its lifetime, from 1. */
   readonly number: number;
   readonly user: string | null;
-  readonly readsText: boolean;
+  readonly encoding: ReaderEncoding;
   /**
    * Names of the rooms it is in, written by the hub. The array is replaced on change, which keeps it exactly
    * as long as needed: `push` reserves room for 16 more, and most connections are in one or two rooms.
@@ -53,6 +54,11 @@ export class Hub<C extends HubConnection> {
     return this.#byUser.get(user) ?? [];
   }
 
+  /** Whether a user has a connection to this node. */
+  hasUser(user: string): boolean {
+    return this.#byUser.has(user);
+  }
+
   add(connection: C): void {
     this.#connections.set(connection.number, connection);
     this.identify(connection);
@@ -84,8 +90,7 @@ export class Hub<C extends HubConnection> {
     }
     // The room's own copy of the name: the caller's copy would stay alive once per membership.
     connection.rooms = [...connection.rooms, room.name];
-    if (connection.readsText) room.textMembers++;
-    else room.binaryMembers++;
+    room.counted(connection.encoding, 1);
     this.#memberships++;
     return room;
   }
@@ -98,8 +103,7 @@ export class Hub<C extends HubConnection> {
     if (!connection.rooms.includes(name)) return null;
     const room = this.#rooms.get(name)!;
     connection.rooms = connection.rooms.filter((joined) => joined !== name);
-    if (connection.readsText) room.textMembers--;
-    else room.binaryMembers--;
+    room.counted(connection.encoding, -1);
     this.#memberships--;
     return room;
   }

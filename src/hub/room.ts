@@ -1,3 +1,5 @@
+import type { ReaderEncoding } from '../protocol/subprotocol.ts';
+
 /**
  * A room on this node: how many of its connections are members, and their native topics. uWebSockets.js knows
  * which sockets those are; a second list here would cost memory for each membership.
@@ -10,6 +12,8 @@ export class Room {
   readonly textTopic: string;
   binaryMembers = 0;
   textMembers = 0;
+  /** Readers of event streams. */
+  eventMembers = 0;
 
   constructor(name: string) {
     this.name = name;
@@ -18,10 +22,19 @@ export class Room {
   }
 
   get members(): number {
-    return this.binaryMembers + this.textMembers;
+    return this.binaryMembers + this.textMembers + this.eventMembers;
   }
 
-  topic(readsText: boolean): string {
-    return readsText ? this.textTopic : this.binaryTopic;
+  /** A member came, or left. */
+  counted(encoding: ReaderEncoding, by: 1 | -1): void {
+    if (encoding === 'msgpack') this.binaryMembers += by;
+    else if (encoding === 'json') this.textMembers += by;
+    else this.eventMembers += by;
+  }
+
+  topic(encoding: ReaderEncoding): string {
+    if (encoding === 'msgpack') return this.binaryTopic;
+    // Made on demand: few rooms have such readers.
+    return encoding === 'json' ? this.textTopic : `e${this.name}`;
   }
 }

@@ -40,7 +40,7 @@ export function connectionMetrics(stats: ConnectionStats, samples: ConnectionSam
     gaugeBy(
       'encoding',
       'roomcast_connections',
-      'Connections open now, counted from the upgrade, including those that have not presented their token yet.',
+      'Connections open now, counted from the upgrade, including those that have not presented their token yet. sse: event streams.',
       () => samples.connections(),
     ),
     gauge(
@@ -66,13 +66,13 @@ export function connectionMetrics(stats: ConnectionStats, samples: ConnectionSam
     counterBy(
       'encoding',
       'roomcast_connections_opened_total',
-      'Connections opened. Excludes rejected upgrades.',
+      'Connections opened. Excludes rejected ones.',
       () => stats.opened,
     ),
     counterBy(
       'code',
       'roomcast_connections_closed_total',
-      'Connections closed, by WebSocket close code, whichever side closed. 1006: the socket ended without a close frame. other: the client sent a code outside the known set.',
+      'Connections closed, by WebSocket close code, whichever side closed. 1005: without a code, as event streams whose reader left. 1006: the socket ended without a close frame. other: the client sent a code outside the known set.',
       () => stats.closed,
     ),
     counterBy(
@@ -84,7 +84,7 @@ export function connectionMetrics(stats: ConnectionStats, samples: ConnectionSam
     counterBy(
       'reason',
       'roomcast_upgrades_rejected_total',
-      'WebSocket upgrades answered with an HTTP error. Excludes requests that are not valid HTTP, and those whose ?token= is refused: they are upgraded and then closed.',
+      'WebSocket upgrades and requests for event streams answered with an HTTP error. Excludes requests that are not valid HTTP, and those whose ?token= is refused: they are upgraded and then closed.',
       () => stats.upgradesRejected,
     ),
     histogram(

@@ -30,7 +30,7 @@ export function httpMetrics(stats: HttpStats): SampledMetric[] {
   const duration = histogramBy(
     'route',
     'roomcast_http_request_duration_seconds',
-    'Time from the request line to handing the answer to the socket. Counts the same requests as roomcast_http_requests_total.',
+    'Time from the request line to handing the answer, of an event stream its head, to the socket. Counts the same requests as roomcast_http_requests_total.',
     stats.duration,
   );
   return [requests, duration];

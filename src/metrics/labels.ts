@@ -4,13 +4,15 @@
  * nothing from the broker. A test compares them with `protocol/`, and the compiler rejects a missing code.
  */
 
-export const ENCODINGS = ['msgpack', 'json'] as const;
+/** What connections read. `sse`: event streams. */
+export const ENCODINGS = ['msgpack', 'json', 'sse'] as const;
 export type EncodingLabel = (typeof ENCODINGS)[number];
 
 export const COMMAND_TYPES = [
   'join',
   'leave',
   'publish',
+  'presence',
   'members',
   'history',
   'ack',
@@ -106,6 +108,12 @@ export const HTTP_ROUTES = [
   '/v1/rooms/:room/members',
   '/v1/rooms/:room/history',
   '/v1/rooms/:room/acks',
+  '/v1/rooms/:room/add',
+  '/v1/rooms/:room/remove',
+  '/v1/users/:user',
+  '/v1/rooms/:room/events',
+  '/v1/rooms/:room/messages',
+  '/v1/events',
   '/v1/users/:user/disconnect',
   '/v1/nodes',
   'other',

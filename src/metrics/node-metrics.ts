@@ -4,6 +4,7 @@ import { CommandStats, newErrorStats } from './commands.ts';
 import { ConnectionStats } from './connections.ts';
 import { HttpStats } from './http.ts';
 import { MessageStats } from './messages.ts';
+import { PresenceStats } from './presence.ts';
 import { ReadStats } from './reads.ts';
 import { RecoveryStats } from './recovery.ts';
 import { TrafficStats } from './traffic.ts';
@@ -24,6 +25,7 @@ export class NodeMetrics {
   readonly recovery = new RecoveryStats();
   readonly reads = new ReadStats();
   readonly acks = new AckStats();
+  readonly presence = new PresenceStats();
   readonly backplane = new BackplaneStats();
   readonly http = new HttpStats();
 }

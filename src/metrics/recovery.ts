@@ -9,6 +9,7 @@ export class RecoveryStats {
   gaps = 0;
   resets = 0;
   recovered = 0;
+  replaced = 0;
   historyReads = 0;
   /** By the policy applied. */
   readonly slowReaders = zeros(SLOW_READER_POLICIES);
@@ -50,6 +51,11 @@ export function recoveryMetrics(stats: RecoveryStats, samples: RecoverySamples):
       'roomcast_recovered_messages_total',
       'Messages sent to members that were catching up, once per member. They do not count as delivered.',
       () => stats.recovered,
+    ),
+    counter(
+      'roomcast_replaced_messages_total',
+      'Messages left out for members that were catching up, once per member, because newer ones with the same sender and conflateKey took their place. Rooms without history do not count them.',
+      () => stats.replaced,
     ),
     counter(
       'roomcast_history_reads_total',

@@ -6,6 +6,7 @@ import { type ConnectionSamples, connectionMetrics } from './connections.ts';
 import { httpMetrics } from './http.ts';
 import { messageMetrics } from './messages.ts';
 import type { NodeMetrics } from './node-metrics.ts';
+import { presenceMetrics } from './presence.ts';
 import { type ReadSamples, readMetrics } from './reads.ts';
 import { type RecoverySamples, recoveryMetrics } from './recovery.ts';
 import { type RoomSamples, roomMetrics } from './rooms.ts';
@@ -47,6 +48,7 @@ export function createRegistry(metrics: NodeMetrics, samples: Samples, build: Bu
     ...messageMetrics(metrics.messages),
     ...recoveryMetrics(metrics.recovery, samples),
     ...readMetrics(metrics.reads, samples),
+    ...presenceMetrics(metrics.presence),
     ...ackMetrics(metrics.acks),
     ...backplaneMetrics(metrics.backplane, samples),
     ...httpMetrics(metrics.http),

@@ -28,12 +28,12 @@ export function trafficMetrics(stats: TrafficStats): SampledMetric[] {
     ),
     counter(
       'roomcast_websocket_messages_sent_total',
-      'WebSocket messages handed to sockets: one for each socket that a fan-out reaches. Excludes control frames; includes messages that the kernel then failed to send.',
+      'WebSocket messages, and runs of events, handed to sockets: one for each socket that a fan-out reaches. Excludes control frames; includes messages that the kernel then failed to send.',
       () => stats.messagesSent,
     ),
     counter(
       'roomcast_websocket_sent_bytes_total',
-      'Payload bytes of the WebSocket messages handed to sockets, once per socket, without framing, TLS and TCP.',
+      'Payload bytes of the WebSocket messages and events handed to sockets, once per socket, without framing, TLS and TCP.',
       () => stats.bytesSent,
     ),
   ];

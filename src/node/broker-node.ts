@@ -1,4 +1,4 @@
-import { AccessRefused } from '../auth/authorize.ts';
+import { AccessRefused, type Asker, authorize, type KeptOut, type Refusal } from '../auth/authorize.ts';
 import { type Identity, looksSame } from '../auth/identity.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
@@ -6,17 +6,18 @@ import type { RoomsPage } from '../backplane/presence.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
 import { FlushQueue } from '../connection/flush-queue.ts';
-import type { JoinWish, Request, RoomServices } from '../connection/services.ts';
+import type { JoinWish, MembersPageWish, Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import type { MembersResult, Position, PublishCommand } from '../protocol/frames.ts';
+import type { MembersResult, PackedValue, Position, PublishCommand } from '../protocol/frames.ts';
 import { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Logger } from '../util/log.ts';
 import type { Scheduler, Timer } from '../util/scheduler.ts';
 import { CatchUp } from './catch-up/catch-up.ts';
 import { ControlMessages } from './control-messages.ts';
 import { Delivery } from './delivery/delivery.ts';
+import { Denied } from './denied.ts';
 import { AckedReading } from './membership/acked-reading.ts';
 import { Memberships } from './membership/memberships.ts';
 import { Presences } from './membership/presences.ts';
@@ -27,14 +28,13 @@ import { HistoryReads, type HistoryRun } from './reads/history-reads.ts';
 import { ReadGate, ReadRefused } from './reads/read-gate.ts';
 import { Feeds } from './rooms/feeds.ts';
 import { permitServer, permitServerInCluster } from './server-access.ts';
+import { type Removal, ServerCalls, TooManyDenials, type UserStatus } from './server-calls.ts';
 
 // Part of this class's contract: its promises reject with these.
-export { AccessRefused, BackplaneError, ReadRefused };
+export { AccessRefused, BackplaneError, ReadRefused, TooManyDenials };
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
-/** How long a client may be away: a tunnel, a lift, a deploy. */
-const RECONNECT_MS = 30_000;
 const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
 /** Who catches up may be given more than who asks: it has missed that, and gets it once. */
 const CATCH_UP_SHARE = 4;
@@ -48,11 +48,14 @@ export interface BrokerNodeParts {
     readonly roomsPerConnection: number;
     readonly historyPage: number;
     readonly membersPage: number;
+    readonly presenceBytes: number;
     /** For answers to reads, per connection; see `ReadGate`. Default 4 MiB; 0: no limit. */
     readonly readBytesPerSecond?: number;
   };
   /** Rooms with more members get counts instead of names in their member events. */
   readonly detailedMembers: number;
+  /** Of changed presence data, that each member of a room is sent; 0: no limit. */
+  readonly dataBytesPerSecond: number;
   readonly metrics: NodeMetrics;
   readonly scheduler: Scheduler;
   readonly log: Logger;
@@ -76,7 +79,10 @@ export class BrokerNode implements RoomServices {
   readonly #gate: ReadGate;
   readonly #reads: ClientReads;
   readonly #control: ControlMessages;
+  readonly #denied: Denied;
+  readonly #calls: ServerCalls;
   #sweeper: Timer | null = null;
+  #lastNumber = 0;
 
   /** Each part knows only the parts made before it. */
   constructor(parts: BrokerNodeParts) {
@@ -90,20 +96,40 @@ export class BrokerNode implements RoomServices {
     const feeds = new Feeds(shared);
     const readBytesPerSecond = limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND;
     const catchUpBytesPerSecond = CATCH_UP_SHARE * readBytesPerSecond;
-    const catchUp = new CatchUp({ ...shared, feeds, catchUpBytesPerSecond });
+    const catchUp = new CatchUp({
+      ...shared,
+      feeds,
+      catchUpBytesPerSecond,
+      wentLive: (connection, feed) => this.#presences.wentLive(connection, feed),
+    });
     this.#feeds = feeds;
     this.#catchUp = catchUp;
     this.#delivery = new Delivery({ ...shared, feeds, catchUp, flushQueue: this.flushQueue });
     this.#publishing = new Publishing(shared);
     this.#acks = new AckedReading(shared);
+    this.#gate = new ReadGate({
+      atOnce: backplane.readsAtOnce,
+      bytesPerSecond: readBytesPerSecond,
+      scheduler,
+      stats: parts.metrics.reads,
+    });
     this.#presences = new Presences({
       ...shared,
       presence: backplane.presence,
       feeds,
+      gate: this.#gate,
       membersPage: limits.membersPage,
+      presenceBytes: limits.presenceBytes,
+    });
+    this.#denied = new Denied({
+      denials: backplane.denials,
+      scheduler,
+      log: parts.log,
+      learned: (room, user) => this.#control.removeLate(room, user),
     });
     this.#memberships = new Memberships({
       ...shared,
+      keptOut: this.#denied,
       feeds,
       catchUp,
       presences: this.#presences,
@@ -111,12 +137,6 @@ export class BrokerNode implements RoomServices {
       publishing: this.#publishing,
       roomsPerConnection: limits.roomsPerConnection,
       lastMessages: limits.historyPage,
-    });
-    this.#gate = new ReadGate({
-      atOnce: backplane.readsAtOnce,
-      bytesPerSecond: readBytesPerSecond,
-      scheduler,
-      stats: parts.metrics.reads,
     });
     this.#reads = new ClientReads({
       ...shared,
@@ -127,18 +147,31 @@ export class BrokerNode implements RoomServices {
       acks: this.#acks,
       membersPage: limits.membersPage,
     });
-    this.#control = new ControlMessages(shared);
+    this.#control = new ControlMessages({
+      ...shared,
+      feeds,
+      memberships: this.#memberships,
+      denied: this.#denied,
+    });
+    this.#calls = new ServerCalls({ ...shared, control: this.#control, denied: this.#denied });
   }
 
   /** Connects to the backplane. Rejects with `BackplaneError`. */
   async start(): Promise<void> {
     await this.#parts.backplane.start({
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
-      resumed: () => void this.#feeds.checkAll(),
+      resumed: () => this.#resumed(),
       signal: (text) => this.#control.arrived(text),
     });
+    await this.#denied.load();
     await this.#presences.start();
     this.#sweeper = this.#parts.scheduler.every(1000, () => this.#sweep());
+  }
+
+  #resumed(): void {
+    this.#denied.reload();
+    void this.#feeds.checkAll();
+    this.#presences.resumed();
   }
 
   /** Releases the backplane. Close the connections first. */
@@ -155,7 +188,17 @@ export class BrokerNode implements RoomServices {
 
   /** Rooms with members here whose history does not cover a reconnect. */
   get shortHistories(): number {
-    return this.#feeds.withShortHistory(RECONNECT_MS);
+    return this.#feeds.withShortHistory();
+  }
+
+  /** Messages that left the history of such a room before a client could have come back. */
+  get trimmedEarly(): number {
+    return this.#feeds.trimmedEarly;
+  }
+
+  /** Users that the server API keeps out of rooms. */
+  get keptOut(): KeptOut & { readonly count: number } {
+    return this.#denied;
   }
 
   /** Reads for clients: in flight, and waiting. */
@@ -171,13 +214,24 @@ export class BrokerNode implements RoomServices {
   #sweep(): void {
     void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
     this.#memberships.closeIdle();
+    this.#denied.sweep();
   }
 
   // ---- connections ---------------------------------------------------------------------------------------
 
+  /** A number for a connection: none is given twice. */
+  nextNumber(): number {
+    return ++this.#lastNumber;
+  }
+
   connected(connection: Connection): void {
     this.hub.add(connection);
     this.#memberships.enterPersonal(connection);
+  }
+
+  /** An event stream opened: it is in no room that its reader did not name. */
+  streamOpened(connection: Connection): void {
+    this.hub.add(connection);
   }
 
   identified(connection: Connection, identity: Identity): void {
@@ -202,6 +256,11 @@ export class BrokerNode implements RoomServices {
     this.#delivery.dropped(connection, message);
   }
 
+  /** A message that is being published could not be kept for this connection. */
+  missed(connection: Connection): void {
+    this.#delivery.missed(connection);
+  }
+
   stalled(connection: Connection): void {
     this.#delivery.stalled(connection);
   }
@@ -218,7 +277,13 @@ export class BrokerNode implements RoomServices {
    */
   async disconnectUser(user: string): Promise<void> {
     permitServerInCluster('disconnect');
-    return this.#control.disconnect(user);
+    return this.#calls.disconnect(user);
+  }
+
+  /** Whether a user has connections, on any node. Rejects with `BackplaneError`. */
+  async statusOfUser(user: string): Promise<UserStatus> {
+    permitServerInCluster('user');
+    return this.#calls.statusOf(user);
   }
 
   // ---- rooms ---------------------------------------------------------------------------------------------
@@ -227,21 +292,30 @@ export class BrokerNode implements RoomServices {
     this.#memberships.join(request, name, wish);
   }
 
+  /** Why a client may not join a room; null if it may. */
+  joinRefusal(room: string, asker: Asker): Refusal | null {
+    return authorize('join', room, asker, this.#parts.rule(room), this.#denied);
+  }
+
   leave(request: Request, name: string): void {
     this.#memberships.leave(request, name);
   }
 
-  members(request: Request, room: string): void {
+  presence(request: Request, room: string, data: PackedValue | null): void {
+    this.#memberships.setData(request, room, data);
+  }
+
+  members(request: Request, room: string, page: MembersPageWish): void {
     if (!this.#parts.rule(room).presence) {
       return request.fail('bad_request', 'this room keeps no presence: set presence in its rule');
     }
-    this.#reads.members(request, room);
+    this.#reads.members(request, room, page);
   }
 
-  /** Who is in a room, on any node, for the server API. Rejects with `BackplaneError` or `ReadRefused`. */
-  async listMembers(room: string): Promise<MembersResult> {
+  /** A page of who is in a room, on any node, for the server API. Rejects with `BackplaneError` or `ReadRefused`. */
+  async listMembers(room: string, page: MembersPageWish): Promise<MembersResult> {
     permitServer('members', room, this.#parts.rule);
-    return this.#reads.listMembers(room);
+    return this.#reads.listMembers(room, page);
   }
 
   /**
@@ -257,6 +331,24 @@ export class BrokerNode implements RoomServices {
   async listNodes(): Promise<readonly string[]> {
     permitServerInCluster('nodes');
     return this.#parts.backplane.presence.nodes();
+  }
+
+  /**
+   * Ends a user's memberships of a room, on every node, and keeps the user out if asked. Resolves when all
+   * nodes were told. Rejects with `BackplaneError` or `TooManyDenials`.
+   */
+  async removeFromRoom(room: string, user: string, removal: Removal): Promise<void> {
+    permitServer('remove', room, this.#parts.rule);
+    return this.#calls.remove(room, user, removal);
+  }
+
+  /**
+   * Makes a user's connections members of a room, on every node, where they may join it. Resolves when all
+   * nodes were told. Rejects with `BackplaneError`.
+   */
+  async addToRoom(room: string, user: string): Promise<void> {
+    permitServer('add', room, this.#parts.rule);
+    return this.#calls.add(room, user);
   }
 
   ack(request: Request, user: string, room: string, position: Position): void {
@@ -291,6 +383,20 @@ export class BrokerNode implements RoomServices {
 
   history(request: Request, room: string, since: Position | null, limit: number | null): void {
     this.#reads.history(request, room, since, limit);
+  }
+
+  /**
+   * Drops all messages of a room. Resolves with its new position, null for a room without numbering. Rejects
+   * with `BackplaneError`.
+   */
+  async clearHistory(room: string): Promise<Position | null> {
+    permitServer('clear', room, this.#parts.rule);
+    return this.#calls.clearHistory(room);
+  }
+
+  /** Whether a room keeps messages. */
+  keepsHistory(room: string): boolean {
+    return this.#parts.rule(room).history.messages > 0;
   }
 
   /** Stored messages of a room, for the server API; see `HistoryReads.read`. Rejects with `BackplaneError` or `ReadRefused`. */

@@ -21,8 +21,6 @@ export interface ConnectionsParts {
 /** What happens to the sockets of a node, whatever kind of socket it is: each gets a connection, which hears of it. */
 export class Connections {
   readonly #parts: ConnectionsParts;
-  #lastNumber = 0;
-
   constructor(parts: ConnectionsParts) {
     this.#parts = parts;
   }
@@ -39,7 +37,7 @@ export class Connections {
     made: (connection: Connection) => void,
   ): void {
     const { node, context, heartbeats, pendingAuth } = this.#parts;
-    const connection = new Connection(++this.#lastNumber, socket, serverCodec(encoding), identity, context);
+    const connection = new Connection(node.nextNumber(), socket, serverCodec(encoding), identity, context);
     made(connection);
     context.metrics.connections.opened[encoding]++;
     heartbeats.add(connection);

@@ -4,22 +4,23 @@ import type { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import { CLOSE } from '../protocol/codes.ts';
 import type { Logger } from '../util/log.ts';
+import { type ControlMessage, parseControlMessage } from './control-message.ts';
+import { type Denied, memberSubject } from './denied.ts';
+import type { Memberships } from './membership/memberships.ts';
+import type { Feeds } from './rooms/feeds.ts';
 
 export interface ControlMessagesParts {
   readonly backplane: Pick<Backplane, 'signal'>;
   readonly hub: Hub<Connection>;
+  readonly feeds: Feeds;
+  readonly memberships: Pick<Memberships, 'place' | 'remove'>;
+  readonly denied: Denied;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
 
-/**
- * A request from one node to all nodes, including itself. JSON, since it is rare and other versions may
- * extend it.
- */
-interface ControlMessage {
-  readonly type: 'disconnect';
-  readonly user: string;
-}
+/** What members are told by a node that was cut off when they were removed. */
+const REMOVED = 'removed by the server';
 
 /** Sends requests to all nodes, and carries out those that arrive. */
 export class ControlMessages {
@@ -29,43 +30,73 @@ export class ControlMessages {
     this.#parts = parts;
   }
 
-  /**
-   * Closes the connections of a user, on every node. Resolves when the request is sent. Rejects with
-   * `BackplaneError`.
-   */
-  disconnect(user: string): Promise<void> {
-    const message: ControlMessage = { type: 'disconnect', user };
+  /** Resolves when the request is sent to all nodes. Rejects with `BackplaneError`. */
+  send(message: ControlMessage): Promise<void> {
     return this.#parts.backplane.signal(JSON.stringify(message));
   }
 
   /** A request arrived. An unreadable one is counted and ignored. */
   arrived(text: string): void {
-    const message = parseMessage(text);
+    const message = parseControlMessage(text);
     if (message === null) this.#parts.metrics.backplane.malformedEnvelope();
-    else this.#disconnect(message.user);
+    else this.#carryOut(message);
+  }
+
+  /** Ends the memberships of a user of whom this node learned late that it is kept out. */
+  removeLate(room: string, user: string): void {
+    this.#remove(room, user, REMOVED);
+  }
+
+  #carryOut(message: ControlMessage): void {
+    switch (message.type) {
+      case 'disconnect':
+        return this.#disconnect(message.user);
+      case 'remove':
+        return this.#removeAndDeny(message);
+      case 'add':
+        return this.#add(message.room, message.user);
+      case 'cleared':
+        return this.#cleared(message.room);
+    }
   }
 
   #disconnect(user: string): void {
-    const { hub, log } = this.#parts;
-    // A copy: a connection leaves the hub while it is being closed.
-    const connections = [...hub.connectionsOf(user)];
+    const { log } = this.#parts;
+    const connections = this.#connectionsOf(user);
     for (const connection of connections) connection.close(CLOSE.disconnected);
     if (connections.length > 0) {
       log.info({ connections: connections.length }, 'the server API closed connections of a user');
     }
   }
-}
 
-function parseMessage(text: string): ControlMessage | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // The caller counts it.
-    return null;
+  /** First kept out, so that a message that waited for a join is not published either. */
+  #removeAndDeny({ room, user, reason, forMs }: Extract<ControlMessage, { type: 'remove' }>): void {
+    const subject = memberSubject(room, user);
+    if (forMs === 0) this.#parts.denied.lift(subject);
+    else if (forMs !== null) this.#parts.denied.deny(subject, forMs);
+    this.#remove(room, user, reason === '' ? REMOVED : reason);
   }
-  if (typeof value !== 'object' || value === null) return null;
-  const { type, user } = value as Record<string, unknown>;
-  if (type !== 'disconnect' || typeof user !== 'string' || user === '') return null;
-  return { type, user };
+
+  #remove(room: string, user: string, reason: string): void {
+    const refusal = { code: 'forbidden', message: reason } as const;
+    for (const connection of this.#connectionsOf(user)) {
+      if (connection.rooms.includes(room)) this.#parts.memberships.remove(connection, room, refusal);
+    }
+  }
+
+  #add(room: string, user: string): void {
+    this.#parts.denied.lift(memberSubject(room, user));
+    for (const connection of this.#connectionsOf(user)) this.#parts.memberships.place(connection, room);
+  }
+
+  /** What members have is over: they get `reset`. */
+  #cleared(room: string): void {
+    const feed = this.#parts.feeds.get(room);
+    if (feed !== undefined) void this.#parts.feeds.repair(feed);
+  }
+
+  /** A copy: a connection leaves the hub while it is being closed. */
+  #connectionsOf(user: string): readonly Connection[] {
+    return [...this.#parts.hub.connectionsOf(user)];
+  }
 }

@@ -16,6 +16,7 @@ export interface PendingMessage {
   readonly built: BuiltMessage;
   readonly key: string | null;
   readonly exclude: number;
+  readonly conflation: Uint8Array | null;
   readonly acceptedAtMs: number;
 }
 
@@ -35,11 +36,12 @@ export abstract class PendingPublish implements PublishRequest, PublishReply {
   readonly offsetAt: number;
   readonly key: string | null;
   readonly exclude: number;
+  readonly conflation: Uint8Array | null;
   readonly #parts: PendingPublishParts;
   readonly #acceptedAtMs: number;
 
   constructor(
-    { room, history, built, key, exclude, acceptedAtMs }: PendingMessage,
+    { room, history, built, key, exclude, conflation, acceptedAtMs }: PendingMessage,
     parts: PendingPublishParts,
   ) {
     this.room = room;
@@ -48,6 +50,7 @@ export abstract class PendingPublish implements PublishRequest, PublishReply {
     this.offsetAt = built.offsetAt;
     this.key = key;
     this.exclude = exclude;
+    this.conflation = conflation;
     this.#parts = parts;
     this.#acceptedAtMs = acceptedAtMs;
   }

@@ -6,6 +6,7 @@ import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
 import { buildMessageFrame, buildSignalFrame } from '../protocol/message-frame.ts';
 import type { Clock } from '../util/clock.ts';
+import { clientConflation, serverConflation } from './conflation-id.ts';
 import { clientKey, serverKey } from './key-scope.ts';
 import {
   type PendingMessage,
@@ -28,6 +29,7 @@ export interface ServerMessage {
   readonly key: string | null;
   /** It is a signal. Default false. */
   readonly ephemeral?: boolean;
+  readonly conflateKey?: string | null;
 }
 
 /** Takes permitted messages: builds the frame that every member will get, and passes it on. */
@@ -46,7 +48,9 @@ export class Publishing {
     if (command.ephemeral) metrics.messages.signals.client++;
     const exclude = command.echo ? 0 : connection.number;
     const key = command.key === null ? null : clientKey(connection.identity, command.key);
-    const message = this.#build(rule, command, key, connection.sender, exclude);
+    const { conflateKey } = command;
+    const conflation = conflateKey === null ? null : clientConflation(connection, conflateKey);
+    const message = this.#build(rule, command, key, connection.sender, exclude, conflation);
     backplane.publish(new ConnectionPublish(message, this.#parts, connection, command.id));
   }
 
@@ -56,7 +60,9 @@ export class Publishing {
     metrics.messages.accepted.http_api++;
     if (message.ephemeral) metrics.messages.signals.http_api++;
     const key = message.key === null ? null : serverKey(message.key);
-    const pending = this.#build(rule(message.room), message, key, null, 0);
+    const { conflateKey = null } = message;
+    const conflation = conflateKey === null ? null : serverConflation(conflateKey);
+    const pending = this.#build(rule(message.room), message, key, null, 0, conflation);
     backplane.publish(new ServerPublish(pending, this.#parts, reply));
   }
 
@@ -66,14 +72,16 @@ export class Publishing {
     key: string | null,
     sender: string | null,
     exclude: number,
+    conflation: Uint8Array | null,
   ): PendingMessage {
     const { clock } = this.#parts;
     if (ephemeral) {
       const built = buildSignalFrame(room, clock.wallMs(), sender, data);
-      return { room, history: KEEPS_NOTHING, built, key: null, exclude, acceptedAtMs: clock.nowMs() };
+      const acceptedAtMs = clock.nowMs();
+      return { room, history: KEEPS_NOTHING, built, key, exclude, conflation, acceptedAtMs };
     }
     const built = buildMessageFrame(room, clock.wallMs(), sender, data);
-    return { room, history, built, key, exclude, acceptedAtMs: clock.nowMs() };
+    return { room, history, built, key, exclude, conflation, acceptedAtMs: clock.nowMs() };
   }
 }
 

@@ -7,13 +7,16 @@ import { BINARY_FOR_JSON, TEXT_FOR_MSGPACK, undecodable } from './commands.ts';
 import type { CommandReader, DecodedCommand, RejectedCommand, ServerFrame } from './frames.ts';
 import * as json from './json/codec.ts';
 import * as msgpack from './msgpack/codec.ts';
-import type { Encoding } from './subprotocol.ts';
+import type { Encoding, ReaderEncoding } from './subprotocol.ts';
 
-/** One or more encoded frames, ready to send as a binary (bytes) or text (string) WebSocket message. */
+/**
+ * One or more encoded frames, ready to send as a binary (bytes) or text (string) WebSocket message. Events are
+ * bytes too.
+ */
 export type EncodedFrames = Uint8Array | string;
 
 export interface ServerCodec {
-  readonly encoding: Encoding;
+  readonly encoding: ReaderEncoding;
   /**
    * The commands of one WebSocket message, given as bytes for text messages too. Never throws. The `data` of
    * a publish may be a view of `message`, which must not change until the last command is read.
@@ -23,8 +26,12 @@ export interface ServerCodec {
   decodeCommands(message: Uint8Array): DecodedCommand[];
   /** The result for a WebSocket message of the other kind, text or binary, which is not read. */
   readonly otherKind: RejectedCommand;
-  /** @throws {PackError} for values that cannot be sent: a fault of the caller, never of a peer. */
-  encode(frame: ServerFrame): EncodedFrames;
+  /**
+   * `epoch`: of the room's numbering, for an encoding that says positions beside frames.
+   *
+   * @throws {PackError} for values that cannot be sent: a fault of the caller, never of a peer.
+   */
+  encode(frame: ServerFrame, epoch?: string): EncodedFrames;
   /** The same as `encode` of the reply, faster. */
   encodePublishOk(id: number, epoch: string, offset: number, duplicate: boolean): EncodedFrames;
   /**
@@ -37,11 +44,11 @@ export interface ServerCodec {
   encodeHistory(epoch: string, offset: number, frames: Uint8Array): EncodedFrames;
   /**
    * A run of stored `message` frames in MessagePack as this encoding sends them: for MessagePack the same
-   * bytes.
+   * bytes. `epoch`: of their offsets.
    *
    * @throws {FrameError} in the JSON codec, if they are anything else.
    */
-  messages(frames: Uint8Array): EncodedFrames;
+  messages(frames: Uint8Array, epoch?: string): EncodedFrames;
   /** Frames that this codec encoded, as one WebSocket message. */
   join(parts: readonly EncodedFrames[]): EncodedFrames;
 }

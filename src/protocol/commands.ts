@@ -5,7 +5,7 @@
  */
 import type { ErrorCode } from './codes.ts';
 import type { Command, PackedValue, Position, RejectedCommand, Undecodable } from './frames.ts';
-import { keyProblem, roomNameProblem } from './limits.ts';
+import { keyProblem, MAX_AFTER_BYTES, roomNameProblem, utf8Length } from './limits.ts';
 
 /** The options that this version knows, not checked yet. */
 export interface RawOptions {
@@ -14,9 +14,17 @@ export interface RawOptions {
   readonly key?: unknown;
   readonly echo?: unknown;
   readonly ephemeral?: unknown;
+  readonly conflateKey?: unknown;
   readonly resume?: unknown;
   readonly last?: unknown;
+  /** Packed. */
+  readonly data?: PackedValue;
+  readonly members?: unknown;
+  readonly after?: unknown;
 }
+
+/** Null in MessagePack. */
+const NIL = 0xc0;
 
 /** Shared, because a peer can put tens of thousands of these into one WebSocket message. */
 export const NOT_AN_ARRAY = rejected(0, 'bad_frame', 'a frame is not an array');
@@ -56,7 +64,7 @@ function isCount(value: unknown): value is number {
 
 /**
  * Builds the command of a frame or says why not. `target`: the element after the id, a room or a token.
- * `data`: the payload of a publish, null if the frame has none. `options`: undefined or null if the frame has
+ * `data`: the value of a publish or a presence, null if the frame has none. `options`: undefined or null if the frame has
  * none; for an ack, whose fourth element is a position, that position.
  */
 export function buildCommand(
@@ -75,12 +83,14 @@ export function buildCommand(
   const refused = refusedRoom(id, target);
   if (refused !== null) return refused;
   const room = target as string;
-  if (type === 'leave' || type === 'members') return { type, id: id + 0, room };
+  if (type === 'leave') return { type, id: id + 0, room };
+  if (type === 'members') return buildMembers(id + 0, room, options);
+  if (type === 'presence') return buildPresence(id + 0, room, data);
   if (type === 'ack') return buildAck(id + 0, room, options);
   return type === 'join' ? buildJoin(id + 0, room, options) : buildHistory(id + 0, room, options);
 }
 
-const OTHER_TYPES = ['join', 'leave', 'members', 'history', 'ack', 'auth', 'ping'] as const;
+const OTHER_TYPES = ['join', 'leave', 'presence', 'members', 'history', 'ack', 'auth', 'ping'] as const;
 
 function isCommandType(type: string): type is (typeof OTHER_TYPES)[number] {
   return (OTHER_TYPES as readonly string[]).includes(type);
@@ -115,16 +125,27 @@ function buildPublish(
   if (typeof echo !== 'boolean') return rejected(id + 0, 'bad_frame', 'echo must be a boolean');
   const ephemeral = options?.ephemeral ?? false;
   if (typeof ephemeral !== 'boolean') return rejected(id + 0, 'bad_frame', 'ephemeral must be a boolean');
-  const clash = ephemeral ? ephemeralProblem(key) : null;
+  const conflateKey = options?.conflateKey ?? null;
+  if (conflateKey !== null && typeof conflateKey !== 'string')
+    return rejected(id + 0, 'bad_frame', 'conflateKey must be a string');
+  const clash = conflateKey === null && !ephemeral ? null : kindProblem(ephemeral, key, conflateKey);
   if (clash !== null) return rejected(id + 0, 'bad_request', clash);
-  return { type: 'publish', id: id + 0, room: room as string, data, key, echo, ephemeral };
+  return { type: 'publish', id: id + 0, room: room as string, data, key, echo, ephemeral, conflateKey };
 }
 
-/** Why a publish with `ephemeral` cannot have these options too, or null. */
-export function ephemeralProblem(key: unknown): string | null {
-  return key === null
-    ? null
-    : 'an ephemeral message takes no key: it is not stored, so a retry cannot be recognised';
+/** What is wrong with these options of a publish together, or null. */
+export function kindProblem(
+  ephemeral: boolean,
+  key: string | null,
+  conflateKey: string | null,
+): string | null {
+  if (ephemeral && key !== null) {
+    return 'an ephemeral message takes no key: it is not stored, so a retry cannot be recognised';
+  }
+  if (ephemeral && conflateKey !== null) {
+    return 'an ephemeral message takes no conflateKey: members that are behind do not get it';
+  }
+  return conflateKey === null ? null : keyProblem(conflateKey, 'conflateKey');
 }
 
 function buildAuth(id: number, token: unknown): Command | RejectedCommand {
@@ -143,7 +164,43 @@ function buildJoin(id: number, room: string, options: unknown): Command | Reject
   if (last !== null && !Number.isSafeInteger(last))
     return rejected(id, 'bad_frame', 'last is not an integer');
   if (last !== null && (last as number) < 0) return rejected(id, 'bad_request', 'last is less than 0');
-  return { type: 'join', id, room, since, resume, last: last === null ? null : (last as number) + 0 };
+  const members = options?.members ?? false;
+  if (typeof members !== 'boolean') return rejected(id, 'bad_frame', 'members must be a boolean');
+  const data = unlessNil(options?.data ?? null);
+  return {
+    type: 'join',
+    id,
+    room,
+    since,
+    resume,
+    last: last === null ? null : (last as number) + 0,
+    data,
+    members,
+  };
+}
+
+function buildPresence(id: number, room: string, data: PackedValue | null): Command | RejectedCommand {
+  if (data === null)
+    return rejected(id, 'bad_frame', 'presence needs data: null removes what the member has');
+  return { type: 'presence', id, room, data: unlessNil(data) };
+}
+
+function unlessNil(data: PackedValue | null): PackedValue | null {
+  return data === null || (data.length === 1 && data[0] === NIL) ? null : data;
+}
+
+function buildMembers(id: number, room: string, options: unknown): Command | RejectedCommand {
+  if (!isOptions(options)) return badOptions(id);
+  const limit = options?.limit ?? null;
+  if (limit !== null && !Number.isSafeInteger(limit))
+    return rejected(id, 'bad_frame', 'limit must be an integer');
+  if (limit !== null && (limit as number) < 1) return rejected(id, 'bad_request', 'limit must be at least 1');
+  const after = options?.after ?? null;
+  if (after !== null && typeof after !== 'string') return rejected(id, 'bad_frame', 'after must be a string');
+  if (after !== null && utf8Length(after) > MAX_AFTER_BYTES) {
+    return rejected(id, 'bad_request', 'after must be the next of the page before');
+  }
+  return { type: 'members', id, room, limit: limit as number | null, after };
 }
 
 function buildAck(id: number, room: string, position: unknown): Command | RejectedCommand {

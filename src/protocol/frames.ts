@@ -17,7 +17,10 @@ export type Position = readonly [epoch: string, offset: number];
 export interface Member {
   readonly connection: string;
   readonly user: string | null;
+  /** What the token says. */
   readonly info?: unknown;
+  /** What the member brought itself. */
+  readonly data?: unknown;
 }
 
 // ---- client to node, on the wire ------------------------------------------------------------------------
@@ -31,6 +34,10 @@ export interface JoinOptions {
   readonly resume?: boolean;
   /** At most so many of the newest messages follow. Default: without a position none, else all. */
   readonly last?: number;
+  /** Presence data that the member brings. Default: none, or what it has on this connection. */
+  readonly data?: unknown;
+  /** The result has the members, and the events that follow continue from them. Default false. */
+  readonly members?: boolean;
 }
 export interface PublishOptions {
   /** Idempotency key, at most 64 bytes of UTF-8. */
@@ -42,17 +49,28 @@ export interface PublishOptions {
    * together with `key`.
    */
   readonly ephemeral?: boolean;
+  /**
+   * This message takes the place of the publisher's earlier ones with the same key, for members that are behind.
+   * At most 64 bytes of UTF-8. Not together with `ephemeral`.
+   */
+  readonly conflateKey?: string;
 }
 export interface HistoryOptions {
   readonly since?: Position;
   readonly limit?: number;
+}
+export interface MembersOptions {
+  readonly limit?: number;
+  /** The `next` of the page before. */
+  readonly after?: string;
 }
 
 export type CommandFrame =
   | readonly ['join', id: number, room: string, options?: JoinOptions]
   | readonly ['leave', id: number, room: string]
   | readonly ['publish', id: number, room: string, data: unknown, options?: PublishOptions]
-  | readonly ['members', id: number, room: string]
+  | readonly ['presence', id: number, room: string, data: unknown]
+  | readonly ['members', id: number, room: string, options?: MembersOptions]
   | readonly ['history', id: number, room: string, options?: HistoryOptions]
   | readonly ['ack', id: number, room: string, position: Position]
   | readonly ['auth', id: number, token: string]
@@ -74,6 +92,9 @@ export interface JoinCommand {
   readonly resume: boolean;
   /** Not capped yet. */
   readonly last: number | null;
+  /** As in `PublishCommand`, and not measured yet. Null: it brings none. */
+  readonly data: PackedValue | null;
+  readonly members: boolean;
 }
 export interface LeaveCommand {
   readonly type: 'leave';
@@ -89,11 +110,21 @@ export interface PublishCommand {
   readonly key: string | null;
   readonly echo: boolean;
   readonly ephemeral: boolean;
+  readonly conflateKey: string | null;
+}
+export interface PresenceCommand {
+  readonly type: 'presence';
+  readonly id: number;
+  readonly room: string;
+  /** As in `PublishCommand`, and not measured yet. Null: the member has none any more. */
+  readonly data: PackedValue | null;
 }
 export interface MembersCommand {
   readonly type: 'members';
   readonly id: number;
   readonly room: string;
+  readonly limit: number | null;
+  readonly after: string | null;
 }
 export interface HistoryCommand {
   readonly type: 'history';
@@ -122,6 +153,7 @@ export type Command =
   | JoinCommand
   | LeaveCommand
   | PublishCommand
+  | PresenceCommand
   | MembersCommand
   | HistoryCommand
   | AckCommand
@@ -181,6 +213,8 @@ export interface HelloLimits {
   readonly bytesPerSecond: number;
   /** Of a `join`, and the `limit` of a `history`. */
   readonly last: number;
+  /** Bytes of a member's presence data, as MessagePack. Nodes of before it was added leave it out. */
+  readonly presenceBytes?: number;
   /** Bytes of an idempotency key. */
   readonly key: number;
   /** Bytes of a room's name. */
@@ -192,7 +226,8 @@ export interface JoinResult {
   readonly recovered: boolean;
   /** The offset before the first message that follows; only where the join said `last`. */
   readonly from?: number;
-  readonly members?: number;
+  /** Only where the join asked for them. */
+  readonly members?: MembersSnapshot;
   /**
    * The offset that the user has acknowledged in this epoch, null for none; only for users, in rooms that
    * keep acks.
@@ -209,7 +244,17 @@ export interface MembersResult {
   /** Distinct users among all members, without anonymous connections. */
   readonly users: number;
   readonly members: readonly Member[];
+  /** Some are not listed. */
   readonly truncated?: true;
+  /** The next page starts here: see `MembersOptions.after`. */
+  readonly next?: string;
+}
+/** All members, or (`partial`) none of them because they are too many. */
+export interface MembersSnapshot {
+  readonly count: number;
+  readonly users: number;
+  readonly members: readonly Member[];
+  readonly partial?: true;
 }
 export interface HistoryResult {
   readonly epoch: string;
@@ -275,11 +320,17 @@ export type MemberFrame = readonly [
   who: Member | null,
   count: number,
 ];
+/** Someone's data, or what the token says of them, has changed. */
+export type PresenceFrame = readonly ['presence', room: string, who: Member];
+/** Who is in the room now, in place of all that was said before. */
+export type MembersFrame = readonly ['members', room: string, members: MembersSnapshot];
 /** Only `expired` is loss. */
 export type GapReason = 'expired' | 'limited' | 'replaced' | 'skipped';
 /** Nodes of before the reason was added leave it out: it is `expired` then. */
 export type GapFrame = readonly ['gap', room: string, from: number, to: number, reason?: GapReason];
 export type ResetFrame = readonly ['reset', room: string, epoch: string, offset: number];
+/** The node made the connection a member: what a `join` would have been answered. */
+export type JoinedFrame = readonly ['joined', room: string, result: JoinResult];
 export type RemovedFrame = readonly ['removed', room: string, reason: string];
 export type ByeFrame = readonly ['bye', code: number, details: { readonly reconnectAfterMs: number }];
 
@@ -288,8 +339,11 @@ export type PushFrame =
   | MessageFrame
   | SignalFrame
   | MemberFrame
+  | PresenceFrame
+  | MembersFrame
   | GapFrame
   | ResetFrame
+  | JoinedFrame
   | RemovedFrame
   | ByeFrame;
 

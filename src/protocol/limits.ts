@@ -2,8 +2,10 @@
 
 /** Bytes of UTF-8 in a room name. */
 export const MAX_ROOM_BYTES = 128;
-/** Bytes of UTF-8 in an idempotency key. */
+/** Bytes of UTF-8 in an idempotency key, and in a `conflateKey`. */
 export const MAX_KEY_BYTES = 64;
+/** Bytes of UTF-8 in the `after` of a `members`: more than any `next` has. */
+export const MAX_AFTER_BYTES = 128;
 /** Arrays and maps nested deeper than this inside one frame are refused: a decoder's stack is finite. */
 export const MAX_DEPTH = 64;
 /**
@@ -37,12 +39,12 @@ export function roomNameProblem(room: string): string | null {
   return null;
 }
 
-/** What is wrong with an idempotency key, or null if it is valid. */
-export function keyProblem(key: string): string | null {
+/** What is wrong with an idempotency key or a `conflateKey`, or null if it is valid. `name`: of the option. */
+export function keyProblem(key: string, name = 'key'): string | null {
   const bytes = utf8Length(key);
-  if (bytes < 1 || bytes > MAX_KEY_BYTES) return `key must be 1 to ${MAX_KEY_BYTES} bytes, got ${bytes}`;
+  if (bytes < 1 || bytes > MAX_KEY_BYTES) return `${name} must be 1 to ${MAX_KEY_BYTES} bytes, got ${bytes}`;
   // Two such keys would become equal as UTF-8, and the second publish would be dropped as a duplicate.
-  if (bytes !== key.length && LONE_SURROGATE.test(key)) return 'key is not valid Unicode';
+  if (bytes !== key.length && LONE_SURROGATE.test(key)) return `${name} is not valid Unicode`;
   return null;
 }
 

@@ -20,8 +20,11 @@ const SHAPES: Readonly<Record<ServerFrame[0], readonly Field[]>> = {
   message: [text, integer, integer, textOrNull, present],
   signal: [text, integer, textOrNull, present],
   member: [text, text, mapOrNone, integer],
+  presence: [text, map],
+  members: [text, map],
   gap: [text, integer, integer, textOrNone],
   reset: [text, text, integer],
+  joined: [text, map],
   removed: [text, text],
   bye: [integer, map],
 };

@@ -1,6 +1,8 @@
 /** WebSocket subprotocols: what a client offers, and what a node chooses. */
 
 export type Encoding = 'msgpack' | 'json';
+/** What a connection reads: an encoding of WebSocket messages, or Server-Sent Events. */
+export type ReaderEncoding = Encoding | 'sse';
 
 export const SUBPROTOCOL = {
   msgpack: 'roomcast.v1.msgpack',

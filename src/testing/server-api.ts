@@ -1,7 +1,13 @@
 import type { AckPage } from '../backplane/acks.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
 import type { BrokerNode } from '../node/broker-node.ts';
-import type { HistoryResult, MembersResult, Position, PublishResult } from '../protocol/frames.ts';
+import type {
+  HistoryResult,
+  MembersOptions,
+  MembersResult,
+  Position,
+  PublishResult,
+} from '../protocol/frames.ts';
 import { keyProblem, roomNameProblem } from '../protocol/limits.ts';
 import { decodeMessageFrames } from '../protocol/message-frame.ts';
 import { packValue } from '../protocol/msgpack/values.ts';
@@ -49,8 +55,13 @@ export async function history(
   return { epoch, offset, messages: decodeMessageFrames(frames) };
 }
 
-export async function members(node: BrokerNode, room: string): Promise<MembersResult> {
-  return node.listMembers(checked(room));
+/** A page of who is in a room. Default and maximum of `limit`: `limits.membersPage`. */
+export async function members(
+  node: BrokerNode,
+  room: string,
+  { limit, after }: MembersOptions,
+): Promise<MembersResult> {
+  return node.listMembers(checked(room), { limit: limit ?? null, after: after ?? null });
 }
 
 export async function rooms(node: BrokerNode): Promise<RoomsPage> {

@@ -3,8 +3,8 @@ import type { AckPage } from '../backplane/acks.ts';
 import { MemoryStore } from '../backplane/memory/memory-backplane.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
 import type { Config } from '../config/config.ts';
-import type { HistoryResult, MembersResult, PublishResult } from '../protocol/frames.ts';
-import type { Encoding } from '../protocol/subprotocol.ts';
+import type { HistoryResult, MembersOptions, MembersResult, PublishResult } from '../protocol/frames.ts';
+import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { type Logger, silentLog } from '../util/log.ts';
 import { systemScheduler } from '../util/scheduler.ts';
 import type { Cable, Handshake } from './cable.ts';
@@ -19,7 +19,7 @@ import { type TestTokenClaims, TestTokens } from './test-tokens.ts';
 export interface TestConnection {
   readonly id: string;
   readonly user: string | null;
-  readonly encoding: Encoding;
+  readonly encoding: ReaderEncoding;
   readonly rooms: readonly string[];
 }
 
@@ -201,8 +201,8 @@ export class TestBroker {
   }
 
   /** As `GET /v1/rooms/:room/members`. */
-  members(room: string): Promise<MembersResult> {
-    return members(this.#run.node, room);
+  members(room: string, page: MembersOptions = {}): Promise<MembersResult> {
+    return members(this.#run.node, room, page);
   }
 
   /** As `GET /v1/rooms`: rooms that have members. */

@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
+import { TopicList } from '../connection/topic-list.ts';
+import type { ReaderEncoding } from '../protocol/subprotocol.ts';
+import { clientRoutes } from './clients/client-routes.ts';
 import type { Descriptors } from './descriptors.ts';
+import type { EventSocket } from './events/event-socket.ts';
 import { HeldResponse } from './held-response.ts';
 import { type HttpOptions, type HttpParts, registerMetrics, registerRoutes } from './http/routes.ts';
 import { type HttpResponse, type TemplatedApp, type us_listen_socket, type us_socket, uws } from './uws.ts';
@@ -27,6 +31,8 @@ export class Server implements Fanout {
   readonly #app: TemplatedApp;
   #listening: us_listen_socket | null = null;
   #held: HeldResponse | null = null;
+  /** What native topics are to WebSockets, for event streams. */
+  readonly #eventTopics = new TopicList<EventSocket>();
 
   /** Throws, with a sentence, if the certificate and key cannot be used. */
   constructor(tls: TlsOptions | null) {
@@ -34,15 +40,19 @@ export class Server implements Fanout {
   }
 
   /** Adds the WebSocket endpoint and the HTTP routes. Called once, before `listen`. */
-  register(ws: Omit<WsEndpointOptions, 'runCorked'> & WsEndpointParts, http: HttpOptions & HttpParts): void {
+  register(
+    ws: Omit<WsEndpointOptions, 'runCorked'> & WsEndpointParts,
+    http: HttpOptions & Omit<HttpParts, 'clientRoutes'>,
+  ): void {
     this.#watchDescriptors(ws.descriptors);
     const runCorked = (work: () => void) => (this.#held === null ? work() : this.#held.cork(work));
     this.#app.ws<SocketData>(http.wsPath, wsBehavior({ ...ws, runCorked }, ws));
-    registerRoutes(this.#app, http, http);
+    const routes = clientRoutes({ ...ws, topics: this.#eventTopics, bodyBytes: http.bodyBytes });
+    registerRoutes(this.#app, http, { ...http, clientRoutes: routes });
   }
 
   /** Adds only `/metrics`, instead of `register`. */
-  registerMetrics(http: HttpOptions & HttpParts, descriptors: Descriptors): void {
+  registerMetrics(http: HttpOptions & Omit<HttpParts, 'clientRoutes'>, descriptors: Descriptors): void {
     this.#watchDescriptors(descriptors);
     registerMetrics(this.#app, http, http);
   }
@@ -59,8 +69,9 @@ export class Server implements Fanout {
     this.#app.filter(watch);
   }
 
-  publish(topic: string, message: Uint8Array | string): void {
-    this.#app.publish(topic, message, typeof message !== 'string');
+  publish(topic: string, message: Uint8Array | string, encoding: ReaderEncoding): void {
+    if (encoding === 'sse') this.#eventTopics.publish(topic, message);
+    else this.#app.publish(topic, message, encoding === 'msgpack');
   }
 
   /** Resolves with the bound port: `port` 0 picks a free one. Rejects with a sentence. */

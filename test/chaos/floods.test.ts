@@ -15,7 +15,9 @@ import { delay, waitFor } from '../support/wait.ts';
 let node: NodeProcess;
 
 beforeAll(async () => {
-  node = await NodeProcess.start({ env: { ROOMCAST_HISTORY_MESSAGES: '10000' } });
+  node = await NodeProcess.start({
+    env: { ROOMCAST_HISTORY_MESSAGES: '10000', ROOMCAST_HISTORY_BYTES: '0' },
+  });
 });
 
 afterAll(() => node.stop());

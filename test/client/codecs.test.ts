@@ -99,7 +99,7 @@ describe('a client that speaks JSON', () => {
     expect(jsonCodec.pack(undefined)).toBe('null');
   });
 
-  it.each(['<html>', '{', '{}', '[]', '[1]', '["ok",1]', 'null', '["hello",[]]', new ArrayBuffer(1)])(
+  it.each(['<html>', '{', '{}', '[]', '[1]', 'null', '7', new ArrayBuffer(1)])(
     'refuses %j, which is no frame',
     (message) => {
       expect(() => jsonCodec.decode(message)).toThrow();

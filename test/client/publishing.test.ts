@@ -125,7 +125,7 @@ describe('what is published while there is no connection', () => {
     const client = world.client({ queue: { messages: 2 } });
     const [first, second] = [outcome(client.publish('r', 1)), outcome(client.publish('r', 2))];
     await expect(client.publish('r', 3)).rejects.toThrow(QueueFullError);
-    await expect(client.publish('r', 3)).rejects.toThrow('holds 2 messages and 2 bytes');
+    await expect(client.publish('r', 3)).rejects.toThrow('holds 2 of 2 messages and 2 of 1048576 bytes');
     await world.settle();
     world.socket.accept();
     await world.settle();

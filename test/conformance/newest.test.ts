@@ -18,6 +18,7 @@ const RULE: RoomRule = {
   join: 'anyone',
   publish: 'anyone',
   acks: null,
+  presenceData: true,
   slowReaders: 'resume',
 };
 const NODE = 'node0001';

@@ -1,7 +1,11 @@
 /** What presence promises on every backplane: one suite over memory and Redis. */
 import { describe, expect, it } from 'vitest';
+import type { PresenceEntry } from '../../src/backplane/presence.ts';
+import { packValue } from '../../src/protocol/msgpack/values.ts';
 import { enterMany, entryOf, type PresentNode, startPresence } from '../support/presence.ts';
+import { chaosSeed, Random } from '../support/random.ts';
 import { useBackplanes } from '../support/use-backplanes.ts';
+import { waitFor } from '../support/wait.ts';
 
 const used = useBackplanes();
 
@@ -20,7 +24,7 @@ describe.each(used.factories)('presence on the %s backplane', (_kind, startOne) 
         count: 0,
         users: 0,
         members: [],
-        truncated: false,
+        next: null,
       });
     });
 
@@ -32,7 +36,7 @@ describe.each(used.factories)('presence on the %s backplane', (_kind, startOne) 
       expect((await presence.list('room', 10)).members).toHaveLength(2);
       presence.leave('room', entryOf(node, 1, 'ann'), true);
       const page = await presence.list('room', 10);
-      expect(page).toEqual({ count: 1, users: 1, members: [entryOf(node, 2, 'bob')], truncated: false });
+      expect(page).toEqual({ count: 1, users: 1, members: [entryOf(node, 2, 'bob')], next: null });
     });
 
     it('counts several connections of a user as several members and one user', async () => {
@@ -72,13 +76,13 @@ describe.each(used.factories)('presence on the %s backplane', (_kind, startOne) 
       const { presence } = node.backplane;
       enterMany(node, 'room', 700, false);
       const page = await presence.list('room', 50);
-      expect(page).toMatchObject({ count: 700, users: 700, truncated: true });
+      expect(page).toMatchObject({ count: 700, users: 700, next: page.members.at(-1)!.connection });
       expect(new Set(page.members.map(({ connection }) => connection)).size).toBe(50);
       expect((await presence.list('room', 50)).members).toEqual(page.members);
       const all = await presence.list('room', 700);
-      expect(all.truncated).toBe(false);
+      expect(all.next).toBeNull();
       expect(new Set(all.members.map(({ connection }) => connection)).size).toBe(700);
-      expect(await presence.list('room', 0)).toMatchObject({ count: 700, members: [], truncated: true });
+      expect(await presence.list('room', 0)).toMatchObject({ count: 700, members: [], next: '' });
     });
 
     it('takes the newer of two entries of a connection', async () => {
@@ -93,11 +97,163 @@ describe.each(used.factories)('presence on the %s backplane', (_kind, startOne) 
       });
       presence.leave('room', entryOf(node, 1, 'bob'), true);
       expect(await presence.list('room', 10)).toMatchObject({ count: 0, users: 0 });
-      expect(await node.presence.untilChanges('room', 2)).toEqual([
+      expect(await node.presence.untilChanges('room', 3)).toEqual([
         `+${node.nodeId}-1 1`,
+        `=${node.nodeId}-1 1`,
         `-${node.nodeId}-1 0`,
       ]);
     });
+  });
+
+  describe('data', () => {
+    it('of every shape is listed, beside info and without, and none is told from null', async () => {
+      const node = await start();
+      const { presence } = node.backplane;
+      const values = [{ cursor: [3, 14] }, 'text', 0, false, null, [new Uint8Array([1, 2])], 1.5];
+      for (const [n, value] of values.entries()) {
+        presence.enter('room', { ...entryOf(node, n, 'ann'), data: packValue(value) }, false);
+        presence.enter('room', { ...entryOf(node, n + 10), info: value, data: packValue(value) }, false);
+      }
+      presence.enter('room', entryOf(node, 99), false);
+      const { members } = await presence.list('room', 100);
+      const byConnection = new Map(members.map((member) => [member.connection, member]));
+      for (const [n, value] of values.entries()) {
+        const plain = { connection: `${node.nodeId}-${n}`, user: 'ann', data: value };
+        const withInfo = { connection: `${node.nodeId}-${n + 10}`, user: null, info: value, data: value };
+        expect(byConnection.get(plain.connection)).toEqual(plain);
+        expect(byConnection.get(plain.connection)).not.toHaveProperty('info');
+        expect(byConnection.get(withInfo.connection)).toEqual(withInfo);
+      }
+      expect(byConnection.get(`${node.nodeId}-99`)).not.toHaveProperty('data');
+    });
+
+    it('that changes is told once, and the same again not at all', async () => {
+      const node = await start('room');
+      const { presence } = node.backplane;
+      const enter = (value: unknown) =>
+        presence.enter('room', { ...entryOf(node, 1, 'ann'), info: 'i', data: packValue(value) }, true);
+      for (const value of ['a', 'a', 'b', 'b', 'a']) enter(value);
+      presence.enter('room', { ...entryOf(node, 1, 'ann'), info: 'i' }, true);
+      presence.leave('room', entryOf(node, 1), true);
+      await node.presence.untilChanges('room', 5);
+      const who = { connection: `${node.nodeId}-1`, user: 'ann', info: 'i' };
+      expect(node.presence.of('room')).toEqual([
+        { change: 'joined', who: { ...who, data: 'a' }, count: 1 },
+        { change: 'changed', who: { ...who, data: 'b' }, count: 1 },
+        { change: 'changed', who: { ...who, data: 'a' }, count: 1 },
+        { change: 'changed', who, count: 1 },
+        { change: 'left', who, count: 0 },
+      ]);
+    });
+  });
+
+  describe('pages', () => {
+    it('have everyone once, in order, and the last one says so', async () => {
+      const node = await start();
+      enterMany(node, 'room', 257, false);
+      const seen: PresenceEntry[] = [];
+      let after: string | null = null;
+      do {
+        const page = await node.backplane.presence.list('room', 32, after);
+        expect(page).toMatchObject({ count: 257, users: 257 });
+        expect(page.members.length).toBeLessThanOrEqual(32);
+        seen.push(...page.members);
+        after = page.next;
+      } while (after !== null);
+      const connections = seen.map(({ connection }) => connection);
+      expect(new Set(connections).size).toBe(257);
+      expect(connections).toEqual([...connections].sort());
+      expect(seen).toHaveLength(257);
+    });
+
+    it('may start after what is not there', async () => {
+      const node = await start();
+      enterMany(node, 'room', 3);
+      const { presence } = node.backplane;
+      expect(await presence.list('room', 10, 'zzzzzzzz')).toMatchObject({
+        count: 3,
+        members: [],
+        next: null,
+      });
+      expect((await presence.list('room', 10, '!')).members).toHaveLength(3);
+      const gone = `${node.nodeId}-2`;
+      presence.leave('room', entryOf(node, 2), true);
+      expect((await presence.list('room', 10, gone)).members).toEqual([entryOf(node, 3, 'u3')]);
+    });
+
+    it('of 2,000 members, while others come and go: those that stay come once', async () => {
+      const seed = chaosSeed();
+      const random = new Random(seed);
+      const node = await start();
+      const { presence } = node.backplane;
+      enterMany(node, 'room', 2_000, false);
+      // Every third comes and goes.
+      const present = new Set(Array.from({ length: 2_000 }, (_, i) => i + 1));
+      const churn = () => {
+        for (let i = 0; i < 60; i++) {
+          const n = random.whole(1, 1_000) * 3;
+          if (present.delete(n)) presence.leave('room', entryOf(node, n), false);
+          else {
+            present.add(n);
+            presence.enter('room', entryOf(node, n, `u${n}`), false);
+          }
+        }
+      };
+      const seen: string[] = [];
+      let after: string | null = null;
+      do {
+        churn();
+        const page = await presence.list('room', 50, after);
+        expect(page.members.length).toBeLessThanOrEqual(50);
+        seen.push(...page.members.map(({ connection }) => connection));
+        after = page.next;
+      } while (after !== null);
+      expect(new Set(seen).size, `seed ${seed}`).toBe(seen.length);
+      const stayed = Array.from({ length: 2_000 }, (_, i) => i + 1).filter((n) => n % 3 !== 0);
+      const listed = new Set(seen);
+      const missing = stayed.filter((n) => !listed.has(`${node.nodeId}-${n}`));
+      expect(missing, `seed ${seed}`).toEqual([]);
+    });
+  });
+
+  it('a view, and what is told after it, are exactly who is there, while members come, go and change', async () => {
+    const seed = chaosSeed();
+    const random = new Random(seed);
+    const node = await start('room');
+    const { presence } = node.backplane;
+    let step = 0;
+    const churn = () => {
+      for (let i = 0; i < 20; i++) {
+        const entry = entryOf(node, random.whole(1, 40), 'ann');
+        if (random.next() < 0.3) presence.leave('room', entry, true);
+        else presence.enter('room', { ...entry, data: packValue(++step) }, true);
+      }
+    };
+    for (let round = 0; round < 30; round++) {
+      churn();
+      const viewing = presence.view('room', 100);
+      const before = node.presence.of('room').length;
+      churn();
+      const page = await viewing;
+      const told = new Set(node.presence.of('room').map(({ who }) => JSON.stringify(who)));
+      for (const entry of page.members) expect(told).toContain(JSON.stringify(entry));
+      const known = new Map(page.members.map((entry) => [entry.connection, entry]));
+      churn();
+      const truth = await presence.list('room', 100);
+      // The marker is told after everything that the list has.
+      presence.enter('room', entryOf(node, 1_000 + round), true);
+      const isMarker = () =>
+        node.presence.of('room').at(-1)?.who.connection === `${node.nodeId}-${1_000 + round}`;
+      await waitFor(isMarker, { for: 'the marker' });
+      for (const { change, who } of node.presence.of('room').slice(before)) {
+        if (change === 'left') known.delete(who.connection);
+        else known.set(who.connection, who);
+      }
+      known.delete(`${node.nodeId}-${1_000 + round}`);
+      const listed = new Map(truth.members.map((entry) => [entry.connection, entry]));
+      expect(known, `seed ${seed}, round ${round}`).toEqual(listed);
+      presence.leave('room', entryOf(node, 1_000 + round), true);
+    }
   });
 
   describe('rooms', () => {

@@ -93,6 +93,15 @@ describe('the documented user of Redis', () => {
     await a.backplane.signal('to all');
     await waitFor(() => b.heard.signals.length === 1, { for: 'the signal' });
     await b.backplane.renewEpoch('room', KEPT, epoch, 5);
+    const kept = { messages: 10, ageMs: 60_000, bytes: 64 * 1024 };
+    const large = { history: kept };
+    for (let n = 0; n < 20; n++) await publishTiny(a.backplane, 'large', 'x'.repeat(10_000), large);
+    expect((await b.backplane.read('large', kept, { limit: 100 })).envelopes.length).toBeLessThan(10);
+    expect(await b.backplane.clearHistory('large', kept)).toMatchObject({ offset: 20 });
+    expect(await b.backplane.subscribers('room')).toBe(2);
+    await a.backplane.denials.deny('ann', 60_000);
+    await a.backplane.denials.lift('ann', 60_000);
+    expect(await b.backplane.denials.read()).toEqual({ denied: [], lifted: ['ann'] });
     // The first dies: the other one claims and sweeps it.
     await a.backplane.close();
     expect(await b.presence.untilChanges('room', 4)).toHaveLength(4);

@@ -96,6 +96,7 @@ const RULE: RoomRule = {
   history: { messages: 20, ageMs: 60_000 },
   presence: false,
   memberEvents: false,
+  presenceData: true,
   join: 'anyone',
   publish: 'anyone',
   acks: null,

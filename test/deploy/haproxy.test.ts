@@ -1,72 +1,12 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { HelloInfo } from '../../src/protocol/frames.ts';
+import { Balancer, HAPROXY_CONFIG as CONFIG, hasHaproxy } from '../support/balancer.ts';
 import { TestClient, UpgradeRefused } from '../support/client.ts';
+import { EventReader, StreamRefused } from '../support/events.ts';
 import { NodeProcess } from '../support/node-process.ts';
-import { isOnPath } from '../support/on-path.ts';
-import { freePort } from '../support/ports.ts';
 import { waitFor, within } from '../support/wait.ts';
-
-const CONFIG = fileURLToPath(new URL('../../deploy/haproxy/haproxy.cfg', import.meta.url));
-const hasHaproxy = isOnPath('haproxy', 'haproxy');
-
-/** HAProxy with the configuration of the compose file, but for its ports, and nodes found by their ports in place of DNS. */
-class Balancer {
-  readonly url: string;
-  /** Everything it logged. */
-  log = '';
-  readonly #child: ChildProcess;
-  readonly #folder: string;
-
-  private constructor(port: number, child: ChildProcess, folder: string) {
-    this.url = `http://127.0.0.1:${port}`;
-    this.#child = child;
-    child.stdout!.on('data', (text: Buffer) => {
-      this.log += text.toString();
-    });
-    this.#folder = folder;
-  }
-
-  static async start(nodes: readonly NodeProcess[], env: Record<string, string> = {}): Promise<Balancer> {
-    const [port, statistics] = [await freePort(), await freePort()];
-    const servers = nodes.map(
-      ({ url }, i) => `    server node${i} ${new URL(url).host.replace('localhost', '127.0.0.1')}`,
-    );
-    const config = readFileSync(CONFIG, 'utf8')
-      .replace('bind :8080', `bind 127.0.0.1:${port}`)
-      .replace('bind :8404', `bind 127.0.0.1:${statistics}`)
-      .replace(/^ *server-template .*$/m, servers.join('\n'));
-    const folder = mkdtempSync(join(tmpdir(), 'roomcast-haproxy-'));
-    writeFileSync(join(folder, 'haproxy.cfg'), config);
-    const child = spawn('haproxy', ['-db', '-f', join(folder, 'haproxy.cfg')], {
-      env: { PATH: process.env.PATH ?? '', ...env },
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    process.once('exit', () => child.kill('SIGKILL'));
-    const balancer = new Balancer(port, child, folder);
-    await waitFor(async () => (await fetch(`${balancer.url}/readyz`)).status > 0, {
-      for: 'HAProxy',
-    });
-    return balancer;
-  }
-
-  connect(): Promise<TestClient> {
-    return TestClient.connect(`${this.url.replace('http', 'ws')}/ws`);
-  }
-
-  async stop(): Promise<void> {
-    const exited = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
-    await exited;
-    rmSync(this.#folder, { recursive: true });
-  }
-}
 
 let balancer: Balancer | null = null;
 const nodes: NodeProcess[] = [];
@@ -242,5 +182,46 @@ describe.skipIf(!hasHaproxy)('haproxy.cfg', () => {
   it('keeps metrics to the inside', async () => {
     balancer = await Balancer.start([await startNode()]);
     expect((await fetch(`${balancer.url}/metrics`)).status).toBe(404);
+  });
+
+  it('passes event streams on as they come, and keeps quiet ones', async () => {
+    const node = await startNode({ ROOMCAST_HEARTBEAT_INTERVAL_MS: '1000' });
+    // Shorter than this test, longer than a heartbeat; as the real ones are.
+    balancer = await Balancer.start([node], {}, (config) =>
+      config.replace(/timeout (client|server) 60s/g, 'timeout $1 2500ms'),
+    );
+    const reader = await EventReader.open(`${balancer.url}/v1/rooms/hall/events?last=0`);
+    await waitFor(() => reader.comments > 5, { timeoutMs: 15_000 });
+    expect(reader.whole).toBeNull();
+    for (const data of [1, 2, 3]) {
+      const headers = { 'Content-Type': 'application/json' };
+      const body = JSON.stringify({ data });
+      await fetch(`${balancer.url}/v1/rooms/hall/messages`, { method: 'POST', headers, body });
+      await reader.heard(data);
+    }
+    expect(reader.messages).toEqual([1, 2, 3]);
+    reader.close();
+    // HAProxy notices at the next heartbeat.
+    const open = /^roomcast_connections\{encoding="sse"\} 0$/m;
+    await waitFor(async () => open.test(await (await fetch(`${node.url}/metrics`)).text()));
+  });
+
+  it('takes an event stream that one node refuses with 503 to another, and counts it as a connection', async () => {
+    const full = await startNode({ ROOMCAST_WEBSOCKET_MAX_CONNECTIONS: '1' });
+    balancer = await Balancer.start([full, await startNode()], { UPGRADES_PER_10S: '6' });
+    const readers: EventReader[] = [];
+    for (let i = 0; i < 3; i++) {
+      readers.push(await EventReader.open(`${balancer.url}/v1/rooms/hall/events`));
+      const body = { rooms: [{ room: 'hall' }] };
+      readers.push(await EventReader.open(`${balancer.url}/v1/events`, { body }));
+    }
+    for (const path of ['/v1/rooms/hall/events', '/v1/events']) {
+      const refusal = await EventReader.open(balancer.url + path).catch((error: unknown) => error);
+      expect(refusal).toBeInstanceOf(StreamRefused);
+      expect((refusal as StreamRefused).status).toBe(429);
+    }
+    expect((await refusal()).status).toBe(429);
+    expect((await fetch(`${balancer.url}/healthz`)).status).toBe(200);
+    for (const reader of readers) reader.close();
   });
 });

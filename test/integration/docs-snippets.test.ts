@@ -9,7 +9,7 @@ import { tokenAuthenticator } from '../../src/auth/authenticator.ts';
 import { jsonCodec } from '../../src/protocol/codec.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { freePort } from '../support/ports.ts';
-import { pythonWith } from '../support/python-packages.ts';
+import { pythonEnvironment } from '../support/python-environment.ts';
 import { ROOT, type Snippet, snippetsOf } from '../support/snippets.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -20,7 +20,7 @@ const PAGES = readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`);
 const FILES = [
   ...['README.md', ...PAGES, 'src/README.md', 'src/index.ts', 'src/protocol/PROTOCOL.md'],
   ...['deploy/README.md', 'deploy/RUNBOOK.md', 'bench/README.md', 'test/README.md'],
-  ...['test/protocol/vectors/README.md', 'CONTRIBUTING.md'],
+  ...['test/protocol/vectors/README.md', 'python/README.md', 'CONTRIBUTING.md'],
 ];
 
 const snippets = FILES.flatMap(snippetsOf);
@@ -49,6 +49,9 @@ beforeAll(async () => {
     env: { ROOMCAST_ROOMS: '[{"match": "orders:*", "acks": true}]' },
   });
 });
+
+/** The first that asks for it installs packages. */
+beforeAll(() => pythonEnvironment(), 180_000);
 
 afterAll(async () => {
   await Promise.all([node.stop(), fresh.stop()]);
@@ -85,6 +88,21 @@ const runJavaScript: Runner = async ({ code }) => {
   writeFileSync(file, prologue + here(code));
   const greeting = new RegExp(/hello from \w+/.exec(code)![0]);
   await prints(spawn(process.execPath, [file]), greeting, /'ok',\s+2/);
+};
+
+/** It publishes an answer, which ends with the whole of it. */
+const runAnswer: Runner = async ({ code }) => {
+  const file = join(scratch, 'answer.mjs');
+  writeFileSync(file, here(code));
+  await promisify(execFile)(process.execPath, [file]);
+  const headers = { Authorization: `Bearer ${API_KEY}` };
+  const answer = await fetch(`${node.url}/v1/rooms/answer:1/history`, { headers });
+  const { messages } = (await answer.json()) as {
+    messages: [unknown, unknown, number, unknown, unknown, object][];
+  };
+  const said = messages.map(([, , , , , data]) => data as { text: string; done?: boolean });
+  const whole = said.pop()!;
+  expect(whole).toEqual({ text: said.map(({ text }) => text).join(''), done: true });
 };
 
 /** A program with the client library, which prints what it publishes. */
@@ -134,13 +152,23 @@ const runTest: Runner = async ({ code }) => {
   expect(stdout).toMatch(/^# pass 1$/m);
 };
 
-const runPython: Runner = async ({ code }) => {
-  const packages = /^# pip install (.+)$/m.exec(code)![1]!.split(' ');
-  const found = pythonWith(packages);
+/** With the package of `python/`. `expected`: what a reader sees. */
+function runPython(...expected: readonly RegExp[]): Runner {
+  return async ({ code }) => {
+    const found = await pythonEnvironment();
+    if ('missing' in found) return console.warn(`skipped: there is no ${found.missing}`);
+    const file = join(scratch, 'client.py');
+    writeFileSync(file, here(code));
+    await prints(spawn(found.python, ['-u', file], { env: found.env }), ...expected);
+  };
+}
+
+/** A piece of a program: it is compiled, no more. */
+const compilePython: Runner = async ({ code }) => {
+  const found = await pythonEnvironment();
   if ('missing' in found) return console.warn(`skipped: there is no ${found.missing}`);
-  const file = join(scratch, 'client.py');
-  writeFileSync(file, here(code));
-  await prints(spawn(found.python, ['-u', file]), /hello from Python/, /\['ok', 2/);
+  const compile = 'import ast, sys; compile(sys.argv[1], "snippet", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)';
+  await promisify(execFile)(found.python, ['-c', compile, code], { env: found.env });
 };
 
 /** Compiled as a program that has Roomcast as a package, then run. */
@@ -166,6 +194,19 @@ const runCurl: Runner = async ({ code }) => {
   const command = asked.replace('curl', 'curl -sS').replace('order-17-paid', randomUUID());
   const { stdout } = await promisify(execFile)('bash', ['-c', command]);
   expect(Object.keys(JSON.parse(stdout))).toEqual(Object.keys(JSON.parse(shown)));
+};
+
+/** A stream, of which the first event is enough. */
+const runStream: Runner = async ({ code }) => {
+  const command = code.replace('localhost:8080', new URL(fresh.url).host).replace('curl', 'exec curl -sS');
+  await prints(spawn('bash', ['-c', command]), /^event: joined\ndata: \["joined","chat:lobby",/m);
+};
+
+/** It reads two rooms. */
+const runFetch: Runner = async ({ code }) => {
+  const file = join(scratch, 'events.mjs');
+  writeFileSync(file, code.replace('localhost:8080', new URL(fresh.url).host));
+  await prints(spawn(process.execPath, [file]), /'joined',\s+'chat:lobby'/, /'joined',\s+'news'/);
 };
 
 /** Frames, commands and what a node says. */
@@ -244,7 +285,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['README.md', '/v1/publish', runCurl],
   ['README.md', '| roomcast pub', runShell(/"data":"two"\}\n$/)],
   ['docs/getting-started.md', 'hello from Node', runJavaScript],
-  ['docs/getting-started.md', 'from websockets', runPython],
+  ['docs/getting-started.md', 'from roomcast', runPython(/hello from Python/)],
   ['docs/getting-started.md', '/v1/publish', runCurl],
   ['docs/getting-started.md', '["ack", 7', readFrames],
   ['docs/getting-started.md', '["join", 1, "orders', readFrames],
@@ -255,7 +296,16 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/http-api.md', '/history?', runCurl],
   ['docs/http-api.md', '/acks?from=', runCurl],
   ['docs/http-api.md', '/disconnect', runCurl],
+  ['docs/http-api.md', '/remove', runCurl],
+  ['docs/http-api.md', '/add', runCurl],
+  ['docs/http-api.md', 'DELETE', runCurl],
+  ['docs/http-api.md', '/v1/users/ann ', runCurl],
+  ['docs/server-sent-events.md', 'curl -N', runStream],
+  ['docs/server-sent-events.md', '/messages -H', runCurl],
+  ['docs/server-sent-events.md', 'readOnce', runFetch],
   ['docs/authentication.md', 'SignJWT', issueToken],
+  ['docs/streaming.md', 'answer.mjs', runAnswer],
+  ['docs/streaming.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/testing.md', 'roomcast/testing', runTest],
   ['docs/command-line.md', 'hello from a shell', runShell(/"data":"hello from a shell"\}\n$/)],
   ['docs/command-line.md', 'order-17', runShell(/^$/)],
@@ -276,6 +326,14 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ],
   ['docs/operations.md', 'roomcast doctor', runRoomcast(/^ok +node .*alive and ready/m)],
   ['src/index.ts', 'startNode', runTypeScript],
+  ['python/README.md', 'async for message in room', runPython(/^\d+ \S+ \{'text': 'hello from Python'\}$/m)],
+  ['python/README.md', 'import publish', runPython(/^stored at 1$/m)],
+  [
+    'python/README.md',
+    'room("lobby", last=50).events()',
+    runPython(/^joined False \d/m, /hello from Python/),
+  ],
+  ['python/README.md', 'get_token=get_token', compilePython],
   ['bench/README.md', 'npm run bench', callsScripts],
 ];
 
@@ -292,6 +350,9 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['README.md', 'docker compose down', ENGINE],
   ['docs/getting-started.md', 'npm ci && npm start', NODE_START],
   ['docs/getting-started.md', '<!doctype html>', 'browser/getting-started.test.ts opens it in Chromium'],
+  ['docs/streaming.md', '<!doctype html>', 'browser/streaming.test.ts opens it in Chromium'],
+  ['docs/server-sent-events.md', /^retry: /, PRINTED],
+  ['docs/server-sent-events.md', '<!doctype html>', 'browser/event-source.test.ts opens it in Chromium'],
   ['docs/client.md', 'npm install roomcast-client', 'client/package.test.ts installs the package'],
   ['docs/client.md', '/client.js', 'browser/client.test.ts opens a page of this kind in Chromium'],
   ['docs/client.md', 'room.leave()', COMPILED],
@@ -319,6 +380,8 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['deploy/README.md', 'ACL SETUSER', 'conformance/redis-start.test.ts runs a node with these rights'],
   ['deploy/README.md', 'kubectl', 'it needs a Kubernetes cluster: kubernetes.test.ts reads the manifests'],
   ['deploy/RUNBOOK.md', 'docker compose ps', ENGINE],
+  ['python/README.md', /^pip install .\/python\n$/, 'python/package.test.ts installs it'],
+  ['python/README.md', '-m unittest', 'python/package.test.ts runs these'],
   [
     'CONTRIBUTING.md',
     'core.hooksPath',
@@ -361,7 +424,7 @@ describe('the snippets of the documentation', () => {
   );
 
   it('are in every document that has any', () => {
-    const under = ['src', 'docs', 'deploy', 'bench', 'test'].flatMap((folder) =>
+    const under = ['src', 'docs', 'deploy', 'bench', 'test', 'python'].flatMap((folder) =>
       readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((path) =>
         join(folder, path),
       ),

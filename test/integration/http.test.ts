@@ -84,6 +84,41 @@ describe('the HTTP API', () => {
     client.socket.terminate();
   });
 
+  it('conflates by the keys of the server API', async () => {
+    const messages = [
+      { room: 'http:k', data: 1, conflateKey: 'price' },
+      { room: 'http:k', data: 2, conflateKey: 'price' },
+      { room: 'http:k', data: 3, conflateKey: 'price', ephemeral: true },
+      { room: 'http:k', data: 4, conflateKey: '' },
+      { room: 'http:k', data: 5, conflateKey: 1 },
+    ];
+    const { body } = await post(open, '/v1/publish/batch', { messages });
+    const refused = (message: string) => ({ error: { code: 'bad_request', message } });
+    expect(body.results).toEqual([
+      { epoch: expect.any(String), offset: 1 },
+      { epoch: expect.any(String), offset: 2 },
+      refused(
+        'messages[2]: an ephemeral message takes no conflateKey: members that are behind do not get it',
+      ),
+      refused('messages[3]: conflateKey must be 1 to 64 bytes, got 0'),
+      refused('messages[4]: conflateKey must be a string'),
+    ]);
+    const packed = await fetch(`${open.url}/v1/publish`, {
+      method: 'POST',
+      body: Buffer.from(packValue({ room: 'http:k', data: 6, conflateKey: 'price' })),
+      headers: { 'Content-Type': 'application/msgpack', Accept: 'application/json' },
+    });
+    expect(await packed.json()).toMatchObject({ offset: 3 });
+    const client = await TestClient.connect(open.wsUrl, { encoding: 'json' });
+    expect(await client.ok('join', 'http:k', { last: 2 })).toMatchObject({ offset: 3, from: 0 });
+    await client.next((frame) => frame[0] === 'message' && frame[5] === 6);
+    expect(client.frames.filter(([type]) => type === 'message' || type === 'gap')).toEqual([
+      ['gap', 'http:k', 1, 2, 'replaced'],
+      ['message', 'http:k', 3, expect.any(Number), null, 6],
+    ]);
+    client.socket.terminate();
+  });
+
   it('publishes a batch in order and says what failed in its place', async () => {
     const large = 'x'.repeat(70_000);
     const messages = [1, large, 3].map((data) => ({ room: 'http:b', data }));

@@ -9,7 +9,9 @@ import { NO_PIPES } from '../support/pipes.ts';
 let node: NodeProcess;
 
 beforeAll(async () => {
-  node = await NodeProcess.start({ env: { ROOMCAST_HISTORY_MESSAGES: '20' } });
+  const rooms = [{ match: 'large', history: { messages: 1_000, bytes: 65_536 } }];
+  const env = { ROOMCAST_HISTORY_MESSAGES: '20', ROOMCAST_ROOMS: JSON.stringify(rooms) };
+  node = await NodeProcess.start({ env });
 });
 
 afterAll(() => node.stop());
@@ -33,18 +35,24 @@ async function doctorSays(): Promise<string> {
   return said;
 }
 
-it('a metric counts them, and the doctor warns', async () => {
+it('metrics count them and what they lost, and the doctor warns', async () => {
   const client = await TestClient.connect(node.wsUrl);
-  const short = async () =>
-    readMetric(await (await fetch(`${node.url}/metrics`)).text(), 'roomcast_rooms_short_history');
-  for (const room of ['busy', 'calm', 'empty']) await client.ok('join', room);
+  const read = async () => (await fetch(`${node.url}/metrics`)).text();
+  const short = async () => readMetric(await read(), 'roomcast_rooms_short_history');
+  const lost = async () => readMetric(await read(), 'roomcast_history_trimmed_early_messages_total');
+  for (const room of ['busy', 'calm', 'empty', 'large']) await client.ok('join', room);
   for (let n = 0; n < 5; n++) await client.ok('publish', 'calm', n);
   expect(await short()).toBe(0);
+  expect(await lost()).toBe(0);
   expect(await doctorSays()).not.toContain('of messages');
   for (let n = 0; n < 50; n++) await client.ok('publish', 'busy', n);
   expect(await short()).toBe(1);
+  expect(await lost()).toBe(30);
   expect(await doctorSays()).toMatch(
     /warning .*1 room keeps less than 30 s of messages.* -> raise history.messages/,
   );
+  for (let n = 0; n < 8; n++) await client.ok('publish', 'large', 'x'.repeat(20_000));
+  expect(await short()).toBe(2);
+  expect(await lost()).toBe(35);
   client.socket.terminate();
 });

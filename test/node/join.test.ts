@@ -27,6 +27,7 @@ class Case {
       join: 'anyone',
       publish: 'anyone',
       acks: true,
+      presenceData: true,
       slowReaders: 'resume',
     } as const;
     this.feed = new Feed(new Room('room'), rule, () => undefined);
@@ -52,9 +53,9 @@ class Case {
 
 type Event = (the: Case) => void;
 const waits =
-  (forFeed: boolean, forAcked: boolean): Event =>
+  (feed: boolean, acked: boolean, members = false): Event =>
   ({ join }) =>
-    join.begin(forFeed, forAcked);
+    join.begin({ feed, acked, members });
 const opened: Event = ({ join }) => join.feedOpened(null);
 const notOpened: Event = ({ join }) => join.feedOpened(ERROR);
 const acked =
@@ -65,7 +66,8 @@ const starts =
   (offset: number, isNew = false): Event =>
   ({ join }) =>
     join.startKnown({ epoch: EPOCH, offset, isNew });
-const notAcked: Event = ({ join }) => join.ackedFailed(ERROR);
+const notAcked: Event = ({ join }) => join.lookUpFailed(ERROR);
+const members: Event = ({ join }) => join.membersKnown(() => ({ count: 1, users: 0, members: [] }));
 const abandoned: Event = ({ join }) => join.abandon();
 const reads: Event = (the) => (the.firstStep = null);
 const missesSome: Event = (the) => (the.firstStep = 'begins with a gap');
@@ -98,6 +100,22 @@ const TABLE: readonly (readonly [
   ['waits for its feed', null, [waits(true, false)], 'waiting', []],
   ['has its feed', null, [waits(true, false), opened], 'over', ['start@live', 'member', ok(false)]],
   ['loses its feed', null, [waits(true, false), notOpened], 'over', ['no member', 'error timeout']],
+  ['waits for the members', null, [waits(false, false, true)], 'waiting', []],
+  ['waits for the members, and has its feed', null, [waits(true, false, true), opened], 'waiting', []],
+  [
+    'has looked for the members in vain',
+    null,
+    [waits(false, false, true), notAcked],
+    'over',
+    ['no member', 'error timeout'],
+  ],
+  [
+    'is abandoned before it knows them',
+    null,
+    [waits(false, false, true), abandoned, members],
+    'over',
+    ['abandoned'],
+  ],
   ['waits for the lookup', null, [waits(false, true)], 'waiting', []],
   ['has looked up', null, [waits(false, true), acked(6)], 'over', ['start@live', 'member', ok(false, 6)]],
   ['looked up in vain', null, [waits(false, true), notAcked], 'over', ['no member', 'error timeout']],
@@ -244,6 +262,13 @@ describe('a join that', () => {
       { offset: 9, recovered: true, from: 4 },
     ],
     [
+      'asks for the members',
+      null,
+      null,
+      [waits(true, true, true), members, acked(6), opened],
+      { offset: 9, recovered: false, acked: 6, members: { count: 1, users: 0, members: [] } },
+    ],
+    [
       'asks for the newest where its user starts',
       'acked',
       3,
@@ -258,7 +283,7 @@ describe('a join that', () => {
 
   it('is abandoned hands over the messages that waited, once', () => {
     const { join } = new Case(null);
-    join.begin(true, false);
+    join.begin({ feed: true, acked: false, members: false });
     const data = Uint8Array.of(1, 2, 3);
     join.hold({ type: 'publish', id: 7, room: 'room', data, key: null, echo: true } as PublishCommand);
     // The bytes belong to whoever brought them.

@@ -14,6 +14,7 @@ const CURSOR: CursorState = {
   isConflating: false,
   isLeaving: false,
   last: null,
+  mark: 0,
 };
 /** Nothing is pending. */
 const FEED: FeedPosition = {
@@ -23,6 +24,7 @@ const FEED: FeedPosition = {
   offset: 9,
   sentEpoch: 'e1',
   sentOffset: 9,
+  sentMark: 0,
 };
 
 const TABLE: readonly (readonly [
@@ -32,6 +34,7 @@ const TABLE: readonly (readonly [
   feed: Partial<FeedPosition>,
   remembered: number | null,
   goneUpTo?: number,
+  replaced?: number,
 ])[] = [
   ['at the topic', 'go live', { offset: 9 }, {}, null],
   ['at the topic, with more pending', 'go live', { offset: 9 }, { offset: 12 }, 10],
@@ -104,14 +107,23 @@ const TABLE: readonly (readonly [
   ['behind, and wants nothing', 'limit', { last: 0 }, {}, 6],
   ['behind by more than it asked for, and begun', 'feed', { last: 3, hasBegun: true }, {}, 6],
   ['of another epoch, with the newest', 'restart', { epoch: 'e0', last: 3 }, {}, 1],
+  ['behind by what it asked for, counted without what is replaced', 'feed', { last: 3 }, {}, 6, 0, 1],
+  ['behind by more than it asked for, counted so', 'limit', { last: 2 }, {}, 6, 0, 1],
+  ['fresh, wants what is remembered', 'enter', { isFresh: true, last: 2 }, {}, 8],
+  ['fresh, wants older ones because of what is replaced', 'read', { isFresh: true, last: 2 }, {}, 8, 0, 1],
+  ['without history, new', 'begin', { mark: Infinity }, { keepsHistory: false, sentMark: 4 }, null],
+  ['without history, behind', 'newest', { mark: 3 }, { keepsHistory: false, sentMark: 4 }, null],
+  ['without history, not behind', 'begin', { mark: 4 }, { keepsHistory: false, sentMark: 4 }, null],
   ['leaving', 'leave', { isLeaving: true }, {}, 1],
   ['leaving, at the topic', 'leave', { isLeaving: true, offset: 9 }, {}, 1],
 ];
 
 describe('the next step of a cursor', () => {
-  for (const [what, step, cursor, feed, remembered, goneUpTo = 0] of TABLE) {
+  for (const [what, step, cursor, feed, remembered, goneUpTo = 0, replaced = 0] of TABLE) {
     it(`${what}: ${step}`, () => {
-      expect(nextStep({ ...CURSOR, ...cursor }, { ...FEED, ...feed }, { remembered, goneUpTo })).toBe(step);
+      expect(
+        nextStep({ ...CURSOR, ...cursor }, { ...FEED, ...feed }, { remembered, goneUpTo, replaced }),
+      ).toBe(step);
     });
   }
 });

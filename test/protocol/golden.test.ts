@@ -15,20 +15,25 @@ function expected(frame: CommandFrame): Record<string, unknown> {
   if (type === 'auth') return { type, id, token: frame[2] };
   const room = frame[2];
   if (type === 'join') {
-    const { since = null, resume = false, last = null } = frame[3] ?? {};
-    return { type, id, room, since, resume, last };
+    const { since = null, resume = false, last = null, data = null, members = false } = frame[3] ?? {};
+    return { type, id, room, since, resume, last, data, members };
   }
   if (type === 'ack') return { type, id, room, position: frame[3] };
   if (type === 'history') {
     return { type, id, room, since: frame[3]?.since ?? null, limit: frame[3]?.limit ?? null };
   }
+  if (type === 'members') {
+    return { type, id, room, limit: frame[3]?.limit ?? null, after: frame[3]?.after ?? null };
+  }
+  if (type === 'presence') return { type, id, room, data: frame[3] };
   if (type !== 'publish') return { type, id, room };
-  const { key = null, echo = true, ephemeral = false } = frame[4] ?? {};
-  return { type, id, room, data: frame[3], key, echo, ephemeral };
+  const { key = null, echo = true, ephemeral = false, conflateKey = null } = frame[4] ?? {};
+  return { type, id, room, data: frame[3], key, echo, ephemeral, conflateKey };
 }
 
 function withDataUnpacked(command: DecodedCommand): unknown {
-  return command.type === 'publish' ? { ...command, data: unpackValue(command.data) } : command;
+  if (!('data' in command) || command.data === null) return command;
+  return { ...command, data: unpackValue(command.data) };
 }
 
 /** What a JSON reader gets where the value holds bytes, dates or floats that JSON lacks. */

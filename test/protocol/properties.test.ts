@@ -52,7 +52,16 @@ describe('for any value', () => {
       fc.property(room, position, value, (name, id, data) => {
         const bytes = encodeCommand(['publish', id, name, data], 'msgpack') as Uint8Array;
         expect(msgpackCodec.decodeCommands(bytes)).toEqual([
-          { type: 'publish', id, room: name, data: packValue(data), key: null, echo: true, ephemeral: false },
+          {
+            type: 'publish',
+            id,
+            room: name,
+            data: packValue(data),
+            key: null,
+            echo: true,
+            ephemeral: false,
+            conflateKey: null,
+          },
         ]);
       }),
       { numRuns: 300 },

@@ -35,6 +35,13 @@ export const serverBatches = load('batches')
   .filter((entry) => entry.direction === 'server-frames')
   .map(vector);
 
+export const events = load('events') as unknown as readonly {
+  readonly name: string;
+  readonly epoch: string;
+  readonly value: unknown;
+  readonly event: string;
+}[];
+
 export const malformed: Malformed[] = load('malformed').map((entry) => {
   const { name, msgpack, json, outcome } = entry as unknown as {
     name: string;

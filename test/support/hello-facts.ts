@@ -10,5 +10,6 @@ export const HELLO_FACTS = helloFacts({
     commandBurst: 5000,
     bytesPerSecond: 2_097_152,
     historyPage: 1000,
+    presenceBytes: 1024,
   },
 });

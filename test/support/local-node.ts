@@ -57,12 +57,14 @@ export class LocalNode<B extends Backplane = GatedBackplane> {
       sockets: { publish: (topic, message) => this.#deliver(topic, message) },
       scheduler: systemScheduler,
       rule,
-      limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100 },
+      limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100, presenceBytes: 1024 },
       detailedMembers: 100,
+      dataBytesPerSecond: 0,
     });
     const commands = clientCommands({
       services: this.node,
       access: rule,
+      keptOut: this.node.keptOut,
       authenticator: null,
       identified: () => undefined,
       log: silentLog,
@@ -137,7 +139,7 @@ export class Device {
 
   /** All in one WebSocket message. */
   send(...frames: readonly CommandFrame[]): void {
-    const { encoding } = this.connection.codec;
+    const encoding = this.connection.codec.encoding === 'json' ? 'json' : 'msgpack';
     const parts = frames.map((frame) => Buffer.from(encodeCommand(frame, encoding)));
     const separator = Buffer.from(encoding === 'json' ? '\n' : '');
     this.connection.receive(Buffer.concat(parts.flatMap((part) => [part, separator])));

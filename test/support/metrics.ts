@@ -4,12 +4,14 @@ import { createRegistry, type Samples } from '../../src/metrics/registry.ts';
 
 /** Samples of a node that does nothing. */
 export const idleSamples: Samples = {
-  connections: () => ({ msgpack: 0, json: 0 }),
+  connections: () => ({ msgpack: 0, json: 0, sse: 0 }),
   unauthenticated: () => 0,
   connectionLimits: () => ({ all: 1000, unauthenticated: 100 }),
   rooms: () => 0,
   memberships: () => 0,
   shortHistories: () => 0,
+  trimmedEarly: () => 0,
+  keptOut: () => 0,
   catchingUp: () => 0,
   readsInFlight: () => 0,
   readsWaiting: () => 0,

@@ -40,7 +40,7 @@ function hasChromium() {
 }
 
 function hasPython() {
-  return runs('python3', '-c', 'import sys; sys.exit(sys.version_info < (3, 8))');
+  return runs('python3', '-c', 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))');
 }
 
 function hasCompose() {
@@ -88,8 +88,8 @@ const PROGRAMS = [
   {
     isThere: hasPython,
     isNeeded: isCi,
-    debianPackage: 'python3',
-    advice: 'python3, 3.8 or newer, on the PATH (Debian: apt-get install python3)',
+    debianPackage: 'python3-venv',
+    advice: 'python3, 3.10 or newer, with venv, on the PATH (Debian: apt-get install python3-venv)',
   },
 ];
 

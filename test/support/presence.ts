@@ -1,6 +1,6 @@
 /** What a node's presence told it, and members by the dozen. */
 import type { Backplane } from '../../src/backplane/backplane.ts';
-import type { PresenceChange, PresenceEntry, PresenceEvents } from '../../src/backplane/presence.ts';
+import type { OwnEntry, PresenceChange, PresenceEvents } from '../../src/backplane/presence.ts';
 import type { Running } from './backplanes.ts';
 import { waitFor } from './wait.ts';
 
@@ -23,7 +23,7 @@ export class PresenceHeard implements PresenceEvents {
     return this.#changes.get(room) ?? [];
   }
 
-  /** The changes of a room as `+connection count` and `-connection count`. */
+  /** The changes of a room as `+connection count`, `-connection count` and `=connection count`. */
   lines(room: string): string[] {
     return this.of(room).map(lineOf);
   }
@@ -35,8 +35,10 @@ export class PresenceHeard implements PresenceEvents {
   }
 }
 
+const SIGNS = { joined: '+', left: '-', changed: '=' } as const;
+
 function lineOf({ change, who, count }: PresenceChange): string {
-  return `${change === 'joined' ? '+' : '-'}${who.connection} ${count}`;
+  return `${SIGNS[change]}${who.connection} ${count}`;
 }
 
 export interface PresentNode<B extends Backplane = Backplane> extends Running<B> {
@@ -55,7 +57,7 @@ export function entryOf(
   { nodeId }: { readonly nodeId: string },
   number: number,
   user: string | null = null,
-): PresenceEntry {
+): OwnEntry {
   return { connection: `${nodeId}-${number}`, user };
 }
 

@@ -9,12 +9,17 @@ import {
   BackplaneError,
   type BackplaneEvents,
   type HistoryPage,
+  type NewestPage,
   type PublishRequest,
   type ReadOptions,
+  type RoomPosition,
 } from '../../src/backplane/backplane.ts';
-import { type Envelope, finishEnvelope } from '../../src/backplane/envelope.ts';
+import type { Denials } from '../../src/backplane/denials.ts';
+import { type Envelope, finishConflated, finishEnvelope } from '../../src/backplane/envelope.ts';
 import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
-import type { Presence, PresenceEntry } from '../../src/backplane/presence.ts';
+import { MemoryDenials } from '../../src/backplane/memory/memory-denials.ts';
+import { NewestMessages } from '../../src/backplane/newest-messages.ts';
+import type { OwnEntry, Presence } from '../../src/backplane/presence.ts';
 import { PublishQueue } from '../../src/backplane/publish-queue.ts';
 import type { RoomBatch } from '../../src/backplane/room-batch.ts';
 import type { Scheduler } from '../../src/util/scheduler.ts';
@@ -31,6 +36,9 @@ export class ScriptedStore {
   /** What users have acknowledged. */
   readonly acked = new Map<string, Acked>();
   #epochs = 0;
+  #denials: Denials | null = null;
+  readonly #newest = new Map<string, NewestMessages>();
+  #mark = 0;
 
   port(nodeId: string, scheduler: Scheduler): StorePort {
     const port = new StorePort(this, nodeId, scheduler);
@@ -65,6 +73,22 @@ export class ScriptedStore {
     return { epoch: room.epoch, offset: room.offset, envelopes };
   }
 
+  #keepNewest({ room, requests }: RoomBatch): number {
+    const newest = this.#newest.get(room) ?? new NewestMessages();
+    this.#newest.set(room, newest);
+    for (const { conflation, frame } of requests) {
+      const mark = ++this.#mark;
+      const id = conflation ? Buffer.from(conflation).toString('latin1') : '';
+      if (id !== '') newest.set({ id, mark, frame: Buffer.from(frame), exclude: 0, bornMs: 0 });
+    }
+    return this.#mark;
+  }
+
+  readNewest(name: string): NewestPage {
+    const messages = this.#newest.get(name)?.after(0, -1) ?? [];
+    return { mark: this.#mark, messages: messages.map(({ id, frame }) => ({ id, frame, ageMs: 0 })) };
+  }
+
   renewEpoch(name: string, epoch: string, seen: number): void {
     const room = this.room(name);
     if (room.epoch === epoch && room.offset < seen) room.epoch = this.#newEpoch();
@@ -79,7 +103,9 @@ export class ScriptedStore {
       return batch.settle({ epoch: '', first: 0, duplicates: null });
     }
     if (!batch.hasHistory) {
-      this.#deliver(batch.room, finishEnvelope(draft, '', 0));
+      const mark = batch.keepsNewest ? this.#keepNewest(batch) : 0;
+      const envelope = mark > 0 ? finishConflated(draft, mark) : finishEnvelope(draft, '', 0);
+      this.#deliver(batch.room, envelope);
       return batch.settle({ epoch: '', first: 0, duplicates: null });
     }
     const room = this.room(batch.room);
@@ -97,6 +123,19 @@ export class ScriptedStore {
 
   #keep(room: StoredRoom, messages: number): void {
     room.envelopes = room.envelopes.filter(({ last }) => last > room.offset - messages);
+  }
+
+  clear(name: string): RoomPosition {
+    const room = this.room(name);
+    room.epoch = this.#newEpoch();
+    room.envelopes = [];
+    return room;
+  }
+
+  /** One list for all nodes. */
+  denials(clock: Scheduler): Denials {
+    this.#denials ??= new MemoryDenials(clock);
+    return this.#denials;
   }
 
   // ---- faults ----------------------------------------------------------------------------------------------
@@ -178,8 +217,9 @@ export class StorePort implements Backplane {
   readonly lookups = new Gate();
   readonly presence: ListPresence = new ListPresence();
   readonly acks: Acks;
+  readonly denials: Denials;
   /** Reads with messages, and reads of a position. */
-  readonly counts = { pages: 0, positions: 0, lookups: 0, resubscribes: 0 };
+  readonly counts = { pages: 0, positions: 0, lookups: 0, resubscribes: 0, newest: 0 };
   /** So many envelopes, the next ones, never arrive here. */
   losing = 0;
   /** Envelopes do not arrive here until it subscribes anew. */
@@ -197,6 +237,7 @@ export class StorePort implements Backplane {
     this.#store = store;
     this.#nodeId = nodeId;
     this.#scheduler = scheduler;
+    this.denials = store.denials(scheduler);
     this.acks = {
       ack: async (_room, _history, user, [epoch, offset]) => {
         store.acked.set(user, { epoch, offset });
@@ -286,11 +327,33 @@ export class StorePort implements Backplane {
     return this.#store.read(room, history, options);
   }
 
+  async readNewest(room: string): Promise<NewestPage> {
+    this.counts.newest++;
+    await this.reads.pass();
+    return this.#store.readNewest(room);
+  }
+
   async renewEpoch(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     this.#store.renewEpoch(room, epoch, seen);
   }
 
+  async clearHistory(room: string): Promise<RoomPosition> {
+    return this.#store.clear(room);
+  }
+
+  async subscribers(room: string): Promise<number> {
+    return [...this.#store.ports].filter((port) => port.isSubscribed(room)).length;
+  }
+
+  /** Reaches all nodes but those that are cut off. */
   async signal(text: string): Promise<void> {
+    for (const port of this.#store.ports) if (!port.isCutOff) port.hear(text);
+  }
+
+  /** What other nodes ask of this one does not arrive. */
+  isCutOff = false;
+
+  hear(text: string): void {
     this.#events?.signal(text);
   }
 
@@ -311,16 +374,20 @@ export class ListPresence implements Presence {
     // Nobody else is there.
   }
 
-  enter(_room: string, entry: PresenceEntry): void {
+  enter(_room: string, entry: OwnEntry): void {
     this.log.push(`+${entry.user}`);
   }
 
-  leave(_room: string, entry: PresenceEntry): void {
+  leave(_room: string, entry: OwnEntry): void {
     this.log.push(`-${entry.user}`);
   }
 
   async list(): Promise<Awaited<ReturnType<Presence['list']>>> {
-    return { count: 0, users: 0, members: [], truncated: false };
+    return { count: 0, users: 0, members: [], next: null };
+  }
+
+  view(): Promise<Awaited<ReturnType<Presence['view']>>> {
+    return this.list();
   }
 
   async rooms(): Promise<Awaited<ReturnType<Presence['rooms']>>> {

@@ -1,5 +1,5 @@
 /** A connection on a list in place of a socket, with a clock, a turn and a node that the test holds in its hands. */
-import type { RoomAccess } from '../../src/auth/authorize.ts';
+import { NOBODY_KEPT_OUT, type RoomAccess } from '../../src/auth/authorize.ts';
 import type { Authenticator, Identity } from '../../src/auth/identity.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
@@ -46,6 +46,10 @@ class AnsweringNode implements RoomServices {
   ack(request: Request, user: string, room: string, [epoch, offset]: Position): void {
     this.acks.push({ user, room, epoch, offset });
     request.ok({ epoch, offset });
+  }
+
+  presence(request: Request): void {
+    request.ok({});
   }
 
   members(request: Request): void {
@@ -126,6 +130,7 @@ export class Session {
     const commands = clientCommands({
       services: this.node,
       access: (room) => access[room] ?? access['*'] ?? OPEN,
+      keptOut: NOBODY_KEPT_OUT,
       authenticator,
       identified: (connection, identity) => {
         const isAwaited = connection.awaitsAuth;

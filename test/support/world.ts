@@ -26,6 +26,7 @@ const RULE: RoomRule = {
   join: 'anyone',
   publish: 'anyone',
   acks: false,
+  presenceData: true,
   slowReaders: 'resume',
 };
 
@@ -115,8 +116,9 @@ export class WorldNode {
       backplane: this.port,
       sockets: this.sockets,
       rule: (room) => world.rule(room),
-      limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100 },
+      limits: { roomsPerConnection: 10, historyPage: 100, membersPage: 100, presenceBytes: 1024 },
       detailedMembers: 100,
+      dataBytesPerSecond: 0,
       metrics: this.metrics,
       scheduler,
       log: silentLog,
@@ -124,6 +126,7 @@ export class WorldNode {
     const commands = clientCommands({
       services: this.broker,
       access: (room) => world.rule(room),
+      keptOut: this.broker.keptOut,
       authenticator: null,
       identified: (connection, identity) => this.broker.identified(connection, identity),
       log: silentLog,
@@ -236,6 +239,12 @@ export class Client {
   signalFrame(label: string | number, bytes = 0, echo = true, room = ROOM): CommandFrame {
     const options = echo ? { ephemeral: true } : { ephemeral: true, echo };
     return ['publish', this.#ask(`sent:${label}`), room, String(label).padEnd(bytes, '.'), options];
+  }
+
+  /** A message that takes the place of earlier ones with the key. */
+  conflatedFrame(label: string | number, conflateKey: string, bytes = 0, room = ROOM): CommandFrame {
+    const data = String(label).padEnd(bytes, '.');
+    return ['publish', this.#ask(`sent:${label}`), room, data, { conflateKey }];
   }
 
   publishFrame(label: string | number, bytes = 0, echo = true, room = ROOM): CommandFrame {

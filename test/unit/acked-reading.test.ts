@@ -12,6 +12,7 @@ const RULE: RoomRule = {
   join: 'anyone',
   publish: 'anyone',
   acks: true,
+  presenceData: true,
   slowReaders: 'resume',
 };
 

@@ -3,6 +3,8 @@ import {
   type Asker,
   authorize,
   authorizeInCluster,
+  type KeptOut,
+  NOBODY_KEPT_OUT,
   type RoomAccess,
   type RoomAction,
 } from '../../src/auth/authorize.ts';
@@ -26,7 +28,9 @@ function permitted(
   access = OPEN,
   rooms: string[] = [],
 ): RoomAction[] {
-  return CLIENT_ACTIONS.filter((action) => authorize(action, room, { identity, rooms }, access) === null);
+  return CLIENT_ACTIONS.filter(
+    (action) => authorize(action, room, { identity, rooms }, access, NOBODY_KEPT_OUT) === null,
+  );
 }
 
 describe('in an ordinary room', () => {
@@ -54,7 +58,7 @@ describe('in an ordinary room', () => {
 
   it('the rule says who publishes', () => {
     const may = (publish: RoomAccess['publish'], identity: Identity | null, rooms: string[]) =>
-      authorize('publish', 'chat', { identity, rooms }, { ...OPEN, publish })?.code ?? 'yes';
+      authorize('publish', 'chat', { identity, rooms }, { ...OPEN, publish }, NOBODY_KEPT_OUT)?.code ?? 'yes';
     expect(may('members', ANN, ['chat'])).toBe('yes');
     expect(may('members', ANN, ['chatter'])).toBe('not_joined');
     expect(may('authenticated', ANN, [])).toBe('yes');
@@ -86,20 +90,41 @@ describe('in a reserved room', () => {
   });
 });
 
+describe('a user who is kept out of a room', () => {
+  const keptOut: KeptOut = { leftMs: (user, room) => (user === 'ann' && room === 'chat' ? 1234.5 : 0) };
+  const answer = (action: RoomAction, identity: Identity | null, room = 'chat') =>
+    authorize(action, room, { identity, rooms: ['chat'] }, OPEN, keptOut);
+
+  it('may only leave it, and is told when to ask again', () => {
+    for (const action of ['join', 'publish', 'members', 'history', 'ack'] as const) {
+      expect(answer(action, ANN)).toMatchObject({ code: 'forbidden', retryAfterMs: 1235 });
+    }
+    expect(answer('leave', ANN)).toBeNull();
+  });
+
+  it('may do in other rooms what it may, and others in this one', () => {
+    expect(answer('join', ANN, 'other')).toBeNull();
+    expect(answer('join', user('bob'))).toBeNull();
+    expect(answer('join', null)).toBeNull();
+  });
+});
+
 describe('the server API', () => {
   it('may do everything, everywhere', () => {
     const closed: RoomAccess = { join: 'nobody', publish: 'members' };
     for (const room of ['chat', '$user:ann', '$other']) {
-      for (const action of ['publish', 'members', 'history', 'acks'] as const) {
-        expect(authorize(action, room, 'server', closed)).toBeNull();
+      for (const action of ['publish', 'members', 'history', 'acks', 'remove', 'add', 'clear'] as const) {
+        expect(authorize(action, room, 'server', closed, NOBODY_KEPT_OUT)).toBeNull();
       }
     }
   });
 
-  it('alone lists acks, rooms and nodes, and disconnects users', () => {
+  it('alone lists acks, rooms and nodes, and disposes of users and histories', () => {
     const asker: Asker = { identity: ANN, rooms: ['chat'] };
-    expect(authorize('acks', 'chat', asker, OPEN)?.code).toBe('forbidden');
-    for (const action of ['rooms', 'nodes', 'disconnect'] as const) {
+    for (const action of ['acks', 'remove', 'add', 'clear'] as const) {
+      expect(authorize(action, 'chat', asker, OPEN, NOBODY_KEPT_OUT)?.code).toBe('forbidden');
+    }
+    for (const action of ['rooms', 'nodes', 'disconnect', 'user'] as const) {
       expect(authorizeInCluster(action, asker)?.code).toBe('forbidden');
       expect(authorizeInCluster(action, 'server')).toBeNull();
     }
@@ -108,7 +133,7 @@ describe('the server API', () => {
 
 describe('a refusal', () => {
   const say = (action: RoomAction, room: string, identity: Identity | null, access = OPEN) =>
-    authorize(action, room, { identity, rooms: [] }, access)?.message;
+    authorize(action, room, { identity, rooms: [] }, access, NOBODY_KEPT_OUT)?.message;
 
   it('names the room, and the rule or the claim that says no', () => {
     for (const action of READS) {

@@ -42,7 +42,7 @@ describe('defaults', () => {
     expect(config.redis.url).toBeNull();
     expect(config.tls).toBeNull();
     expect(config.rooms).toEqual([]);
-    expect(config.history).toEqual({ messages: 100, ageMs: 300_000 });
+    expect(config.history).toEqual({ messages: 10_000, ageMs: 300_000, bytes: 2 * 1024 * 1024 });
   });
 
   it('take production from NODE_ENV, and the demo page from production', () => {
@@ -367,7 +367,7 @@ describe('problems', () => {
       'environment ROOMCAST_ROOMS[1].join: expected one of anyone, authenticated, nobody, got "nobdy"',
       'environment ROOMCAST_ROOMS[2]: expected a rule such as {"match": "chat:*"}, got 7',
       'environment ROOMCAST_ROOMS[3].match: expected a pattern of 1 to 128 characters such as chat:*, got nothing',
-      'environment ROOMCAST_ROOMS[4].history: expected false, or a group of messages and ageMs, got true',
+      'environment ROOMCAST_ROOMS[4].history: expected false, or a group of messages, ageMs and bytes, got true',
     ]);
   });
 

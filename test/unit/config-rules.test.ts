@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { compileRules } from '../../src/config/rules.ts';
 import { compilePattern } from '../../src/util/pattern.ts';
 
-const history = { messages: 100, ageMs: 300_000 };
+const history = { messages: 100, ageMs: 300_000, bytes: 1_000_000 };
 
 describe('a pattern', () => {
   it.each([
@@ -57,6 +57,7 @@ describe('rules', () => {
       join: 'anyone',
       publish: 'anyone',
       acks: null,
+      presenceData: true,
       slowReaders: 'resume',
     };
     expect(compileRules({ history, rooms: [] })('a')).toEqual(standard);
@@ -87,8 +88,8 @@ describe('rules', () => {
       ],
     });
     expect(rule('none').history.messages).toBe(0);
-    expect(rule('few').history).toEqual({ messages: 5, ageMs: 300_000 });
-    expect(rule('long').history).toEqual({ messages: 100, ageMs: 600_000 });
+    expect(rule('few').history).toEqual({ messages: 5, ageMs: 300_000, bytes: 1_000_000 });
+    expect(rule('long').history).toEqual({ messages: 100, ageMs: 600_000, bytes: 1_000_000 });
   });
 
   it('are the same frozen object for every room they match, also after very many rooms', () => {

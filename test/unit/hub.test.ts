@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { Hub, type HubConnection } from '../../src/hub/hub.ts';
+import type { ReaderEncoding } from '../../src/protocol/subprotocol.ts';
 
 interface Guest extends HubConnection {
   user: string | null;
 }
 
-function guest(number: number, user: string | null = null, readsText = false): Guest {
-  return { number, user, readsText, rooms: [] };
+function guest(number: number, user: string | null = null, encoding: ReaderEncoding = 'msgpack'): Guest {
+  return { number, user, encoding, rooms: [] };
 }
 
 function open(...guests: Guest[]): Hub<Guest> {
@@ -17,13 +18,13 @@ function open(...guests: Guest[]): Hub<Guest> {
 
 describe('a hub', () => {
   it('knows who is in which room, and what encodings they read', () => {
-    const [ann, bob] = [guest(1), guest(2, null, true)];
+    const [ann, bob] = [guest(1), guest(2, null, 'json')];
     const hub = open(ann, bob);
     expect(hub.enter(ann, 'a')).toMatchObject({ name: 'a', members: 1, binaryMembers: 1, textMembers: 0 });
     hub.enter(ann, 'b');
     const room = hub.enter(bob, 'a');
     expect(room).toMatchObject({ members: 2, binaryMembers: 1, textMembers: 1 });
-    expect([room.topic(false), room.topic(true)]).toEqual([room.binaryTopic, room.textTopic]);
+    expect([room.topic('msgpack'), room.topic('json')]).toEqual([room.binaryTopic, room.textTopic]);
     expect(room.binaryTopic).not.toBe(room.textTopic);
     expect(ann.rooms).toEqual(['a', 'b']);
     expect([bob.rooms.includes('a'), bob.rooms.includes('b')]).toEqual([true, false]);

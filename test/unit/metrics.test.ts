@@ -13,6 +13,7 @@ const COMMANDS = {
   join: 1,
   leave: 1,
   publish: 1,
+  presence: 1,
   members: 1,
   history: 1,
   ack: 1,

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { permissionsTable, ROUTES } from '../../src/auth/permissions-table.ts';
+import { NOBODY_KEPT_OUT } from '../../src/auth/authorize.ts';
+import { CLIENT_ROUTES, permissionsTable, ROUTES } from '../../src/auth/permissions-table.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import type { RoomServices } from '../../src/connection/services.ts';
 import { HTTP_ROUTES } from '../../src/metrics/labels.ts';
@@ -22,6 +23,7 @@ it('the tables have every command and every route', () => {
   const commands = clientCommands({
     services,
     access: () => ({ join: 'anyone', publish: 'anyone' }),
+    keptOut: NOBODY_KEPT_OUT,
     authenticator: null,
     identified: () => undefined,
     log: silentLog,
@@ -29,6 +31,6 @@ it('the tables have every command and every route', () => {
   const headed = permissionsTable().split('\n')[2]!.match(/\w+/g)!;
   // These two concern no room.
   expect([...headed, 'auth', 'ping'].sort()).toEqual(Object.keys(commands).sort());
-  const routes = ROUTES.map(([, path]): string => path);
+  const routes = [...new Set([...ROUTES, ...CLIENT_ROUTES].map(([, path]): string => path))];
   expect(routes.sort()).toEqual(HTTP_ROUTES.filter((label) => label.startsWith('/v1/')).sort());
 });

@@ -3,7 +3,9 @@ import { packWho, parsePresenceEvent, unpackWho } from '../../src/backplane/pres
 import { packValue } from '../../src/protocol/msgpack/values.ts';
 
 /** An event as `presence.lua` makes it. */
-function event(...changes: [joined: boolean, connection: string, who: Uint8Array, count: number][]): Buffer {
+function event(
+  ...changes: [joined: boolean | null, connection: string, who: Uint8Array, count: number][]
+): Buffer {
   const parts: Uint8Array[] = [Uint8Array.of(2)];
   for (const [joined, connection, who, count] of changes) {
     parts.push(packValue(joined), packValue(connection), who, packValue(count));
@@ -21,6 +23,16 @@ describe('who is present', () => {
     }
   });
 
+  it('carries data as the bytes that came, with info and without', () => {
+    // A spelling of 1 that the packer does not write.
+    const data = Uint8Array.of(0xcd, 0, 1);
+    for (const entry of [ANN, NOBODY, { connection: 'n-3', user: 'bob', info: null }]) {
+      const bytes = packWho({ ...entry, data });
+      expect(Buffer.from(bytes).includes(Buffer.from(data))).toBe(true);
+      expect(unpackWho(entry.connection, bytes)).toEqual({ ...entry, data: 1 });
+    }
+  });
+
   it('loses info that MessagePack cannot carry, and nothing else', () => {
     const circle: unknown[] = [];
     circle.push(circle);
@@ -35,6 +47,13 @@ describe('a presence event', () => {
     expect(parsePresenceEvent(bytes)).toEqual([
       { change: 'joined', who: ANN, count: 1 },
       { change: 'left', who: NOBODY, count: 0 },
+    ]);
+  });
+
+  it('says with nil that somebody is another now', () => {
+    const bytes = event([null, 'n-1', packWho({ ...ANN, data: packValue('away') }), 7]);
+    expect(parsePresenceEvent(bytes)).toEqual([
+      { change: 'changed', who: { ...ANN, data: 'away' }, count: 7 },
     ]);
   });
 
@@ -56,6 +75,7 @@ describe('a presence event', () => {
       [true, 'n-1', [], 1],
       [true, 'n-1', [7], 1],
       [true, 'n-1', ['ann'], '1'],
+      ['joined', 'n-1', ['ann'], 1],
     ];
     for (const values of wrong) {
       expect(parsePresenceEvent(Buffer.concat([Uint8Array.of(2), ...values.map(packValue)]))).toBeNull();

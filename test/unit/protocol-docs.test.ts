@@ -17,12 +17,12 @@ const CLOSES = new Map<number, string>(Object.values(CLOSE).map(({ code, reason 
 
 // The compiler holds both to the types of the frames.
 const COMMANDS: Record<CommandType, true> = {
-  ...{ join: true, leave: true, publish: true, members: true },
+  ...{ join: true, leave: true, publish: true, presence: true, members: true },
   ...{ history: true, ack: true, auth: true, ping: true },
 };
 const PUSHES: Record<PushFrame[0], true> = {
-  ...{ hello: true, message: true, signal: true, member: true, gap: true },
-  ...{ reset: true, removed: true, bye: true },
+  ...{ hello: true, message: true, signal: true, member: true, presence: true, members: true, gap: true },
+  ...{ reset: true, joined: true, removed: true, bye: true },
 };
 
 const GAP_REASONS: Record<GapReason, true> = { expired: true, limited: true, skipped: true, replaced: true };

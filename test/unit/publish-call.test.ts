@@ -10,22 +10,25 @@ import { buildMessageFrame, buildSignalFrame } from '../../src/protocol/message-
 import { packValue } from '../../src/protocol/msgpack/values.ts';
 
 const HISTORY = { messages: 256, ageMs: 60_000 };
+const UNKEPT = { messages: 0, ageMs: 60_000 };
 const OPTIONS = { nodeId: 'n0de0001', sentAtMs: 1_700_000_000_000, head: ['epoch001', '1000', '60', ''] };
 
 function batch(
   room: string,
-  messages: readonly { text: string; key?: string; exclude?: number }[],
+  messages: readonly { text: string; key?: string; exclude?: number; id?: string }[],
   build = buildMessageFrame,
+  history = HISTORY,
 ): RoomBatch {
-  const batch = new RoomBatch(room, HISTORY, 0);
-  for (const { text, key = null, exclude = 0 } of messages) {
+  const batch = new RoomBatch(room, history, 0);
+  for (const { text, key = null, exclude = 0, id } of messages) {
     const frame = build(room, 1_700_000_000_123, 'ann', packValue(text));
     const request: PublishRequest = {
       room,
-      history: HISTORY,
+      history,
       ...frame,
       key,
       exclude,
+      conflation: id === undefined ? null : Buffer.from(id),
       settled: () => undefined,
     };
     batch.add(request);
@@ -39,9 +42,11 @@ function expected(batches: readonly RoomBatch[], keys: Keys): Buffer {
   const args: (string | Buffer)[] = [...OPTIONS.head];
   for (const { room, requests, history, keyed } of batches) {
     names.push(keys.meta(room), keys.log(room));
+    if (history.messages === 0 && requests.some(({ conflation }) => conflation))
+      names.push(keys.newest(room));
     const draft = Buffer.alloc(draftBytes(requests));
     writeDraft(draft, 0, requests, OPTIONS.nodeId, OPTIONS.sentAtMs);
-    writePublishOptions(draft, 0, history.messages, history.ageMs, keyed);
+    writePublishOptions(draft, 0, history, keyed);
     args.push(draft);
     const indexes = requests.flatMap(({ key }, index) => (key === null ? [] : [index >> 8, index & 255]));
     if (keyed > 0) args.push(Buffer.from(indexes));
@@ -56,6 +61,16 @@ describe('a publish call', () => {
     batch('lobby', [{ text: 'a' }]),
     batch('żółć 🦊', [{ text: 'x'.repeat(5000), key: 'ключ' }, { text: '' }, { text: 'c', key: 'k' }]),
     batch('other', [{ text: 'a', exclude: 7 }, { text: 'b' }]),
+    batch('żółć 🦊', [{ text: 'a', key: 'k', id: 'conflate', exclude: 3 }, { text: 'b' }]),
+    batch(
+      'żółć 🦊',
+      [
+        { text: 'a', id: 'conflate' },
+        { text: 'b', key: 'k' },
+      ],
+      buildMessageFrame,
+      UNKEPT,
+    ),
     batch('other', [{ text: 'signal' }, { text: 'another' }], buildSignalFrame),
   ];
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { draftEnvelope, type Envelope, finishEnvelope } from '../../src/backplane/envelope.ts';
-import { RecentEnvelopes, type RecentLimits } from '../../src/node/rooms/recent.ts';
+import { RecentEnvelopes, type RecentLimits, RecentMemory } from '../../src/node/rooms/recent.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { tinyFrame } from '../support/frames.ts';
 
@@ -69,6 +69,46 @@ describe('recent envelopes', () => {
     expect(recent.reachMs(45_000)).toBe(39_000);
     recent.clear();
     expect(recent.reachMs(45_000)).toBe(Infinity);
+  });
+
+  it('say so too once they are as large as may be kept', () => {
+    const text = 'x'.repeat(1_000);
+    const recent = new RecentEnvelopes({ ...LIMITS, bytes: envelope(1, 1, { text }).bytes.length * 5 });
+    for (let n = 1; n <= 5; n++) recent.append(envelope(n, n, { text }), n * 1_000);
+    expect(recent.reachMs(5_000)).toBe(Infinity);
+    for (let n = 6; n <= 9; n++) recent.append(envelope(n, n, { text }), n * 1_000);
+    expect(recent.reachMs(9_000)).toBe(4_000);
+  });
+
+  it('count what left before a client could have come back', () => {
+    const memory = new RecentMemory();
+    const recent = new RecentEnvelopes(LIMITS, memory);
+    for (let n = 1; n <= 12; n++) recent.append(envelope(n, n), n * 100);
+    expect(memory.trimmedEarly).toBe(2);
+    recent.append(envelope(13, 14), 60_000);
+    expect(memory.trimmedEarly).toBe(2);
+  });
+
+  it('give way where all rooms together have too much, and estimate from the rest', () => {
+    const text = 'x'.repeat(1_000);
+    const size = envelope(1, 1, { text }).bytes.length;
+    const memory = new RecentMemory(size * 300);
+    const limits = { ...LIMITS, messages: 1_000, bytes: 100_000_000 };
+    const [quiet, busy] = [new RecentEnvelopes(limits, memory), new RecentEnvelopes(limits, memory)];
+    for (let n = 1; n <= 150; n++) quiet.append(envelope(n, n, { text }), n);
+    for (let n = 1; n <= 150; n++) busy.append(envelope(n, n, { text }), n);
+    expect(memory.bytes).toBe(size * 300);
+    expect(memory.isCrowded).toBe(false);
+    for (let n = 151; n <= 500; n++) busy.append(envelope(n, n, { text }), n * 10);
+    expect(memory.bytes).toBeLessThanOrEqual(size * 301);
+    expect(quiet.first).toBe(1);
+    expect(busy.first).toBeGreaterThan(300);
+    // Nothing has left the history: it keeps a thousand.
+    expect(memory.trimmedEarly).toBe(0);
+    const kept = 500 - busy.first! + 1;
+    expect(busy.reachMs(5_000)).toBeCloseTo((5_000 - busy.first! * 10) / (kept / 1_000), 6);
+    busy.release();
+    expect(memory.bytes).toBe(size * 150);
   });
 
   it('do not outlive their age', () => {

@@ -13,6 +13,7 @@ const OPEN: RoomRule = {
   join: 'anyone',
   publish: 'anyone',
   acks: false,
+  presenceData: true,
   slowReaders: 'resume',
 };
 const WITH_ACKS: RoomRule = { ...OPEN, acks: true };
@@ -198,8 +199,13 @@ describe('an identity that is new to others', () => {
   it('is seen by them: a user in place of nobody', async () => {
     const nobody = local.device(null);
     await join(nobody, 'room');
-    expect((await local.node.listMembers('room')).members).toMatchObject([{ user: null }]);
+    expect((await local.node.listMembers('room', { limit: null, after: null })).members).toMatchObject([
+      { user: null },
+    ]);
     nobody.identify('ann', ALL);
-    expect(await local.node.listMembers('room')).toMatchObject({ users: 1, members: [{ user: 'ann' }] });
+    expect(await local.node.listMembers('room', { limit: null, after: null })).toMatchObject({
+      users: 1,
+      members: [{ user: 'ann' }],
+    });
   });
 });

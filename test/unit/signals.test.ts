@@ -1,18 +1,26 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Identity } from '../../src/auth/identity.ts';
 import { ALL_PERMITTED } from '../../src/auth/identity.ts';
+import { MemoryDenials } from '../../src/backplane/memory/memory-denials.ts';
 import type { Connection } from '../../src/connection/connection.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { ControlMessages } from '../../src/node/control-messages.ts';
+import { Denied } from '../../src/node/denied.ts';
 import { CLOSE } from '../../src/protocol/codes.ts';
+import { systemClock } from '../../src/util/clock.ts';
 import { silentLog } from '../../src/util/log.ts';
+import { systemScheduler } from '../../src/util/scheduler.ts';
 import { Session } from '../support/session.ts';
 
 let sent: string[];
 let metrics: NodeMetrics;
 let hub: Hub<Connection>;
 let control: ControlMessages;
+let denied: Denied;
+let removed: [Connection, string, string][];
+let placed: [Connection, string][];
+let repaired: string[];
 
 beforeEach(() => {
   sent = [];
@@ -23,7 +31,31 @@ beforeEach(() => {
       sent.push(text);
     },
   };
-  control = new ControlMessages({ backplane, hub, metrics, log: silentLog });
+  removed = [];
+  placed = [];
+  repaired = [];
+  denied = new Denied({
+    denials: new MemoryDenials(systemClock),
+    scheduler: systemScheduler,
+    log: silentLog,
+    learned: () => undefined,
+  });
+  const feeds = {
+    get: (room: string) => ({ room }),
+    repair: async ({ room }: { room: string }) => void repaired.push(room),
+  };
+  control = new ControlMessages({
+    backplane,
+    hub,
+    feeds: feeds as never,
+    memberships: {
+      remove: (connection, room, { message }) => removed.push([connection, room, message]),
+      place: (connection, room) => placed.push([connection, room]),
+    },
+    denied,
+    metrics,
+    log: silentLog,
+  });
 });
 
 function connectAs(user: string): Session {
@@ -36,7 +68,7 @@ function connectAs(user: string): Session {
 describe('a signal to disconnect', () => {
   it('closes every connection of the user on the node that hears it, and no other', async () => {
     const [first, second, other] = [connectAs('ann'), connectAs('ann'), connectAs('bob')];
-    await control.disconnect('ann');
+    await control.send({ type: 'disconnect', user: 'ann' });
     expect(first.connection.isOpen).toBe(true);
     control.arrived(sent[0]!);
     expect([first, second, other].map(({ socket }) => socket.ends)).toEqual([
@@ -68,6 +100,39 @@ describe('a signal to disconnect', () => {
   });
 });
 
+describe('a signal about a room', () => {
+  it('removes the user where it is a member, and keeps it out for as long as it says', () => {
+    const [member, other] = [connectAs('ann'), connectAs('ann')];
+    hub.enter(member.connection, 'chat');
+    control.arrived('{"type":"remove","room":"chat","user":"ann","reason":"spam","forMs":60000}');
+    expect(removed).toEqual([[member.connection, 'chat', 'spam']]);
+    expect(other.connection.isOpen).toBe(true);
+    expect(denied.leftMs('ann', 'chat')).toBeGreaterThan(50_000);
+    control.arrived('{"type":"remove","room":"chat","user":"ann","reason":""}');
+    expect(removed[1]).toEqual([member.connection, 'chat', 'removed by the server']);
+    expect(denied.leftMs('ann', 'chat')).toBeGreaterThan(50_000);
+    control.arrived('{"type":"remove","room":"chat","user":"ann","reason":"","forMs":0}');
+    expect(denied.leftMs('ann', 'chat')).toBe(0);
+  });
+
+  it('puts every connection of the user into it, and no longer keeps the user out', () => {
+    const [one, two] = [connectAs('ann'), connectAs('ann')];
+    connectAs('bob');
+    control.arrived('{"type":"remove","room":"chat","user":"ann","reason":"","forMs":60000}');
+    control.arrived('{"type":"add","room":"chat","user":"ann"}');
+    expect(placed).toEqual([
+      [one.connection, 'chat'],
+      [two.connection, 'chat'],
+    ]);
+    expect(denied.count).toBe(0);
+  });
+
+  it('has its feed look at what is left of its history', () => {
+    control.arrived('{"type":"cleared","room":"chat"}');
+    expect(repaired).toEqual(['chat']);
+  });
+});
+
 it.each([
   '',
   '{',
@@ -80,6 +145,10 @@ it.each([
   '{"type":"disconnect","user":7}',
   '{"type":"disconnect","user":["ann"]}',
   '{"type":"another","user":"ann"}',
+  '{"type":"remove","user":"ann","reason":"spam"}',
+  '{"type":"remove","room":"chat","user":"ann"}',
+  '{"type":"add","room":"","user":"ann"}',
+  '{"type":"cleared","user":"ann"}',
   '['.repeat(100_000),
 ])('%.60s is no signal: it is counted and does nothing', (text) => {
   const { connection } = connectAs('ann');

@@ -12,8 +12,10 @@ import {
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
   type HistoryPage,
+  type NewestPage,
   type PublishRequest,
   type ReadOptions,
+  type RoomPosition,
   SHUTTING_DOWN,
   unavailable,
 } from '../backplane.ts';
@@ -22,6 +24,7 @@ import type { HistoryPolicy } from '../history-policy.ts';
 import { PublishQueue } from '../publish-queue.ts';
 import type { BatchResult, RoomBatch } from '../room-batch.ts';
 import { MemoryAcks, type RoomAcks } from './memory-acks.ts';
+import { MemoryDenials } from './memory-denials.ts';
 import { MemoryPresence } from './memory-presence.ts';
 import { type Commit, RoomLog } from './room-log.ts';
 
@@ -53,6 +56,7 @@ export class MemoryStore {
 
 const MAX_SWEEP_MS = 30_000;
 const NUMBERLESS: BatchResult = { epoch: '', first: 0, duplicates: null };
+const NO_NEWEST: NewestPage = { mark: 0, messages: [] };
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class MemoryBackplane implements Backplane {
@@ -60,6 +64,7 @@ export class MemoryBackplane implements Backplane {
   readonly readsAtOnce = 1;
   readonly presence: MemoryPresence;
   readonly acks: MemoryAcks;
+  readonly denials: MemoryDenials;
   readonly #options: MemoryBackplaneOptions;
   readonly #scheduler: Scheduler;
   readonly #endOfTurn: EndOfTurn;
@@ -81,6 +86,7 @@ export class MemoryBackplane implements Backplane {
       scheduler: this.#scheduler,
       isSubscribed: (room) => this.#subscribed.has(room),
     });
+    this.denials = new MemoryDenials(clock);
     this.acks = new MemoryAcks({
       clock,
       ttlMs: acksTtlMs,
@@ -124,9 +130,25 @@ export class MemoryBackplane implements Backplane {
     return this.#read(room, history, options);
   }
 
+  async readNewest(room: string, history: HistoryPolicy): Promise<NewestPage> {
+    if (this.#isClosed) throw unavailable('read', SHUTTING_DOWN);
+    return this.#rooms.get(room)?.newest(history.ageMs, this.#options.clock.nowMs()) ?? NO_NEWEST;
+  }
+
   async renewEpoch(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (this.#isClosed) throw unavailable('read', SHUTTING_DOWN);
     this.#rooms.get(room)?.renewEpoch(epoch, seen);
+  }
+
+  async clearHistory(room: string, history: HistoryPolicy): Promise<RoomPosition> {
+    if (this.#isClosed) throw unavailable('clear', SHUTTING_DOWN);
+    if (history.messages === 0) return NO_HISTORY;
+    return this.#rooms.get(room)?.clear() ?? NO_HISTORY;
+  }
+
+  async subscribers(room: string): Promise<number> {
+    if (this.#isClosed) throw unavailable('subscribe', SHUTTING_DOWN);
+    return this.#subscribed.has(room) ? 1 : 0;
   }
 
   async signal(text: string): Promise<void> {
@@ -151,6 +173,7 @@ export class MemoryBackplane implements Backplane {
       this.#rooms.clear();
       this.acks.clear();
     }
+    this.denials.close();
     await this.presence.close();
     this.#subscribed.clear();
   }
@@ -171,7 +194,7 @@ export class MemoryBackplane implements Backplane {
       return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), epoch, offset), result: NUMBERLESS };
     }
     // A room that needs neither numbers nor keys leaves nothing behind.
-    if (!batch.hasHistory && batch.keyed === 0) {
+    if (!batch.hasHistory && batch.keyed === 0 && !batch.keepsNewest) {
       return { envelope: finishEnvelope(batch.draft(nodeId, sentAtMs), '', 0), result: NUMBERLESS };
     }
     return this.#log(batch.room).commit(batch, nodeId, sentAtMs, clock.nowMs(), dedupWindowMs);
@@ -204,6 +227,7 @@ export class MemoryBackplane implements Backplane {
     const { clock, metaTtlMs, emptyMetaTtlMs = EMPTY_META_TTL_MS } = this.#options;
     const nowMs = clock.nowMs();
     this.acks.sweep();
+    this.denials.sweep();
     for (const [room, log] of this.#rooms) {
       const isUnused = log.isEmpty && !this.acks.isKeptIn(room);
       const lifeMs = isUnused ? Math.min(metaTtlMs, emptyMetaTtlMs) : metaTtlMs;

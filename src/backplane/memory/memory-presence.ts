@@ -7,6 +7,7 @@ import { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import { SHUTTING_DOWN, unavailable } from '../backplane.ts';
 import type {
+  OwnEntry,
   Presence,
   PresenceChange,
   PresenceEntry,
@@ -14,6 +15,7 @@ import type {
   PresencePage,
   RoomsPage,
 } from '../presence.ts';
+import { packWho, unpackWho } from '../presence-event.ts';
 import { PresentRooms } from '../present-rooms.ts';
 
 export interface MemoryPresenceOptions {
@@ -22,16 +24,24 @@ export interface MemoryPresenceOptions {
   readonly isSubscribed: (room: string) => boolean;
 }
 
+interface Entry {
+  readonly who: PresenceEntry;
+  /** As in Redis: equal bytes are an equal entry. */
+  readonly bytes: Uint8Array;
+}
+
 interface Room {
-  readonly entries: Map<string, PresenceEntry>;
+  readonly entries: Map<string, Entry>;
+  /** Its connections in order, once somebody has asked for a page; null when that is out of date. */
+  order: readonly string[] | null;
   /** How many entries each user has: counting them for each list would take time proportional to the room. */
   readonly users: Map<string, number>;
 }
 
-/** A change that waits for the end of the turn. `isEnter` false: it leaves. */
+/** A change that waits for the end of the turn. `entry` null: it leaves. */
 interface Update {
-  readonly isEnter: boolean;
-  readonly entry: PresenceEntry;
+  readonly connection: string;
+  readonly entry: Entry | null;
   readonly announce: boolean;
 }
 
@@ -52,24 +62,34 @@ export class MemoryPresence implements Presence {
     this.#events = events;
   }
 
-  enter(room: string, entry: PresenceEntry, announce: boolean): void {
-    this.#enqueue(room, { isEnter: true, entry, announce });
+  enter(room: string, entry: OwnEntry, announce: boolean): void {
+    const { connection } = entry;
+    const bytes = packWho(entry);
+    // Out of the bytes, as in Redis: nobody shares values with the caller. `packWho` made them.
+    this.#enqueue(room, { connection, entry: { who: unpackWho(connection, bytes)!, bytes }, announce });
   }
 
-  leave(room: string, entry: PresenceEntry, announce: boolean): void {
-    this.#enqueue(room, { isEnter: false, entry, announce });
+  leave(room: string, { connection }: OwnEntry, announce: boolean): void {
+    this.#enqueue(room, { connection, entry: null, announce });
   }
 
-  async list(room: string, limit: number): Promise<PresencePage> {
+  async list(room: string, limit: number, after: string | null = null): Promise<PresencePage> {
     this.#checkOpen();
     this.#flush();
-    const { entries, users } = this.#rooms.get(room) ?? EMPTY;
-    const members: PresenceEntry[] = [];
-    for (const entry of entries.values()) {
-      if (members.length >= limit) break;
-      members.push(entry);
-    }
-    return { count: entries.size, users: users.size, members, truncated: members.length < entries.size };
+    const known = this.#rooms.get(room);
+    if (known === undefined) return { count: 0, users: 0, members: [], next: null };
+    const { entries, users } = known;
+    known.order ??= [...entries.keys()].sort();
+    const from = after === null ? 0 : firstAfter(known.order, after);
+    const page = known.order.slice(from, from + limit);
+    const members = page.map((connection) => entries.get(connection)!.who);
+    const next = from + page.length < known.order.length ? (page.at(-1) ?? after ?? '') : null;
+    return { count: entries.size, users: users.size, members, next };
+  }
+
+  /** Changes are told where they are made, so none is on its way. */
+  view(room: string, limit: number): Promise<PresencePage> {
+    return this.list(room, limit);
   }
 
   async rooms(limit: number): Promise<RoomsPage> {
@@ -110,21 +130,24 @@ export class MemoryPresence implements Presence {
 
   /** The changes to announce. */
   #apply(room: string, updates: readonly Update[]): PresenceChange[] {
-    const { entries, users } = this.#rooms.get(room) ?? { entries: new Map(), users: new Map() };
+    const known: Room = this.#rooms.get(room) ?? { entries: new Map(), order: null, users: new Map() };
+    const { entries, users } = known;
     const changes: PresenceChange[] = [];
-    for (const { isEnter, entry, announce } of updates) {
-      const before = entries.get(entry.connection);
-      if (isEnter) entries.set(entry.connection, entry);
-      else entries.delete(entry.connection);
-      if (isEnter) countUser(users, entry.user, 1);
-      if (before !== undefined) countUser(users, before.user, -1);
-      if (!announce || isEnter === (before !== undefined)) continue;
+    for (const { connection, entry, announce } of updates) {
+      const before = entries.get(connection);
+      if (entry !== null) entries.set(connection, entry);
+      else entries.delete(connection);
+      if (entry !== null) countUser(users, entry.who.user, 1);
+      if (before !== undefined) countUser(users, before.who.user, -1);
+      const change = changeOf(before, entry);
+      if (change === 'joined' || change === 'left') known.order = null;
       // As in Redis, the entry that leaves is the one that entered.
-      const who = before ?? entry;
-      changes.push({ change: isEnter ? 'joined' : 'left', who, count: entries.size });
+      const who = (entry ?? before)?.who;
+      if (announce && change !== null && who !== undefined)
+        changes.push({ change, who, count: entries.size });
     }
     if (entries.size === 0) this.#rooms.delete(room);
-    else this.#rooms.set(room, { entries, users });
+    else this.#rooms.set(room, known);
     return changes;
   }
 
@@ -133,7 +156,22 @@ export class MemoryPresence implements Presence {
   }
 }
 
-const EMPTY: Room = { entries: new Map(), users: new Map() };
+function changeOf(before: Entry | undefined, after: Entry | null): PresenceChange['change'] | null {
+  if (before === undefined) return after === null ? null : 'joined';
+  if (after === null) return 'left';
+  return Buffer.compare(before.bytes, after.bytes) === 0 ? null : 'changed';
+}
+
+/** Where the first of sorted names that is greater than this one is, by halving. */
+function firstAfter(sorted: readonly string[], name: string): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle]! <= name) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
 
 function countUser(users: Map<string, number>, user: string | null, by: number): void {
   if (user === null) return;

@@ -1,9 +1,10 @@
 /** One room of the memory backplane: its numbering, its envelopes and its idempotency keys. */
 import { randomId } from '../../util/ids.ts';
-import type { HistoryPage, ReadOptions } from '../backplane.ts';
-import { type Envelope, finishEnvelope, ID_BYTES } from '../envelope.ts';
+import type { HistoryPage, NewestPage, ReadOptions, RoomPosition } from '../backplane.ts';
+import { type Envelope, finishConflated, finishEnvelope, ID_BYTES } from '../envelope.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
 import { KeptEnvelopes } from '../kept-envelopes.ts';
+import { KEPT_FRAME_BYTES, NewestMessages } from '../newest-messages.ts';
 import type { BatchResult, FirstResult, RoomBatch } from '../room-batch.ts';
 
 interface RememberedKey extends FirstResult {
@@ -18,6 +19,8 @@ export interface Commit {
   readonly result: BatchResult;
 }
 
+let lastMark = 0;
+
 /** All times are the injected clock's `nowMs`. */
 export class RoomLog {
   #epoch: string;
@@ -26,6 +29,7 @@ export class RoomLog {
   readonly #kept = new KeptEnvelopes();
   /** In the order of expiry, since the window is the same for all. */
   readonly #keys = new Map<string, RememberedKey>();
+  #newest: NewestMessages | null = null;
   #history: HistoryPolicy = { messages: 0, ageMs: 0 };
   #usedAtMs: number;
 
@@ -42,7 +46,11 @@ export class RoomLog {
     const first = batch.hasHistory ? this.#offset + 1 : 0;
     const result = { epoch, first, duplicates };
     if (fresh.requests.length === 0) return { envelope: null, result };
-    const envelope = finishEnvelope(fresh.draft(nodeId, sentAtMs), epoch, first);
+    const draft = fresh.draft(nodeId, sentAtMs);
+    if (fresh.keepsNewest) {
+      return { envelope: finishConflated(draft, this.#keepNewest(fresh, nowMs)), result };
+    }
+    const envelope = finishEnvelope(draft, epoch, first);
     if (batch.hasHistory) this.#store(envelope, nowMs);
     return { envelope, result };
   }
@@ -68,11 +76,40 @@ export class RoomLog {
     return { epoch: this.#epoch, offset: this.#offset, envelopes: within(bytes, envelopes, newest) };
   }
 
+  /** Returns the mark of the last message. Marks are the process's own, so that they rise when a room is forgotten. */
+  #keepNewest({ requests }: RoomBatch, nowMs: number): number {
+    this.#newest ??= new NewestMessages();
+    for (const { conflation, frame } of requests) {
+      lastMark++;
+      if (!conflation || frame.length > KEPT_FRAME_BYTES) continue;
+      const id = Buffer.from(conflation).toString('latin1');
+      const message = { id, mark: lastMark, frame: Buffer.from(frame), exclude: 0, bornMs: nowMs };
+      this.#newest.set(message);
+    }
+    return lastMark;
+  }
+
+  newest(ageMs: number, nowMs: number): NewestPage {
+    const messages = this.#newest?.after(0, nowMs - ageMs) ?? [];
+    const mark = this.#newest === null ? 0 : lastMark;
+    return {
+      mark,
+      messages: messages.map(({ id, frame, bornMs }) => ({ id, frame, ageMs: nowMs - bornMs })),
+    };
+  }
+
   /**
    * See `Backplane.renewEpoch`. A process cannot lose writes and continue, but the port is the same for all.
    */
   renewEpoch(epoch: string, seen: number): void {
     if (epoch === this.#epoch && this.#offset < seen) this.#epoch = randomId(ID_BYTES);
+  }
+
+  /** See `Backplane.clearHistory`. */
+  clear(): RoomPosition {
+    this.#epoch = randomId(ID_BYTES);
+    this.#kept.clear();
+    return { epoch: this.#epoch, offset: this.#offset };
   }
 
   /** Drops what has expired. True if the room itself was unused for `lifeMs` and can be forgotten. */
@@ -94,9 +131,11 @@ export class RoomLog {
   }
 
   #trim(nowMs: number): void {
-    const oldest = this.#offset - this.#history.messages;
+    const { messages, ageMs, bytes = 0 } = this.#history;
+    const oldest = this.#offset - messages;
     for (let kept = this.#kept.oldest; kept !== null; kept = this.#kept.oldest) {
-      if (kept.last > oldest && nowMs - kept.timeMs <= this.#history.ageMs) return;
+      const isTooMuch = bytes > 0 && this.#kept.bytes > bytes && kept.last < this.#offset;
+      if (kept.last > oldest && nowMs - kept.timeMs <= ageMs && !isTooMuch) return;
       this.#kept.dropOldest();
     }
   }

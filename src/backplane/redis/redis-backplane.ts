@@ -12,15 +12,19 @@ import {
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
   type HistoryPage,
+  type NewestPage,
   type PublishRequest,
   type ReadOptions,
+  type RoomPosition,
   SHUTTING_DOWN,
   unavailable,
 } from '../backplane.ts';
+import type { Denials } from '../denials.ts';
 import { ID_BYTES } from '../envelope.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import { RedisAcks } from './acks/redis-acks.ts';
+import { RedisDenials } from './denials/redis-denials.ts';
 import { Probe } from './health/probe.ts';
 import { Readiness } from './health/readiness.ts';
 import { WriteCheck } from './health/write-check.ts';
@@ -31,7 +35,8 @@ import { RedisPresence } from './presence/redis-presence.ts';
 import { GroupCommit } from './publish/group-commit.ts';
 import { Publisher } from './publish/publisher.ts';
 import { readHistory } from './reads/history.ts';
-import { ALL_SCRIPTS, renewScript } from './scripts/scripts.ts';
+import { readNewest } from './reads/newest.ts';
+import { ALL_SCRIPTS, clearScript, renewScript } from './scripts/scripts.ts';
 import { describeObstacles, tryScripts } from './start/rights.ts';
 import { checkStart } from './start/start-checks.ts';
 import { Subscriptions } from './subscribe/subscriptions.ts';
@@ -78,6 +83,7 @@ export class RedisBackplane implements Backplane {
   readonly readsAtOnce = 4;
   readonly presence: RedisPresence;
   readonly acks: Acks;
+  readonly denials: Denials;
   readonly #options: RedisBackplaneOptions;
   readonly #keys: Keys;
   readonly #links: Links;
@@ -99,6 +105,7 @@ export class RedisBackplane implements Backplane {
     this.#links = this.#buildLinks();
     this.#commits = this.#buildCommits();
     this.acks = this.#buildAcks();
+    this.denials = this.#buildDenials();
     this.#subscriptions = this.#buildSubscriptions();
     this.#probe = this.#buildProbe();
     this.#writes = this.#buildWriteCheck();
@@ -158,12 +165,41 @@ export class RedisBackplane implements Backplane {
     return isShort ? this.#links.ask(read, 'read') : this.#links.askRead(read, 'read');
   }
 
+  async readNewest(room: string, history: HistoryPolicy): Promise<NewestPage> {
+    const { metrics } = this.#options;
+    const key = this.#keys.newest(room);
+    return this.#links.askRead(
+      () => readNewest(this.#links.reads.redis, key, history.ageMs, metrics),
+      'read',
+    );
+  }
+
   async renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (history.messages === 0) return;
     const args = [epoch, seen, randomId(ID_BYTES)];
     const { redis } = this.#links.command;
     const keys = [this.#keys.meta(room)];
     await this.#links.ask(() => renewScript.call(redis, keys, args, this.#options.metrics), 'read');
+  }
+
+  async clearHistory(room: string, history: HistoryPolicy): Promise<RoomPosition> {
+    if (history.messages === 0) return NO_HISTORY;
+    const { redis, lineage } = this.#links.command;
+    const keys = [this.#keys.meta(room), this.#keys.log(room)];
+    const args = [randomId(ID_BYTES), lineage];
+    const reply = await this.#links.ask(
+      () => clearScript.call(redis, keys, args, this.#options.metrics),
+      'clear',
+    );
+    const [epoch, offset] = reply as Buffer[];
+    return { epoch: epoch!.toString(), offset: Number(offset!.toString()) };
+  }
+
+  async subscribers(room: string): Promise<number> {
+    const { redis } = this.#links.command;
+    const channel = this.#keys.channel(room);
+    const reply = await this.#links.ask(() => redis.call('PUBSUB', 'NUMSUB', channel), 'subscribe');
+    return Number((reply as unknown[])[1]);
   }
 
   async signal(text: string): Promise<void> {
@@ -264,6 +300,18 @@ export class RedisBackplane implements Backplane {
     });
   }
 
+  #buildDenials(): Denials {
+    const links = this.#links;
+    return new RedisDenials({
+      redis: links.command.redis,
+      keys: this.#keys,
+      metrics: this.#options.metrics,
+      ask: (work) => links.ask(work, 'denials'),
+      reads: links.reads.redis,
+      askRead: (work) => links.askRead(work, 'denials'),
+    });
+  }
+
   #buildSubscriptions(): Subscriptions {
     return new Subscriptions(this.#links.subscribe, this.#keys, {
       metrics: this.#options.metrics,
@@ -334,6 +382,7 @@ export class RedisBackplane implements Backplane {
       ask: (work) => links.ask(work, 'presence'),
       reads: links.reads.redis,
       askRead: (work) => links.askRead(work, 'presence'),
+      heard: () => this.#subscriptions.heard(),
     });
   }
 }

@@ -25,7 +25,7 @@ const DEFAULT_PATH = '/ws';
 const AT_ONCE = 64;
 /** Publishes in flight if no load is given. */
 const IN_FLIGHT = 64;
-/** Publishes a second and room with `--cut`: while members are away a room keeps 100 messages by default. */
+/** Publishes a second and room with `--cut`: while members are away a room must keep what they miss. */
 const CUT_RATE = 20;
 /** Half of what a node sustains from one connection (`limits.commandsPerSecond`). */
 const RATE_OF_ONE = 500;

@@ -39,7 +39,7 @@ function history(about: string, { shortHistories }: NodeFacts): Finding[] {
     warning(
       about,
       `${rooms} less than 30 s of messages: a client that reconnects later gets a gap`,
-      'raise history.messages, in general or in the rule of the busy rooms (see roomcast_rooms_short_history)',
+      'raise history.messages and history.bytes, in general or in the rule of the busy rooms (see roomcast_rooms_short_history)',
     ),
   ];
 }

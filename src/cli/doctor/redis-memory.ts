@@ -28,7 +28,7 @@ function limit({ maxMemoryBytes, usedMemoryBytes }: RedisFacts): Finding {
   return warning(
     ABOUT,
     `${says} (${Math.round(share * 100)} %)`,
-    'raise maxmemory, or keep less: history.messages, history.ageMs, dedupWindowMs',
+    'raise maxmemory, or keep less: history.messages, history.bytes, history.ageMs, dedupWindowMs',
   );
 }
 

@@ -65,6 +65,13 @@ export const limits = z.strictObject({
     standard: 1000,
     meaning: 'Maximum members in one reply to `members`; a longer list is cut and marked `truncated`',
   }),
+  // A status, a name, a cursor and a selection. A room of 200 members holds 200 KiB of it at most.
+  presenceBytes: whole({
+    min: 1,
+    max: 65_536,
+    standard: 1024,
+    meaning: "Maximum bytes of a member's presence data, measured as MessagePack",
+  }),
   // A command of 30 bytes reads up to 1 MiB. A user who scrolls back needs a few pages, and gets two seconds'
   // worth at once.
   readBytesPerSecond: whole({

@@ -31,7 +31,7 @@ export const websocket = z.strictObject({
     max: 10_000_000,
     standard: 0,
     meaning:
-      'Maximum connections to the node; `0`: as many as the limit on open files (`ulimit -n`) allows, minus 64 for the node itself and a tenth (16 to 1000) for HTTP. A higher number is lowered to that',
+      'Maximum connections to the node, event streams included; `0`: as many as the limit on open files (`ulimit -n`) allows, minus 64 for the node itself and a tenth (16 to 1000) for HTTP. A higher number is lowered to that',
   }),
   // They cost an attacker nothing, and an honest client needs this state for a second or so.
   maxUnauthenticated: whole({

@@ -23,6 +23,8 @@ export interface CatchUpParts extends Omit<FeederParts, 'portions'>, Omit<PagesP
   readonly catchUpBytesPerSecond: number;
   readonly scheduler: Scheduler;
   readonly log: Logger;
+  /** The member is on its topic from now on; it may have been fed for a while. */
+  wentLive(connection: Connection, feed: Feed): void;
 }
 
 /**
@@ -80,8 +82,9 @@ export class CatchUp {
 
   #counted({ connection, feed }: Cursor, by: 1 | -1): void {
     this.#count += by;
-    if (connection.readsText) feed.textBehind += by;
-    else feed.binaryBehind += by;
+    if (connection.encoding === 'msgpack') feed.binaryBehind += by;
+    else if (connection.encoding === 'json') feed.textBehind += by;
+    else feed.eventsBehind += by;
   }
 
   #isFiled(cursor: Cursor): boolean {
@@ -152,7 +155,11 @@ export class CatchUp {
   #stepOf(cursor: Cursor): Step {
     const { feed } = cursor;
     const remembered = feed.recent.oldest(this.#parts.scheduler.nowMs());
-    return nextStep(cursor, feed, { remembered, goneUpTo: feed.recent.goneUpTo });
+    return nextStep(cursor, feed, {
+      remembered,
+      goneUpTo: feed.recent.goneUpTo,
+      replaced: replacedIn(cursor),
+    });
   }
 
   #advance(cursor: Cursor): void {
@@ -166,10 +173,15 @@ export class CatchUp {
         return this.#advanceNextTurn(cursor);
       case 'begin':
         return this.#begin(cursor);
+      case 'newest':
+        if (!this.#mayGive(cursor)) return;
+        cursor.startAfter([feed.sentEpoch, feed.sentOffset]);
+        this.#feeder.feedNewest(cursor, this.#parts.scheduler.nowMs());
+        return this.#goLive(cursor);
       case 'enter':
         // One that has to wait goes on without a position: what comes meanwhile makes other messages the newest.
         if (!this.#mayGive(cursor)) return;
-        cursor.startAfter([feed.epoch, startOfNewest(cursor, feed, feed.recent.goneUpTo)]);
+        cursor.startAfter([feed.epoch, newestStart(cursor, feed.recent.goneUpTo)]);
         return this.#feed(cursor);
       case 'limit':
         this.#limit(cursor, feed.recent.goneUpTo);
@@ -202,14 +214,15 @@ export class CatchUp {
     const { connection, feed } = cursor;
     cursor.begin(true);
     this.stop(cursor);
-    connection.socket.subscribe(feed.room.topic(connection.readsText));
+    connection.socket.subscribe(feed.room.topic(connection.encoding));
+    this.#parts.wentLive(connection, feed);
   }
 
   /** Leaves out all but the newest messages that the cursor asked for; what of that can no longer be had is named by itself. */
   #limit(cursor: Cursor, goneUpTo: number): void {
     const { sentOffset } = cursor.feed;
     const gone = Math.min(goneUpTo, sentOffset);
-    const upTo = Math.max(gone, sentOffset - (cursor.last ?? sentOffset));
+    const upTo = Math.max(gone, sentOffset - (cursor.last ?? sentOffset) - replacedIn(cursor));
     cursor.begin(false, upTo);
     if (gone > cursor.offset) this.#feeder.gap(cursor, gone, 'expired');
     if (upTo > cursor.offset) this.#feeder.gap(cursor, upTo, 'limited');
@@ -227,7 +240,9 @@ export class CatchUp {
   // ---- what has to be read ---------------------------------------------------------------------------------
 
   #read(cursor: Cursor, step: ReadStep): void {
-    const { connection } = cursor;
+    const { connection, feed } = cursor;
+    const passed = step === 'read' && !cursor.isFresh ? feed.recent.passesTo(cursor.offset) : null;
+    if (passed !== null) return this.#pass(cursor, passed);
     if (!this.#mayGive(cursor) || !this.#portions.mayRead(connection) || !this.#slots.take(cursor)) return;
     let bytes = 0;
     cursor.isReading = true;
@@ -245,6 +260,18 @@ export class CatchUp {
       .finally(() => this.#slots.free());
   }
 
+  /** What is missing up to this offset was all replaced: there is no need to read it. */
+  #pass(cursor: Cursor, upTo: number): void {
+    const { feed } = cursor;
+    if (lacksTooMuch(cursor, feed, replacedIn(cursor))) {
+      this.#limit(cursor, Math.min(cursor.offset, feed.recent.goneUpTo));
+      return this.#advance(cursor);
+    }
+    cursor.begin(true);
+    this.#feeder.gap(cursor, upTo, 'replaced');
+    this.#advance(cursor);
+  }
+
   #reading(cursor: Cursor, step: ReadStep, count: CountBytes): Promise<void> {
     if (step === 'restart') return this.#restart(cursor, count);
     return step === 'reach' ? this.#reach(cursor, count) : this.#readPage(cursor, count);
@@ -258,16 +285,19 @@ export class CatchUp {
 
   async #readPage(cursor: Cursor, count: CountBytes): Promise<void> {
     const { feed, connection } = cursor;
+    const remembered = feed.recent.first;
     await this.#pages.prime(feed, this.#readsAfter(cursor), count);
     if (!this.#isFiled(cursor) || this.#stepOf(cursor) !== 'read') return;
+    // What it wants may begin before what was loaded, where much of that is replaced: looks again.
+    if (cursor.isFresh && replacedIn(cursor) > 0 && feed.recent.first !== remembered) return;
     // Of what it is not going to get only the oldest matters: it tells what is left out from what is gone.
-    const limit = lacksTooMuch(cursor, feed) ? 1 : MAX_PAGE_MESSAGES;
+    const limit = lacksTooMuch(cursor, feed, replacedIn(cursor)) ? 1 : MAX_PAGE_MESSAGES;
     const limits = { limit, bytes: connection.fillBytes };
     const page = await this.#pages.read(feed, this.#readsAfter(cursor), limits, count);
     if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch) return;
     const gone = Math.min((page.envelopes[0]?.first ?? page.offset + 1) - 1, feed.sentOffset);
-    if (cursor.isFresh) cursor.startAfter([page.epoch, startOfNewest(cursor, feed, gone)]);
-    else if (lacksTooMuch(cursor, feed)) return this.#limit(cursor, gone);
+    if (cursor.isFresh) cursor.startAfter([page.epoch, newestStart(cursor, gone)]);
+    else if (lacksTooMuch(cursor, feed, replacedIn(cursor))) return this.#limit(cursor, gone);
     else if (gone > cursor.offset) this.#feeder.gap(cursor, gone, 'expired');
     cursor.begin(true);
     this.#feeder.feedPage(cursor, page.envelopes);
@@ -276,7 +306,7 @@ export class CatchUp {
   /** The offset after which it needs messages. */
   #readsAfter(cursor: Cursor): number {
     const { feed } = cursor;
-    return cursor.isFresh ? startOfNewest(cursor, feed, feed.recent.goneUpTo) : cursor.offset;
+    return cursor.isFresh ? newestStart(cursor, feed.recent.goneUpTo) : cursor.offset;
   }
 
   /**
@@ -297,9 +327,19 @@ export class CatchUp {
     const oldest = page.envelopes[0]?.first ?? page.offset + 1;
     const gone = Math.min(oldest - 1, feed.sentOffset);
     const isLimited = !cursor.hasBegun && cursor.last !== null;
-    const upTo = isLimited ? startOfNewest(cursor, feed, gone) : gone;
+    const upTo = isLimited ? newestStart(cursor, gone) : gone;
     this.#feeder.reset(cursor, page.epoch, upTo);
   }
+}
+
+/** Where the newest messages begin that a cursor asked for. */
+function newestStart(cursor: Cursor, goneUpTo: number): number {
+  return startOfNewest(cursor, cursor.feed, { goneUpTo, replaced: replacedIn(cursor) });
+}
+
+/** How many messages newer ones have replaced, among those that make up a cursor's newest. */
+function replacedIn({ last, hasBegun, feed }: Cursor): number {
+  return last === null || hasBegun ? 0 : feed.recent.replacedAmongNewest(last, feed.sentOffset);
 }
 
 type ReadStep = 'read' | 'reach' | 'restart';

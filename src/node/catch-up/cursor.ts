@@ -1,6 +1,6 @@
 import type { Connection } from '../../connection/connection.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
-import type { Position } from '../../protocol/frames.ts';
+import type { ErrorDetails, Position } from '../../protocol/frames.ts';
 import type { Feed } from '../rooms/feed.ts';
 
 /** Maximum messages in one read of history for a cursor. */
@@ -10,6 +10,7 @@ export const MAX_PAGE_MESSAGES = 500;
 export interface JoinFailure {
   readonly code: ErrorCode;
   readonly message: string;
+  readonly details?: ErrorDetails;
 }
 
 /** The join that must be answered once its cursor begins. One of these is called, once. */
@@ -36,6 +37,8 @@ export class Cursor {
   epoch = '';
   /** The last offset handed to the connection. */
   offset = 0;
+  /** In a room without history, it lacks the newest messages above this mark. */
+  mark: number;
   /** It has no position of its own: it starts at the topic's position. */
   isFresh = true;
   /** A read of history is under way. */
@@ -54,6 +57,7 @@ export class Cursor {
     this.connection = connection;
     this.feed = feed;
     this.last = last;
+    this.mark = last === null || last === 0 ? Number.POSITIVE_INFINITY : 0;
     this.#owner = owner;
   }
 
@@ -62,9 +66,10 @@ export class Cursor {
     return new Cursor(connection, feed, last, owner);
   }
 
-  /** A cursor for a member of the room that could not take what was sent after this position. */
-  static resuming(connection: Connection, feed: Feed, from: Position): Cursor {
+  /** A cursor for a member of the room that could not take what was sent after this position, and this mark. */
+  static resuming(connection: Connection, feed: Feed, from: Position, mark: number): Cursor {
     const cursor = new Cursor(connection, feed, null, null);
+    cursor.mark = mark;
     cursor.startAfter(from);
     cursor.isConflating = feed.rule.slowReaders === 'latest';
     cursor.isLeaving = feed.rule.slowReaders === 'disconnect';

@@ -13,6 +13,8 @@ export interface CursorState {
   readonly isLeaving: boolean;
   /** It is to lack so many messages at most when it begins; null: any number. */
   readonly last: number | null;
+  /** In a room without history: see `NewestPerKey`. */
+  readonly mark: number;
 }
 
 export interface FeedPosition {
@@ -25,12 +27,15 @@ export interface FeedPosition {
   /** The topic's position: behind the feed by what is pending. */
   readonly sentEpoch: string;
   readonly sentOffset: number;
+  /** Of a room without history. */
+  readonly sentMark: number;
 }
 
 /**
  * - `leave`: the connection is to end.
  * - `next turn`: what is pending has to leave first.
  * - `begin`: it has no position, and takes that of the topic.
+ * - `newest`: the room keeps no history; it lacks the newest messages of some keys.
  * - `enter`: it has no position, and takes that before the newest messages; the node remembers these.
  * - `limit`: it lacks more than it asked for, and the node knows what of that can still be had.
  * - `go live`: it stands where the topic does, and moves to it.
@@ -45,6 +50,7 @@ export type Step =
   | 'leave'
   | 'next turn'
   | 'begin'
+  | 'newest'
   | 'enter'
   | 'limit'
   | 'go live'
@@ -61,17 +67,19 @@ export interface Memory {
   readonly remembered: number | null;
   /** Up to this offset nobody has the messages any more. */
   readonly goneUpTo: number;
+  /** How many messages newer ones have replaced, among those that make up the cursor's newest. */
+  readonly replaced: number;
 }
 
 export function nextStep(cursor: CursorState, feed: FeedPosition, memory: Memory): Step {
   if (cursor.isLeaving) return 'leave';
   // A reset is pending: a client must not hear of two epochs at once.
   if (feed.sentEpoch !== feed.epoch) return 'next turn';
-  if (!feed.keepsHistory) return 'begin';
-  const { remembered, goneUpTo } = memory;
+  if (!feed.keepsHistory) return cursor.mark < feed.sentMark ? 'newest' : 'begin';
+  const { remembered, goneUpTo, replaced } = memory;
   const isRemembered = (offset: number) => remembered !== null && offset >= remembered - 1;
   if (cursor.isFresh) {
-    const start = startOfNewest(cursor, feed, goneUpTo);
+    const start = startOfNewest(cursor, feed, memory);
     if (start === feed.sentOffset) return 'begin';
     return isRemembered(start) ? 'enter' : 'read';
   }
@@ -82,18 +90,21 @@ export function nextStep(cursor: CursorState, feed: FeedPosition, memory: Memory
   if (cursor.offset > feed.offset) return 'reach';
   if (cursor.offset > feed.sentOffset) return 'next turn';
   if (cursor.isConflating && cursor.offset < feed.sentOffset - 1) return 'skip';
-  if (!lacksTooMuch(cursor, feed)) return isRemembered(cursor.offset) ? 'feed' : 'read';
+  if (!lacksTooMuch(cursor, feed, replaced)) return isRemembered(cursor.offset) ? 'feed' : 'read';
   const oldest = remembered ?? feed.sentOffset + 1;
   return Math.max(cursor.offset, goneUpTo) >= oldest - 1 ? 'limit' : 'read';
 }
 
-/** The offset after which a cursor without a position begins: before the newest messages that it asked for and that may be there. */
+/**
+ * The offset after which a cursor without a position begins: before the newest messages that it asked for and that
+ * may be there. Those that are replaced do not count.
+ */
 export function startOfNewest(
   { last }: Pick<CursorState, 'last'>,
   { sentOffset, keptMessages }: Pick<FeedPosition, 'sentOffset' | 'keptMessages'>,
-  goneUpTo: number,
+  { goneUpTo, replaced }: Pick<Memory, 'goneUpTo' | 'replaced'>,
 ): number {
-  const wanted = Math.min(last ?? 0, keptMessages);
+  const wanted = Math.min((last ?? 0) + replaced, keptMessages);
   return Math.min(sentOffset, Math.max(sentOffset - wanted, goneUpTo, 0));
 }
 
@@ -101,6 +112,7 @@ export function startOfNewest(
 export function lacksTooMuch(
   { last, hasBegun, offset }: Pick<CursorState, 'last' | 'hasBegun' | 'offset'>,
   { sentOffset }: Pick<FeedPosition, 'sentOffset'>,
+  replaced: number,
 ): boolean {
-  return last !== null && !hasBegun && offset < sentOffset - last;
+  return last !== null && !hasBegun && offset < sentOffset - last - replaced;
 }

@@ -1,8 +1,9 @@
 import type { Backplane, HistoryPage, ReadOptions } from '../../backplane/backplane.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import type { Clock } from '../../util/clock.ts';
-import { type Feed, RECENT_BYTES } from '../rooms/feed.ts';
+import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
+import { RECENT_BYTES } from '../rooms/recent.ts';
 import { MAX_PAGE_MESSAGES } from './cursor.ts';
 
 export interface PagesParts {
@@ -56,15 +57,19 @@ export class Pages {
    * Redis for each 256 KiB fed.
    */
   async prime(feed: Feed, offset: number, count: CountBytes): Promise<void> {
-    const { first } = feed.recent;
-    const lacking = first === null ? 0 : first - 1 - offset;
-    if (lacking > MAX_PAGE_MESSAGES || !feed.recent.hasRoomFor(lacking)) return;
-    let priming = this.#priming.get(feed);
-    if (priming === undefined) {
-      priming = this.#readRecent(feed, count).finally(() => this.#priming.delete(feed));
-      this.#priming.set(feed, priming);
+    for (;;) {
+      const { first } = feed.recent;
+      const lacking = first === null ? 0 : first - 1 - offset;
+      if ((first !== null && lacking <= 0) || !feed.recent.hasRoomFor(lacking)) return;
+      let priming = this.#priming.get(feed);
+      if (priming === undefined) {
+        priming = this.#readRecent(feed, count).finally(() => this.#priming.delete(feed));
+        this.#priming.set(feed, priming);
+      }
+      await priming;
+      // Nothing older is there, or it did not fit.
+      if (feed.recent.first === null || feed.recent.first === first) return;
     }
-    await priming;
   }
 
   /** Never reads more than the memory holds. */

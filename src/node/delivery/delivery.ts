@@ -4,15 +4,17 @@ import type { FlushQueue } from '../../connection/flush-queue.ts';
 import type { Fanout } from '../../connection/socket.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
-import { jsonCodec, msgpackCodec } from '../../protocol/codec.ts';
+import { jsonCodec, msgpackCodec, type ServerCodec } from '../../protocol/codec.ts';
 import type { Position, PushFrame } from '../../protocol/frames.ts';
+import { sseCodec } from '../../protocol/sse/codec.ts';
+import type { ReaderEncoding } from '../../protocol/subprotocol.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { CatchUp } from '../catch-up/catch-up.ts';
 import { Cursor } from '../catch-up/cursor.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
-import { transcode } from '../rooms/transcode.ts';
+import { transcoded } from '../rooms/transcode.ts';
 import { type Run, Runs } from './runs.ts';
 import { SentLog } from './sent-log.ts';
 
@@ -30,8 +32,8 @@ export interface DeliveryParts {
 
 /**
  * Sends what is pending in feeds to the members' sockets: one topic publish for everything that one turn
- * brought to a room, with the bytes that came from the backplane. Members that read JSON are on a sibling
- * topic; the run is transcoded once for them.
+ * brought to a room, with the bytes that came from the backplane. Members that read JSON or events are on
+ * sibling topics; the run is transcoded once for each.
  *
  * Members that read too slowly: when uWebSockets.js drops a message for a socket, the connection leaves the
  * topics of all of its rooms and gets a cursor in each, at the last offset that was sent to it; the cursor
@@ -71,10 +73,11 @@ export class Delivery {
     for (const item of feed.takePending() ?? []) {
       if (isEnvelope(item)) {
         this.#observeLatency(item);
+        if (item.conflates) feed.newest?.note(item, this.#parts.nodeId, this.#parts.clock.nowMs());
         this.#runs.add(feed, item);
       } else {
         this.#runs.end(feed);
-        this.#publishPush(feed, item);
+        this.#publishPushes(feed, item);
       }
     }
     this.#runs.end(feed);
@@ -85,35 +88,44 @@ export class Delivery {
     if (room.members > 0) {
       const frames = run.parts.length === 1 ? run.parts[0]! : Buffer.concat(run.parts, run.bytes);
       let reached = 0;
-      if (room.binaryMembers > 0) reached += this.#publish(feed, frames, run.exclude, false);
-      const text = room.textMembers > 0 ? transcode(frames, this.#parts.metrics) : null;
-      if (text !== null) reached += this.#publish(feed, text, run.exclude, true);
+      if (room.binaryMembers > 0) reached += this.#publish(feed, frames, run.exclude, 'msgpack');
+      if (room.textMembers > 0) reached += this.#publishTranscoded(feed, frames, run.exclude, jsonCodec);
+      if (room.eventMembers > 0) reached += this.#publishTranscoded(feed, frames, run.exclude, sseCodec);
       this.#parts.metrics.messages.delivered += reached * run.messages;
     }
     if (run.last !== 0) feed.sentOffset = run.last;
+    if (run.marks !== 0 && feed.newest !== null) feed.newest.sent += run.marks;
     this.#takeSlowOffTopics();
   }
 
-  #publishPush(feed: Feed, frame: PushFrame): void {
-    if (feed.room.binaryMembers > 0) this.#publish(feed, msgpackCodec.encode(frame), 0, false);
-    if (feed.room.textMembers > 0) this.#publish(feed, jsonCodec.encode(frame), 0, true);
-    if (frame[0] === 'reset') feed.sentEpoch = frame[2];
-    if (frame[0] === 'reset' || frame[0] === 'gap') feed.sentOffset = frame[3];
+  #publishTranscoded(feed: Feed, frames: Buffer, exclude: number, codec: ServerCodec): number {
+    const message = transcoded(frames, codec, feed.sentEpoch, this.#parts.metrics);
+    return message === null ? 0 : this.#publish(feed, message, exclude, codec.encoding);
+  }
+
+  #publishPushes(feed: Feed, frames: readonly PushFrame[]): void {
+    const { room, sentEpoch } = feed;
+    if (room.binaryMembers > 0) this.#publish(feed, encodeAll(msgpackCodec, frames, sentEpoch), 0, 'msgpack');
+    if (room.textMembers > 0) this.#publish(feed, encodeAll(jsonCodec, frames, sentEpoch), 0, 'json');
+    if (room.eventMembers > 0) this.#publish(feed, encodeAll(sseCodec, frames, sentEpoch), 0, 'sse');
+    for (const frame of frames) {
+      if (frame[0] === 'reset') feed.sentEpoch = frame[2];
+      if (frame[0] === 'reset' || frame[0] === 'gap') feed.sentOffset = frame[3];
+    }
     this.#takeSlowOffTopics();
   }
 
   /** Returns how many sockets were reached. */
-  #publish(feed: Feed, message: Uint8Array | string, exclude: number, text: boolean): number {
+  #publish(feed: Feed, message: Uint8Array | string, exclude: number, encoding: ReaderEncoding): number {
     const { sockets, hub, metrics } = this.#parts;
     const { room } = feed;
-    const topic = room.topic(text);
+    const topic = room.topic(encoding);
     const publisher = exclude === 0 ? undefined : hub.connection(exclude);
-    const isLeftOut = publisher?.readsText === text && publisher.rooms.includes(room.name);
-    this.#sent.add(feed, message, exclude);
+    const isLeftOut = publisher?.encoding === encoding && publisher.rooms.includes(room.name);
+    this.#sent.add(feed, message, encoding, exclude);
     if (isLeftOut) publisher.socket.publishToOthers(topic, message);
-    else sockets.publish(topic, message);
-    const members = text ? room.textMembers - feed.textBehind : room.binaryMembers - feed.binaryBehind;
-    const reached = members - (isLeftOut ? 1 : 0);
+    else sockets.publish(topic, message, encoding);
+    const reached = liveMembers(feed, encoding) - (isLeftOut ? 1 : 0);
     metrics.traffic.messagesSent += reached;
     metrics.traffic.bytesSent += reached * message.length;
     return reached;
@@ -138,6 +150,12 @@ export class Delivery {
     // Not from a topic: a reply or a cursor's message, which the connection itself keeps.
     if (at === -1) return;
     this.#slow.set(connection, at);
+    this.#parts.endOfTurn.request();
+  }
+
+  /** The message that is being published could not be kept for this connection, whose topics are not native. */
+  missed(connection: Connection): void {
+    if (!this.#slow.has(connection)) this.#slow.set(connection, this.#sent.lastIndex);
     this.#parts.endOfTurn.request();
   }
 
@@ -166,16 +184,34 @@ export class Delivery {
   #takeOffTopic(connection: Connection, feed: Feed, at: number): void {
     const { catchUp, metrics } = this.#parts;
     const policy = feed.rule.slowReaders;
-    const lacks = this.#sent.firstFor(feed, at, connection.number, connection.readsText);
+    const lacks = this.#sent.firstFor(feed, at, connection.number, connection.encoding);
     // A room that lost nothing for this reader does not close the connection.
     if (policy === 'disconnect' && !lacks) return;
     metrics.recovery.slowReaders[policy]++;
-    connection.socket.unsubscribe(feed.room.topic(connection.readsText));
+    connection.socket.unsubscribe(feed.room.topic(connection.encoding));
     const from: Position = lacks ? [lacks.afterEpoch, lacks.afterOffset] : [feed.sentEpoch, feed.sentOffset];
-    catchUp.startNextTurn(Cursor.resuming(connection, feed, from));
+    catchUp.startNextTurn(Cursor.resuming(connection, feed, from, lacks?.afterMark ?? feed.sentMark));
   }
 }
 
-function isEnvelope(item: Envelope | PushFrame): item is Envelope {
+/** How many members of a feed's room are on the topic of an encoding. */
+function liveMembers(feed: Feed, encoding: ReaderEncoding): number {
+  const { room } = feed;
+  if (encoding === 'msgpack') return room.binaryMembers - feed.binaryBehind;
+  if (encoding === 'json') return room.textMembers - feed.textBehind;
+  return room.eventMembers - feed.eventsBehind;
+}
+
+function isEnvelope(item: Envelope | readonly PushFrame[]): item is Envelope {
   return !Array.isArray(item);
+}
+
+/** `epoch`: of the room's topics before them. */
+function encodeAll(codec: ServerCodec, frames: readonly PushFrame[], epoch: string): Uint8Array | string {
+  let current = epoch;
+  const parts = frames.map((frame) => {
+    if (frame[0] === 'reset') current = frame[2];
+    return codec.encode(frame, current);
+  });
+  return parts.length === 1 ? parts[0]! : codec.join(parts);
 }

@@ -11,6 +11,8 @@ export interface Run {
   messages: number;
   /** Offset of its newest message; 0 in rooms without history, and where it has signals alone. */
   last: number;
+  /** Frames of envelopes that conflate. */
+  marks: number;
   /** Local connection to leave out, or 0. */
   readonly exclude: number;
 }
@@ -29,26 +31,34 @@ export class Runs {
   add(feed: Feed, envelope: Envelope): void {
     // Only the publisher's own node needs to take an envelope apart to leave the publisher out.
     if (!envelope.hasExcludes || envelope.origin !== this.#nodeId) {
-      this.#extend(feed, envelope.frames, envelope.count, envelope.last, 0);
+      this.#extend(feed, envelope.frames, envelope.count, envelope.last, 0, envelope.conflates);
       return;
     }
     for (let i = 0; i < envelope.count; i++) {
       const last = envelope.first === 0 ? 0 : envelope.first + i;
-      this.#extend(feed, envelope.slice(i, i + 1), 1, last, envelope.excluded(i));
+      this.#extend(feed, envelope.slice(i, i + 1), 1, last, envelope.excluded(i), envelope.conflates);
     }
   }
 
-  #extend(feed: Feed, frames: Buffer, messages: number, last: number, exclude: number): void {
+  #extend(
+    feed: Feed,
+    frames: Buffer,
+    messages: number,
+    last: number,
+    exclude: number,
+    conflates: boolean,
+  ): void {
     const bytes = frames.length;
     const run = this.#run;
     if (run === null || run.exclude !== exclude || run.bytes + bytes > JOINED_BYTES) {
       this.end(feed);
-      this.#run = { parts: [frames], bytes, messages, last, exclude };
+      this.#run = { parts: [frames], bytes, messages, last, marks: conflates ? messages : 0, exclude };
       return;
     }
     run.parts.push(frames);
     run.bytes += bytes;
     run.messages += messages;
+    if (conflates) run.marks += messages;
     // Signals have no number.
     if (last !== 0) run.last = last;
   }

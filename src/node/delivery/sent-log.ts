@@ -1,12 +1,16 @@
+import type { ReaderEncoding } from '../../protocol/subprotocol.ts';
 import type { Feed } from '../rooms/feed.ts';
 
 /** One message that was handed to a topic. */
 export interface SentEntry {
   readonly feed: Feed;
   readonly message: Uint8Array | string;
+  readonly encoding: ReaderEncoding;
   /** The position of the room's topics before it. */
   readonly afterEpoch: string;
   readonly afterOffset: number;
+  /** The same in a room without history: see `NewestPerKey`. */
+  readonly afterMark: number;
   /** Local connection that was left out, or 0. */
   readonly exclude: number;
 }
@@ -25,14 +29,21 @@ export class SentLog {
   }
 
   /** A message that is about to be handed to a topic of the feed's room. */
-  add(feed: Feed, message: Uint8Array | string, exclude: number): void {
+  add(feed: Feed, message: Uint8Array | string, encoding: ReaderEncoding, exclude: number): void {
     this.#entries.push({
       feed,
       message,
+      encoding,
       afterEpoch: feed.sentEpoch,
       afterOffset: feed.sentOffset,
+      afterMark: feed.sentMark,
       exclude,
     });
+  }
+
+  /** Index of the message that was added last, or -1. */
+  get lastIndex(): number {
+    return this.#entries.length - 1;
   }
 
   /** Index of the message with these bytes, or -1. */
@@ -46,11 +57,11 @@ export class SentLog {
   /**
    * The first entry of a feed at or after `from` that was for this connection, in the encoding that it reads.
    */
-  firstFor(feed: Feed, from: number, connection: number, text: boolean): SentEntry | undefined {
+  firstFor(feed: Feed, from: number, connection: number, encoding: ReaderEncoding): SentEntry | undefined {
     for (let i = from; i < this.#entries.length; i++) {
       const entry = this.#entries[i]!;
       if (entry.feed !== feed || entry.exclude === connection) continue;
-      if ((typeof entry.message === 'string') === text) return entry;
+      if (entry.encoding === encoding) return entry;
     }
     return undefined;
   }

@@ -1,3 +1,4 @@
+import type { Connection } from '../../connection/connection.ts';
 import type { Request } from '../../connection/services.ts';
 import type { JoinResult } from '../../protocol/frames.ts';
 import type { JoinFailure } from '../catch-up/cursor.ts';
@@ -16,8 +17,8 @@ export class RequestedJoin implements JoinReply {
     this.#request.connection.flushBeforeMessages();
   }
 
-  failed({ code, message }: JoinFailure): void {
-    this.#request.fail(code, message);
+  failed({ code, message, details }: JoinFailure): void {
+    this.#request.fail(code, message, details);
   }
 
   abandoned(): void {
@@ -27,6 +28,30 @@ export class RequestedJoin implements JoinReply {
       'not_joined',
       'the connection left the room or joined it again before this join finished',
     );
+  }
+}
+
+/** For a join of the server API: the client is told what it would have been answered. */
+export class PlacedJoin implements JoinReply {
+  readonly #connection: Connection;
+  readonly #room: string;
+
+  constructor(connection: Connection, room: string) {
+    this.#connection = connection;
+    this.#room = room;
+  }
+
+  joined(result: JoinResult): void {
+    this.#connection.push(['joined', this.#room, result]);
+    this.#connection.flushBeforeMessages();
+  }
+
+  failed(): void {
+    // It never knew of it.
+  }
+
+  abandoned(): void {
+    // The client left the room, or joined it itself.
   }
 }
 

@@ -1,7 +1,13 @@
 import type { Acked, Start } from '../../backplane/acks.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { Connection } from '../../connection/connection.ts';
-import type { JoinResult, Position, PublishCommand } from '../../protocol/frames.ts';
+import type {
+  JoinResult,
+  MembersSnapshot,
+  PackedValue,
+  Position,
+  PublishCommand,
+} from '../../protocol/frames.ts';
 import { Cursor, type CursorOwner, type JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed, FeedWaiter } from '../rooms/feed.ts';
 
@@ -32,10 +38,17 @@ export interface JoinActions {
 }
 
 /**
- * `waiting`: for the feed to open, for what the user has acknowledged, or both. `started`: what it missed is
- * being found. `over`: it was answered.
+ * `waiting`: for the feed to open, for what the user has acknowledged, for the members, or several of them.
+ * `started`: what it missed is being found. `over`: it was answered.
  */
 export type JoinState = 'waiting' | 'started' | 'over';
+
+/** What a join waits for before it starts. */
+export interface JoinWaits {
+  readonly feed: boolean;
+  readonly acked: boolean;
+  readonly members: boolean;
+}
 
 /**
  * One join, from the command to its reply. It owns what the join waits for, the reply, and the messages that
@@ -44,11 +57,16 @@ export type JoinState = 'waiting' | 'started' | 'over';
  */
 export class Join implements FeedWaiter, CursorOwner {
   readonly cursor: Cursor;
+  /** The presence data that the member has once it has joined; undefined: what it had before. */
+  data: PackedValue | null | undefined;
   readonly #reply: JoinReply;
   readonly #actions: JoinActions;
   #state: JoinState = 'waiting';
   #waitsForFeed = false;
   #waitsForAcked = false;
+  #waitsForMembers = false;
+  /** Answers who is in the room, if the reply must say so. */
+  #members: (() => MembersSnapshot) | null = null;
   /** It asked for what came after a position. */
   #asksForMissed = false;
   /** What its user has acknowledged, if the reply must say so. */
@@ -85,12 +103,13 @@ export class Join implements FeedWaiter, CursorOwner {
   }
 
   /**
-   * Starts, or waits as told: then `feedOpened`, or one of `ackedKnown`, `startKnown` and `ackedFailed`, or
-   * both must follow.
+   * Starts, or waits as told: then `feedOpened`, one of `ackedKnown` and `startKnown`, `membersKnown`, or those
+   * that it waits for must follow, or `lookUpFailed`.
    */
-  begin(waitsForFeed: boolean, waitsForAcked: boolean): void {
-    this.#waitsForFeed = waitsForFeed;
-    this.#waitsForAcked = waitsForAcked;
+  begin(waits: JoinWaits): void {
+    this.#waitsForFeed = waits.feed;
+    this.#waitsForAcked = waits.acked;
+    this.#waitsForMembers = waits.members;
     this.#startIfReady();
   }
 
@@ -118,12 +137,20 @@ export class Join implements FeedWaiter, CursorOwner {
     this.ackedKnown({ epoch, offset });
   }
 
-  ackedFailed(error: BackplaneError): void {
+  /** `members` is called right before the reply. */
+  membersKnown(members: () => MembersSnapshot): void {
+    if (this.#state !== 'waiting') return;
+    this.#members = members;
+    this.#waitsForMembers = false;
+    this.#startIfReady();
+  }
+
+  lookUpFailed(error: JoinFailure): void {
     if (this.#state === 'waiting') this.failed(error);
   }
 
   #startIfReady(): void {
-    if (this.#waitsForFeed || this.#waitsForAcked) return;
+    if (this.#waitsForFeed || this.#waitsForAcked || this.#waitsForMembers) return;
     this.#state = 'started';
     this.#actions.start(this);
     this.#release();
@@ -150,7 +177,8 @@ export class Join implements FeedWaiter, CursorOwner {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#actions.joined(this);
-    this.#reply.joined(this.#result(recovered, from));
+    const result = this.#result(recovered, from);
+    this.#reply.joined(this.#members === null ? result : { ...result, members: this.#members() });
   }
 
   #result(recovered: boolean, from: number): JoinResult {

@@ -1,19 +1,20 @@
-import { authorize, type Refusal } from '../../auth/authorize.ts';
+import { authorize, type KeptOut, type Refusal } from '../../auth/authorize.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { JoinWish, Request } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { Room } from '../../hub/room.ts';
-import type { PublishCommand } from '../../protocol/frames.ts';
+import type { PackedValue, PublishCommand } from '../../protocol/frames.ts';
 import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../../protocol/limits.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { CatchUp } from '../catch-up/catch-up.ts';
+import type { JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
 import type { AckedReading } from './acked-reading.ts';
 import { Join, type JoinActions, type JoinReply } from './join.ts';
-import { RequestedJoin, UNASKED } from './join-replies.ts';
+import { PlacedJoin, RequestedJoin, UNASKED } from './join-replies.ts';
 import { Joins } from './joins.ts';
 import type { Presences } from './presences.ts';
 
@@ -31,13 +32,14 @@ export interface MembershipsParts {
   /** Where messages go that waited for a join. */
   readonly publishing: { fromConnection(connection: Connection, command: PublishCommand): void };
   readonly rule: (room: string) => RoomRule;
+  readonly keptOut: KeptOut;
   readonly roomsPerConnection: number;
   /** Most messages that a join has replayed because it said `last`. */
   readonly lastMessages: number;
   readonly scheduler: Scheduler;
 }
 
-const NO_WISH: JoinWish = { since: null, resume: false, last: null };
+const NO_WISH: JoinWish = { since: null, resume: false, last: null, data: null, members: false };
 
 /** Who joins and leaves: what a membership starts and ends on this node. */
 export class Memberships implements JoinActions {
@@ -54,6 +56,8 @@ export class Memberships implements JoinActions {
 
   join(request: Request, name: string, wish: JoinWish): void {
     const { connection } = request;
+    const refusal = this.#parts.presences.refusal(name, wish);
+    if (refusal !== null) return request.fail(refusal.code, refusal.message);
     if (!this.#hasPlace(connection, name)) {
       const message = `a connection may be in at most ${this.#parts.roomsPerConnection} rooms`;
       return request.fail('limit_exceeded', message);
@@ -65,6 +69,14 @@ export class Memberships implements JoinActions {
     // The personal room of a user does not count.
     const joined = rooms.length - (user === null ? 0 : 1);
     return joined < this.#parts.roomsPerConnection || rooms.includes(name);
+  }
+
+  /** The server API puts a connection into a room, as if it had joined. Where it may not join, nothing happens. */
+  place(connection: Connection, name: string): void {
+    const { rule, keptOut } = this.#parts;
+    if (!connection.isOpen || connection.rooms.includes(name) || !this.#hasPlace(connection, name)) return;
+    if (authorize('join', name, connection, rule(name), keptOut) !== null) return;
+    this.#enter(connection, name, NO_WISH, new PlacedJoin(connection, name));
   }
 
   /** A user's connections are in the user's personal room without joining. */
@@ -87,27 +99,43 @@ export class Memberships implements JoinActions {
     const { since, resume } = wish;
     const last = wish.last === null ? null : Math.min(wish.last, this.#parts.lastMessages);
     const user = reply === UNASKED ? null : connection.user;
-    this.#begin(new Join(connection, feed, resume ? 'acked' : since, last, reply, this), resume, user);
+    const join = new Join(connection, feed, resume ? 'acked' : since, last, reply, this);
+    // The command's bytes are valid during this call.
+    join.data = wish.data === null ? before?.data : new Uint8Array(wish.data);
+    this.#begin(join, wish, user);
     // What waited for the join before this one waits for this one now.
     for (const command of before?.takeHeld() ?? []) this.publishHeld(connection, command);
   }
 
   /** `asker`: the user who is told what it has acknowledged, where that is kept. */
-  #begin(join: Join, resume: boolean, asker: string | null): void {
+  #begin(join: Join, { resume, members }: JoinWish, asker: string | null): void {
     const { feed } = join;
     const { acks, catchUp } = this.#parts;
     const user = asker !== null && acks.isKeptIn(feed.room.name) ? asker : null;
-    if (feed.isOpening || user !== null) {
+    if (feed.isOpening || user !== null || members) {
       this.#joins.add(join);
       catchUp.add(join.cursor);
     }
     if (feed.isOpening) feed.whenOpened(join);
-    join.begin(feed.isOpening, user !== null);
+    join.begin({ feed: feed.isOpening, acked: user !== null, members });
+    if (members) this.#lookUpMembers(join);
     if (user === null) return;
     const known = resume
       ? acks.start(feed.room.name, user).then((start) => join.startKnown(start))
       : acks.lookUp(feed.room.name, user).then((acked) => join.ackedKnown(acked));
-    known.catch((error: BackplaneError) => join.ackedFailed(error));
+    known.catch((error: BackplaneError) => join.lookUpFailed(error));
+  }
+
+  #lookUpMembers(join: Join): void {
+    const { feed, connection } = join;
+    const lookUp = () =>
+      this.#parts.presences.ask(connection, feed).then(
+        (members) => join.membersKnown(members),
+        (error: JoinFailure) => join.lookUpFailed(error),
+      );
+    if (!feed.isOpening) return void lookUp();
+    // A feed that cannot be opened has ended the join by then.
+    feed.whenOpened({ feedOpened: (error) => error === null && void lookUp() });
   }
 
   start(join: Join): void {
@@ -118,7 +146,7 @@ export class Memberships implements JoinActions {
 
   joined(join: Join): void {
     this.#joins.remove(join);
-    this.#parts.presences.joined(join.connection, join.feed);
+    this.#parts.presences.joined(join.connection, join.feed, join.data);
   }
 
   failed(join: Join): void {
@@ -138,6 +166,20 @@ export class Memberships implements JoinActions {
     this.#parts.scheduler.after(PERSONAL_RETRY_MS, () => this.enterPersonal(connection));
   }
 
+  /** Sets the presence data of a member, or of one that is joining. */
+  setData(request: Request, name: string, data: PackedValue | null): void {
+    const { presences, feeds } = this.#parts;
+    const refusal = presences.refusal(name, { data, members: true });
+    if (refusal !== null) return request.fail(refusal.code, refusal.message);
+    // The command's bytes are valid during this call.
+    const kept = data === null ? null : new Uint8Array(data);
+    const join = this.#joins.find(request.connection, name);
+    const feed = feeds.get(name);
+    if (join !== null) join.data = kept;
+    else if (feed !== undefined) presences.set(request.connection, feed, kept);
+    request.ok({});
+  }
+
   /** Publishes a message, if needed after the connection's join of its room has started. */
   publish(connection: Connection, command: PublishCommand): void {
     if (this.#joins.hold(connection, command)) return;
@@ -150,9 +192,9 @@ export class Memberships implements JoinActions {
    */
   publishHeld(connection: Connection, command: PublishCommand): void {
     const { room, id } = command;
-    const refusal = authorize('publish', room, connection, this.#parts.rule(room));
+    const refusal = authorize('publish', room, connection, this.#parts.rule(room), this.#parts.keptOut);
     if (refusal === null) this.publish(connection, command);
-    else connection.fail(id, refusal.code, refusal.message);
+    else connection.refuse(id, refusal);
   }
 
   // ---- leaves ----------------------------------------------------------------------------------------------
@@ -170,12 +212,12 @@ export class Memberships implements JoinActions {
    * members of the other rooms must see the new identity.
    */
   reconsider(connection: Connection, looksOther: boolean): void {
-    const { rule } = this.#parts;
+    const { rule, keptOut } = this.#parts;
     for (const name of connection.rooms) {
       // The node put the connection into these.
       if (name.startsWith(RESERVED_PREFIX)) continue;
-      const refusal = authorize('join', name, connection, rule(name));
-      if (refusal !== null) this.#remove(connection, name, refusal);
+      const refusal = authorize('join', name, connection, rule(name), keptOut);
+      if (refusal !== null) this.remove(connection, name, refusal);
       else if (looksOther) this.#showAnew(connection, name);
     }
   }
@@ -188,7 +230,7 @@ export class Memberships implements JoinActions {
   }
 
   /** Ends a membership, or a join in progress, and tells the client. */
-  #remove(connection: Connection, name: string, refusal: Refusal): void {
+  remove(connection: Connection, name: string, refusal: Refusal): void {
     const join = this.#joins.find(connection, name);
     const held = join?.takeHeld() ?? [];
     join?.failed(refusal);
@@ -224,7 +266,7 @@ export class Memberships implements JoinActions {
   #suspend(connection: Connection, name: string): void {
     const { hub, feeds, catchUp } = this.#parts;
     const room = hub.room(name);
-    if (room) connection.socket.unsubscribe(room.topic(connection.readsText));
+    if (room) connection.socket.unsubscribe(room.topic(connection.encoding));
     const feed = feeds.get(name);
     const cursor = feed && catchUp.find(connection, feed);
     if (cursor) catchUp.stop(cursor);
@@ -238,12 +280,13 @@ export class Memberships implements JoinActions {
 
   /** Closes rooms that have been empty for a while. */
   closeIdle(): void {
-    const { feeds, hub, scheduler } = this.#parts;
+    const { feeds, hub, presences, scheduler } = this.#parts;
     const before = scheduler.nowMs() - ROOM_GRACE_MS;
     for (const feed of this.#idle) {
       if (feed.idleSinceMs === null || feed.idleSinceMs > before) continue;
       this.#idle.delete(feed);
       feeds.close(feed);
+      presences.forget(feed);
       // The room may be open again, after a feed of it failed.
       if (feeds.get(feed.room.name) === undefined) hub.drop(feed.room);
     }

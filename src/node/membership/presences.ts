@@ -1,45 +1,82 @@
-import type { Presence, PresenceChange, PresenceEntry } from '../../backplane/presence.ts';
+import type { OwnEntry, Presence, PresenceChange } from '../../backplane/presence.ts';
+import { packWho, unpackWho } from '../../backplane/presence-event.ts';
+import type { RoomRule } from '../../config/room-rule.ts';
 import type { Connection } from '../../connection/connection.ts';
+import type { JoinWish, MembersPageWish } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
-import type { MembersResult } from '../../protocol/frames.ts';
+import type { NodeMetrics } from '../../metrics/node-metrics.ts';
+import type { MembersResult, MembersSnapshot, PackedValue } from '../../protocol/frames.ts';
 import { USER_ROOM_PREFIX } from '../../protocol/limits.ts';
 import type { Logger } from '../../util/log.ts';
-import type { Scheduler, Timer } from '../../util/scheduler.ts';
+import type { Scheduler } from '../../util/scheduler.ts';
+import type { JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
+import { MemberData } from './member-data.ts';
+import { MemberEvents } from './member-events.ts';
+import { Rosters } from './rosters.ts';
 
-/** How long changes of a large room are collected into one push. */
-const COALESCE_MS = 1_000;
+/** What a list costs per entry: it is decoded and encoded, where a page of history is copied. */
+export const ENTRY_COST = 512;
+
+/** Bounds what one reader may have read for it; see `ReadGate`. */
+export interface Gate {
+  /** Settles as `read` does. Rejects with a `JoinFailure` if it does not start it. */
+  run<T>(reader: Connection, read: () => Promise<{ readonly value: T; readonly bytes: number }>): Promise<T>;
+}
 
 export interface PresencesParts {
   readonly presence: Presence;
   readonly hub: Hub<Connection>;
   readonly feeds: Feeds;
+  readonly gate: Gate;
+  readonly rule: (room: string) => RoomRule;
   /** Maximum members in one answer. */
   readonly membersPage: number;
+  /** Maximum bytes of a member's data. */
+  readonly presenceBytes: number;
   /** Rooms with more members get counts instead of names. */
   readonly detailedMembers: number;
+  /** Of changed data, that each member of a room is sent; 0: no limit. */
+  readonly dataBytesPerSecond: number;
+  readonly metrics: NodeMetrics;
   readonly scheduler: Scheduler;
   readonly log: Logger;
 }
 
-/** How a large room has changed since its members were last told. */
-interface Summary {
-  before: number;
-  count: number;
-}
+/** What a join asks of presence, or a member that sets its data. */
+export type PresenceWish = Pick<JoinWish, 'data' | 'members'>;
 
 /**
- * Who is in which room, on any node: enters and removes this node's members, and tells members about each
- * other.
+ * Who is in which room, on any node: enters and removes this node's members with what they bring, and tells
+ * members about each other.
  */
 export class Presences {
   readonly #parts: PresencesParts;
-  readonly #summaries = new Map<Feed, Summary>();
-  #timer: Timer | null = null;
+  readonly #data: MemberData;
+  readonly #rosters: Rosters;
+  readonly #events: MemberEvents;
 
   constructor(parts: PresencesParts) {
+    const stats = parts.metrics.presence;
     this.#parts = parts;
+    this.#rosters = new Rosters(parts);
+    this.#data = new MemberData({
+      ...parts,
+      write: (connection, feed) => {
+        stats.written++;
+        this.#enter(connection, feed);
+      },
+      merged: () => stats.merged++,
+    });
+    this.#events = new MemberEvents({
+      ...parts,
+      smallAgain: (feed) => this.#rosters.smallAgain(feed),
+      told: (changes) => {
+        stats.told += changes;
+      },
+      merged: () => stats.outrun++,
+    });
   }
 
   /** Rejects with `BackplaneError`. */
@@ -51,19 +88,73 @@ export class Presences {
   }
 
   async close(): Promise<void> {
-    this.#timer?.cancel();
+    this.#events.stop();
+    this.#data.stop();
     await this.#parts.presence.close();
   }
 
-  joined(connection: Connection, feed: Feed): void {
-    if (!isKept(feed)) return;
-    this.#parts.presence.enter(feed.room.name, entryOf(connection), feed.rule.memberEvents);
+  /** The backplane was away: changes may have been missed. */
+  resumed(): void {
+    void this.#rosters.resumed();
+  }
+
+  // ---- this node's members ---------------------------------------------------------------------------------
+
+  /** Why a room cannot do what is asked of it, or null. */
+  refusal(room: string, { data, members }: PresenceWish): JoinFailure | null {
+    if (data === null && !members) return null;
+    if (!isKept(room, this.#parts.rule(room))) {
+      return { code: 'bad_request', message: 'this room keeps no presence: set presence in its rule' };
+    }
+    const { presenceBytes } = this.#parts;
+    if (data === null || data.length <= presenceBytes) return null;
+    const message = `presence data must be at most ${presenceBytes} bytes as MessagePack, got ${data.length}`;
+    return { code: 'payload_too_large', message };
+  }
+
+  /**
+   * Enters a member, or enters it again with what is known of it now. `data`: what it brings; undefined: what
+   * it has.
+   */
+  joined(connection: Connection, feed: Feed, data?: PackedValue | null): void {
+    if (!isKept(feed.room.name, feed.rule)) return;
+    if (data !== undefined) this.#data.bring(connection, feed, data);
+    this.#enter(connection, feed);
+  }
+
+  #enter(connection: Connection, feed: Feed): void {
+    this.#parts.presence.enter(feed.room.name, this.#entryOf(connection, feed), feed.rule.memberEvents);
+  }
+
+  /** Changes the data of a member. */
+  set(connection: Connection, feed: Feed, data: PackedValue | null): void {
+    this.#parts.metrics.presence.set++;
+    this.#data.set(connection, feed, data);
   }
 
   /** Harmless for a connection that had not joined. */
   left(connection: Connection, feed: Feed): void {
-    if (!isKept(feed)) return;
-    this.#parts.presence.leave(feed.room.name, entryOf(connection), feed.rule.memberEvents);
+    if (!isKept(feed.room.name, feed.rule)) return;
+    this.#data.forget(connection, feed);
+    this.#rosters.left(connection, feed);
+    this.#parts.presence.leave(feed.room.name, this.#entryOf(connection, feed), feed.rule.memberEvents);
+  }
+
+  /** Nobody is in the room here any more. */
+  forget(feed: Feed): void {
+    this.#events.forget(feed);
+    this.#rosters.forget(feed);
+  }
+
+  #entryOf(connection: Connection, feed: Feed): OwnEntry {
+    const info = connection.identity?.info;
+    const data = this.#data.get(connection, feed);
+    return {
+      connection: connection.id,
+      user: connection.user,
+      ...(info === undefined ? {} : { info }),
+      ...(data === null ? {} : { data }),
+    };
   }
 
   /** The store forgot this node: all of its members enter again. */
@@ -77,48 +168,50 @@ export class Presences {
     }
   }
 
-  /** Who is in a room. Rejects with `BackplaneError`. */
-  async list(room: string): Promise<MembersResult> {
-    const { count, users, members, truncated } = await this.#parts.presence.list(
-      room,
-      this.#parts.membersPage,
-    );
-    return { count, users, members, ...(truncated ? { truncated } : {}) };
+  // ---- who is there ----------------------------------------------------------------------------------------
+
+  /** A page of who is in a room. Rejects with `BackplaneError`. */
+  async list(room: string, { limit, after }: MembersPageWish): Promise<MembersResult> {
+    const { presence, membersPage } = this.#parts;
+    const page = await presence.list(room, Math.min(limit ?? membersPage, membersPage), after);
+    const { count, users, members, next } = page;
+    return { count, users, members, ...(next === null ? {} : { truncated: true, next }) };
+  }
+
+  /**
+   * For a join that asks for the members: resolves with what answers it, to be called when the connection is
+   * a member. Rejects with a `JoinFailure`. The feed must be open.
+   */
+  ask(connection: Connection, feed: Feed): Promise<() => MembersSnapshot> {
+    return this.#parts.gate.run(connection, async () => {
+      const source = await this.#rosters.ask(feed);
+      const value = () => {
+        this.#rosters.told(connection, feed);
+        const entry = this.#entryOf(connection, feed);
+        // As others see it. `packWho` made the bytes.
+        return source.snapshot(unpackWho(entry.connection, packWho(entry))!);
+      };
+      return { value, bytes: source.size * ENTRY_COST };
+    });
+  }
+
+  /** The member is on its topic from now on. */
+  wentLive(connection: Connection, feed: Feed): void {
+    this.#rosters.wentLive(connection, feed);
   }
 
   #changed(room: string, changes: readonly PresenceChange[]): void {
     const feed = this.#parts.feeds.get(room);
     if (!feed?.rule.memberEvents || feed.isOpening) return;
-    for (const { change, who, count } of changes) {
-      if (count > this.#parts.detailedMembers || this.#summaries.has(feed))
-        this.#summarise(feed, change, count);
-      else feed.push(['member', room, change, who, count]);
+    for (const change of changes) {
+      const isNamed = this.#events.add(feed, change);
+      this.#rosters.apply(feed, change, isNamed);
     }
-  }
-
-  #summarise(feed: Feed, change: PresenceChange['change'], count: number): void {
-    const known = this.#summaries.get(feed);
-    if (known) known.count = count;
-    else this.#summaries.set(feed, { before: change === 'joined' ? count - 1 : count + 1, count });
-    this.#timer ??= this.#parts.scheduler.every(COALESCE_MS, () => this.#tellSummaries());
-  }
-
-  #tellSummaries(): void {
-    for (const [feed, { before, count }] of this.#summaries) {
-      if (count !== before) {
-        feed.push(['member', feed.room.name, count > before ? 'joined' : 'left', null, count]);
-      }
-    }
-    this.#summaries.clear();
+    this.#events.flush();
   }
 }
 
 /** Personal rooms exist to reach a user, and show no members. */
-function isKept({ rule, room }: Feed): boolean {
-  return rule.presence && !room.name.startsWith(USER_ROOM_PREFIX);
-}
-
-function entryOf(connection: Connection): PresenceEntry {
-  const info = connection.identity?.info;
-  return { connection: connection.id, user: connection.user, ...(info === undefined ? {} : { info }) };
+function isKept(room: string, { presence }: RoomRule): boolean {
+  return presence && !room.startsWith(USER_ROOM_PREFIX);
 }

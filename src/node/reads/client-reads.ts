@@ -1,16 +1,14 @@
 import type { AckPage } from '../../backplane/acks.ts';
 import type { Presence, RoomsPage } from '../../backplane/presence.ts';
-import type { Request } from '../../connection/services.ts';
+import type { MembersPageWish, Request } from '../../connection/services.ts';
 import type { MembersResult, Position } from '../../protocol/frames.ts';
 import type { Logger } from '../../util/log.ts';
 import type { AckedReading } from '../membership/acked-reading.ts';
-import type { Presences } from '../membership/presences.ts';
+import { ENTRY_COST, type Presences } from '../membership/presences.ts';
 import { answer, failWith } from './answer.ts';
 import type { HistoryReads, HistoryRun } from './history-reads.ts';
 import type { Reader, ReadGate } from './read-gate.ts';
 
-/** What a list costs per entry: it is decoded and encoded, where a page of history is copied. */
-const ENTRY_COST = 512;
 /** JSON text is made from the values of each message, which takes several times as long as copying. */
 const JSON_COST = 2;
 
@@ -56,13 +54,13 @@ export class ClientReads {
     return this.#history(this.#routes.history, room, since, limit, JSON_COST);
   }
 
-  members(request: Request, room: string): void {
-    answer(request, this.#members(request.connection, room), this.#parts.log);
+  members(request: Request, room: string, page: MembersPageWish): void {
+    answer(request, this.#members(request.connection, room, page), this.#parts.log);
   }
 
-  /** Who is in a room, on any node. */
-  listMembers(room: string): Promise<MembersResult> {
-    return this.#members(this.#routes.members, room);
+  /** A page of who is in a room, on any node. */
+  listMembers(room: string, page: MembersPageWish): Promise<MembersResult> {
+    return this.#members(this.#routes.members, room, page);
   }
 
   /** Rooms with presence that have members, on any node, sorted by name. */
@@ -97,9 +95,9 @@ export class ClientReads {
     });
   }
 
-  #members(reader: Reader, room: string): Promise<MembersResult> {
+  #members(reader: Reader, room: string, page: MembersPageWish): Promise<MembersResult> {
     return this.#listed(reader, async () => {
-      const value = await this.#parts.presences.list(room);
+      const value = await this.#parts.presences.list(room, page);
       return { value, entries: value.members.length };
     });
   }

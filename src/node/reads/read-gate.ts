@@ -33,10 +33,13 @@ export class ReadRefused extends Error {
   override readonly name = 'ReadRefused';
   readonly code = 'rate_limited';
   readonly retryAfterMs: number;
+  /** As an `error` frame carries them. */
+  readonly details: { readonly retryAfterMs: number };
 
   constructor(retryAfterMs: number) {
     super(`too many waiting reads: at most ${MAX_WAITING} per connection, try again later`);
     this.retryAfterMs = retryAfterMs;
+    this.details = { retryAfterMs };
   }
 }
 

@@ -3,7 +3,8 @@ import type { Envelope } from '../../backplane/envelope.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Room } from '../../hub/room.ts';
 import type { PushFrame } from '../../protocol/frames.ts';
-import { RecentEnvelopes } from './recent.ts';
+import { NewestPerKey } from './newest-per-key.ts';
+import { RecentEnvelopes, type RecentMemory } from './recent.ts';
 
 /**
  * `opening`: being subscribed, its position not known yet. `live`: envelopes are passed on as they arrive.
@@ -17,8 +18,6 @@ export interface FeedWaiter {
   feedOpened(error: BackplaneError | null): void;
 }
 
-/** Maximum bytes of recent envelopes that a node keeps for a room. */
-export const RECENT_BYTES = 4 * 1024 * 1024;
 /** Maximum bytes of held envelopes; beyond this they are dropped, and read from history instead. */
 const HELD_BYTES = 8 * 1024 * 1024;
 
@@ -31,6 +30,8 @@ export class Feed {
   readonly room: Room;
   readonly rule: RoomRule;
   readonly recent: RecentEnvelopes;
+  /** Where the room keeps no history; else null. */
+  readonly newest: NewestPerKey | null;
   state: FeedState = 'opening';
   epoch = '';
   /** Offset of the newest message handed to fan-out, including those in `pending`. */
@@ -39,7 +40,7 @@ export class Feed {
   sentEpoch = '';
   sentOffset = 0;
   /** What leaves at the end of the turn, in order: envelopes, and the pushes between them. */
-  #pending: (Envelope | PushFrame)[] | null = null;
+  #pending: (Envelope | readonly PushFrame[])[] | null = null;
   /** Envelopes that arrived and do not follow, or arrived while the feed was not live. */
   held: Envelope[] = [];
   /** A read of what it missed is in progress. */
@@ -47,6 +48,7 @@ export class Feed {
   /** How many of its members are catching up, and so are not on their topic. Counted by `CatchUp`. */
   binaryBehind = 0;
   textBehind = 0;
+  eventsBehind = 0;
   /** When its last member left, or null while it has members. */
   idleSinceMs: number | null = null;
   #heldBytes = 0;
@@ -54,12 +56,14 @@ export class Feed {
   readonly #dirty: (feed: Feed) => void;
 
   /** Calls `dirty` when something becomes pending. */
-  constructor(room: Room, rule: RoomRule, dirty: (feed: Feed) => void) {
+  constructor(room: Room, rule: RoomRule, dirty: (feed: Feed) => void, memory?: RecentMemory) {
     this.room = room;
     this.rule = rule;
     this.#dirty = dirty;
-    const { messages, ageMs } = rule.history;
-    this.recent = new RecentEnvelopes({ messages, ageMs, bytes: RECENT_BYTES });
+    const { messages, ageMs, bytes = 0 } = rule.history;
+    this.newest = messages > 0 ? null : new NewestPerKey(ageMs);
+    const limits = { messages, ageMs, ...(bytes === 0 ? {} : { bytes }) };
+    this.recent = new RecentEnvelopes(limits, memory);
   }
 
   get keepsHistory(): boolean {
@@ -69,6 +73,11 @@ export class Feed {
   /** How many messages the room keeps. */
   get keptMessages(): number {
     return this.rule.history.messages;
+  }
+
+  /** How far the topics of a room without history have been served. */
+  get sentMark(): number {
+    return this.newest?.sent ?? 0;
   }
 
   get isOpening(): boolean {
@@ -100,8 +109,8 @@ export class Feed {
    * page it was read in: messages that survived the end of an epoch are stored with the old one.
    */
   take(envelope: Envelope, nowMs: number, epoch = envelope.epoch): boolean {
-    if (!this.keepsHistory) {
-      this.#add(envelope);
+    if (this.newest !== null) {
+      if (!this.newest.hasStartedWith(envelope)) this.#add(envelope);
       return true;
     }
     if (envelope.first === 0) return this.#takeUnnumbered(envelope);
@@ -161,7 +170,7 @@ export class Feed {
 
   /** Messages up to this offset are no longer stored: members are told, and the feed continues after them. */
   gap(to: number): void {
-    this.#add(['gap', this.room.name, this.offset + 1, to, 'expired']);
+    this.push(['gap', this.room.name, this.offset + 1, to, 'expired']);
     this.recent.clear();
     this.recent.noteGone(to);
     this.offset = to;
@@ -169,14 +178,14 @@ export class Feed {
 
   /** The room's numbering started over: members are told, and the feed continues after this position. */
   reset(epoch: string, offset: number): void {
-    this.#add(['reset', this.room.name, epoch, offset]);
+    this.push(['reset', this.room.name, epoch, offset]);
     this.recent.clear();
     this.epoch = epoch;
     this.offset = offset;
   }
 
   /** Hands over what is pending; null if nothing is. */
-  takePending(): readonly (Envelope | PushFrame)[] | null {
+  takePending(): readonly (Envelope | readonly PushFrame[])[] | null {
     const pending = this.#pending;
     this.#pending = null;
     return pending;
@@ -184,10 +193,15 @@ export class Feed {
 
   /** A push to all members, in order with the messages. */
   push(frame: PushFrame): void {
-    this.#add(frame);
+    this.#add([frame]);
   }
 
-  #add(item: Envelope | PushFrame): void {
+  /** Pushes that leave as one WebSocket message. */
+  pushAll(frames: readonly PushFrame[]): void {
+    this.#add(frames);
+  }
+
+  #add(item: Envelope | readonly PushFrame[]): void {
     if (this.#pending !== null) {
       this.#pending.push(item);
       return;

@@ -1,4 +1,4 @@
-import { BackplaneError } from '../../backplane/backplane.ts';
+import { BackplaneError, type NewestPage } from '../../backplane/backplane.ts';
 import type { Envelope } from '../../backplane/envelope.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Room } from '../../hub/room.ts';
@@ -6,6 +6,7 @@ import type { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import { Feed } from './feed.ts';
 import { FeedRepair, type FeedRepairParts } from './feed-repair.ts';
+import { RECONNECT_MS, RecentMemory } from './recent.ts';
 
 /** Maximum feeds checked at once. */
 const CHECKED_AT_ONCE = 500;
@@ -31,6 +32,7 @@ export class Feeds {
   /** Feeds with something to deliver. */
   #dirty: Feed[] = [];
   #nextCheck = 0;
+  readonly #recent = new RecentMemory();
 
   constructor(parts: FeedsParts) {
     this.#parts = parts;
@@ -48,7 +50,7 @@ export class Feeds {
       known.idleSinceMs = null;
       return known;
     }
-    const feed = new Feed(room, this.#parts.rule(room.name), this.#markDirty);
+    const feed = new Feed(room, this.#parts.rule(room.name), this.#markDirty, this.#recent);
     this.#feeds.set(room.name, feed);
     void this.#begin(feed);
     return feed;
@@ -70,6 +72,7 @@ export class Feeds {
   close(feed: Feed): void {
     if (this.#feeds.get(feed.room.name) !== feed) return;
     this.#feeds.delete(feed.room.name);
+    feed.recent.release();
     this.#parts.backplane.unsubscribe(feed.room.name);
   }
 
@@ -79,6 +82,8 @@ export class Feeds {
       await backplane.subscribe(feed.room.name);
       const page = await backplane.read(feed.room.name, feed.rule.history, { limit: 0, begin: true });
       feed.startAt(page.epoch, page.offset);
+      const newest = feed.newest === null ? null : await this.#readNewest(feed);
+      if (newest !== null) feed.newest?.start(newest, clock.nowMs());
       if (!feed.takeHeld(clock.nowMs())) await this.#repair.readOn(feed);
     } catch (error) {
       this.close(feed);
@@ -86,6 +91,22 @@ export class Feeds {
       return;
     }
     this.#live(feed);
+  }
+
+  /** Null where the backplane keeps none. */
+  async #readNewest({ room, rule }: Feed): Promise<NewestPage | null> {
+    return (await this.#parts.backplane.readNewest?.(room.name, rule.history)) ?? null;
+  }
+
+  /** Messages of a room without history may have been missed: who joins later is to get the newest of each key. */
+  async #renewNewest(feed: Feed): Promise<void> {
+    if (feed.isOpening) return;
+    try {
+      const newest = await this.#readNewest(feed);
+      if (newest !== null) feed.newest?.renew(newest, this.#parts.clock.nowMs());
+    } catch (error) {
+      this.#parts.log.debug({ error }, 'cannot read the newest messages of a room');
+    }
   }
 
   #live(feed: Feed): void {
@@ -135,7 +156,11 @@ export class Feeds {
   async checkAll(): Promise<void> {
     const feeds = [...this.#feeds.values()];
     for (let at = 0; at < feeds.length; at += CHECKED_AT_ONCE) {
-      await Promise.all(feeds.slice(at, at + CHECKED_AT_ONCE).map((feed) => this.repair(feed)));
+      await Promise.all(
+        feeds
+          .slice(at, at + CHECKED_AT_ONCE)
+          .map((feed) => (feed.keepsHistory ? this.repair(feed) : this.#renewNewest(feed))),
+      );
     }
   }
 
@@ -157,12 +182,17 @@ export class Feeds {
     return this.#feeds.size;
   }
 
-  /** How many rooms have a full history that covers less than this: computed when metrics are scraped. */
-  withShortHistory(reachMs: number): number {
+  /** Messages that left a history before a client could have come back; see `RecentMemory`. */
+  get trimmedEarly(): number {
+    return this.#recent.trimmedEarly;
+  }
+
+  /** How many rooms have a full history that does not cover a reconnect: computed when metrics are scraped. */
+  withShortHistory(): number {
     const nowMs = this.#parts.clock.nowMs();
     let count = 0;
     for (const { keepsHistory, recent } of this.#feeds.values()) {
-      if (keepsHistory && recent.reachMs(nowMs) < reachMs) count++;
+      if (keepsHistory && recent.reachMs(nowMs) < RECONNECT_MS) count++;
     }
     return count;
   }

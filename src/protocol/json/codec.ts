@@ -5,6 +5,7 @@ import type {
   Command,
   CommandReader,
   DecodedCommand,
+  PackedValue,
   RejectedCommand,
   ServerFrame,
   Undecodable,
@@ -83,8 +84,21 @@ function readFrame(frame: unknown): Command | RejectedCommand {
   if (isDeeper(frame, MAX_DEPTH)) {
     return rejected(idOrZero(id), 'bad_frame', 'arrays and maps are nested too deeply');
   }
-  if (type !== 'publish') return buildCommand(type, id, target, null, fourth);
-  return buildCommand(type, id, target, frame.length > 3 ? packValue(fourth) : null, fifth);
+  const value = frame.length > 3 ? fourth : undefined;
+  if (type === 'publish') return buildCommand(type, id, target, packedOrNone(value), fifth);
+  if (type === 'presence') return buildCommand(type, id, target, packedOrNone(value), null);
+  return buildCommand(type, id, target, null, type === 'join' ? withDataPacked(fourth) : fourth);
+}
+
+/** JSON has no `undefined`. */
+function packedOrNone(value: unknown): PackedValue | null {
+  return value === undefined ? null : packValue(value);
+}
+
+/** The options of a join. A value that is no map stays as it is, to be refused. */
+function withDataPacked(options: unknown): unknown {
+  if (typeof options !== 'object' || options === null || !('data' in options)) return options;
+  return Array.isArray(options) ? options : { ...options, data: packValue(options.data) };
 }
 
 /** Whether a value nests arrays and objects more than `levels` deep. Recurses no deeper than that itself. */
@@ -151,7 +165,7 @@ function textsOf(frames: readonly RunFrame[], bytes: Uint8Array): string[] {
 }
 
 /** False if no byte can start a bin value. Text beyond ASCII may look like one: that only costs time. */
-function mayHoldBytes(frames: Uint8Array): boolean {
+export function mayHoldBytes(frames: Uint8Array): boolean {
   for (let i = 0; i < frames.length; i++) {
     const byte = frames[i]!;
     if (byte >= 0xc4 && byte <= 0xc6) return true;

@@ -27,8 +27,8 @@ import { isUndecodable, scanProblem, scanValue, skipValue } from './scanner.ts';
 import { packed, writeValue } from './values.ts';
 import { Writer } from './writer.ts';
 
-/** Maximum nesting of a frame from a node: a `history` reply wraps messages three levels deep. */
-export const SERVER_LEVELS = MAX_DEPTH + 3;
+/** Maximum nesting of a frame from a node: the reply to a `join` wraps the data of members four levels deeper than it came. */
+export const SERVER_LEVELS = MAX_DEPTH + 4;
 
 // Where the first elements of the current frame start. One array for all: decoding never yields and never
 // calls back.
@@ -95,6 +95,9 @@ function readFrame(bytes: Uint8Array, at: number, end: number): Command | Reject
     return buildCommand(type, id, target, data, count > 4 ? readOptions(bytes, starts[4]!) : null);
   }
   if (count <= 3) return buildCommand(type, id, target, null, null);
+  if (type === 'presence') {
+    return buildCommand(type, id, target, bytes.subarray(starts[3]!, count > 4 ? starts[4]! : end), null);
+  }
   const fourth = type === 'ack' ? readPosition(bytes, starts[3]!) : readOptions(bytes, starts[3]!);
   return buildCommand(type, id, target, null, fourth);
 }
@@ -109,16 +112,19 @@ function readOptions(bytes: Uint8Array, at: number): unknown {
   for (let i = 0; i < count; i++) {
     const name = readScalar(bytes, next);
     const valueAt = scanValue(bytes, next, bytes.length, MAX_DEPTH);
-    if (name === 'since') options.since = readPosition(bytes, valueAt);
-    else if (isScalarOption(name)) options[name] = readOption(bytes, valueAt);
     next = scanValue(bytes, valueAt, bytes.length, MAX_DEPTH);
+    if (name === 'since') options.since = readPosition(bytes, valueAt);
+    else if (name === 'data') options.data = bytes.subarray(valueAt, next);
+    else if (isScalarOption(name)) options[name] = readOption(bytes, valueAt);
   }
   return options;
 }
 
-type ScalarOption = Exclude<keyof RawOptions, 'since'>;
+type ScalarOption = Exclude<keyof RawOptions, 'since' | 'data'>;
 
-const SCALAR_OPTIONS: readonly ScalarOption[] = ['key', 'echo', 'ephemeral', 'limit', 'resume', 'last'];
+const SCALAR_OPTIONS: readonly ScalarOption[] = [
+  ...(['key', 'echo', 'ephemeral', 'conflateKey', 'limit', 'resume', 'last', 'members', 'after'] as const),
+];
 
 function isScalarOption(name: unknown): name is ScalarOption {
   return SCALAR_OPTIONS.includes(name as ScalarOption);

@@ -2,16 +2,17 @@
 import type { BrokerNode } from '../../node/broker-node.ts';
 import { acksRoute } from './acks-route.ts';
 import { type ApiGuardOptions, apiGuard } from './api-guard.ts';
-import { historyRoute } from './history-route.ts';
+import { clearRoute, historyRoute } from './history-route.ts';
 import { membersRoute, nodesRoute, roomsRoute } from './members-route.ts';
+import { addRoute, removeRoute } from './membership-routes.ts';
 import { type PublishRouteOptions, PublishRoutes } from './publish-routes.ts';
 import { queryParameter } from './query.ts';
 import type { Handler, Method, Route } from './route.ts';
-import { disconnectRoute } from './users-route.ts';
+import { disconnectRoute, userRoute } from './users-route.ts';
 
 export function apiRoutes(node: BrokerNode, options: ApiGuardOptions & PublishRouteOptions): Route[] {
   const guard = apiGuard(options);
-  const routes = [...clusterRoutes(node, options), ...roomRoutes(node)];
+  const routes = [...clusterRoutes(node, options), ...roomRoutes(node), ...serverCallRoutes(node, options)];
   return routes.map(({ handle, ...route }) => ({
     ...route,
     handle: (exchange, req) => {
@@ -37,7 +38,11 @@ function clusterRoutes(node: BrokerNode, options: PublishRouteOptions): Route[] 
 function roomRoutes(node: BrokerNode): Route[] {
   return [
     route('get', '/v1/rooms/:room/members', (exchange, req) =>
-      membersRoute(exchange, node, req.getParameter(0) ?? ''),
+      membersRoute(exchange, node, {
+        room: req.getParameter(0) ?? '',
+        limit: queryParameter(req, 'limit'),
+        after: queryParameter(req, 'after'),
+      }),
     ),
     route('get', '/v1/rooms/:room/history', (exchange, req) =>
       historyRoute(exchange, node, {
@@ -52,6 +57,22 @@ function roomRoutes(node: BrokerNode): Route[] {
         from: queryParameter(req, 'from'),
         limit: queryParameter(req, 'limit'),
       }),
+    ),
+  ];
+}
+
+/** What the server does to users and rooms. */
+function serverCallRoutes(node: BrokerNode, options: PublishRouteOptions): Route[] {
+  return [
+    route('get', '/v1/users/:user', (exchange, req) => userRoute(exchange, node, req.getParameter(0) ?? '')),
+    route('post', '/v1/rooms/:room/add', (exchange, req) =>
+      addRoute(exchange, node, req.getParameter(0) ?? '', options),
+    ),
+    route('post', '/v1/rooms/:room/remove', (exchange, req) =>
+      removeRoute(exchange, node, req.getParameter(0) ?? '', options),
+    ),
+    route('del', '/v1/rooms/:room/history', (exchange, req) =>
+      clearRoute(exchange, node, req.getParameter(0) ?? ''),
     ),
   ];
 }

@@ -53,6 +53,9 @@ export class Exchange {
   readonly #metrics: NodeMetrics;
   readonly #startedMs = systemClock.nowMs();
   #isAborted = false;
+  #left: (() => void) | null = null;
+  /** Sent with every answer, errors too. */
+  #alwaysHeaders: Readonly<Record<string, string>> = {};
 
   constructor({ route, res, req, metrics, addresses, isHead }: ExchangeParts) {
     this.route = route;
@@ -67,7 +70,36 @@ export class Exchange {
     this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
     res.onAborted(() => {
       this.#isAborted = true;
+      this.#left?.();
     });
+  }
+
+  /** The answer has no body. */
+  get isHead(): boolean {
+    return this.#isHead;
+  }
+
+  /** Adds headers to whatever is answered. */
+  always(headers: Readonly<Record<string, string>>): void {
+    this.#alwaysHeaders = headers;
+  }
+
+  /**
+   * The response, for an answer that goes on: see `writeHead`. `left` is called when the client leaves. Until the
+   * head is written, the exchange may still be answered in the usual ways.
+   */
+  takeOver(left: () => void): HttpResponse {
+    this.#left = left;
+    return this.#res;
+  }
+
+  /** Writes the head of such an answer, within its `cork`. */
+  writeHead(status: number, contentType: string, headers: Readonly<Record<string, string>>): void {
+    this.#metrics.http.count(this.route, status, (systemClock.nowMs() - this.#startedMs) / 1000);
+    this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
+    this.#res.writeHeader('Content-Type', contentType);
+    for (const [name, value] of Object.entries(this.#alwaysHeaders)) this.#res.writeHeader(name, value);
+    for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
   }
 
   /** The client left: nothing can be answered. */
@@ -124,11 +156,8 @@ export class Exchange {
     headers: Readonly<Record<string, string>> = {},
   ): void {
     if (this.#isAborted) return;
-    this.#metrics.http.count(this.route, status, (systemClock.nowMs() - this.#startedMs) / 1000);
     this.#res.cork(() => {
-      this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
-      this.#res.writeHeader('Content-Type', contentType);
-      for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
+      this.writeHead(status, contentType, headers);
       if (this.#isHead) this.#endHead(body);
       else this.#res.end(body);
     });

@@ -19,6 +19,16 @@ export async function historyRoute(exchange: Exchange, node: BrokerNode, query: 
   exchange.replyEncoded(200, (codec) => codec.encodeHistory(epoch, offset, frames));
 }
 
+/** `DELETE /v1/rooms/:room/history` */
+export async function clearRoute(exchange: Exchange, node: BrokerNode, segment: string): Promise<void> {
+  const room = decodeRoom(segment);
+  if (!node.keepsHistory(room)) {
+    throw new HttpError('bad_request', 'this room keeps no history: see history in its rule');
+  }
+  const [epoch, offset] = (await node.clearHistory(room)) ?? ['', 0];
+  exchange.reply(200, { epoch, offset });
+}
+
 /** A room name from a path segment. Throws `HttpError`. */
 export function decodeRoom(segment: string): string {
   const room = decoded(segment);

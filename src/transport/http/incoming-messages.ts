@@ -3,11 +3,12 @@
  * message alone.
  */
 import { isUtf8 } from 'node:buffer';
+import { FrameError } from '../../protocol/frame-error.ts';
 import type { PackedValue } from '../../protocol/frames.ts';
 import { MAX_DEPTH } from '../../protocol/limits.ts';
 import { arrayCount, elementsAt, mapCount, readScalar } from '../../protocol/msgpack/reader.ts';
 import { scanProblem, scanValue, skipValue } from '../../protocol/msgpack/scanner.ts';
-import { DATA_LEVELS, packValue } from '../../protocol/msgpack/values.ts';
+import { DATA_LEVELS, packValue, unpackAll } from '../../protocol/msgpack/values.ts';
 import { PackError } from '../../protocol/msgpack/writer.ts';
 import type { BodyFormat } from './media-types.ts';
 
@@ -16,6 +17,7 @@ interface IncomingMessage {
   readonly room: unknown;
   readonly key: unknown;
   readonly ephemeral: unknown;
+  readonly conflateKey: unknown;
   /** The payload; undefined if there is none. */
   readonly data: PackedValue | undefined;
 }
@@ -47,6 +49,27 @@ export function readMessages(body: Buffer, format: BodyFormat): readonly Incomin
   return Array.isArray(list) ? list.map(jsonMessage) : NO_LIST;
 }
 
+/** A body that is an object, with its fields. Not for messages: their data stays bytes. */
+export function readObject(
+  body: Buffer,
+  format: BodyFormat,
+): { readonly fields: Readonly<Record<string, unknown>> } | Problem {
+  const parsed = format === 'msgpack' ? unpacked(body) : parseJson(body);
+  if ('problem' in parsed) return parsed;
+  return isRecord(parsed.value) ? { fields: parsed.value } : { problem: ' is not an object' };
+}
+
+function unpacked(body: Buffer): { readonly value: unknown } | Problem {
+  const problem = msgpackProblem(body);
+  if (problem !== null) return problem;
+  try {
+    return { value: unpackAll(body, MAX_DEPTH)[0] };
+  } catch (error) {
+    if (error instanceof FrameError) return { problem: `: ${error.message}` };
+    throw error;
+  }
+}
+
 const NO_LIST: Problem = { problem: ': messages is not a list' };
 const NO_OBJECT: Problem = { problem: ' is not an object with room and data' };
 
@@ -64,10 +87,11 @@ function parseJson(body: Buffer): { readonly value: unknown } | Problem {
 
 function jsonMessage(value: unknown): Incoming {
   if (!isRecord(value)) return NO_OBJECT;
-  const { room, key, ephemeral, data } = value;
-  if (data === undefined) return { room, key, ephemeral, data };
+  const { room, key, ephemeral, conflateKey, data } = value;
+  const fields = { room, key, ephemeral, conflateKey };
+  if (data === undefined) return { ...fields, data };
   try {
-    return { room, key, ephemeral, data: packValue(data) };
+    return { ...fields, data: packValue(data) };
   } catch (error) {
     if (error instanceof PackError) return { problem: `: data cannot be sent: ${error.message}` };
     throw error;
@@ -89,14 +113,18 @@ function msgpackProblem(bytes: Uint8Array): Problem | null {
 function msgpackMessage(bytes: Uint8Array, at: number): Incoming {
   const fields = msgpackFields(bytes, at);
   if (fields === null || 'problem' in fields) return fields ?? NO_OBJECT;
-  const [room, key, ephemeral] = ['room', 'key', 'ephemeral'].map((name) =>
-    scalarAt(bytes, fields.get(name)),
-  );
+  const fieldOf = (name: string) => scalarAt(bytes, fields.get(name));
+  const message = {
+    room: fieldOf('room'),
+    key: fieldOf('key'),
+    ephemeral: fieldOf('ephemeral'),
+    conflateKey: fieldOf('conflateKey'),
+  };
   const dataAt = fields.get('data');
-  if (dataAt === undefined) return { room, key, ephemeral, data: undefined };
+  if (dataAt === undefined) return { ...message, data: undefined };
   const end = scanValue(bytes, dataAt, bytes.length, DATA_LEVELS);
   if (end < 0) return { problem: `: data cannot be sent: ${scanProblem(end)}` };
-  return { room, key, ephemeral, data: bytes.subarray(dataAt, end) };
+  return { ...message, data: bytes.subarray(dataAt, end) };
 }
 
 /** The messages of a body; null if there is no such list. */

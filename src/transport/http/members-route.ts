@@ -1,5 +1,6 @@
 import type { BrokerNode } from '../../node/broker-node.ts';
-import type { Exchange } from './exchange.ts';
+import { MAX_AFTER_BYTES, utf8Length } from '../../protocol/limits.ts';
+import { type Exchange, HttpError } from './exchange.ts';
 import { decodeRoom, parseLimit } from './history-route.ts';
 
 /** `GET /v1/rooms?limit=`: rooms that have members now, on any node, sorted by name. */
@@ -12,9 +13,25 @@ export async function roomsRoute(
   exchange.reply(200, { rooms, ...(truncated ? { truncated } : {}) });
 }
 
-/** `GET /v1/rooms/:room/members`: who is in a room, on any node. */
-export async function membersRoute(exchange: Exchange, node: BrokerNode, segment: string): Promise<void> {
-  exchange.reply(200, await node.listMembers(decodeRoom(segment)));
+export interface MembersQuery {
+  readonly room: string;
+  readonly limit: string | undefined;
+  readonly after: string | undefined;
+}
+
+/** `GET /v1/rooms/:room/members?limit=&after=`: a page of who is in a room, on any node. */
+export async function membersRoute(exchange: Exchange, node: BrokerNode, query: MembersQuery): Promise<void> {
+  const room = decodeRoom(query.room);
+  const page = { limit: parseLimit(query.limit), after: parseAfter(query.after) };
+  exchange.reply(200, await node.listMembers(room, page));
+}
+
+function parseAfter(value: string | undefined): string | null {
+  if (value === undefined || value === '') return null;
+  if (utf8Length(value) > MAX_AFTER_BYTES) {
+    throw new HttpError('bad_request', 'after must be the next of the page before');
+  }
+  return value;
 }
 
 /** `GET /v1/nodes`: the nodes that hold a lease now. */

@@ -1,19 +1,16 @@
 import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
 import type { ServerMessage } from '../../node/publishing.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
-import { ephemeralProblem } from '../../protocol/commands.ts';
+import { kindProblem } from '../../protocol/commands.ts';
 import type { PublishResult } from '../../protocol/frames.ts';
 import { keyProblem, roomNameProblem } from '../../protocol/limits.ts';
 import type { Logger } from '../../util/log.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { type Incoming, readMessage, readMessages } from './incoming-messages.ts';
-import { ACCEPTED_TYPES, type BodyFormat } from './media-types.ts';
+import { readBody } from './request-body.ts';
 
 /** Maximum messages in one batch request. */
 const MAX_BATCH = 1000;
-
-/** Sent with a 415: the accepted types. */
-const UNSUPPORTED_HEADERS = { 'Accept-Post': ACCEPTED_TYPES, 'Accept-Encoding': 'identity' };
 
 export interface PublishRouteOptions {
   readonly bodyBytes: number;
@@ -33,7 +30,7 @@ export class PublishRoutes {
   }
 
   async publish(exchange: Exchange): Promise<void> {
-    const { body, format } = await this.#read(exchange);
+    const { body, format } = await readBody(exchange, this.#options.bodyBytes);
     exchange.reply(200, await this.#publish(readMessage(body, format), 'the body'));
   }
 
@@ -42,7 +39,7 @@ export class PublishRoutes {
    * others.
    */
   async publishBatch(exchange: Exchange): Promise<void> {
-    const { body, format } = await this.#read(exchange);
+    const { body, format } = await readBody(exchange, this.#options.bodyBytes);
     const messages = readMessages(body, format);
     if ('problem' in messages) throw new HttpError('bad_request', `the body${messages.problem}`);
     if (messages.length > MAX_BATCH) {
@@ -57,17 +54,6 @@ export class PublishRoutes {
       ),
     );
     exchange.reply(200, { results });
-  }
-
-  async #read(exchange: Exchange): Promise<{ body: Buffer; format: BodyFormat }> {
-    const { bodyFormat } = exchange;
-    if ('problem' in bodyFormat) {
-      throw new HttpError('unsupported_media_type', bodyFormat.problem, UNSUPPORTED_HEADERS);
-    }
-    const { bodyBytes } = this.#options;
-    const body = await exchange.body(bodyBytes);
-    if (body === null) throw new HttpError('payload_too_large', `a body may have at most ${bodyBytes} bytes`);
-    return { body, format: bodyFormat.format };
   }
 
   /**
@@ -98,7 +84,7 @@ export class PublishRoutes {
 /** Throws `HttpError`. `where`: what errors call the message. */
 function checkedMessage(incoming: Incoming, where: string, maxPayloadBytes: number): ServerMessage {
   if ('problem' in incoming) throw new HttpError('bad_request', where + incoming.problem);
-  const { room, data, key = null, ephemeral } = incoming;
+  const { room, data } = incoming;
   if (typeof room !== 'string') throw new HttpError('bad_request', `${where}: room must be a string`);
   const problem = roomNameProblem(room);
   if (problem) throw new HttpError('bad_room', `${where}: ${problem}`);
@@ -107,12 +93,25 @@ function checkedMessage(incoming: Incoming, where: string, maxPayloadBytes: numb
     const says = `data may have at most ${maxPayloadBytes} bytes, got ${data.length}`;
     throw new HttpError('payload_too_large', `${where}: ${says}`);
   }
-  if (key !== null && typeof key !== 'string')
-    throw new HttpError('bad_request', `${where}: key must be a string`);
+  return { room, data, ...checkedOptions(incoming, where) };
+}
+
+function checkedOptions(
+  { key = null, ephemeral = null, conflateKey = null }: CheckedOptions,
+  where: string,
+): Pick<ServerMessage, 'key' | 'ephemeral' | 'conflateKey'> {
+  const wrong = (what: string) => new HttpError('bad_request', `${where}: ${what}`);
+  if (key !== null && typeof key !== 'string') throw wrong('key must be a string');
+  if (ephemeral !== null && typeof ephemeral !== 'boolean') throw wrong('ephemeral must be a boolean');
+  if (conflateKey !== null && typeof conflateKey !== 'string') throw wrong('conflateKey must be a string');
   const isEphemeral = ephemeral ?? false;
-  if (typeof isEphemeral !== 'boolean')
-    throw new HttpError('bad_request', `${where}: ephemeral must be a boolean`);
-  const wrong = (key === null ? null : keyProblem(key)) ?? (isEphemeral ? ephemeralProblem(key) : null);
-  if (wrong !== null) throw new HttpError('bad_request', `${where}: ${wrong}`);
-  return { room, data, key, ephemeral: isEphemeral };
+  const problem = (key === null ? null : keyProblem(key)) ?? kindProblem(isEphemeral, key, conflateKey);
+  if (problem !== null) throw wrong(problem);
+  return { key, ephemeral: isEphemeral, conflateKey };
+}
+
+interface CheckedOptions {
+  readonly key?: unknown;
+  readonly ephemeral?: unknown;
+  readonly conflateKey?: unknown;
 }

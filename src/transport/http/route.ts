@@ -3,7 +3,8 @@ import type { HttpRequest } from '../uws.ts';
 import type { Exchange } from './exchange.ts';
 
 export type Handler = (exchange: Exchange, req: HttpRequest) => void | Promise<void>;
-export type Method = 'get' | 'post';
+/** As uWebSockets.js calls them: `del` is DELETE. */
+export type Method = 'get' | 'post' | 'del' | 'options';
 
 export interface Route {
   readonly method: Method;

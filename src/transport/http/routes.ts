@@ -1,6 +1,12 @@
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
-import { AccessRefused, BackplaneError, type BrokerNode, ReadRefused } from '../../node/broker-node.ts';
+import {
+  AccessRefused,
+  BackplaneError,
+  type BrokerNode,
+  ReadRefused,
+  TooManyDenials,
+} from '../../node/broker-node.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import type { ClientAddresses } from '../client-address.ts';
@@ -10,7 +16,8 @@ import { apiRoutes } from './api-routes.ts';
 import { BearerKeys } from './bearer-keys.ts';
 import { clientScripts } from './client-script.ts';
 import { Exchange, HttpError } from './exchange.ts';
-import type { Handler, Route } from './route.ts';
+import { retryAfter } from './retry-after.ts';
+import type { Handler, Method, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
 
 export interface HttpOptions {
@@ -35,27 +42,49 @@ export interface HttpParts {
   readonly metrics: NodeMetrics;
   readonly scrapes: Scrapes;
   readonly addresses: ClientAddresses;
+  /** The routes that follow client authentication. */
+  readonly clientRoutes: readonly Route[];
   /** Null when the node may get traffic, else why not. */
   readonly notReady: () => string | null;
   readonly log: Logger;
 }
+
+const METHODS: Readonly<Record<Method, string>> = {
+  get: 'GET, HEAD',
+  post: 'POST',
+  del: 'DELETE',
+  options: 'OPTIONS',
+};
 
 /** Registers every HTTP route. Every error is answered with a body that says what is wrong. */
 export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
   const metrics = options.servesMetrics ? [metricsRoute(options, parts)] : [];
   register(
     app,
-    [...openRoutes(options, parts), ...metrics, ...apiRoutes(parts.node, { ...options, log: parts.log })],
+    [
+      ...openRoutes(options, parts),
+      ...metrics,
+      ...parts.clientRoutes,
+      ...apiRoutes(parts.node, { ...options, log: parts.log }),
+    ],
     parts,
   );
 }
 
 /** Registers `/metrics` alone, for its own address. */
-export function registerMetrics(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
+export function registerMetrics(
+  app: TemplatedApp,
+  options: HttpOptions,
+  parts: Omit<HttpParts, 'clientRoutes'>,
+): void {
   register(app, [metricsRoute(options, parts)], parts);
 }
 
-function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts): void {
+function register(
+  app: TemplatedApp,
+  routes: readonly Route[],
+  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'log'>,
+): void {
   const { metrics, addresses, log } = parts;
   const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
     return (res: HttpResponse, req: HttpRequest) =>
@@ -71,7 +100,7 @@ function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts)
   };
   for (const path of new Set(routes.map((route) => route.path))) {
     const allowed = routes.filter((route) => route.path === path);
-    const allow = allowed.map(({ method }) => (method === 'get' ? 'GET, HEAD' : 'POST')).join(', ');
+    const allow = allowed.map(({ method }) => METHODS[method]).join(', ');
     app.any(
       path,
       refused(allowed[0]!.label, () => {
@@ -87,7 +116,7 @@ function register(app: TemplatedApp, routes: readonly Route[], parts: HttpParts)
   );
 }
 
-function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: HttpParts): Route {
+function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: Pick<HttpParts, 'scrapes'>): Route {
   const keys = metricsKey === null ? null : new BearerKeys([metricsKey], 'metrics key');
   return {
     method: 'get',
@@ -161,11 +190,12 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
     await handle(exchange, req);
   } catch (error) {
     if (error instanceof HttpError) exchange.fail(error.code, error.message, error.headers);
-    else if (error instanceof BackplaneError || error instanceof AccessRefused) {
-      exchange.fail(error.code, error.message);
-    } else if (error instanceof ReadRefused) {
-      const seconds = String(Math.ceil(error.retryAfterMs / 1000));
-      exchange.fail(error.code, error.message, { 'Retry-After': seconds });
+    else if (error instanceof BackplaneError) exchange.fail(error.code, error.message);
+    else if (error instanceof AccessRefused) {
+      exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
+    } else if (error instanceof TooManyDenials) exchange.fail('limit_exceeded', error.message);
+    else if (error instanceof ReadRefused) {
+      exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
     } else {
       log.error({ error, route: exchange.route, address: exchange.clientAddress }, 'an HTTP request failed');
       exchange.fail('internal', 'the node failed to handle this request');

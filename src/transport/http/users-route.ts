@@ -9,13 +9,25 @@ export async function disconnectRoute(exchange: Exchange, node: BrokerNode, segm
   exchange.reply(200, {});
 }
 
-/** Refuses a name that no token could have; see `TokenAuthenticator`. Throws `HttpError`. */
+/** `GET /v1/users/:user`: whether the user is connected, to any node. */
+export async function userRoute(exchange: Exchange, node: BrokerNode, segment: string): Promise<void> {
+  const user = decodeUser(segment);
+  exchange.reply(200, { user, ...(await node.statusOfUser(user)) });
+}
+
+/** What is wrong with a user's name, or null. No token could have such a name; see `TokenAuthenticator`. */
+export function userProblem(user: string): string | null {
+  if (user === '') return 'is empty';
+  // The user's personal room contains the user's name.
+  const problem = roomNameProblem(USER_ROOM_PREFIX + user);
+  return problem === null ? null : `is invalid: ${problem}`;
+}
+
+/** Throws `HttpError`. */
 function decodeUser(segment: string): string {
   const user = decoded(segment);
   if (user === null) throw new HttpError('bad_request', 'the user in the path is not percent-encoded UTF-8');
-  if (user === '') throw new HttpError('bad_request', 'the user in the path is empty');
-  // The user's personal room contains the user's name.
-  const problem = roomNameProblem(USER_ROOM_PREFIX + user);
-  if (problem) throw new HttpError('bad_request', `the user in the path is invalid: ${problem}`);
+  const problem = userProblem(user);
+  if (problem !== null) throw new HttpError('bad_request', `the user in the path ${problem}`);
   return user;
 }

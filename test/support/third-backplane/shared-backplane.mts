@@ -13,20 +13,27 @@ import {
   BackplaneError,
   type BackplaneEvents,
   type BackplaneStatus,
+  type Denial,
+  type DenialList,
+  type Denials,
   draftEnvelope,
   type Envelope,
   finishEnvelope,
   type HistoryPage,
   type HistoryPolicy,
+  type OwnEntry,
   type Presence,
   type PresenceChange,
   type PresenceEntry,
   type PresenceEvents,
   type PresencePage,
   type PublishRequest,
+  packWho,
   type ReadOptions,
+  type RoomPosition,
   type RoomsPage,
   type Start,
+  unpackWho,
 } from 'roomcast/backplane';
 
 class Room {
@@ -35,12 +42,15 @@ class Room {
   envelopes: Envelope[] = [];
   readonly keys = new Map<string, { readonly epoch: string; readonly offset: number }>();
   readonly acked = new Map<string, number>();
-  readonly present = new Map<string, PresenceEntry>();
+  /** The bytes that `packWho` makes of an entry. */
+  readonly present = new Map<string, Uint8Array>();
 }
 
 /** What all nodes share. */
 export class Store {
   readonly nodes = new Set<SharedBackplane>();
+  /** When the denial of each subject ends. */
+  readonly denied = new Map<string, number>();
   readonly #rooms = new Map<string, Room>();
 
   room(name: string): Room {
@@ -59,6 +69,7 @@ export class SharedBackplane implements Backplane {
   readonly readsAtOnce = 1;
   readonly presence: Presence = new SharedPresence(this);
   readonly acks: Acks = new SharedAcks(this);
+  readonly denials: Denials = new SharedDenials(this);
   readonly nodeId: string;
   readonly store: Store;
   readonly subscribed = new Set<string>();
@@ -108,6 +119,20 @@ export class SharedBackplane implements Backplane {
     this.checkOpen('read');
     const room = this.store.room(name);
     if (room.epoch === epoch && room.offset < seen) room.epoch = randomEpoch();
+  }
+
+  async clearHistory(name: string, history: HistoryPolicy): Promise<RoomPosition> {
+    this.checkOpen('clear');
+    if (history.messages === 0) return { epoch: '', offset: 0 };
+    const room = this.store.room(name);
+    room.epoch = randomEpoch();
+    room.envelopes = [];
+    return room;
+  }
+
+  async subscribers(room: string): Promise<number> {
+    this.checkOpen('subscribe');
+    return [...this.store.nodes].filter(({ subscribed }) => subscribed.has(room)).length;
   }
 
   async signal(text: string): Promise<void> {
@@ -161,25 +186,46 @@ class SharedPresence implements Presence {
     this.#node.presenceEvents = events;
   }
 
-  enter(room: string, entry: PresenceEntry, announce: boolean): void {
+  enter(room: string, entry: OwnEntry, announce: boolean): void {
+    const { connection } = entry;
     const { present } = this.#node.store.room(room);
-    const isNew = !present.has(entry.connection);
-    present.set(entry.connection, entry);
-    if (isNew && announce) this.#announce(room, { change: 'joined', who: entry, count: present.size });
+    const before = present.get(connection);
+    const bytes = packWho(entry);
+    present.set(connection, bytes);
+    if (!announce || (before && Buffer.compare(before, bytes) === 0)) return;
+    const change = before ? 'changed' : 'joined';
+    this.#announce(room, { change, who: unpackWho(connection, bytes)!, count: present.size });
   }
 
-  leave(room: string, entry: PresenceEntry, announce: boolean): void {
+  leave(room: string, { connection }: OwnEntry, announce: boolean): void {
     const { present } = this.#node.store.room(room);
-    const who = present.get(entry.connection);
-    present.delete(entry.connection);
-    if (who && announce) this.#announce(room, { change: 'left', who, count: present.size });
+    const before = present.get(connection);
+    present.delete(connection);
+    if (!before || !announce) return;
+    this.#announce(room, { change: 'left', who: unpackWho(connection, before)!, count: present.size });
   }
 
-  async list(room: string, limit: number): Promise<PresencePage> {
+  async list(room: string, limit: number, after: string | null = null): Promise<PresencePage> {
     this.#node.checkOpen('presence');
-    const all = [...this.#node.store.room(room).present.values()];
+    const all = this.#entries(room);
     const users = new Set(all.flatMap(({ user }) => user ?? [])).size;
-    return { count: all.length, users, members: all.slice(0, limit), truncated: all.length > limit };
+    const rest = after === null ? all : all.filter(({ connection }) => connection > after);
+    const members = rest.slice(0, limit);
+    const next = rest.length > limit ? (members.at(-1)?.connection ?? after ?? '') : null;
+    return { count: all.length, users, members, next };
+  }
+
+  async view(room: string, limit: number): Promise<PresencePage> {
+    const page = await this.list(room, limit);
+    // `#announce` tells of a change in the next turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    return page;
+  }
+
+  #entries(room: string): PresenceEntry[] {
+    const all = [...this.#node.store.room(room).present];
+    const entries = all.map(([connection, bytes]) => unpackWho(connection, bytes)!);
+    return entries.sort((a, b) => (a.connection < b.connection ? -1 : 1));
   }
 
   async rooms(limit: number): Promise<RoomsPage> {
@@ -248,6 +294,36 @@ class SharedAcks implements Acks {
   #room(name: string): Room {
     this.#node.checkOpen('acks');
     return this.#node.store.room(name);
+  }
+}
+
+class SharedDenials implements Denials {
+  readonly #node: SharedBackplane;
+
+  constructor(node: SharedBackplane) {
+    this.#node = node;
+  }
+
+  async deny(subject: string, forMs: number): Promise<boolean> {
+    this.#node.checkOpen('denials');
+    this.#node.store.denied.set(subject, Date.now() + forMs);
+    return true;
+  }
+
+  async lift(subject: string): Promise<void> {
+    this.#node.checkOpen('denials');
+    this.#node.store.denied.delete(subject);
+  }
+
+  async read(): Promise<DenialList> {
+    this.#node.checkOpen('denials');
+    const all = [...this.#node.store.denied].map(([subject, end]) => ({ subject, leftMs: end - Date.now() }));
+    return { denied: all.filter(({ leftMs }) => leftMs > 0), lifted: [] };
+  }
+
+  /** Nothing is ever lost here, so what a node misses was lifted. */
+  async restore(_denials: readonly Denial[]): Promise<void> {
+    this.#node.checkOpen('denials');
   }
 }
 

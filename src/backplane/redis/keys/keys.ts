@@ -15,6 +15,7 @@ export class Keys {
   /** The name up to the room, by partition: `publish-call.ts` writes names without making strings of them. */
   readonly metaHeads: readonly string[];
   readonly logHeads: readonly string[];
+  readonly newestHeads: readonly string[];
   readonly #prefix: string;
   /** The database suffix of the kind in channel names. */
   readonly #database: string;
@@ -26,6 +27,7 @@ export class Keys {
     this.#heads = tagsOverSlots(partitions).map((tag) => `${this.#prefix}${tag}}:`);
     this.metaHeads = this.#heads.map((head) => `${head}meta:`);
     this.logHeads = this.#heads.map((head) => `${head}log3${this.#database}:`);
+    this.newestHeads = this.#heads.map((head) => `${head}newest:`);
   }
 
   /** The pattern, as in Redis ACLs, that all names match and no name with another prefix. */
@@ -54,6 +56,11 @@ export class Keys {
     return this.logHeads[this.partitionOf(room)]! + room;
   }
 
+  /** Hash, in rooms without history: conflation id to newest message, as `publish.lua` describes it. */
+  newest(room: string): string {
+    return this.newestHeads[this.partitionOf(room)]! + room;
+  }
+
   /** Pub/sub channel. Keys and channels have separate namespaces in Redis. */
   channel(room: string): string {
     return this.log(room);
@@ -77,6 +84,11 @@ export class Keys {
     return `${this.#head(room)}presu:${room}`;
   }
 
+  /** Sorted set: the connections that have an entry, all with score 0, so in the order of their bytes. */
+  presenceOrder(room: string): string {
+    return `${this.#head(room)}preso:${room}`;
+  }
+
   /**
    * Hash: node to the record of its presence lease, as `lease.lua` describes it. One for the cluster, with
    * its own tag.
@@ -93,6 +105,11 @@ export class Keys {
   /** Sorted set: how far each user has read in this epoch. */
   acks(room: string, epoch: string): string {
     return `${this.#head(room)}acks:${room}*${epoch}`;
+  }
+
+  /** Sorted set: denials, as `deny.lua` describes them. One for the cluster, in the slot of the leases. */
+  denials(): string {
+    return `${this.#prefix}nodes}:denials`;
   }
 
   /** The pub/sub channel on which a node hears itself. */

@@ -162,7 +162,13 @@ export class PresenceWriter {
     const roomKeys = [keys.meta(batches[0]!.room.name)];
     const args: ScriptArgument[] = [term];
     for (const { room, updates } of batches) {
-      roomKeys.push(keys.presence(room.name), keys.presenceUsers(room.name), keys.channel(room.name));
+      const { name } = room;
+      roomKeys.push(
+        keys.presence(name),
+        keys.presenceUsers(name),
+        keys.presenceOrder(name),
+        keys.channel(name),
+      );
       args.push(room.announce ? '1' : '0', updates.length);
       for (const { connection, who } of updates) args.push(connection, who === null ? '' : asBuffer(who));
     }

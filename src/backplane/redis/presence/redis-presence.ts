@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import type {
+  OwnEntry,
   Presence,
   PresenceChange,
   PresenceEntry,
@@ -27,6 +28,8 @@ export interface RedisPresenceOptions extends PresenceParts {
   /** The link for long replies, and how to call it. */
   readonly reads: Redis;
   askRead<T>(work: () => Promise<T>): Promise<T>;
+  /** Resolves when what was published on any channel before the call has arrived. Rejects with `BackplaneError`. */
+  heard(): Promise<void>;
 }
 
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -61,29 +64,36 @@ export class RedisPresence implements Presence {
     await this.#lease.start();
   }
 
-  enter(room: string, entry: PresenceEntry, announce: boolean): void {
+  enter(room: string, entry: OwnEntry, announce: boolean): void {
     if (this.#isStopped) return;
     this.#queue.push(room, entry.connection, packWho(entry), announce);
     this.#writer.wake();
   }
 
-  leave(room: string, entry: PresenceEntry, announce: boolean): void {
+  leave(room: string, entry: OwnEntry, announce: boolean): void {
     if (this.#isStopped) return;
     this.#queue.push(room, entry.connection, null, announce);
     this.#writer.wake();
   }
 
-  async list(room: string, limit: number): Promise<PresencePage> {
+  async list(room: string, limit: number, after: string | null = null): Promise<PresencePage> {
     if (this.#isStopped) throw unavailable('presence', SHUTTING_DOWN);
     const { askRead, reads, keys, metrics } = this.#options;
     return askRead(async () => {
       await this.#writer.flushed(room);
-      const roomKeys = [keys.presence(room), keys.presenceUsers(room)];
-      const reply = await membersScript.call(reads, roomKeys, [limit], metrics);
-      const [count, users, ...fields] = reply as [number, number, ...Buffer[]];
-      const members = this.#entries(fields);
-      return { count, users, members, truncated: fields.length / 2 < count };
+      const roomKeys = [keys.presence(room), keys.presenceUsers(room), keys.presenceOrder(room)];
+      const reply = await membersScript.call(reads, roomKeys, [limit, after ?? ''], metrics);
+      const [count, users, more, ...fields] = reply as [number, number, number, ...Buffer[]];
+      const last = fields.at(-2)?.toString() ?? after ?? '';
+      return { count, users, members: this.#entries(fields), next: more === 1 ? last : null };
     });
+  }
+
+  async view(room: string, limit: number): Promise<PresencePage> {
+    const page = await this.list(room, limit);
+    // The page came over another link than the changes, and may have overtaken some that it contains.
+    await this.#options.heard();
+    return page;
   }
 
   async rooms(limit: number): Promise<RoomsPage> {

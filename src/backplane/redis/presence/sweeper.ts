@@ -124,7 +124,12 @@ export class Sweeper {
   async #step(claim: Claim, target: RoomToSweep): Promise<number> {
     const { keys, stepEntries = STEP_ENTRIES } = this.#options;
     const { room, announce, cursor } = target;
-    const roomKeys = [keys.presence(room), keys.presenceUsers(room), keys.channel(room)];
+    const roomKeys = [
+      keys.presence(room),
+      keys.presenceUsers(room),
+      keys.presenceOrder(room),
+      keys.channel(room),
+    ];
     const args = [`${claim.node}-`, claim.term, announce ? '1' : '0', cursor, stepEntries];
     const reply = await this.#script(sweepScript, roomKeys, args);
     const [next, removed] = reply as [Buffer, number];

@@ -35,8 +35,8 @@ export function publishCall(
   const { head } = options;
   let keyCount = 0;
   let argCount = head.length;
-  for (const { keyed } of batches) {
-    keyCount += 2 + keyed;
+  for (const { keyed, keepsNewest } of batches) {
+    keyCount += 2 + (keepsNewest ? 1 : 0) + keyed;
     argCount += keyed > 0 ? 2 : 1;
   }
   const words = ['evalsha', publishScript.sha, String(keyCount)];
@@ -56,7 +56,8 @@ function mostBytes(batches: readonly RoomBatch[], keys: Keys, words: readonly st
   let size = HEADER_BYTES;
   for (const word of words) size += word.length + BULK_BYTES;
   const headUnits = keys.metaHeads[0]!.length + keys.logHeads[0]!.length;
-  for (const { room, requests, keyed } of batches) {
+  for (const { room, requests, keyed, keepsNewest } of batches) {
+    if (keepsNewest) size += (keys.newestHeads[0]!.length + 8 + room.length) * UNIT_BYTES + BULK_BYTES;
     // Tags differ in length by a few characters.
     size += draftBytes(requests) + (headUnits + 16 + 2 * room.length) * UNIT_BYTES + 4 * BULK_BYTES;
     if (keyed === 0) continue;
@@ -67,10 +68,11 @@ function mostBytes(batches: readonly RoomBatch[], keys: Keys, words: readonly st
   return size;
 }
 
-function writeKeys(writer: CallWriter, { room, requests, keyed }: RoomBatch, keys: Keys): void {
+function writeKeys(writer: CallWriter, { room, requests, keyed, keepsNewest }: RoomBatch, keys: Keys): void {
   const partition = keys.partitionOf(room);
   writer.text(keys.metaHeads[partition]!, room);
   writer.text(keys.logHeads[partition]!, room);
+  if (keepsNewest) writer.text(keys.newestHeads[partition]!, room);
   if (keyed === 0) return;
   for (const { key } of requests) if (key !== null) writer.text('', keys.dedup(room, key));
 }
@@ -128,7 +130,7 @@ class CallWriter {
   batch({ requests, history, keyed }: RoomBatch, { nodeId, sentAtMs }: PublishCallOptions): void {
     this.count(DOLLAR, draftBytes(requests));
     const end = writeDraft(this.#bytes, this.#at, requests, nodeId, sentAtMs);
-    writePublishOptions(this.#bytes, this.#at, history.messages, history.ageMs, keyed);
+    writePublishOptions(this.#bytes, this.#at, history, keyed);
     this.#at = end;
     this.#endLine();
     if (keyed === 0) return;

@@ -127,7 +127,7 @@ const MAX_PLAIN = 8;
  * for Redis Cluster, where it becomes one call for each partition.
  *
  * Rooms without history go one way or the other together: a batch with keys, which needs the script, must not
- * overtake one of the same room without. Signals need the script, which tells them where the room stands.
+ * overtake one of the same room without. Signals need the script, which tells them where the room stands, and so does what replaces something.
  */
 function split(batches: readonly RoomBatch[]): {
   scripted: readonly RoomBatch[];
@@ -138,7 +138,7 @@ function split(batches: readonly RoomBatch[]): {
   for (const batch of batches) {
     if (batch.hasHistory) continue;
     numberless++;
-    needsScript ||= batch.keyed > 0 || batch.isSignal;
+    needsScript ||= batch.keyed > 0 || batch.isSignal || batch.keepsNewest;
   }
   if (numberless === 0 || numberless > MAX_PLAIN || needsScript) return { scripted: batches, plain: NOTHING };
   return {

@@ -1,24 +1,18 @@
--- Reads who is in a room as one atomic view.
+-- Reads who is in a room as one atomic view: a page of the entries, in the order of their connections.
 --
--- KEYS  1 entries; 2 users
--- ARGV  1 maximum number of entries
--- Returns the number of entries, the number of distinct users, then connection and entry (see presence.lua) alternately.
+-- KEYS  1 entries; 2 users; 3 order
+-- ARGV  1 maximum number of entries; 2 the connection after which the page starts, '' for the first page
+-- Returns the number of entries, the number of distinct users, 1 if more entries follow the page and else 0, then
+--         connection and entry (see presence.lua) alternately.
 local call, limit = redis.call, tonumber(ARGV[1])
-local count = call('HLEN', KEYS[1])
-local reply = { count, call('HLEN', KEYS[2]) }
--- The same entries come first each time, as long as the room does not change. A scan may return more than requested,
--- and an entry twice while Redis resizes the hash.
-local cursor, seen, found = '0', {}, 0
-while found < limit and count > 0 do
-  local page = call('HSCAN', KEYS[1], cursor, 'COUNT', math.min(limit - found, 1000))
-  cursor = page[1]
-  local fields = page[2]
-  for i = 1, #fields, 2 do
-    if found < limit and not seen[fields[i]] then
-      seen[fields[i]], found = true, found + 1
-      reply[#reply + 1], reply[#reply + 2] = fields[i], fields[i + 1]
-    end
+local from = ARGV[2] == '' and '-' or '(' .. ARGV[2]
+local found = call('ZRANGEBYLEX', KEYS[3], from, '+', 'LIMIT', 0, limit + 1)
+local reply = { call('HLEN', KEYS[1]), call('HLEN', KEYS[2]), #found > limit and 1 or 0 }
+-- Lua passes at most about 8,000 arguments.
+for at = 1, math.min(#found, limit), 1000 do
+  local entries = call('HMGET', KEYS[1], unpack(found, at, math.min(at + 999, #found, limit)))
+  for i = 1, #entries do
+    if entries[i] then reply[#reply + 1], reply[#reply + 2] = found[at + i - 1], entries[i] end
   end
-  if cursor == '0' then break end
 end
 return reply

@@ -72,9 +72,13 @@ export class Script {
 
 export const publishScript = new Script('publish');
 export const historyScript = new Script('history');
+export const newestScript = new Script('newest');
 export const renewScript = new Script('renew');
 export const ackScript = new Script('ack');
 export const acksScript = new Script('acks');
+export const clearScript = new Script('clear');
+export const denyScript = new Script('deny');
+export const denialsScript = new Script('denials');
 export const presenceScript = new Script('presence');
 export const membersScript = new Script('members');
 export const leaseScript = new Script('lease');
@@ -88,9 +92,13 @@ export const checkScript = new Script('check');
 export const ALL_SCRIPTS: readonly Script[] = [
   publishScript,
   historyScript,
+  newestScript,
   renewScript,
   ackScript,
   acksScript,
+  clearScript,
+  denyScript,
+  denialsScript,
   presenceScript,
   membersScript,
   leaseScript,

@@ -1,7 +1,7 @@
 -- Removes some of a dead node's entries from one room and announces that they left. Call it until the cursor is 0:
 -- a room may be too large for one call.
 --
--- KEYS  1 entries; 2 users; 3 channel
+-- KEYS  1 entries; 2 users; 3 order; 4 channel
 -- ARGV  1 prefix of the node's connections; 2 the claimed term; 3 '1' to announce, else '0'; 4 cursor,
 --       first 0; 5 about how many entries to look at
 -- Returns the next cursor, and how many entries were removed.
@@ -25,10 +25,11 @@ for i = 1, #fields, 2 do
   if is_theirs and call('HDEL', KEYS[1], connection) == 1 then
     local who = sub(entry, 5)
     removed = removed + 1
+    call('ZREM', KEYS[3], connection)
     count_out(who)
     event[removed + 1] = '\194' .. cmsgpack.pack(connection) .. who .. struct.pack('>BI4', 0xce, count - removed)
   end
 end
 -- They are gone even if that cannot be announced: after an error the caller would repeat the call, with nothing left to remove.
-if removed > 0 and ARGV[3] == '1' then pcall(call, 'PUBLISH', KEYS[3], table.concat(event)) end
+if removed > 0 and ARGV[3] == '1' then pcall(call, 'PUBLISH', KEYS[4], table.concat(event)) end
 return { page[1], removed }

@@ -21,9 +21,10 @@ export type Obstacle =
 const SENT = ['info', 'ping', 'script|load', 'evalsha', 'subscribe', 'unsubscribe'];
 /** Commands that scripts call or a node sends, on keys and channels: tried by `check.lua`. */
 const TRIED = [
-  ...['del', 'exists', 'get', 'hdel', 'hget', 'hgetall', 'hincrby', 'hlen', 'hscan', 'hset', 'hsetnx'],
-  ...['pexpire', 'pttl', 'publish', 'set', 'setrange', 'time', 'xadd', 'xrange', 'xrevrange'],
-  ...['zadd', 'zcount', 'zrevrangebyscore', 'zscore'],
+  ...['del', 'exists', 'get', 'hdel', 'hget', 'hgetall', 'hincrby', 'hlen', 'hmget', 'hscan', 'hset'],
+  ...['hsetnx', 'memory|usage', 'pexpire', 'pttl', 'publish', 'pubsub|numsub', 'set', 'setrange', 'time'],
+  ...['xadd', 'xlen', 'xrange', 'xrevrange', 'zadd', 'zcount', 'zrangebylex', 'zrangebyscore', 'zrem'],
+  ...['zremrangebyscore', 'zrevrangebyscore', 'zscore'],
 ];
 /** No room has a `*` in its name, and no node. */
 const NO_ROOM = '*check';

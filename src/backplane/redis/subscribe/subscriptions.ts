@@ -97,6 +97,19 @@ export class Subscriptions {
     }
   }
 
+  /**
+   * Resolves when everything that Redis published before has arrived. The link carries replies and messages in
+   * order, and SUBSCRIBE of a channel that is subscribed changes nothing.
+   */
+  async heard(): Promise<void> {
+    if (!this.#link.isUp) throw this.#unavailable();
+    try {
+      await this.#link.redis.subscribe(this.#options.probeChannel);
+    } catch (cause) {
+      throw errorFromCall(cause, 'subscribe');
+    }
+  }
+
   unsubscribe(room: string): void {
     const subscription = this.#rooms.get(room);
     if (subscription === undefined) return;

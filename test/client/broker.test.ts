@@ -1,56 +1,53 @@
-/** The client against a real node in this process, over links that are cut. */
+/** The client against a real broker in this process, over links that are cut. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BaseClient } from '../../src/client/client.ts';
 import { RoomcastClient } from '../../src/client/index.ts';
 import { RoomcastClient as JsonClient } from '../../src/client/json.ts';
-import type { ClientOptions } from '../../src/client/options.ts';
-import type { RoomRule } from '../../src/config/room-rule.ts';
-import { LocalNode } from '../support/local-node.ts';
+import { startTestBroker, type TestBroker, type TestDevice } from '../../src/testing/index.ts';
 import { Random } from '../support/random.ts';
 import { delay, waitFor } from '../support/wait.ts';
-import { LocalLinks } from './local-links.ts';
 
-const RULE: RoomRule = {
-  history: { messages: 10_000, ageMs: 60_000 },
-  presence: true,
-  memberEvents: true,
-  join: 'anyone',
-  publish: 'anyone',
-  acks: true,
-  slowReaders: 'resume',
-};
+const EVERY_ROOM = { match: '*', acks: true, memberEvents: true };
 
-let node: LocalNode;
+let broker: TestBroker;
 const clients: BaseClient[] = [];
 
 beforeEach(async () => {
-  node = await LocalNode.start((room) =>
-    room.startsWith('live:') ? { ...RULE, history: { messages: 0, ageMs: 0 } } : RULE,
-  );
+  broker = await startTestBroker({
+    rooms: [{ ...EVERY_ROOM, match: 'live:*', acks: false, history: false }, EVERY_ROOM],
+  });
 });
 
 afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
-  await node.close();
+  await broker.stop();
 });
 
-interface Joined {
+interface Connected {
   readonly client: BaseClient;
-  readonly links: LocalLinks;
+  readonly device: TestDevice;
+  /** WebSockets that it has opened so far. */
+  opened(): number;
 }
 
-function connect(Client: typeof RoomcastClient = RoomcastClient, user: string | null = null): Joined {
-  const links = new LocalLinks(node, user);
-  const options: ClientOptions = {
-    environment: links.environment,
+function connect(Client: typeof RoomcastClient = RoomcastClient, user: string | null = null): Connected {
+  const device = broker.device();
+  let opened = 0;
+  const client = new Client(broker.url, {
+    WebSocket: class extends device.WebSocket {
+      constructor(url: string, protocol: string) {
+        opened++;
+        super(url, protocol);
+      }
+    },
+    ...(user !== null && { getToken: () => broker.token({ user }) }),
     reconnect: { baseMs: 5, capMs: 20 },
     onError: (error) => {
       throw error;
     },
-  };
-  const client = new Client('ws://local.test', options);
+  });
   clients.push(client);
-  return { client, links };
+  return { client, device, opened: () => opened };
 }
 
 describe.each([
@@ -90,6 +87,21 @@ describe.each([
     expect(room.position).toBeNull();
   });
 
+  it('sends signals to the others, and to itself where asked', async () => {
+    const [ann, bob] = [connect(Client, 'ann').client, connect(Client, 'bob').client];
+    const rooms = [ann, bob].map((client) => client.room<unknown, string>('chat:1'));
+    const heard: string[][] = [[], []];
+    for (const [i, room] of rooms.entries()) {
+      room.on('signal', ({ sender, data }) => heard[i]!.push(`${sender} ${data}`));
+    }
+    await Promise.all(rooms.map((room) => new Promise((resolve) => room.on('joined', resolve))));
+    expect(rooms[0]!.signal('typing')).toBe('sent');
+    expect(rooms[0]!.signal('cursor', { echo: true })).toBe('sent');
+    await waitFor(() => heard[1]!.length === 2 && heard[0]!.length === 1);
+    expect(heard).toEqual([['ann cursor'], ['ann typing', 'ann cursor']]);
+    expect((await rooms[0]!.history()).messages).toEqual([]);
+  });
+
   it('resumes on another device where the user left off', async () => {
     const writer = connect(Client).client;
     const first = connect(Client, 'ann').client;
@@ -112,7 +124,7 @@ describe.each([
     await new Promise((resolve) => room.on('joined', resolve));
     const bob = connect(Client, 'bob');
     bob.client.room('chat:1');
-    await waitFor(() => changes.length === 1 || changes.length === 2);
+    await waitFor(() => changes.some((change) => (change as unknown[])[1] === 'bob'));
     bob.client.close();
     await waitFor(() => changes.some((change) => (change as unknown[])[0] === 'left'));
     expect(changes.slice(-2)).toEqual([
@@ -138,8 +150,8 @@ describe('under cuts', () => {
     const results: Promise<unknown>[] = [];
     for (let n = 0; n < 1000; n++) {
       results.push(room.publish(n));
-      if (dice.next() < 0.03) writer.links.cut();
-      if (dice.next() < 0.05) dice.pick(readers).links.cut(dice.pick([1006, 1012, 4010]));
+      if (dice.next() < 0.03) broker.cut(writer.device);
+      if (dice.next() < 0.05) broker.cut(dice.pick(readers).device, { silent: false });
       if (dice.next() < 0.3) await delay(dice.whole(0, 3));
     }
     await Promise.all(results);
@@ -148,7 +160,7 @@ describe('under cuts', () => {
     for (const seen of heard) expect(seen).toEqual(expected);
     const { position } = await room.history({ limit: 1 });
     expect(position[1]).toBe(1000);
-    expect(writer.links.opened).toBeGreaterThan(10);
+    expect(writer.opened()).toBeGreaterThan(10);
     expect(writer.client.pending).toBe(0);
   });
 
@@ -161,7 +173,7 @@ describe('under cuts', () => {
       if (i % 5 === 0) await client.room('chat:1').publish(i);
       client.close();
     }
-    await waitFor(() => node.node.hub.connectionCount === 0);
+    await waitFor(() => broker.connections.length === 0);
     expect(timers()).toBeLessThanOrEqual(before);
   });
 });

@@ -1,0 +1,45 @@
+/**
+ * What one node asks of all nodes, itself included. JSON, since it is rare and other versions may extend it:
+ * fields that this version does not know are ignored.
+ */
+export type ControlMessage =
+  /** Close all connections of the user. */
+  | { readonly type: 'disconnect'; readonly user: string }
+  /** End the user's memberships of the room. `forMs`: the user is kept out for that long; null: as before. */
+  | {
+      readonly type: 'remove';
+      readonly room: string;
+      readonly user: string;
+      readonly reason: string;
+      readonly forMs: number | null;
+    }
+  /** Make the user's connections members of the room. It is no longer kept out. */
+  | { readonly type: 'add'; readonly room: string; readonly user: string }
+  /** The room's history was dropped. */
+  | { readonly type: 'cleared'; readonly room: string };
+
+/** Null for anything else: peers' bytes never crash a node. */
+export function parseControlMessage(text: string): ControlMessage | null {
+  const { type, room, user, reason, forMs } = fieldsOf(text);
+  if (type === 'cleared') return isName(room) ? { type, room } : null;
+  if (!isName(user)) return null;
+  if (type === 'disconnect') return { type, user };
+  if (!isName(room)) return null;
+  if (type === 'add') return { type, room, user };
+  if (type !== 'remove' || typeof reason !== 'string') return null;
+  return { type, room, user, reason, forMs: typeof forMs === 'number' ? forMs : null };
+}
+
+function fieldsOf(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    // The caller counts it.
+    return {};
+  }
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}

@@ -1,0 +1,84 @@
+import type { PresenceChange } from '../../backplane/presence.ts';
+import type { Scheduler, Timer } from '../../util/scheduler.ts';
+import type { Feed } from '../rooms/feed.ts';
+import { DataPushes, type DataPushesParts } from './data-pushes.ts';
+
+/** How long changes of a large room are collected into one push. */
+const COALESCE_MS = 1_000;
+
+export interface MemberEventsParts extends DataPushesParts {
+  /** Rooms with more members get counts instead of names. */
+  readonly detailedMembers: number;
+  readonly scheduler: Scheduler;
+  /** Members of a large room are named again. */
+  smallAgain(feed: Feed): void;
+}
+
+/** How a large room has changed since its members were last told. */
+interface Summary {
+  before: number;
+  count: number;
+}
+
+/** Tells members about each other, in rooms with member events. */
+export class MemberEvents {
+  readonly #parts: MemberEventsParts;
+  readonly #data: DataPushes;
+  readonly #summaries = new Map<Feed, Summary>();
+  #timer: Timer | null = null;
+
+  constructor(parts: MemberEventsParts) {
+    this.#parts = parts;
+    this.#data = new DataPushes(parts);
+  }
+
+  /** Returns whether members are told by name. `flush` must follow. */
+  add(feed: Feed, { change, who, count }: PresenceChange): boolean {
+    if (count > this.#parts.detailedMembers || this.#summaries.has(feed)) {
+      this.#data.forget(feed);
+      if (change !== 'changed') this.#summarise(feed, change, count);
+      return false;
+    }
+    if (change === 'changed') {
+      this.#data.add(feed, who);
+      return true;
+    }
+    this.#data.drop(feed, who.connection);
+    feed.push(['member', feed.room.name, change, who, count]);
+    return true;
+  }
+
+  /** All changes that came together were added. */
+  flush(): void {
+    this.#data.flush();
+  }
+
+  /** Nobody is in the room here any more. */
+  forget(feed: Feed): void {
+    this.#data.forget(feed);
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#data.stop();
+  }
+
+  #summarise(feed: Feed, change: 'joined' | 'left', count: number): void {
+    const known = this.#summaries.get(feed);
+    if (known) known.count = count;
+    else this.#summaries.set(feed, { before: change === 'joined' ? count - 1 : count + 1, count });
+    this.#timer ??= this.#parts.scheduler.every(COALESCE_MS, () => this.#tellSummaries());
+  }
+
+  #tellSummaries(): void {
+    const summaries = [...this.#summaries];
+    this.#summaries.clear();
+    for (const [feed, { before, count }] of summaries) {
+      if (count !== before) {
+        feed.push(['member', feed.room.name, count > before ? 'joined' : 'left', null, count]);
+      }
+      if (count <= this.#parts.detailedMembers) this.#parts.smallAgain(feed);
+    }
+  }
+}

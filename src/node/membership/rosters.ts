@@ -1,0 +1,223 @@
+import type { Presence, PresenceChange, PresenceEntry } from '../../backplane/presence.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { MembersSnapshot } from '../../protocol/frames.ts';
+import type { Logger } from '../../util/log.ts';
+import type { Feed } from '../rooms/feed.ts';
+import { Roster } from './roster.ts';
+
+/** Rooms that are read at once after the links were lost: others have reads to make too. */
+const READ_AT_ONCE = 50;
+
+export interface RostersParts {
+  readonly presence: Presence;
+  /** A larger room has no roster. */
+  readonly detailedMembers: number;
+  readonly log: Logger;
+}
+
+/** Who is in a room, at the moment of asking. */
+export interface MembersSource {
+  /** Entries that a snapshot holds. */
+  readonly size: number;
+  /** `self`: the member that asks, as it is now. */
+  snapshot(self: PresenceEntry): MembersSnapshot;
+}
+
+/** A room with member events that somebody has asked for its members. */
+interface Watched {
+  readonly feed: Feed;
+  /** Null: not known, or too large. */
+  roster: Roster | null;
+  isLarge: boolean;
+  /** Of a room without a roster, when it was last read. */
+  counts: { readonly count: number; readonly users: number };
+  /** Counts the changes. */
+  version: number;
+  /** Members that asked, with the version that they were told. */
+  readonly watchers: Map<Connection, number>;
+  reading: Promise<void> | null;
+  /** Told since the read began. */
+  late: PresenceChange[];
+  /** What the read in progress misses must be read after it. */
+  mustReadAgain: boolean;
+  /** Members must be told if the next read finds anything else. */
+  isInDoubt: boolean;
+}
+
+/**
+ * What this node knows of who is in a room, for members that join with `members: true`. A room is read once,
+ * and kept up to date by the changes that its members are told as well. So a snapshot costs no read, and what
+ * is told after it continues from it. When changes were missed, which their counts show and a lost link makes
+ * likely, the room is read again, and if something else is found, members get it as a whole.
+ */
+export class Rosters {
+  readonly #parts: RostersParts;
+  readonly #watched = new Map<Feed, Watched>();
+
+  constructor(parts: RostersParts) {
+    this.#parts = parts;
+  }
+
+  /** The feed must be open. Rejects with `BackplaneError`. */
+  async ask(feed: Feed): Promise<MembersSource> {
+    if (!feed.rule.memberEvents) return this.#readOnce(feed);
+    const watched = this.#watch(feed);
+    if (watched.roster === null) await this.#read(watched);
+    return {
+      size: watched.roster?.size ?? 0,
+      snapshot: (self) => watched.roster?.snapshot(self) ?? { ...watched.counts, ...PARTIAL },
+    };
+  }
+
+  /** Nothing follows a snapshot where members hear no events: it is as old as the read. */
+  async #readOnce({ room }: Feed): Promise<MembersSource> {
+    const { presence, detailedMembers } = this.#parts;
+    const { count, users, members, next } = await presence.list(room.name, detailedMembers);
+    if (next !== null) return { size: 0, snapshot: () => ({ count, users, ...PARTIAL }) };
+    return { size: members.length, snapshot: (self) => new Roster(members).snapshot(self) };
+  }
+
+  #watch(feed: Feed): Watched {
+    let watched = this.#watched.get(feed);
+    if (watched === undefined) {
+      watched = {
+        feed,
+        roster: null,
+        isLarge: false,
+        counts: { count: 0, users: 0 },
+        version: 0,
+        watchers: new Map(),
+        reading: null,
+        late: [],
+        mustReadAgain: false,
+        isInDoubt: false,
+      };
+      this.#watched.set(feed, watched);
+    }
+    return watched;
+  }
+
+  // ---- who follows the changes -----------------------------------------------------------------------------
+
+  /** The member was given a snapshot right now. */
+  told(connection: Connection, feed: Feed): void {
+    const watched = this.#watched.get(feed);
+    watched?.watchers.set(connection, watched.version);
+  }
+
+  left(connection: Connection, feed: Feed): void {
+    this.#watched.get(feed)?.watchers.delete(connection);
+  }
+
+  /** Nobody is in the room here any more. */
+  forget(feed: Feed): void {
+    this.#watched.delete(feed);
+  }
+
+  /** The member is on its topic from now on, and missed what was told while it was not. */
+  wentLive(connection: Connection, feed: Feed): void {
+    const watched = this.#watched.get(feed);
+    const knows = watched?.watchers.get(connection);
+    if (watched === undefined || knows === undefined || knows === watched.version) return;
+    if (watched.roster === null) return;
+    connection.push(['members', feed.room.name, watched.roster.snapshot(null)]);
+    connection.flushBeforeMessages();
+    watched.watchers.set(connection, watched.version);
+  }
+
+  // ---- what changes ----------------------------------------------------------------------------------------
+
+  /** `isNamed`: members are told of this change by name. Else the room is too large for that. */
+  apply(feed: Feed, change: PresenceChange, isNamed: boolean): void {
+    const watched = this.#watched.get(feed);
+    if (watched === undefined) return;
+    watched.version++;
+    if (watched.reading !== null) watched.late.push(change);
+    if (!isNamed) return this.#grewTooLarge(watched, change.count);
+    if (watched.roster === null) return this.#readIfNeeded(watched);
+    watched.roster.apply(change);
+    if (watched.roster.size !== change.count) void this.#doubt(watched);
+  }
+
+  #grewTooLarge(watched: Watched, count: number): void {
+    watched.roster = null;
+    watched.isLarge = true;
+    watched.counts = { ...watched.counts, count };
+  }
+
+  /** Members are named again in a room that was too large. */
+  smallAgain(feed: Feed): void {
+    const watched = this.#watched.get(feed);
+    if (watched?.roster === null) this.#readIfNeeded(watched);
+  }
+
+  #readIfNeeded(watched: Watched): void {
+    if (watched.isLarge || watched.isInDoubt) void this.#doubt(watched);
+  }
+
+  /** Changes may have been missed in all rooms. Never rejects. */
+  async resumed(): Promise<void> {
+    const all = [...this.#watched.values()].filter(
+      ({ roster, reading, isInDoubt }) => roster !== null || reading !== null || isInDoubt,
+    );
+    for (let at = 0; at < all.length; at += READ_AT_ONCE) {
+      await Promise.all(all.slice(at, at + READ_AT_ONCE).map((watched) => this.#doubt(watched)));
+    }
+  }
+
+  /** Reads a room again, and tells its members if that finds anything else. Never rejects. */
+  async #doubt(watched: Watched): Promise<void> {
+    watched.isInDoubt = true;
+    if (watched.reading !== null) watched.mustReadAgain = true;
+    try {
+      await this.#read(watched);
+    } catch (error) {
+      // Whoever asks next, or the next change, makes the node try again.
+      this.#parts.log.debug({ error }, 'cannot read the members of a room yet');
+    }
+  }
+
+  // ---- reading ---------------------------------------------------------------------------------------------
+
+  /** One read at a time for each room. Rejects with `BackplaneError`. */
+  #read(watched: Watched): Promise<void> {
+    watched.reading ??= this.#readAll(watched).finally(() => {
+      watched.reading = null;
+      watched.late = [];
+    });
+    return watched.reading;
+  }
+
+  async #readAll(watched: Watched): Promise<void> {
+    const before = watched.roster;
+    do {
+      watched.mustReadAgain = false;
+      watched.late = [];
+      try {
+        await this.#readOn(watched);
+      } catch (error) {
+        watched.roster = null;
+        watched.isInDoubt = true;
+        throw error;
+      }
+    } while (watched.mustReadAgain);
+    const { feed, roster, isInDoubt } = watched;
+    watched.isInDoubt = false;
+    if (roster === null || (before !== null && roster.isSameAs(before))) return;
+    watched.version++;
+    if (isInDoubt) feed.push(['members', feed.room.name, roster.snapshot(null)]);
+  }
+
+  async #readOn(watched: Watched): Promise<void> {
+    const { presence, detailedMembers } = this.#parts;
+    const page = await presence.view(watched.feed.room.name, detailedMembers);
+    const roster = new Roster(page.members);
+    for (const change of watched.late) roster.apply(change);
+    const count = watched.late.at(-1)?.count ?? page.count;
+    watched.isLarge = page.next !== null || count > detailedMembers;
+    watched.roster = watched.isLarge ? null : roster;
+    watched.counts = { count, users: page.users };
+  }
+}
+
+const PARTIAL = { members: [], partial: true } as const;

@@ -1,0 +1,98 @@
+import type { Backplane } from '../backplane/backplane.ts';
+import { MAX_DENIALS } from '../backplane/denials.ts';
+import type { RoomRule } from '../config/room-rule.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { Position } from '../protocol/frames.ts';
+import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
+import type { ControlMessages } from './control-messages.ts';
+import { type Denied, memberSubject } from './denied.ts';
+
+export interface ServerCallsParts {
+  readonly backplane: Backplane;
+  readonly control: ControlMessages;
+  readonly denied: Denied;
+  readonly hub: Hub<Connection>;
+  readonly rule: (room: string) => RoomRule;
+}
+
+export interface Removal {
+  /** For people; '' for none. */
+  readonly reason: string;
+  /** How long the user is kept out, in ms; 0: it no longer is; null: as before. */
+  readonly forMs: number | null;
+}
+
+/** Where a user is connected. */
+export interface UserStatus {
+  readonly online: boolean;
+  /** How many nodes the user is connected to. */
+  readonly nodes: number;
+}
+
+/** More users are kept out than a node can remember. */
+export class TooManyDenials extends Error {
+  override readonly name = 'TooManyDenials';
+
+  constructor() {
+    super(`at most ${MAX_DENIALS} users can be kept out of rooms at once: wait until some may return`);
+  }
+}
+
+/**
+ * What the server API has done on all nodes: written down first, then told. All methods reject with
+ * `BackplaneError`. A node that is cut off when the others are told reads what is written down when it is back.
+ */
+export class ServerCalls {
+  readonly #parts: ServerCallsParts;
+
+  constructor(parts: ServerCallsParts) {
+    this.#parts = parts;
+  }
+
+  disconnect(user: string): Promise<void> {
+    return this.#parts.control.send({ type: 'disconnect', user });
+  }
+
+  /** @throws {TooManyDenials} */
+  async remove(room: string, user: string, { reason, forMs }: Removal): Promise<void> {
+    const { backplane, control } = this.#parts;
+    const subject = memberSubject(room, user);
+    if (forMs === 0) await this.#lift(room, user);
+    else if (forMs !== null && !(await backplane.denials.deny(subject, forMs))) throw new TooManyDenials();
+    await control.send({ type: 'remove', room, user, reason, forMs });
+  }
+
+  async add(room: string, user: string): Promise<void> {
+    await this.#lift(room, user);
+    await this.#parts.control.send({ type: 'add', room, user });
+  }
+
+  /** Also where this node knows of nothing: it may have been cut off. */
+  #lift(room: string, user: string): Promise<void> {
+    const { backplane, denied } = this.#parts;
+    return backplane.denials.lift(memberSubject(room, user), Math.max(1, denied.leftMs(user, room)));
+  }
+
+  /** Resolves with the room's new position, null for a room without numbering. */
+  async clearHistory(room: string): Promise<Position | null> {
+    const { backplane, control, rule } = this.#parts;
+    const { epoch, offset } = await backplane.clearHistory(room, rule(room).history);
+    if (epoch === '') return null;
+    await control.send({ type: 'cleared', room });
+    return [epoch, offset];
+  }
+
+  /**
+   * Every node with a connection of the user is subscribed to the user's personal room, and stays so for some
+   * seconds after the last one left; of this node it is known whether it has one.
+   */
+  async statusOf(user: string): Promise<UserStatus> {
+    const { backplane, hub } = this.#parts;
+    const room = USER_ROOM_PREFIX + user;
+    const isHere = hub.hasUser(user);
+    const lingers = !isHere && hub.room(room) !== undefined;
+    const nodes = Math.max((await backplane.subscribers(room)) - (lingers ? 1 : 0), isHere ? 1 : 0);
+    return { online: nodes > 0, nodes };
+  }
+}

@@ -1,0 +1,102 @@
+import type { Identity } from '../../auth/identity.ts';
+import type { UpgradeRefusalLabel } from '../../metrics/labels.ts';
+import type { NodeMetrics } from '../../metrics/node-metrics.ts';
+import type { JoinCommand } from '../../protocol/frames.ts';
+import type { Admission, Refusal } from '../admission.ts';
+import type { EventStreams } from '../events/event-streams.ts';
+import { type Exchange, HttpError } from '../http/exchange.ts';
+import { queryParameter } from '../http/query.ts';
+import { readBody } from '../http/request-body.ts';
+import { retryAfter } from '../http/retry-after.ts';
+import type { HttpRequest } from '../uws.ts';
+import type { ClientAccess } from './client-access.ts';
+import type { Cors } from './cors.ts';
+import { joinOfRoom, joinsOfBody } from './stream-joins.ts';
+
+export interface StreamRoutesParts {
+  readonly streams: EventStreams;
+  readonly access: ClientAccess;
+  readonly cors: Cors;
+  readonly admission: Admission;
+  readonly metrics: NodeMetrics;
+  /** Rooms of one stream. */
+  readonly maxRooms: number;
+  readonly bodyBytes: number;
+}
+
+/** The routes that open event streams, under the limits on new connections. */
+export class StreamRoutes {
+  readonly #parts: StreamRoutesParts;
+
+  constructor(parts: StreamRoutesParts) {
+    this.#parts = parts;
+  }
+
+  /** `GET /v1/rooms/:room/events?last=n|since=epoch,offset` */
+  async ofRoom(exchange: Exchange, req: HttpRequest): Promise<void> {
+    const token = this.#enter(exchange, req);
+    const join = joinOfRoom({
+      room: req.getParameter(0) ?? '',
+      last: queryParameter(req, 'last'),
+      since: queryParameter(req, 'since'),
+      lastEventId: req.getHeader('last-event-id'),
+    });
+    const identity = await this.#identify(exchange, token);
+    this.#open(exchange, identity, [join]);
+  }
+
+  /** `POST /v1/events` `{rooms: [{room, since?, last?}]}` */
+  async ofRooms(exchange: Exchange, req: HttpRequest): Promise<void> {
+    const token = this.#enter(exchange, req);
+    const [identity, { body, format }] = await Promise.all([
+      this.#identify(exchange, token),
+      readBody(exchange, this.#parts.bodyBytes),
+    ]);
+    this.#open(exchange, identity, joinsOfBody(body, format, this.#parts.maxRooms));
+  }
+
+  /** Everything that is decided before a token is checked. */
+  #enter(exchange: Exchange, req: HttpRequest): string | null {
+    const { cors, access, admission } = this.#parts;
+    this.#counting('origin', () => cors.check(exchange, req));
+    const token = this.#counting('unauthorized', () => access.token(exchange, req));
+    this.#admitted(admission.admit(false));
+    return token;
+  }
+
+  #counting<T>(reason: UpgradeRefusalLabel, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      this.#parts.metrics.connections.upgradesRejected[reason]++;
+      throw error;
+    }
+  }
+
+  async #identify(exchange: Exchange, token: string | null): Promise<Identity | null> {
+    const { access, metrics } = this.#parts;
+    const { upgradesRejected } = metrics.connections;
+    try {
+      return await access.identify(token);
+    } catch (error) {
+      const isRefused = error instanceof HttpError && error.code !== 'unavailable';
+      upgradesRejected[isRefused ? 'unauthorized' : 'unavailable']++;
+      throw error;
+    } finally {
+      if (exchange.isAborted) upgradesRejected.aborted++;
+    }
+  }
+
+  #open(exchange: Exchange, identity: Identity | null, joins: readonly JoinCommand[]): void {
+    if (exchange.isAborted) return;
+    // Checked again: while the token was being checked, others arrived, or the node began to shut down.
+    this.#admitted(this.#parts.admission.refusal(false));
+    this.#parts.streams.open(exchange, identity, joins);
+  }
+
+  #admitted(refusal: Refusal | null): void {
+    if (refusal === null) return;
+    this.#parts.metrics.connections.upgradesRejected[refusal.reason]++;
+    throw new HttpError('unavailable', refusal.message, retryAfter(refusal.retryAfterS * 1000));
+  }
+}

@@ -1,0 +1,37 @@
+import { type Exchange, HttpError } from './exchange.ts';
+import { readObject } from './incoming-messages.ts';
+import { ACCEPTED_TYPES, type BodyFormat } from './media-types.ts';
+
+/** Sent with a 415: the accepted types. */
+const UNSUPPORTED_HEADERS = { 'Accept-Post': ACCEPTED_TYPES, 'Accept-Encoding': 'identity' };
+
+export interface RequestBody {
+  readonly body: Buffer;
+  readonly format: BodyFormat;
+}
+
+/**
+ * A body of at most so many bytes. Called before anything is awaited: uWebSockets.js drops what nobody waits for. Rejects
+ * with `HttpError`.
+ */
+export async function readBody(exchange: Exchange, bodyBytes: number): Promise<RequestBody> {
+  const { bodyFormat } = exchange;
+  if ('problem' in bodyFormat) {
+    throw new HttpError('unsupported_media_type', bodyFormat.problem, UNSUPPORTED_HEADERS);
+  }
+  const body = await exchange.body(bodyBytes);
+  if (body === null) throw new HttpError('payload_too_large', `a body may have at most ${bodyBytes} bytes`);
+  return { body, format: bodyFormat.format };
+}
+
+/** These fields of a body that is one object; undefined where one is missing. Rejects with `HttpError`. */
+export async function readFields<K extends string>(
+  exchange: Exchange,
+  bodyBytes: number,
+  names: readonly K[],
+): Promise<Readonly<Record<K, unknown>>> {
+  const { body, format } = await readBody(exchange, bodyBytes);
+  const all = readObject(body, format);
+  if ('problem' in all) throw new HttpError('bad_request', `the body${all.problem}`);
+  return Object.fromEntries(names.map((name) => [name, all.fields[name]])) as Record<K, unknown>;
+}

@@ -1,0 +1,148 @@
+/** Who is kept out, as the store keeps it, and histories that are dropped: both backplanes do the same. */
+import { describe, expect, it } from 'vitest';
+import { MAX_DENIALS } from '../../src/backplane/denials.ts';
+import { type Running, redisOptions, startRedis, type Times } from '../support/backplanes.ts';
+import { KEPT, publishTiny, textsOf, UNKEPT } from '../support/frames.ts';
+import { useBackplanes } from '../support/use-backplanes.ts';
+import { waitFor } from '../support/wait.ts';
+
+const used = useBackplanes();
+
+describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
+  async function start(times: Times = {}): Promise<Running> {
+    const running = await startOne(times);
+    used.open.push(running.backplane);
+    return running;
+  }
+
+  describe('denials', () => {
+    it('are kept until they end', async () => {
+      const { denials } = (await start()).backplane;
+      expect(await denials.read()).toEqual({ denied: [], lifted: [] });
+      expect(await denials.deny('long', 60_000)).toBe(true);
+      expect(await denials.deny('short: ü*', 40)).toBe(true);
+      await waitFor(async () => (await denials.read()).denied.length === 1, { for: 'the short one to end' });
+      const { denied, lifted } = await denials.read();
+      expect(denied.map(({ subject }) => subject)).toEqual(['long']);
+      expect(denied[0]!.leftMs).toBeGreaterThan(50_000);
+      expect(denied[0]!.leftMs).toBeLessThanOrEqual(60_000);
+      expect(lifted).toEqual([]);
+    });
+
+    it('take the newest end', async () => {
+      const { denials } = (await start()).backplane;
+      await denials.deny('one', 60_000);
+      await denials.deny('one', 20_000);
+      const { denied } = await denials.read();
+      expect(denied).toHaveLength(1);
+      expect(denied[0]!.leftMs).toBeLessThanOrEqual(20_000);
+    });
+
+    it('are remembered when they are lifted, and may be denied again', async () => {
+      const { denials } = (await start()).backplane;
+      await denials.deny('one', 60_000);
+      // It would have lasted longer than the caller knew.
+      await denials.lift('one', 1);
+      expect(await denials.read()).toEqual({ denied: [], lifted: ['one'] });
+      await denials.deny('one', 60_000);
+      expect((await denials.read()).lifted).toEqual([]);
+      expect((await denials.read()).denied).toHaveLength(1);
+    });
+
+    it('are restored where the store knows nothing of them, and not where they were lifted', async () => {
+      const { denials } = (await start()).backplane;
+      await denials.deny('known', 20_000);
+      await denials.lift('lifted', 20_000);
+      await denials.restore([
+        { subject: 'known', leftMs: 60_000 },
+        { subject: 'lifted', leftMs: 60_000 },
+        { subject: 'lost', leftMs: 60_000 },
+      ]);
+      const { denied, lifted } = await denials.read();
+      expect(denied.map(({ subject }) => subject).sort()).toEqual(['known', 'lost']);
+      expect(denied.find(({ subject }) => subject === 'known')!.leftMs).toBeLessThanOrEqual(20_000);
+      expect(lifted).toEqual(['lifted']);
+    });
+
+    it('are no more than the limit; those that are known may be changed', async () => {
+      const { denials } = (await start()).backplane;
+      await denials.restore(
+        Array.from({ length: MAX_DENIALS }, (_, n) => ({ subject: `s${n}`, leftMs: 60_000 })),
+      );
+      expect(await denials.deny('one more', 60_000)).toBe(false);
+      expect(await denials.deny('s7', 30_000)).toBe(true);
+      expect((await denials.read()).denied).toHaveLength(MAX_DENIALS);
+    }, 20_000);
+  });
+
+  describe('clearing a history', () => {
+    it('drops the messages, and numbers go on in a new epoch', async () => {
+      const { backplane } = await start();
+      const { epoch } = await publishTiny(backplane, 'room', 'a');
+      await publishTiny(backplane, 'room', 'b');
+      await publishTiny(backplane, 'other', 'c');
+      const cleared = await backplane.clearHistory('room', KEPT);
+      expect(cleared.offset).toBe(2);
+      expect(cleared.epoch).toMatch(/^[0-9a-z]{8}$/);
+      expect(cleared.epoch).not.toBe(epoch);
+      expect(await backplane.read('room', KEPT, { limit: 10 })).toMatchObject({
+        ...cleared,
+        envelopes: [],
+      });
+      const next = await publishTiny(backplane, 'room', 'd');
+      expect(next).toMatchObject({ epoch: cleared.epoch, offset: 3 });
+      expect(textsOf((await backplane.read('room', KEPT, { limit: 10 })).envelopes)).toEqual(['d']);
+      expect(textsOf((await backplane.read('other', KEPT, { limit: 10 })).envelopes)).toEqual(['c']);
+    });
+
+    it('of a room without numbering begins none', async () => {
+      const { backplane } = await start();
+      expect(await backplane.clearHistory('unused', KEPT)).toMatchObject({ epoch: '', offset: 0 });
+      expect(await backplane.clearHistory('unkept', UNKEPT)).toMatchObject({ epoch: '', offset: 0 });
+      expect(await backplane.read('unused', KEPT, { limit: 0 })).toMatchObject({ epoch: '' });
+    });
+
+    it('ends what users have acknowledged', async () => {
+      const { backplane } = await start();
+      const { epoch } = await publishTiny(backplane, 'room', 'a');
+      await backplane.acks.ack('room', KEPT, 'ann', [epoch, 1]);
+      const cleared = await backplane.clearHistory('room', KEPT);
+      expect(await backplane.acks.get('room', KEPT, 'ann')).toEqual({ epoch: cleared.epoch, offset: null });
+    });
+  });
+
+  it('tells how many nodes listen to a room', async () => {
+    const { backplane } = await start();
+    expect(await backplane.subscribers('room')).toBe(0);
+    await backplane.subscribe('room');
+    expect(await backplane.subscribers('room')).toBe(1);
+    backplane.unsubscribe('room');
+    await waitFor(async () => (await backplane.subscribers('room')) === 0, { for: 'it to be unsubscribed' });
+  });
+
+  it('refuses all of it once it is closed', async () => {
+    const { backplane } = await start();
+    await backplane.close();
+    const unavailable = { code: 'unavailable' };
+    await expect(backplane.denials.deny('one', 1_000)).rejects.toMatchObject(unavailable);
+    await expect(backplane.denials.read()).rejects.toMatchObject(unavailable);
+    await expect(backplane.clearHistory('room', KEPT)).rejects.toMatchObject(unavailable);
+    await expect(backplane.subscribers('room')).rejects.toMatchObject(unavailable);
+  });
+});
+
+describe('the denials in Redis', () => {
+  it('are seen by every node, and leave nothing behind when they end', async () => {
+    const { keyPrefix } = redisOptions('');
+    const nodes = [
+      await startRedis(used.server.url, { keyPrefix }),
+      await startRedis(used.server.url, { keyPrefix }),
+    ];
+    used.open.push(...nodes.map(({ backplane }) => backplane));
+    await nodes[0]!.backplane.denials.deny('one', 300);
+    expect((await nodes[1]!.backplane.denials.read()).denied.map(({ subject }) => subject)).toEqual(['one']);
+    const keys = async () => used.server.client.keys(`${keyPrefix}:*denials*`);
+    expect(await keys()).toHaveLength(1);
+    await waitFor(async () => (await keys()).length === 0, { for: 'the key to expire' });
+  });
+});
