@@ -93,4 +93,6 @@ run('npm', 'version', version, '--no-git-tag-version', '--allow-same-version');
 setVersion('src/client/package.json');
 run('git', 'commit', '--quiet', '--all', '--message', `project: release ${version}`);
 run('git', 'tag', '--annotate', `v${version}`, '--cleanup=verbatim', '--message', `${version}\n\n${notes}`);
-console.log(`release: v${version} is tagged. Next: git push --follow-tags && npm publish && npm publish ./dist/client-package`);
+console.log(
+  `release: v${version} is tagged. Next: git push --follow-tags && npm publish && npm publish ./dist/client-package`,
+);

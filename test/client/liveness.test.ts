@@ -102,7 +102,7 @@ describe('a pulse', () => {
   it('waits whole milliseconds, so that a clock that counts in parts of them moves on', () => {
     const nowMs = [0, 29_999.999_999_999_996];
     const waits: number[] = [];
-    let fire = () => undefined as void;
+    let fire: () => void = () => undefined;
     const scheduler = {
       nowMs: () => nowMs.shift() ?? 0,
       wallMs: () => 0,
