@@ -237,6 +237,19 @@ function runRoomcast(expected: RegExp, added = ''): Runner {
   };
 }
 
+/** As in a shell with the program on its path, in a folder of its own. */
+function runShell(expected: RegExp): Runner {
+  return async ({ code }) => {
+    const prologue = `set -eo pipefail; roomcast() { '${process.execPath}' '${MAIN}' "$@"; }\n`;
+    const { PATH = '' } = process.env;
+    const { stdout } = await promisify(execFile)('bash', ['-c', prologue + code], {
+      cwd: scratch,
+      env: { PATH, ROOMCAST_URL: node.url },
+    });
+    expect(stdout).toMatch(expected);
+  };
+}
+
 /** Every program that it calls as `npm run` is one of the package. */
 const callsScripts: Runner = async ({ code }) => {
   const { scripts } = JSON.parse(execFileSync('npm', ['pkg', 'get', '--prefix', ROOT], { encoding: 'utf8' }));
@@ -252,6 +265,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/client.md', 'await room.publish(', runClient],
   ['README.md', '/v1/publish', runCurl],
   ['docs/getting-started.md', 'hello from Node', runClient],
+  ['README.md', '| roomcast pub', runShell(/"data":"two"\}\n$/)],
   ['docs/getting-started.md', 'from roomcast', runPython(/hello from Python/)],
   ['docs/getting-started.md', '/v1/publish', runCurl],
   ['docs/http-api.md', 'order-17-paid', runCurl],
@@ -271,6 +285,15 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/streaming.md', 'answer.mjs', runAnswer],
   ['docs/streaming.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/testing.md', 'roomcast/testing', runTest],
+  ['docs/command-line.md', 'hello from a shell', runShell(/"data":"hello from a shell"\}\n$/)],
+  ['docs/command-line.md', 'order-17', runShell(/^$/)],
+  ['docs/command-line.md', 'grep -c', runShell(/^[1-9]\d*\n$/)],
+  ['docs/command-line.md', "'%o %t %s %d'", runShell(/^\d+ \S+Z \S+ hello/)],
+  ['docs/command-line.md', 'orders.position', runShell(/^$/)],
+  ['docs/command-line.md', 'roomcast members', runShell(/^$/)],
+  ['docs/command-line.md', '--all', runShell(/"room":"orders".*"data":"two"\}\n$/s)],
+  ['docs/command-line.md', 'token mint', runShell(/"sub": "ann".*"accepted": true/s)],
+  ['docs/command-line.md', 'completion bash', runShell(/^$/)],
   ['docs/configuration.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/configuration.md', 'export ROOMCAST_ROOMS', configures(exportedRules)],
   ['docs/operations.md', 'redis-server --port', runCluster],
@@ -295,6 +318,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
 const ENGINE = 'it needs a container engine: npm run test:compose';
 const PRINTED = 'it is what a command prints';
 const COMPILED = 'client/docs.test.ts compiles it';
+const REACT = 'client/react-docs.test.ts compiles it, and runs the test and what it tests';
 const NODE_START = 'it installs the packages anew; start-stop.test.ts starts nodes';
 
 /** Why these do not run here. Their syntax is checked all the same. */
@@ -319,6 +343,13 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['docs/client.md', 'setPresence', COMPILED],
   ['docs/client.md', 'getToken', COMPILED],
   ['docs/client.md', 'webStorage', COMPILED],
+  ['docs/react.md', 'function Chat(', REACT],
+  ['docs/react.md', 'npm install', 'client/react-docs.test.ts runs with these packages'],
+  ['docs/react.md', 'function Typing(', REACT],
+  ['docs/react.md', 'function Live(', REACT],
+  ['docs/react.md', 'startTestBroker', REACT],
+  ['docs/command-line.md', '{"room"', PRINTED],
+  ['docs/command-line.md', 'line 813', PRINTED],
   ['docs/http-api.md', 'export ROOMCAST_API_KEYS', 'it prints nothing'],
   ['docs/authentication.md', 'export ROOMCAST_AUTH_SECRET', NODE_START],
   ['docs/operations.md', '.env && docker', ENGINE],
