@@ -1,4 +1,4 @@
-/** `roomcast members`: prints who is in a room. */
+/** `roomcast members`: prints who is in a room, page after page. */
 import type { PresentMember, Snapshot } from '../../client/node.ts';
 import type { Io } from '../io.ts';
 import { withLink } from './command.ts';
@@ -13,9 +13,15 @@ export function membersCommand(io: Io, room: string, options: LinkOptions): Prom
     { patient: false },
     {
       async run(client, { signal }) {
-        const snapshot = await client.listMembers(room, { abort: signal });
-        await io.pipes.write(io.terminal ? table(snapshot.members) : lines(snapshot.members));
-        for (const line of remarks(room, snapshot, io.terminal)) io.stderr(`${line}\n`);
+        let after: string | undefined;
+        let page: Snapshot;
+        do {
+          page = await client.listMembers(room, { abort: signal, ...(after === undefined ? {} : { after }) });
+          await io.pipes.write(io.terminal ? table(page.members) : lines(page.members));
+          after = page.next;
+        } while (after !== undefined);
+        // A program counts by itself.
+        if (io.terminal) io.stderr(`${room}: ${page.count} connections, ${page.users} users\n`);
       },
     },
   );
@@ -38,12 +44,4 @@ function table(members: readonly PresentMember[]): string {
     )
     .map((row) => `${row}\n`)
     .join('');
-}
-
-/** How many there are tells a person what a program counts. A list that is cut short is told to both. */
-function remarks(room: string, { members, count, users, ...rest }: Snapshot, terminal: boolean): string[] {
-  const isPartial = rest.partial === true || rest.truncated === true;
-  const total = `${room}: ${count} connections, ${users} users`;
-  if (isPartial) return [`${total}; only ${members.length} are listed`];
-  return terminal ? [total] : [];
 }
