@@ -230,8 +230,9 @@ export default {
     parser: 'swc',
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },
-    // Components of tests: swc is called in a way that reads no JSX, and src/ has none.
-    exclude: { path: '^test/.*[.]tsx$' },
+    // Components of tests: swc is called in a way that reads no JSX, and src/ has none. And a page: it imports what the
+    // node serves beside it.
+    exclude: { path: ['^test/.*[.]tsx$', '^src/transport/http/demo/'] },
     enhancedResolveOptions: {
       extensions: ['.ts', '.js', '.mjs', '.json'],
       exportsFields: ['exports'],

@@ -58,6 +58,11 @@ function check() {
   if (!section(changelog(), UNRELEASED)) fail(`CHANGELOG.md has nothing under "${UNRELEASED}"`);
 }
 
+function setVersion(file) {
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, text.replace(/("version":\s*")[^"]+/, `$1${version}`));
+}
+
 /** `prepack` builds; what would be published must hold the program and no tests. */
 function checkPackage() {
   // npm runs `prepack` with its output before the JSON.
@@ -84,6 +89,10 @@ if (option === '--check') process.exit();
 run('npm', 'test');
 const notes = cutChangelog();
 run('npm', 'version', version, '--no-git-tag-version', '--allow-same-version');
+// The client is a package of its own, with the version of the server.
+setVersion('src/client/package.json');
 run('git', 'commit', '--quiet', '--all', '--message', `project: release ${version}`);
 run('git', 'tag', '--annotate', `v${version}`, '--cleanup=verbatim', '--message', `${version}\n\n${notes}`);
-console.log(`release: v${version} is tagged. Next: git push --follow-tags && npm publish`);
+console.log(
+  `release: v${version} is tagged. Next: git push --follow-tags && npm publish && npm publish ./dist/client-package`,
+);

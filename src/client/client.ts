@@ -1,12 +1,19 @@
 /** One connection to a cluster that is kept alive, with rooms and publishes on it. */
-import type { AckResult, HelloInfo, HistoryResult, Position, PublishResult } from '../protocol/frames.ts';
+import type {
+  AckResult,
+  HelloInfo,
+  HistoryResult,
+  Position,
+  PublishResult,
+  ServerFrame,
+} from '../protocol/frames.ts';
 import { randomId } from '../util/ids.ts';
-import type { Incoming } from './codec.ts';
 import { Connector } from './connector.ts';
 import { Emitter } from './emitter.ts';
 import { type Environment, systemEnvironment } from './environment.ts';
 import { ClosedError } from './errors.ts';
 import { frameLog, type InspectedFrame, Inspector } from './inspector.ts';
+import type { Snapshot } from './member-list.ts';
 import { Membership } from './membership.ts';
 import { type Build, type ClientOptions, DEFAULTS, type KeptState, webSocketUrl } from './options.ts';
 import { PublishQueue } from './publish-queue.ts';
@@ -16,6 +23,7 @@ import type { RoomOptions } from './room-events.ts';
 import type {
   HistoryPage,
   HistorySettings,
+  MembersSettings,
   PublishSettings,
   RequestSettings,
   RoomServices,
@@ -25,7 +33,6 @@ import type { Session } from './session.ts';
 import type { ClientStatus } from './status.ts';
 import { TokenSource } from './tokens.ts';
 import { webSocketTransport } from './websocket-transport.ts';
-import type { Snapshot } from './wire.ts';
 
 /** Characters of a random key: about 104 bits. */
 const KEY_LENGTH = 20;
@@ -52,7 +59,7 @@ export class BaseClient implements RoomServices {
   constructor(url: string | readonly string[], options: ClientOptions, build: Build) {
     const urls = [url].flat().map(webSocketUrl);
     if (urls.length === 0) throw new TypeError('pass the URL of a node, or of several');
-    const system = systemEnvironment(options.WebSocket, build.findWebSocket);
+    const system = systemEnvironment(options.WebSocket, build.findWebSocket, options.scheduler);
     const environment = { ...system, ...options.environment };
     const { codec } = build;
     this.#environment = environment;
@@ -68,6 +75,9 @@ export class BaseClient implements RoomServices {
       codec,
       limits: { ...DEFAULTS.queue, ...options.queue },
       changed: () => this.#kept?.changed(),
+      settled: ({ room, options }, result) => {
+        if (options.echo === false) this.#memberships.get(room)?.ownSettled(result);
+      },
     });
     const positions = () =>
       Array.from(this.#memberships, ([name, { position }]) => [name, position] as const);
@@ -103,7 +113,7 @@ export class BaseClient implements RoomServices {
 
   /**
    * A room: joined as soon as there is a connection, and again on each new one. Rooms of the same name share one membership, with
-   * the options of the first. Throws `ClosedError` when the client is closed.
+   * the options of the first; the list of members is kept once anyone asks for it. Throws `ClosedError` when the client is closed.
    */
   room<T = unknown, S = unknown, P = unknown>(name: string, options: RoomOptions<P> = {}): Room<T, S, P> {
     this.#refuseWhenClosed();
@@ -111,7 +121,7 @@ export class BaseClient implements RoomServices {
     if (membership === undefined) {
       membership = this.#newMembership(name, options);
       membership.join();
-    }
+    } else if (options.members) membership.watchMembers();
     this.connect();
     return new Room<T, S, P>(membership, this);
   }
@@ -149,9 +159,9 @@ export class BaseClient implements RoomServices {
   }
 
   /** See `Room.listMembers`. */
-  listMembers(room: string, { abort }: RequestSettings = {}): Promise<Snapshot> {
+  listMembers(room: string, { abort, ...asked }: MembersSettings = {}): Promise<Snapshot> {
     this.connect();
-    return this.#requests.send((id) => ['members', id, room], abort);
+    return this.#requests.send((id) => ['members', id, room, asked], abort);
   }
 
   /** See `Room.ack`. */
@@ -176,6 +186,7 @@ export class BaseClient implements RoomServices {
       onError: this.#onError,
       session: () => this.#connector.session,
       moved: () => this.#kept?.changed(),
+      hasDoubtful: () => this.#queue.isDoubtful(name),
       released: () => this.#memberships.delete(name),
     });
     this.#memberships.set(name, membership);
@@ -222,7 +233,7 @@ export class BaseClient implements RoomServices {
     this.#setStatus({ state: 'connected', connection, node, user });
   }
 
-  #push(frame: Incoming): void {
+  #push(frame: ServerFrame): void {
     const room = frame[1];
     if (typeof room === 'string') this.#memberships.get(room)?.take(frame);
   }
@@ -253,7 +264,7 @@ export class BaseClient implements RoomServices {
   }
 
   #place(membership: Membership): void {
-    membership.position ??= this.#kept?.positionOf(membership.name) ?? null;
+    membership.placeAt(this.#kept?.positionOf(membership.name));
   }
 
   #refuseWhenClosed(): void {

@@ -1,24 +1,20 @@
 /** How frames become WebSocket messages. There are two: MessagePack, and JSON for a smaller bundle. */
-import type { CommandFrame, ServerFrame } from '../protocol/frames.ts';
-import type { ClientPublishOptions, PresenceCommand, PresenceFrame } from './wire.ts';
+import type { CommandFrame, PublishOptions, ServerFrame } from '../protocol/frames.ts';
 
 /** A payload that was encoded when it was published: what the caller changes later has no effect. Also one or more frames. */
 export type Chunk = Uint8Array<ArrayBuffer> | string;
-
-export type Command = CommandFrame | PresenceCommand;
-export type Incoming = ServerFrame | PresenceFrame;
 
 export interface ClientCodec {
   readonly subprotocol: string;
   /** Throws for values that cannot be sent, such as circular ones. */
   pack(data: unknown): Chunk;
   unpack(data: Chunk): unknown;
-  encode(frame: Command): Chunk;
-  encodePublish(id: number, room: string, data: Chunk, options: ClientPublishOptions): Chunk;
+  encode(frame: CommandFrame): Chunk;
+  encodePublish(id: number, room: string, data: Chunk, options: PublishOptions): Chunk;
   /** Frames as one WebSocket message. */
   join(chunks: readonly Chunk[]): Chunk;
   /** Bytes that it takes in a WebSocket message. */
   sizeOf(chunk: Chunk): number;
   /** All frames of one WebSocket message. Throws for anything else. */
-  decode(message: unknown): Incoming[];
+  decode(message: unknown): ServerFrame[];
 }

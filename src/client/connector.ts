@@ -1,10 +1,10 @@
 /** Gets a connection, and another one when it is gone: when, to which node, and when to stop. */
 import { shouldReconnect } from '../protocol/codes.ts';
-import type { HelloInfo } from '../protocol/frames.ts';
+import type { HelloInfo, ServerFrame } from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
-import type { ClientCodec, Incoming } from './codec.ts';
+import type { ClientCodec } from './codec.ts';
 import type { Environment, PageChange } from './environment.ts';
-import { messageOf, Unauthorized } from './errors.ts';
+import { messageOf, RefusedError, Unauthorized } from './errors.ts';
 import type { Inspector } from './inspector.ts';
 import { LINK_LOST, Session, type SessionEnd } from './session.ts';
 import type { TransportName } from './status.ts';
@@ -36,7 +36,7 @@ export interface ReconnectTiming {
 export interface ConnectorEvents {
   connecting(attempt: number): void;
   connected(session: Session, hello: HelloInfo, user: string | null): void;
-  push(frame: Incoming): void;
+  push(frame: ServerFrame): void;
   /** Something that no promise tells. The client goes on. */
   failed(error: unknown): void;
   /** A connection that was used is gone. `waiting` or `closed` follows. */
@@ -161,7 +161,8 @@ export class Connector {
     };
     this.#parts.tokens.accepted(expiresAtMs, present, (error) => {
       if (error instanceof Unauthorized) this.close(error.message, null);
-      else this.#events.failed(error);
+      // The node closes the connection, and the next one brings a fresh token.
+      else if (!(error instanceof RefusedError && error.code === 'token_expired')) this.#events.failed(error);
     });
   }
 

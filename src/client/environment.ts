@@ -40,9 +40,10 @@ export interface Environment {
 export function systemEnvironment(
   given: WebSocketConstructor | undefined,
   find: (() => Promise<WebSocketConstructor>) | undefined,
+  scheduler: Environment['scheduler'] = portableScheduler,
 ): Environment {
   return {
-    scheduler: portableScheduler,
+    scheduler,
     openSocket(url, protocol) {
       const Socket = given ?? (globalThis.WebSocket as unknown as WebSocketConstructor | undefined);
       if (Socket !== undefined) return new Socket(url, protocol);

@@ -1,6 +1,7 @@
+import type { ServerFrame } from '../protocol/frames.ts';
 import { utf8Length } from '../protocol/limits.ts';
 import { SUBPROTOCOL } from '../protocol/subprotocol.ts';
-import type { ClientCodec, Incoming } from './codec.ts';
+import type { ClientCodec } from './codec.ts';
 
 export const jsonCodec: ClientCodec = {
   subprotocol: SUBPROTOCOL.json,
@@ -20,8 +21,8 @@ export const jsonCodec: ClientCodec = {
 };
 
 /** The fields are the node's business: what is not a node does not send arrays that begin with a string. */
-function readFrame(line: string): Incoming {
+function readFrame(line: string): ServerFrame {
   const frame: unknown = JSON.parse(line);
   if (!Array.isArray(frame) || typeof frame[0] !== 'string') throw new Error('no frame');
-  return frame as unknown as Incoming;
+  return frame as unknown as ServerFrame;
 }

@@ -3,36 +3,34 @@
  * by every `Room` of that name.
  */
 import type { ErrorCode } from '../protocol/codes.ts';
-import type { GapFrame, MessageFrame, Position } from '../protocol/frames.ts';
+import type { JoinOptions, JoinResult, Position, PublishResult, ServerFrame } from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
-import { CatchUp } from './catch-up.ts';
-import type { Incoming } from './codec.ts';
 import { Emitter } from './emitter.ts';
 import type { Environment } from './environment.ts';
 import { ClosedError, DisconnectedError, RefusedError } from './errors.ts';
-import { afterMember, afterPresence, fromSnapshot, type MemberList, NOBODY } from './member-list.ts';
-import type { RoomEvents, RoomOptions, RoomState } from './room-events.ts';
+import type { MemberList } from './member-list.ts';
+import { Presence } from './presence.ts';
+import { Reading } from './reading.ts';
+import type { MembershipEvents, RoomOptions, RoomState } from './room-events.ts';
 import type { Session } from './session.ts';
-import type { ClientJoinOptions, ClientJoinResult } from './wire.ts';
 
 export interface MembershipParts {
   readonly environment: Environment;
   readonly onError: (error: unknown) => void;
   /** The connection, where it may be used. */
   readonly session: () => Session | null;
+  /** Whether a message of ours that is not for us may be among those that come, without its offset being known. */
+  readonly hasDoubtful: () => boolean;
   /** The position moved. */
   readonly moved: () => void;
   /** Its last user let it go. */
   readonly released: () => void;
 }
 
-interface MembershipEvents extends RoomEvents {
-  /** Nothing follows, until someone calls `rejoin`. Null: as the application wanted. */
-  ended: Error | null;
-}
-
 /** Waiting may cure these. */
 const PASSING: readonly ErrorCode[] = ['rate_limited', 'unavailable', 'timeout', 'internal', 'not_joined'];
+/** Frames that wait until it is known which messages are our own. Beyond that all are delivered. */
+const MAX_HELD = 1_000;
 const RETRY_BASE_MS = 200;
 const RETRY_CAP_MS = 10_000;
 
@@ -40,16 +38,17 @@ export class Membership {
   readonly name: string;
   readonly emitter: Emitter<MembershipEvents>;
   state: RoomState = 'waiting';
-  /** After the last message that listeners were given. Null: not known yet, or a room without history. */
-  position: Position | null;
-  members: MemberList = NOBODY;
   readonly #options: RoomOptions;
   readonly #parts: MembershipParts;
+  readonly #reading: Reading;
+  readonly #presence: Presence;
   /** `Room` objects that use it. */
   #users = 0;
-  #presence: { readonly data: unknown } | null;
+  /** Of the last join. */
+  #asked: JoinOptions = {};
   #session: Session | null = null;
-  #catchUp: CatchUp | null = null;
+  /** What came while it was unknown which messages are our own; null: it is known. */
+  #held: ServerFrame[] | null = null;
   #retries = 0;
   #retry: Timer | null = null;
 
@@ -57,9 +56,30 @@ export class Membership {
     this.name = name;
     this.#options = options;
     this.#parts = parts;
-    this.position = options.since ?? null;
-    this.#presence = options.presence === undefined ? null : { data: options.presence };
-    this.emitter = new Emitter(parts.onError);
+    const emitter = new Emitter<MembershipEvents>(parts.onError);
+    this.emitter = emitter;
+    this.#presence = new Presence(emitter, options.members === true, options.presence);
+    this.#reading = new Reading(options.since ?? null, {
+      emitter,
+      moved: parts.moved,
+      caughtUp: (joined) => {
+        this.#setState('joined');
+        emitter.emit('joined', joined);
+      },
+    });
+  }
+
+  get position(): Position | null {
+    return this.#reading.position;
+  }
+
+  get members(): MemberList {
+    return this.#presence.list;
+  }
+
+  /** Where it stood before a reload. Counts where nothing else says where to begin. */
+  placeAt(position: Position | undefined): void {
+    this.#reading.position ??= position ?? null;
   }
 
   use(): void {
@@ -78,12 +98,14 @@ export class Membership {
     if (session === null || this.state !== 'waiting') return;
     this.#session = session;
     this.#setState('joining');
+    const asked = this.#joinOptions();
+    this.#asked = asked;
     // Answered in place and not by a promise: what follows the reply in the same WebSocket message counts already.
     session.ask(
-      (id) => ['join', id, this.name, this.#joinOptions()],
+      (id) => ['join', id, this.name, asked],
       (error, result) => {
         if (this.#session !== session) return;
-        if (error === null) this.#joined(result as ClientJoinResult);
+        if (error === null) this.#joined(result as JoinResult);
         else if (error instanceof RefusedError) this.#notJoined(error);
       },
     );
@@ -117,9 +139,17 @@ export class Membership {
     this.join();
   }
 
+  /** Keeps the list from now on. Where the room was joined without it, joins again in place: messages go on meanwhile. */
+  watchMembers(): void {
+    const presence = this.#presence;
+    if (presence.isListWanted) return;
+    presence.isListWanted = true;
+    if (this.#isIn) this.#askForMembers();
+  }
+
   /** Kept, and brought along at every join. */
   async setPresence(data: unknown): Promise<void> {
-    this.#presence = { data };
+    this.#presence.own = { data };
     if (!this.#isIn) return;
     try {
       await this.#session?.request((id) => ['presence', id, this.name, data]);
@@ -130,31 +160,42 @@ export class Membership {
   }
 
   /** A frame of this room. Before the join is answered it belongs to a membership that is over. */
-  take(frame: Incoming): void {
+  take(frame: ServerFrame): void {
+    // The server put the user back: joining goes on from the position, so that nothing in between is missed.
+    if (frame[0] === 'joined') return this.rejoin();
     if (!this.#isIn) return;
+    if (this.#held !== null) {
+      this.#held.push(frame);
+      if (this.#held.length > MAX_HELD) this.#deliverHeld();
+      return;
+    }
     const { emitter, name: room } = this;
     switch (frame[0]) {
       case 'message':
-        return this.#message(frame);
+        return this.#reading.message(frame);
       case 'signal':
         emitter.emit('signal', { room, time: frame[2], sender: frame[3], data: frame[4] });
         return;
       case 'gap':
-        return this.#gap(frame);
+        return this.#reading.gap(frame);
       case 'reset':
-        return this.#reset([frame[2], frame[3]]);
+        return this.#reading.reset(frame);
       case 'member':
-        this.#setMembers(afterMember(this.members, frame[2], frame[3], frame[4]));
-        emitter.emit('member', { change: frame[2], who: frame[3], count: frame[4] });
-        return;
+        return this.#presence.member(frame);
       case 'presence':
-        this.#setMembers(afterPresence(this.members, frame[2]));
-        emitter.emit('presence', frame[2]);
-        return;
+        return this.#presence.changed(frame);
+      case 'members':
+        return this.#presence.replace(frame[2]);
       case 'removed':
         return this.#removed(frame[2]);
       default:
     }
+  }
+
+  /** A message of ours that is not for us was stored, or (null) will not be. */
+  ownSettled(result: PublishResult | null): void {
+    if (result !== null) this.#reading.stored(result);
+    if (this.#held !== null && !this.#parts.hasDoubtful()) this.#deliverHeld();
   }
 
   get #isIn(): boolean {
@@ -162,31 +203,28 @@ export class Membership {
   }
 
   /** `last` and `resume` say where to begin. Whoever has a position goes on from there. */
-  #joinOptions(): ClientJoinOptions {
-    const { last, resume, members, since } = this.#options;
+  #joinOptions(): JoinOptions {
+    const { last, resume, since } = this.#options;
     const { position } = this;
+    const { isListWanted, own } = this.#presence;
     return {
       ...(position !== null && { since: position }),
       ...(position === null && resume && { resume }),
       // Nothing came yet, so that this is still the first join.
       ...(position === (since ?? null) && last !== undefined && { last }),
-      ...(members && { members }),
-      ...(this.#presence !== null && { data: this.#presence.data }),
+      ...(isListWanted && { members: true }),
+      ...own,
     };
   }
 
-  #joined({ epoch, offset, recovered, from, acked, members }: ClientJoinResult): void {
+  #joined(result: JoinResult): void {
     this.#retries = 0;
-    this.#catchUp = new CatchUp([epoch, offset], recovered);
-    if (epoch !== '') {
-      const begin = from ?? (this.#options.resume ? (acked ?? offset) : offset);
-      if (this.position === null) this.#move([epoch, begin]);
-      // No message was seen: the epoch is the node's, and there is no `reset`.
-      else if (this.position[1] === 0) this.#move([epoch, 0]);
-    }
+    if (this.#parts.hasDoubtful()) this.#held = [];
+    this.#reading.begin(result, this.#options.resume);
     this.#setState('catching-up');
-    if (members !== undefined) this.#setMembers(fromSnapshot(members));
-    this.#lookWhetherCaughtUp();
+    if (result.members !== undefined) this.#presence.replace(result.members);
+    this.#askForTheRest();
+    this.#reading.passOwn();
   }
 
   #notJoined(error: RefusedError): void {
@@ -204,57 +242,23 @@ export class Membership {
     });
   }
 
-  #message([, room, offset, time, sender, data]: MessageFrame): void {
-    if (offset > 0) {
-      // Without history there is no position; with it, the join has set one.
-      const [epoch, seen] = this.position ?? ['', 0];
-      if (offset <= seen) return;
-      // Before listeners run: one that leaves and joins again begins after this message.
-      this.#move([epoch, offset]);
-    }
-    this.#catchUp?.message();
-    this.emitter.emit('message', { room, offset, time, sender, data });
-    this.#lookWhetherCaughtUp();
-  }
-
-  #gap([, , from, to, reason = 'expired']: GapFrame): void {
-    const gap = { from, to, reason };
-    const [epoch, seen] = this.position ?? ['', 0];
-    if (to > seen) this.#move([epoch, to]);
-    this.#catchUp?.gap(gap);
-    this.emitter.emit('gap', gap);
-    this.#lookWhetherCaughtUp();
-  }
-
-  #reset(position: Position): void {
-    this.#move(position);
-    this.#catchUp?.reset();
-    this.emitter.emit('reset', { position });
-    this.#lookWhetherCaughtUp();
-  }
-
   #removed(reason: string): void {
     this.#setState('removed');
+    this.#presence.forget();
     this.emitter.emit('removed', { reason });
     this.emitter.emit('ended', new ClosedError(`removed from ${this.name}: ${reason}`));
   }
 
-  #lookWhetherCaughtUp(): void {
-    const joined = this.#catchUp?.result(this.position);
-    if (!joined) return;
-    this.#catchUp = null;
-    this.#setState('joined');
-    this.emitter.emit('joined', joined);
+  #deliverHeld(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const frame of held) this.take(frame);
   }
 
   #forgetSession(): void {
     this.#retry?.cancel();
-    this.#session = this.#catchUp = null;
-  }
-
-  #move(position: Position): void {
-    this.position = position;
-    this.#parts.moved();
+    this.#reading.stop();
+    this.#session = this.#held = null;
   }
 
   #setState(state: RoomState): void {
@@ -263,8 +267,24 @@ export class Membership {
     this.emitter.emit('state', state);
   }
 
-  #setMembers(members: MemberList): void {
-    this.members = members;
-    this.emitter.emit('members', members);
+  /** What changed while the join was on its way. */
+  #askForTheRest(): void {
+    const { members, data } = this.#asked;
+    const { isListWanted, own } = this.#presence;
+    if (isListWanted && !members) this.#askForMembers();
+    if (own !== null && own.data !== data) this.setPresence(own.data).catch(this.#parts.onError);
+  }
+
+  #askForMembers(): void {
+    const session = this.#session;
+    session?.ask(
+      (id) => ['join', id, this.name, this.#joinOptions()],
+      (error, result) => {
+        if (this.#session !== session) return;
+        const { members } = (result ?? {}) as Partial<JoinResult>;
+        if (members !== undefined) this.#presence.replace(members);
+        else if (error instanceof RefusedError) this.#parts.onError(error);
+      },
+    );
   }
 }

@@ -29,11 +29,13 @@ export interface ClientOptions {
   readonly storage?: ClientStorage;
   /** In place of the global one. */
   readonly WebSocket?: WebSocketConstructor;
+  /** Clock, timers and chance in place of those of the machine, such as the clock of `roomcast/testing`. */
+  readonly scheduler?: Environment['scheduler'];
   /** Logs every frame: `true` to the console. */
   readonly debug?: boolean | FrameLog;
   /** Frames that `inspect()` returns. Default 100. */
   readonly inspectFrames?: number;
-  /** Replaces clock and timers, sockets or page, for tests. */
+  /** Replaces sockets or page, for tests. */
   readonly environment?: Partial<Environment>;
 }
 

@@ -9,7 +9,7 @@ export class Outbox {
   readonly #codec: ClientCodec;
   readonly #environment: Environment;
   readonly #send: (message: Chunk) => void;
-  #chunks: Chunk[] = [];
+  #frames: { readonly chunk: Chunk; readonly bytes: number }[] = [];
 
   constructor(codec: ClientCodec, environment: Environment, send: (message: Chunk) => void) {
     this.#codec = codec;
@@ -17,26 +17,25 @@ export class Outbox {
     this.#send = send;
   }
 
-  /** `maxBytes`: of one WebSocket message. */
-  add(chunk: Chunk, maxBytes: number): void {
-    this.#chunks.push(chunk);
-    if (this.#chunks.length === 1) this.#environment.scheduler.atEndOfTurn(() => this.flush(maxBytes));
+  /** `bytes`: of the chunk. `maxBytes`: of one WebSocket message. */
+  add(chunk: Chunk, bytes: number, maxBytes: number): void {
+    this.#frames.push({ chunk, bytes: bytes + SEPARATOR_BYTES });
+    if (this.#frames.length === 1) this.#environment.scheduler.atEndOfTurn(() => this.flush(maxBytes));
   }
 
   flush(maxBytes: number): void {
-    const chunks = this.#chunks;
-    this.#chunks = [];
+    const frames = this.#frames;
+    this.#frames = [];
     let message: Chunk[] = [];
-    let bytes = 0;
-    for (const chunk of chunks) {
-      const size = this.#codec.sizeOf(chunk) + SEPARATOR_BYTES;
-      if (bytes + size > maxBytes && message.length > 0) {
+    let total = 0;
+    for (const { chunk, bytes } of frames) {
+      if (total + bytes > maxBytes && message.length > 0) {
         this.#send(this.#codec.join(message));
         message = [];
-        bytes = 0;
+        total = 0;
       }
       message.push(chunk);
-      bytes += size;
+      total += bytes;
     }
     if (message.length > 0) this.#send(this.#codec.join(message));
   }

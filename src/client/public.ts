@@ -14,7 +14,7 @@ export {
   UnknownOutcomeError,
 } from './errors.ts';
 export type { InspectedFrame } from './inspector.ts';
-export type { MemberList } from './member-list.ts';
+export type { MemberList, PresentMember, Snapshot } from './member-list.ts';
 export type { ClientOptions, ClientStorage } from './options.ts';
 export type { QueueLimits } from './publish-queue.ts';
 export { type IterationSettings, Room } from './room.ts';
@@ -31,6 +31,7 @@ export type {
 export type {
   HistoryPage,
   HistorySettings,
+  MembersSettings,
   PublishSettings,
   RequestSettings,
   SignalOutcome,
@@ -46,4 +47,3 @@ export type {
   WaitingStatus,
 } from './status.ts';
 export type { GetToken, TokenReason } from './tokens.ts';
-export type { PresentMember, Snapshot } from './wire.ts';

@@ -3,13 +3,12 @@
  * because it carries a key that nodes remember for a while. After that it is not sent again, and settles as unknown.
  */
 import type { ErrorCode } from '../protocol/codes.ts';
-import type { PublishResult } from '../protocol/frames.ts';
+import type { PublishOptions, PublishResult } from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
 import type { Chunk, ClientCodec } from './codec.ts';
 import type { Environment } from './environment.ts';
 import { ClosedError, QueueFullError, RefusedError, UnknownOutcomeError } from './errors.ts';
 import type { Session } from './session.ts';
-import type { ClientPublishOptions } from './wire.ts';
 
 export interface QueueLimits {
   readonly messages: number;
@@ -23,13 +22,15 @@ export interface PublishQueueParts {
   readonly limits: QueueLimits;
   /** Something was added, sent or settled. */
   readonly changed: () => void;
+  /** Called before the promise settles. `result` null: it was not stored, or nobody knows. */
+  readonly settled: (publish: Publish, result: PublishResult | null) => void;
 }
 
 /** A publish as it was made. */
 export interface Publish {
   readonly room: string;
   readonly data: Chunk;
-  readonly options: ClientPublishOptions;
+  readonly options: PublishOptions;
 }
 
 /** One that waits. `doubtfulSinceMs`: when it was first sent without an answer, in ms since the Unix epoch; null: surely not stored. */
@@ -61,7 +62,7 @@ interface Moment {
 }
 
 /** Publishes on their way at one time. */
-const IN_FLIGHT = 128;
+const MAX_IN_FLIGHT = 128;
 /** Waiting may cure these. After the last two it is unknown whether the message was stored. */
 const PASSING: readonly ErrorCode[] = ['rate_limited', 'unavailable', 'timeout', 'internal'];
 const DOUBTFUL: readonly ErrorCode[] = ['timeout', 'internal'];
@@ -80,11 +81,14 @@ export class PublishQueue {
   #entries: Entry[] = [];
   #bytes = 0;
   #inFlight = 0;
+  /** How many may be on their way. One after a refusal, and twice as many with each that is stored: later ones do not overtake. */
+  #mayBeInFlight = MAX_IN_FLIGHT;
   #session: Session | null = null;
   #windowMs = DEDUP_WINDOW_MS;
   #retries = 0;
-  /** While it runs nothing is sent, so that what was refused is not overtaken by what waits behind it. */
+  /** While it runs nothing is sent, so that nothing is refused, or what was refused is not overtaken by what waits behind it. */
   #pause: Timer | null = null;
+  #isBackingOff = false;
   #expiry: Timer | null = null;
 
   constructor(parts: PublishQueueParts) {
@@ -132,11 +136,20 @@ export class PublishQueue {
     });
   }
 
+  /** Whether a message that its publisher is not to get may be stored already, without anyone knowing its offset. */
+  isDoubtful(inRoom: string): boolean {
+    return this.#entries.some(
+      ({ room, options, doubtfulSince }) =>
+        room === inRoom && options.echo === false && doubtfulSince !== null,
+    );
+  }
+
   /** The connection may be used: everything that waits goes out, in order. */
   connected(session: Session, dedupWindowMs: number | undefined): void {
     this.#session = session;
     this.#windowMs = dedupWindowMs ?? this.#windowMs;
     this.#retries = 0;
+    this.#mayBeInFlight = MAX_IN_FLIGHT;
     this.#expire();
     this.#pump();
   }
@@ -185,8 +198,12 @@ export class PublishQueue {
     const session = this.#session;
     if (!session?.isReady || this.#pause !== null) return;
     for (const entry of this.#entries.slice()) {
-      if (this.#inFlight >= IN_FLIGHT) return;
-      if (entry.sentOn === null && !entry.isSettled) this.#send(entry, session);
+      if (this.#inFlight >= this.#mayBeInFlight) return;
+      if (entry.sentOn !== null || entry.isSettled) continue;
+      const waitMs = session.waitMs(entry.bytes);
+      // Whole milliseconds: sums of intervals are rounded, and a wait that is too short would repeat.
+      if (waitMs > 0) return this.#pauseFor(Math.ceil(waitMs));
+      this.#send(entry, session);
     }
   }
 
@@ -218,17 +235,24 @@ export class PublishQueue {
       else if (!(error instanceof RefusedError)) entry.doubtfulSince ??= sentAt;
       else if (PASSING.includes(error.code)) {
         if (DOUBTFUL.includes(error.code)) entry.doubtfulSince ??= sentAt;
-        this.#pauseFor(error.retryAfterMs);
+        this.#backOff(error.retryAfterMs ?? 0);
       } else this.#reject(entry, error);
     }
     this.#pump();
   }
 
-  #pauseFor(retryAfterMs: number | null): void {
-    if (this.#pause !== null || this.#session === null) return;
+  #backOff(retryAfterMs: number): void {
+    this.#mayBeInFlight = 1;
+    if (this.#session === null || this.#isBackingOff) return;
     const { scheduler } = this.#parts.environment;
     const backoffMs = scheduler.random() * Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** this.#retries++);
-    this.#pause = scheduler.after((retryAfterMs ?? 0) + backoffMs, () => {
+    this.#pauseFor(retryAfterMs + backoffMs);
+    this.#isBackingOff = true;
+  }
+
+  #pauseFor(delayMs: number): void {
+    this.#endPause();
+    this.#pause = this.#parts.environment.scheduler.after(delayMs, () => {
       this.#endPause();
       this.#expire();
       this.#pump();
@@ -238,6 +262,7 @@ export class PublishQueue {
   #endPause(): void {
     this.#pause?.cancel();
     this.#pause = null;
+    this.#isBackingOff = false;
   }
 
   /** Settles what nodes may have forgotten, and looks again when the next one is due. */
@@ -270,21 +295,23 @@ export class PublishQueue {
 
   #resolve(entry: Entry, result: PublishResult): void {
     this.#retries = 0;
-    this.#remove(entry);
+    this.#mayBeInFlight = Math.min(MAX_IN_FLIGHT, this.#mayBeInFlight * 2);
+    this.#remove(entry, result);
     entry.resolve(result);
   }
 
   #reject(entry: Entry, error: unknown): void {
-    this.#remove(entry);
+    this.#remove(entry, null);
     entry.reject(error);
   }
 
-  #remove(entry: Entry): void {
+  #remove(entry: Entry, result: PublishResult | null): void {
     entry.isSettled = true;
     entry.settled();
     this.#entries.splice(this.#entries.indexOf(entry), 1);
     this.#bytes -= entry.bytes;
     this.#parts.changed();
+    this.#parts.settled(entry, result);
   }
 
   #now(): Moment {

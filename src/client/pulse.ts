@@ -67,7 +67,8 @@ export class Pulse {
       // By the wall clock: the other one may stand still while the machine sleeps.
       const slept = scheduler.wallMs() - dueAtMs > ASLEEP_MS;
       const isSilent = slept || silentMs >= silentAfterMs;
-      this.#watching = this.#watch(isSilent ? silentAfterMs : silentAfterMs - silentMs);
+      // Whole milliseconds: the rest may be so small that a clock does not move by it.
+      this.#watching = this.#watch(isSilent ? silentAfterMs : Math.ceil(silentAfterMs - silentMs));
       if (isSilent) this.probe();
     });
   }

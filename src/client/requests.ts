@@ -1,5 +1,5 @@
 /** Requests that only ask, or may be repeated: they wait for a connection, and are sent again when it is lost before the answer. */
-import type { Command } from './codec.ts';
+import type { CommandFrame } from '../protocol/frames.ts';
 import { type ClosedError, DisconnectedError } from './errors.ts';
 import type { Session } from './session.ts';
 
@@ -19,7 +19,7 @@ export class Requests {
   }
 
   /** Rejects with `RefusedError`, `ClosedError`, or the reason of `abort`. */
-  async send<R>(build: (id: number) => Command, abort?: AbortSignal): Promise<R> {
+  async send<R>(build: (id: number) => CommandFrame, abort?: AbortSignal): Promise<R> {
     for (;;) {
       const session = await this.#ready(abort);
       try {

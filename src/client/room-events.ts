@@ -1,8 +1,7 @@
 /** What a room tells, and what may be asked of it. */
 import type { GapReason, Position } from '../protocol/frames.ts';
 import type { RefusedError } from './errors.ts';
-import type { MemberList } from './member-list.ts';
-import type { PresentMember } from './wire.ts';
+import type { MemberList, PresentMember } from './member-list.ts';
 
 export interface RoomOptions<P = unknown> {
   /** The newest so many kept messages come first. Only on the first join: later ones go on where the last one stopped. */
@@ -80,4 +79,10 @@ export interface RoomEvents<T = unknown, S = unknown, P = unknown> {
   refused: RefusedError;
   removed: { readonly reason: string };
   state: RoomState;
+}
+
+/** What a membership tells its rooms. */
+export interface MembershipEvents extends RoomEvents {
+  /** Nothing follows, until someone calls `rejoin`. Null: as the application wanted. */
+  ended: Error | null;
 }

@@ -1,7 +1,7 @@
 /** What rooms ask of their client, and the settings of it. */
 import type { AckResult, Position, PublishResult } from '../protocol/frames.ts';
+import type { Snapshot } from './member-list.ts';
 import type { Message } from './room-events.ts';
-import type { Snapshot } from './wire.ts';
 
 export interface PublishSettings {
   /** Idempotency key of at most 64 bytes. Default: a random one, so that a retry is stored once. */
@@ -28,6 +28,14 @@ export interface HistorySettings extends RequestSettings {
   readonly limit?: number;
 }
 
+/** Without these it is the first page. */
+export interface MembersSettings extends RequestSettings {
+  /** Members of one page. */
+  readonly limit?: number;
+  /** The `next` of the page before. */
+  readonly after?: string;
+}
+
 export interface HistoryPage<T = unknown> {
   /** Where the room stands. */
   readonly position: Position;
@@ -38,6 +46,6 @@ export interface RoomServices {
   publish(room: string, data: unknown, settings?: PublishSettings): Promise<PublishResult>;
   signal(room: string, data: unknown, echo: boolean): SignalOutcome;
   history(room: string, settings: HistorySettings): Promise<HistoryPage>;
-  listMembers(room: string, settings: RequestSettings): Promise<Snapshot>;
+  listMembers(room: string, settings: MembersSettings): Promise<Snapshot>;
   ack(room: string, position: Position, settings: RequestSettings): Promise<AckResult>;
 }

@@ -2,18 +2,18 @@
 import type { AckResult, Position, PublishResult } from '../protocol/frames.ts';
 import { ClosedError, RoomcastError } from './errors.ts';
 import { Mailbox } from './mailbox.ts';
-import type { MemberList } from './member-list.ts';
+import type { MemberList, Snapshot } from './member-list.ts';
 import type { Membership } from './membership.ts';
 import type { Message, RoomEvents, RoomState } from './room-events.ts';
 import type {
   HistoryPage,
   HistorySettings,
+  MembersSettings,
   PublishSettings,
   RequestSettings,
   RoomServices,
   SignalOutcome,
 } from './room-services.ts';
-import type { Snapshot } from './wire.ts';
 
 export interface IterationSettings {
   /** Messages that may wait for the loop. Default 1,000. A loop that falls further behind throws `TooSlowError`. */
@@ -102,9 +102,9 @@ export class Room<T = unknown, S = unknown, P = unknown> implements AsyncIterabl
     return this.#services.history(this.name, settings) as Promise<HistoryPage<T>>;
   }
 
-  /** Asks who is here, on any node. For a list that follows the changes see `members`. */
-  listMembers(settings: RequestSettings = {}): Promise<Snapshot> {
-    return this.#services.listMembers(this.name, settings);
+  /** Asks who is here, on any node, a page at a time: `next` is the `after` of the next one. For a list that follows the changes see `members`. */
+  listMembers(settings: MembersSettings = {}): Promise<Snapshot<P>> {
+    return this.#services.listMembers(this.name, settings) as Promise<Snapshot<P>>;
   }
 
   /** The user has processed everything up to `position`; by default everything that listeners were given. */

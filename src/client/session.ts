@@ -1,14 +1,21 @@
 /** One connection's life in the protocol: hello, requests and their replies, pushes, the end. */
-import type { AuthResult, ErrorFrame, HelloInfo } from '../protocol/frames.ts';
+import type {
+  AuthResult,
+  CommandFrame,
+  ErrorFrame,
+  HelloInfo,
+  PublishOptions,
+  ServerFrame,
+} from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
-import type { Chunk, ClientCodec, Command, Incoming } from './codec.ts';
+import type { Chunk, ClientCodec } from './codec.ts';
 import type { Environment } from './environment.ts';
 import { DisconnectedError, messageOf, RefusedError } from './errors.ts';
 import type { Inspector } from './inspector.ts';
 import { Outbox } from './outbox.ts';
+import { Pace } from './pace.ts';
 import { Pulse } from './pulse.ts';
 import type { Link, Transport } from './transport.ts';
-import type { ClientPublishOptions } from './wire.ts';
 
 export interface SessionEnd {
   readonly code: number;
@@ -26,7 +33,7 @@ export interface SessionEvents {
   ready(info: HelloInfo, user: string | null): void;
   /** The node accepted the token. */
   authenticated(expiresAtMs: number | null): void;
-  push(frame: Incoming): void;
+  push(frame: ServerFrame): void;
   /** An error that answers no request, on a connection that goes on. */
   failed(error: RefusedError): void;
   /** Exactly once, last. */
@@ -65,6 +72,7 @@ export class Session {
   #lastId = 0;
   #hello: HelloInfo | null = null;
   #pulse: Pulse | null = null;
+  #pace: Pace | null = null;
   #awaitsAuth: boolean;
   #user: string | null = null;
   #isOver = false;
@@ -100,8 +108,13 @@ export class Session {
     return this.#link.bufferedBytes;
   }
 
+  /** How long to wait before a publish with so large a payload, so that the node does not refuse it; 0 or less: not at all. */
+  waitMs(bytes: number): number {
+    return this.#pace?.waitMs(bytes, this.#nowMs) ?? 0;
+  }
+
   /** `reply` is called while the WebSocket message that answers is read, before what follows in the same message. */
-  ask(build: (id: number) => Command, reply: Reply): void {
+  ask(build: (id: number) => CommandFrame, reply: Reply): void {
     this.#send((id) => {
       const frame = build(id);
       this.#options.inspector.add('sent', frame);
@@ -110,14 +123,14 @@ export class Session {
   }
 
   /** Rejects with `RefusedError` or `DisconnectedError`. */
-  request<R>(build: (id: number) => Command): Promise<R> {
+  request<R>(build: (id: number) => CommandFrame): Promise<R> {
     return new Promise((resolve, reject) => {
       this.ask(build, (error, result) => (error === null ? resolve(result as R) : reject(error)));
     });
   }
 
   /** Publishes a payload that is packed already. `reply` null: it asks for no reply. */
-  publish(room: string, data: Chunk, options: ClientPublishOptions, reply: Reply | null): void {
+  publish(room: string, data: Chunk, options: PublishOptions, reply: Reply | null): void {
     const { codec, inspector } = this.#options;
     const build = (id: number) => {
       inspector.publish(id, room, data, options);
@@ -179,10 +192,11 @@ export class Session {
     }
   }
 
-  #take(frame: Incoming): void {
+  #take(frame: ServerFrame): void {
     switch (frame[0]) {
       case 'hello':
         this.#hello = frame[1];
+        this.#pace = new Pace(frame[1]);
         return this.#becomeReady();
       case 'ok':
         return this.#answer(frame[1], null, frame[2]);
@@ -200,7 +214,8 @@ export class Session {
     const error = new RefusedError(code, message, details?.retryAfterMs ?? null);
     if (id !== 0) return this.#answer(id, error, null);
     this.#noteError(error);
-    if (this.isReady) this.#events.failed(error);
+    // A fresh token cures an expired one.
+    if (this.isReady && code !== 'token_expired') this.#events.failed(error);
   }
 
   #noteError(error: RefusedError): void {
@@ -236,7 +251,14 @@ export class Session {
   }
 
   #add(chunk: Chunk): void {
-    if (!this.#isOver) this.#outbox.add(chunk, this.maxPayload);
+    if (this.#isOver) return;
+    const bytes = this.#options.codec.sizeOf(chunk);
+    this.#pace?.sent(bytes, this.#nowMs);
+    this.#outbox.add(chunk, bytes, this.maxPayload);
+  }
+
+  get #nowMs(): number {
+    return this.#options.environment.scheduler.nowMs();
   }
 
   #ended(code: number, reason: string): void {

@@ -1,7 +1,7 @@
 /** A waiting publish as JSON, with its payload as it was encoded: bytes and dates survive. */
+import type { PublishOptions } from '../protocol/frames.ts';
 import type { Chunk, ClientCodec } from './codec.ts';
 import type { WaitingPublish } from './publish-queue.ts';
-import type { ClientPublishOptions } from './wire.ts';
 
 export interface StoredPublish {
   readonly room: string;
@@ -9,7 +9,7 @@ export interface StoredPublish {
   readonly encoding: string;
   /** JSON, or base64 of MessagePack. */
   readonly data: string;
-  readonly options: ClientPublishOptions;
+  readonly options: PublishOptions;
   /** When it was first sent without an answer, in milliseconds since the Unix epoch; null: surely not stored by a node. */
   readonly doubtfulSinceMs: number | null;
 }

@@ -92,7 +92,7 @@ export class ControlMessages {
   /** What members have is over: they get `reset`. */
   #cleared(room: string): void {
     const feed = this.#parts.feeds.get(room);
-    if (feed !== undefined) void this.#parts.feeds.repair(feed);
+    if (feed !== undefined) void this.#parts.feeds.missed(feed);
   }
 
   /** A copy: a connection leaves the hub while it is being closed. */

@@ -1,11 +1,11 @@
 /** Both codecs of the client against the vectors that every client is held by, and against the node's own reader. */
 import { describe, expect, it } from 'vitest';
-import type { Chunk, Command } from '../../src/client/codec.ts';
+import type { Chunk } from '../../src/client/codec.ts';
 import { jsonCodec } from '../../src/client/json-codec.ts';
 import { msgpackCodec } from '../../src/client/msgpack-codec.ts';
 import { unpackAll } from '../../src/client/unpack.ts';
 import { msgpackCodec as nodeCodec } from '../../src/protocol/codec.ts';
-import type { PublishOptions } from '../../src/protocol/frames.ts';
+import type { CommandFrame, PublishOptions } from '../../src/protocol/frames.ts';
 import { packValue } from '../../src/protocol/msgpack/pack.ts';
 import { unpackValue } from '../../src/protocol/msgpack/values.ts';
 import { commands, serverBatches, serverFrames, toHex, values } from '../protocol/vectors.ts';
@@ -15,7 +15,7 @@ const hex = (chunk: Chunk) => toHex(chunk as Uint8Array);
 
 describe('a client that speaks MessagePack', () => {
   it.each(commands)('$name: writes exactly these bytes', ({ value, bytes }) => {
-    expect(hex(msgpackCodec.encode(value as Command))).toBe(toHex(bytes));
+    expect(hex(msgpackCodec.encode(value as CommandFrame))).toBe(toHex(bytes));
   });
 
   it.each(commands.filter(({ value }) => (value as unknown[])[0] === 'publish' && (value as unknown[])[4]))(
@@ -83,7 +83,7 @@ describe('a client that speaks JSON', () => {
     '$name: writes a text that the node reads as the same command',
     ({ value, json }) => {
       if (!json.includes('"key":"'))
-        expect(JSON.parse(jsonCodec.encode(value as Command) as string)).toEqual(JSON.parse(json));
+        expect(JSON.parse(jsonCodec.encode(value as CommandFrame) as string)).toEqual(JSON.parse(json));
     },
   );
 

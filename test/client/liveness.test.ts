@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Pulse } from '../../src/client/pulse.ts';
 import { World } from './world.ts';
 
 const HELLO = { silentAfterMs: 30_000 };
@@ -94,5 +95,29 @@ describe('a link in doubt', () => {
     expect(client.status.state).toBe('connected');
     await world.pass(5100);
     expect(client.status.state).toBe('waiting');
+  });
+});
+
+describe('a pulse', () => {
+  it('waits whole milliseconds, so that a clock that counts in parts of them moves on', () => {
+    const nowMs = [0, 29_999.999_999_999_996];
+    const waits: number[] = [];
+    let fire: () => void = () => undefined;
+    const scheduler = {
+      nowMs: () => nowMs.shift() ?? 0,
+      wallMs: () => 0,
+      random: () => 0,
+      atEndOfTurn: () => undefined,
+      after: (ms: number, work: () => void) => {
+        waits.push(ms);
+        fire = work;
+        return { cancel: () => undefined };
+      },
+    };
+    const environment = { ...new World().environment, scheduler };
+    const ask = () => undefined;
+    new Pulse({ environment, silentAfterMs: 30_000, answerWithinMs: 5000, ask, dead: ask });
+    fire();
+    expect(waits).toEqual([30_000, 1]);
   });
 });

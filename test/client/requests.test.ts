@@ -15,7 +15,7 @@ describe('history, listMembers and ack', () => {
     await world.settle();
     expect(world.socket.sent.slice(1)).toEqual([
       ['history', 2, 'r', { since: ['e', 1], limit: 5 }],
-      ['members', 3, 'r'],
+      ['members', 3, 'r', {}],
       ['ack', 4, 'r', ['e', 2]],
     ]);
     world.socket.answer('history', PAGE);

@@ -24,6 +24,8 @@ beforeEach(() => {
   write('package.json', JSON.stringify({ name: 'x', version: '0.1.0', scripts: { test: 'exit 0' } }));
   write('CHANGELOG.md', CHANGELOG);
   for (const file of ['LICENSE', 'README.md']) write(file, file);
+  mkdirSync(join(repository, 'src/client'), { recursive: true });
+  write('src/client/package.json', JSON.stringify({ name: 'x-client', version: '0.1.0' }, null, 2));
   mkdirSync(join(repository, 'dist'));
   for (const file of ['index.js', 'main.js']) write(`dist/${file}`, '');
   git('add', '--all');
@@ -79,7 +81,9 @@ describe('making a release', () => {
   it('cuts the changelog, sets the version, commits and tags', () => {
     const { status, stderr } = run('release.mjs', '0.2.0');
     expect([status, stderr]).toEqual([0, expect.not.stringContaining('release:')]);
-    expect(JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')).version).toBe('0.2.0');
+    for (const file of ['package.json', 'src/client/package.json']) {
+      expect(JSON.parse(readFileSync(join(repository, file), 'utf8')).version).toBe('0.2.0');
+    }
     expect(readFileSync(join(repository, 'CHANGELOG.md'), 'utf8')).toMatch(
       /^# Changelog\n\n## \[Unreleased\]\n\n## \[0\.2\.0\] - \d{4}-\d\d-\d\d\n\n### Added\n\n- Rooms\.\n$/,
     );

@@ -49,6 +49,7 @@ describe.each(['msgpack', 'json'] as const)('a %s connection', (encoding) => {
         commandBurst: 5000,
         bytesPerSecond: 2_097_152,
         last: 1000,
+        presenceBytes: 1024,
         key: 64,
         room: 128,
       },
