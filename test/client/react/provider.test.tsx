@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 /** Whose client it is, and what becomes of it. */
-import { version } from 'react';
+import { Activity, version } from 'react';
 import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { RoomcastClient } from '../../../src/client/index.ts';
@@ -65,6 +65,26 @@ it('a client that the provider makes is closed with it; StrictMode opens one con
   const states = world.clients.map(({ status }) => status.state);
   expect(states.filter((state) => state === 'closed')).toHaveLength(1);
   expect(states.filter((state) => state === 'connected')).toEqual([]);
+});
+
+it('a provider that is hidden closes its client, and makes another when it is shown again', async () => {
+  // React 18 has no <Activity>.
+  if (Activity === undefined) return expect(version).toMatch(/^18/);
+  const app = (mode: 'visible' | 'hidden') => (
+    <Activity mode={mode}>
+      <RoomcastProvider create={() => world.client()}>
+        <App />
+      </RoomcastProvider>
+    </Activity>
+  );
+  await world.publish('r', 'a');
+  const page = await world.renderBare(app('visible'));
+  await page.render(app('hidden'));
+  expect(world.broker.connections).toEqual([]);
+  await world.publish('r', 'b');
+  await page.render(app('visible'));
+  expect(page.text()).toBe('connected [a b]');
+  expect(world.broker.connections).toHaveLength(1);
 });
 
 it('another client takes the place of one, with rooms of its own', async () => {
