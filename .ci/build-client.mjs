@@ -11,10 +11,22 @@ for (const [from, to] of [
   copyFileSync(from, `dist/client-package/${to}`);
 }
 
+/** Names of properties that only the client's own files use. In the files for pages they are shortened; a name that pages, nodes, storage or the platform know must not be here. */
+const INTERNAL_NAMES = `
+  accepted answerWithinMs ask authenticated begin caughtUp connected dead disconnected doubtfulSince drop emit emitter encodePublish
+  ended expired failed findWebSocket flush forConnection forget hasDoubtful heard inspector isDoubtful isListWanted isReady isSettled
+  lastFrom loadFallback lost moved ownSettled passOwn placeAt prepared probe put release released sentAt sentOn session settled sizeOf
+  stored take timing tokens urls waitMs wasReady watchMembers
+`;
+const mangleProps = { include: new RegExp(`^(${INTERNAL_NAMES.trim().split(/\s+/).join('|')})$`) };
+
 /** One minified module. Nothing in src/client does anything when it is imported, so what is not used is left out. */
 export async function bundle(input) {
   const build = await rolldown({ input, platform: 'browser', treeshake: { moduleSideEffects: false } });
-  const { output } = await build.generate({ format: 'es', minify: true });
+  const { output } = await build.generate({
+    format: 'es',
+    minify: { compress: true, mangle: true, mangleProps },
+  });
   await build.close();
   if (output.length !== 1)
     throw new Error(`${input} became ${output.length} files: what is imported on demand?`);
