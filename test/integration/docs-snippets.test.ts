@@ -244,7 +244,8 @@ function runShell(expected: RegExp): Runner {
     const { PATH = '' } = process.env;
     const { stdout } = await promisify(execFile)('bash', ['-c', prologue + code], {
       cwd: scratch,
-      env: { PATH, ROOMCAST_URL: node.url },
+      // Other blocks count what they store on the other node.
+      env: { PATH, ROOMCAST_URL: fresh.url },
     });
     expect(stdout).toMatch(expected);
   };
