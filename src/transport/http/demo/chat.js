@@ -49,9 +49,9 @@ function send(text) {
   const id = randomId();
   const item = bubble(me, name, text);
   unsent.set(id, item);
+  const isConnected = client.status.state === 'connected';
+  item.lastChild.textContent = isConnected ? 'sending…' : 'waiting for the connection';
   show(item);
-  item.lastChild.textContent =
-    client.status.state === 'connected' ? 'sending…' : 'waiting for the connection';
   room.publish({ id, from: me, name, text }).then(
     () => stamp(item, Date.now()),
     (error) => {
@@ -69,8 +69,8 @@ function arrived({ time, sender, data }) {
   // One's own message moves to its place in the order that everyone sees.
   const item = unsent.get(id) ?? bubble(from, String(name), text);
   unsent.delete(id);
-  show(item);
   stamp(item, time);
+  show(item);
 }
 
 function joined({ missed }) {
