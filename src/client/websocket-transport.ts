@@ -60,9 +60,12 @@ class WebSocketLink implements Link {
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => this.#events.opened();
     socket.onmessage = ({ data }) => this.#events.message(data);
-    // `onclose` follows, and tells as much as a page may know.
-    socket.onerror = () => undefined;
-    socket.onclose = ({ code, reason }) => this.#closed(code, reason);
+    // Node's sockets say here why there is no connection (`connect ECONNREFUSED …`); a page may not know. `onclose` follows.
+    let problem = '';
+    socket.onerror = (event) => {
+      problem = (event as { readonly message?: string } | undefined)?.message ?? '';
+    };
+    socket.onclose = ({ code, reason }) => this.#closed(code, reason || problem);
   }
 
   #closed(code: number, reason: string): void {
