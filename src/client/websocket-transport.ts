@@ -30,8 +30,7 @@ class WebSocketLink implements Link {
     try {
       const opened = environment.openSocket(url, protocol);
       const socket = 'then' in opened ? await opened : opened;
-      if (this.#isOver) socket.close(NORMAL);
-      else this.#attach(socket);
+      this.#attach(socket);
     } catch (error) {
       environment.scheduler.atEndOfTurn(() => this.#closed(NEVER_OPENED, messageOf(error)));
     }
@@ -56,15 +55,17 @@ class WebSocketLink implements Link {
   }
 
   #attach(socket: WebSocketLike): void {
-    this.#socket = socket;
-    socket.binaryType = 'arraybuffer';
-    socket.onopen = () => this.#events.opened();
-    socket.onmessage = ({ data }) => this.#events.message(data);
     // Node's sockets say here why there is no connection (`connect ECONNREFUSED …`); a page may not know. `onclose` follows.
     let problem = '';
     socket.onerror = (event) => {
       problem = (event as { readonly message?: string } | undefined)?.message ?? '';
     };
+    // Abandoned while the WebSocket class was being found.
+    if (this.#isOver) return socket.close(NORMAL);
+    this.#socket = socket;
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => this.#events.opened();
+    socket.onmessage = ({ data }) => this.#events.message(data);
     socket.onclose = ({ code, reason }) => this.#closed(code, reason || problem);
   }
 

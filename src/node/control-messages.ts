@@ -78,7 +78,12 @@ export class ControlMessages {
   }
 
   #remove(room: string, user: string, reason: string): void {
-    const refusal = { code: 'forbidden', message: reason } as const;
+    const retryAfterMs = this.#parts.denied.leftMs(user, room);
+    const refusal = {
+      code: 'forbidden',
+      message: reason,
+      ...(retryAfterMs > 0 && { retryAfterMs }),
+    } as const;
     for (const connection of this.#connectionsOf(user)) {
       if (connection.rooms.includes(room)) this.#parts.memberships.remove(connection, room, refusal);
     }

@@ -318,6 +318,27 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
 const ENGINE = 'it needs a container engine: npm run test:compose';
 const PRINTED = 'it is what a command prints';
 const COMPILED = 'client/docs.test.ts compiles it';
+const RECIPES: readonly Piece[] = [
+  ...[
+    'export const client',
+    'rooms:\n',
+    'older(offset',
+    'onInput',
+    'setPresence',
+    'room.signal({ x: 10',
+    'isSending',
+  ],
+  ...[
+    'inbox.ack',
+    '"$user:ann"',
+    'await work(',
+    'answer +',
+    'from curl',
+    'from PHP',
+    'urlopen',
+    'from roomcast',
+  ],
+];
 const REACT = 'client/react-docs.test.ts compiles it, and runs the test and what it tests';
 const NODE_START = 'it installs the packages anew; start-stop.test.ts starts nodes';
 
@@ -348,6 +369,7 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['docs/react.md', 'function Typing(', REACT],
   ['docs/react.md', 'function Live(', REACT],
   ['docs/react.md', 'startTestBroker', REACT],
+  ...RECIPES.map((piece) => ['docs/recipes.md', piece, 'recipes.test.ts runs it'] as const),
   ['docs/command-line.md', '{"room"', PRINTED],
   ['docs/command-line.md', 'line 813', PRINTED],
   ['docs/http-api.md', 'export ROOMCAST_API_KEYS', 'it prints nothing'],
@@ -415,7 +437,9 @@ describe('the snippets of the documentation', () => {
         join(folder, path),
       ),
     );
-    const documents = [...readdirSync(ROOT), ...under].filter((path) => path.endsWith('.md'));
+    const documents = [...readdirSync(ROOT), ...under].filter(
+      (path) => path.endsWith('.md') && !path.includes('node_modules'),
+    );
     const withSnippets = documents.filter((path) => snippetsOf(path).length > 0);
     expect(FILES).toEqual(expect.arrayContaining(withSnippets));
   });

@@ -85,6 +85,11 @@ describe('removing a user from a room', () => {
     there.port.reads.open();
     await world.settle();
     expect(ann.told()).toBe('error:forbidden removed error:forbidden');
+    const errors = ann.socket.frames.filter(([type]) => type === 'error') as ErrorFrame[];
+    expect(errors.map(([, , , , details]) => details)).toEqual([
+      { retryAfterMs: 5_000 },
+      { retryAfterMs: 5_000 },
+    ]);
     expect(world.store.room(ROOM).offset).toBe(0);
   });
 

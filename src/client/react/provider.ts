@@ -18,6 +18,7 @@ import type { ClientStatus } from '../status.ts';
 /** A `RoomcastClient` of any entry of the package. */
 export type Client = BaseClient;
 
+/** One of the two: `client` or `create`. */
 export type RoomcastProviderProps = { readonly children?: ReactNode } & (
   | {
       /** A client that lives as long as you want: you close it. */

@@ -246,9 +246,10 @@ export class Memberships implements JoinActions {
   remove(connection: Connection, name: string, refusal: Refusal): void {
     const join = this.#joins.find(connection, name);
     const held = join?.takeHeld() ?? [];
-    join?.failed(refusal);
+    const { code, message, retryAfterMs } = refusal;
+    join?.failed({ code, message, ...(retryAfterMs !== undefined && { details: { retryAfterMs } }) });
     this.left(connection, name);
-    connection.push(['removed', name, refusal.message]);
+    connection.push(['removed', name, message]);
     for (const command of held) this.publishHeld(connection, command);
   }
 
