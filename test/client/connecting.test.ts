@@ -145,6 +145,9 @@ describe('a client', () => {
 
   it('refuses an empty list of URLs', () => {
     expect(() => new RoomcastClient([])).toThrow(TypeError);
+    expect(() => new RoomcastClient(undefined as unknown as string)).toThrow(
+      'not a WebSocket URL: "undefined"',
+    );
   });
 });
 
