@@ -75,6 +75,10 @@ class Urls(unittest.TestCase):
             connect(f"ftp://ann:{TOKEN}@a/ws?token={TOKEN}")
         self.assertNotIn(TOKEN, str(caught.exception))
 
+    def test_without_a_scheme_are_shown_as_they_were_given(self) -> None:
+        with self.assertRaisesRegex(ValueError, "not 'localhost:8080'$"):
+            connect(f"ann:{TOKEN}@localhost:8080?token={TOKEN}")
+
     def test_in_logs_have_neither_password_nor_query(self) -> None:
         self.assertEqual(safe_url(f"wss://ann:{TOKEN}@a:1/ws?token={TOKEN}"), "wss://a:1/ws")
 

@@ -130,6 +130,10 @@ function identityFrom(payload: JWTPayload): Identity {
 function asFailure(error: unknown): Error {
   if (error instanceof AuthFailure) return error;
   if (error instanceof errors.JWTExpired) return new AuthFailure('token_expired', 'the token has expired');
+  if (error instanceof errors.JWSInvalid) {
+    const why = 'it is no JSON Web Token, which has three parts in base64url, separated by dots';
+    return new AuthFailure('unauthorized', `the token was refused: ${why}`, { cause: error });
+  }
   if (error instanceof errors.JOSEError) {
     return new AuthFailure('unauthorized', `the token was refused: ${error.message}`, { cause: error });
   }

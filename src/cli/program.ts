@@ -58,7 +58,6 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
     .helpCommand(false)
     .addHelpText('after', EXAMPLES)
     .configureOutput({ writeOut: io.stdout, writeErr: io.stderr })
-    .showHelpAfterError('(see roomcast --help)')
     .exitOverride();
   addServe(program, io, ended);
   addConfig(program, io, ended);
@@ -67,7 +66,14 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
   addRoomCommands(program, io, ended);
   addToken(program, io, ended);
   addCompletion(program, io, ended);
+  nameHelp(program, 'roomcast');
   return program;
+}
+
+/** An error of a command names the help of this command, which has its options and examples. */
+function nameHelp(command: Command, path: string): void {
+  command.showHelpAfterError(`(see ${path} --help)`);
+  for (const below of command.commands) nameHelp(below, `${path} ${below.name()}`);
 }
 
 function addServe(program: Command, io: Io, ended: (exitCode: number) => void): void {

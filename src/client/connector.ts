@@ -177,7 +177,10 @@ export class Connector {
     if (wasReady) this.#events.lost();
     if (this.#isClosed) return;
     if (code === TOKEN_EXPIRED || error?.code === 'token_expired') this.#parts.tokens.expired();
-    const why = error?.message ?? (reason || `the connection was lost (${code})`);
+    const unsaid = wasReady
+      ? 'the connection was lost'
+      : 'no node answered: check the URL, and that the node runs';
+    const why = error?.message ?? (reason || `${unsaid} (${code})`);
     if (shouldReconnect(code)) this.#waitAfter(why, retryAfterMs);
     else this.close(why, code);
   }

@@ -88,5 +88,7 @@ export function webSocketUrl(given: string): string {
     url.hash = '';
     if (url.protocol.startsWith('ws')) return url.href;
   }
-  throw new TypeError(`not a WebSocket URL: "${given.split('?')[0]}"; pass one such as wss://example.com/ws`);
+  throw new TypeError(
+    `not a WebSocket URL: "${String(given).split('?')[0]}"; pass one such as wss://example.com/ws`,
+  );
 }

@@ -55,15 +55,18 @@ class WebSocketLink implements Link {
   }
 
   #attach(socket: WebSocketLike): void {
-    // `onclose` follows, and tells as much as a page may know.
-    socket.onerror = () => undefined;
+    // Node's sockets say here why there is no connection (`connect ECONNREFUSED …`); a page may not know. `onclose` follows.
+    let problem = '';
+    socket.onerror = (event) => {
+      problem = (event as { readonly message?: string } | undefined)?.message ?? '';
+    };
     // Abandoned while the WebSocket class was being found.
     if (this.#isOver) return socket.close(NORMAL);
     this.#socket = socket;
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => this.#events.opened();
     socket.onmessage = ({ data }) => this.#events.message(data);
-    socket.onclose = ({ code, reason }) => this.#closed(code, reason);
+    socket.onclose = ({ code, reason }) => this.#closed(code, reason || problem);
   }
 
   #closed(code: number, reason: string): void {

@@ -84,7 +84,7 @@ export class Server implements Fanout {
       listen.call(this.#app, host, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
         if (!socket) {
           const problem =
-            'the port is in use, the address does not belong to this machine, or this user may not bind it';
+            'the port is in use (--port or ROOMCAST_PORT names another), the address does not belong to this machine, or this user may not bind it';
           return reject(new Error(`cannot listen on ${host}:${port}: ${problem}`));
         }
         this.#listening = socket;

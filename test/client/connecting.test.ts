@@ -87,6 +87,26 @@ describe('a client', () => {
     expect(client.status.state).toBe('waiting');
   });
 
+  it.each([
+    [{ message: 'connect ECONNREFUSED 127.0.0.1:1' }, 'connect ECONNREFUSED 127.0.0.1:1'],
+    [{}, 'no node answered: check the URL, and that the node runs (1006)'],
+  ])('says why a link did not open, as far as the socket knows: %o', async (event, reason) => {
+    const world = new World();
+    const client = world.client();
+    client.connect();
+    await world.settle();
+    world.socket.onerror?.(event);
+    world.socket.drop();
+    expect(client.status).toMatchObject({ state: 'waiting', reason });
+  });
+
+  it('says that a link was lost where it had been open', async () => {
+    const world = new World();
+    const client = await world.connected();
+    world.socket.drop();
+    expect(client.status).toMatchObject({ state: 'waiting', reason: 'the connection was lost (1006)' });
+  });
+
   it('says why where no socket can be made, and tries again', async () => {
     const world = new World();
     world.refusal = new Error('there is no WebSocket here');
@@ -125,6 +145,9 @@ describe('a client', () => {
 
   it('refuses an empty list of URLs', () => {
     expect(() => new RoomcastClient([])).toThrow(TypeError);
+    expect(() => new RoomcastClient(undefined as unknown as string)).toThrow(
+      'not a WebSocket URL: "undefined"',
+    );
   });
 });
 

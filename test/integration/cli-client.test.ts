@@ -627,9 +627,10 @@ describe('roomcast members and history', () => {
     expect(await history('--since', stdout.split('\n')[0]!)).toEqual(numbers(242, 250));
   });
 
-  it('say that a room keeps no history', async () => {
+  it('say that there is no history, and why that may be', async () => {
     const ended = await run(['history', 'live:x']);
-    expect(ended).toEqual({ code: 1, stdout: '', stderr: 'live:x keeps no history\n' });
+    const why = 'live:x has no history: nothing was published yet, or its rule keeps none\n';
+    expect(ended).toEqual({ code: 1, stdout: '', stderr: why });
   });
 });
 

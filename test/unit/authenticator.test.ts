@@ -112,6 +112,13 @@ describe('a token signed with the shared secret', () => {
     for (const text of bad) expect(await refusal(by, text)).toBe('unauthorized');
   });
 
+  it('is told in plain words when it is no token at all', async () => {
+    const by = authenticator({ secret: SECRET });
+    await expect(by.authenticate('not a token')).rejects.toThrow(
+      'the token was refused: it is no JSON Web Token, which has three parts in base64url, separated by dots',
+    );
+  });
+
   it('is refused, never more than that, whatever it is made of', async () => {
     const by = authenticator({ secret: SECRET });
     const [head, payload, signature] = (await token({ sub: 'ann' })).split('.') as [string, string, string];

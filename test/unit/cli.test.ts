@@ -59,7 +59,8 @@ describe('roomcast', () => {
     ['serv', "unknown command 'serv'", 'Did you mean serve?'],
     ['config chek', "unknown command 'chek'", 'Did you mean check?'],
     ['serve --prot 1', "unknown option '--prot'", 'Did you mean --port?'],
-    ['serve --port', 'argument missing', '--help'],
+    ['serve --port', 'argument missing', '(see roomcast serve --help)'],
+    ['token mint', "required option '--user <id>'", '(see roomcast token mint --help)'],
     ['serve now', 'too many arguments', '--help'],
   ])('refuses "%s" and says what to do', async (line, problem, remedy) => {
     const { exitCode, stdout, stderr, served } = await roomcast(line);

@@ -59,6 +59,8 @@ def node_urls(url: str | Sequence[str]) -> tuple[str, ...]:
 def _node_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise ValueError(f"a node's URL looks like ws://localhost:8080/ws, not {safe_url(url)!r}")
+        # Without `//` the host would pass for a scheme: `localhost:8080` is to be shown as it was given.
+        given = safe_url(url) if "//" in url else url.partition("?")[0].rpartition("@")[2]
+        raise ValueError(f"a node's URL looks like ws://localhost:8080/ws, not {given!r}")
     path = "/ws" if parts.path in ("", "/") else parts.path
     return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))

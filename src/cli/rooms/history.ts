@@ -44,7 +44,8 @@ async function print(
     client.history(room, { abort: ending.signal, ...(since === undefined ? { limit: 1 } : { since }) });
   const { position: newest } = await ask();
   const [epoch, target] = newest;
-  if (epoch === '') throw new Error(`${room} keeps no history`);
+  if (epoch === '')
+    throw new Error(`${room} has no history: nothing was published yet, or its rule keeps none`);
   const format = formatterOf(io, options);
   let since = beginOf(newest, options);
   if (since[0] !== epoch)
