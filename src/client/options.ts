@@ -45,7 +45,7 @@ export interface Build {
   /** Where there is no global WebSocket. */
   readonly findWebSocket?: () => Promise<WebSocketConstructor>;
   /** What to use where WebSockets cannot be opened. */
-  readonly loadFallback?: () => Promise<Transport>;
+  readonly loadFallback?: (environment: Environment, codec: ClientCodec) => Promise<Transport>;
 }
 
 export interface StorageParts {
