@@ -207,7 +207,8 @@ export class BaseClient implements RoomServices {
         inspector: this.#inspector,
         timing: { ...DEFAULTS.timing, ...defined({ ...reconnect, connectTimeoutMs, probeTimeoutMs }) },
         transport: webSocketTransport(environment),
-        loadFallback: loadFallback ? () => loadFallback(environment, codec) : null,
+        loadFallback:
+          loadFallback && options.fallback !== false ? () => loadFallback(environment, codec) : null,
         prepared: () => this.#prepared(),
       },
       {

@@ -31,6 +31,8 @@ export interface ClientOptions {
   readonly WebSocket?: WebSocketConstructor;
   /** Clock, timers and chance in place of those of the machine, such as the clock of `roomcast/testing`. */
   readonly scheduler?: Environment['scheduler'];
+  /** `false`: WebSockets alone, also where they cannot be opened. Default true. */
+  readonly fallback?: boolean;
   /** Logs every frame: `true` to the console. */
   readonly debug?: boolean | FrameLog;
   /** Frames that `inspect()` returns. Default 100. */

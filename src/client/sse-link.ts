@@ -41,7 +41,7 @@ export class SseLink implements Link {
       answer: (...frames) => this.#tell(frames),
       lost: (reason) => this.#closed(LOST, reason),
     });
-    parts.environment.scheduler.atEndOfTurn(() => this.#opened());
+    void this.#open();
   }
 
   send(message: Chunk): void {
@@ -56,7 +56,20 @@ export class SseLink implements Link {
     this.#publisher.stop();
   }
 
-  /** Nobody says hello: whether the node can be reached shows with the first request. */
+  /** Nobody says hello. A node answers a request without rooms with 400, once it has accepted the token. */
+  async #open(): Promise<void> {
+    const stream = new AbortController();
+    this.#stream = stream;
+    try {
+      const response = await this.#request(stream, []);
+      if (response.status !== 400) return await this.#refused(stream, response);
+      this.#stream = null;
+      this.#opened();
+    } catch (error) {
+      this.#closed(LOST, messageOf(error));
+    }
+  }
+
   #opened(): void {
     if (this.#isOver) return;
     const hello = { connection: '', node: '', user: null, heartbeatMs: SILENT_AFTER_MS, version: 1 as const };
@@ -101,17 +114,8 @@ export class SseLink implements Link {
   }
 
   async #read(stream: AbortController, rooms: readonly object[]): Promise<void> {
-    const { base, token } = this.#parts;
     try {
-      const response = await fetch(`${base}/v1/events`, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          ...(token !== null && { authorization: `Bearer ${token}` }),
-        },
-        body: JSON.stringify({ rooms }),
-        signal: stream.signal,
-      });
+      const response = await this.#request(stream, rooms);
       if (!response.ok) return await this.#refused(stream, response);
       for await (const event of readStream(response.body!)) {
         if (this.#stream !== stream || this.#isOver) return;
@@ -122,6 +126,19 @@ export class SseLink implements Link {
     } catch (error) {
       if (this.#stream === stream) this.#closed(LOST, messageOf(error));
     }
+  }
+
+  #request(stream: AbortController, rooms: readonly object[]): Promise<Response> {
+    const { base, token } = this.#parts;
+    return fetch(`${base}/v1/events`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        ...(token !== null && { authorization: `Bearer ${token}` }),
+      },
+      body: JSON.stringify({ rooms }),
+      signal: stream.signal,
+    });
   }
 
   /** An HTTP error: of a room, where one room alone can be the reason, or else of the connection. */

@@ -140,6 +140,17 @@ describe('a client on event streams', () => {
     expect(bad.status).toMatchObject({ code: 4501 });
   });
 
+  it('is not connected while nothing answers', async () => {
+    proxy.stop();
+    const client = connect(proxy.url);
+    const seen: string[] = [];
+    client.onStatus(({ state, transport }) => seen.push(`${state} ${transport}`));
+    client.publish('r', 1).catch(() => undefined);
+    await waitFor(() => seen.filter((status) => status === 'waiting sse').length >= 2);
+    expect(seen.filter((status) => status.startsWith('connected'))).toEqual([]);
+    expect(client.pending).toBe(1);
+  });
+
   it('leaves nothing open when it is closed', async () => {
     const client = connect(proxy.url);
     const room = client.room('closing');

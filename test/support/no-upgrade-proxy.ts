@@ -5,11 +5,13 @@ import type { AddressInfo, Socket } from 'node:net';
 export class NoUpgradeProxy {
   /** Upgrades that it refused. */
   refused = 0;
+  readonly url: string;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
   private constructor(server: Server) {
     this.#server = server;
+    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
@@ -36,10 +38,6 @@ export class NoUpgradeProxy {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return new NoUpgradeProxy(server);
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   /** Cuts every connection. */
