@@ -105,6 +105,7 @@ const TABLE = {
   },
   // Runs in browsers. `ws` takes the place of the WebSocket that Node has from version 22 on, and is loaded only there.
   client: { folders: ['protocol', 'util'], packages: ['ws'], node: false },
+  'client/react': { folders: ['client', 'protocol'], packages: ['react'], node: false },
   load: { folders: ['protocol', 'util'], packages: [], node: true },
   // What `app` and `testing` both build: a node without a way in.
   assembly: {
@@ -229,6 +230,9 @@ export default {
     parser: 'swc',
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },
+    // Components of tests: swc is called in a way that reads no JSX, and src/ has none. And a page: it imports what the
+    // node serves beside it.
+    exclude: { path: ['^test/.*[.]tsx$', '^src/transport/http/demo/'] },
     enhancedResolveOptions: {
       extensions: ['.ts', '.js', '.mjs', '.json'],
       exportsFields: ['exports'],

@@ -2,7 +2,7 @@
 import { chmodSync, cpSync } from 'node:fs';
 import { extname } from 'node:path';
 
-const kept = new Set(['', '.lua', '.html', '.css', '.svg']);
+const kept = new Set(['', '.lua', '.html', '.css', '.js', '.svg']);
 cpSync('src', 'dist', {
   recursive: true,
   filter: (path) => kept.has(extname(path)) && !path.endsWith('.DS_Store'),

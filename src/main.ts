@@ -1,12 +1,15 @@
 #!/usr/bin/env node
+import { processPipes, tolerateClosedPipes } from './cli/pipes.ts';
 import { run } from './cli/program.ts';
 
+tolerateClosedPipes();
 const exitCode = await run(process.argv.slice(2), {
   env: process.env,
   terminal: process.stdout.isTTY === true,
   stderrTerminal: process.stderr.isTTY === true,
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
+  pipes: processPipes,
   // Loaded when wanted: the other commands need neither sockets nor Redis.
   serve: async (config, log) => (await import('./cli/serve.ts')).serve(config, log),
 });

@@ -1,6 +1,5 @@
 // Clients for a cluster: they join rooms, publish, get cut off and reconnect, and count what they receive.
-// Uses plain Node 22 and the JSON subprotocol, so it needs no packages. Settings are in the environment,
-// defaults below.
+// Uses the client of the package `roomcast`, which the image holds. Settings are in the environment, defaults below.
 import { Client } from './client.mjs';
 import { Tally } from './tally.mjs';
 
@@ -11,7 +10,8 @@ const TICK_MS = 20;
 
 const { env } = process;
 const settings = {
-  url: urlWithToken(env.LOAD_URL || 'ws://localhost:8080/ws', env.LOAD_TOKEN),
+  url: env.LOAD_URL || 'ws://localhost:8080/ws',
+  token: env.LOAD_TOKEN,
   connections: count('LOAD_CONNECTIONS', 200),
   rooms: Math.max(1, count('LOAD_ROOMS', 20)),
   ratePerSecond: count('LOAD_RATE', 50),
@@ -24,12 +24,6 @@ function count(name, standard) {
   if (Number.isFinite(value) && value >= 0) return value;
   console.error(`${name} must be a number of 0 or more, got ${env[name]}`);
   return process.exit(1);
-}
-
-function urlWithToken(text, token) {
-  const url = new URL(text);
-  if (token) url.searchParams.set('token', token);
-  return url.href;
 }
 
 const tally = new Tally();
@@ -53,7 +47,8 @@ function anyone() {
 function arrive() {
   if (clients.length >= settings.connections) return;
   const room = `load:${clients.length % settings.rooms}`;
-  clients.push(new Client(settings.url, room, `load-${process.pid}-${clients.length}`, tally));
+  const { url, token } = settings;
+  clients.push(new Client({ url, token, room, tally }));
 }
 
 function report() {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
 import { createRegistry } from '../metrics/registry.ts';
 import { ClientAddresses } from '../transport/client-address.ts';
@@ -34,7 +33,7 @@ function httpOptions(config: Config, { metricsServer, log }: NodeParts): HttpOpt
     metricsKey: config.metrics.key,
     bodyBytes: config.limits.bodyBytes,
     maxPayloadBytes: config.websocket.maxPayloadBytes,
-    demoPage: config.demo ? demoPage() : null,
+    servesDemo: config.demo,
     wsPath: config.websocket.path,
   };
 }
@@ -76,7 +75,3 @@ const API_MODES: Readonly<Record<ApiMode, string>> = {
   loopback: 'the HTTP API has no key: it answers only requests from this machine',
   off: 'the HTTP API is off: set ROOMCAST_API_KEYS to use it',
 };
-
-function demoPage(): string {
-  return readFileSync(new URL('../transport/http/demo/index.html', import.meta.url), 'utf8');
-}

@@ -2,7 +2,7 @@
 
 /** So many keys of a room are kept, those that changed last. `publish.lua` has the same limits. */
 export const KEPT_KEYS = 1000;
-/** Larger frames are delivered, not kept. */
+/** Larger frames are delivered, not kept; what they replace is not kept any more either. */
 export const KEPT_FRAME_BYTES = 4096;
 
 export interface NewestMessage {
@@ -35,6 +35,11 @@ export class NewestMessages {
       this.#messages.delete(id);
       return;
     }
+  }
+
+  /** Something that is not kept has taken the place of the message with this id. */
+  drop(id: string): void {
+    this.#messages.delete(id);
   }
 
   /** Those above a mark that were born after a time, oldest first. */

@@ -4,6 +4,8 @@
 import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
 import type { Logger } from '../util/log.ts';
+import { EXIT } from './exit-codes.ts';
+import type { Pipes } from './pipes.ts';
 
 export interface Io {
   readonly env: Environment;
@@ -14,12 +16,13 @@ export interface Io {
   /** Writes text unchanged: the caller adds the newline. */
   stdout(text: string): void;
   stderr(text: string): void;
+  readonly pipes: Pipes;
   /** Runs a node. Resolves when it is up, or has shut down; rejects if it cannot start. */
   serve(config: Config, log: Logger): Promise<void>;
 }
 
 /** Prints lines on standard error; the command then ends with the returned exit code. */
-export function fail(io: Io, lines: readonly string[]): number {
+export function fail(io: Io, lines: readonly string[], exitCode: number = EXIT.failed): number {
   for (const line of lines) io.stderr(`${line}\n`);
-  return 1;
+  return exitCode;
 }

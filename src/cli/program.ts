@@ -1,12 +1,14 @@
 /** The command line: the commands, and their exit codes. */
-import { Command, CommanderError } from 'commander';
+import { Argument, Command, CommanderError } from 'commander';
 import { packageVersion } from '../app/package-version.ts';
 import { addBenchOptions, type BenchOptions } from './bench/options.ts';
-import { checkConfig, printConfig, printDocs } from './config-commands.ts';
+import { completionScript, SHELLS, type Shell } from './completion.ts';
 import { addDoctorOptions } from './doctor-options.ts';
+import { EXIT } from './exit-codes.ts';
 import type { Io } from './io.ts';
 import { addConfigOption, addSettingOptions } from './options.ts';
-import { serveCommand } from './serve-command.ts';
+import { addRoomCommands } from './rooms/commands.ts';
+import { addToken } from './token/commands.ts';
 
 const EXAMPLES = `
 Examples:
@@ -17,8 +19,18 @@ Examples:
   roomcast config print                              print the settings in use, without secrets
   roomcast doctor --node http://node1:8080           find what is wrong with a deployment
   roomcast bench ws://localhost:8080/ws              measure what a deployment handles
+  roomcast sub chat:lobby --last 20                  print what is published in a room
+  roomcast pub chat:lobby hello                      publish there
 
 Settings come from a file, from ROOMCAST_* variables and from flags; the later one counts.`;
+
+const COMPLETION_HELP = `
+Examples:
+  source <(roomcast completion bash)                                     in ~/.bashrc
+  source <(roomcast completion zsh)                                      in ~/.zshrc, after compinit
+  roomcast completion fish > ~/.config/fish/completions/roomcast.fish`;
+
+const WITH_SUBCOMMANDS: readonly string[] = ['config', 'token'];
 
 /**
  * Runs one command line, without the program's own name. Returns the exit code. Never throws for user input.
@@ -32,7 +44,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     await program.parseAsync(orHelp(argv), { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode;
+    // Help and version are errors to commander, with 0; everything else says that the command line is wrong.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     throw error;
   }
 }
@@ -51,32 +64,38 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
   addConfig(program, io, ended);
   addDoctor(program, io, ended);
   addBench(program, io, ended);
+  addRoomCommands(program, io, ended);
+  addToken(program, io, ended);
+  addCompletion(program, io, ended);
   return program;
 }
 
 function addServe(program: Command, io: Io, ended: (exitCode: number) => void): void {
   const serve = program.command('serve').description('run a node').helpCommand(false);
-  addSettingOptions(addConfigOption(serve)).action(async (options) => ended(await serveCommand(io, options)));
+  addSettingOptions(addConfigOption(serve)).action(async (options) => {
+    // Each command is loaded on demand: the others start sooner without it.
+    const { serveCommand } = await import('./serve-command.ts');
+    ended(await serveCommand(io, options));
+  });
 }
 
 function addConfig(program: Command, io: Io, ended: (exitCode: number) => void): void {
   const config = program.command('config').description('check or print a configuration').helpCommand(false);
   addConfigOption(config.command('check'))
     .description('check whether a node would start, and list all problems')
-    .action((options) => ended(checkConfig(io, options)));
+    .action(async (options) => ended((await import('./config-commands.ts')).checkConfig(io, options)));
   addConfigOption(config.command('print'))
     .description('print the settings a node would use, as YAML without secrets')
-    .action((options) => ended(printConfig(io, options)));
+    .action(async (options) => ended((await import('./config-commands.ts')).printConfig(io, options)));
   config
     .command('docs', { hidden: true })
     .description('print the tables of docs/configuration.md')
-    .action(() => ended(printDocs(io)));
+    .action(async () => ended((await import('./config-commands.ts')).printDocs(io)));
 }
 
 function addDoctor(program: Command, io: Io, ended: (exitCode: number) => void): void {
   const doctor = program.command('doctor').description('check a deployment').helpCommand(false);
   addDoctorOptions(addSettingOptions(addConfigOption(doctor))).action(async (options) => {
-    // Loaded on demand: the other commands do not need Redis.
     const { doctorCommand } = await import('./doctor.ts');
     ended(await doctorCommand(io, options));
   });
@@ -90,8 +109,20 @@ function addBench(program: Command, io: Io, ended: (exitCode: number) => void): 
   });
 }
 
+function addCompletion(program: Command, io: Io, ended: (exitCode: number) => void): void {
+  program
+    .command('completion')
+    .description('print a script that completes commands and options in a shell')
+    .addArgument(new Argument('<shell>').choices(SHELLS))
+    .addHelpText('after', COMPLETION_HELP)
+    .action((shell: Shell) => {
+      io.stdout(completionScript(program, shell));
+      ended(EXIT.ok);
+    });
+}
+
 /** Without a subcommand it prints its help, which is not a failure. An unknown one is. */
 function orHelp(argv: readonly string[]): readonly string[] {
-  const incomplete = argv.length === 0 || (argv.length === 1 && argv[0] === 'config');
+  const incomplete = argv.length === 0 || (argv.length === 1 && WITH_SUBCOMMANDS.includes(argv[0]!));
   return incomplete ? [...argv, '--help'] : argv;
 }

@@ -4,6 +4,7 @@ import { loadStartable } from '../app/start-problems.ts';
 import type { Flags } from '../config/flags.ts';
 import { fail, type Io } from './io.ts';
 import { createLogger, withoutSecrets } from './logger.ts';
+import { sentenceOf } from './sentence.ts';
 
 /** Returns the exit code: 0 once `io.serve` has resolved. */
 export async function serveCommand(io: Io, { config: file, ...flags }: Flags): Promise<number> {
@@ -20,12 +21,4 @@ export async function serveCommand(io: Io, { config: file, ...flags }: Flags): P
 
 function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
-/** A failed connection to several addresses is an error without a message, around errors that have one. */
-function sentenceOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.message !== '') return error.message;
-  if (error instanceof AggregateError) return error.errors.map(sentenceOf).join('; ');
-  return error.name;
 }

@@ -161,6 +161,8 @@ export class Membership {
 
   /** A frame of this room. Before the join is answered it belongs to a membership that is over. */
   take(frame: ServerFrame): void {
+    // The server put the user back: joining goes on from the position, so that nothing in between is missed.
+    if (frame[0] === 'joined') return this.rejoin();
     if (!this.#isIn) return;
     if (this.#held !== null) {
       this.#held.push(frame);

@@ -5,6 +5,7 @@
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const TIMESTAMP = -1;
+const SHORT_BYTES = 32;
 /** A 64-bit timestamp holds nanoseconds in its upper 30 bits, seconds in the lower 34. */
 const SECONDS_BITS = 34n;
 const NS_PER_MS = 1e6;
@@ -36,7 +37,7 @@ class Reader {
     if (byte < 0x80) return byte;
     if (byte < 0x90) return this.#map(byte & 0x0f);
     if (byte < 0xa0) return this.#array(byte & 0x0f);
-    if (byte < 0xc0) return utf8.decode(this.#take(byte & 0x1f));
+    if (byte < 0xc0) return this.#text(byte & 0x1f);
     if (byte >= 0xe0) return byte - 0x100;
     return this.#tagged(byte);
   }
@@ -51,7 +52,7 @@ class Reader {
     if (byte >= 0xcc && byte <= 0xcf) return this.#uint(1 << (byte - 0xcc));
     if (byte >= 0xd0 && byte <= 0xd3) return this.#int(1 << (byte - 0xd0));
     if (byte >= 0xd4 && byte <= 0xd8) return this.#extension(1 << (byte - 0xd4));
-    if (byte >= 0xd9 && byte <= 0xdb) return utf8.decode(this.#take(this.#uint(1 << (byte - 0xd9))));
+    if (byte >= 0xd9 && byte <= 0xdb) return this.#text(this.#uint(1 << (byte - 0xd9)));
     if (byte === 0xdc || byte === 0xdd) return this.#array(this.#uint(byte === 0xdc ? 2 : 4));
     if (byte === 0xde || byte === 0xdf) return this.#map(this.#uint(byte === 0xde ? 2 : 4));
     throw new Error('not MessagePack');
@@ -71,9 +72,23 @@ class Reader {
   }
 
   #uint(length: number): number {
+    const at = this.#skip(length);
     let value = 0;
-    for (const byte of this.#take(length)) value = value * 0x100 + byte;
+    for (let i = at; i < at + length; i++) value = value * 0x100 + this.#bytes[i]!;
     return value;
+  }
+
+  /** Without a decoder where it is short and ASCII: calling one costs more than all the rest of a frame. */
+  #text(length: number): string {
+    const at = this.#skip(length);
+    const bytes = this.#bytes;
+    if (length > SHORT_BYTES) return utf8.decode(bytes.subarray(at, at + length));
+    let text = '';
+    for (let i = at; i < at + length; i++) {
+      if (bytes[i]! >= 0x80) return utf8.decode(bytes.subarray(at, at + length));
+      text += String.fromCharCode(bytes[i]!);
+    }
+    return text;
   }
 
   #int(length: number): number {

@@ -30,8 +30,7 @@ class WebSocketLink implements Link {
     try {
       const opened = environment.openSocket(url, protocol);
       const socket = 'then' in opened ? await opened : opened;
-      if (this.#isOver) socket.close(NORMAL);
-      else this.#attach(socket);
+      this.#attach(socket);
     } catch (error) {
       environment.scheduler.atEndOfTurn(() => this.#closed(NEVER_OPENED, messageOf(error)));
     }
@@ -56,12 +55,14 @@ class WebSocketLink implements Link {
   }
 
   #attach(socket: WebSocketLike): void {
+    // `onclose` follows, and tells as much as a page may know.
+    socket.onerror = () => undefined;
+    // Abandoned while the WebSocket class was being found.
+    if (this.#isOver) return socket.close(NORMAL);
     this.#socket = socket;
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => this.#events.opened();
     socket.onmessage = ({ data }) => this.#events.message(data);
-    // `onclose` follows, and tells as much as a page may know.
-    socket.onerror = () => undefined;
     socket.onclose = ({ code, reason }) => this.#closed(code, reason);
   }
 

@@ -8,6 +8,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Names the configuration file. Not a setting: it says where the settings are. */
 export const CONFIG_VARIABLE = 'ROOMCAST_CONFIG';
 
+/** What the commands of a client read: no settings of a node, and no mistake beside those. */
+export const CLIENT_VARIABLES = { url: 'ROOMCAST_URL', token: 'ROOMCAST_TOKEN' } as const;
+
 const FILE_SUFFIX = '_FILE';
 
 /** Reads all variables that are settings. An empty one counts as not set: compose files pass those. */
@@ -75,6 +78,7 @@ function readSecretFile(source: Source, setting: Setting, origin: string, path: 
 
 const KNOWN: ReadonlySet<string> = new Set([
   CONFIG_VARIABLE,
+  ...Object.values(CLIENT_VARIABLES),
   ...SETTINGS.flatMap(({ environment, secret }) =>
     secret === true ? [environment, environment + FILE_SUFFIX] : [environment],
   ),

@@ -81,13 +81,19 @@ export class Hub<C extends HubConnection> {
     if (known?.size === 0) this.#byUser.delete(connection.user);
   }
 
-  /** Makes a connection a member. Returns the room; `room.members` is 1 for the first member. */
-  enter(connection: C, name: string): Room {
+  /** The room, which may have no members. It stays until `drop`. */
+  open(name: string): Room {
     let room = this.#rooms.get(name);
     if (!room) {
       room = new Room(name);
       this.#rooms.set(name, room);
     }
+    return room;
+  }
+
+  /** Makes a connection a member. Returns the room; `room.members` is 1 for the first member. */
+  enter(connection: C, name: string): Room {
+    const room = this.open(name);
     // The room's own copy of the name: the caller's copy would stay alive once per membership.
     connection.rooms = [...connection.rooms, room.name];
     room.counted(connection.encoding, 1);

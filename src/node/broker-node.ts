@@ -232,6 +232,7 @@ export class BrokerNode implements RoomServices {
   /** An event stream opened: it is in no room that its reader did not name. */
   streamOpened(connection: Connection): void {
     this.hub.add(connection);
+    this.#memberships.hearPersonal(connection);
   }
 
   identified(connection: Connection, identity: Identity): void {

@@ -78,7 +78,12 @@ export class ControlMessages {
   }
 
   #remove(room: string, user: string, reason: string): void {
-    const refusal = { code: 'forbidden', message: reason } as const;
+    const retryAfterMs = this.#parts.denied.leftMs(user, room);
+    const refusal = {
+      code: 'forbidden',
+      message: reason,
+      ...(retryAfterMs > 0 && { retryAfterMs }),
+    } as const;
     for (const connection of this.#connectionsOf(user)) {
       if (connection.rooms.includes(room)) this.#parts.memberships.remove(connection, room, refusal);
     }
@@ -92,7 +97,7 @@ export class ControlMessages {
   /** What members have is over: they get `reset`. */
   #cleared(room: string): void {
     const feed = this.#parts.feeds.get(room);
-    if (feed !== undefined) void this.#parts.feeds.repair(feed);
+    if (feed !== undefined) void this.#parts.feeds.missed(feed);
   }
 
   /** A copy: a connection leaves the hub while it is being closed. */

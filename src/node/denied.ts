@@ -85,7 +85,8 @@ export class Denied implements KeptOut {
     this.#byUser = new Map();
     for (const [subject, endMs] of this.#ends) this.#index(subject, endMs);
     for (const [subject, endMs] of meanwhile) this.#set(subject, endMs);
-    for (const subject of this.#ends.keys()) if (!known.has(subject)) this.#learned(subject);
+    // One that has ended says nothing: its user may have been back since.
+    for (const subject of this.#ends.keys()) if ((known.get(subject) ?? 0) <= nowMs) this.#learned(subject);
     if (lost.length > 0) await denials.restore(lost);
   }
 

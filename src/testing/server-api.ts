@@ -1,6 +1,8 @@
 import type { AckPage } from '../backplane/acks.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
 import type { BrokerNode } from '../node/broker-node.ts';
+import type { Removal } from '../node/server-calls.ts';
+import { buildCommand } from '../protocol/commands.ts';
 import type {
   HistoryResult,
   MembersOptions,
@@ -8,7 +10,7 @@ import type {
   Position,
   PublishResult,
 } from '../protocol/frames.ts';
-import { keyProblem, roomNameProblem } from '../protocol/limits.ts';
+import { RESERVED_PREFIX, roomNameProblem } from '../protocol/limits.ts';
 import { decodeMessageFrames } from '../protocol/message-frame.ts';
 import { packValue } from '../protocol/msgpack/values.ts';
 
@@ -19,23 +21,38 @@ export interface HistoryRead {
   readonly limit?: number;
 }
 
+export interface ServerPublishOptions {
+  readonly key?: string;
+  /** A signal: for those who are there now. */
+  readonly ephemeral?: boolean;
+  /** The message takes the place of earlier ones with this key, for members that are behind. */
+  readonly conflateKey?: string;
+}
+
+export interface RemoveOptions {
+  /** For people. */
+  readonly reason?: string;
+  /** How long the user is kept out, in milliseconds; 0: no longer. Default: as before. */
+  readonly forMs?: number;
+}
+
 /** Publishes as the HTTP API does, without a sender. Rejects for what it would refuse. */
 export function publish(
   node: BrokerNode,
   maxPayloadBytes: number,
   room: string,
   data: unknown,
-  key: string | null,
+  { key, ephemeral = false, conflateKey }: ServerPublishOptions,
 ): Promise<PublishResult> {
-  const problem = roomNameProblem(room) ?? (key === null ? null : keyProblem(key));
-  if (problem !== null) throw new TypeError(problem);
+  const command = buildCommand('publish', 0, room, new Uint8Array(), { key, ephemeral, conflateKey });
+  if (command.type === 'rejected') throw new TypeError(command.message);
   const packed = packValue(data);
   if (packed.length > maxPayloadBytes) {
     throw new RangeError(`data may have at most ${maxPayloadBytes} bytes, got ${packed.length}`);
   }
   return new Promise((resolve, reject) => {
     node.publishFromServer(
-      { room, data: packed, key },
+      { room, data: packed, key: key ?? null, ephemeral, conflateKey: conflateKey ?? null },
       {
         published: (epoch, offset, duplicate) =>
           resolve(duplicate ? { epoch, offset, duplicate } : { epoch, offset }),
@@ -70,6 +87,34 @@ export async function rooms(node: BrokerNode): Promise<RoomsPage> {
 
 export async function acks(node: BrokerNode, room: string): Promise<AckPage> {
   return node.listAcks(checked(room), 0, null);
+}
+
+export async function remove(
+  node: BrokerNode,
+  room: string,
+  user: string,
+  { reason = '', forMs }: RemoveOptions,
+): Promise<void> {
+  const removal: Removal = { reason, forMs: forMs ?? null };
+  if (forMs !== undefined && !(Number.isSafeInteger(forMs) && forMs >= 0)) {
+    throw new RangeError(`forMs must be a whole number of milliseconds, got ${forMs}`);
+  }
+  return node.removeFromRoom(ordinary(room), user, removal);
+}
+
+export async function add(node: BrokerNode, room: string, user: string): Promise<void> {
+  return node.addToRoom(ordinary(room), user);
+}
+
+/** Where the numbers go on. A room without numbering answers `['', 0]`. */
+export async function deleteHistory(node: BrokerNode, room: string): Promise<Position> {
+  if (!node.keepsHistory(checked(room))) throw new TypeError(`${room} keeps no history`);
+  return (await node.clearHistory(room)) ?? ['', 0];
+}
+
+function ordinary(room: string): string {
+  if (!checked(room).startsWith(RESERVED_PREFIX)) return room;
+  throw new TypeError(`nobody is put into ${room} or removed from it: names that start with $ are reserved`);
 }
 
 function checked(room: string): string {

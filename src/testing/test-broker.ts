@@ -3,7 +3,13 @@ import type { AckPage } from '../backplane/acks.ts';
 import { MemoryStore } from '../backplane/memory/memory-backplane.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
 import type { Config } from '../config/config.ts';
-import type { HistoryResult, MembersOptions, MembersResult, PublishResult } from '../protocol/frames.ts';
+import type {
+  HistoryResult,
+  MembersOptions,
+  MembersResult,
+  Position,
+  PublishResult,
+} from '../protocol/frames.ts';
 import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { type Logger, silentLog } from '../util/log.ts';
 import { systemScheduler } from '../util/scheduler.ts';
@@ -11,7 +17,7 @@ import type { Cable, Handshake } from './cable.ts';
 import { Network, type Target, type TestDevice, type TestWebSocketClass } from './network.ts';
 import { NodeRun } from './node-run.ts';
 import { configOf, type TestBrokerOptions } from './options.ts';
-import { acks, type HistoryRead, history, members, publish, rooms } from './server-api.ts';
+import * as api from './server-api.ts';
 import { type MovableClock, TestClock } from './test-clock.ts';
 import { type TestTokenClaims, TestTokens } from './test-tokens.ts';
 
@@ -165,7 +171,8 @@ export class TestBroker {
 
   /**
    * The node stops as a node does, with `bye` and close 1012, and another one starts. Without `keepHistory`
-   * (default true, as with Redis) rooms begin anew: clients that return with a position get `reset`.
+   * (default true, as with Redis) rooms begin anew: clients that return with a position get `reset`, and nobody is
+   * kept out of a room any more.
    */
   restart({ keepHistory = true }: { readonly keepHistory?: boolean } = {}): Promise<void> {
     return this.#change(async () => {
@@ -187,32 +194,47 @@ export class TestBroker {
   // ---- the server API ------------------------------------------------------------------------------------
 
   /** As `POST /v1/publish`. Rejects for what that would refuse. */
-  async publish(
-    room: string,
-    data: unknown,
-    { key }: { readonly key?: string } = {},
-  ): Promise<PublishResult> {
-    return publish(this.#run.node, this.#config.websocket.maxPayloadBytes, room, data, key ?? null);
+  async publish(room: string, data: unknown, options: api.ServerPublishOptions = {}): Promise<PublishResult> {
+    return api.publish(this.#run.node, this.#config.websocket.maxPayloadBytes, room, data, options);
   }
 
   /** As `GET /v1/rooms/:room/history`. */
-  history(room: string, read: HistoryRead = {}): Promise<HistoryResult> {
-    return history(this.#run.node, room, read);
+  history(room: string, read: api.HistoryRead = {}): Promise<HistoryResult> {
+    return api.history(this.#run.node, room, read);
   }
 
   /** As `GET /v1/rooms/:room/members`. */
   members(room: string, page: MembersOptions = {}): Promise<MembersResult> {
-    return members(this.#run.node, room, page);
+    return api.members(this.#run.node, room, page);
   }
 
   /** As `GET /v1/rooms`: rooms that have members. */
   rooms(): Promise<RoomsPage> {
-    return rooms(this.#run.node);
+    return api.rooms(this.#run.node);
   }
 
   /** As `GET /v1/rooms/:room/acks`: how far each user has read. */
   acks(room: string): Promise<AckPage> {
-    return acks(this.#run.node, room);
+    return api.acks(this.#run.node, room);
+  }
+
+  /** As `POST /v1/rooms/:room/remove`. Resolves when the user's connections were told. */
+  async remove(room: string, user: string, options: api.RemoveOptions = {}): Promise<void> {
+    await api.remove(this.#run.node, room, user, options);
+    await this.settled();
+  }
+
+  /** As `POST /v1/rooms/:room/add`. Resolves when the user's connections were told. */
+  async add(room: string, user: string): Promise<void> {
+    await api.add(this.#run.node, room, user);
+    await this.settled();
+  }
+
+  /** As `DELETE /v1/rooms/:room/history`: resolves with the position in its answer when members were told. */
+  async deleteHistory(room: string): Promise<Position> {
+    const position = await api.deleteHistory(this.#run.node, room);
+    await this.settled();
+    return position;
   }
 
   /** As `POST /v1/users/:user/disconnect`: closes the user's connections with 4503. Resolves when they are closed. */

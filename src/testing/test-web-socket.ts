@@ -59,10 +59,13 @@ export class TestWebSocket extends EventTarget {
   readonly CLOSED = STATES.CLOSED;
   readonly url: string;
   readonly extensions = '';
-  onopen: EventHandler = null;
-  onmessage: EventHandler = null;
-  onerror: EventHandler = null;
-  onclose: EventHandler = null;
+  /** By the name of the property. */
+  readonly #handlers: Record<'onopen' | 'onmessage' | 'onerror' | 'onclose', EventHandler> = {
+    onopen: null,
+    onmessage: null,
+    onerror: null,
+    onclose: null,
+  };
   readonly #clock: TestClock;
   readonly #cable: Cable;
   #readyState: 0 | 1 | 2 | 3 = STATES.CONNECTING;
@@ -109,6 +112,40 @@ export class TestWebSocket extends EventTarget {
   set binaryType(type: string) {
     // As in browsers, other values are ignored.
     if (type === 'blob' || type === 'arraybuffer') this.#binaryType = type;
+  }
+
+  // As in the standard these are no properties of the object itself: the `EventTarget` of a simulated page would call such ones too.
+
+  get onopen(): EventHandler {
+    return this.#handlers.onopen;
+  }
+
+  set onopen(handler: EventHandler) {
+    this.#handlers.onopen = handler;
+  }
+
+  get onmessage(): EventHandler {
+    return this.#handlers.onmessage;
+  }
+
+  set onmessage(handler: EventHandler) {
+    this.#handlers.onmessage = handler;
+  }
+
+  get onerror(): EventHandler {
+    return this.#handlers.onerror;
+  }
+
+  set onerror(handler: EventHandler) {
+    this.#handlers.onerror = handler;
+  }
+
+  get onclose(): EventHandler {
+    return this.#handlers.onclose;
+  }
+
+  set onclose(handler: EventHandler) {
+    this.#handlers.onclose = handler;
   }
 
   send(data: string | ArrayBufferLike | ArrayBufferView | Blob): void {

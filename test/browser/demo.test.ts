@@ -1,16 +1,16 @@
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContext } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium } from '../support/browser.ts';
+import { ChatTab } from '../support/chat-tab.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { freePort } from '../support/ports.ts';
-import { RedisServer } from '../support/redis.ts';
 
 let browser: Browser;
 let context: BrowserContext;
 let port: number;
 let node: NodeProcess;
-/** Exceptions that a page did not catch. */
-const faults: Error[] = [];
+/** What a page did not catch, or was not allowed. */
+const faults: string[] = [];
 
 beforeAll(async () => {
   browser = await launchChromium();
@@ -21,6 +21,7 @@ afterAll(() => browser.close());
 beforeEach(async () => {
   port = await freePort();
   context = await browser.newContext();
+  await startNode();
 });
 
 afterEach(async () => {
@@ -29,113 +30,55 @@ afterEach(async () => {
   expect(faults.splice(0)).toEqual([]);
 });
 
-async function startNode(...flags: string[]): Promise<void> {
-  node = await NodeProcess.start({ flags: ['--port', String(port), ...flags] });
+/** With rooms that tell of members, and quiet ones that have to be asked. */
+async function startNode(): Promise<void> {
+  const env = {
+    ROOMCAST_ROOMS:
+      '[{"match": "quiet:*"}, {"match": "news", "publish": "server", "memberEvents": true}, {"match": "*", "memberEvents": true}]',
+  };
+  node = await NodeProcess.start({ flags: ['--port', String(port)], env });
 }
 
-/** The demo page in a tab of its own, as a person uses it. */
-class Tab {
-  readonly page: Page;
-  readonly name: string;
+const open = (name: string, room?: string) => ChatTab.open(context, node.url, name, faults, room);
 
-  private constructor(page: Page, name: string) {
-    this.page = page;
-    this.name = name;
-  }
-
-  static async open(name: string): Promise<Tab> {
-    const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
-    page.on('pageerror', (error) => faults.push(error));
-    await page.goto(`${node.url}/?name=${encodeURIComponent(name)}`);
-    return new Tab(page, name);
-  }
-
-  /** In the room, when the room knows. */
-  async join(): Promise<void> {
-    await this.page.getByRole('button', { name: 'Join' }).click();
-    await this.sees(`${this.name} joined`);
-  }
-
-  async say(text: string): Promise<void> {
-    await this.page.getByLabel('Message', { exact: true }).fill(text);
-    await this.page.getByRole('button', { name: 'Send' }).click();
-  }
-
-  /** A line of the log, a bubble or a notice, with exactly this text in it, for the so many-th time. */
-  async sees(text: string, times = 1): Promise<void> {
-    const lines = this.page.locator('#log').getByText(text, { exact: true });
-    await lines.nth(times - 1).waitFor();
-  }
-
-  /** Its last bubble says that the node has it. */
-  async isAcknowledged(): Promise<void> {
-    await this.page.locator('#log li.own').last().getByText('✓').waitFor();
-  }
-
-  async isConnected(): Promise<void> {
-    await this.page.locator('#status.open').waitFor();
-  }
-
-  async isDisconnected(): Promise<void> {
-    await this.page.locator('#status:not(.open)').getByText('disconnected').waitFor();
-  }
-
-  async showsTyping(text: string): Promise<void> {
-    await this.page
-      .locator('#typing')
-      .filter({ hasText: new RegExp(`^${text}$`) })
-      .waitFor({ state: 'attached' });
-  }
-
-  /** What was said, in order. */
-  chat(): Promise<string[]> {
-    return this.page.locator('#log li.chat span').allTextContents();
-  }
-
-  notices(): Promise<string[]> {
-    return this.page.locator('#log li.notice').allTextContents();
-  }
-}
-
-async function annAndBob(): Promise<[Tab, Tab]> {
-  const ann = await Tab.open('Ann');
-  const bob = await Tab.open('Bob');
+async function annAndBob(room?: string): Promise<[ChatTab, ChatTab]> {
+  const ann = await open('Ann', room);
+  const bob = await open('Bob', room);
   await ann.join();
   await bob.join();
-  await ann.sees('Bob joined');
+  await ann.sees('Bob joined · 2 here');
   return [ann, bob];
 }
 
 describe('two tabs of the demo page', () => {
-  beforeEach(() => startNode());
-
   it('talk, and show the same in the same order', async () => {
     const [ann, bob] = await annAndBob();
     await ann.say('Hello, Bob');
     await bob.sees('Hello, Bob');
-    await bob.sees('Ann');
+    await bob.page.locator('#log b').getByText('Ann', { exact: true }).waitFor();
     await bob.say('Hello, <b>Ann</b>');
     await ann.sees('Hello, <b>Ann</b>');
     for (let n = 1; n <= 5; n++) await Promise.all([ann.say(`a${n}`), bob.say(`b${n}`)]);
-    await Promise.all([ann.sees('b5'), bob.sees('a5'), ann.isAcknowledged(), bob.isAcknowledged()]);
+    await Promise.all([ann.sees('b5'), bob.sees('a5')]);
+    await Promise.all([ann.isAcknowledged(), bob.isAcknowledged()]);
     const said = await ann.chat();
     expect(said).toHaveLength(12);
     expect(said.slice(0, 2)).toEqual(['Hello, Bob', 'Hello, <b>Ann</b>']);
     expect(await bob.chat()).toEqual(said);
   });
 
-  it('show a tab that comes later what was said before', async () => {
+  it('show a tab that comes later what was said before, and who is here', async () => {
     const [ann, bob] = await annAndBob();
     await ann.say('before');
     await bob.sees('before');
-    const carol = await Tab.open('Carol');
+    const carol = await open('Carol');
     await carol.join();
     expect(await carol.chat()).toEqual(['before']);
-    expect((await carol.notices()).slice(1)).toEqual(['Ann joined', 'Bob joined', 'Carol joined']);
+    expect((await carol.notices()).slice(1)).toEqual(['You joined lobby · 3 here']);
+    await Promise.all([ann, bob, carol].map((tab) => tab.lists('Ann', 'Bob', 'Carol')));
   });
 
-  it('show who is typing, each time, to the other one only', async () => {
+  it('show who is typing, each time, to the other one only, and keep none of it', async () => {
     const [ann, bob] = await annAndBob();
     const shown = await bob.page.evaluateHandle(() => {
       const texts: string[] = [];
@@ -152,24 +95,26 @@ describe('two tabs of the demo page', () => {
     }
     await ann.say('after');
     await bob.sees('after');
-    const texts = await shown.jsonValue();
-    expect(texts.filter((text) => text.includes('Bob'))).toEqual([]);
+    expect((await shown.jsonValue()).filter((text) => text.includes('Bob'))).toEqual([]);
+    const history = await (await fetch(`${node.url}/v1/rooms/lobby/history`)).json();
+    expect(history).toMatchObject({ offset: 3 });
+    expect((history as { messages: unknown[] }).messages).toHaveLength(3);
   });
 
-  it('say who joined and who left, by the button or by closing the tab', async () => {
-    const [ann, bob] = await annAndBob();
+  it.each(['lobby', 'quiet:lobby'])('say in %s who joined and who left, by button or tab', async (room) => {
+    const [ann, bob] = await annAndBob(room);
     await bob.page.getByRole('button', { name: 'Leave' }).click();
-    await ann.sees('Bob left');
+    await ann.sees('Bob left · 1 here');
     await bob.join();
-    await ann.sees('Bob joined', 2);
+    await ann.sees('Bob joined · 2 here', 2);
     await bob.page.close({ runBeforeUnload: true });
-    await ann.sees('Bob left', 2);
-    const carol = await Tab.open('Carol');
+    await ann.sees('Bob left · 1 here', 2);
+    const carol = await open('Carol', room);
     await carol.join();
-    await ann.sees('Carol joined');
-    const notices = await ann.notices();
-    const expected = ['Ann joined', 'Bob joined', 'Bob left', 'Bob joined', 'Bob left', 'Carol joined'];
-    expect(notices.slice(1)).toEqual(expected);
+    await ann.sees('Carol joined · 2 here');
+    await ann.lists('Ann', 'Carol');
+    const expected = ['Bob joined', 'Bob left', 'Bob joined', 'Bob left', 'Carol joined'];
+    expect((await ann.notices()).slice(2).map((notice) => notice.split(' ·')[0])).toEqual(expected);
   });
 
   it('are told that the history is gone when the node, which is all there is, was killed', async () => {
@@ -186,38 +131,97 @@ describe('two tabs of the demo page', () => {
     await bob.sees('after');
     await bob.say('indeed');
     await ann.sees('indeed');
-    expect(await ann.chat()).toEqual(['before', 'after', 'indeed']);
-    expect(await bob.chat()).toEqual(['before', 'after', 'indeed']);
+    for (const tab of [ann, bob]) expect(await tab.chat()).toEqual(['before', 'after', 'indeed']);
   });
 });
 
-describe('two tabs of a node with Redis', () => {
-  let redis: RedisServer;
-
-  beforeAll(async () => {
-    redis = await RedisServer.start();
-  });
-
-  afterAll(() => redis.dispose());
-
-  it('come back when it is killed and started again, and lose and repeat nothing', async () => {
-    await startNode('--redis', redis.url);
+describe('a tab of the demo page', () => {
+  it('drops its connection by button, comes back, and catches up', async () => {
     const [ann, bob] = await annAndBob();
     await ann.say('before');
     await bob.sees('before');
-    await node.kill();
-    await Promise.all([ann.isDisconnected(), bob.isDisconnected()]);
+    await bob.page.getByRole('button', { name: 'Drop connection' }).click();
     await ann.say('meanwhile');
-    await ann.page.locator('#log li.own').last().getByText('waiting for the connection').waitFor();
-    await startNode('--redis', redis.url);
-    await Promise.all([ann.isConnected(), bob.isConnected()]);
+    await bob.sees(/^caught up/);
     await bob.sees('meanwhile');
-    await bob.say('after');
-    await ann.sees('after');
-    await Promise.all([ann.isAcknowledged(), bob.isAcknowledged()]);
-    for (const tab of [ann, bob]) {
-      expect(await tab.chat()).toEqual(['before', 'meanwhile', 'after']);
-      expect((await tab.notices()).join()).not.toMatch(/lost|no longer/);
-    }
+    expect(await bob.chat()).toEqual(['before', 'meanwhile']);
+    await ann.lists('Ann', 'Bob');
+  });
+
+  it('counts down to its next try', async () => {
+    const ann = await open('Ann');
+    await ann.join();
+    await node.kill();
+    await ann.isDisconnected();
+    await ann.page
+      .locator('#retry')
+      .getByText(/^next try in \d+ s$/)
+      .waitFor();
+  });
+
+  it('marks what came while it was hidden, until it is shown', async () => {
+    const [ann, bob] = await annAndBob();
+    const hide = (isHidden: boolean) =>
+      bob.page.evaluate((hidden) => {
+        Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+      }, isHidden);
+    await ann.say('seen');
+    await bob.sees('seen');
+    await hide(true);
+    for (const text of ['one', 'two']) await ann.say(text);
+    await bob.sees('two');
+    expect(await bob.page.title()).toBe('(2) Roomcast');
+    expect(await bob.page.locator('#log .unread + .chat span').textContent()).toBe('one');
+    await hide(false);
+    expect(await bob.page.title()).toBe('Roomcast');
+  });
+
+  it('is used by keyboard alone', async () => {
+    const ann = await open('Ann');
+    await ann.isConnected();
+    await ann.page.getByLabel('Your name').press('Tab');
+    await ann.page.keyboard.press('Tab');
+    expect(await ann.page.locator(':focus').textContent()).toBe('Join');
+    await ann.page.keyboard.press('Enter');
+    await ann.sees(/^You joined/);
+    await ann.page.keyboard.type('by keyboard');
+    await ann.page.keyboard.press('Enter');
+    await ann.isAcknowledged();
+    expect(await ann.chat()).toEqual(['by keyboard']);
+  });
+
+  it.each([
+    ['a*b', /^Cannot join a\*b: .*\*/],
+    ['$secret', /^Cannot join \$secret: /],
+    ['x'.repeat(129), /^Cannot join x+: .*128/],
+  ])('shows why it cannot join %s, and lets one try again', async (room, problem) => {
+    const ann = await open('Ann', room);
+    await ann.page.getByRole('button', { name: 'Join' }).click();
+    await ann.page.getByRole('alert').getByText(problem).waitFor();
+    await ann.page.getByLabel('Room').fill('lobby');
+    await ann.join();
+  });
+
+  it('shows which message was refused, and why', async () => {
+    const ann = await open('Ann', 'news');
+    await ann.join();
+    await ann.say('hello');
+    await ann.page
+      .locator('#log .failed')
+      .getByText(/^not sent: forbidden: /)
+      .waitFor();
+  });
+
+  it('shows that a message is too large, and stays connected', async () => {
+    const ann = await open('Ann');
+    await ann.join();
+    await ann.say('x'.repeat(70_000));
+    await ann.page
+      .locator('#log .failed')
+      .getByText(/^not sent: .*65,?536/)
+      .waitFor();
+    await ann.say('small');
+    await ann.isAcknowledged();
   });
 });

@@ -41,10 +41,11 @@ describe('docs/client.md', () => {
     cpSync(join(ROOT, 'dist/client-package'), join(folder, 'node_modules/roomcast-client'), {
       recursive: true,
     });
-    const programs = snippetsOf('docs/client.md').filter(({ language }) => language === 'ts');
+    const pages = ['docs/client.md', 'docs/getting-started.md'];
+    const programs = pages.flatMap(snippetsOf).filter(({ language }) => language === 'ts');
     expect(programs.length).toBeGreaterThan(5);
-    const files = programs.map(({ line, code }) => {
-      const file = `line-${line}.ts`;
+    const files = programs.map(({ line, code }, i) => {
+      const file = `${i}-line-${line}.ts`;
       const isWhole = code.includes('new RoomcastClient');
       const before = `import { RoomcastClient } from 'roomcast-client';\nconst client = new RoomcastClient('ws://a.test');\n`;
       writeFileSync(join(folder, file), `${isWhole ? '' : before}${code}\nexport { client };\n`);

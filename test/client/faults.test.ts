@@ -1,5 +1,7 @@
 /** Faults that recur in clients of brokers, one test for each: what other clients got wrong, and this one does not. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { WebSocket } from 'ws';
+import { RoomcastClient } from '../../src/client/index.ts';
 import { type Frame, outcome, World } from './world.ts';
 
 const JOINED = { epoch: 'e', offset: 0, recovered: false };
@@ -342,5 +344,23 @@ describe('recovery from an error', () => {
     );
     expect(seen).toEqual([1, 2, 3]);
     expect(room.members.members).toEqual([ann, bob]);
+  });
+});
+
+describe('a client that finds its WebSocket late', () => {
+  it.each(['dropConnection', 'close'] as const)('survives %s before it has it', async (end) => {
+    let found: (socket: unknown) => void = () => undefined;
+    const openSocket = () => new Promise<never>((resolve) => (found = resolve as typeof found));
+    const client = new RoomcastClient('ws://127.0.0.1:9', { environment: { openSocket } });
+    client.connect();
+    await vi.waitFor(() => expect(found.length).toBe(1));
+    client[end]();
+    const socket = new WebSocket('ws://127.0.0.1:9');
+    const closed = new Promise((resolve) => socket.on('close', resolve));
+    found(socket);
+    await closed;
+    // What closing it this early emits would end the process if nobody listened.
+    expect(socket.listenerCount('error')).toBe(1);
+    client.close();
   });
 });

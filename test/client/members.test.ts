@@ -79,6 +79,28 @@ describe('the live list of members', () => {
     expect(events).toEqual([{ change: 'joined', who: null, count: 5001 }]);
   });
 
+  it('is what the node says when it has become another', async () => {
+    const world = new World();
+    const { room, lists } = await watched(world);
+    world.socket.answer('join', {
+      epoch: 'e',
+      offset: 0,
+      recovered: false,
+      members: { count: 300, users: 300, members: [], partial: true },
+    });
+    world.socket.receive(
+      ['members', 'r', { count: 2, users: 2, members: [who('a'), who('b')] }],
+      ['presence', 'r', who('c', 'busy')],
+      ['member', 'r', 'joined', who('c', 'busy'), 3],
+    );
+    expect(room.members).toEqual({
+      members: [who('a'), who('b'), who('c', 'busy')],
+      count: 3,
+      partial: false,
+    });
+    expect(lists.map(names)).toEqual([[], ['a', 'b'], ['a', 'b', 'c'], ['a', 'b', 'c']]);
+  });
+
   it('begins anew with each join', async () => {
     const world = new World();
     const { room } = await watched(world);

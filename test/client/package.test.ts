@@ -74,7 +74,7 @@ describe('the package', () => {
     for (const field of ['version', 'license', 'engines']) expect(mine[field]).toEqual(servers[field]);
   });
 
-  it('has no dependency, and imports nothing but its own files and, in Node, ws', () => {
+  it('has no dependency, and imports nothing but its own files, for React react, and in Node ws', () => {
     expect(readJson(join(PACKAGE, 'package.json')).dependencies).toBeUndefined();
     const imports = files().flatMap((file) => {
       const source = readFileSync(join(PACKAGE, file), 'utf8').replace(/^\s*\*.*$/gm, '');
@@ -84,7 +84,11 @@ describe('the package', () => {
       ]);
     });
     const foreign = imports.filter(([, from]) => !from!.startsWith('.'));
-    expect(foreign).toEqual([['client/find-ws.js', 'ws']]);
+    const [react, others] = [true, false].map((inReact) =>
+      foreign.filter(([file]) => file!.startsWith('client/react/') === inReact),
+    );
+    expect(others).toEqual([['client/find-ws.js', 'ws']]);
+    expect([...new Set(react!.map(([, from]) => from))]).toEqual(['react']);
   });
 
   it('leaves the server out: of its files, only the contract and small tools are in it', () => {
@@ -105,6 +109,26 @@ describe('the package', () => {
     rmSync(join(installed, 'ws'), { force: true });
     symlinkSync(join(ROOT, 'node_modules/ws'), join(installed, 'ws'));
     expect(await runInApp(TALK(entry))).toBe(`hello from ${entry}\n`);
+  });
+
+  it('has hooks that a server renders', async () => {
+    for (const name of ['react', 'react-dom']) {
+      symlinkSync(join(ROOT, 'node_modules', name), join(installed, name));
+    }
+    const source = `
+      import { createElement } from 'react';
+      import { renderToString } from 'react-dom/server';
+      import { RoomcastClient } from 'roomcast-client';
+      import { RoomcastProvider, useMessages, useStatus } from 'roomcast-client/react';
+      const Show = () => useStatus().state + useMessages('r', { last: 5 }).length;
+      const create = () => new RoomcastClient('${node.wsUrl}');
+      console.log(renderToString(createElement(RoomcastProvider, { create }, createElement(Show))));
+    `;
+    expect(await runInApp(source)).toBe('idle0\n');
+  });
+
+  it('says to bundlers and servers of components that the hooks run in the client', () => {
+    expect(readFileSync(join(PACKAGE, 'client/react/index.js'), 'utf8')).toMatch(/^['"]use client['"];/);
   });
 
   it('lets a program end that is not closed by anything else', async () => {

@@ -158,6 +158,33 @@ describe('a room that the node does not let one join', () => {
     await world.settle();
     expect(world.socket.commands('join').at(-1)).toEqual(['join', 2, 'r', { since: ['e', 1] }]);
   });
+
+  it.each([
+    ['removed', (world: World) => world.socket.receive(['removed', 'r', 'spam'])],
+    ['refused', (world: World) => world.socket.refuse('join', 'forbidden')],
+  ])('goes on from its position when the server puts back whom it %s', async (state, keepOut) => {
+    const world = new World();
+    const client = await world.connected();
+    const room = client.room('r');
+    const seen: unknown[] = [];
+    room.on('message', ({ offset }) => seen.push(offset));
+    room.on('refused', () => undefined);
+    await world.settle();
+    world.socket.answer('join', JOINED);
+    world.socket.receive(message(1));
+    if (state === 'refused') {
+      await world.reconnect();
+    }
+    keepOut(world);
+    expect(room.state).toBe(state);
+    world.socket.receive(['joined', 'r', { epoch: 'e', offset: 4, recovered: false }], message(5));
+    await world.settle();
+    expect(world.socket.commands('join').at(-1)?.[3]).toEqual({ since: ['e', 1] });
+    world.socket.answer('join', { epoch: 'e', offset: 5, recovered: true });
+    world.socket.receive(message(2), message(3), message(4), message(5));
+    expect(seen).toEqual([1, 2, 3, 4, 5]);
+    expect(room.state).toBe('joined');
+  });
 });
 
 describe('for await', () => {

@@ -118,6 +118,22 @@ describe.each(used.factories)('conflation on the %s backplane', (_kind, startOne
     expect(newest).toEqual(Array.from({ length: KEPT_KEYS }, (_, i) => KEPT_KEYS + i));
   });
 
+  it('a room without history does not keep what a message replaced that is too large to be kept', async () => {
+    const { backplane } = await start();
+    const large = 'large'.padEnd(KEPT_FRAME_BYTES + 1, '.');
+    await publish(backplane, '1', { id: 'a' });
+    await publish(backplane, '2', { id: 'b' });
+    await publish(backplane, large, { id: 'a' });
+    expect(textsIn(await backplane.readNewest!('room', UNKEPT))).toEqual(['b=2']);
+    await Promise.all([
+      publish(backplane, '3', { id: 'b' }),
+      publish(backplane, large, { id: 'b' }),
+      publish(backplane, large, { id: 'c' }),
+      publish(backplane, '4', { id: 'c' }),
+    ]);
+    expect(textsIn(await backplane.readNewest!('room', UNKEPT))).toEqual(['c=4']);
+  });
+
   it('a room without history forgets what is too old', async () => {
     const { backplane } = await start();
     await publish(backplane, '1', { id: 'a' });

@@ -1,6 +1,5 @@
 /** Who is kept out, as the store keeps it, and histories that are dropped: both backplanes do the same. */
 import { describe, expect, it } from 'vitest';
-import { MAX_DENIALS } from '../../src/backplane/denials.ts';
 import { type Running, redisOptions, startRedis, type Times } from '../support/backplanes.ts';
 import { KEPT, publishTiny, textsOf, UNKEPT } from '../support/frames.ts';
 import { useBackplanes } from '../support/use-backplanes.ts';
@@ -64,15 +63,32 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
       expect(lifted).toEqual(['lifted']);
     });
 
-    it('are no more than the limit; those that are known may be changed', async () => {
-      const { denials } = (await start()).backplane;
-      await denials.restore(
-        Array.from({ length: MAX_DENIALS }, (_, n) => ({ subject: `s${n}`, leftMs: 60_000 })),
-      );
-      expect(await denials.deny('one more', 60_000)).toBe(false);
-      expect(await denials.deny('s7', 30_000)).toBe(true);
-      expect((await denials.read()).denied).toHaveLength(MAX_DENIALS);
-    }, 20_000);
+    it('are no more than the limit, with those that were lifted; those that are known may be changed', async () => {
+      const { denials } = (await start({ maxDenials: 3 })).backplane;
+      expect(await denials.deny('short', 40)).toBe(true);
+      expect(await denials.deny('one', 60_000)).toBe(true);
+      await denials.lift('one', 60_000);
+      expect(await denials.deny('two', 60_000)).toBe(true);
+      expect(await denials.deny('too many', 60_000)).toBe(false);
+      expect(await denials.deny('two', 30_000)).toBe(true);
+      expect(await denials.deny('one', 60_000)).toBe(true);
+      await waitFor(() => denials.deny('three', 60_000), { for: 'the short one to make room' });
+      expect(await denials.deny('too many', 60_000)).toBe(false);
+      expect((await denials.read()).denied.map(({ subject }) => subject).sort()).toEqual([
+        'one',
+        'three',
+        'two',
+      ]);
+    });
+
+    it('are restored and lifted beyond the limit: what a node knows is not dropped', async () => {
+      const { denials } = (await start({ maxDenials: 1 })).backplane;
+      await denials.restore(['a', 'b', 'c'].map((subject) => ({ subject, leftMs: 60_000 })));
+      await denials.lift('d', 60_000);
+      expect((await denials.read()).denied).toHaveLength(3);
+      expect((await denials.read()).lifted).toEqual(['d']);
+      expect(await denials.deny('e', 60_000)).toBe(false);
+    });
   });
 
   describe('clearing a history', () => {
@@ -128,6 +144,36 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
     await expect(backplane.denials.read()).rejects.toMatchObject(unavailable);
     await expect(backplane.clearHistory('room', KEPT)).rejects.toMatchObject(unavailable);
     await expect(backplane.subscribers('room')).rejects.toMatchObject(unavailable);
+  });
+});
+
+describe('a cleared history in Redis', () => {
+  it('leaves a log that expires as any other', async () => {
+    const { keyPrefix } = redisOptions('');
+    const { backplane } = await startRedis(used.server.url, { keyPrefix });
+    used.open.push(backplane);
+    await publishTiny(backplane, 'room', 'a');
+    const [log] = await used.server.client.keys(`${keyPrefix}:*log*`);
+    const before = await used.server.client.pttl(log!);
+    expect(before).toBeGreaterThan(0);
+    await backplane.clearHistory('room', KEPT);
+    await publishTiny(backplane, 'room', 'b');
+    const after = await used.server.client.pttl(log!);
+    expect(after).toBeGreaterThan(0);
+    expect(after).toBeLessThanOrEqual(KEPT.ageMs * 1.1);
+  });
+
+  it('is dropped by a Redis that is full too: nothing else makes room at once', async () => {
+    const { backplane } = await startRedis(used.server.url);
+    used.open.push(backplane);
+    await publishTiny(backplane, 'room', 'a');
+    await used.server.client.config('SET', 'maxmemory', '1');
+    try {
+      expect(await backplane.clearHistory('room', KEPT)).toMatchObject({ offset: 1 });
+    } finally {
+      await used.server.client.config('SET', 'maxmemory', '0');
+    }
+    expect((await backplane.read('room', KEPT, { limit: 10 })).envelopes).toEqual([]);
   });
 });
 

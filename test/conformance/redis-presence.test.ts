@@ -1,6 +1,7 @@
 /** Presence of several nodes on one Redis: nodes that die, freeze and come back, and a Redis that does. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type BackplaneMetrics, silentMetrics } from '../../src/backplane/metrics.ts';
+import type { PresencePage } from '../../src/backplane/presence.ts';
 import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import type { RedisBackplane, RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
 import { randomId } from '../../src/util/ids.ts';
@@ -96,6 +97,34 @@ describe('several nodes', () => {
     );
     expect(await a.backplane.presence.list('room', 0)).toMatchObject({ count: 100, users: 2 });
     expect([...(await a.backplane.presence.nodes())].sort()).toEqual([a.nodeId, b.nodeId].sort());
+  });
+
+  it('view a room when they have heard of every change that the page has', async () => {
+    const start = cluster();
+    const proxy = await DeafeningProxy.start(shared.port);
+    proxies.push(proxy);
+    const viewer = await start(`redis://127.0.0.1:${proxy.port}`, { rooms: ['room'] });
+    const other = await start();
+    const letPass = proxy.holdUp('subscribe');
+    enterMany(other, 'room', 2);
+    await other.backplane.presence.list('room', 10);
+    other.backplane.presence.leave('room', entryOf(other, 1), true);
+    await other.backplane.presence.list('room', 10);
+    let page: PresencePage | null = null;
+    const viewing = viewer.backplane.presence.view('room', 10).then((viewed) => {
+      page = viewed;
+    });
+    // Asked for later on the same link: the page is there by now, and what it has overtaken is not.
+    const { members } = await viewer.backplane.presence.list('room', 10);
+    expect(members).toEqual([entryOf(other, 2, 'u2')]);
+    expect(viewer.presence.lines('room')).toEqual([]);
+    expect(page).toBeNull();
+    letPass();
+    await viewing;
+    expect(page).toMatchObject({ count: 1, members });
+    // Told before the page, and not after it: members would hear of one who came and left before their snapshot.
+    const [first, second] = [`${other.nodeId}-1`, `${other.nodeId}-2`];
+    expect(viewer.presence.lines('room')).toEqual([`+${first} 1`, `+${second} 2`, `-${first} 1`]);
   });
 
   it('list the rooms of all, a shared one once, and one that has no entries not at all', async () => {

@@ -104,7 +104,7 @@ describe.skipIf(findChromium() === null)('the demo page through the balancer', (
     const bob = await open('Bob');
     expect(ann.node).not.toBe(bob.node);
     for (const { page } of [ann, bob]) await page.getByRole('button', { name: 'Join' }).click();
-    await bob.page.getByText('Bob joined').waitFor();
+    await bob.page.getByText('You joined compose').waitFor();
     await bob.page.locator('#text').fill('over the backplane');
     await bob.page.locator('#send').click();
     await ann.page.getByText('over the backplane').waitFor({ timeout: 5_000 });

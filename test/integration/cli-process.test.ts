@@ -51,6 +51,6 @@ it('the built program refuses to serve with a bad configuration', () => {
 
 it('the built program refuses an unknown command', () => {
   const { status, stderr } = roomcast(['serv']);
-  expect(status).toBe(1);
+  expect(status).toBe(2);
   expect(stderr).toContain('Did you mean serve?');
 });

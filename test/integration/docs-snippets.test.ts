@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tokenAuthenticator } from '../../src/auth/authenticator.ts';
-import { jsonCodec } from '../../src/protocol/codec.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { freePort } from '../support/ports.ts';
 import { pythonEnvironment } from '../support/python-environment.ts';
@@ -80,15 +79,6 @@ async function prints(child: ChildProcess, ...expected: readonly RegExp[]): Prom
     child.kill();
   }
 }
-
-const runJavaScript: Runner = async ({ code }) => {
-  // As the text beside it says: Node 20 has no WebSocket.
-  const prologue = typeof WebSocket === 'undefined' ? "import WebSocket from 'ws';\n" : '';
-  const file = join(scratch, 'client.mjs');
-  writeFileSync(file, prologue + here(code));
-  const greeting = new RegExp(/hello from \w+/.exec(code)![0]);
-  await prints(spawn(process.execPath, [file]), greeting, /'ok',\s+2/);
-};
 
 /** It publishes an answer, which ends with the whole of it. */
 const runAnswer: Runner = async ({ code }) => {
@@ -209,15 +199,6 @@ const runFetch: Runner = async ({ code }) => {
   await prints(spawn(process.execPath, [file]), /'joined',\s+'chat:lobby'/, /'joined',\s+'news'/);
 };
 
-/** Frames, commands and what a node says. */
-const readFrames: Runner = async ({ code }) => {
-  for (const line of code.trimEnd().split('\n')) {
-    const [type] = JSON.parse(line);
-    if (['ok', 'message'].includes(type)) continue;
-    expect(jsonCodec.decodeCommands(new TextEncoder().encode(line))).toMatchObject([{ type }]);
-  }
-};
-
 /** All of its servers on ports of this run. Redis is started where the block starts it, nodes one after the other. */
 const runCluster: Runner = async ({ code }) => {
   const ports = new Map<string, number>();
@@ -256,6 +237,19 @@ function runRoomcast(expected: RegExp, added = ''): Runner {
   };
 }
 
+/** As in a shell with the program on its path, in a folder of its own. */
+function runShell(expected: RegExp): Runner {
+  return async ({ code }) => {
+    const prologue = `set -eo pipefail; roomcast() { '${process.execPath}' '${MAIN}' "$@"; }\n`;
+    const { PATH = '' } = process.env;
+    const { stdout } = await promisify(execFile)('bash', ['-c', prologue + code], {
+      cwd: scratch,
+      env: { PATH, ROOMCAST_URL: node.url },
+    });
+    expect(stdout).toMatch(expected);
+  };
+}
+
 /** Every program that it calls as `npm run` is one of the package. */
 const callsScripts: Runner = async ({ code }) => {
   const { scripts } = JSON.parse(execFileSync('npm', ['pkg', 'get', '--prefix', ROOT], { encoding: 'utf8' }));
@@ -270,12 +264,10 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['README.md', 'new RoomcastClient(', runClient],
   ['docs/client.md', 'await room.publish(', runClient],
   ['README.md', '/v1/publish', runCurl],
-  ['docs/getting-started.md', 'hello from Node', runJavaScript],
+  ['docs/getting-started.md', 'hello from Node', runClient],
+  ['README.md', '| roomcast pub', runShell(/"data":"two"\}\n$/)],
   ['docs/getting-started.md', 'from roomcast', runPython(/hello from Python/)],
   ['docs/getting-started.md', '/v1/publish', runCurl],
-  ['docs/getting-started.md', '["ack", 7', readFrames],
-  ['docs/getting-started.md', '["join", 1, "orders', readFrames],
-  ['docs/getting-started.md', '["join", 1, "lobby", {"last"', readFrames],
   ['docs/http-api.md', 'order-17-paid', runCurl],
   ['docs/http-api.md', '"ephemeral"', runCurl],
   ['docs/http-api.md', '/v1/publish/batch', runCurl],
@@ -293,6 +285,15 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/streaming.md', 'answer.mjs', runAnswer],
   ['docs/streaming.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/testing.md', 'roomcast/testing', runTest],
+  ['docs/command-line.md', 'hello from a shell', runShell(/"data":"hello from a shell"\}\n$/)],
+  ['docs/command-line.md', 'order-17', runShell(/^$/)],
+  ['docs/command-line.md', 'grep -c', runShell(/^[1-9]\d*\n$/)],
+  ['docs/command-line.md', "'%o %t %s %d'", runShell(/^\d+ \S+Z \S+ hello/)],
+  ['docs/command-line.md', 'orders.position', runShell(/^$/)],
+  ['docs/command-line.md', 'roomcast members', runShell(/^$/)],
+  ['docs/command-line.md', '--all', runShell(/"room":"orders".*"data":"two"\}\n$/s)],
+  ['docs/command-line.md', 'token mint', runShell(/"sub": "ann".*"accepted": true/s)],
+  ['docs/command-line.md', 'completion bash', runShell(/^$/)],
   ['docs/configuration.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/configuration.md', 'export ROOMCAST_ROOMS', configures(exportedRules)],
   ['docs/operations.md', 'redis-server --port', runCluster],
@@ -317,6 +318,28 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
 const ENGINE = 'it needs a container engine: npm run test:compose';
 const PRINTED = 'it is what a command prints';
 const COMPILED = 'client/docs.test.ts compiles it';
+const RECIPES: readonly Piece[] = [
+  ...[
+    'export const client',
+    'rooms:\n',
+    'older(offset',
+    'onInput',
+    'setPresence',
+    'room.signal({ x: 10',
+    'isSending',
+  ],
+  ...[
+    'inbox.ack',
+    '"$user:ann"',
+    'await work(',
+    'answer +',
+    'from curl',
+    'from PHP',
+    'urlopen',
+    'from roomcast',
+  ],
+];
+const REACT = 'client/react-docs.test.ts compiles it, and runs the test and what it tests';
 const NODE_START = 'it installs the packages anew; start-stop.test.ts starts nodes';
 
 /** Why these do not run here. Their syntax is checked all the same. */
@@ -327,6 +350,8 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['README.md', 'docker compose down', ENGINE],
   ['docs/getting-started.md', 'npm ci && npm start', NODE_START],
   ['docs/getting-started.md', '<!doctype html>', 'browser/getting-started.test.ts opens it in Chromium'],
+  ['docs/getting-started.md', 'npm install roomcast-client', 'client/package.test.ts installs the package'],
+  ['docs/getting-started.md', 'resume: true', COMPILED],
   ['docs/streaming.md', '<!doctype html>', 'browser/streaming.test.ts opens it in Chromium'],
   ['docs/server-sent-events.md', /^retry: /, PRINTED],
   ['docs/server-sent-events.md', '<!doctype html>', 'browser/event-source.test.ts opens it in Chromium'],
@@ -339,6 +364,14 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['docs/client.md', 'setPresence', COMPILED],
   ['docs/client.md', 'getToken', COMPILED],
   ['docs/client.md', 'webStorage', COMPILED],
+  ['docs/react.md', 'function Chat(', REACT],
+  ['docs/react.md', 'npm install', 'client/react-docs.test.ts runs with these packages'],
+  ['docs/react.md', 'function Typing(', REACT],
+  ['docs/react.md', 'function Live(', REACT],
+  ['docs/react.md', 'startTestBroker', REACT],
+  ...RECIPES.map((piece) => ['docs/recipes.md', piece, 'recipes.test.ts runs it'] as const),
+  ['docs/command-line.md', '{"room"', PRINTED],
+  ['docs/command-line.md', 'line 813', PRINTED],
   ['docs/http-api.md', 'export ROOMCAST_API_KEYS', 'it prints nothing'],
   ['docs/authentication.md', 'export ROOMCAST_AUTH_SECRET', NODE_START],
   ['docs/operations.md', '.env && docker', ENGINE],
@@ -404,7 +437,9 @@ describe('the snippets of the documentation', () => {
         join(folder, path),
       ),
     );
-    const documents = [...readdirSync(ROOT), ...under].filter((path) => path.endsWith('.md'));
+    const documents = [...readdirSync(ROOT), ...under].filter(
+      (path) => path.endsWith('.md') && !path.includes('node_modules'),
+    );
     const withSnippets = documents.filter((path) => snippetsOf(path).length > 0);
     expect(FILES).toEqual(expect.arrayContaining(withSnippets));
   });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/cli/doctor/finding.ts';
 import { run } from '../../src/cli/program.ts';
 import { NodeProcess } from '../support/node-process.ts';
+import { NO_PIPES } from '../support/pipes.ts';
 import { freePort } from '../support/ports.ts';
 import { RedisServer } from '../support/redis.ts';
 import { SECRET, token as signToken } from '../support/tokens.ts';
@@ -27,6 +28,7 @@ async function doctor(args: readonly string[], env: Readonly<Record<string, stri
     env,
     terminal: false,
     stderrTerminal: false,
+    pipes: NO_PIPES,
     stdout: (text) => {
       stdout += text;
     },

@@ -181,9 +181,24 @@ describe('the HTTP API', () => {
     for (const path of ['/healthz', '/readyz', '/metrics']) {
       expect((await fetch(`${guarded.url}${path}`)).status).toBe(200);
     }
-    const page = await fetch(`${open.url}/`);
-    expect(page.headers.get('content-type')).toContain('text/html');
-    expect(await page.text()).toContain('roomcast.v1.json');
-    expect((await fetch(`${production.url}/`)).status).toBe(404);
+    for (const [path, type] of [
+      ['/', 'text/html'],
+      ['/chat.js', 'text/javascript'],
+      ['/chat.css', 'text/css'],
+    ]) {
+      const page = await fetch(`${open.url}${path}`);
+      expect(page.headers.get('content-type')).toContain(type);
+      const etag = page.headers.get('etag')!;
+      const again = await fetch(`${open.url}${path}`, { headers: { 'If-None-Match': etag } });
+      expect([page.status, again.status]).toEqual([200, 304]);
+      expect((await fetch(`${production.url}${path}`)).status).toBe(404);
+    }
+  });
+
+  it('serves the demo page with a policy that allows no code in the page', async () => {
+    const { headers } = await fetch(`${open.url}/`);
+    const policy = headers.get('content-security-policy')!;
+    expect(policy.split('; ')).toContain("default-src 'self'");
+    expect(policy).not.toMatch(/unsafe|\*/);
   });
 });

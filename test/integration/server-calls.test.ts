@@ -172,7 +172,9 @@ describe('a history that is deleted', () => {
     const { status, body } = await ask(2, 'DELETE', '/v1/rooms/log/history');
     expect({ status, offset: body.offset }).toEqual({ status: 200, offset: 3 });
     for (const client of [ann, bob]) {
-      expect(await client.next(([type]) => type === 'reset')).toEqual(['reset', 'log', body.epoch, 3]);
+      // Redis lost the personal rooms too: their numbering may begin anew at any time from then on.
+      const reset = await client.next(([type, room]) => type === 'reset' && room === 'log');
+      expect(reset).toEqual(['reset', 'log', body.epoch, 3]);
     }
     const late = await connectAs('ann', 2);
     expect(await late.ok<JoinResult>('join', 'log', { last: 10 })).toMatchObject({ offset: 3, from: 3 });

@@ -4,6 +4,7 @@ import { run } from '../../src/cli/program.ts';
 import { TestClient } from '../support/client.ts';
 import { readMetric } from '../support/metrics.ts';
 import { NodeProcess } from '../support/node-process.ts';
+import { NO_PIPES } from '../support/pipes.ts';
 
 let node: NodeProcess;
 
@@ -21,7 +22,15 @@ async function doctorSays(): Promise<string> {
     said += text;
   };
   const serve = () => Promise.reject(new Error('a doctor runs no node'));
-  const io = { env: {}, terminal: false, stderrTerminal: false, stdout: write, stderr: write, serve };
+  const io = {
+    env: {},
+    terminal: false,
+    stderrTerminal: false,
+    stdout: write,
+    stderr: write,
+    pipes: NO_PIPES,
+    serve,
+  };
   await run(['doctor', '--node', node.url], io);
   return said;
 }

@@ -9,6 +9,7 @@ import type { Io } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/program.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { silentLog } from '../../src/util/log.ts';
+import { NO_PIPES } from '../support/pipes.ts';
 
 let folder: string;
 
@@ -47,6 +48,7 @@ async function roomcast(
     env,
     terminal: false,
     stderrTerminal: false,
+    pipes: NO_PIPES,
     stdout: () => undefined,
     stderr: (text) => {
       stderr += text;

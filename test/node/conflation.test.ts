@@ -229,6 +229,18 @@ describe('messages with a conflateKey, in a room without history', () => {
       ],
       told: { bob: 'ok@0/0 b1' },
     },
+    'are not kept where they are large, and neither is what they replaced': {
+      world: { rule, maxBackpressure: 100_000 },
+      steps: [
+        (on) => on.ann.join(),
+        from('pub', 0, 'a1', 'b1'),
+        from('pub', 5000, 'a2'),
+        (on) => on.bob.join({ last: 10 }),
+        from('pub', 0, 'a3'),
+        (on) => on.jo.join({ last: 10 }),
+      ],
+      told: { ann: 'ok@0 a1 b1 a2 a3', bob: 'ok@0/0 b1 a3', jo: 'ok@0/0 b1 a3' },
+    },
     'are not told to a publisher that asked for no echo': {
       world: { rule, maxBackpressure: 300 },
       steps: [

@@ -29,6 +29,32 @@ describe('a join', () => {
       // The position is read when the gate opens: 2 came before that.
       told: { ann: 'ok@2 3' },
     },
+    'waits for the room to be opened, also while its connection drains or catches up in another room': {
+      steps: [
+        (on) => on.pub.publish(1, 2),
+        (on) => [on.bob.join({}, 'other'), on.pub.send(on.pub.publishFrame('o', 0, true, 'other'))],
+        (on) => on.port.subscribes.shut(),
+        (on) => [on.ann.join(), on.jo.joinSince(1)],
+        (on) => [on.ann, on.jo].map(({ connection }) => on.node.broker.drained(connection)),
+        (on) => on.ann.joinSince(0, 'other'),
+        (on) => on.port.subscribes.open(),
+        (on) => on.pub.publish(3),
+      ],
+      told: { ann: 'ok@1+ o ok@2 3', jo: 'ok@2+ 2 3' },
+    },
+    'waits for what its user has acknowledged while its connection drains': {
+      world: { rule: { acks: true } },
+      steps: [
+        warm,
+        (on) => on.store.acked.set('ann', { epoch: on.store.room(ROOM).epoch, offset: 2 }),
+        (on) => on.port.lookups.shut(),
+        (on) => on.ann.join({ resume: true }),
+        (on) => on.node.broker.drained(on.ann.connection),
+        (on) => on.port.lookups.open(),
+        (on) => on.pub.publish(5),
+      ],
+      told: { ann: 'ok@4+(2) 3 4 5' },
+    },
     'and a message of the same connection in one go: it gets its own message': {
       steps: [(on) => on.ann.send(on.ann.joinFrame(), on.ann.publishFrame('mine'))],
       told: { ann: 'ok@0 mine' },

@@ -1,6 +1,9 @@
 /** What the server API does to members, on nodes that hear of it at once, late, or in the middle of a join. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { ALL_PERMITTED } from '../../src/auth/identity.ts';
+import { Connection } from '../../src/connection/connection.ts';
 import type { ErrorFrame, JoinedFrame, RemovedFrame, ServerFrame } from '../../src/protocol/frames.ts';
+import { sseCodec } from '../../src/protocol/sse/codec.ts';
 import { type Client, ROOM, World, type WorldNode } from '../support/world.ts';
 
 let world: World;
@@ -21,6 +24,14 @@ async function joined(node: WorldNode, user: string): Promise<Client> {
   client.join();
   await world.settle();
   return client;
+}
+
+/** What an event stream of this user is to the node. */
+function stream(node: WorldNode, user: string): Connection {
+  const identity = { user, expiresAtMs: null, permissions: ALL_PERMITTED };
+  const connection = new Connection(99, node.sockets.socket(1000), sseCodec, identity, node.context);
+  node.broker.streamOpened(connection);
+  return connection;
 }
 
 async function call(work: Promise<unknown>): Promise<void> {
@@ -74,6 +85,11 @@ describe('removing a user from a room', () => {
     there.port.reads.open();
     await world.settle();
     expect(ann.told()).toBe('error:forbidden removed error:forbidden');
+    const errors = ann.socket.frames.filter(([type]) => type === 'error') as ErrorFrame[];
+    expect(errors.map(([, , , , details]) => details)).toEqual([
+      { retryAfterMs: 5_000 },
+      { retryAfterMs: 5_000 },
+    ]);
     expect(world.store.room(ROOM).offset).toBe(0);
   });
 
@@ -159,6 +175,25 @@ describe('putting a user into a room', () => {
     await call(here.broker.addToRoom(ROOM, 'ann'));
     expect(last(ann, 'joined')).toBeUndefined();
   });
+
+  it('passes over event streams: their positions are those of the rooms that they named', async () => {
+    const ann = here.client('ann');
+    const events = stream(here, 'ann');
+    here.context.commands.join(events, {
+      type: 'join',
+      id: 1,
+      room: 'named',
+      since: null,
+      resume: false,
+      last: null,
+      data: null,
+      members: false,
+    });
+    await world.settle();
+    await call(here.broker.addToRoom(ROOM, 'ann'));
+    expect(ann.told()).toBe('joined');
+    expect(events.rooms).toEqual(['named']);
+  });
 });
 
 describe('deleting the history of a room', () => {
@@ -191,6 +226,57 @@ describe('deleting the history of a room', () => {
   });
 });
 
+describe('deleting the history of a room that is being read', () => {
+  /** What the store answers a node is on its way until `arrive`. */
+  function slowReads(node: WorldNode): { arrive(): void } {
+    const read = node.port.read.bind(node.port);
+    let arrive = (): void => undefined;
+    const arrived = new Promise<void>((resolve) => {
+      arrive = resolve;
+    });
+    node.port.read = async (...args) => {
+      const page = await read(...args);
+      await arrived;
+      return page;
+    };
+    return {
+      arrive() {
+        node.port.read = read;
+        arrive();
+      },
+    };
+  }
+
+  it('resets those who join it on a node that is opening it', async () => {
+    const pub = await joined(here, 'pub');
+    pub.publish(1, 2);
+    await world.settle();
+    const reads = slowReads(there);
+    const ann = there.client('ann');
+    ann.join();
+    await world.settle();
+    await call(here.broker.clearHistory(ROOM));
+    reads.arrive();
+    await world.settle();
+    expect(ann.told()).toBe('ok@2 reset@2');
+    expect(ann.brokenPromises()).toEqual([]);
+  });
+
+  it('resets the members of a node that is reading what it missed', async () => {
+    const [pub, ann] = [await joined(here, 'pub'), await joined(there, 'ann')];
+    pub.publish(1, 2);
+    await world.settle();
+    const reads = slowReads(there);
+    there.port.resume();
+    await world.settle();
+    await call(here.broker.clearHistory(ROOM));
+    reads.arrive();
+    await world.settle();
+    expect(ann.told()).toBe('ok@0 1 2 reset@2');
+    expect(ann.brokenPromises()).toEqual([]);
+  });
+});
+
 describe('whether a user is online', () => {
   it('is told with the number of nodes, by every node', async () => {
     expect(await here.broker.statusOfUser('ann')).toEqual({ online: false, nodes: 0 });
@@ -207,5 +293,36 @@ describe('whether a user is online', () => {
     await world.pass(6_000);
     expect(await here.broker.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
     expect(one.connection.isOpen).toBe(true);
+  });
+
+  it('counts event streams, which are not in the personal room', async () => {
+    const events = stream(there, 'ann');
+    await world.settle();
+    await world.pass(10_000);
+    for (const { broker } of [here, there]) {
+      expect(await broker.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
+    }
+    expect(events.rooms).toEqual([]);
+    there.broker.disconnected(events);
+    await world.pass(6_000);
+    expect(await here.broker.statusOfUser('ann')).toEqual({ online: false, nodes: 0 });
+  });
+
+  it('goes on to count an event stream when the other connections of its user are gone', async () => {
+    const ann = there.client('ann');
+    await world.settle();
+    stream(there, 'ann');
+    ann.socket.cut();
+    await world.settle();
+    await world.pass(10_000);
+    expect(await here.broker.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
+  });
+
+  it('counts an event stream that opened while the store did not answer', async () => {
+    there.port.subscribes.fail(1);
+    stream(there, 'ann');
+    await world.settle();
+    await world.pass(10_000);
+    expect(await here.broker.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
   });
 });

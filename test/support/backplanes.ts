@@ -42,11 +42,13 @@ export class Heard {
   }
 }
 
+/** Settings that both have. */
 export interface Times {
   readonly dedupWindowMs?: number;
   readonly metaTtlMs?: number;
   readonly emptyMetaTtlMs?: number;
   readonly acksTtlMs?: number;
+  readonly maxDenials?: number;
 }
 
 export interface Running<B extends Backplane = Backplane> {

@@ -40,6 +40,15 @@ export class DeafeningProxy {
     return chosen.length;
   }
 
+  /** Holds up what the server sends on the open connections whose client has said that. Returns what lets it pass. */
+  holdUp(said: string): () => void {
+    const chosen = [...this.#passages].filter(({ sent }) => sent.includes(said));
+    for (const { server } of chosen) server.pause();
+    return () => {
+      for (const { server } of chosen) server.resume();
+    };
+  }
+
   /** Nothing passes any more, either way, and no connection is told. What is sent meanwhile arrives after `heal`. */
   cut(): void {
     this.#isCut = true;

@@ -1,20 +1,21 @@
 /**
- * A client that does what PROTOCOL.md asks of one, and writes down what it is given: it keeps its place in each room, comes
- * back to another node when its connection ends, joins from where it stood, and publishes again under the same key what was
- * not acknowledged.
+ * The SDK, watched: what its listeners are given becomes the log of a member, and beside it stands what only frames and sockets tell,
+ * so that the checker judges the nodes as strictly as a client that hides nothing would.
  */
 import WebSocket from 'ws';
-import { decodeServerFrames, encodeCommand } from '../../src/protocol/client-codec.ts';
-import type {
-  CommandFrame,
-  JoinOptions,
-  JoinResult,
-  Position,
-  PublishResult,
-  ServerFrame,
-} from '../../src/protocol/frames.ts';
-import { type Encoding, SUBPROTOCOL } from '../../src/protocol/subprotocol.ts';
-import { backoffMs } from '../../src/util/backoff.ts';
+import { BaseClient } from '../../src/client/client.ts';
+import type { WebSocketLike } from '../../src/client/environment.ts';
+import type { InspectedFrame } from '../../src/client/inspector.ts';
+import { jsonCodec } from '../../src/client/json-codec.ts';
+import { msgpackCodec } from '../../src/client/msgpack-codec.ts';
+import type { ClientOptions } from '../../src/client/options.ts';
+import type { Room } from '../../src/client/room.ts';
+import type { Message, RoomOptions } from '../../src/client/room-events.ts';
+import type { PublishSettings } from '../../src/client/room-services.ts';
+import type { ClientStatus } from '../../src/client/status.ts';
+import type { JoinResult } from '../../src/protocol/frames.ts';
+import type { Encoding } from '../../src/protocol/subprotocol.ts';
+import { portableScheduler } from '../../src/util/portable-scheduler.ts';
 import { MemberLog } from './member-log.ts';
 
 export interface ReturningOptions {
@@ -27,13 +28,15 @@ export interface ReturningOptions {
   readonly encoding?: Encoding;
   /** From 0 up to 1. Default `Math.random`. */
   readonly random?: () => number;
-  /** So many of the newest messages are asked for by each join. Default: `last` is left out. */
+  /** So many of the newest messages are asked for by each join, not only by the first. Default: `last` is left out. */
   readonly last?: number;
   /**
-   * The token of a user whose joins resume where the user left off: some messages are acknowledged, and what comes again is dropped.
-   * Default: anonymous, and joins have the position.
+   * The token of a user whose joins all resume where the user left off: some messages are acknowledged, and what comes again is
+   * dropped. Default: anonymous, and joins have the position.
    */
   readonly resumesWith?: string;
+  /** Further options of the SDK. */
+  readonly client?: ClientOptions;
 }
 
 /** A message that has its offset and is stored. */
@@ -47,38 +50,28 @@ export interface Acknowledged {
   readonly ackedAtMs: number;
 }
 
-interface Waiting<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
+interface Membership {
+  readonly log: MemberLog;
+  room: Room;
+  readonly joined: Promise<void>;
+  readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
-interface Membership extends Waiting<void> {
-  readonly log: MemberLog;
-  /** Its join was answered on this connection. What comes before is of a membership that was ended. */
-  isIn: boolean;
-}
-
-interface Publication extends Waiting<Acknowledged> {
-  readonly room: string;
-  readonly data: unknown;
-  readonly key: string;
-  readonly sentAtMs: number;
-}
-
-type Answer = (frame: ServerFrame & readonly ['ok' | 'error', ...unknown[]]) => void;
-
 const ACK_EVERY = 10;
-const RECONNECT = { baseMs: 50, capMs: 1_000 };
-const RETRY = { baseMs: 100, capMs: 400 };
-/** Frames of one turn are joined up to this; nodes refuse WebSocket messages of more than 64 KiB. */
-const JOINED_BYTES = 48 * 1024;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
-/** Errors that waiting may cure. */
-const PASSING = new Set(['unavailable', 'timeout', 'rate_limited', 'internal']);
+const OPTIONS: ClientOptions = {
+  reconnect: { baseMs: 50, capMs: 1_000 },
+  connectTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+  // Tests have sockets that are not read for a while: those are no dead links.
+  probeTimeoutMs: 120_000,
+  queue: { messages: 10_000, bytes: 64 * 1024 * 1024 },
+  inspectFrames: 0,
+};
 
 export class ReturningClient {
   readonly name: string;
+  readonly client: BaseClient;
   /** One for each room it has ever joined. */
   readonly logs = new Map<string, MemberLog>();
   /** Connections that were made, and how they ended, by close code. */
@@ -86,32 +79,44 @@ export class ReturningClient {
   readonly closes = new Map<number, number>();
   /** How its publishes were answered, by `ok` or error code, with the longest time that took in ms. */
   readonly answers = new Map<string, { count: number; slowestMs: number }>();
+  /** What the SDK could tell nobody else. */
+  readonly errors: unknown[] = [];
   readonly #options: ReturningOptions;
   readonly #memberships = new Map<string, Membership>();
-  readonly #publications = new Set<Publication>();
-  readonly #replies = new Map<number, Answer>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  /** When each publish was asked for, by the id of its frame on the present connection. */
+  readonly #askedAtMs = new Map<number, number>();
+  /** The id of the last join of each room on the present connection. */
+  readonly #joinIds = new Map<string, number>();
   #socket: WebSocket | null = null;
-  #outgoing: (Uint8Array | string)[] = [];
-  #next: number;
-  #attempt = 0;
-  #lastId = 0;
   #connection = '';
-  #lastKey = 0;
-  #reconnectAfterMs: number | null = null;
-  #isEnding = false;
-  #stopped: number | null = null;
 
   constructor(options: ReturningOptions) {
+    const { name, urls, first = 0, encoding = 'msgpack', random = Math.random, resumesWith } = options;
     this.#options = options;
-    this.name = options.name;
-    this.#next = options.first ?? 0;
-    this.#connect();
+    this.name = name;
+    this.client = new BaseClient(
+      urls.map((_, i) => urls[(first + i) % urls.length]!),
+      {
+        ...OPTIONS,
+        ...(resumesWith !== undefined && { token: resumesWith }),
+        ...options.client,
+        onError: (error) => this.errors.push(error),
+        debug: (frame) => this.#watchFrame(frame),
+        environment: {
+          scheduler: { ...portableScheduler, random },
+          openSocket: (url, protocol) => this.#openSocket(url, protocol),
+        },
+      },
+      { codec: encoding === 'json' ? jsonCodec : msgpackCodec },
+    );
+    this.client.onStatus((status) => this.#statusChanged(status));
+    this.client.connect();
   }
 
   /** The close code by which a node told it to stay away, or null. */
   get stoppedBy(): number | null {
-    return this.#stopped;
+    const { status } = this.client;
+    return status.state === 'closed' ? status.code : null;
   }
 
   /** Id of its present connection, or of the last one. */
@@ -121,11 +126,12 @@ export class ReturningClient {
 
   /** Whether its join of a room was answered on its present connection. */
   isIn(room: string): boolean {
-    return this.isConnected && this.#memberships.get(room)?.isIn === true;
+    const state = this.#memberships.get(room)?.room.state;
+    return this.isConnected && (state === 'catching-up' || state === 'joined');
   }
 
   get isConnected(): boolean {
-    return this.#socket?.readyState === WebSocket.OPEN;
+    return this.client.status.state === 'connected';
   }
 
   /** The socket of the present connection, to be paused and the like. */
@@ -143,30 +149,34 @@ export class ReturningClient {
   }
 
   /** Resolves when it is a member for the first time. It stays one until `leave`. */
-  join(room: string): Promise<void> {
-    const membership = { ...waiting<void>(), log: this.log(room), isIn: false };
-    this.#memberships.set(room, membership);
-    this.#sendJoin(room, membership);
-    return membership.promise;
+  join(name: string): Promise<void> {
+    const log = this.log(name);
+    const { last, resumesWith } = this.#options;
+    const options = {
+      ...(last !== undefined && { last }),
+      ...(resumesWith !== undefined && { resume: true }),
+    };
+    const membership = { ...waiting(), log, room: this.client.room(name, options) };
+    this.#memberships.set(name, membership);
+    this.#listen(membership);
+    return membership.joined;
   }
 
   /** From now on it is no member, whatever the node says. */
-  leave(room: string): void {
-    const membership = this.#memberships.get(room);
+  leave(name: string): void {
+    const membership = this.#memberships.get(name);
     if (!membership) return;
-    this.#memberships.delete(room);
+    this.#memberships.delete(name);
     membership.resolve();
     membership.log.event({ kind: 'left' });
-    this.#request(['leave', 0, room], () => undefined);
+    membership.room.leave();
   }
 
   /** Resolves when it is acknowledged, however often it has to be sent for that. `data` is its number, or a list that begins with it. */
-  publish(room: string, data: unknown): Promise<Acknowledged> {
-    const key = `${this.name}:${++this.#lastKey}`;
-    const publication = { ...waiting<Acknowledged>(), room, data, key, sentAtMs: performance.now() };
-    this.#publications.add(publication);
-    this.#sendPublish(publication, 0);
-    return publication.promise;
+  async publish(room: string, data: unknown, settings?: PublishSettings): Promise<Acknowledged> {
+    const sentAtMs = performance.now();
+    const { epoch, offset } = await this.client.publish(room, data, settings);
+    return { room, payload: payloadOf(data), epoch, offset, sentAtMs, ackedAtMs: performance.now() };
   }
 
   /** Drops the connection without a word, as a train in a tunnel does. */
@@ -176,227 +186,130 @@ export class ReturningClient {
 
   /** Ends it all. What is not acknowledged is given up. */
   async close(): Promise<void> {
-    this.#isEnding = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.client.close();
     const socket = this.#socket;
-    if (socket === null) return;
+    if (socket === null || socket.readyState === WebSocket.CLOSED) return;
     const closed = new Promise((resolve) => socket.once('close', resolve));
-    if (socket.readyState === WebSocket.CLOSED) return;
     socket.terminate();
     await closed;
   }
 
-  // ---- the connection ------------------------------------------------------------------------------------
+  // ---- what listeners are given --------------------------------------------------------------------------
 
-  #connect(): void {
-    const { urls, encoding = 'msgpack' } = this.#options;
-    const url = urls[this.#next++ % urls.length]!;
-    const { resumesWith } = this.#options;
-    const headers = resumesWith === undefined ? {} : { authorization: `Bearer ${resumesWith}` };
-    const socket = new WebSocket(url, SUBPROTOCOL[encoding], {
-      headers,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      perMessageDeflate: false,
-    });
-    this.#socket = socket;
-    this.#reconnectAfterMs = null;
-    socket.on('open', () => this.#opened());
-    socket.on('message', (message, isBinary) => {
-      const text = isBinary ? (message as Buffer) : message.toString();
-      for (const frame of decodeServerFrames(text)) this.#receive(frame);
-    });
-    // `close` follows, and is what counts.
-    socket.on('error', () => undefined);
-    socket.once('close', (code) => this.#closed(code));
+  #listen({ room, log, reject }: Membership): void {
+    room.on('message', (message) => this.#message(room, log, message));
+    room.on('gap', ({ from, to }) => log.event({ kind: 'gap', from, to }));
+    room.on('reset', ({ position: [epoch, offset] }) => log.event({ kind: 'reset', epoch, offset }));
+    room.on('refused', reject);
+    room.on('removed', ({ reason }) =>
+      reject(new Error(`${this.name} was removed from ${room.name}: ${reason}`)),
+    );
   }
 
-  #opened(): void {
-    this.connections++;
-    for (const [room, membership] of this.#memberships) this.#sendJoin(room, membership);
-    for (const publication of this.#publications) this.#sendPublish(publication, 0);
-  }
-
-  #closed(code: number): void {
-    const wasOpen = this.#attempt === 0;
-    this.closes.set(code, (this.closes.get(code) ?? 0) + 1);
-    this.#replies.clear();
-    this.#outgoing = [];
-    for (const { log } of this.#memberships.values()) log.event({ kind: 'closed', code });
-    if (this.#isEnding) return;
-    if (!mayReturn(code)) {
-      this.#stopped = code;
-      const error = new Error(`${this.name} was told to stay away with ${code}`);
-      for (const publication of this.#publications) publication.reject(error);
-      return;
-    }
-    const { random = Math.random } = this.#options;
-    const delayMs = this.#reconnectAfterMs ?? backoffMs(this.#attempt++, { ...RECONNECT, random });
-    this.#after(wasOpen ? delayMs : Math.max(delayMs, RECONNECT.baseMs), () => this.#connect());
-  }
-
-  #after(delayMs: number, work: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      work();
-    }, delayMs);
-    this.#timers.add(timer);
-  }
-
-  #retryAfter(attempt: number): number {
-    const { random = Math.random } = this.#options;
-    return backoffMs(attempt, { ...RETRY, random });
-  }
-
-  /** What is asked for in one turn leaves as one WebSocket message. */
-  #request(frame: CommandFrame, answer: Answer): void {
-    if (!this.isConnected) return;
-    const id = ++this.#lastId;
-    this.#replies.set(id, answer);
-    const [type, , ...fields] = frame;
-    const { encoding = 'msgpack' } = this.#options;
-    this.#outgoing.push(encodeCommand([type, id, ...fields] as unknown as CommandFrame, encoding));
-    if (this.#outgoing.length === 1) setImmediate(() => this.#flush());
-  }
-
-  #flush(): void {
-    const outgoing = this.#outgoing;
-    this.#outgoing = [];
-    if (!this.isConnected) return;
-    for (let from = 0; from < outgoing.length; ) {
-      let to = from;
-      let bytes = 0;
-      do bytes += outgoing[to++]!.length;
-      while (to < outgoing.length && bytes + outgoing[to]!.length <= JOINED_BYTES);
-      const frames = outgoing.slice(from, to);
-      this.socket.send(
-        typeof frames[0] === 'string' ? frames.join('\n') : Buffer.concat(frames as Uint8Array[]),
-      );
-      from = to;
-    }
-  }
-
-  // ---- commands ------------------------------------------------------------------------------------------
-
-  #sendJoin(room: string, membership: Membership, attempt = 0): void {
-    const { log } = membership;
-    const since = log.position;
-    membership.isIn = false;
-    this.#request(['join', 0, room, this.#joinOptions(since)], (frame) => {
-      if (this.#memberships.get(room) !== membership) return;
-      if (frame[0] === 'ok') {
-        const { epoch, offset, recovered, from } = frame[2] as JoinResult;
-        log.event({ kind: 'joined', epoch, offset, since, recovered, from });
-        membership.isIn = true;
-        membership.resolve();
-      } else if (PASSING.has(String(frame[2]))) {
-        const socket = this.#socket;
-        const again = () => {
-          if (this.#socket === socket && this.#memberships.get(room) === membership)
-            this.#sendJoin(room, membership, attempt + 1);
-        };
-        this.#after(this.#retryAfter(attempt), again);
-      } else membership.reject(new Error(`join of ${room}: ${String(frame[2])}: ${String(frame[3])}`));
-    });
-  }
-
-  #joinOptions(since: Position | null): JoinOptions {
-    const { last, resumesWith } = this.#options;
-    const newest = last === undefined ? {} : { last };
-    if (resumesWith !== undefined) return { ...newest, resume: true };
-    return since === null ? newest : { ...newest, since };
-  }
-
-  #ack(room: string, epoch: string, offset: number): void {
-    this.#request(['ack', 0, room, [epoch, offset]], () => undefined);
-  }
-
-  /** A message for a member: it is new unless it came before, to one who resumes. */
-  #message(room: string, offset: number, data: unknown): void {
-    const log = this.#logOf(room);
-    if (log === undefined) return;
-    if (this.#options.resumesWith !== undefined) {
+  /** It is new unless it came before, to one who resumes. */
+  #message(room: Room, log: MemberLog, { offset, data }: Message): void {
+    if (this.#resumes) {
       if (log.position !== null && offset <= log.position[1]) return;
-      if (offset % ACK_EVERY === 0) this.#ack(room, log.position?.[0] ?? '', offset);
+      if (offset % ACK_EVERY === 0) void room.ack().catch(() => undefined);
     }
     log.message(offset, payloadOf(data));
   }
 
-  #sendPublish(publication: Publication, attempt: number): void {
-    const { room, data, key } = publication;
-    const askedAtMs = performance.now();
-    this.#request(['publish', 0, room, data, { key }], (frame) => {
-      const nowMs = performance.now();
-      this.#answered(frame[0] === 'ok' ? 'ok' : String(frame[2]), nowMs - askedAtMs);
-      if (frame[0] === 'ok') {
-        const { epoch, offset } = frame[2] as PublishResult;
-        this.#publications.delete(publication);
-        const { sentAtMs } = publication;
-        publication.resolve({ room, payload: payloadOf(data), epoch, offset, sentAtMs, ackedAtMs: nowMs });
-      } else if (PASSING.has(String(frame[2]))) {
-        const socket = this.#socket;
-        const again = () => {
-          if (this.#socket === socket && this.isConnected) this.#sendPublish(publication, attempt + 1);
-        };
-        this.#after(this.#retryAfter(attempt), again);
-      } else {
-        this.#publications.delete(publication);
-        publication.reject(new Error(`publish in ${room}: ${String(frame[2])}: ${String(frame[3])}`));
-      }
-    });
-  }
-
-  #answered(outcome: string, tookMs: number): void {
-    const answers = this.answers.get(outcome) ?? { count: 0, slowestMs: 0 };
-    answers.count++;
-    answers.slowestMs = Math.max(answers.slowestMs, tookMs);
-    this.answers.set(outcome, answers);
-  }
-
-  #logOf(room: string): MemberLog | undefined {
-    const membership = this.#memberships.get(room);
-    return membership?.isIn ? membership.log : undefined;
-  }
-
-  #receive(frame: ServerFrame): void {
-    switch (frame[0]) {
-      case 'hello':
-        this.#attempt = 0;
-        this.#connection = frame[1].connection;
-        return;
-      case 'bye':
-        this.#reconnectAfterMs = frame[2].reconnectAfterMs;
-        return;
-      case 'ok':
-      case 'error': {
-        const answer = this.#replies.get(frame[1]);
-        this.#replies.delete(frame[1]);
-        return answer?.(frame);
-      }
-      case 'message':
-        return this.#message(frame[1], frame[2], frame[5]);
-      case 'gap':
-        return this.#logOf(frame[1])?.event({ kind: 'gap', from: frame[2], to: frame[3] });
-      case 'reset':
-        return this.#logOf(frame[1])?.event({ kind: 'reset', epoch: frame[2], offset: frame[3] });
+  #statusChanged(status: ClientStatus): void {
+    if (status.state === 'connected') {
+      this.connections++;
+      this.#connection = status.connection;
+    } else if (status.state === 'waiting') {
+      for (const membership of this.#memberships.values()) this.#forget(membership);
     }
   }
-}
 
-/** The ranges of PROTOCOL.md. */
-function mayReturn(code: number): boolean {
-  return (code >= 4000 && code <= 4499) || code === 1001 || code === 1006 || code === 1012;
+  /** The SDK goes on from its position. To say `last` or `resume` in a later join takes another room object. */
+  #forget(membership: Membership): void {
+    const { last } = this.#options;
+    const { position, room } = { position: membership.log.position, room: membership.room };
+    if (position === null || (last === undefined && !this.#resumes)) return;
+    const newest = last === undefined ? {} : { last };
+    const options: RoomOptions = this.#resumes ? { ...newest, resume: true } : { ...newest, since: position };
+    room.leave();
+    membership.room = this.client.room(room.name, options);
+    this.#listen(membership);
+  }
+
+  get #resumes(): boolean {
+    return this.#options.resumesWith !== undefined;
+  }
+
+  // ---- what frames and sockets tell ----------------------------------------------------------------------
+
+  #openSocket(url: string, protocol: string): WebSocketLike {
+    const socket = new WebSocket(url, protocol, {
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      perMessageDeflate: false,
+    });
+    this.#socket = socket;
+    this.#askedAtMs.clear();
+    this.#joinIds.clear();
+    socket.once('close', (code) => {
+      this.closes.set(code, (this.closes.get(code) ?? 0) + 1);
+      if (this.#socket !== socket) return;
+      for (const { log } of this.#memberships.values()) log.event({ kind: 'closed', code });
+    });
+    return socket as unknown as WebSocketLike;
+  }
+
+  /** Called for each frame before the SDK acts on it: hundreds of thousands a second, nearly all of them messages. */
+  #watchFrame({ direction, frame }: InspectedFrame): void {
+    const type = frame[0];
+    const id = frame[1] as number;
+    if (type === 'message') this.#messageFrame(String(id), frame[2] as number, frame[5]);
+    else if (direction === 'sent') {
+      if (type === 'publish') this.#askedAtMs.set(id, performance.now());
+      else if (type === 'join') this.#joinIds.set(frame[2] as string, id);
+    } else if (type === 'ok') this.#answered(id, 'ok', frame[2]);
+    else if (type === 'error') this.#answered(id, String(frame[2]), null);
+  }
+
+  /** What the SDK hides from its listeners because it came before. No node may send it, but to one who resumes. */
+  #messageFrame(name: string, offset: number, data: unknown): void {
+    const { position } = this.log(name);
+    if (this.#resumes || offset === 0 || position === null || offset > position[1] || !this.isIn(name))
+      return;
+    this.log(name).message(offset, payloadOf(data));
+  }
+
+  #answered(id: number, outcome: string, result: unknown): void {
+    const askedAtMs = this.#askedAtMs.get(id);
+    if (askedAtMs !== undefined) {
+      this.#askedAtMs.delete(id);
+      const answers = this.answers.get(outcome) ?? { count: 0, slowestMs: 0 };
+      answers.count++;
+      answers.slowestMs = Math.max(answers.slowestMs, performance.now() - askedAtMs);
+      this.answers.set(outcome, answers);
+    } else if (outcome === 'ok') {
+      for (const [name, membership] of this.#memberships) {
+        if (this.#joinIds.get(name) === id) this.#joined(membership, result as JoinResult);
+      }
+    }
+  }
+
+  #joined({ log, resolve }: Membership, { epoch, offset, recovered, from }: JoinResult): void {
+    // Where the log stands, whatever the SDK asked for: if that was something else, messages are missing or come again.
+    log.event({ kind: 'joined', epoch, offset, since: log.position, recovered, from });
+    resolve();
+  }
 }
 
 function payloadOf(data: unknown): number {
   return Number(Array.isArray(data) ? data[0] : data);
 }
 
-function waiting<T>(): Waiting<T> {
-  let resolve!: (value: T) => void;
+function waiting(): Pick<Membership, 'joined' | 'resolve' | 'reject'> {
+  let resolve!: () => void;
   let reject!: (error: Error) => void;
-  const promise = new Promise<T>((whenDone, whenFailed) => {
-    resolve = whenDone;
-    reject = whenFailed;
+  const joined = new Promise<void>((whenJoined, whenRefused) => {
+    resolve = whenJoined;
+    reject = whenRefused;
   });
-  return { promise, resolve, reject };
+  return { joined, resolve, reject };
 }

@@ -8,7 +8,14 @@ import { waitFor } from './wait.ts';
 
 type Frame = readonly [type: string, ...fields: unknown[]];
 
-const PAGE = new URL('../../src/transport/http/demo/index.html', import.meta.url);
+const DEMO = '../../src/transport/http/demo/';
+/** The page speaks JSON here, so that a test can: it gets the JSON client under the name of the other. */
+const FILES: Readonly<Record<string, readonly [type: string, path: string]>> = {
+  '/': ['text/html', `${DEMO}index.html`],
+  '/chat.js': ['text/javascript', `${DEMO}chat.js`],
+  '/chat.css': ['text/css', `${DEMO}chat.css`],
+  '/client.js': ['text/javascript', '../../dist/client-json.js'],
+};
 
 export class ScriptedNode {
   /** What the page sent, in order. */
@@ -22,8 +29,9 @@ export class ScriptedNode {
   #socket: WebSocket | null = null;
 
   private constructor() {
-    this.#server = createServer((_, response) => {
-      response.writeHead(200, { 'Content-Type': 'text/html' }).end(readFileSync(PAGE));
+    this.#server = createServer(({ url = '/' }, response) => {
+      const [type, path] = FILES[url.split('?')[0]!]!;
+      response.writeHead(200, { 'Content-Type': type }).end(readFileSync(new URL(path, import.meta.url)));
     });
     this.#sockets = new WebSocketServer({ server: this.#server, handleProtocols: () => 'roomcast.v1.json' });
     this.#sockets.on('connection', (socket) => this.#take(socket));

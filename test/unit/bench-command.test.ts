@@ -10,6 +10,7 @@ import type { Io } from '../../src/cli/io.ts';
 import { run } from '../../src/cli/program.ts';
 import type { OpeningSummary } from '../../src/load/driver.ts';
 import type { Phase } from '../../src/load/phase.ts';
+import { NO_PIPES } from '../support/pipes.ts';
 
 /** What is made of a command line, by way of the options as they are declared. */
 function plan(line: string, token: string | null = null): ReturnType<typeof planBench> {
@@ -34,6 +35,7 @@ async function roomcast(line: string): Promise<{ exitCode: number; stderr: strin
     env: {},
     terminal: false,
     stderrTerminal: false,
+    pipes: NO_PIPES,
     stdout: (text) => {
       said.stdout += text;
     },
@@ -164,11 +166,16 @@ describe('roomcast bench, asked wrongly', () => {
     ['bench --token x --token-file y', "cannot be used with option '--token-file <file>'"],
     ['bench --encoding xml', 'Allowed choices are msgpack, json'],
     ['bench --publishers 3 --members 2', 'add --outside'],
-    ['bench --token-file /nowhere/token', '--token-file: ENOENT'],
   ])('refuses "%s"', async (line, says) => {
     const { exitCode, stdout, stderr } = await roomcast(line);
-    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
     expect(stderr).toContain(says);
+  });
+
+  it('fails where the file with the token cannot be read', async () => {
+    const { exitCode, stderr } = await roomcast('bench --token-file /nowhere/token');
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('--token-file: ENOENT');
   });
 
   it('has a help with every option and examples', async () => {

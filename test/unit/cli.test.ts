@@ -8,6 +8,7 @@ import { run } from '../../src/cli/program.ts';
 import type { Config } from '../../src/config/config.ts';
 import { describeConfig } from '../../src/config/describe.ts';
 import { maskUrl } from '../../src/config/mask.ts';
+import { NO_PIPES } from '../support/pipes.ts';
 
 interface Outcome {
   readonly exitCode: number;
@@ -24,6 +25,7 @@ async function roomcast(line: string, options: Partial<Pick<Io, 'env' | 'serve'>
     env: {},
     terminal: false,
     stderrTerminal: false,
+    pipes: NO_PIPES,
     stdout: (text) => out.push(text),
     stderr: (text) => err.push(text),
     serve: async (config) => {
@@ -61,7 +63,7 @@ describe('roomcast', () => {
     ['serve now', 'too many arguments', '--help'],
   ])('refuses "%s" and says what to do', async (line, problem, remedy) => {
     const { exitCode, stdout, stderr, served } = await roomcast(line);
-    expect({ exitCode, stdout, served }).toEqual({ exitCode: 1, stdout: '', served: [] });
+    expect({ exitCode, stdout, served }).toEqual({ exitCode: 2, stdout: '', served: [] });
     expect(stderr).toContain(problem);
     expect(stderr).toContain(remedy);
   });

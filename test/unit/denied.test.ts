@@ -119,6 +119,18 @@ describe('after a lost link', () => {
     expect((await store.read()).denied).toEqual([]);
   });
 
+  it('learns of a user who was kept out before, was back, and was removed again meanwhile', async () => {
+    await store.deny(ANN, 1_000);
+    const denied = node();
+    await denied.load();
+    learned = [];
+    await scheduler.pass(2_000, settle);
+    await store.deny(ANN, 60_000);
+    await denied.load();
+    expect(denied.leftMs('ann', 'chat')).toBe(60_000);
+    expect(learned).toEqual(['ann in chat']);
+  });
+
   it('gives back to the store what it lost, of whatever kind', async () => {
     await store.deny(ANN, 5_000);
     await store.deny('t:token-7', 5_000);

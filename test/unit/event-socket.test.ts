@@ -146,6 +146,16 @@ describe('an event socket', () => {
     expect(response.written).toHaveLength(1);
   });
 
+  it('loses nothing, and is not behind, as long as its reader takes what a turn brings', () => {
+    const { socket, response, owner, topics, endTurn } = open(10);
+    socket.begin();
+    socket.subscribe('room');
+    for (const text of ['12345678', '90abcdef', 'ghijklmn', 'opq']) topics.publish('room', bytes(text));
+    expect(socket.bufferedBytes()).toBe(0);
+    endTurn();
+    expect([response.written.join(''), owner.calls]).toEqual(['1234567890abcdefghijklmnopq', ['head']]);
+  });
+
   it('has heartbeats while its reader reads', () => {
     const { socket, response, owner, endTurn } = open();
     socket.ping();

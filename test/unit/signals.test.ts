@@ -42,7 +42,7 @@ beforeEach(() => {
   });
   const feeds = {
     get: (room: string) => ({ room }),
-    repair: async ({ room }: { room: string }) => void repaired.push(room),
+    missed: async ({ room }: { room: string }) => void repaired.push(room),
   };
   control = new ControlMessages({
     backplane,

@@ -28,6 +28,15 @@ async function opened(protocols: string | string[] = []): Promise<TestWebSocket>
 }
 
 describe('a test WebSocket', () => {
+  it('has its handlers in the class, as in the standard: a simulated page would call those of the object a second time', () => {
+    const socket = new broker.WebSocket(broker.url);
+    for (const name of ['onopen', 'onmessage', 'onerror', 'onclose'] as const) {
+      socket[name] = () => undefined;
+      expect([name, Object.hasOwn(socket, name)]).toEqual([name, false]);
+      expect(socket[name]).toBeTypeOf('function');
+    }
+  });
+
   it('opens in a later turn, with the subprotocol that the broker chose', async () => {
     const socket = new broker.WebSocket(broker.url, ['other', 'roomcast.v1.json']);
     const log = heard(socket);

@@ -24,7 +24,7 @@ import type { HistoryPolicy } from '../history-policy.ts';
 import { PublishQueue } from '../publish-queue.ts';
 import type { BatchResult, RoomBatch } from '../room-batch.ts';
 import { MemoryAcks, type RoomAcks } from './memory-acks.ts';
-import { MemoryDenials } from './memory-denials.ts';
+import { type KeptDenial, MemoryDenials } from './memory-denials.ts';
 import { MemoryPresence } from './memory-presence.ts';
 import { type Commit, RoomLog } from './room-log.ts';
 
@@ -40,6 +40,8 @@ export interface MemoryBackplaneOptions {
   readonly emptyMetaTtlMs?: number;
   /** How long a room's acks are kept, from the last ack on. */
   readonly acksTtlMs: number;
+  /** Maximum denials at once. Default `MAX_DENIALS`. */
+  readonly maxDenials?: number;
   /** How often expired data is dropped from unused rooms. Default a tenth of `metaTtlMs`, at most 30 s. */
   readonly sweepMs?: number;
   /** Timers and the end of the turn. Default those of the process. */
@@ -48,10 +50,11 @@ export interface MemoryBackplaneOptions {
   readonly store?: MemoryStore;
 }
 
-/** What the backplane keeps: rooms with their messages and keys, and acks. */
+/** What the backplane keeps: rooms with their messages and keys, acks, and denials. */
 export class MemoryStore {
   readonly rooms = new Map<string, RoomLog>();
   readonly acks = new Map<string, RoomAcks>();
+  readonly denials = new Map<string, KeptDenial>();
 }
 
 const MAX_SWEEP_MS = 30_000;
@@ -79,14 +82,14 @@ export class MemoryBackplane implements Backplane {
     this.#options = options;
     this.#scheduler = options.scheduler ?? systemScheduler;
     this.#endOfTurn = new EndOfTurn(this.#scheduler, () => this.#flush());
-    const { nodeId, clock, acksTtlMs, store = new MemoryStore() } = options;
+    const { nodeId, clock, acksTtlMs, maxDenials, store = new MemoryStore() } = options;
     this.#rooms = store.rooms;
     this.presence = new MemoryPresence({
       nodeId,
       scheduler: this.#scheduler,
       isSubscribed: (room) => this.#subscribed.has(room),
     });
-    this.denials = new MemoryDenials(clock);
+    this.denials = new MemoryDenials(clock, maxDenials, store.denials);
     this.acks = new MemoryAcks({
       clock,
       ttlMs: acksTtlMs,
@@ -172,6 +175,7 @@ export class MemoryBackplane implements Backplane {
     if (this.#options.store === undefined) {
       this.#rooms.clear();
       this.acks.clear();
+      this.denials.clear();
     }
     this.denials.close();
     await this.presence.close();

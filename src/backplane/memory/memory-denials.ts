@@ -1,22 +1,31 @@
-/** Denials in the memory of the one process that is the whole broker: they end with it. */
+/** Denials in the memory of the one process that is the whole broker. */
 import type { Clock } from '../../util/clock.ts';
 import { SHUTTING_DOWN, unavailable } from '../backplane.ts';
 import { type Denial, type DenialList, type Denials, MAX_DENIALS } from '../denials.ts';
 
+/** When a denial ends, on the clock's `nowMs`, and whether it was lifted before. */
+export interface KeptDenial {
+  readonly endMs: number;
+  readonly isLifted: boolean;
+}
+
 export class MemoryDenials implements Denials {
   readonly #clock: Clock;
-  /** When each ends, on the clock's `nowMs`, and whether it was lifted before. */
-  readonly #entries = new Map<string, { readonly endMs: number; readonly isLifted: boolean }>();
+  readonly #most: number;
+  readonly #entries: Map<string, KeptDenial>;
   #isClosed = false;
 
-  constructor(clock: Clock) {
+  /** `entries`: what outlives it. */
+  constructor(clock: Clock, most = MAX_DENIALS, entries = new Map<string, KeptDenial>()) {
     this.#clock = clock;
+    this.#most = most;
+    this.#entries = entries;
   }
 
   async deny(subject: string, forMs: number): Promise<boolean> {
     this.#checkOpen();
     this.sweep();
-    if (this.#entries.size >= MAX_DENIALS && !this.#entries.has(subject)) return false;
+    if (this.#entries.size >= this.#most && !this.#entries.has(subject)) return false;
     this.#set(subject, forMs, false);
     return true;
   }
@@ -42,6 +51,7 @@ export class MemoryDenials implements Denials {
 
   async restore(denials: readonly Denial[]): Promise<void> {
     this.#checkOpen();
+    this.sweep();
     for (const { subject, leftMs } of denials) {
       if (!this.#entries.has(subject)) this.#set(subject, leftMs, false);
     }
@@ -55,6 +65,9 @@ export class MemoryDenials implements Denials {
 
   close(): void {
     this.#isClosed = true;
+  }
+
+  clear(): void {
     this.#entries.clear();
   }
 

@@ -81,8 +81,12 @@ export class RoomLog {
     this.#newest ??= new NewestMessages();
     for (const { conflation, frame } of requests) {
       lastMark++;
-      if (!conflation || frame.length > KEPT_FRAME_BYTES) continue;
+      if (!conflation) continue;
       const id = Buffer.from(conflation).toString('latin1');
+      if (frame.length > KEPT_FRAME_BYTES) {
+        this.#newest.drop(id);
+        continue;
+      }
       const message = { id, mark: lastMark, frame: Buffer.from(frame), exclude: 0, bornMs: nowMs };
       this.#newest.set(message);
     }

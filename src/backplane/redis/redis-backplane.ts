@@ -19,7 +19,7 @@ import {
   SHUTTING_DOWN,
   unavailable,
 } from '../backplane.ts';
-import type { Denials } from '../denials.ts';
+import { type Denials, MAX_DENIALS } from '../denials.ts';
 import { ID_BYTES } from '../envelope.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
@@ -60,6 +60,8 @@ export interface RedisBackplaneOptions {
   readonly emptyMetaTtlMs?: number;
   /** How long a room's acks are kept, from the last ack on. */
   readonly acksTtlMs: number;
+  /** Maximum denials at once. Default `MAX_DENIALS`. */
+  readonly maxDenials?: number;
   /** About how long the presence entries of a dead node outlive it. Default 6 s. */
   readonly leaseMs?: number;
   /**
@@ -305,6 +307,7 @@ export class RedisBackplane implements Backplane {
     return new RedisDenials({
       redis: links.command.redis,
       keys: this.#keys,
+      most: this.#options.maxDenials ?? MAX_DENIALS,
       metrics: this.#options.metrics,
       ask: (work) => links.ask(work, 'denials'),
       reads: links.reads.redis,

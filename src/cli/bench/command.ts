@@ -1,5 +1,6 @@
 /** `roomcast bench`: puts load on running nodes and prints the result. */
 import { readFileSync } from 'node:fs';
+import { EXIT } from '../exit-codes.ts';
 import { fail, type Io } from '../io.ts';
 import { withoutSecrets } from '../logger.ts';
 import { withAdvice } from './advice.ts';
@@ -17,7 +18,7 @@ export async function benchCommand(io: Io, urls: readonly URL[], options: BenchO
   const token = readToken(options);
   if (token instanceof Error) return fail(io, [token.message]);
   const plan = planBench(urls, options, token);
-  if ('problems' in plan) return fail(io, plan.problems);
+  if ('problems' in plan) return fail(io, plan.problems, EXIT.usage);
   const interruption = new Interruption();
   try {
     const print = io.stderrTerminal ? (line: string) => io.stderr(line) : null;

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { PAYLOAD_HEAD_BYTES } from '../../load/payload.ts';
 import type { Encoding } from '../../protocol/subprotocol.ts';
+import { positive, upTo, whole } from '../arguments.ts';
 
 export interface BenchOptions {
   readonly rooms: number;
@@ -50,7 +51,7 @@ Examples:
   roomcast bench --members 5000 --connect-rate 200      open 200 connections a second
   roomcast bench --json > result.json                   for scripts
 
-Exit code 0: everything was delivered once and in order, without errors. 1: not so, or it could not run.
+Exit code 0: everything was delivered once and in order, without errors. 1: not so, or it could not run. 2: the command line is wrong.
 It publishes real messages, in rooms of its own; they stay for as long as the history of such rooms is kept.`;
 
 export function addBenchOptions(command: Command): Command {
@@ -124,28 +125,4 @@ function appendedUrl(text: string, before: readonly URL[] = []): URL[] {
     throw new InvalidArgumentError('It must be a URL such as ws://localhost:8080/ws.');
   }
   return [...before, url];
-}
-
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-  };
-}
-
-function upTo(most: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-    if (value <= most) return value;
-    throw new InvalidArgumentError(`It must be a number from 0 to ${most}.`);
-  };
-}
-
-function positive(most: number): (text: string) => number {
-  return (text) => {
-    const value = upTo(most)(text);
-    if (value > 0) return value;
-    throw new InvalidArgumentError('It must be more than 0.');
-  };
 }

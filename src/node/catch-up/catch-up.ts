@@ -95,6 +95,7 @@ export class CatchUp {
 
   /** Takes a cursor's first step. Its feed must be open. */
   start(cursor: Cursor): void {
+    cursor.hasStarted = true;
     // The common case, a join without a position in a room that is live here: nothing to catch up with, and
     // nothing to file.
     if (this.#stepOf(cursor) === 'begin') return this.#begin(cursor);
@@ -104,6 +105,7 @@ export class CatchUp {
 
   /** Files a cursor that takes its first step later: a room is being delivered right now. */
   startNextTurn(cursor: Cursor): void {
+    cursor.hasStarted = true;
     this.add(cursor);
     this.#advanceNextTurn(cursor);
   }
@@ -164,7 +166,8 @@ export class CatchUp {
 
   #advance(cursor: Cursor): void {
     const { connection, feed } = cursor;
-    if (!connection.isOpen || cursor.isReading || connection.isBehind || !this.#isFiled(cursor)) return;
+    if (!cursor.hasStarted || cursor.isReading || !this.#isFiled(cursor)) return;
+    if (!connection.isOpen || connection.isBehind) return;
     const step = this.#stepOf(cursor);
     switch (step) {
       case 'leave':

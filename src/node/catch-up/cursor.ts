@@ -41,6 +41,8 @@ export class Cursor {
   mark: number;
   /** It has no position of its own: it starts at the topic's position. */
   isFresh = true;
+  /** It takes steps. A join may have to wait for something first, while its connection drains. */
+  hasStarted = false;
   /** A read of history is under way. */
   isReading = false;
   /** It skips to the newest message instead of catching up with all of them. */

@@ -74,6 +74,8 @@ export class Memberships implements JoinActions {
   /** The server API puts a connection into a room, as if it had joined. Where it may not join, nothing happens. */
   place(connection: Connection, name: string): void {
     const { rule, keptOut } = this.#parts;
+    // A browser keeps one position for a stream: that of another room would take its place.
+    if (connection.encoding === 'sse') return;
     if (!connection.isOpen || connection.rooms.includes(name) || !this.#hasPlace(connection, name)) return;
     if (authorize('join', name, connection, rule(name), keptOut) !== null) return;
     this.#enter(connection, name, NO_WISH, new PlacedJoin(connection, name));
@@ -86,6 +88,17 @@ export class Memberships implements JoinActions {
     // The client joined it meanwhile, and knows where it stands.
     if (connection.rooms.includes(name)) return;
     this.#enter(connection, name, NO_WISH, UNASKED);
+  }
+
+  /**
+   * An event stream is not in its user's personal room. It is subscribed all the same, which is how other nodes
+   * see where a user is.
+   */
+  hearPersonal({ user }: Connection): void {
+    if (user === null) return;
+    const { hub, feeds } = this.#parts;
+    const room = hub.open(USER_ROOM_PREFIX + user);
+    if (room.members === 0) this.#empty(room, feeds.open(room));
   }
 
   /** A member that joins again starts over from the position that it gives. */
@@ -233,9 +246,10 @@ export class Memberships implements JoinActions {
   remove(connection: Connection, name: string, refusal: Refusal): void {
     const join = this.#joins.find(connection, name);
     const held = join?.takeHeld() ?? [];
-    join?.failed(refusal);
+    const { code, message, retryAfterMs } = refusal;
+    join?.failed({ code, message, ...(retryAfterMs !== undefined && { details: { retryAfterMs } }) });
     this.left(connection, name);
-    connection.push(['removed', name, refusal.message]);
+    connection.push(['removed', name, message]);
     for (const command of held) this.publishHeld(connection, command);
   }
 
@@ -284,11 +298,25 @@ export class Memberships implements JoinActions {
     const before = scheduler.nowMs() - ROOM_GRACE_MS;
     for (const feed of this.#idle) {
       if (feed.idleSinceMs === null || feed.idleSinceMs > before) continue;
+      if (this.#stays(feed)) continue;
       this.#idle.delete(feed);
       feeds.close(feed);
       presences.forget(feed);
       // The room may be open again, after a feed of it failed.
       if (feeds.get(feed.room.name) === undefined) hub.drop(feed.room);
     }
+  }
+
+  /** Whether an empty room stays open: the personal room of a user who has an event stream here. */
+  #stays(feed: Feed): boolean {
+    const { hub, feeds } = this.#parts;
+    const { room } = feed;
+    if (!room.name.startsWith(USER_ROOM_PREFIX)) return false;
+    if (!hub.hasUser(room.name.slice(USER_ROOM_PREFIX.length))) return false;
+    if (feeds.get(room.name) !== undefined) return feeds.get(room.name) === feed;
+    // It could not be opened.
+    this.#idle.delete(feed);
+    this.#empty(room, feeds.open(room));
+    return true;
   }
 }

@@ -45,6 +45,8 @@ export class Feed {
   held: Envelope[] = [];
   /** A read of what it missed is in progress. */
   isReading = false;
+  /** What is being read may be older than what it missed: it is read again. */
+  mustReadAgain = false;
   /** How many of its members are catching up, and so are not on their topic. Counted by `CatchUp`. */
   binaryBehind = 0;
   textBehind = 0;

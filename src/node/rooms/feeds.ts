@@ -111,7 +111,8 @@ export class Feeds {
 
   #live(feed: Feed): void {
     feed.state = 'live';
-    if (!feed.takeHeld(this.#parts.clock.nowMs())) void this.repair(feed);
+    const follows = feed.takeHeld(this.#parts.clock.nowMs());
+    if (!follows || feed.mustReadAgain) void this.repair(feed);
     feed.opened(null);
   }
 
@@ -134,10 +135,17 @@ export class Feeds {
     return this.#catchUp(feed, () => this.#repair.readOn(feed));
   }
 
+  /** The same where a read in progress may have begun before what was missed: then once more after it. */
+  missed(feed: Feed): Promise<void> {
+    if (feed.isOpening || feed.isReading) feed.mustReadAgain = true;
+    return this.repair(feed);
+  }
+
   async #catchUp(feed: Feed, work: () => Promise<void>): Promise<void> {
     if (feed.isOpening || feed.isReading || !feed.keepsHistory) return;
     feed.state = 'repairing';
     feed.isReading = true;
+    feed.mustReadAgain = false;
     try {
       await work();
     } catch (error) {
@@ -159,7 +167,7 @@ export class Feeds {
       await Promise.all(
         feeds
           .slice(at, at + CHECKED_AT_ONCE)
-          .map((feed) => (feed.keepsHistory ? this.repair(feed) : this.#renewNewest(feed))),
+          .map((feed) => (feed.keepsHistory ? this.missed(feed) : this.#renewNewest(feed))),
       );
     }
   }

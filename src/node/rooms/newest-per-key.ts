@@ -46,7 +46,8 @@ export class NewestPerKey {
     envelope.eachFrame((i, frame) => {
       const mark = ++this.#noted;
       const id = envelope.conflation(i);
-      if (id === '' || frame.length > KEPT_FRAME_BYTES) return;
+      if (id === '') return;
+      if (frame.length > KEPT_FRAME_BYTES) return this.#messages?.drop(id);
       const exclude = isOwn ? envelope.excluded(i) : 0;
       this.#keep({ id, mark, frame: Buffer.from(frame), exclude, bornMs: nowMs });
     });

@@ -82,7 +82,8 @@ export class EventSocket implements Socket, TopicMember, Writable {
   }
 
   send(message: Uint8Array | string): SendOutcome {
-    if (this.#res === null || this.#waitingBytes > this.#parts.backpressureBytes) return 'dropped';
+    if (this.#isFull) this.write();
+    if (this.#res === null || this.#isFull) return 'dropped';
     const bytes = typeof message === 'string' ? Buffer.from(message) : message;
     if (this.#waiting === NOTHING) this.#waiting = [bytes];
     else this.#waiting.push(bytes);
@@ -90,6 +91,10 @@ export class EventSocket implements Socket, TopicMember, Writable {
     if (this.#waitingBytes >= WRITE_BYTES) this.write();
     else this.#list();
     return this.#isBlocked ? 'queued' : 'sent';
+  }
+
+  get #isFull(): boolean {
+    return this.#waitingBytes > this.#parts.backpressureBytes;
   }
 
   #list(): void {
@@ -161,8 +166,9 @@ export class EventSocket implements Socket, TopicMember, Writable {
     this.#owner.alive();
   }
 
+  /** What waits for the end of the turn does not wait for the reader: nothing would tell that it has room again. */
   bufferedBytes(): number {
-    return this.#waitingBytes + this.#blockedBytes;
+    return this.#isBlocked ? this.#waitingBytes + this.#blockedBytes : 0;
   }
 
   end(reason: CloseReason): void {

@@ -15,6 +15,7 @@ import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
 import { apiRoutes } from './api-routes.ts';
 import { BearerKeys } from './bearer-keys.ts';
 import { clientScripts } from './client-script.ts';
+import { demoPage } from './demo-page.ts';
 import { Exchange, HttpError } from './exchange.ts';
 import { retryAfter } from './retry-after.ts';
 import type { Handler, Method, Route } from './route.ts';
@@ -31,8 +32,7 @@ export interface HttpOptions {
   readonly metricsKey: string | null;
   readonly bodyBytes: number;
   readonly maxPayloadBytes: number;
-  /** The demo page, or null if it is off. */
-  readonly demoPage: string | null;
+  readonly servesDemo: boolean;
   /** Path of the WebSocket endpoint, to answer requests that reach it without an upgrade. */
   readonly wsPath: string;
 }
@@ -131,7 +131,7 @@ function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: Pick<HttpParts, 
   };
 }
 
-function openRoutes({ demoPage, wsPath }: HttpOptions, { notReady, metrics }: HttpParts): Route[] {
+function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics }: HttpParts): Route[] {
   const routes: Route[] = [
     {
       method: 'get',
@@ -157,8 +157,7 @@ function openRoutes({ demoPage, wsPath }: HttpOptions, { notReady, metrics }: Ht
       handle: (exchange, req) => refuseVisit(exchange, req, metrics),
     },
   ];
-  if (demoPage !== null)
-    routes.push({ method: 'get', path: '/', label: 'page', handle: pageHandler(demoPage) });
+  if (servesDemo) routes.push(...demoPage());
   routes.push(...clientScripts());
   return routes;
 }
@@ -174,15 +173,6 @@ function refuseVisit(exchange: Exchange, req: HttpRequest, metrics: NodeMetrics)
   metrics.connections.upgradesRejected.handshake++;
   const error = { code: 'bad_request', message: problem.message };
   exchange.send(problem.status, 'application/json', JSON.stringify({ error }), problem.headers);
-}
-
-function pageHandler(page: string): Handler {
-  return (exchange) =>
-    exchange.send(200, 'text/html; charset=utf-8', page, {
-      'Cache-Control': 'no-cache',
-      'X-Content-Type-Options': 'nosniff',
-      'Referrer-Policy': 'no-referrer',
-    });
 }
 
 async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: Logger): Promise<void> {

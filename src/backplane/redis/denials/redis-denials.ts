@@ -1,6 +1,6 @@
 /** Denials in Redis: one sorted set for the cluster. */
 import type { Redis } from 'ioredis';
-import { type Denial, type DenialList, type Denials, MAX_DENIALS } from '../../denials.ts';
+import type { Denial, DenialList, Denials } from '../../denials.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import { denialsScript, denyScript } from '../scripts/scripts.ts';
@@ -8,6 +8,8 @@ import { denialsScript, denyScript } from '../scripts/scripts.ts';
 export interface RedisDenialsParts {
   readonly redis: Redis;
   readonly keys: Keys;
+  /** Maximum entries at once. */
+  readonly most: number;
   readonly metrics: BackplaneMetrics;
   /** Runs a call unless Redis is known to be away; rejects with a `BackplaneError`. */
   readonly ask: <T>(work: () => Promise<T>) => Promise<T>;
@@ -55,10 +57,10 @@ export class RedisDenials implements Denials {
   }
 
   async #write(does: 'deny' | 'lift' | 'restore', denials: readonly Denial[]): Promise<boolean> {
-    const { redis, keys, metrics, ask } = this.#parts;
+    const { redis, keys, most, metrics, ask } = this.#parts;
     const args = denials.flatMap(({ subject, leftMs }) => [subject, Math.ceil(leftMs)]);
     const names = [keys.denials()];
-    const reply = await ask(() => denyScript.call(redis, names, [does, MAX_DENIALS, ...args], metrics));
+    const reply = await ask(() => denyScript.call(redis, names, [does, most, ...args], metrics));
     return reply === 1;
   }
 }

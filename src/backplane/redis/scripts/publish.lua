@@ -164,8 +164,12 @@ local function keep_newest(newest, draft, flags, count, age)
   call('HSET', newest, '#', format('%d', last))
   for i = count - 1, 0, -1 do
     local length, id = unpack('>I4', draft, TABLE + 1 + i * 4), sub(draft, ids_at + i * 8 + 1, ids_at + i * 8 + 8)
-    if id ~= NO_ID and not seen[id] and length <= KEPT_FRAME_BYTES then
-      call('HSET', newest, id, pack('>I8I8', last - count + 1 + i, now) .. sub(draft, to - length + 1, to))
+    if id ~= NO_ID and not seen[id] then
+      if length <= KEPT_FRAME_BYTES then
+        call('HSET', newest, id, pack('>I8I8', last - count + 1 + i, now) .. sub(draft, to - length + 1, to))
+      else
+        call('HDEL', newest, id)
+      end
     end
     to, seen[id] = to - length, true
   end

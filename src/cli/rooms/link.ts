@@ -1,0 +1,142 @@
+/** The connection of a command: the client library, with what a terminal wants to know of it. */
+import { WebSocket } from 'ws';
+import { type ClientStatus, RoomcastClient, type WebSocketConstructor } from '../../client/node.ts';
+import { CLIENT_VARIABLES, variable } from '../../config/environment.ts';
+import { EXIT } from '../exit-codes.ts';
+import type { Io } from '../io.ts';
+import { withoutSecrets } from '../logger.ts';
+import { sentenceOf } from '../sentence.ts';
+import { readToken } from '../token-file.ts';
+import type { Ending } from './ending.ts';
+import { isNodeUrl, type LinkOptions } from './options.ts';
+import { UsageError } from './usage-error.ts';
+
+export interface LinkSettings {
+  /** Whether a lost connection may stay lost: the command waits for another one. */
+  readonly patient: boolean;
+  /** Told what answers no request, such as the refusal of a signal. Default: it is printed. */
+  readonly onError?: (error: unknown) => void;
+}
+
+const DEFAULT_URL = 'ws://localhost:8080';
+/** One message may be as large as nodes let it be; what waits is bounded by those who publish. */
+const QUEUE = { messages: 10_000, bytes: 1024 ** 3 };
+/** Close codes for those who may not be here: 4501 and 4503. Null: the token cannot be had, or has expired. */
+const REFUSALS: readonly (number | null)[] = [4501, 4503, null];
+
+/** A client that ends the command when it cannot go on. Throws, with a sentence, where the options are wrong. */
+export function openLink(
+  io: Io,
+  options: LinkOptions,
+  ending: Ending,
+  settings: LinkSettings,
+): RoomcastClient {
+  const urls = options.url ?? urlsOf(variable(io.env, CLIENT_VARIABLES.url));
+  const watch = new Watch(io, options, ending, settings);
+  const client = new RoomcastClient(urls, {
+    ...tokenOf(io, options),
+    queue: QUEUE,
+    WebSocket: watch.WebSocket,
+    onError: settings.onError ?? ((error) => watch.say(sentenceOf(error))),
+  });
+  watch.begin(client);
+  return client;
+}
+
+function urlsOf(text: string | null): string[] {
+  if (text === null) return [DEFAULT_URL];
+  const urls = text.split(',').map((url) => url.trim());
+  const wrong = urls.find((url) => !isNodeUrl(url));
+  if (wrong === undefined) return urls;
+  throw new UsageError(`environment ${CLIENT_VARIABLES.url}: "${wrong}" is not a URL such as ${DEFAULT_URL}`);
+}
+
+/** A file is read each time, so that it can be replaced while the command runs. Throws where it cannot be read now. */
+function tokenOf({ env }: Io, { token, tokenFile }: LinkOptions): object {
+  if (tokenFile !== undefined) {
+    const getToken = () => readToken(tokenFile);
+    getToken();
+    return { getToken };
+  }
+  const given = token ?? variable(env, CLIENT_VARIABLES.token)?.trim();
+  return given === undefined ? {} : { token: given };
+}
+
+/** Watches the status: says what happens, and ends the command where it cannot go on. */
+class Watch {
+  /** Notes why a socket failed: the WebSocket of browsers, which the client library expects, does not tell. */
+  readonly WebSocket: WebSocketConstructor;
+  readonly #io: Io;
+  readonly #options: LinkOptions;
+  readonly #ending: Ending;
+  readonly #settings: LinkSettings;
+  #failure: string | null = null;
+  #reason: string | null = null;
+  #deadline: NodeJS.Timeout | null = null;
+
+  constructor(io: Io, options: LinkOptions, ending: Ending, settings: LinkSettings) {
+    this.#io = io;
+    this.#options = options;
+    this.#ending = ending;
+    this.#settings = settings;
+    const failed = (error: Error) => {
+      this.#failure = sentenceOf(error);
+    };
+    this.WebSocket = class extends WebSocket {
+      constructor(url: string, protocol: string) {
+        super(url, protocol, { perMessageDeflate: false });
+        this.on('error', failed);
+      }
+    } as unknown as WebSocketConstructor;
+  }
+
+  begin(client: RoomcastClient): void {
+    this.#expectConnection();
+    client.onStatus((status) => this.#changed(status));
+  }
+
+  say(line: string): void {
+    if (this.#options.quiet !== true) this.#io.stderr(`${withoutSecrets(line)}\n`);
+  }
+
+  #changed(status: ClientStatus): void {
+    if (this.#ending.isReached) return;
+    switch (status.state) {
+      case 'waiting':
+        return this.#lost(this.#failure ?? status.reason);
+      case 'connected':
+        return this.#connected();
+      case 'closed': {
+        const exitCode = REFUSALS.includes(status.code) ? EXIT.refused : EXIT.failed;
+        return this.#ending.end(exitCode, withoutSecrets(status.reason));
+      }
+      default:
+        this.#failure = null;
+    }
+  }
+
+  #connected(): void {
+    clearTimeout(this.#deadline ?? undefined);
+    this.#deadline = null;
+    if (this.#reason !== null) this.say('connected');
+    this.#reason = null;
+    this.#failure = null;
+  }
+
+  #lost(reason: string): void {
+    // Each attempt fails for the same reason: once is enough.
+    if (reason !== this.#reason) this.say(`no connection: ${reason}; trying again`);
+    const isFirst = this.#reason === null;
+    this.#reason = reason;
+    if (isFirst && !this.#settings.patient) this.#expectConnection();
+  }
+
+  #expectConnection(): void {
+    const { connectTimeout } = this.#options;
+    if (connectTimeout === 0 || this.#deadline !== null) return;
+    this.#deadline = this.#ending.after(connectTimeout, () => {
+      const why = withoutSecrets(this.#reason ?? 'no node answered');
+      this.#ending.end(EXIT.unavailable, `gave up after ${connectTimeout} s without a connection: ${why}`);
+    });
+  }
+}
