@@ -15,14 +15,26 @@ for (const [from, to] of [
 const INTERNAL_NAMES = `
   accepted answerWithinMs ask authenticated begin caughtUp connected dead disconnected doubtfulSince drop emit emitter encodePublish
   ended expired failed findWebSocket flush forConnection forget hasDoubtful heard inspector isDoubtful isListWanted isReady isSettled
-  lastFrom loadFallback lost moved ownSettled passOwn placeAt prepared probe put release released sentAt sentOn session settled sizeOf
+  lastFrom loadFallback lost moved ownSettled passOwn placeAt prepared probe put release released sentAt sentOn session settled
   stored take timing tokens urls waitMs wasReady watchMembers
 `;
+/** A file of its own, loaded where WebSockets cannot be opened. */
+const FALLBACK = { id: './client-sse.js', external: true };
 const mangleProps = { include: new RegExp(`^(${INTERNAL_NAMES.trim().split(/\s+/).join('|')})$`) };
 
 /** One minified module. Nothing in src/client does anything when it is imported, so what is not used is left out. */
 export async function bundle(input) {
-  const build = await rolldown({ input, platform: 'browser', treeshake: { moduleSideEffects: false } });
+  const build = await rolldown({
+    input,
+    platform: 'browser',
+    treeshake: { moduleSideEffects: false },
+    plugins: [
+      {
+        name: 'fallback',
+        resolveId: (id, importer) => (importer && id.endsWith('/sse-transport.js') ? FALLBACK : null),
+      },
+    ],
+  });
   const { output } = await build.generate({
     format: 'es',
     minify: { compress: true, mangle: true, mangleProps },
@@ -33,5 +45,6 @@ export async function bundle(input) {
   return output[0].code;
 }
 
+writeFileSync('dist/client-sse.js', await bundle('dist/client-package/client/sse-transport.js'));
 writeFileSync('dist/client.js', await bundle('dist/client-package/client/index.js'));
 writeFileSync('dist/client-json.js', await bundle('dist/client-package/client/json.js'));

@@ -196,7 +196,7 @@ export class BaseClient implements RoomServices {
 
   #buildConnector(urls: readonly string[], options: ClientOptions): Connector {
     const environment = this.#environment;
-    const { codec, loadFallback = null } = this.#build;
+    const { codec, loadFallback } = this.#build;
     const { reconnect, connectTimeoutMs, probeTimeoutMs } = options;
     return new Connector(
       {
@@ -207,7 +207,8 @@ export class BaseClient implements RoomServices {
         inspector: this.#inspector,
         timing: { ...DEFAULTS.timing, ...defined({ ...reconnect, connectTimeoutMs, probeTimeoutMs }) },
         transport: webSocketTransport(environment),
-        loadFallback,
+        loadFallback:
+          loadFallback && options.fallback !== false ? () => loadFallback(environment, codec) : null,
         prepared: () => this.#prepared(),
       },
       {

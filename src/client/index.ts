@@ -11,6 +11,7 @@
  * ```
  */
 import { BaseClient } from './client.ts';
+import { loadFallback } from './load-fallback.ts';
 import { msgpackCodec } from './msgpack-codec.ts';
 import type { ClientOptions } from './options.ts';
 
@@ -19,6 +20,6 @@ export * from './public.ts';
 export class RoomcastClient extends BaseClient {
   /** `url`: of a node, or of several that are tried in turn. */
   constructor(url: string | readonly string[], options: ClientOptions = {}) {
-    super(url, options, { codec: msgpackCodec });
+    super(url, options, { codec: msgpackCodec, loadFallback });
   }
 }

@@ -1,5 +1,4 @@
 import type { ServerFrame } from '../protocol/frames.ts';
-import { utf8Length } from '../protocol/limits.ts';
 import { SUBPROTOCOL } from '../protocol/subprotocol.ts';
 import type { ClientCodec } from './codec.ts';
 
@@ -12,7 +11,7 @@ export const jsonCodec: ClientCodec = {
   encodePublish: (id, room, data, options) =>
     `["publish",${id},${JSON.stringify(room)},${data},${JSON.stringify(options)}]`,
   join: (chunks) => chunks.join('\n'),
-  sizeOf: (chunk) => utf8Length(chunk as string),
+  sizeOf: (chunk) => new TextEncoder().encode(chunk as string).length,
   decode: (message) =>
     (message as string)
       .split('\n')

@@ -1,6 +1,7 @@
 /** `roomcast-client/json`: the same client without a MessagePack codec, for a smaller bundle. */
 import { BaseClient } from './client.ts';
 import { jsonCodec } from './json-codec.ts';
+import { loadFallback } from './load-fallback.ts';
 import type { ClientOptions } from './options.ts';
 
 export * from './public.ts';
@@ -8,6 +9,6 @@ export * from './public.ts';
 export class RoomcastClient extends BaseClient {
   /** `url`: of a node, or of several that are tried in turn. */
   constructor(url: string | readonly string[], options: ClientOptions = {}) {
-    super(url, options, { codec: jsonCodec });
+    super(url, options, { codec: jsonCodec, loadFallback });
   }
 }

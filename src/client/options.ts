@@ -31,6 +31,8 @@ export interface ClientOptions {
   readonly WebSocket?: WebSocketConstructor;
   /** Clock, timers and chance in place of those of the machine, such as the clock of `roomcast/testing`. */
   readonly scheduler?: Environment['scheduler'];
+  /** `false`: WebSockets alone, also where they cannot be opened. Default true. */
+  readonly fallback?: boolean;
   /** Logs every frame: `true` to the console. */
   readonly debug?: boolean | FrameLog;
   /** Frames that `inspect()` returns. Default 100. */
@@ -45,7 +47,7 @@ export interface Build {
   /** Where there is no global WebSocket. */
   readonly findWebSocket?: () => Promise<WebSocketConstructor>;
   /** What to use where WebSockets cannot be opened. */
-  readonly loadFallback?: () => Promise<Transport>;
+  readonly loadFallback?: (environment: Environment, codec: ClientCodec) => Promise<Transport>;
 }
 
 export interface StorageParts {

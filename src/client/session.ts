@@ -65,6 +65,7 @@ export const LINK_LOST = 1006;
 export class Session {
   readonly #options: SessionOptions;
   readonly #events: SessionEvents;
+  readonly #codec: ClientCodec;
   readonly #link: Link;
   readonly #outbox: Outbox;
   readonly #replies = new Map<number, Reply>();
@@ -82,7 +83,9 @@ export class Session {
   constructor(options: SessionOptions, events: SessionEvents) {
     this.#options = options;
     this.#events = events;
-    const { environment, transport, codec, url, token, connectTimeoutMs } = options;
+    const { environment, transport, url, token, connectTimeoutMs } = options;
+    const codec = transport.codec ?? options.codec;
+    this.#codec = codec;
     this.#awaitsAuth = token !== null;
     this.#connectTimer = environment.scheduler.after(connectTimeoutMs, () =>
       this.end(LINK_LOST, 'the node did not answer in time'),
@@ -118,7 +121,7 @@ export class Session {
     this.#send((id) => {
       const frame = build(id);
       this.#options.inspector.add('sent', frame);
-      return this.#options.codec.encode(frame);
+      return this.#codec.encode(frame);
     }, reply);
   }
 
@@ -131,10 +134,10 @@ export class Session {
 
   /** Publishes a payload that is packed already. `reply` null: it asks for no reply. */
   publish(room: string, data: Chunk, options: PublishOptions, reply: Reply | null): void {
-    const { codec, inspector } = this.#options;
+    const { inspector } = this.#options;
     const build = (id: number) => {
       inspector.publish(id, room, data, options);
-      return codec.encodePublish(id, room, data, options);
+      return this.#codec.encodePublish(id, room, data, options);
     };
     if (reply === null) this.#add(build(0));
     else this.#send(build, reply);
@@ -180,7 +183,7 @@ export class Session {
   #received(data: unknown): void {
     this.#pulse?.heard();
     try {
-      for (const frame of this.#options.codec.decode(data)) {
+      for (const frame of this.#codec.decode(data)) {
         // What comes after the end, or after a listener closed the client, belongs to nobody.
         if (this.#isOver) return;
         this.#options.inspector.add('received', frame);
@@ -252,7 +255,7 @@ export class Session {
 
   #add(chunk: Chunk): void {
     if (this.#isOver) return;
-    const bytes = this.#options.codec.sizeOf(chunk);
+    const bytes = this.#codec.sizeOf(chunk);
     this.#pace?.sent(bytes, this.#nowMs);
     this.#outbox.add(chunk, bytes, this.maxPayload);
   }

@@ -1,5 +1,5 @@
 /** What carries WebSocket messages, or acts as if it did. A link is one connection; it is never opened again. */
-import type { Chunk } from './codec.ts';
+import type { Chunk, ClientCodec } from './codec.ts';
 import type { TransportName } from './status.ts';
 
 export interface LinkEvents {
@@ -20,6 +20,8 @@ export interface Link {
 
 export interface Transport {
   readonly name: TransportName;
+  /** In place of the client's, where it carries something else than WebSocket messages. */
+  readonly codec?: ClientCodec;
   /** `token`: for transports that cannot send an `auth` frame. MUST NOT throw: failures are told by `closed`. */
   open(url: string, protocol: string, token: string | null, events: LinkEvents): Link;
 }

@@ -176,7 +176,7 @@ function contradictions(rooms: Settings['rooms']): string[] {
 /** Paths of the HTTP routes. A test compares them with the routes. */
 const HTTP_PATHS: readonly string[] = [
   ...['/healthz', '/readyz', '/metrics'],
-  ...['/client.js', '/client-json.js', '/chat.js', '/chat.css'],
+  ...['/client.js', '/client-json.js', '/client-sse.js', '/chat.js', '/chat.css'],
 ];
 
 /** A WebSocket endpoint on the path of an HTTP route would hide the route, or be hidden by it. */

@@ -139,7 +139,7 @@ export class World {
 
   client(options: ClientOptions = {}, url: string | string[] = 'ws://node.test'): RoomcastClient {
     const onError = (error: unknown) => this.errors.push(error);
-    return new RoomcastClient(url, { environment: this.environment, onError, ...options });
+    return new RoomcastClient(url, { environment: this.environment, onError, fallback: false, ...options });
   }
 
   /** A client whose connection may be used. */

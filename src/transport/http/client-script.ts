@@ -6,6 +6,8 @@ import type { Route } from './route.ts';
 const FILES = [
   ['/client.js', new URL('../../client.js', import.meta.url)],
   ['/client-json.js', new URL('../../client-json.js', import.meta.url)],
+  // What both load where WebSockets cannot be opened.
+  ['/client-sse.js', new URL('../../client-sse.js', import.meta.url)],
 ] as const;
 
 /** Pages of any origin may load it: it holds nothing but the client. */
