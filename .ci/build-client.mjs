@@ -13,9 +13,9 @@ for (const [from, to] of [
 
 /** Names of properties that only the client's own files use. In the files for pages they are shortened; a name that pages, nodes, storage or the platform know must not be here. */
 const INTERNAL_NAMES = `
-  accepted answerWithinMs ask authenticated begin caughtUp connected dead disconnected doubtfulSince drop emit emitter encodePublish
+  accepted answerWithinMs ask authenticated begin caughtUp connected connecting dead disconnected doubtfulSince drop emit emitter encodePublish
   ended expired failed findWebSocket flush forConnection forget hasDoubtful heard inspector isDoubtful isListWanted isReady isSettled
-  lastFrom loadFallback lost moved ownSettled passOwn placeAt prepared probe put release released sentAt sentOn session settled
+  lastFrom list loadFallback lost member moved own ownSettled passOwn placeAt prepared probe put release request released sentAt sentOn session settled
   stored take timing tokens urls waitMs wasReady watchMembers
 `;
 /** A file of its own, loaded where WebSockets cannot be opened. */

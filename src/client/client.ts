@@ -58,7 +58,7 @@ export class BaseClient implements RoomServices {
   /** Connects when something needs a connection. Throws a TypeError for what is not a URL. */
   constructor(url: string | readonly string[], options: ClientOptions, build: Build) {
     const urls = [url].flat().map(webSocketUrl);
-    if (urls.length === 0) throw new TypeError('pass the URL of a node, or of several');
+    if (urls.length === 0) throw new TypeError('pass the URL of a node');
     const system = systemEnvironment(options.WebSocket, build.findWebSocket, options.scheduler);
     const environment = { ...system, ...options.environment };
     const { codec } = build;

@@ -63,6 +63,8 @@ export class Connector {
   #transport: Transport;
   #attempt = 0;
   #neverOpened = 0;
+  /** The fallback, if a node answered it before the last attempt. */
+  #answered: Transport | null = null;
   #nextUrl = 0;
   #readyAtMs = 0;
   #wait: Timer | null = null;
@@ -150,7 +152,10 @@ export class Connector {
   #ready(session: Session, hello: HelloInfo, user: string | null): void {
     this.#readyAtMs = this.#parts.environment.scheduler.nowMs();
     // Where WebSockets are blocked, they stay so.
-    if (this.#transport === this.#parts.transport) this.#neverOpened = 0;
+    if (this.#transport === this.#parts.transport) {
+      this.#neverOpened = 0;
+      this.#answered = null;
+    }
     this.#events.connected(session, hello, user);
   }
 
@@ -177,9 +182,7 @@ export class Connector {
     if (wasReady) this.#events.lost();
     if (this.#isClosed) return;
     if (code === TOKEN_EXPIRED || error?.code === 'token_expired') this.#parts.tokens.expired();
-    const unsaid = wasReady
-      ? 'the connection was lost'
-      : 'no node answered: check the URL, and that the node runs';
+    const unsaid = wasReady ? 'the connection was lost' : 'no node answered: check the URL';
     const why = error?.message ?? (reason || `${unsaid} (${code})`);
     if (shouldReconnect(code)) this.#waitAfter(why, retryAfterMs);
     else this.close(why, code);
@@ -207,18 +210,21 @@ export class Connector {
     if (!this.#isClosed) await this.#connect();
   }
 
-  /** Once the fallback has ended, WebSockets are tried again: it may have been the node that was away. */
+  /**
+   * The fallback is for where WebSockets are blocked, not for where the node is away: the node has to answer requests
+   * before and after a WebSocket that does not open. Once the fallback has ended, WebSockets are tried again.
+   */
   async #chooseTransport(): Promise<void> {
     const { loadFallback, transport, urls } = this.#parts;
-    if (this.#transport !== transport) this.#transport = transport;
-    else if (loadFallback !== null && this.#neverOpened >= FAILURES_BEFORE_FALLBACK * urls.length) {
-      await loadFallback().then(
-        (loaded) => {
-          this.#transport = loaded;
-        },
-        (error) => this.#events.failed(error),
-      );
-    }
+    const isOver = this.#transport !== transport;
+    this.#transport = transport;
+    if (isOver || loadFallback === null || this.#neverOpened < FAILURES_BEFORE_FALLBACK * urls.length) return;
+    const before = this.#answered;
+    // It comes from a node, in a page: while that is away it cannot be loaded.
+    const fallback = await loadFallback().catch(() => null);
+    const answers = await fallback?.answers?.(urls[this.#nextUrl % urls.length]!);
+    this.#answered = answers ? fallback : null;
+    if (before) this.#transport = this.#answered ?? transport;
   }
 
   #pageChanged(change: PageChange): void {

@@ -50,7 +50,7 @@ export class Mailbox<T> implements AsyncIterableIterator<T> {
     }
     if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
     if (this.#waiting !== null) {
-      return Promise.reject(new RoomcastError('next() was called before the last one settled'));
+      return Promise.reject(new RoomcastError('next() is still pending'));
     }
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };

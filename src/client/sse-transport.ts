@@ -5,14 +5,27 @@ import type { Environment } from './environment.ts';
 import { SseLink } from './sse-link.ts';
 import type { Transport } from './transport.ts';
 
+/** How long a node may take to answer. */
+const ANSWER_MS = 5_000;
+
 export function sseTransport(environment: Environment, codec: ClientCodec): Transport {
   return {
     name: 'sse',
     codec: frameCodec(codec),
+    answers: (url) => answers(`${httpUrl(url)}/v1/events`, environment),
     open(url, _protocol, token, events) {
       return new SseLink({ base: httpUrl(url), token, environment, codec, events });
     },
   };
+}
+
+/** A refusal is an answer; a proxy that cannot reach its node, or a node that is full or draining, gives none. */
+async function answers(url: string, { scheduler }: Environment): Promise<boolean> {
+  const abort = new AbortController();
+  const timer = scheduler.after(ANSWER_MS, () => abort.abort());
+  const response = await fetch(url, { method: 'POST', signal: abort.signal }).catch(() => null);
+  timer.cancel();
+  return response !== null && response.status < 500;
 }
 
 /** Nothing is encoded before a request is made: frames pass as they are. To the session a chunk is opaque. */

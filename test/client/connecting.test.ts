@@ -89,7 +89,7 @@ describe('a client', () => {
 
   it.each([
     [{ message: 'connect ECONNREFUSED 127.0.0.1:1' }, 'connect ECONNREFUSED 127.0.0.1:1'],
-    [{}, 'no node answered: check the URL, and that the node runs (1006)'],
+    [{}, 'no node answered: check the URL (1006)'],
   ])('says why a link did not open, as far as the socket knows: %o', async (event, reason) => {
     const world = new World();
     const client = world.client();

@@ -6,6 +6,7 @@ import { RoomcastClient } from '../../src/client/node.ts';
 import type { ClientOptions } from '../../src/client/options.ts';
 import { NoUpgradeProxy } from '../support/no-upgrade-proxy.ts';
 import { NodeProcess } from '../support/node-process.ts';
+import { freePort } from '../support/ports.ts';
 import { Random } from '../support/random.ts';
 import { SECRET, secondsFromNow, token } from '../support/tokens.ts';
 import { waitFor } from '../support/wait.ts';
@@ -140,15 +141,25 @@ describe('a client on event streams', () => {
     expect(bad.status).toMatchObject({ code: 4501 });
   });
 
-  it('is not connected while nothing answers', async () => {
-    proxy.stop();
-    const client = connect(proxy.url);
-    const seen: string[] = [];
-    client.onStatus(({ state, transport }) => seen.push(`${state} ${transport}`));
-    client.publish('r', 1).catch(() => undefined);
-    await waitFor(() => seen.filter((status) => status === 'waiting sse').length >= 2);
-    expect(seen.filter((status) => status.startsWith('connected'))).toEqual([]);
-    expect(client.pending).toBe(1);
+  it('keeps to WebSockets while nothing answers, and when the node is back', async () => {
+    // Not a port that a connection of the client could get for itself.
+    const flags = ['--port', String(await freePort())];
+    const gone = await NodeProcess.start({ flags });
+    const client = connect(gone.url);
+    await client.publish('away', 1);
+    const seen = new Set<string>();
+    let attempts = 0;
+    client.onStatus(({ state, transport }) => {
+      seen.add(transport);
+      if (state === 'waiting') attempts++;
+    });
+    await gone.kill();
+    const stored = client.publish('away', 2);
+    await waitFor(() => attempts >= 10);
+    const back = await NodeProcess.start({ flags });
+    expect(await stored).toMatchObject({ offset: 1 });
+    expect([...seen]).toEqual(['websocket']);
+    await back.stop();
   });
 
   it('leaves nothing open when it is closed', async () => {
