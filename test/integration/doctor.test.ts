@@ -359,7 +359,7 @@ describe('roomcast doctor, asked wrongly', () => {
     [['--connections', 'many'], 'It must be a whole number'],
   ])('refuses %s', async (args, says) => {
     const { exitCode, stdout } = await doctor(args);
-    expect(exitCode).toBe(1);
+    expect(exitCode).toBe(2);
     expect(stdout).toContain(says);
   });
 });
