@@ -96,13 +96,13 @@ async function tell(happenings: readonly Happening[], fleet: Fleet): Promise<Rec
   return cuts;
 }
 
-/** Redis kept everything and history reaches back to the beginning: nothing is named by `gap`, and no `reset` took anything. */
+/** Redis kept everything and history reaches back to the beginning: nothing is named by `gap` or `reset`. */
 function judge(fleet: Fleet): Verdict[] {
   return ROOMS.map((room) => {
     const ofRoom = fleet.acknowledged.filter((message) => message.room === room);
     const verdict = check(ofRoom, fleet.logs(room));
     expectFlawless(verdict);
-    expect(verdict).toMatchObject({ gaps: 0, forgotten: [] });
+    expect(verdict).toMatchObject({ gaps: 0, resets: 0, forgotten: [] });
     return verdict;
   });
 }
