@@ -38,22 +38,7 @@ export function buildMessageFrame(
   sender: string | null,
   data: PackedValue,
 ): BuiltMessage {
-  codecCalls.buildMessage++;
-  const roomBytes = utf8Length(room);
-  const senderBytes = sender === null ? -1 : utf8Length(sender);
-  const offsetAt = HEAD.length + textSize(roomBytes);
-  const dataAt = offsetAt + 18 + textSize(senderBytes);
-  const frame = cutFromBlock(dataAt + data.length);
-  for (let i = 0; i < HEAD.length; i++) frame[i] = HEAD[i]!;
-  writeText(frame, room, roomBytes, HEAD.length);
-  frame[offsetAt] = UINT64;
-  writeUint64(frame, 0, offsetAt + 1);
-  frame[offsetAt + 9] = UINT64;
-  writeUint64(frame, timeMs, offsetAt + 10);
-  if (sender === null) frame[offsetAt + 18] = NIL;
-  else writeText(frame, sender, senderBytes, offsetAt + 18);
-  frame.set(data, dataAt);
-  return { frame, offsetAt };
+  return build(HEAD, 9, room, timeMs, sender, data);
 }
 
 /** `["signal", room, time, sender, data]`, otherwise as `buildMessageFrame`. */
@@ -63,20 +48,38 @@ export function buildSignalFrame(
   sender: string | null,
   data: PackedValue,
 ): BuiltMessage {
+  return build(SIGNAL_HEAD, 0, room, timeMs, sender, data);
+}
+
+/** `offsetBytes`: of the offset between room and time, 0 where the frame has none. */
+function build(
+  head: Uint8Array,
+  offsetBytes: 0 | 9,
+  room: string,
+  timeMs: number,
+  sender: string | null,
+  data: PackedValue,
+): BuiltMessage {
   codecCalls.buildMessage++;
   const roomBytes = utf8Length(room);
   const senderBytes = sender === null ? -1 : utf8Length(sender);
-  const timeAt = SIGNAL_HEAD.length + textSize(roomBytes);
-  const dataAt = timeAt + 9 + textSize(senderBytes);
+  const offsetAt = head.length + textSize(roomBytes);
+  const timeAt = offsetAt + offsetBytes;
+  const senderAt = timeAt + 9;
+  const dataAt = senderAt + textSize(senderBytes);
   const frame = cutFromBlock(dataAt + data.length);
-  frame.set(SIGNAL_HEAD);
-  writeText(frame, room, roomBytes, SIGNAL_HEAD.length);
+  for (let i = 0; i < head.length; i++) frame[i] = head[i]!;
+  writeText(frame, room, roomBytes, head.length);
+  if (offsetBytes > 0) {
+    frame[offsetAt] = UINT64;
+    writeUint64(frame, 0, offsetAt + 1);
+  }
   frame[timeAt] = UINT64;
   writeUint64(frame, timeMs, timeAt + 1);
-  if (sender === null) frame[timeAt + 9] = NIL;
-  else writeText(frame, sender, senderBytes, timeAt + 9);
+  if (sender === null) frame[senderAt] = NIL;
+  else writeText(frame, sender, senderBytes, senderAt);
   frame.set(data, dataAt);
-  return { frame, offsetAt: 0 };
+  return { frame, offsetAt: offsetBytes > 0 ? offsetAt : 0 };
 }
 
 /** Bytes of a MessagePack string of this many bytes of UTF-8; of nil for -1. */
