@@ -17,13 +17,12 @@ import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { Allowance, FLOOD, WITHIN } from './allowance.ts';
 import type { ConnectionContext } from './context.ts';
 import { HeldCommands } from './held-commands.ts';
+import { sendFrames, toKeep } from './send-frames.ts';
 import type { Socket } from './socket.ts';
 
 /** Which of the turn's lanes a connection waits in; see `FlushQueue`. */
 type Lane = 'none' | 'rest' | 'first';
 
-/** Frames of one flush are joined into WebSocket messages of about this many bytes. */
-const JOINED_BYTES = 16 * 1024;
 /** Above this many bytes waiting for the peer, nothing more is read for it. */
 const BEHIND_BYTES = 256 * 1024;
 /** Protocol violations in a row before the connection is closed. */
@@ -313,28 +312,14 @@ export class Connection {
     this.#lane = 'none';
     if (frames === null || !this.#open) return;
     this.#outbox = null;
-    this.socket.cork(frames.length === 1 ? () => this.#sendOne(frames) : () => this.#send(frames));
-  }
-
-  /** The usual case: one reply. */
-  #sendOne(frames: (Uint8Array | string)[]): void {
-    if (this.socket.send(frames[0]!) === 'dropped') this.#unsent(frames);
-  }
-
-  #send(frames: readonly (Uint8Array | string)[]): void {
-    for (let from = 0; from < frames.length; ) {
-      let to = from;
-      let bytes = 0;
-      do bytes += frames[to++]!.length;
-      while (to < frames.length && bytes + frames[to]!.length <= JOINED_BYTES);
-      const outcome = this.socket.send(this.codec.join(frames.slice(from, to)));
-      if (outcome === 'dropped') return this.#unsent(frames.slice(from));
-      from = to;
-    }
+    this.socket.cork(() => {
+      const left = sendFrames(this.socket, this.codec, frames);
+      if (left !== null) this.#unsent(left);
+    });
   }
 
   /** The peer does not read, and its queue is full: keep the rest until it drains, within limits. */
-  #unsent(frames: (Uint8Array | string)[]): void {
+  #unsent(frames: readonly (Uint8Array | string)[]): void {
     if (!this.#open) return;
     let bytes = 0;
     for (const frame of frames) bytes += frame.length;
@@ -412,9 +397,3 @@ const FLOOD_MESSAGES: Readonly<Record<FloodLabel, string>> = {
   commands: 'too many commands: after a refusal, wait for retryAfterMs',
   bytes: 'too many bytes at once',
 };
-
-/** A frame with its own bytes: one cut from a block or a slab would keep all of it alive. */
-function toKeep(frame: Uint8Array | string): Uint8Array | string {
-  if (typeof frame === 'string' || frame.buffer.byteLength === frame.byteLength) return frame;
-  return new Uint8Array(frame);
-}
