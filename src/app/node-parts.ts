@@ -1,5 +1,4 @@
 import type { NodeCore } from '../assembly/node-core.ts';
-import type { Authenticator } from '../auth/identity.ts';
 import type { Server } from '../transport/server.ts';
 import type { Logger } from '../util/log.ts';
 import type { AdmissionGate } from './admission-gate.ts';
@@ -10,7 +9,6 @@ export interface NodeParts extends NodeCore {
   readonly server: Server;
   /** Serves the metrics if they have their own address. */
   readonly metricsServer: Server | null;
-  readonly authenticator: Authenticator | null;
   readonly shutdown: Shutdown;
   readonly gate: AdmissionGate;
   readonly log: Logger;

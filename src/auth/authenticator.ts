@@ -5,7 +5,13 @@ import { roomNameProblem, USER_ROOM_PREFIX, utf8Length } from '../protocol/limit
 import { type Clock, systemClock } from '../util/clock.ts';
 import { type Logger, silentLog } from '../util/log.ts';
 import { acceptedAlgorithms, algorithmsOf, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from './algorithms.ts';
-import { type Authenticator, AuthFailure, CLOCK_TOLERANCE_MS, type Identity } from './identity.ts';
+import {
+  type Authenticator,
+  AuthFailure,
+  CLOCK_TOLERANCE_MS,
+  type Identity,
+  MAX_TOKEN_ID_BYTES,
+} from './identity.ts';
 import { KeySet } from './key-set.ts';
 import { permissionsFrom } from './permissions.ts';
 
@@ -122,8 +128,16 @@ function identityFrom(payload: JWTPayload): Identity {
     user: sub,
     ...(payload.info === undefined ? {} : { info: payload.info }),
     expiresAtMs: exp === undefined ? null : exp * 1000,
+    ...tokenIdOf(payload.jti),
     permissions: permissionsFrom(payload.rooms),
   };
+}
+
+/** Some issuers count their tokens. */
+function tokenIdOf(jti: unknown): { readonly tokenId?: string } {
+  const id = typeof jti === 'number' ? String(jti) : jti;
+  if (typeof id !== 'string' || id === '' || utf8Length(id) > MAX_TOKEN_ID_BYTES) return {};
+  return { tokenId: id };
 }
 
 /** A fault of the token becomes an `AuthFailure`; anything else is our own fault and stays as it is. */

@@ -1,6 +1,6 @@
 /** Settings under `auth`. */
 import { z } from 'zod';
-import { listOf, matching, optionalText, optionalUrl, yesNo } from '../fields.ts';
+import { listOf, matching, optionalText, optionalUrl, whole, yesNo } from '../fields.ts';
 import { FILE_PATH } from './shared.ts';
 
 // Signature algorithms by name, so that `none` never matches.
@@ -38,6 +38,14 @@ export const auth = z.strictObject({
     expected: 'a list of signature algorithms',
     defaultText: 'all that fit the key',
     meaning: 'Accepted signature algorithms',
+  }),
+  // Far above what honest clients behind one address have refused, and a twentieth of a core: a forged RSA token costs 0.1 ms.
+  refusalsPerSecond: whole({
+    min: 0,
+    max: 1_000_000,
+    standard: 500,
+    meaning:
+      'Tokens a second that one client address (IPv6: one /64) may have refused, four times as many at once; an accepted one counts a tenth. Beyond that its tokens are not checked (`rate_limited`). `0`: no limit',
   }),
   // Off: an operator who configures tokens mostly wants them from everyone.
   anonymous: yesNo({
