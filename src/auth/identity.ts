@@ -60,8 +60,6 @@ export class AuthFailure extends Error {
 export interface Authenticator {
   /** Rejects with `AuthFailure`. `address`: of the client that presents the token, for `TokenGate`. */
   authenticate(token: string, address?: string): Promise<Identity>;
-  /** Fetches what the first token needs in advance. Never rejects. */
-  prepare?(): Promise<void>;
 }
 
 /** Whether members see the two as the same. Both have the same user: a token of another is refused. */

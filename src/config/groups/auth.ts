@@ -13,10 +13,17 @@ export const auth = z.strictObject({
     secret: true,
     meaning: 'Shared secret of HS256 tokens; use at least 32 random bytes',
   }),
+  oldSecrets: listOf({
+    item: matching(/./, 'a secret'),
+    expected: 'a list of secrets',
+    secret: true,
+    meaning:
+      'Secrets of which tokens are accepted beside those of `auth.secret`, during a rotation; at most 7',
+  }),
   publicKeyFile: optionalText({
     ...FILE_PATH,
     readable: true,
-    meaning: 'PEM public key to check token signatures with',
+    meaning: 'PEM public key to check token signatures with, or several, one after the other',
   }),
   jwksUrl: optionalUrl({
     protocols: ['http:', 'https:'],
