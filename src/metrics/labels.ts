@@ -53,7 +53,8 @@ export const CLOSE_CODES = [
 /**
  * Why an upgrade was answered with an HTTP error. `handshake`: its headers are not a valid WebSocket upgrade.
  * `unavailable`: the token could not be checked. `waiting`: too many connections have not presented their
- * token yet. `aborted`: the client left before its token was checked.
+ * token yet. `address`, `user`: its limit on connections, or on new ones, is reached. `aborted`: the client left
+ * before its token was checked.
  */
 export const UPGRADE_REFUSALS = [
   'handshake',
@@ -64,6 +65,8 @@ export const UPGRADE_REFUSALS = [
   'limit',
   'waiting',
   'rate',
+  'address',
+  'user',
   'draining',
   'aborted',
 ] as const;
@@ -72,6 +75,33 @@ export type UpgradeRefusalLabel = (typeof UPGRADE_REFUSALS)[number];
 /** What a connection closed with 4009 sent too much of. `messages`: WebSocket messages without a command. */
 export const FLOODS = ['messages', 'control_frames', 'commands', 'bytes'] as const;
 export type FloodLabel = (typeof FLOODS)[number];
+
+/** Limits that turn something away, by the name of their setting. docs/limits.md lists the same. */
+export const LIMITS = [
+  'websocket.maxConnections',
+  'websocket.maxUnauthenticated',
+  'acceptRate.perSecond',
+  'limits.connectionsPerAddress',
+  'limits.connectionsPerUser',
+  'limits.addressUpgradesPerSecond',
+  'limits.addressRequestsPerSecond',
+  'limits.apiKeyRequestsPerSecond',
+  'limits.commandsPerSecond',
+  'limits.userCommandsPerSecond',
+  'limits.bytesPerSecond',
+  'limits.userBytesPerSecond',
+  'limits.joinsPerSecond',
+  'limits.roomPublishesPerSecond',
+  'limits.roomsPerConnection',
+  'limits.pendingRequests',
+  'limits.waitingReads',
+  'limits.keysPerUser',
+  'limits.presenceBytes',
+  'limits.bodyBytes',
+  'websocket.maxPayloadBytes',
+  'websocket.backpressureBytes',
+] as const;
+export type LimitLabel = (typeof LIMITS)[number];
 
 /** Where a message was published from. */
 export const MESSAGE_SOURCES = ['client', 'http_api'] as const;
