@@ -47,7 +47,12 @@ export class Server implements Fanout {
     this.#watchDescriptors(ws.descriptors);
     const runCorked = (work: () => void) => (this.#held === null ? work() : this.#held.cork(work));
     this.#app.ws<SocketData>(http.wsPath, wsBehavior({ ...ws, runCorked }, ws));
-    const routes = clientRoutes({ ...ws, topics: this.#eventTopics, bodyBytes: http.bodyBytes });
+    const routes = clientRoutes({
+      ...ws,
+      topics: this.#eventTopics,
+      bodyBytes: http.bodyBytes,
+      limits: http.limits,
+    });
     registerRoutes(this.#app, http, { ...http, clientRoutes: routes });
   }
 
