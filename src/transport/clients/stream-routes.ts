@@ -77,13 +77,15 @@ export class StreamRoutes {
     const { access, metrics } = this.#parts;
     const { upgradesRejected } = metrics.connections;
     try {
-      return await access.identify(token);
+      const identity = await access.identify(token);
+      if (exchange.isAborted) upgradesRejected.aborted++;
+      return identity;
     } catch (error) {
       const isRefused = error instanceof HttpError && error.code !== 'unavailable';
-      upgradesRejected[isRefused ? 'unauthorized' : 'unavailable']++;
-      throw error;
-    } finally {
+      // One that left is not told, so that it counts once.
       if (exchange.isAborted) upgradesRejected.aborted++;
+      else upgradesRejected[isRefused ? 'unauthorized' : 'unavailable']++;
+      throw error;
     }
   }
 

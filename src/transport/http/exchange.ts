@@ -53,6 +53,7 @@ export class Exchange {
   readonly #metrics: NodeMetrics;
   readonly #startedMs = systemClock.nowMs();
   #isAborted = false;
+  #hasHead = false;
   #left: (() => void) | null = null;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
@@ -70,6 +71,7 @@ export class Exchange {
     this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
     res.onAborted(() => {
       this.#isAborted = true;
+      if (!this.#hasHead) metrics.http.aborted++;
       this.#left?.();
     });
   }
@@ -95,6 +97,7 @@ export class Exchange {
 
   /** Writes the head of such an answer, within its `cork`. */
   writeHead(status: number, contentType: string, headers: Readonly<Record<string, string>>): void {
+    this.#hasHead = true;
     this.#metrics.http.count(this.route, status, (systemClock.nowMs() - this.#startedMs) / 1000);
     this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     this.#res.writeHeader('Content-Type', contentType);
@@ -145,6 +148,7 @@ export class Exchange {
   }
 
   fail(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}): void {
+    if (this.#isAborted) return;
     this.#metrics.errors[code]++;
     this.reply(ERROR_STATUS[code], { error: { code, message } }, headers);
   }
