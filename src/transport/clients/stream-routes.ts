@@ -83,12 +83,14 @@ export class StreamRoutes {
     const { access, metrics } = this.#parts;
     const { upgradesRejected } = metrics.connections;
     try {
-      return await access.identify(token, exchange.clientAddress);
-    } catch (error) {
-      upgradesRejected[error instanceof HttpError ? refusalLabel(error.code) : 'unavailable']++;
-      throw error;
-    } finally {
+      const identity = await access.identify(token, exchange.clientAddress);
       if (exchange.isAborted) upgradesRejected.aborted++;
+      return identity;
+    } catch (error) {
+      // One that left is not told, so that it counts once.
+      if (exchange.isAborted) upgradesRejected.aborted++;
+      else upgradesRejected[error instanceof HttpError ? refusalLabel(error.code) : 'unavailable']++;
+      throw error;
     }
   }
 
