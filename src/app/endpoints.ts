@@ -47,6 +47,7 @@ function httpOptions(config: Config, { metricsServer, log }: NodeParts): HttpOpt
     servesMetrics: metricsServer === null,
     metricsKey: config.metrics.key,
     bodyBytes: config.limits.bodyBytes,
+    unfinishedBodyBytes: config.limits.unfinishedBodyBytes,
     maxPayloadBytes: config.websocket.maxPayloadBytes,
     servesDemo: config.demo,
     wsPath: config.websocket.path,

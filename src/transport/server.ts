@@ -52,6 +52,7 @@ export class Server implements Fanout {
       ...ws,
       topics: this.#eventTopics,
       bodyBytes: http.bodyBytes,
+      unfinishedBodyBytes: http.unfinishedBodyBytes,
       limits: http.limits,
     });
     registerRoutes(this.#app, http, { ...http, clientRoutes: routes });

@@ -32,6 +32,8 @@ export interface HttpOptions {
   /** Required at `/metrics`; null: no key is. */
   readonly metricsKey: string | null;
   readonly bodyBytes: number;
+  /** Of all client requests that are still arriving. */
+  readonly unfinishedBodyBytes: number;
   readonly maxPayloadBytes: number;
   readonly servesDemo: boolean;
   /** Path of the WebSocket endpoint, to answer requests that reach it without an upgrade. */
