@@ -3,7 +3,10 @@ import type { Authenticator } from '../auth/identity.ts';
 import type { Server } from '../transport/server.ts';
 import type { Logger } from '../util/log.ts';
 import type { AdmissionGate } from './admission-gate.ts';
+import type { HttpAccess } from './http-access.ts';
+import type { RedisTls } from './redis-tls.ts';
 import type { Shutdown } from './shutdown.ts';
+import type { TokenKeys } from './token-keys.ts';
 
 /** The parts of a running node. */
 export interface NodeParts extends NodeCore {
@@ -11,6 +14,11 @@ export interface NodeParts extends NodeCore {
   /** Serves the metrics if they have their own address. */
   readonly metricsServer: Server | null;
   readonly authenticator: Authenticator | null;
+  /** The keys behind `authenticator`. */
+  readonly tokens: TokenKeys | null;
+  /** Null without a `rediss:` URL. */
+  readonly redisTls: RedisTls | null;
+  readonly access: HttpAccess;
   readonly shutdown: Shutdown;
   readonly gate: AdmissionGate;
   readonly log: Logger;

@@ -9,6 +9,7 @@ import type { Admission, Refusal } from './admission.ts';
 import { bearerOf } from './bearer.ts';
 import { type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
 import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts';
+import { ANSWER_HEADERS } from './http/security-headers.ts';
 import { originMatcher } from './origins.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 import { type SocketData, WsSocket } from './ws-socket.ts';
@@ -154,7 +155,8 @@ function respond(
   res.cork(() => {
     res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     res.writeHeader('Content-Type', 'application/json');
-    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+    const all = { ...ANSWER_HEADERS, ...headers };
+    for (const [name, value] of Object.entries(all)) res.writeHeader(name, value);
     res.end(JSON.stringify({ error: { code, message } }), true);
   });
 }

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import type { ServerKey } from '../../auth/server-key.ts';
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import { type EncodedFrames, jsonCodec, msgpackCodec, type ServerCodec } from '../../protocol/codec.ts';
@@ -10,6 +11,7 @@ import { systemClock } from '../../util/clock.ts';
 import { type ClientAddresses, forwardedFor, peerAddress } from '../client-address.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
+import type { Headers } from './security-headers.ts';
 
 /** A request that cannot be served, with the error to answer. */
 export class HttpError extends Error {
@@ -31,6 +33,8 @@ export interface ExchangeParts {
   readonly req: HttpRequest;
   readonly metrics: NodeMetrics;
   readonly addresses: ClientAddresses;
+  /** Sent with every answer, unless it has its own. */
+  readonly answerHeaders: Headers;
   /** The answer has no body. */
   readonly isHead: boolean;
 }
@@ -42,6 +46,8 @@ export interface ExchangeParts {
 export class Exchange {
   readonly route: HttpRouteLabel;
   readonly authorization: string;
+  /** The key of the HTTP API that it presented; null where there is none, or none is needed. */
+  key: ServerKey | null = null;
   /** How the body is encoded, or why it cannot be read. */
   readonly bodyFormat: BodyFormatResult;
   /** The MessagePack media type of the answer, null for JSON. */
@@ -54,11 +60,13 @@ export class Exchange {
   readonly #startedMs = systemClock.nowMs();
   #isAborted = false;
   #left: (() => void) | null = null;
+  readonly #answerHeaders: Headers;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
 
-  constructor({ route, res, req, metrics, addresses, isHead }: ExchangeParts) {
+  constructor({ route, res, req, metrics, addresses, answerHeaders, isHead }: ExchangeParts) {
     this.route = route;
+    this.#answerHeaders = answerHeaders;
     this.#res = res;
     this.#metrics = metrics;
     this.#isHead = isHead;
@@ -98,8 +106,8 @@ export class Exchange {
     this.#metrics.http.count(this.route, status, (systemClock.nowMs() - this.#startedMs) / 1000);
     this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     this.#res.writeHeader('Content-Type', contentType);
-    for (const [name, value] of Object.entries(this.#alwaysHeaders)) this.#res.writeHeader(name, value);
-    for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
+    const all = { ...this.#answerHeaders, ...this.#alwaysHeaders, ...headers };
+    for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
   }
 
   /** The client left: nothing can be answered. */
