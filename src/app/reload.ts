@@ -67,7 +67,10 @@ export function reloadables(parts: NodeParts): readonly Reloadable[] {
     {
       part: 'token keys',
       take: ({ auth }) => {
-        if (tokens !== null) return tokens.take(auth);
+        if (tokens !== null) {
+          tokens.reload(auth);
+          return { issuer: auth.issuer, audience: auth.audience };
+        }
         if ((auth.secret ?? auth.publicKeyFile ?? auth.jwksUrl) === null) return null;
         throw new Error('authentication is turned on by a restart');
       },

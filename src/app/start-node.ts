@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import { Server } from '../transport/server.ts';
 import type { Logger } from '../util/log.ts';
 import { systemScheduler } from '../util/scheduler.ts';
-import { createAdmissionGate } from './admission-gate.ts';
+import { connectionLimits, createAdmissionGate, shareOf } from './admission-gate.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { createBackplane } from './backplane.ts';
 import { registerEndpoints } from './endpoints.ts';
@@ -50,13 +50,14 @@ export async function startNode(
 function buildParts(config: Config, log: Logger, extensions: NodeExtensions): NodeParts {
   const server = new Server(config.tls);
   const tokens = createAuthenticator(config, log);
-  const authenticator = tokens;
   const { redis } = config;
   const redisTls = redis.url?.startsWith('rediss:') === true ? new RedisTls(redis.tls) : null;
+  const capacity = connectionLimits(config, log);
   const core = createNodeCore(config, {
+    connectionsPerUser: config.limits.connectionsPerUser ?? shareOf(capacity.connections),
     sockets: server,
     scheduler: systemScheduler,
-    authenticator,
+    authenticator: tokens,
     backplane: (nodeId, metrics) => {
       const parts = { nodeId, config, log };
       return extensions.backplane?.(parts) ?? createBackplane(parts, metrics, redisTls);
@@ -71,8 +72,8 @@ function buildParts(config: Config, log: Logger, extensions: NodeExtensions): No
     scheduler: systemScheduler,
     log,
   });
-  const gate = createAdmissionGate(config, core, shutdown, log);
+  const gate = createAdmissionGate(config, capacity, core, shutdown, log);
   const access = createHttpAccess(config, log);
-  const own = { server, metricsServer, authenticator, tokens, redisTls, access };
+  const own = { server, metricsServer, tokens, redisTls, access };
   return { ...core, ...own, shutdown, gate, log };
 }

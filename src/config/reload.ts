@@ -7,7 +7,7 @@ export const RELOADED: readonly string[] = [
   ...['apiKeys', 'metrics.key'],
   ...['tls.certFile', 'tls.keyFile', 'tls.passphrase'],
   ...['redis.tls.caFile', 'redis.tls.certFile', 'redis.tls.keyFile'],
-  ...['auth.secret', 'auth.publicKeyFile', 'auth.jwksUrl'],
+  ...['auth.secret', 'auth.oldSecrets', 'auth.publicKeyFile', 'auth.jwksUrl'],
   ...['auth.issuer', 'auth.audience', 'auth.algorithms'],
 ];
 

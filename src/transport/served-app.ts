@@ -1,3 +1,4 @@
+import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { Descriptors } from './descriptors.ts';
 import type { HttpResponse, TemplatedApp, WebSocketBehavior } from './uws.ts';
 import type { SocketData } from './ws-socket.ts';
@@ -22,12 +23,15 @@ export class ServedApp {
   }
 
   /** Counts sockets, here and in `descriptors`. Called once, before `listen`. */
-  watch(descriptors: Descriptors): void {
+  watch(descriptors: Descriptors, { http }: NodeMetrics): void {
     // uWebSockets.js calls the filter for sockets that open, and for those that close without becoming a WebSocket.
     const watch = (res: HttpResponse, change: number): void => {
       this.#count(change);
-      if (change < 0) descriptors.closed();
-      else if (!descriptors.opened()) res.close();
+      if (change < 0) return descriptors.closed();
+      http.socketsOpened++;
+      if (descriptors.opened()) return;
+      http.socketsRefused++;
+      res.close();
     };
     this.app.filter(watch);
   }

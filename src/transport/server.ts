@@ -62,10 +62,15 @@ export class Server implements Fanout {
   ): void {
     const runCorked = (work: () => void) => (this.#held === null ? work() : this.#held.cork(work));
     const behavior = wsBehavior({ ...ws, runCorked }, ws);
-    const clients = clientRoutes({ ...ws, topics: this.#eventTopics, bodyBytes: http.bodyBytes });
+    const clients = clientRoutes({
+      ...ws,
+      topics: this.#eventTopics,
+      bodyBytes: http.bodyBytes,
+      limits: http.limits,
+    });
     const routes = nodeRoutes(http, { ...http, clientRoutes: clients });
     this.#serve((served) => {
-      served.watch(ws.descriptors);
+      served.watch(ws.descriptors, ws.context.metrics);
       served.serveWebSockets(http.wsPath, behavior);
       registerRoutes(served.app, routes, http);
     });
@@ -75,7 +80,7 @@ export class Server implements Fanout {
   registerMetrics(http: HttpOptions & Omit<HttpParts, 'clientRoutes'>, descriptors: Descriptors): void {
     const routes = [metricsRoute(http)];
     this.#serve((served) => {
-      served.watch(descriptors);
+      served.watch(descriptors, http.metrics);
       registerRoutes(served.app, routes, http);
     });
   }

@@ -2,10 +2,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Reload, type Reloadable } from '../../src/app/reload.ts';
-import { TokenKeys } from '../../src/app/token-keys.ts';
-import { tokenAuthenticator } from '../../src/auth/authenticator.ts';
-import { type Authenticator, AuthFailure } from '../../src/auth/identity.ts';
-import { mintToken, secretSigningKey } from '../../src/auth/mint.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { describeReload, needingRestart, RELOADED } from '../../src/config/reload.ts';
@@ -80,35 +76,5 @@ describe('a reload', () => {
     const running = config({});
     expect(new Reload([part('p', () => null)], running, log).run(config({}))).toBe(true);
     expect(log.lines).toEqual([]);
-  });
-});
-
-describe('the keys of tokens', () => {
-  const [OLD, NEW] = ['o'.repeat(32), 'n'.repeat(32)];
-  const auth = (secret: string) => config({ auth: { secret } }).auth;
-  const token = (secret: string) =>
-    mintToken({ user: 'ann', expiresAtMs: null }, secretSigningKey(secret, []), {
-      ...auth(secret),
-      nowMs: Date.now(),
-    });
-  const keys = () =>
-    new TokenKeys(auth(OLD), tokenAuthenticator(auth(OLD)) as Authenticator, (settings) =>
-      tokenAuthenticator(settings),
-    );
-
-  it('are replaced: the new ones count, and the old ones no longer', async () => {
-    const tokens = keys();
-    expect(await tokens.authenticate(await token(OLD))).toMatchObject({ user: 'ann' });
-    expect(tokens.take(auth(NEW))).not.toBeNull();
-    expect(await tokens.authenticate(await token(NEW))).toMatchObject({ user: 'ann' });
-    await expect(tokens.authenticate(await token(OLD))).rejects.toBeInstanceOf(AuthFailure);
-  });
-
-  it('stay where the new ones cannot be used, or are the same', async () => {
-    const tokens = keys();
-    expect(tokens.take(auth(OLD))).toBeNull();
-    expect(() => tokens.take({ ...auth(NEW), algorithms: ['RS256'] })).toThrow(/auth\.algorithms/);
-    expect(() => tokens.take(config({}).auth)).toThrow('authentication is turned off by a restart');
-    expect(await tokens.authenticate(await token(OLD))).toMatchObject({ user: 'ann' });
   });
 });

@@ -11,6 +11,8 @@ import { membersRoute, nodesRoute, roomsRoute } from './members-route.ts';
 import { addRoute, removeRoute } from './membership-routes.ts';
 import { type PublishRouteOptions, PublishRoutes } from './publish-routes.ts';
 import { queryParameter } from './query.ts';
+import type { RequestLimits } from './request-limits.ts';
+import { endRevocationRoute, revocationsRoute, revokeRoute } from './revocations-route.ts';
 import type { Handler, Method, Route } from './route.ts';
 import { disconnectRoute, userRoute } from './users-route.ts';
 
@@ -18,19 +20,30 @@ export interface ApiRoutesOptions extends PublishRouteOptions {
   readonly apiGuard: ApiGuard;
 }
 
-export function apiRoutes(node: BrokerNode, options: ApiRoutesOptions): Route[] {
-  const routes = [...clusterRoutes(node, options), ...roomRoutes(node), ...serverCallRoutes(node, options)];
-  return routes.map((route) => guarded(route, options.apiGuard));
+export function apiRoutes(node: BrokerNode, options: ApiRoutesOptions, limits: RequestLimits): Route[] {
+  const routes = [
+    ...clusterRoutes(node, options),
+    ...roomRoutes(node),
+    ...serverCallRoutes(node, options),
+    ...revocationRoutes(node, options),
+  ];
+  return routes.map((route) => guarded(route, options.apiGuard, limits));
 }
 
-function guarded({ handle, ...route }: Route, guard: ApiGuard): Route {
+function guarded({ handle, ...route }: Route, guard: ApiGuard, limits: RequestLimits): Route {
   const action = actionOf(route);
   return {
     ...route,
     handle: (exchange, req) => {
-      const key = guard.check(exchange, req);
-      exchange.key = key;
-      if (key !== null) permit(key, action, route.path, req);
+      try {
+        exchange.key = guard.check(exchange, req);
+      } catch (error) {
+        // Guesses are limited, and answered as what they are until then.
+        limits.ofAddress(exchange);
+        throw error;
+      }
+      limits.ofKey(exchange);
+      if (exchange.key !== null) permit(exchange.key, action, route.path, req);
       return handle(exchange, req);
     },
   };
@@ -104,6 +117,21 @@ function serverCallRoutes(node: BrokerNode, options: PublishRouteOptions): Route
     route('del', '/v1/rooms/:room/history', (exchange, req) =>
       clearRoute(exchange, node, req.getParameter(0) ?? ''),
     ),
+  ];
+}
+
+/** Users and tokens that may not be here any more. */
+function revocationRoutes(node: BrokerNode, { bodyBytes }: PublishRouteOptions): Route[] {
+  const named = (req: HttpRequest) => ({
+    user: queryParameter(req, 'user'),
+    jti: queryParameter(req, 'jti'),
+  });
+  return [
+    route('post', '/v1/revocations', (exchange) => revokeRoute(exchange, node, bodyBytes)),
+    route('get', '/v1/revocations', (exchange, req) =>
+      revocationsRoute(exchange, node, { ...named(req), limit: queryParameter(req, 'limit') }),
+    ),
+    route('del', '/v1/revocations', (exchange, req) => endRevocationRoute(exchange, node, named(req))),
   ];
 }
 

@@ -18,6 +18,7 @@ import type { BearerKeys } from './bearer-keys.ts';
 import { clientScripts } from './client-script.ts';
 import { demoPage } from './demo-page.ts';
 import { Exchange, HttpError } from './exchange.ts';
+import type { RequestLimits } from './request-limits.ts';
 import { retryAfter } from './retry-after.ts';
 import type { Handler, Method, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
@@ -43,6 +44,7 @@ export interface HttpParts {
   readonly addresses: ClientAddresses;
   /** Sent with every answer, unless it has its own. */
   readonly answerHeaders: Headers;
+  readonly limits: RequestLimits;
   /** The routes that follow client authentication. */
   readonly clientRoutes: readonly Route[];
   /** Null when the node may get traffic, else why not. */
@@ -63,7 +65,7 @@ export function nodeRoutes(options: HttpOptions, parts: HttpParts): readonly Rou
     ...openRoutes(options, parts),
     ...(options.servesMetrics ? [metricsRoute({ ...options, ...parts })] : []),
     ...parts.clientRoutes,
-    ...apiRoutes(parts.node, { ...options, log: parts.log }),
+    ...apiRoutes(parts.node, { ...options, log: parts.log }, parts.limits),
   ];
 }
 
@@ -71,9 +73,9 @@ export function nodeRoutes(options: HttpOptions, parts: HttpParts): readonly Rou
 export function registerRoutes(
   app: TemplatedApp,
   routes: readonly Route[],
-  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'answerHeaders' | 'log'>,
+  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'limits' | 'answerHeaders' | 'log'>,
 ): void {
-  const { metrics, addresses, answerHeaders, log } = parts;
+  const { metrics, addresses, limits, answerHeaders, log } = parts;
   const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
     return (res: HttpResponse, req: HttpRequest) =>
       run(
@@ -96,14 +98,16 @@ export function registerRoutes(
     const allow = allowed.map(({ method }) => METHODS[method]).join(', ');
     app.any(
       path,
-      refused(allowed[0]!.label, () => {
+      refused(allowed[0]!.label, (exchange) => {
+        limits.ofAddress(exchange);
         throw new HttpError('method_not_allowed', `use ${allow} here`, { Allow: allow });
       }),
     );
   }
   app.any(
     '/*',
-    refused('other', (_, req) => {
+    refused('other', (exchange, req) => {
+      limits.ofAddress(exchange);
       throw new HttpError('not_found', `no route at ${req.getUrl().slice(0, 100)}`);
     }),
   );
@@ -129,7 +133,7 @@ export function metricsRoute({
   };
 }
 
-function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics }: HttpParts): Route[] {
+function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics, limits }: HttpParts): Route[] {
   const routes: Route[] = [
     {
       method: 'get',
@@ -152,11 +156,22 @@ function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics }: 
       method: 'get',
       path: wsPath,
       label: 'other',
-      handle: (exchange, req) => refuseVisit(exchange, req, metrics),
+      handle: (exchange, req) => {
+        limits.ofAddress(exchange);
+        refuseVisit(exchange, req, metrics);
+      },
     },
   ];
-  if (servesDemo) routes.push(...demoPage());
-  routes.push(...clientScripts());
+  const pages = [...(servesDemo ? demoPage() : []), ...clientScripts()];
+  for (const { handle, ...page } of pages) {
+    routes.push({
+      ...page,
+      handle: (exchange, req) => {
+        limits.ofAddress(exchange);
+        return handle(exchange, req);
+      },
+    });
+  }
   return routes;
 }
 
@@ -177,13 +192,13 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
   try {
     await handle(exchange, req);
   } catch (error) {
-    if (error instanceof HttpError) exchange.fail(error.code, error.message, error.headers);
+    if (error instanceof HttpError) exchange.fail(error.code, error.message, error.headers, error.details);
     else if (error instanceof BackplaneError) exchange.fail(error.code, error.message);
     else if (error instanceof AccessRefused) {
       exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
     } else if (error instanceof TooManyDenials) exchange.fail('limit_exceeded', error.message);
     else if (error instanceof ReadRefused) {
-      exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
+      exchange.fail(error.code, error.message, {}, error.details);
     } else {
       log.error({ error, route: exchange.route, address: exchange.clientAddress }, 'an HTTP request failed');
       exchange.fail('internal', 'the node failed to handle this request');
