@@ -140,12 +140,12 @@ function showTyping() {
 
 function welcome() {
   const { state, user, connection, node } = client.status;
-  if (state === 'connected') notice(`welcome: you are ${user ?? connection} on node ${node}`);
+  if (state === 'connected' && node) notice(`welcome: you are ${user ?? connection} on node ${node}`);
 }
 
-function showStatus({ state, node, reason }) {
+function showStatus({ state, node, reason, transport }) {
   const texts = {
-    connected: `connected to ${node}`,
+    connected: transport === 'sse' ? 'connected over HTTP: WebSockets are blocked' : `connected to ${node}`,
     waiting: `disconnected: ${reason}`,
     closed: `closed for good: ${reason}`,
   };
