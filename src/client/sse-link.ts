@@ -27,7 +27,11 @@ const PRESENCE_MS = 1_000;
 const SILENT_AFTER_MS = 30_000;
 const MAX_PAYLOAD = 65_536;
 const LOST = 1006;
-const CODES: Readonly<Record<string, number>> = { unauthorized: 4501, token_expired: 4002 };
+const CODES: Readonly<Record<string, number>> = {
+  unauthorized: 4501,
+  token_expired: 4002,
+  token_revoked: 4505,
+};
 
 export class SseLink implements Link {
   readonly bufferedBytes = 0;
