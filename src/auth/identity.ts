@@ -41,6 +41,8 @@ export type AuthFailureCode =
 export interface AuthFailureOptions extends ErrorOptions {
   /** When to present the token again, if waiting helps. */
   readonly retryAfterMs?: number;
+  /** The setting that sets the limit. */
+  readonly limit?: string;
 }
 
 /** A refused token. The message is for the token's owner and never contains the token. */
@@ -48,11 +50,13 @@ export class AuthFailure extends Error {
   override readonly name = 'AuthFailure';
   readonly code: AuthFailureCode;
   readonly retryAfterMs: number | null;
+  readonly limit: string | null;
 
   constructor(code: AuthFailureCode, message: string, options?: AuthFailureOptions) {
     super(message, options);
     this.code = code;
     this.retryAfterMs = options?.retryAfterMs ?? null;
+    this.limit = options?.limit ?? null;
   }
 }
 

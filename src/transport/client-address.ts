@@ -1,5 +1,6 @@
 /** Finds which address a request came from, when there are proxies in between. */
 import { BlockList, isIP, SocketAddress } from 'node:net';
+import { networkOf } from '../util/network-of.ts';
 import type { HttpRequest, HttpResponse } from './uws.ts';
 
 /**
@@ -15,9 +16,6 @@ const PRIVATE = [
   ...['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16', '100.64.0.0/10'],
   ...['fc00::/7', 'fe80::/10'],
 ];
-/** Groups of an IPv6 address, and those that one customer of a provider gets at least. */
-const GROUPS = 8;
-const NETWORK_GROUPS = 4;
 
 /** Finds the address of clients. Made once. */
 export class ClientAddresses {
@@ -74,16 +72,7 @@ export class ClientAddresses {
  * An address, in the form that `addressOf` returns, as limits count it. IPv6: its /64, since whoever has one address
  * of it can have them all.
  */
-export function addressKey(address: string): string {
-  if (isIP(address) !== 6) return address;
-  const [head = '', tail] = address.split('::');
-  const groups = (text: string) => (text === '' ? [] : text.split(':'));
-  const [first, last] = [groups(head), groups(tail ?? '')];
-  // An IPv4 address at the end stands for two.
-  const missing = GROUPS - first.length - last.length - (address.includes('.') ? 1 : 0);
-  const all = tail === undefined ? first : [...first, ...Array<string>(missing).fill('0'), ...last];
-  return `${all.slice(0, NETWORK_GROUPS).join(':')}::/64`;
-}
+export const addressKey = networkOf;
 
 /** Whether an address is of a network that is not routed on the internet. Takes what `addressKey` returns too. */
 export function isPrivate(address: string): boolean {

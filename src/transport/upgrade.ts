@@ -98,10 +98,8 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
     authenticate(res, presented, options, (identity, refusal) => {
       // What was not even checked gets the cheapest answer.
       if (refusal !== null && (!request.isFromQuery || refusal.code === 'rate_limited')) {
-        const { code, message, retryAfterMs } = refusal;
-        upgradesRejected[refusalLabel(code)]++;
-        const details = retryAfterMs === null ? {} : { retryAfterMs };
-        return refuse(res, { code, message, details }, options.metrics);
+        upgradesRejected[refusalLabel(refusal.code)]++;
+        return refuse(res, answerOf(refusal), options.metrics);
       }
       // Checked again: while the token was being checked, others arrived, or the node began to shut down. A
       // browser page never sees the status of an upgrade. A token in the URL is refused on the open
@@ -161,6 +159,10 @@ interface Answer {
   readonly code: ErrorCode;
   readonly message: string;
   readonly details?: ErrorDetails;
+}
+
+function answerOf({ code, message, details }: AuthRefusal): Answer {
+  return { code, message, ...(details && { details }) };
 }
 
 function refuse(res: HttpResponse, answer: Answer, { limits }: NodeMetrics): void {

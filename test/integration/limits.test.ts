@@ -22,6 +22,7 @@ const LIMITED = {
   ...COMMON,
   ROOMCAST_AUTH_ANONYMOUS: 'true',
   ROOMCAST_API_KEYS: 'a-key,another-key',
+  ROOMCAST_AUTH_REFUSALS_PER_SECOND: '1',
   ROOMCAST_LIMITS_CONNECTIONS_PER_ADDRESS: '2',
   ROOMCAST_LIMITS_CONNECTIONS_PER_USER: '2',
   ROOMCAST_LIMITS_ADDRESS_UPGRADES_PER_SECOND: '1',
@@ -200,6 +201,17 @@ type Ways = Partial<Record<Way, () => Promise<Told>>>;
 
 const HELLO = { data: 'hello' };
 
+/** An address whose tokens are not checked any more, and what it was told. */
+async function refusedTokens(): Promise<{ readonly address: string; readonly told: Told }> {
+  const address = anAddress();
+  const headers = { ...from(address), ...bearer('nonsense') };
+  const told = await firstRefused(20, async () => {
+    const one = await publish(headers, HELLO);
+    return one?.status === 401 ? null : one;
+  });
+  return { address, told };
+}
+
 const WAYS: Record<LimitLabel, Ways> = {
   'websocket.maxConnections': {
     WebSocket: () =>
@@ -252,6 +264,17 @@ const WAYS: Record<LimitLabel, Ways> = {
       const told = () => stream(from(address), '$nobody').then((one) => (one?.status === 403 ? null : one));
       return firstRefused(10, told);
     },
+  },
+  'auth.refusalsPerSecond': {
+    WebSocket: async () => {
+      const connected = await client(from((await refusedTokens()).address));
+      return firstError(connected, ['auth', 1, 'nonsense']);
+    },
+    'event stream': async () => {
+      const headers = { ...from((await refusedTokens()).address), ...bearer('nonsense') };
+      return firstRefused(1, () => stream(headers, 'a'));
+    },
+    HTTP: async () => (await refusedTokens()).told,
   },
   'limits.addressRequestsPerSecond': {
     HTTP: () => {
