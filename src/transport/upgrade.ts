@@ -14,6 +14,7 @@ import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts'
 import { retryAfter } from './http/retry-after.ts';
 import { originMatcher } from './origins.ts';
 import type { ProxyWarning } from './proxy-warning.ts';
+import { refusalLabel } from './refusal-label.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 import { type SocketData, WsSocket } from './ws-socket.ts';
 
@@ -44,6 +45,12 @@ interface UpgradeRequest {
   readonly forwardedFor: string;
 }
 
+interface PresentedToken {
+  readonly token: string;
+  /** Of the client. */
+  readonly address: string;
+  readonly authenticator: Authenticator;
+}
 const ORIGIN_REFUSED = 'origin not allowed: add it to allowedOrigins';
 const SUBPROTOCOL_REFUSED = 'offer the subprotocol roomcast.v1.msgpack or roomcast.v1.json, or none';
 
@@ -87,10 +94,12 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
       res.upgrade<SocketData>({ socket }, key, chosen.subprotocol ?? '', request.extensions, context);
     };
     if (options.authenticator === null || token === null) return accept(null, null);
-    authenticate(res, options.authenticator, token, options, (identity, refusal) => {
-      if (refusal !== null && !request.isFromQuery) {
-        const { code, message, isFinal, retryAfterMs } = refusal;
-        upgradesRejected[isFinal ? 'unauthorized' : 'unavailable']++;
+    const presented = { token, address: client, authenticator: options.authenticator };
+    authenticate(res, presented, options, (identity, refusal) => {
+      // What was not even checked gets the cheapest answer.
+      if (refusal !== null && (!request.isFromQuery || refusal.code === 'rate_limited')) {
+        const { code, message, retryAfterMs } = refusal;
+        upgradesRejected[refusalLabel(code)]++;
         const details = retryAfterMs === null ? {} : { retryAfterMs };
         return refuse(res, { code, message, details }, options.metrics);
       }
@@ -129,8 +138,7 @@ function readRequest(req: HttpRequest, { isProxied }: ClientAddresses): UpgradeR
 /** `answer` is called with an identity or with a refusal, unless the client leaves first. */
 function authenticate(
   res: HttpResponse,
-  authenticator: Authenticator,
-  token: string,
+  { token, address, authenticator }: PresentedToken,
   { metrics, log }: UpgradeOptions,
   answer: (identity: Identity | null, refusal: AuthRefusal | null) => void,
 ): void {
@@ -139,7 +147,7 @@ function authenticate(
     isAborted = true;
     metrics.connections.upgradesRejected.aborted++;
   });
-  authenticator.authenticate(token).then(
+  authenticator.authenticate(token, address).then(
     (identity) => {
       if (!isAborted) answer(identity, null);
     },

@@ -9,6 +9,7 @@ import { queryParameter } from '../http/query.ts';
 import { readBody } from '../http/request-body.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
 import type { ProxyWarning } from '../proxy-warning.ts';
+import { refusalLabel } from '../refusal-label.ts';
 import type { HttpRequest } from '../uws.ts';
 import type { ClientAccess } from './client-access.ts';
 import type { ClientAccounts } from './client-accounts.ts';
@@ -53,10 +54,8 @@ export class StreamRoutes {
   /** `POST /v1/events` `{rooms: [{room, since?, last?}]}` */
   async ofRooms(exchange: Exchange, req: HttpRequest): Promise<void> {
     const token = this.#enter(exchange, req);
-    const [identity, { body, format }] = await Promise.all([
-      this.#identify(exchange, token),
-      readBody(exchange, this.#parts.bodyBytes),
-    ]);
+    const { body, format } = await readBody(exchange, this.#parts.bodyBytes);
+    const identity = await this.#identify(exchange, token);
     this.#open(exchange, identity, joinsOfBody(body, format, this.#parts.maxRooms));
   }
 
@@ -84,13 +83,14 @@ export class StreamRoutes {
     const { access, metrics } = this.#parts;
     const { upgradesRejected } = metrics.connections;
     try {
-      return await access.identify(token);
-    } catch (error) {
-      const isRefused = error instanceof HttpError && error.code !== 'unavailable';
-      upgradesRejected[isRefused ? 'unauthorized' : 'unavailable']++;
-      throw error;
-    } finally {
+      const identity = await access.identify(token, exchange.clientAddress);
       if (exchange.isAborted) upgradesRejected.aborted++;
+      return identity;
+    } catch (error) {
+      // One that left is not told, so that it counts once.
+      if (exchange.isAborted) upgradesRejected.aborted++;
+      else upgradesRejected[error instanceof HttpError ? refusalLabel(error.code) : 'unavailable']++;
+      throw error;
     }
   }
 

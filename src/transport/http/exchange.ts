@@ -73,6 +73,7 @@ export class Exchange {
   readonly #metrics: NodeMetrics;
   readonly #startedMs = systemClock.nowMs();
   #isAborted = false;
+  #hasHead = false;
   #left: (() => void) | null = null;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
@@ -90,6 +91,7 @@ export class Exchange {
     this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
     res.onAborted(() => {
       this.#isAborted = true;
+      if (!this.#hasHead) metrics.http.aborted++;
       this.#left?.();
     });
   }
@@ -115,6 +117,7 @@ export class Exchange {
 
   /** Writes the head of such an answer, within its `cork`. */
   writeHead(status: number, contentType: string, headers: Readonly<Record<string, string>>): void {
+    this.#hasHead = true;
     this.#metrics.http.count(this.route, status, (systemClock.nowMs() - this.#startedMs) / 1000);
     this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     this.#res.writeHeader('Content-Type', contentType);
@@ -176,6 +179,7 @@ export class Exchange {
     headers: Readonly<Record<string, string>> = {},
     details?: ErrorDetails,
   ): void {
+    if (this.#isAborted) return;
     const { errors, limits } = this.#metrics;
     errors[code]++;
     if (details?.limit !== undefined) limits[details.limit as LimitLabel]++;
