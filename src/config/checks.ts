@@ -4,6 +4,7 @@
  */
 
 import { compilePattern } from '../util/pattern.ts';
+import { repeatedKeys } from './groups/api-keys.ts';
 import type { Settings } from './schema.ts';
 import { SETTINGS } from './settings.ts';
 import { unreadableReason } from './source.ts';
@@ -50,6 +51,22 @@ const CHECKS: readonly Check[] = [
         : [],
   },
   {
+    of: ['proxyProtocol', 'trustProxy'],
+    find: ({ proxyProtocol, trustProxy }) =>
+      proxyProtocol && (trustProxy === false || (trustProxy !== true && trustProxy.length === 0))
+        ? [': needs trustProxy, the proxies that are believed']
+        : [],
+  },
+  {
+    of: ['proxyProtocol', 'tls.certFile'],
+    find: ({ proxyProtocol, tls }) =>
+      proxyProtocol && tls.certFile !== null
+        ? [
+            ': conflicts with tls.certFile: its header comes before TLS, where it cannot be read. Let the proxy end TLS',
+          ]
+        : [],
+  },
+  {
     of: ['websocket.backpressureBytes', 'websocket.maxPayloadBytes'],
     find: ({ websocket: { backpressureBytes, maxPayloadBytes } }) =>
       atLeast(backpressureBytes, maxPayloadBytes, 'websocket.maxPayloadBytes'),
@@ -77,6 +94,7 @@ const CHECKS: readonly Check[] = [
     find: ({ metrics }) =>
       metrics.host !== null && metrics.port === null ? [': needs metrics.port as well'] : [],
   },
+  { of: ['apiKeys'], find: ({ apiKeys }) => repeatedKeys(apiKeys) },
   { of: ['rooms'], find: ({ rooms }) => neverReached(rooms) },
   { of: ['rooms'], find: ({ rooms }) => contradictions(rooms) },
   { of: ['rooms', 'history.messages'], find: needsHistory },

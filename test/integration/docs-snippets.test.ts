@@ -316,6 +316,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
     'room("lobby", last=50).events()',
     runPython(/^joined False \d/m, /hello from Python/),
   ],
+  ['python/README.md', 'room.member_lists()', runPython(/^\d+ here$/m, /'name': 'Ann'/)],
   ['python/README.md', 'get_token=get_token', compilePython],
   ['bench/README.md', 'npm run bench', callsScripts],
 ];

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import type { ServerKey } from '../../auth/server-key.ts';
 import type { OverLimit } from '../../connection/over-limit.ts';
 import type { HttpRouteLabel, LimitLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
@@ -9,10 +10,12 @@ import { toJsonText } from '../../protocol/json/text.ts';
 import { SERVER_LEVELS } from '../../protocol/msgpack/codec.ts';
 import { packed, writeValue } from '../../protocol/msgpack/values.ts';
 import { systemClock } from '../../util/clock.ts';
-import { type ClientAddresses, forwardedFor, peerAddress } from '../client-address.ts';
+import { systemScheduler } from '../../util/scheduler.ts';
+import { type ClientAddresses, forwardedFor, peerAddress, proxiedAddress } from '../client-address.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
 import { retryAfter } from './retry-after.ts';
+import type { Headers } from './security-headers.ts';
 
 /** A request that cannot be served, with the error to answer. */
 export class HttpError extends Error {
@@ -51,6 +54,8 @@ export interface ExchangeParts {
   readonly req: HttpRequest;
   readonly metrics: NodeMetrics;
   readonly addresses: ClientAddresses;
+  /** Sent with every answer, unless it has its own. */
+  readonly answerHeaders: Headers;
   /** The answer has no body. */
   readonly isHead: boolean;
 }
@@ -62,6 +67,8 @@ export interface ExchangeParts {
 export class Exchange {
   readonly route: HttpRouteLabel;
   readonly authorization: string;
+  /** The key of the HTTP API that it presented; null where there is none, or none is needed. */
+  key: ServerKey | null = null;
   /** How the body is encoded, or why it cannot be read. */
   readonly bodyFormat: BodyFormatResult;
   /** The MessagePack media type of the answer, null for JSON. */
@@ -69,22 +76,26 @@ export class Exchange {
   readonly #isHead: boolean;
   readonly #addresses: ClientAddresses;
   readonly #forwardedFor: string;
+  readonly #proxied: string;
   readonly #res: HttpResponse;
   readonly #metrics: NodeMetrics;
   readonly #startedMs = systemClock.nowMs();
   #isAborted = false;
   #hasHead = false;
   #left: (() => void) | null = null;
+  readonly #answerHeaders: Headers;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
 
-  constructor({ route, res, req, metrics, addresses, isHead }: ExchangeParts) {
+  constructor({ route, res, req, metrics, addresses, answerHeaders, isHead }: ExchangeParts) {
     this.route = route;
+    this.#answerHeaders = answerHeaders;
     this.#res = res;
     this.#metrics = metrics;
     this.#isHead = isHead;
     this.#addresses = addresses;
     this.#forwardedFor = addresses.isProxied ? forwardedFor(req) : '';
+    this.#proxied = proxiedAddress(res, addresses);
     this.authorization = req.getHeader('authorization');
     const contentType = req.getHeader('content-type');
     this.bodyFormat = bodyFormat(contentType, req.getHeader('content-encoding'), this.authorization !== '');
@@ -121,8 +132,8 @@ export class Exchange {
     this.#metrics.http.count(this.route, status, (systemClock.nowMs() - this.#startedMs) / 1000);
     this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     this.#res.writeHeader('Content-Type', contentType);
-    for (const [name, value] of Object.entries(this.#alwaysHeaders)) this.#res.writeHeader(name, value);
-    for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
+    const all = { ...this.#answerHeaders, ...this.#alwaysHeaders, ...headers };
+    for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
   }
 
   /** The client left: nothing can be answered. */
@@ -137,12 +148,14 @@ export class Exchange {
 
   /** The address of the client, as far as proxies in between are trusted; empty when it left. */
   get clientAddress(): string {
-    return this.#isAborted ? '' : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor);
+    return this.#isAborted
+      ? ''
+      : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor, this.#proxied);
   }
 
   /** What the limits of addresses count the client by; null: they do not apply, or it left. */
   get addressKey(): string | null {
-    return this.#addresses.keyOf(this.clientAddress, this.#forwardedFor);
+    return this.#addresses.keyOf(this.clientAddress, this.#forwardedFor, this.#proxied);
   }
 
   /** The whole body, or null if it is larger than `limit` bytes. Never settles if the client leaves. */
@@ -193,11 +206,23 @@ export class Exchange {
     body: string | Uint8Array,
     headers: Readonly<Record<string, string>> = {},
   ): void {
+    if (!this.#addresses.usesProxyProtocol) return this.#answer(status, contentType, body, headers, false);
+    // See `proxiedAddress`.
+    systemScheduler.atEndOfTurn(() => this.#answer(status, contentType, body, headers, true));
+  }
+
+  #answer(
+    status: number,
+    contentType: string,
+    body: string | Uint8Array,
+    headers: Readonly<Record<string, string>>,
+    isLast: boolean,
+  ): void {
     if (this.#isAborted) return;
     this.#res.cork(() => {
       this.writeHead(status, contentType, headers);
-      if (this.#isHead) this.#endHead(body);
-      else this.#res.end(body);
+      if (this.#isHead) this.#endHead(body, isLast);
+      else this.#res.end(body, isLast);
     });
   }
 
@@ -205,9 +230,9 @@ export class Exchange {
    * Sends the length that a GET would have. Not with `endWithoutBody(length)`: that keeps waiting for the
    * body.
    */
-  #endHead(body: string | Uint8Array): void {
+  #endHead(body: string | Uint8Array, isLast: boolean): void {
     this.#res.writeHeader('Content-Length', String(Buffer.byteLength(body)));
-    this.#res.endWithoutBody();
+    this.#res.endWithoutBody(undefined, isLast);
   }
 }
 
