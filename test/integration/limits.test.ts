@@ -12,6 +12,7 @@ import { readMetric } from '../support/metrics.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { SECRET, token } from '../support/tokens.ts';
 
+const API_KEY = 'a-key-of-the-tests';
 const COMMON = {
   ROOMCAST_AUTH_SECRET: SECRET,
   ROOMCAST_TRUST_PROXY: 'loopback',
@@ -21,7 +22,7 @@ const COMMON = {
 const LIMITED = {
   ...COMMON,
   ROOMCAST_AUTH_ANONYMOUS: 'true',
-  ROOMCAST_API_KEYS: 'a-key,another-key',
+  ROOMCAST_API_KEYS: API_KEY,
   ROOMCAST_AUTH_REFUSALS_PER_SECOND: '1',
   ROOMCAST_LIMITS_CONNECTIONS_PER_ADDRESS: '2',
   ROOMCAST_LIMITS_CONNECTIONS_PER_USER: '2',
@@ -286,7 +287,7 @@ const WAYS: Record<LimitLabel, Ways> = {
     },
   },
   'limits.apiKeyRequestsPerSecond': {
-    HTTP: () => firstRefused(20, () => ask('/v1/nodes', { headers: bearer('a-key') })),
+    HTTP: () => firstRefused(20, () => ask('/v1/nodes', { headers: bearer(API_KEY) })),
   },
   'limits.commandsPerSecond': {
     WebSocket: async () => firstError(await client(), ...times(60, (id) => ['ping', id])),
