@@ -20,10 +20,13 @@ const INTERNAL_NAMES = `
 `;
 /** A file of its own, loaded where WebSockets cannot be opened. */
 const FALLBACK = { id: './client-sse.js', external: true };
-const mangleProps = { include: new RegExp(`^(${INTERNAL_NAMES.trim().split(/\s+/).join('|')})$`) };
+const include = new RegExp(`^(${INTERNAL_NAMES.trim().split(/\s+/).join('|')})$`);
 
-/** One minified module. Nothing in src/client does anything when it is imported, so what is not used is left out. */
-export async function bundle(input) {
+/**
+ * One minified module, and the short names that it has. Nothing in src/client does anything when it is imported, so what is not
+ * used is left out. `cache`: names of a module that this one works with.
+ */
+async function bundle(input, cache = {}) {
   const build = await rolldown({
     input,
     platform: 'browser',
@@ -35,16 +38,21 @@ export async function bundle(input) {
       },
     ],
   });
-  const { output } = await build.generate({
+  const { output, mangleCache } = await build.generate({
     format: 'es',
-    minify: { compress: true, mangle: true, mangleProps },
+    comments: false,
+    minify: { compress: true, mangle: true, mangleProps: { include, cache } },
   });
   await build.close();
   if (output.length !== 1)
     throw new Error(`${input} became ${output.length} files: what is imported on demand?`);
-  return output[0].code;
+  return { code: output[0].code, names: mangleCache };
 }
 
-writeFileSync('dist/client-sse.js', await bundle('dist/client-package/client/sse-transport.js'));
-writeFileSync('dist/client.js', await bundle('dist/client-package/client/index.js'));
-writeFileSync('dist/client-json.js', await bundle('dist/client-package/client/json.js'));
+const json = await bundle('dist/client-package/client/json.js');
+const msgpack = await bundle('dist/client-package/client/index.js', json.names);
+// Loaded by either of them: what they pass to each other needs the same names in all three.
+const sse = await bundle('dist/client-package/client/sse-transport.js', msgpack.names);
+writeFileSync('dist/client-json.js', json.code);
+writeFileSync('dist/client.js', msgpack.code);
+writeFileSync('dist/client-sse.js', sse.code);
