@@ -11,7 +11,7 @@ for (const [from, to] of [
   copyFileSync(from, `dist/client-package/${to}`);
 }
 
-/** Names of properties that only the client's own files use. In the files for pages they are shortened; a name that pages, nodes, storage or the platform know must not be here. */
+/** Names of properties that only the client's own files use. In the files for pages they are shortened, in all of them alike; a name that pages, nodes, storage or the platform know must not be here. */
 const INTERNAL_NAMES = `
   abandon accepted answerWithinMs answered answers ask authenticated begin bufferedBytes build caughtUp chunk closed connected connecting
   dead disconnected drop emit emitter encodePublish end ended expired failed failure findWebSocket flush forConnection forget frames

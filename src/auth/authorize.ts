@@ -15,8 +15,8 @@ type ClientAction = 'join' | 'leave' | 'publish' | 'presence' | 'members' | 'his
 
 /** Actions on a room. */
 export type RoomAction = ClientAction | ServerAction;
-/** Actions on the whole cluster. `user`: whether somebody is online. */
-export type ClusterAction = 'rooms' | 'nodes' | 'disconnect' | 'user';
+/** Actions on the whole cluster. `user`: whether somebody is online. `revoke`: also to see what is revoked, and to end that. */
+export type ClusterAction = 'rooms' | 'nodes' | 'disconnect' | 'user' | 'revoke';
 
 /** What a room's rule says about access. */
 export type RoomAccess = Pick<RoomRule, 'join' | 'publish'> & Partial<Pick<RoomRule, 'presenceData'>>;

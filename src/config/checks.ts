@@ -4,6 +4,7 @@
  */
 
 import { compilePattern } from '../util/pattern.ts';
+import { repeatedKeys } from './groups/api-keys.ts';
 import type { Settings } from './schema.ts';
 import { SETTINGS } from './settings.ts';
 import { unreadableReason } from './source.ts';
@@ -77,6 +78,7 @@ const CHECKS: readonly Check[] = [
     find: ({ metrics }) =>
       metrics.host !== null && metrics.port === null ? [': needs metrics.port as well'] : [],
   },
+  { of: ['apiKeys'], find: ({ apiKeys }) => repeatedKeys(apiKeys) },
   { of: ['rooms'], find: ({ rooms }) => neverReached(rooms) },
   { of: ['rooms'], find: ({ rooms }) => contradictions(rooms) },
   { of: ['rooms', 'history.messages'], find: needsHistory },
@@ -95,6 +97,13 @@ const CHECKS: readonly Check[] = [
     find: ({ auth: { jwksUrl } }) =>
       jwksUrl !== null && new URL(jwksUrl).username + new URL(jwksUrl).password !== ''
         ? [': must not contain a user name or password: they are not sent when keys are fetched']
+        : [],
+  },
+  {
+    of: ['auth.oldSecrets', 'auth.secret'],
+    find: ({ auth }) =>
+      auth.oldSecrets.length > 0 && auth.secret === null
+        ? [': needs auth.secret, the secret that new tokens are signed with']
         : [],
   },
   ...['auth.issuer', 'auth.audience', 'auth.algorithms'].map(needsKey),

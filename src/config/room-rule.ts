@@ -11,6 +11,8 @@ export interface RoomRule {
   readonly presenceData: boolean;
   readonly join: 'anyone' | 'authenticated' | 'nobody';
   readonly publish: 'anyone' | 'members' | 'authenticated' | 'server';
+  /** Of clients, on one node; 0, or none: no limit. */
+  readonly publishesPerSecond?: number;
   /** Whether it is kept how far each user has read; null: in personal rooms only. */
   readonly acks: boolean | null;
   readonly slowReaders: 'resume' | 'latest' | 'disconnect';

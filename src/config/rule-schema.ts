@@ -63,6 +63,12 @@ export const ruleSchema = z.strictObject(
       'Who may publish: `anyone`, `members`, `authenticated`, or `server` for the HTTP API only',
       '`anyone`',
     ),
+    publishesPerSecond: optionalIn(
+      wholeNumber(0, 10_000_000),
+      'whole',
+      'Publishes and signals of clients a second that a node takes for each such room, twice as many at once after a pause; the HTTP API is not limited. `0`: no limit',
+      'same as `limits.roomPublishesPerSecond`',
+    ),
     // Off: it adds one read per join, of what the user has acknowledged.
     acks: optionalIn(
       trueOrFalse(),

@@ -25,6 +25,7 @@ it('the tables have every command and every route', () => {
     access: () => ({ join: 'anyone', publish: 'anyone' }),
     keptOut: NOBODY_KEPT_OUT,
     authenticator: null,
+    userFull: () => null,
     identified: () => undefined,
     log: silentLog,
   });
