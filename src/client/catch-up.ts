@@ -31,8 +31,8 @@ export class CatchUp {
   result(position: Position | null): Joined | null {
     const [epoch, offset] = this.#target;
     // In an epoch that is over: `reset` comes first.
-    if (epoch !== '' && (position === null || position[0] !== epoch) && !this.#wasReset) return null;
-    if (position !== null && position[0] === epoch && position[1] < offset) return null;
+    if (epoch !== '' && position?.[0] !== epoch && !this.#wasReset) return null;
+    if (position?.[0] === epoch && position[1] < offset) return null;
     return { recovered: this.#recovered, missed: this.#missed, gap: this.#lost, reset: this.#wasReset };
   }
 }
