@@ -1,5 +1,5 @@
 import type { NodeCore } from '../assembly/node-core.ts';
-import type { Authenticator } from '../auth/identity.ts';
+import type { TokenAuthenticator } from '../auth/authenticator.ts';
 import type { Server } from '../transport/server.ts';
 import type { Logger } from '../util/log.ts';
 import type { AdmissionGate } from './admission-gate.ts';
@@ -10,7 +10,8 @@ export interface NodeParts extends NodeCore {
   readonly server: Server;
   /** Serves the metrics if they have their own address. */
   readonly metricsServer: Server | null;
-  readonly authenticator: Authenticator | null;
+  /** Checks the signatures of tokens, with keys that may be loaded anew; null if no authentication is configured. */
+  readonly tokens: TokenAuthenticator | null;
   readonly shutdown: Shutdown;
   readonly gate: AdmissionGate;
   readonly log: Logger;

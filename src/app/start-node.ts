@@ -35,11 +35,11 @@ export async function startNode(
 
 function buildParts(config: Config, log: Logger, extensions: NodeExtensions): NodeParts {
   const server = new Server(config.tls);
-  const authenticator = createAuthenticator(config, log);
+  const tokens = createAuthenticator(config, log);
   const core = createNodeCore(config, {
     sockets: server,
     scheduler: systemScheduler,
-    authenticator,
+    authenticator: tokens,
     backplane: (nodeId, metrics) => {
       const parts = { nodeId, config, log };
       return extensions.backplane?.(parts) ?? createBackplane(parts, metrics);
@@ -55,5 +55,5 @@ function buildParts(config: Config, log: Logger, extensions: NodeExtensions): No
     log,
   });
   const gate = createAdmissionGate(config, core, shutdown, log);
-  return { ...core, server, metricsServer, authenticator, shutdown, gate, log };
+  return { ...core, server, metricsServer, tokens, shutdown, gate, log };
 }

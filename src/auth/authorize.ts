@@ -1,6 +1,7 @@
 /** Decides who may do what: the only place, for every client command and every route of the HTTP API. */
 import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Identity } from './identity.ts';
+import { type Right, type RoomAccess, ruledBy, whoMay } from './rights.ts';
 import {
   forbidden,
   forServer,
@@ -13,11 +14,10 @@ import {
   removed,
   withoutClaim,
   withoutData,
-} from './refusals.ts';
-import { type Right, type RoomAccess, ruledBy, whoMay } from './rights.ts';
+} from './room-refusals.ts';
 
-export type { Refusal } from './refusals.ts';
 export type { RoomAccess } from './rights.ts';
+export type { Refusal } from './room-refusals.ts';
 
 /** What only the server API may do in a room, in words. `acks`: how far users have read. */
 const SERVER_ONLY = {
@@ -31,8 +31,8 @@ type ClientAction = Right | 'leave';
 
 /** Actions on a room. */
 export type RoomAction = ClientAction | ServerAction;
-/** Actions on the whole cluster. `user`: whether somebody is online. */
-export type ClusterAction = 'rooms' | 'nodes' | 'disconnect' | 'user';
+/** Actions on the whole cluster. `user`: whether somebody is online. `revoke`: also to see what is revoked, and to end that. */
+export type ClusterAction = 'rooms' | 'nodes' | 'disconnect' | 'user' | 'revoke';
 
 /** Users that the server API keeps out of rooms. */
 export interface KeptOut {

@@ -6,6 +6,9 @@ import type { Right } from './rights.ts';
  */
 export const CLOCK_TOLERANCE_MS = 5000;
 
+/** A longer `jti` is none: nodes would have to keep it. */
+export const MAX_TOKEN_ID_BYTES = 256;
+
 /** Who a connection belongs to, according to its token. */
 export interface Identity {
   readonly user: string;
@@ -13,6 +16,8 @@ export interface Identity {
   readonly info?: unknown;
   /** Milliseconds since the Unix epoch, or null for a token that does not expire. */
   readonly expiresAtMs: number | null;
+  /** The token's `jti`: absent where it has none, or one that is too long to be revoked by. */
+  readonly tokenId?: string;
   readonly permissions: Permissions;
 }
 
@@ -34,8 +39,16 @@ export const ALL_PERMITTED: Permissions = {
   entryFor: () => null,
 };
 
-/** `unavailable`: the token cannot be checked now, but nothing is known against it. */
-export type AuthFailureCode = 'unauthorized' | 'token_expired' | 'unavailable';
+/**
+ * `unavailable`: the token cannot be checked now, but nothing is known against it. `rate_limited`: it was not checked, because too
+ * many tokens from the same address were refused.
+ */
+export type AuthFailureCode =
+  | 'unauthorized'
+  | 'token_expired'
+  | 'token_revoked'
+  | 'unavailable'
+  | 'rate_limited';
 
 export interface AuthFailureOptions extends ErrorOptions {
   /** When to present the token again, if waiting helps. */
@@ -57,10 +70,8 @@ export class AuthFailure extends Error {
 
 /** Turns a token into an identity. */
 export interface Authenticator {
-  /** Rejects with `AuthFailure`. */
-  authenticate(token: string): Promise<Identity>;
-  /** Fetches what the first token needs in advance. Never rejects. */
-  prepare?(): Promise<void>;
+  /** Rejects with `AuthFailure`. `address`: of the client that presents the token, for `TokenGate`. */
+  authenticate(token: string, address?: string): Promise<Identity>;
 }
 
 /** Whether members see the two as the same. Both have the same user: a token of another is refused. */

@@ -70,6 +70,16 @@ export class KeySet {
     await this.#load().catch(() => undefined);
   }
 
+  get url(): string {
+    return this.#options.url.href;
+  }
+
+  /** Fetches the keys anew, unless that is being done. The present ones count until it succeeds. */
+  refresh(): void {
+    this.#retryAtMs = 0;
+    this.#load().catch(() => undefined);
+  }
+
   /**
    * Rejects with jose's errors for a bad token, with `AuthFailure` `unavailable` if the keys are not
    * available now.

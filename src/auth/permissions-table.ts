@@ -5,6 +5,7 @@ import {
   authorize,
   authorizeInCluster,
   authorizeJoin,
+  type ClusterAction,
   type JoinAsks,
   type KeptOut,
   NOBODY_KEPT_OUT,
@@ -44,6 +45,9 @@ export const ROUTES = [
   ['GET', '/v1/nodes', 'nodes'],
   ['GET', '/v1/users/:user', 'user'],
   ['POST', '/v1/users/:user/disconnect', 'disconnect'],
+  ['POST', '/v1/revocations', 'revoke'],
+  ['GET', '/v1/revocations', 'revoke'],
+  ['DELETE', '/v1/revocations', 'revoke'],
 ] as const;
 
 /** Every HTTP route of clients, and the command whose answer it gives. */
@@ -232,13 +236,19 @@ function routeTable(): string[] {
 
 /** The answer, which must be the same for every kind of room. */
 function routeCell(action: (typeof ROUTES)[number][2], asker: Asker): string {
-  if (action === 'rooms' || action === 'nodes' || action === 'disconnect' || action === 'user') {
-    return cell(authorizeInCluster(action, asker));
-  }
+  if (isOfCluster(action)) return cell(authorizeInCluster(action, asker));
   const answers = new Set(
     ROOMS.map(({ room, access }) => cell(authorize(action, room, asker, access, NOBODY_KEPT_OUT))),
   );
   return answers.size === 1 ? [...answers][0]! : [...answers].join(' or ');
+}
+
+const CLUSTER_ACTIONS: Readonly<Record<ClusterAction, true>> = {
+  ...{ rooms: true, nodes: true, disconnect: true, user: true, revoke: true },
+};
+
+function isOfCluster(action: string): action is ClusterAction {
+  return action in CLUSTER_ACTIONS;
 }
 
 function cell(refusal: { readonly code: string } | null): string {

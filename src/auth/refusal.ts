@@ -20,7 +20,7 @@ export interface AuthRefusal {
 export function refusalOf(error: unknown, log: Logger): AuthRefusal {
   if (error instanceof AuthFailure) {
     const { code, message, retryAfterMs } = error;
-    return { code, message, close: CLOSE_FOR[code], isFinal: code !== 'unavailable', retryAfterMs };
+    return { code, message, close: CLOSE_FOR[code], isFinal: !PASSING.has(code), retryAfterMs };
   }
   log.error({ error }, 'cannot check a token');
   return {
@@ -35,5 +35,10 @@ export function refusalOf(error: unknown, log: Logger): AuthRefusal {
 const CLOSE_FOR: Readonly<Record<AuthFailure['code'], CloseReason>> = {
   unauthorized: CLOSE.unauthorized,
   token_expired: CLOSE.tokenExpired,
+  token_revoked: CLOSE.revoked,
   unavailable: CLOSE.tryAgainLater,
+  rate_limited: CLOSE.tryAgainLater,
 };
+
+/** Nothing is known against the token. */
+const PASSING: ReadonlySet<AuthFailure['code']> = new Set(['unavailable', 'rate_limited']);

@@ -54,6 +54,7 @@ const STABLE_MS = 5_000;
 /** Connections in a row that never opened, at each URL, before something other than WebSockets is tried. */
 const FAILURES_BEFORE_FALLBACK = 3;
 const TOKEN_EXPIRED = 4002;
+const TOKEN_REVOKED = 4505;
 
 export class Connector {
   readonly #parts: ConnectorParts;
@@ -65,6 +66,8 @@ export class Connector {
   #neverOpened = 0;
   /** The fallback, if a node answered it before the last attempt. */
   #answered: Transport | null = null;
+  /** The present token stands for one that was revoked, and no node has accepted it yet. */
+  #isReplacement = false;
   #nextUrl = 0;
   #readyAtMs = 0;
   #wait: Timer | null = null;
@@ -126,7 +129,8 @@ export class Connector {
       if (!this.#isClosed) this.#open(token);
     } catch (error) {
       if (this.#isClosed) return;
-      if (error instanceof Unauthorized) this.close(error.message, null);
+      if (error instanceof Unauthorized)
+        this.close(error.message, this.#isReplacement ? TOKEN_REVOKED : null);
       else this.#waitAfter(`no token: ${messageOf(error)}`, null);
     }
   }
@@ -150,6 +154,7 @@ export class Connector {
   }
 
   #ready(session: Session, hello: HelloInfo, user: string | null): void {
+    this.#isReplacement = false;
     this.#readyAtMs = this.#parts.environment.scheduler.nowMs();
     // Where WebSockets are blocked, they stay so.
     if (this.#transport === this.#parts.transport) {
@@ -184,8 +189,16 @@ export class Connector {
     if (code === TOKEN_EXPIRED || error?.code === 'token_expired') this.#parts.tokens.expired();
     const unsaid = wasReady ? 'the connection was lost' : 'no node answered: check the URL';
     const why = error?.message ?? (reason || `${unsaid} (${code})`);
-    if (shouldReconnect(code)) this.#waitAfter(why, retryAfterMs);
+    if (shouldReconnect(code) || (code === TOKEN_REVOKED && this.#mayReplace()))
+      this.#waitAfter(why, retryAfterMs);
     else this.close(why, code);
+  }
+
+  /** Another token is tried once: if that is revoked too, it is the user that is blocked. */
+  #mayReplace(): boolean {
+    const isFirst = !this.#isReplacement;
+    this.#isReplacement = true;
+    return isFirst && this.#parts.tokens.revoked();
   }
 
   #waitAfter(reason: string, retryAfterMs: number | null): void {

@@ -23,7 +23,11 @@ type Command = readonly [type: string, id: number, room: string, ...fields: unkn
 const SILENT_AFTER_MS = 30_000;
 const MAX_PAYLOAD = 65_536;
 const LOST = 1006;
-const CODES: Readonly<Record<string, number>> = { unauthorized: 4501, token_expired: 4002 };
+const CODES: Readonly<Record<string, number>> = {
+  unauthorized: 4501,
+  token_expired: 4002,
+  token_revoked: 4505,
+};
 
 export class SseLink implements Link {
   readonly bufferedBytes = 0;

@@ -98,6 +98,13 @@ const CHECKS: readonly Check[] = [
         ? [': must not contain a user name or password: they are not sent when keys are fetched']
         : [],
   },
+  {
+    of: ['auth.oldSecrets', 'auth.secret'],
+    find: ({ auth }) =>
+      auth.oldSecrets.length > 0 && auth.secret === null
+        ? [': needs auth.secret, the secret that new tokens are signed with']
+        : [],
+  },
   ...['auth.issuer', 'auth.audience', 'auth.algorithms'].map(needsKey),
   {
     of: ['auth.anonymous', ...KEYS],

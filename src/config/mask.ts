@@ -12,7 +12,7 @@ export function maskSecrets(config: Config): Config {
     apiKeys: config.apiKeys.map(() => MASK),
     tls: tls && { ...tls, passphrase: masked(tls.passphrase) },
     redis: { ...redis, url: redis.url === null ? null : maskUrl(redis.url) },
-    auth: { ...auth, secret: masked(auth.secret) },
+    auth: { ...auth, secret: masked(auth.secret), oldSecrets: auth.oldSecrets.map(() => MASK) },
     metrics: { ...config.metrics, key: masked(config.metrics.key) },
   };
 }

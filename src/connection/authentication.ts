@@ -25,7 +25,7 @@ export function presentToken(connection: Connection, command: AuthCommand, parts
   }
   connection.pause();
   authenticator
-    .authenticate(command.token)
+    .authenticate(command.token, connection.socket.remoteAddress)
     .then((identity) => accept(connection, command.id, identity, parts))
     .catch((error: unknown) => refuse(connection, command.id, refusalOf(error, log)));
 }

@@ -7,6 +7,7 @@ import { MessageStats } from './messages.ts';
 import { PresenceStats } from './presence.ts';
 import { ReadStats } from './reads.ts';
 import { RecoveryStats } from './recovery.ts';
+import { TokenStats } from './tokens.ts';
 import { TrafficStats } from './traffic.ts';
 
 /**
@@ -18,6 +19,7 @@ import { TrafficStats } from './traffic.ts';
  */
 export class NodeMetrics {
   readonly connections = new ConnectionStats();
+  readonly tokens = new TokenStats();
   readonly traffic = new TrafficStats();
   readonly commands = new CommandStats();
   readonly errors = newErrorStats();

@@ -11,6 +11,7 @@ import { type ReadSamples, readMetrics } from './reads.ts';
 import { type RecoverySamples, recoveryMetrics } from './recovery.ts';
 import { type RoomSamples, roomMetrics } from './rooms.ts';
 import { SampledMetric } from './sampled-metric.ts';
+import { type TokenSamples, tokenMetrics } from './tokens.ts';
 import { trafficMetrics } from './traffic.ts';
 
 /**
@@ -19,6 +20,7 @@ import { trafficMetrics } from './traffic.ts';
  */
 export interface Samples
   extends ConnectionSamples,
+    TokenSamples,
     RoomSamples,
     RecoverySamples,
     ReadSamples,
@@ -41,6 +43,7 @@ export function createRegistry(metrics: NodeMetrics, samples: Samples, build: Bu
   const declared = [
     buildInfo(build),
     ...connectionMetrics(metrics.connections, samples),
+    ...tokenMetrics(metrics.tokens, samples),
     ...roomMetrics(samples),
     ...trafficMetrics(metrics.traffic),
     ...commandMetrics(metrics.commands),

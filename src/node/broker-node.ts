@@ -1,5 +1,6 @@
 import { AccessRefused, type JoinAsks, type KeptOut, PLAIN_JOIN, type Refusal } from '../auth/authorize.ts';
 import { type Identity, looksSame } from '../auth/identity.ts';
+import type { Revocations } from '../auth/token-gate.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
@@ -17,7 +18,7 @@ import type { Scheduler, Timer } from '../util/scheduler.ts';
 import { CatchUp } from './catch-up/catch-up.ts';
 import { ControlMessages } from './control-messages.ts';
 import { Delivery } from './delivery/delivery.ts';
-import { Denied } from './denied.ts';
+import { Denied, type Revocation } from './denied.ts';
 import { AckedReading } from './membership/acked-reading.ts';
 import { Memberships } from './membership/memberships.ts';
 import { Presences } from './membership/presences.ts';
@@ -27,6 +28,8 @@ import { Publishing, type ServerMessage } from './publishing.ts';
 import { ClientReads } from './reads/client-reads.ts';
 import { HistoryReads, type HistoryRun } from './reads/history-reads.ts';
 import { ReadGate, ReadRefused } from './reads/read-gate.ts';
+import type { Revoked } from './revoked.ts';
+import { Revoking } from './revoking.ts';
 import { Feeds } from './rooms/feeds.ts';
 import { permitServer, permitServerInCluster } from './server-access.ts';
 import { type Removal, ServerCalls, TooManyDenials, type UserStatus } from './server-calls.ts';
@@ -100,7 +103,10 @@ export class BrokerNode implements RoomServices {
       scheduler,
       log: parts.log,
       learned: (room, user) => this.#control.removeLate(room, user),
+      learnedRevoked: (revoked) => revoking.end(revoked),
+      restored: () => this.#restored(),
     });
+    const revoking = new Revoking({ ...shared, denied: this.#denied });
     const rights = new RoomRights({ rule: parts.rule, keptOut: this.#denied });
     this.#rights = rights;
     const feeds = new Feeds(shared);
@@ -159,6 +165,7 @@ export class BrokerNode implements RoomServices {
       feeds,
       memberships: this.#memberships,
       denied: this.#denied,
+      revoking,
     });
     this.#calls = new ServerCalls({ ...shared, control: this.#control, denied: this.#denied });
   }
@@ -179,6 +186,13 @@ export class BrokerNode implements RoomServices {
     this.#denied.reload();
     void this.#feeds.checkAll();
     this.#presences.resumed();
+  }
+
+  #restored(): void {
+    this.#control.send({ type: 'restored' }).catch((error: unknown) => {
+      // They make new copies by themselves, later.
+      this.#parts.log.debug({ error }, 'cannot tell other nodes that denials were restored');
+    });
   }
 
   /** Releases the backplane. Close the connections first. */
@@ -204,7 +218,12 @@ export class BrokerNode implements RoomServices {
   }
 
   /** Users that the server API keeps out of rooms. */
-  get keptOut(): KeptOut & { readonly count: number } {
+  get keptOut(): KeptOut & { readonly keptOutCount: number } {
+    return this.#denied;
+  }
+
+  /** Users and tokens that the server API has revoked. */
+  get revocations(): Revocations & Pick<Denied, 'counts'> {
     return this.#denied;
   }
 
@@ -286,6 +305,27 @@ export class BrokerNode implements RoomServices {
   async disconnectUser(user: string): Promise<void> {
     permitServerInCluster('disconnect');
     return this.#calls.disconnect(user);
+  }
+
+  /**
+   * Closes every connection of a user, or with a token, on every node, and lets nobody connect or publish with it for that long.
+   * Resolves when it is stored and all nodes were told. Rejects with `BackplaneError` or `TooManyDenials`.
+   */
+  async revoke(revoked: Revoked, forMs: number): Promise<void> {
+    permitServerInCluster('revoke');
+    return this.#calls.revoke(revoked, forMs);
+  }
+
+  /** Ends a revocation on every node. Harmless where there is none. Rejects with `BackplaneError`. */
+  async endRevocation(revoked: Revoked): Promise<void> {
+    permitServerInCluster('revoke');
+    return this.#calls.endRevocation(revoked);
+  }
+
+  /** What is revoked now, all of it or this, as far as this node knows. */
+  listRevocations(of: Revoked | null): readonly Revocation[] {
+    permitServerInCluster('revoke');
+    return this.#denied.revocations(of);
   }
 
   /** Whether a user has connections, on any node. Rejects with `BackplaneError`. */

@@ -10,6 +10,7 @@ import { bearerOf } from './bearer.ts';
 import { type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
 import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts';
 import { originMatcher } from './origins.ts';
+import { refusalLabel } from './refusal-label.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 import { type SocketData, WsSocket } from './ws-socket.ts';
 
@@ -37,6 +38,13 @@ interface UpgradeRequest {
   readonly isFromQuery: boolean;
   /** '' if no proxy is trusted. */
   readonly forwardedFor: string;
+}
+
+interface PresentedToken {
+  readonly token: string;
+  /** Of the client. */
+  readonly address: string;
+  readonly authenticator: Authenticator;
 }
 
 type UpgradeHandler = (res: HttpResponse, req: HttpRequest, context: us_socket_context_t) => void;
@@ -81,17 +89,29 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
       res.upgrade<SocketData>({ socket }, key, chosen.subprotocol ?? '', request.extensions, context);
     };
     if (options.authenticator === null || token === null) return accept(null, null);
-    authenticate(res, options.authenticator, token, options, (identity, refusal) => {
-      if (refusal !== null && !request.isFromQuery) {
-        const { code, message, isFinal, retryAfterMs } = refusal;
-        upgradesRejected[isFinal ? 'unauthorized' : 'unavailable']++;
-        return refuse(res, code, message, retryAfterMs === null ? undefined : Math.ceil(retryAfterMs / 1000));
-      }
-      // Checked again: while the token was being checked, others arrived, or the node began to shut down. A
-      // browser page never sees the status of an upgrade. A token in the URL is refused on the open
-      // WebSocket, whose close code says whether to come back.
-      if (!isRefused(options.admission.refusal(false))) options.runCorked(() => accept(identity, refusal));
-    });
+    const address = options.addresses.of(peerAddress(res), request.forwardedFor);
+    authenticate(
+      res,
+      { token, address, authenticator: options.authenticator },
+      options,
+      (identity, refusal) => {
+        // What was not even checked gets the cheapest answer.
+        if (refusal !== null && (!request.isFromQuery || refusal.code === 'rate_limited')) {
+          const { code, message, retryAfterMs } = refusal;
+          upgradesRejected[refusalLabel(code)]++;
+          return refuse(
+            res,
+            code,
+            message,
+            retryAfterMs === null ? undefined : Math.ceil(retryAfterMs / 1000),
+          );
+        }
+        // Checked again: while the token was being checked, others arrived, or the node began to shut down. A
+        // browser page never sees the status of an upgrade. A token in the URL is refused on the open
+        // WebSocket, whose close code says whether to come back.
+        if (!isRefused(options.admission.refusal(false))) options.runCorked(() => accept(identity, refusal));
+      },
+    );
   };
 }
 
@@ -119,8 +139,7 @@ function readRequest(req: HttpRequest, { isProxied }: ClientAddresses): UpgradeR
 /** `answer` is called with an identity or with a refusal, unless the client leaves first. */
 function authenticate(
   res: HttpResponse,
-  authenticator: Authenticator,
-  token: string,
+  { token, address, authenticator }: PresentedToken,
   { metrics, log }: UpgradeOptions,
   answer: (identity: Identity | null, refusal: AuthRefusal | null) => void,
 ): void {
@@ -129,7 +148,7 @@ function authenticate(
     isAborted = true;
     metrics.connections.upgradesRejected.aborted++;
   });
-  authenticator.authenticate(token).then(
+  authenticator.authenticate(token, address).then(
     (identity) => {
       if (!isAborted) answer(identity, null);
     },

@@ -308,3 +308,100 @@ describe('getToken', () => {
     expect(client.status).toMatchObject({ reason: 'no token: getToken returned no token' });
   });
 });
+
+describe('a token that the server revokes', () => {
+  async function revoke(world: World): Promise<void> {
+    world.socket.receive(['error', 0, 'token_revoked', 'the server has revoked this token']);
+    world.socket.drop(4505, 'token revoked');
+    await world.settle();
+  }
+
+  /** What a node does with a new connection whose token it does not take. */
+  async function refuse(world: World): Promise<void> {
+    await world.nextSocket();
+    world.socket.open();
+    await world.settle();
+    world.socket.refuse('auth', 'token_revoked');
+    world.socket.drop(4505, 'token revoked');
+    await world.settle();
+  }
+
+  const CLOSED = { state: 'closed', code: 4505 };
+
+  it('ends a client that has no other', async () => {
+    const world = new World();
+    const client = await authenticated(world, { token: 'secret' });
+    await revoke(world);
+    expect(client.status).toMatchObject({
+      ...CLOSED,
+      reason: 'token_revoked: the server has revoked this token',
+    });
+    await world.pass(60_000);
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  it('is replaced by another one of getToken, as often as the server revokes one that was good', async () => {
+    const world = new World();
+    const server = new TokenServer();
+    const client = await authenticated(world, server);
+    for (let n = 0; n < 3; n++) {
+      await revoke(world);
+      expect(client.status.state).toBe('waiting');
+      await world.nextSocket();
+      world.socket.open();
+      await world.settle();
+      accept(world, HOUR);
+      await world.settle();
+      expect(client.status.state).toBe('connected');
+    }
+    expect(tokens(world)).toEqual([['t1'], ['t2'], ['t3'], ['t4']]);
+    expect(server.asked).toEqual(['connect', 'revoked', 'revoked', 'revoked']);
+  });
+
+  it('ends a client whose getToken gives the same again: nothing is tried', async () => {
+    const world = new World();
+    const client = await authenticated(world, { getToken: () => 'secret' });
+    await revoke(world);
+    await world.pass(60_000);
+    expect(client.status).toMatchObject({ ...CLOSED, reason: expect.stringContaining('the same one again') });
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  it('of a user that is blocked costs one more attempt', async () => {
+    const world = new World();
+    const server = new TokenServer();
+    const client = await authenticated(world, server);
+    await revoke(world);
+    await refuse(world);
+    await world.pass(60_000);
+    expect(client.status).toMatchObject(CLOSED);
+    expect(server.asked).toEqual(['connect', 'revoked']);
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  it('is asked for again while getToken fails, and never presented again', async () => {
+    const world = new World();
+    const server = new TokenServer();
+    const client = await authenticated(world, server);
+    server.failure = new Error('away');
+    await revoke(world);
+    await world.pass(60_000);
+    expect(client.status.state).toBe('waiting');
+    expect(world.sockets).toHaveLength(1);
+    server.failure = null;
+    await world.nextSocket();
+    world.socket.open();
+    await world.settle();
+    expect(tokens(world)[1]).not.toEqual(['t1']);
+  });
+
+  it('ends a client whose getToken says that there is no access any more', async () => {
+    const world = new World();
+    const server = new TokenServer();
+    const client = await authenticated(world, server);
+    server.failure = new Unauthorized('signed out');
+    await revoke(world);
+    await world.pass(60_000);
+    expect(client.status).toMatchObject({ ...CLOSED, reason: 'signed out' });
+  });
+});

@@ -37,7 +37,7 @@ def connect(
 ) -> Client:
     """A client for one node or for several, which are tried in turn. Use it as `async with connect(url) as rc:`.
 
-    token: a token that stays. get_token: called with `"connect"`, `"refresh"` or `"expired"` whenever a token is needed;
+    token: a token that stays. get_token: called with `"connect"`, `"refresh"`, `"expired"` or `"revoked"` whenever a token is needed;
         sync or async, one call at a time. Raise `Unauthorized` in it to end the client.
     wait: whether entering waits for the first connection. With False one may publish at once; it waits in the queue.
     backoff: how long to wait between attempts. The client never gives up by itself: cancel, or use `asyncio.wait_for`.

@@ -47,6 +47,8 @@ class Session:
         self._changed: list[asyncio.Future[None]] = []
         self._refused: set[asyncio.TimerHandle] = set()
         self._stopped: RoomcastError | None = None
+        #: The present token stands for one that was revoked, and no node has accepted it yet.
+        self._is_replacement = False
         self._next_url = 0
         self._task = asyncio.create_task(self._run())
 
@@ -191,7 +193,7 @@ class Session:
             self._next_url += 1
             began = self._loop.time()
             ending = await self._serve(url, attempt)
-            if ending.is_final:
+            if ending.is_final and not (ending.is_token_revoked and self._may_replace()):
                 raise Unauthorized(ending.reason, ending.code) if ending.is_unauthorized else _final(ending)
             if ending.is_token_expired:
                 self._tokens.expired()
@@ -204,6 +206,12 @@ class Session:
             level = logging.WARNING if attempt == 1 else logging.INFO
             log.log(level, "no connection to %s: %s; next try in %.1f s", safe_url(url), ending.reason, seconds)
             await asyncio.sleep(seconds)
+
+    def _may_replace(self) -> bool:
+        """Another token is tried once: if that is revoked too, it is the user that is blocked."""
+        is_first = not self._is_replacement
+        self._is_replacement = True
+        return is_first and self._tokens.revoked()
 
     async def _serve(self, url: str, attempt: int) -> Ending:
         """One connection, or the attempt to make one, until its end."""
@@ -234,6 +242,7 @@ class Session:
         if not connection.is_open:
             return
         self._connection = connection
+        self._is_replacement = False
         hello = connection.hello
         for membership in self._memberships.values():
             self._join(membership)

@@ -34,11 +34,16 @@ function authentication({ auth, production }: Config): Finding[] {
       ? ok(about, 'connections without a token are admitted as anonymous: room rules decide what they may do')
       : ok(about, 'clients need a token'),
   ];
-  if (secret !== null && Buffer.byteLength(secret) < LEAST_SECRET_BYTES) {
+  const secrets = [
+    ['auth.secret', secret] as const,
+    ...auth.oldSecrets.map((old) => ['auth.oldSecrets', old] as const),
+  ];
+  for (const [setting, text] of secrets) {
+    if (text === null || Buffer.byteLength(text) >= LEAST_SECRET_BYTES) continue;
     findings.push(
       problem(
         about,
-        `auth.secret has ${Buffer.byteLength(secret)} bytes: an attacker can guess it from one token`,
+        `${setting} has ${Buffer.byteLength(text)} bytes: an attacker can guess it from one token`,
         'use at least 32 random bytes: openssl rand -base64 32',
       ),
     );

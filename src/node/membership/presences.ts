@@ -63,7 +63,10 @@ export class Presences {
   constructor(parts: PresencesParts) {
     const stats = parts.metrics.presence;
     this.#parts = parts;
-    this.#rosters = new Rosters(parts);
+    this.#rosters = new Rosters({
+      ...parts,
+      wasRead: (feed, roster) => this.#events.wasRead(feed, roster),
+    });
     this.#data = new MemberData({
       ...parts,
       write: (connection, feed) => {

@@ -54,10 +54,9 @@ export class PublishRoute {
     cors.check(exchange, req);
     const token = access.token(exchange, req);
     const room = decodeRoom(req.getParameter(0) ?? '');
-    const [identity, { body, format }] = await Promise.all([
-      access.identify(token),
-      readBody(exchange, bodyBytes),
-    ]);
+    const { body, format } = await readBody(exchange, bodyBytes);
+    // After the body, however long it takes: nothing that its owner may no longer do is done.
+    const identity = await access.identify(token, exchange.clientAddress);
     if (exchange.isAborted) return;
     this.#charge(identity, exchange.clientAddress, body.length);
     const command = publishOf(room, body, format);

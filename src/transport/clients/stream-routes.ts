@@ -8,6 +8,7 @@ import { type Exchange, HttpError } from '../http/exchange.ts';
 import { queryParameter } from '../http/query.ts';
 import { readBody } from '../http/request-body.ts';
 import { retryAfter } from '../http/retry-after.ts';
+import { refusalLabel } from '../refusal-label.ts';
 import type { HttpRequest } from '../uws.ts';
 import type { ClientAccess } from './client-access.ts';
 import type { Cors } from './cors.ts';
@@ -48,10 +49,8 @@ export class StreamRoutes {
   /** `POST /v1/events` `{rooms: [{room, since?, last?}]}` */
   async ofRooms(exchange: Exchange, req: HttpRequest): Promise<void> {
     const token = this.#enter(exchange, req);
-    const [identity, { body, format }] = await Promise.all([
-      this.#identify(exchange, token),
-      readBody(exchange, this.#parts.bodyBytes),
-    ]);
+    const { body, format } = await readBody(exchange, this.#parts.bodyBytes);
+    const identity = await this.#identify(exchange, token);
     this.#open(exchange, identity, joinsOfBody(body, format, this.#parts.maxRooms));
   }
 
@@ -77,10 +76,9 @@ export class StreamRoutes {
     const { access, metrics } = this.#parts;
     const { upgradesRejected } = metrics.connections;
     try {
-      return await access.identify(token);
+      return await access.identify(token, exchange.clientAddress);
     } catch (error) {
-      const isRefused = error instanceof HttpError && error.code !== 'unavailable';
-      upgradesRejected[isRefused ? 'unauthorized' : 'unavailable']++;
+      upgradesRejected[error instanceof HttpError ? refusalLabel(error.code) : 'unavailable']++;
       throw error;
     } finally {
       if (exchange.isAborted) upgradesRejected.aborted++;

@@ -1,5 +1,6 @@
 /** The routes of the HTTP API, each behind its guard. */
 import type { BrokerNode } from '../../node/broker-node.ts';
+import type { HttpRequest } from '../uws.ts';
 import { acksRoute } from './acks-route.ts';
 import { type ApiGuardOptions, apiGuard } from './api-guard.ts';
 import { clearRoute, historyRoute } from './history-route.ts';
@@ -7,12 +8,18 @@ import { membersRoute, nodesRoute, roomsRoute } from './members-route.ts';
 import { addRoute, removeRoute } from './membership-routes.ts';
 import { type PublishRouteOptions, PublishRoutes } from './publish-routes.ts';
 import { queryParameter } from './query.ts';
+import { endRevocationRoute, revocationsRoute, revokeRoute } from './revocations-route.ts';
 import type { Handler, Method, Route } from './route.ts';
 import { disconnectRoute, userRoute } from './users-route.ts';
 
 export function apiRoutes(node: BrokerNode, options: ApiGuardOptions & PublishRouteOptions): Route[] {
   const guard = apiGuard(options);
-  const routes = [...clusterRoutes(node, options), ...roomRoutes(node), ...serverCallRoutes(node, options)];
+  const routes = [
+    ...clusterRoutes(node, options),
+    ...roomRoutes(node),
+    ...serverCallRoutes(node, options),
+    ...revocationRoutes(node, options),
+  ];
   return routes.map(({ handle, ...route }) => ({
     ...route,
     handle: (exchange, req) => {
@@ -74,6 +81,21 @@ function serverCallRoutes(node: BrokerNode, options: PublishRouteOptions): Route
     route('del', '/v1/rooms/:room/history', (exchange, req) =>
       clearRoute(exchange, node, req.getParameter(0) ?? ''),
     ),
+  ];
+}
+
+/** Users and tokens that may not be here any more. */
+function revocationRoutes(node: BrokerNode, { bodyBytes }: PublishRouteOptions): Route[] {
+  const named = (req: HttpRequest) => ({
+    user: queryParameter(req, 'user'),
+    jti: queryParameter(req, 'jti'),
+  });
+  return [
+    route('post', '/v1/revocations', (exchange) => revokeRoute(exchange, node, bodyBytes)),
+    route('get', '/v1/revocations', (exchange, req) =>
+      revocationsRoute(exchange, node, { ...named(req), limit: queryParameter(req, 'limit') }),
+    ),
+    route('del', '/v1/revocations', (exchange, req) => endRevocationRoute(exchange, node, named(req))),
   ];
 }
 
