@@ -115,6 +115,11 @@ async function main(): Promise<number> {
     const { roomcastMain } = request.options;
     return (await import('./floods/floods.ts')).runFloods({ ...request.floods, roomcastMain }, print, say);
   }
+  if (request.command === 'hostile') {
+    const { roomcastMain, cores } = request.options;
+    const options = { ...request.hostile, roomcastMain, cores, root: ROOT };
+    return (await import('./hostile/hostile.ts')).runHostile(options, print, say);
+  }
   if (request.command === 'help') print(USAGE);
   if (request.command === 'list') list(request);
   if (request.command === 'report') renderAnew();

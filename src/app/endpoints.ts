@@ -1,9 +1,12 @@
 import type { Config } from '../config/config.ts';
 import { createRegistry } from '../metrics/registry.ts';
+import type { AddressLimits } from '../transport/address-limits.ts';
 import { ClientAddresses } from '../transport/client-address.ts';
 import { type ApiGuardOptions, type ApiMode, apiMode } from '../transport/http/api-guard.ts';
+import { RequestLimits } from '../transport/http/request-limits.ts';
 import type { HttpOptions, HttpParts } from '../transport/http/routes.ts';
 import { Scrapes } from '../transport/http/scrapes.ts';
+import { ProxyWarning } from '../transport/proxy-warning.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
@@ -14,16 +17,28 @@ import { samples } from './samples.ts';
 /** Gives the servers their WebSocket endpoint and HTTP routes. Called once, before they listen. */
 export function registerEndpoints(config: Config, parts: NodeParts): void {
   const { node, server, metricsServer, connections, authenticator, context, gate } = parts;
-  const { admission, descriptors } = gate;
+  const { admission, descriptors, addressLimits } = gate;
   const addresses = new ClientAddresses(config.trustProxy);
-  const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses) };
+  const proxyWarning = new ProxyWarning(addresses, parts.log);
+  const limits = requestLimits(config, addressLimits);
+  const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses), limits };
   const ws = {
     ...{ node, context, connections, authenticator, addresses, admission, descriptors },
+    proxyWarning,
     allowedOrigins: config.allowedOrigins,
     backpressureBytes: config.websocket.backpressureBytes,
   };
   server.register(ws, http);
   metricsServer?.registerMetrics(http, descriptors);
+}
+
+function requestLimits({ limits }: Config, addresses: AddressLimits): RequestLimits {
+  return new RequestLimits({
+    perKeyPerSecond: limits.apiKeyRequestsPerSecond,
+    perKeyBurst: limits.apiKeyRequestBurst,
+    addresses,
+    clock: systemClock,
+  });
 }
 
 function httpOptions(config: Config, { metricsServer, log }: NodeParts): HttpOptions {
@@ -42,7 +57,7 @@ function httpParts(
   config: Config,
   parts: NodeParts,
   addresses: ClientAddresses,
-): Omit<HttpParts, 'clientRoutes'> {
+): Omit<HttpParts, 'clientRoutes' | 'limits'> {
   const { node, metrics, shutdown, log } = parts;
   return {
     ...{ node, metrics, log, addresses },

@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import { Server } from '../transport/server.ts';
 import type { Logger } from '../util/log.ts';
 import { systemScheduler } from '../util/scheduler.ts';
-import { createAdmissionGate } from './admission-gate.ts';
+import { connectionLimits, createAdmissionGate, shareOf } from './admission-gate.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { createBackplane } from './backplane.ts';
 import { registerEndpoints } from './endpoints.ts';
@@ -36,7 +36,9 @@ export async function startNode(
 function buildParts(config: Config, log: Logger, extensions: NodeExtensions): NodeParts {
   const server = new Server(config.tls);
   const tokens = createAuthenticator(config, log);
+  const capacity = connectionLimits(config, log);
   const core = createNodeCore(config, {
+    connectionsPerUser: config.limits.connectionsPerUser ?? shareOf(capacity.connections),
     sockets: server,
     scheduler: systemScheduler,
     authenticator: tokens,
@@ -54,6 +56,6 @@ function buildParts(config: Config, log: Logger, extensions: NodeExtensions): No
     scheduler: systemScheduler,
     log,
   });
-  const gate = createAdmissionGate(config, core, shutdown, log);
+  const gate = createAdmissionGate(config, capacity, core, shutdown, log);
   return { ...core, server, metricsServer, tokens, shutdown, gate, log };
 }

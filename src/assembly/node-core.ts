@@ -39,6 +39,8 @@ export interface NodeCoreParts {
   readonly authenticator: Authenticator | null;
   /** Makes the backplane of a node with this id. Called once. */
   readonly backplane: (nodeId: string, metrics: BackplaneMetrics) => Backplane;
+  /** Of one user; 0: no limit. Default: as configured, or none. */
+  readonly connectionsPerUser?: number;
   readonly log: Logger;
 }
 
@@ -65,7 +67,13 @@ function createNode(
   config: Config,
   rule: RuleOf,
   metrics: NodeMetrics,
-  { sockets, scheduler, backplane, log }: NodeCoreParts,
+  {
+    sockets,
+    scheduler,
+    backplane,
+    connectionsPerUser = config.limits.connectionsPerUser ?? 0,
+    log,
+  }: NodeCoreParts,
 ): BrokerNode {
   const nodeId = randomId();
   return new BrokerNode({
@@ -73,7 +81,7 @@ function createNode(
     backplane: backplane(nodeId, metrics.backplane),
     sockets,
     rule,
-    limits: config.limits,
+    limits: { ...config.limits, connectionsPerUser },
     detailedMembers: config.presence.detailedMembers,
     dataBytesPerSecond: config.presence.dataBytesPerSecond,
     metrics,
@@ -119,6 +127,7 @@ function createCommands(
     access: rule,
     keptOut: node.keptOut,
     authenticator,
+    userFull: (user) => node.userFull(user),
     identified: (connection, identity) => {
       pendingAuth.remove(connection);
       node.identified(connection, identity);

@@ -217,8 +217,8 @@ export class Session {
     const error = new RefusedError(code, message, details?.retryAfterMs ?? null);
     if (id !== 0) return this.#answer(id, error, null);
     this.#noteError(error);
-    // A fresh token cures an expired one.
-    if (this.isReady && code !== 'token_expired') this.#events.failed(error);
+    // A fresh token cures these, or the client closes with the reason.
+    if (this.isReady && code !== 'token_expired' && code !== 'token_revoked') this.#events.failed(error);
   }
 
   #noteError(error: RefusedError): void {

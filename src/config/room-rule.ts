@@ -19,6 +19,8 @@ export interface RoomRule {
   /** `nobody` is another word for `server`. */
   readonly join: Access | 'nobody';
   readonly publish: Access | 'members';
+  /** Of clients, on one node; 0, or none: no limit. */
+  readonly publishesPerSecond?: number;
   /** Who may do what else; what is left out follows `join`. */
   readonly access?: { readonly [Right in RightBesideJoin]?: Access | undefined };
   /** `defaultDeny`: what neither a rule nor a token permits is refused. Default false. */

@@ -82,6 +82,12 @@ export const ruleSchema = z.strictObject(
       'Who may do what else, as `{members, history, ack, presence}`, each `anyone`, `authenticated`, `claim` or `server`: list the members and hear who joins and leaves; read stored messages; acknowledge; bring presence data. See [permissions](permissions.md)',
       'each the same as `join`',
     ),
+    publishesPerSecond: optionalIn(
+      wholeNumber(0, 10_000_000),
+      'whole',
+      'Publishes and signals of clients a second that a node takes for each such room, twice as many at once after a pause; the HTTP API is not limited. `0`: no limit',
+      'same as `limits.roomPublishesPerSecond`',
+    ),
     // Off: it adds one read per join, of what the user has acknowledged.
     acks: optionalIn(
       trueOrFalse(),

@@ -6,7 +6,12 @@ import type { RoomRule } from './room-rule.ts';
 /** Remembers this many names, then starts over, so that invented names cost nothing. */
 const CACHED_ROOMS = 10_000;
 
-type RuleSettings = Pick<Config, 'history' | 'rooms'> & Partial<Pick<Config, 'defaultDeny'>>;
+/** What a rule is completed with. */
+export interface RuleSettings
+  extends Pick<Config, 'history' | 'rooms'>,
+    Partial<Pick<Config, 'defaultDeny'>> {
+  readonly limits?: Pick<Config['limits'], 'roomPublishesPerSecond'>;
+}
 
 /**
  * Returns a function from a room's name to its rule, for the hot path: it looks up names it has seen in a
@@ -41,7 +46,7 @@ export function compileRules(config: RuleSettings): (room: string) => RoomRule {
 
 function resolve(
   rule: Partial<Config['rooms'][number]>,
-  { history, defaultDeny: deniesByDefault = false }: RuleSettings,
+  { history, limits, defaultDeny: deniesByDefault = false }: RuleSettings,
 ): RoomRule {
   const unsaid = deniesByDefault ? 'server' : 'anyone';
   return deepFreeze({
@@ -54,6 +59,7 @@ function resolve(
     publish: rule.publish ?? unsaid,
     access: rule.access ?? {},
     deniesByDefault,
+    publishesPerSecond: rule.publishesPerSecond ?? limits?.roomPublishesPerSecond ?? 0,
     acks: rule.acks ?? null,
     slowReaders: rule.slowReaders ?? 'resume',
   });

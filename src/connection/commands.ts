@@ -33,6 +33,7 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
     },
     join(connection, command) {
       const { id, room } = command;
+      if (!connection.takesJoin(id)) return;
       const refusal = authorizeJoin(room, command, connection, access(room), keptOut);
       if (refusal === null) services.join(requestOf(connection, id), room, command);
       else connection.refuse(id, refusal);
@@ -61,14 +62,24 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
   };
 }
 
-/** A handle on the reply of one command. */
+/** A handle on the reply of one command, which counts as waiting until then. */
 function requestOf(connection: Connection, id: number): Request {
+  connection.requests++;
   return {
     connection,
-    ok: (result) => connection.ok(id, result),
-    okHistory: (epoch, offset, frames) => {
-      if (id !== 0) connection.queue(connection.codec.encodeHistoryOk(id, epoch, offset, frames));
+    ok: (result) => {
+      connection.requests--;
+      connection.ok(id, result);
     },
-    fail: (code, message, details) => connection.fail(id, code, message, details),
+    okHistory: (epoch, offset, frames) => {
+      // Throws for frames that are no messages; then `fail` follows.
+      const reply = id === 0 ? null : connection.codec.encodeHistoryOk(id, epoch, offset, frames);
+      connection.requests--;
+      if (reply !== null) connection.queue(reply);
+    },
+    fail: (code, message, details) => {
+      connection.requests--;
+      connection.fail(id, code, message, details);
+    },
   };
 }

@@ -54,8 +54,8 @@ export const CLOSE_CODES = [
 /**
  * Why an upgrade was answered with an HTTP error. `handshake`: its headers are not a valid WebSocket upgrade.
  * `unavailable`: the token could not be checked. `token_checks`: too many tokens of the address were refused.
- * `waiting`: too many connections have not presented their
- * token yet. `aborted`: the client left before its token was checked.
+ * `waiting`: too many connections have not presented their token yet. `address`, `user`: its limit on
+ * connections, or on new ones, is reached. `aborted`: the client left before its token was checked.
  */
 export const UPGRADE_REFUSALS = [
   'handshake',
@@ -67,6 +67,8 @@ export const UPGRADE_REFUSALS = [
   'waiting',
   'rate',
   'token_checks',
+  'address',
+  'user',
   'draining',
   'aborted',
 ] as const;
@@ -91,6 +93,33 @@ export type RevocationKindLabel = (typeof REVOCATION_KINDS)[number];
 /** What a connection closed with 4009 sent too much of. `messages`: WebSocket messages without a command. */
 export const FLOODS = ['messages', 'control_frames', 'commands', 'bytes'] as const;
 export type FloodLabel = (typeof FLOODS)[number];
+
+/** Limits that turn something away, by the name of their setting. docs/limits.md lists the same. */
+export const LIMITS = [
+  'websocket.maxConnections',
+  'websocket.maxUnauthenticated',
+  'acceptRate.perSecond',
+  'limits.connectionsPerAddress',
+  'limits.connectionsPerUser',
+  'limits.addressUpgradesPerSecond',
+  'limits.addressRequestsPerSecond',
+  'limits.apiKeyRequestsPerSecond',
+  'limits.commandsPerSecond',
+  'limits.userCommandsPerSecond',
+  'limits.bytesPerSecond',
+  'limits.userBytesPerSecond',
+  'limits.joinsPerSecond',
+  'limits.roomPublishesPerSecond',
+  'limits.roomsPerConnection',
+  'limits.pendingRequests',
+  'limits.waitingReads',
+  'limits.keysPerUser',
+  'limits.presenceBytes',
+  'limits.bodyBytes',
+  'websocket.maxPayloadBytes',
+  'websocket.backpressureBytes',
+] as const;
+export type LimitLabel = (typeof LIMITS)[number];
 
 /** Where a message was published from. */
 export const MESSAGE_SOURCES = ['client', 'http_api'] as const;

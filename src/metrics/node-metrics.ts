@@ -3,6 +3,7 @@ import { BackplaneStats } from './backplane.ts';
 import { CommandStats, newErrorStats } from './commands.ts';
 import { ConnectionStats } from './connections.ts';
 import { HttpStats } from './http.ts';
+import { newLimitStats } from './limits.ts';
 import { MessageStats } from './messages.ts';
 import { PresenceStats } from './presence.ts';
 import { ReadStats } from './reads.ts';
@@ -23,6 +24,7 @@ export class NodeMetrics {
   readonly traffic = new TrafficStats();
   readonly commands = new CommandStats();
   readonly errors = newErrorStats();
+  readonly limits = newLimitStats();
   readonly messages = new MessageStats();
   readonly recovery = new RecoveryStats();
   readonly reads = new ReadStats();

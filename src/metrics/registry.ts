@@ -4,6 +4,7 @@ import { type BackplaneSamples, backplaneMetrics } from './backplane.ts';
 import { commandMetrics, errorMetrics } from './commands.ts';
 import { type ConnectionSamples, connectionMetrics } from './connections.ts';
 import { httpMetrics } from './http.ts';
+import { limitMetrics } from './limits.ts';
 import { messageMetrics } from './messages.ts';
 import type { NodeMetrics } from './node-metrics.ts';
 import { presenceMetrics } from './presence.ts';
@@ -48,6 +49,7 @@ export function createRegistry(metrics: NodeMetrics, samples: Samples, build: Bu
     ...trafficMetrics(metrics.traffic),
     ...commandMetrics(metrics.commands),
     ...errorMetrics(metrics.errors),
+    ...limitMetrics(metrics.limits),
     ...messageMetrics(metrics.messages),
     ...recoveryMetrics(metrics.recovery, samples),
     ...readMetrics(metrics.reads, samples),

@@ -7,6 +7,7 @@ import type { RoomsPage } from '../backplane/presence.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
 import { FlushQueue } from '../connection/flush-queue.ts';
+import { type OverLimit, overLimit } from '../connection/over-limit.ts';
 import type { JoinWish, MembersPageWish, Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
@@ -40,6 +41,9 @@ export { AccessRefused, BackplaneError, ReadRefused, TooManyDenials };
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
 const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
+const WAITING_READS = 128;
+/** When a user may have closed one of many connections. */
+const USER_FULL_RETRY_MS = 5000;
 /** Who catches up may be given more than who asks: it has missed that, and gets it once. */
 const CATCH_UP_SHARE = 4;
 
@@ -55,6 +59,10 @@ export interface BrokerNodeParts {
     readonly presenceBytes: number;
     /** For answers to reads, per connection; see `ReadGate`. Default 4 MiB; 0: no limit. */
     readonly readBytesPerSecond?: number;
+    /** Reads of one connection that may wait. Default 128. */
+    readonly waitingReads?: number;
+    /** Connections of one user to this node. Default 0: no limit. */
+    readonly connectionsPerUser?: number;
   };
   /** Rooms with more members get counts instead of names in their member events. */
   readonly detailedMembers: number;
@@ -127,6 +135,7 @@ export class BrokerNode implements RoomServices {
     this.#gate = new ReadGate({
       atOnce: backplane.readsAtOnce,
       bytesPerSecond: readBytesPerSecond,
+      mostWaiting: limits.waitingReads ?? WAITING_READS,
       scheduler,
       stats: parts.metrics.reads,
     });
@@ -259,6 +268,20 @@ export class BrokerNode implements RoomServices {
   streamOpened(connection: Connection): void {
     this.hub.add(connection);
     this.#memberships.hearPersonal(connection);
+  }
+
+  /** Whether a user may have one more connection to this node: null if so. */
+  userFull(user: string): OverLimit | null {
+    const { connectionsPerUser = 0 } = this.#parts.limits;
+    if (connectionsPerUser === 0 || this.hub.countOf(user) < connectionsPerUser) return null;
+    const what = 'too many connections of this user';
+    return overLimit(
+      'limit_exceeded',
+      what,
+      'limits.connectionsPerUser',
+      connectionsPerUser,
+      USER_FULL_RETRY_MS,
+    );
   }
 
   identified(connection: Connection, identity: Identity): void {

@@ -14,16 +14,18 @@ export interface RevokingParts {
   readonly log: Logger;
 }
 
-/**
- * All tokens that are revoked within this time cost one look at every connection, which takes milliseconds on a full node: there is
- * no list of connections by token, since each connection would pay for it.
- */
-const LOOK_MS = 50;
+/** Looking at every connection takes milliseconds on a full node: no more than one in so many is spent on it. */
+const REST = 10;
 
-/** Closes the connections of users and tokens that are revoked. Nobody gets a new one: see `TokenGate`. */
+/**
+ * Closes the connections of users and tokens that are revoked. Nobody gets a new one: see `TokenGate`. For tokens it looks at every
+ * connection, once for all that are revoked meanwhile: a list by token would cost each connection memory.
+ */
 export class Revoking {
   readonly #parts: RevokingParts;
-  #isLooking = false;
+  #isDue = false;
+  /** Not to look again before. */
+  #restUntilMs = 0;
 
   constructor(parts: RevokingParts) {
     this.#parts = parts;
@@ -32,12 +34,21 @@ export class Revoking {
   /** For a user or a token that `denied` has just come to know. */
   end({ kind, id }: Revoked): void {
     if (kind === 'user') return this.#close(this.#parts.hub.connectionsOf(id));
-    if (this.#isLooking) return;
-    this.#isLooking = true;
-    this.#parts.scheduler.after(LOOK_MS, () => {
-      this.#isLooking = false;
-      this.#close(this.#parts.hub.connections());
-    });
+    if (this.#isDue) return;
+    this.#isDue = true;
+    const { scheduler } = this.#parts;
+    const waitMs = this.#restUntilMs - scheduler.nowMs();
+    if (waitMs > 0) scheduler.after(waitMs, () => this.#look());
+    else scheduler.atEndOfTurn(() => this.#look());
+  }
+
+  #look(): void {
+    const { hub, scheduler } = this.#parts;
+    this.#isDue = false;
+    const startMs = scheduler.nowMs();
+    this.#close(hub.connections());
+    const endMs = scheduler.nowMs();
+    this.#restUntilMs = endMs + REST * (endMs - startMs);
   }
 
   #close(candidates: Iterable<Connection>): void {

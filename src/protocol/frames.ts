@@ -283,6 +283,8 @@ export type Result =
 
 export interface ErrorDetails {
   readonly retryAfterMs?: number;
+  /** The setting of the limit that was reached, such as `limits.commandsPerSecond`. */
+  readonly limit?: string;
   readonly [name: string]: unknown;
 }
 

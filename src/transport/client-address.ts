@@ -10,6 +10,14 @@ export type TrustProxy = boolean | readonly string[];
 
 /** `loopback` in a list of proxies. */
 const LOOPBACK = ['127.0.0.0/8', '::1'];
+/** Networks that are not routed on the internet. Carriers and clouds use 100.64.0.0/10 inside. */
+const PRIVATE = [
+  ...['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16', '100.64.0.0/10'],
+  ...['fc00::/7', 'fe80::/10'],
+];
+/** Groups of an IPv6 address, and those that one customer of a provider gets at least. */
+const GROUPS = 8;
+const NETWORK_GROUPS = 4;
 
 /** Finds the address of clients. Made once. */
 export class ClientAddresses {
@@ -43,9 +51,48 @@ export class ClientAddresses {
     return client;
   }
 
-  #isProxy(address: string): boolean {
-    return isIP(address) !== 0 && this.#proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  /**
+   * What the limits of addresses count a client by, whose address `of` found; see `addressKey`. Null: they do not
+   * apply. That is so for a trusted proxy, which stands for any number of clients.
+   */
+  keyOf(client: string, forwardedFor: string): string | null {
+    if (isIP(client) === 0 || this.#isProxy(client)) return null;
+    return this.#trust === true && forwardedFor === '' ? null : addressKey(client);
   }
+
+  /** Whether the address that connected may say for whom. */
+  trusts(peer: string): boolean {
+    return this.#trust === true || this.#isProxy(addressOf(peer) ?? peer);
+  }
+
+  #isProxy(address: string): boolean {
+    return contains(this.#proxies, address);
+  }
+}
+
+/**
+ * An address, in the form that `addressOf` returns, as limits count it. IPv6: its /64, since whoever has one address
+ * of it can have them all.
+ */
+export function addressKey(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = (text: string) => (text === '' ? [] : text.split(':'));
+  const [first, last] = [groups(head), groups(tail ?? '')];
+  // An IPv4 address at the end stands for two.
+  const missing = GROUPS - first.length - last.length - (address.includes('.') ? 1 : 0);
+  const all = tail === undefined ? first : [...first, ...Array<string>(missing).fill('0'), ...last];
+  return `${all.slice(0, NETWORK_GROUPS).join(':')}::/64`;
+}
+
+/** Whether an address is of a network that is not routed on the internet. Takes what `addressKey` returns too. */
+export function isPrivate(address: string): boolean {
+  return contains(privateNetworks, address.replace('/64', ''));
+}
+
+function contains(list: BlockList, address: string): boolean {
+  const version = isIP(address);
+  return version !== 0 && list.check(address, version === 6 ? 'ipv6' : 'ipv4');
 }
 
 /**
@@ -67,7 +114,7 @@ export function addressOf(text: string): string | null {
 
 /** Whether an address, in the form that `addressOf` returns, belongs to this machine. */
 export function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1';
+  return address.startsWith('127.') || address === '::1' || address === LOOPBACK_KEY;
 }
 
 /** Empty if the response is gone. */
@@ -95,3 +142,7 @@ function blockList(entries: readonly string[]): BlockList {
   }
   return list;
 }
+
+const privateNetworks = blockList(PRIVATE);
+/** `::1` as `addressKey` has it. */
+const LOOPBACK_KEY = addressKey('::1');

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Fanout } from '../connection/socket.ts';
 import { TopicList } from '../connection/topic-list.ts';
+import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { clientRoutes } from './clients/client-routes.ts';
 import type { Descriptors } from './descriptors.ts';
@@ -44,16 +45,21 @@ export class Server implements Fanout {
     ws: Omit<WsEndpointOptions, 'runCorked'> & WsEndpointParts,
     http: HttpOptions & Omit<HttpParts, 'clientRoutes'>,
   ): void {
-    this.#watchDescriptors(ws.descriptors);
+    this.#watchDescriptors(ws.descriptors, ws.context.metrics);
     const runCorked = (work: () => void) => (this.#held === null ? work() : this.#held.cork(work));
     this.#app.ws<SocketData>(http.wsPath, wsBehavior({ ...ws, runCorked }, ws));
-    const routes = clientRoutes({ ...ws, topics: this.#eventTopics, bodyBytes: http.bodyBytes });
+    const routes = clientRoutes({
+      ...ws,
+      topics: this.#eventTopics,
+      bodyBytes: http.bodyBytes,
+      limits: http.limits,
+    });
     registerRoutes(this.#app, http, { ...http, clientRoutes: routes });
   }
 
   /** Adds only `/metrics`, instead of `register`. */
   registerMetrics(http: HttpOptions & Omit<HttpParts, 'clientRoutes'>, descriptors: Descriptors): void {
-    this.#watchDescriptors(descriptors);
+    this.#watchDescriptors(descriptors, http.metrics);
     registerMetrics(this.#app, http, http);
   }
 
@@ -61,10 +67,13 @@ export class Server implements Fanout {
    * uWebSockets.js calls the filter for sockets that open, and for those that close without becoming a
    * WebSocket.
    */
-  #watchDescriptors(descriptors: Descriptors): void {
+  #watchDescriptors(descriptors: Descriptors, { http }: NodeMetrics): void {
     const watch = (res: HttpResponse, change: number): void => {
-      if (change < 0) descriptors.closed();
-      else if (!descriptors.opened()) res.close();
+      if (change < 0) return descriptors.closed();
+      http.socketsOpened++;
+      if (descriptors.opened()) return;
+      http.socketsRefused++;
+      res.close();
     };
     this.#app.filter(watch);
   }

@@ -1,15 +1,19 @@
 import { STATUS_CODES } from 'node:http';
 import type { Authenticator, Identity } from '../auth/identity.ts';
 import { type AuthRefusal, refusalOf } from '../auth/refusal.ts';
+import type { LimitLabel } from '../metrics/labels.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
+import type { ErrorDetails } from '../protocol/frames.ts';
 import { chooseSubprotocol } from '../protocol/subprotocol.ts';
 import type { Logger } from '../util/log.ts';
 import type { Admission, Refusal } from './admission.ts';
 import { bearerOf } from './bearer.ts';
-import { type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
+import { addressOf, type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
 import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts';
+import { retryAfter } from './http/retry-after.ts';
 import { originMatcher } from './origins.ts';
+import type { ProxyWarning } from './proxy-warning.ts';
 import { refusalLabel } from './refusal-label.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 import { type SocketData, WsSocket } from './ws-socket.ts';
@@ -21,6 +25,7 @@ export interface UpgradeOptions {
   /** Empty: any. */
   readonly allowedOrigins: readonly string[];
   readonly addresses: ClientAddresses;
+  readonly proxyWarning: ProxyWarning;
   readonly admission: Admission;
   /** Runs what upgrades a request that had to wait; see `HeldResponse`. */
   readonly runCorked: (work: () => void) => void;
@@ -46,6 +51,8 @@ interface PresentedToken {
   readonly address: string;
   readonly authenticator: Authenticator;
 }
+const ORIGIN_REFUSED = 'origin not allowed: add it to allowedOrigins';
+const SUBPROTOCOL_REFUSED = 'offer the subprotocol roomcast.v1.msgpack or roomcast.v1.json, or none';
 
 type UpgradeHandler = (res: HttpResponse, req: HttpRequest, context: us_socket_context_t) => void;
 
@@ -57,61 +64,52 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
     const request = readRequest(req, options.addresses);
     const { handshake, token } = request;
     const isRefused = (refusal: Refusal | null) => {
-      if (refusal === null) return false;
-      upgradesRejected[refusal.reason]++;
-      refuse(res, 'unavailable', refusal.message, refusal.retryAfterS);
-      return true;
+      if (refusal !== null) refuse(res, refusal, options.metrics);
+      return refusal !== null;
     };
     if (refuseHandshake(res, handshake, options.metrics)) return;
+    const peer = peerAddress(res);
+    options.proxyWarning.look(req, () => peer);
+    const client = options.addresses.of(peer, request.forwardedFor);
+    const addressKey = options.addresses.keyOf(client, request.forwardedFor);
     const hasNoToken = options.mustAuthenticate && token === null;
-    if (isRefused(options.admission.admit(hasNoToken))) return;
+    if (isRefused(options.admission.admit({ addressKey, hasNoToken }))) return;
     if (request.origin !== '' && !mayCome(request.origin)) {
       upgradesRejected.origin++;
-      return refuse(res, 'forbidden', 'origin not allowed: add it to allowedOrigins');
+      return refuse(res, { code: 'forbidden', message: ORIGIN_REFUSED }, options.metrics);
     }
     const chosen = chooseSubprotocol(handshake.protocol);
     if (!chosen) {
       upgradesRejected.subprotocol++;
-      return refuse(
-        res,
-        'bad_request',
-        'offer the subprotocol roomcast.v1.msgpack or roomcast.v1.json, or none',
-      );
+      return refuse(res, { code: 'bad_request', message: SUBPROTOCOL_REFUSED }, options.metrics);
     }
-    // Null: the socket's own address, which is read only when needed.
-    const clientAddress = () =>
-      request.forwardedFor === '' ? null : options.addresses.of(peerAddress(res), request.forwardedFor);
+    // Null: the socket's own address, which it can be asked for.
+    const forwarded = client === (addressOf(peer) ?? peer) ? null : client;
     const accept = (identity: Identity | null, refusal: AuthRefusal | null) => {
       const isBinary = chosen.encoding === 'msgpack';
-      const socket = new WsSocket(isBinary, identity, clientAddress(), refusal);
+      const place = options.admission.entered(addressKey);
+      const socket = new WsSocket(isBinary, identity, forwarded, refusal, place);
       // In an object of its own: uWebSockets.js copies the properties of its argument, but no methods.
       const { key } = handshake;
       res.upgrade<SocketData>({ socket }, key, chosen.subprotocol ?? '', request.extensions, context);
     };
     if (options.authenticator === null || token === null) return accept(null, null);
-    const address = options.addresses.of(peerAddress(res), request.forwardedFor);
-    authenticate(
-      res,
-      { token, address, authenticator: options.authenticator },
-      options,
-      (identity, refusal) => {
-        // What was not even checked gets the cheapest answer.
-        if (refusal !== null && (!request.isFromQuery || refusal.code === 'rate_limited')) {
-          const { code, message, retryAfterMs } = refusal;
-          upgradesRejected[refusalLabel(code)]++;
-          return refuse(
-            res,
-            code,
-            message,
-            retryAfterMs === null ? undefined : Math.ceil(retryAfterMs / 1000),
-          );
-        }
-        // Checked again: while the token was being checked, others arrived, or the node began to shut down. A
-        // browser page never sees the status of an upgrade. A token in the URL is refused on the open
-        // WebSocket, whose close code says whether to come back.
-        if (!isRefused(options.admission.refusal(false))) options.runCorked(() => accept(identity, refusal));
-      },
-    );
+    const presented = { token, address: client, authenticator: options.authenticator };
+    authenticate(res, presented, options, (identity, refusal) => {
+      // What was not even checked gets the cheapest answer.
+      if (refusal !== null && (!request.isFromQuery || refusal.code === 'rate_limited')) {
+        const { code, message, retryAfterMs } = refusal;
+        upgradesRejected[refusalLabel(code)]++;
+        const details = retryAfterMs === null ? {} : { retryAfterMs };
+        return refuse(res, { code, message, details }, options.metrics);
+      }
+      // Checked again: while the token was being checked, others arrived, or the node began to shut down. A
+      // browser page never sees the status of an upgrade. A token in the URL is refused on the open
+      // WebSocket, whose close code says whether to come back.
+      const newcomer = { addressKey, hasNoToken: false };
+      if (isRefused(options.admission.refusal(newcomer, identity?.user ?? null))) return;
+      options.runCorked(() => accept(identity, refusal));
+    });
   };
 }
 
@@ -120,7 +118,8 @@ function refuseHandshake(res: HttpResponse, handshake: Handshake, { connections 
   const problem = handshakeProblem(handshake);
   if (problem === null) return false;
   connections.upgradesRejected.handshake++;
-  respond(res, problem.status, 'bad_request', problem.message, problem.headers);
+  const answer: Answer = { code: 'bad_request', message: problem.message };
+  respond(res, problem.status, answer, problem.headers);
   return true;
 }
 
@@ -158,22 +157,28 @@ function authenticate(
   );
 }
 
-function refuse(res: HttpResponse, code: ErrorCode, message: string, retryAfterS?: number): void {
-  const headers = retryAfterS === undefined ? {} : { 'Retry-After': String(retryAfterS) };
-  respond(res, ERROR_STATUS[code], code, message, headers);
+interface Answer {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details?: ErrorDetails;
+}
+
+function refuse(res: HttpResponse, answer: Answer, { limits }: NodeMetrics): void {
+  const { code, details } = answer;
+  if (details?.limit !== undefined) limits[details.limit as LimitLabel]++;
+  respond(res, ERROR_STATUS[code], answer, retryAfter(details?.retryAfterMs));
 }
 
 function respond(
   res: HttpResponse,
   status: number,
-  code: ErrorCode,
-  message: string,
+  { code, message, details }: Answer,
   headers: Readonly<Record<string, string>>,
 ): void {
   res.cork(() => {
     res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     res.writeHeader('Content-Type', 'application/json');
     for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
-    res.end(JSON.stringify({ error: { code, message } }), true);
+    res.end(JSON.stringify({ error: { code, message, ...details } }), true);
   });
 }

@@ -75,6 +75,7 @@ describe('a wrong command line', () => {
     ['token mint --user a --expires-in 5', 'It must be a number and one of s, m, h and d'],
     ['token mint --user a --info {', 'It must be JSON'],
     ['token mint --user a --key-id k', '--key-id is for --key-file'],
+    [`token mint --user a --id ${'x'.repeat(257)}`, '--id must be 1 to 256 bytes'],
     ['completion tcsh', 'Allowed choices are bash, zsh, fish'],
   ])('gets 2: %s', async (line, says) => {
     const { exitCode, stdout, stderr } = await roomcast(line.split(' '));
@@ -137,6 +138,8 @@ describe('roomcast token', () => {
     const args = [
       '--user',
       'ann',
+      '--id',
+      'login-17',
       '--expires-in',
       '1h',
       '--info',
@@ -154,6 +157,7 @@ describe('roomcast token', () => {
     expect(header).toEqual({ alg: 'HS256' });
     expect(claims).toMatchObject({
       sub: 'ann',
+      jti: 'login-17',
       info: { name: 'Ann' },
       rooms: [
         { match: 'chat:*', join: true, publish: true },

@@ -62,6 +62,7 @@ describe('rules', () => {
       acks: null,
       presenceData: true,
       slowReaders: 'resume',
+      publishesPerSecond: 0,
     };
     expect(compileRules({ history, rooms: [] })('a')).toEqual(standard);
     expect(compileRules({ history, rooms: [{ match: 'b', join: 'nobody' }] })('a')).toEqual(standard);

@@ -19,11 +19,8 @@ import { HTTP_ROUTES } from '../../src/metrics/labels.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import type { BrokerNode } from '../../src/node/broker-node.ts';
 import type { JoinOptions, PushFrame } from '../../src/protocol/frames.ts';
-import type { Admission } from '../../src/transport/admission.ts';
-import type { ClientAddresses } from '../../src/transport/client-address.ts';
-import { clientRoutes } from '../../src/transport/clients/client-routes.ts';
-import { registerRoutes } from '../../src/transport/http/routes.ts';
-import type { Scrapes } from '../../src/transport/http/scrapes.ts';
+import { type ClientRoutesParts, clientRoutes } from '../../src/transport/clients/client-routes.ts';
+import { type HttpParts, registerRoutes } from '../../src/transport/http/routes.ts';
 import type { TemplatedApp } from '../../src/transport/uws.ts';
 import { silentLog } from '../../src/util/log.ts';
 
@@ -58,9 +55,9 @@ function registered(): string[] {
     facts: { limits: { rooms: 1 } },
   } as ConnectionContext<Connection>;
   const ofClients = clientRoutes({
-    ...{ node, context, authenticator: null, allowedOrigins: [], admission: {} as Admission },
-    ...{ topics: {} as never, backpressureBytes: 1, bodyBytes: 1 },
-  });
+    ...{ node, context, authenticator: null, allowedOrigins: [], admission: {} },
+    ...{ limits: {}, topics: {}, backpressureBytes: 1, bodyBytes: 1 },
+  } as unknown as ClientRoutesParts);
   registerRoutes(
     app,
     {
@@ -68,9 +65,9 @@ function registered(): string[] {
       ...{ bodyBytes: 1, maxPayloadBytes: 1, servesDemo: true, wsPath: '/ws' },
     },
     {
-      ...{ node, metrics, scrapes: {} as Scrapes, addresses: {} as ClientAddresses, log: silentLog },
+      ...{ node, metrics, limits: {}, scrapes: {}, addresses: {}, log: silentLog },
       ...{ clientRoutes: ofClients, notReady: () => null },
-    },
+    } as unknown as HttpParts,
   );
   return routes;
 }
@@ -82,6 +79,7 @@ describe('the tables have', () => {
       access: () => ({ join: 'anyone', publish: 'anyone' }),
       keptOut: NOBODY_KEPT_OUT,
       authenticator: null,
+      userFull: () => null,
       identified: () => undefined,
       log: silentLog,
     });

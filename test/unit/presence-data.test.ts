@@ -178,7 +178,9 @@ describe('data', () => {
     ]);
     // 1,021 characters and a head of three bytes: the limit itself.
     expect(await answer(ann, 24)).toMatchObject({ offset: 0 });
-    expect(reply(ann, 11)![3]).toBe('presence data must be at most 1024 bytes as MessagePack, got 1027');
+    expect(reply(ann, 11)![3]).toBe(
+      'presence data of 1027 bytes as MessagePack is too large: limits.presenceBytes is 1024',
+    );
     expect(reply(ann, 12)![3]).toBe(
       'members of "plain" may not have data: its rule says presenceData: false',
     );

@@ -29,7 +29,7 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers());
 
 function gateOf(atOnce: number, bytesPerSecond = 0): ReadGate {
-  return new ReadGate({ atOnce, bytesPerSecond, scheduler, stats });
+  return new ReadGate({ atOnce, bytesPerSecond, mostWaiting: 128, scheduler, stats });
 }
 
 function reader(): { isOpen: boolean; isBehind: boolean } {

@@ -11,6 +11,8 @@ export interface MintOptions {
   readonly expiresIn: number | null;
   readonly room?: readonly Grant[];
   readonly info?: { readonly value: unknown };
+  /** `jti`. */
+  readonly id?: string;
   readonly keyFile?: string;
   readonly keyId?: string;
 }
@@ -33,6 +35,7 @@ export function addMintOptions(command: Command): Command {
     )
     .option('--expires-in <time>', 'such as 90s, 15m, 12h, 30d, or never', lifeOf, lifeOf(DEFAULT_LIFE))
     .option('--info <json>', 'what other members see beside the user', (text) => ({ value: jsonOf(text) }))
+    .option('--id <jti>', 'its own id, which the HTTP API can revoke it by')
     .option('--key-file <file>', 'sign with this private key (PEM) instead of auth.secret')
     .option('--key-id <id>', 'name of the key in the key set of nodes (kid); with --key-file');
 }

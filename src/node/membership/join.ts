@@ -166,6 +166,7 @@ export class Join implements FeedWaiter, CursorOwner {
 
   /** Holds a message until the join has started. Copies its bytes. */
   hold(command: PublishCommand): void {
+    this.connection.requests++;
     this.#held ??= [];
     this.#held.push({ ...command, data: new Uint8Array(command.data) });
   }
@@ -178,6 +179,7 @@ export class Join implements FeedWaiter, CursorOwner {
   takeHeld(): readonly PublishCommand[] {
     const held = this.#held ?? [];
     this.#held = null;
+    this.connection.requests -= held.length;
     return held;
   }
 

@@ -1,6 +1,7 @@
 import { PLAIN_JOIN, type Refusal } from '../../auth/authorize.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { Connection } from '../../connection/connection.ts';
+import { overLimit } from '../../connection/over-limit.ts';
 import type { JoinWish, Request } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { Room } from '../../hub/room.ts';
@@ -57,10 +58,12 @@ export class Memberships implements JoinActions {
   join(request: Request, name: string, wish: JoinWish): void {
     const { connection } = request;
     const refusal = this.#parts.presences.refusal(name, wish);
-    if (refusal !== null) return request.fail(refusal.code, refusal.message);
+    if (refusal !== null) return request.fail(refusal.code, refusal.message, refusal.details);
     if (!this.#hasPlace(connection, name)) {
-      const message = `a connection may be in at most ${this.#parts.roomsPerConnection} rooms`;
-      return request.fail('limit_exceeded', message);
+      const { roomsPerConnection } = this.#parts;
+      const what = 'a connection may be in no more rooms: leave one first';
+      const over = overLimit('limit_exceeded', what, 'limits.roomsPerConnection', roomsPerConnection, null);
+      return request.fail(over.code, over.message, over.details);
     }
     this.#enter(connection, name, wish, new RequestedJoin(request));
   }
@@ -187,7 +190,7 @@ export class Memberships implements JoinActions {
   setData(request: Request, name: string, data: PackedValue | null): void {
     const { presences, feeds } = this.#parts;
     const refusal = presences.refusal(name, { data, members: true });
-    if (refusal !== null) return request.fail(refusal.code, refusal.message);
+    if (refusal !== null) return request.fail(refusal.code, refusal.message, refusal.details);
     // The command's bytes are valid during this call.
     const kept = data === null ? null : new Uint8Array(data);
     const join = this.#joins.find(request.connection, name);

@@ -2,6 +2,7 @@ import type { OwnEntry, Presence, PresenceChange } from '../../backplane/presenc
 import { packWho, unpackWho } from '../../backplane/presence-event.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Connection } from '../../connection/connection.ts';
+import { overLimit } from '../../connection/over-limit.ts';
 import type { JoinWish, MembersPageWish } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
@@ -114,8 +115,8 @@ export class Presences {
     }
     const { presenceBytes } = this.#parts;
     if (data === null || data.length <= presenceBytes) return null;
-    const message = `presence data must be at most ${presenceBytes} bytes as MessagePack, got ${data.length}`;
-    return { code: 'payload_too_large', message };
+    const what = `presence data of ${data.length} bytes as MessagePack is too large`;
+    return overLimit('payload_too_large', what, 'limits.presenceBytes', presenceBytes, null);
   }
 
   /**

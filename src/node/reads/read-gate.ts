@@ -1,4 +1,6 @@
+import { overLimit } from '../../connection/over-limit.ts';
 import type { ReadStats } from '../../metrics/reads.ts';
+import type { ErrorDetails } from '../../protocol/frames.ts';
 import { ByteBudget } from '../../util/byte-budget.ts';
 import { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler, Timer } from '../../util/scheduler.ts';
@@ -24,6 +26,8 @@ export interface ReadGateOptions {
   readonly atOnce: number;
   /** Bytes that one reader may sustain per second; 0: no limit. */
   readonly bytesPerSecond: number;
+  /** Reads of one reader that may wait. */
+  readonly mostWaiting: number;
   readonly scheduler: Scheduler;
   readonly stats: ReadStats;
 }
@@ -34,17 +38,21 @@ export class ReadRefused extends Error {
   readonly code = 'rate_limited';
   readonly retryAfterMs: number;
   /** As an `error` frame carries them. */
-  readonly details: { readonly retryAfterMs: number };
+  readonly details: ErrorDetails;
 
-  constructor(retryAfterMs: number) {
-    super(`too many waiting reads: at most ${MAX_WAITING} per connection, try again later`);
+  /** `most`: how many of one reader may wait; null for a route of the server API. */
+  constructor(retryAfterMs: number, most: number | null) {
+    const limit = 'limits.waitingReads';
+    const refusal =
+      most === null
+        ? { message: 'too many waiting reads', details: { retryAfterMs } }
+        : overLimit('rate_limited', 'too many waiting reads', limit, most, retryAfterMs);
+    super(refusal.message);
     this.retryAfterMs = retryAfterMs;
-    this.details = { retryAfterMs };
+    this.details = refusal.details;
   }
 }
 
-/** A client that comes back asks for each of its rooms at once: 100 by default. */
-const MAX_WAITING = 128;
 const MAX_WAITING_OF_SERVER = 1_000;
 /** For all readers together. */
 const MAX_WAITING_IN_ALL = 20_000;
@@ -104,11 +112,14 @@ export class ReadGate {
    */
   run<T>(reader: Reader, work: () => Promise<Costed<T>>): Promise<T> {
     const lane = this.#lane(reader);
-    const most = reader.isServer ? MAX_WAITING_OF_SERVER : MAX_WAITING;
+    const { mostWaiting } = this.#options;
+    const most = reader.isServer ? MAX_WAITING_OF_SERVER : mostWaiting;
     if (lane.waiting.length >= most || this.#waiting >= MAX_WAITING_IN_ALL) {
       this.#options.stats.refused++;
       const waitMs = lane.budget.waitMs(this.#options.scheduler.nowMs());
-      return Promise.reject(new ReadRefused(Math.max(LEAST_RETRY_MS, waitMs)));
+      return Promise.reject(
+        new ReadRefused(Math.max(LEAST_RETRY_MS, waitMs), reader.isServer ? null : mostWaiting),
+      );
     }
     return new Promise((resolve, reject) => {
       const read = (): Promise<number> =>

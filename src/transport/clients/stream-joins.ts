@@ -1,4 +1,5 @@
 /** The joins that a request for an event stream asks for. What makes a join valid is decided as for the command. */
+import { overLimit } from '../../connection/over-limit.ts';
 import { buildCommand } from '../../protocol/commands.ts';
 import type { JoinCommand, Position } from '../../protocol/frames.ts';
 import { HttpError } from '../http/exchange.ts';
@@ -40,7 +41,8 @@ export function joinsOfBody(body: Buffer, format: BodyFormat, maxRooms: number):
     );
   }
   if (maxRooms > 0 && rooms.length > maxRooms) {
-    throw new HttpError('limit_exceeded', `a stream may have at most ${maxRooms} rooms, got ${rooms.length}`);
+    const what = `a stream may not have ${rooms.length} rooms`;
+    throw HttpError.of(overLimit('limit_exceeded', what, 'limits.roomsPerConnection', maxRooms, null));
   }
   const joins = rooms.map((entry: unknown, index) => joinOfEntry(entry, index));
   const names = new Set(joins.map(({ room }) => room));

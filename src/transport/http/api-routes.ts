@@ -8,11 +8,16 @@ import { membersRoute, nodesRoute, roomsRoute } from './members-route.ts';
 import { addRoute, removeRoute } from './membership-routes.ts';
 import { type PublishRouteOptions, PublishRoutes } from './publish-routes.ts';
 import { queryParameter } from './query.ts';
+import type { RequestLimits } from './request-limits.ts';
 import { endRevocationRoute, revocationsRoute, revokeRoute } from './revocations-route.ts';
 import type { Handler, Method, Route } from './route.ts';
 import { disconnectRoute, userRoute } from './users-route.ts';
 
-export function apiRoutes(node: BrokerNode, options: ApiGuardOptions & PublishRouteOptions): Route[] {
+export function apiRoutes(
+  node: BrokerNode,
+  options: ApiGuardOptions & PublishRouteOptions,
+  limits: RequestLimits,
+): Route[] {
   const guard = apiGuard(options);
   const routes = [
     ...clusterRoutes(node, options),
@@ -23,7 +28,14 @@ export function apiRoutes(node: BrokerNode, options: ApiGuardOptions & PublishRo
   return routes.map(({ handle, ...route }) => ({
     ...route,
     handle: (exchange, req) => {
-      guard(exchange, req);
+      try {
+        guard(exchange, req);
+      } catch (error) {
+        // Guesses are limited, and answered as what they are until then.
+        limits.ofAddress(exchange);
+        throw error;
+      }
+      limits.ofKey(exchange);
       return handle(exchange, req);
     },
   }));

@@ -1,8 +1,10 @@
 import { STATUS_CODES } from 'node:http';
-import type { HttpRouteLabel } from '../../metrics/labels.ts';
+import type { OverLimit } from '../../connection/over-limit.ts';
+import type { HttpRouteLabel, LimitLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import { type EncodedFrames, jsonCodec, msgpackCodec, type ServerCodec } from '../../protocol/codec.ts';
 import { ERROR_STATUS, type ErrorCode } from '../../protocol/codes.ts';
+import type { ErrorDetails } from '../../protocol/frames.ts';
 import { toJsonText } from '../../protocol/json/text.ts';
 import { SERVER_LEVELS } from '../../protocol/msgpack/codec.ts';
 import { packed, writeValue } from '../../protocol/msgpack/values.ts';
@@ -10,6 +12,7 @@ import { systemClock } from '../../util/clock.ts';
 import { type ClientAddresses, forwardedFor, peerAddress } from '../client-address.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
+import { retryAfter } from './retry-after.ts';
 
 /** A request that cannot be served, with the error to answer. */
 export class HttpError extends Error {
@@ -17,11 +20,28 @@ export class HttpError extends Error {
   readonly code: ErrorCode;
   /** Sent with the answer. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What an `error` frame would say besides. */
+  readonly details: ErrorDetails | undefined;
 
-  constructor(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    headers: Readonly<Record<string, string>> = {},
+    details?: ErrorDetails,
+  ) {
     super(message);
     this.code = code;
     this.headers = headers;
+    this.details = details;
+  }
+
+  /** The error of a limit. */
+  static of({
+    code,
+    message,
+    details,
+  }: Pick<OverLimit, 'code' | 'message'> & { details: ErrorDetails }): HttpError {
+    return new HttpError(code, message, {}, details);
   }
 }
 
@@ -53,6 +73,7 @@ export class Exchange {
   readonly #metrics: NodeMetrics;
   readonly #startedMs = systemClock.nowMs();
   #isAborted = false;
+  #hasHead = false;
   #left: (() => void) | null = null;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
@@ -70,6 +91,7 @@ export class Exchange {
     this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
     res.onAborted(() => {
       this.#isAborted = true;
+      if (!this.#hasHead) metrics.http.aborted++;
       this.#left?.();
     });
   }
@@ -95,6 +117,7 @@ export class Exchange {
 
   /** Writes the head of such an answer, within its `cork`. */
   writeHead(status: number, contentType: string, headers: Readonly<Record<string, string>>): void {
+    this.#hasHead = true;
     this.#metrics.http.count(this.route, status, (systemClock.nowMs() - this.#startedMs) / 1000);
     this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     this.#res.writeHeader('Content-Type', contentType);
@@ -115,6 +138,11 @@ export class Exchange {
   /** The address of the client, as far as proxies in between are trusted; empty when it left. */
   get clientAddress(): string {
     return this.#isAborted ? '' : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor);
+  }
+
+  /** What the limits of addresses count the client by; null: they do not apply, or it left. */
+  get addressKey(): string | null {
+    return this.#addresses.keyOf(this.clientAddress, this.#forwardedFor);
   }
 
   /** The whole body, or null if it is larger than `limit` bytes. Never settles if the client leaves. */
@@ -144,9 +172,19 @@ export class Exchange {
     this.send(status, this.#msgpackName ?? 'application/json', encode(codec));
   }
 
-  fail(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}): void {
-    this.#metrics.errors[code]++;
-    this.reply(ERROR_STATUS[code], { error: { code, message } }, headers);
+  /** `details`: how long to wait comes as `Retry-After` too. */
+  fail(
+    code: ErrorCode,
+    message: string,
+    headers: Readonly<Record<string, string>> = {},
+    details?: ErrorDetails,
+  ): void {
+    if (this.#isAborted) return;
+    const { errors, limits } = this.#metrics;
+    errors[code]++;
+    if (details?.limit !== undefined) limits[details.limit as LimitLabel]++;
+    const all = { ...retryAfter(details?.retryAfterMs), ...headers };
+    this.reply(ERROR_STATUS[code], { error: { code, message, ...details } }, all);
   }
 
   send(

@@ -1,3 +1,4 @@
+import { overLimit } from '../../connection/over-limit.ts';
 import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
 import type { ServerMessage } from '../../node/publishing.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
@@ -90,8 +91,9 @@ function checkedMessage(incoming: Incoming, where: string, maxPayloadBytes: numb
   if (problem) throw new HttpError('bad_room', `${where}: ${problem}`);
   if (data === undefined) throw new HttpError('bad_request', `${where}: data is missing`);
   if (data.length > maxPayloadBytes) {
-    const says = `data may have at most ${maxPayloadBytes} bytes, got ${data.length}`;
-    throw new HttpError('payload_too_large', `${where}: ${says}`);
+    const what = `${where}: data of ${data.length} bytes is too large`;
+    const limit = 'websocket.maxPayloadBytes';
+    throw HttpError.of(overLimit('payload_too_large', what, limit, maxPayloadBytes, null));
   }
   return { room, data, ...checkedOptions(incoming, where) };
 }

@@ -1,3 +1,4 @@
+import { overLimit } from '../../connection/over-limit.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { readObject } from './incoming-messages.ts';
 import { ACCEPTED_TYPES, type BodyFormat } from './media-types.ts';
@@ -20,7 +21,11 @@ export async function readBody(exchange: Exchange, bodyBytes: number): Promise<R
     throw new HttpError('unsupported_media_type', bodyFormat.problem, UNSUPPORTED_HEADERS);
   }
   const body = await exchange.body(bodyBytes);
-  if (body === null) throw new HttpError('payload_too_large', `a body may have at most ${bodyBytes} bytes`);
+  if (body === null) {
+    throw HttpError.of(
+      overLimit('payload_too_large', 'the body is too large', 'limits.bodyBytes', bodyBytes, null),
+    );
+  }
   return { body, format: bodyFormat.format };
 }
 

@@ -17,6 +17,7 @@ import { BearerKeys } from './bearer-keys.ts';
 import { clientScripts } from './client-script.ts';
 import { demoPage } from './demo-page.ts';
 import { Exchange, HttpError } from './exchange.ts';
+import type { RequestLimits } from './request-limits.ts';
 import { retryAfter } from './retry-after.ts';
 import type { Handler, Method, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
@@ -42,6 +43,7 @@ export interface HttpParts {
   readonly metrics: NodeMetrics;
   readonly scrapes: Scrapes;
   readonly addresses: ClientAddresses;
+  readonly limits: RequestLimits;
   /** The routes that follow client authentication. */
   readonly clientRoutes: readonly Route[];
   /** Null when the node may get traffic, else why not. */
@@ -65,7 +67,7 @@ export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: H
       ...openRoutes(options, parts),
       ...metrics,
       ...parts.clientRoutes,
-      ...apiRoutes(parts.node, { ...options, log: parts.log }),
+      ...apiRoutes(parts.node, { ...options, log: parts.log }, parts.limits),
     ],
     parts,
   );
@@ -83,9 +85,9 @@ export function registerMetrics(
 function register(
   app: TemplatedApp,
   routes: readonly Route[],
-  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'log'>,
+  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'limits' | 'log'>,
 ): void {
-  const { metrics, addresses, log } = parts;
+  const { metrics, addresses, limits, log } = parts;
   const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
     return (res: HttpResponse, req: HttpRequest) =>
       run(new Exchange({ route: label, res, req, metrics, addresses, isHead }), req, handle, log);
@@ -103,14 +105,16 @@ function register(
     const allow = allowed.map(({ method }) => METHODS[method]).join(', ');
     app.any(
       path,
-      refused(allowed[0]!.label, () => {
+      refused(allowed[0]!.label, (exchange) => {
+        limits.ofAddress(exchange);
         throw new HttpError('method_not_allowed', `use ${allow} here`, { Allow: allow });
       }),
     );
   }
   app.any(
     '/*',
-    refused('other', (_, req) => {
+    refused('other', (exchange, req) => {
+      limits.ofAddress(exchange);
       throw new HttpError('not_found', `no route at ${req.getUrl().slice(0, 100)}`);
     }),
   );
@@ -131,7 +135,7 @@ function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: Pick<HttpParts, 
   };
 }
 
-function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics }: HttpParts): Route[] {
+function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics, limits }: HttpParts): Route[] {
   const routes: Route[] = [
     {
       method: 'get',
@@ -154,11 +158,22 @@ function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics }: 
       method: 'get',
       path: wsPath,
       label: 'other',
-      handle: (exchange, req) => refuseVisit(exchange, req, metrics),
+      handle: (exchange, req) => {
+        limits.ofAddress(exchange);
+        refuseVisit(exchange, req, metrics);
+      },
     },
   ];
-  if (servesDemo) routes.push(...demoPage());
-  routes.push(...clientScripts());
+  const pages = [...(servesDemo ? demoPage() : []), ...clientScripts()];
+  for (const { handle, ...page } of pages) {
+    routes.push({
+      ...page,
+      handle: (exchange, req) => {
+        limits.ofAddress(exchange);
+        return handle(exchange, req);
+      },
+    });
+  }
   return routes;
 }
 
@@ -179,13 +194,13 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
   try {
     await handle(exchange, req);
   } catch (error) {
-    if (error instanceof HttpError) exchange.fail(error.code, error.message, error.headers);
+    if (error instanceof HttpError) exchange.fail(error.code, error.message, error.headers, error.details);
     else if (error instanceof BackplaneError) exchange.fail(error.code, error.message);
     else if (error instanceof AccessRefused) {
       exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
     } else if (error instanceof TooManyDenials) exchange.fail('limit_exceeded', error.message);
     else if (error instanceof ReadRefused) {
-      exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
+      exchange.fail(error.code, error.message, {}, error.details);
     } else {
       log.error({ error, route: exchange.route, address: exchange.clientAddress }, 'an HTTP request failed');
       exchange.fail('internal', 'the node failed to handle this request');
