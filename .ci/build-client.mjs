@@ -11,9 +11,9 @@ for (const [from, to] of [
   copyFileSync(from, `dist/client-package/${to}`);
 }
 
-/** Names of properties that only the client's own files use. In the files for pages they are shortened; a name that pages, nodes, storage or the platform know must not be here. */
+/** Names of properties that only the client's own files use. In the files for pages they are shortened; a name that pages, nodes, storage, another of these files (client-sse.js) or the platform know must not be here: each file shortens names in its own way. */
 const INTERNAL_NAMES = `
-  accepted answerWithinMs ask authenticated begin caughtUp connected connecting dead disconnected doubtfulSince drop emit emitter encodePublish
+  accepted answerWithinMs ask authenticated begin caughtUp connected connecting dead disconnected doubtfulSince drop emit emitter
   ended expired failed findWebSocket flush forConnection forget hasDoubtful heard inspector isDoubtful isListWanted isReady isSettled
   lastFrom list loadFallback lost member moved own ownSettled passOwn placeAt prepared probe put release request released sentAt sentOn session settled
   stored take timing tokens urls waitMs wasReady watchMembers

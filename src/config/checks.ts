@@ -4,6 +4,7 @@
  */
 
 import { compilePattern } from '../util/pattern.ts';
+import { repeatedKeys } from './groups/api-keys.ts';
 import type { Settings } from './schema.ts';
 import { SETTINGS } from './settings.ts';
 import { unreadableReason } from './source.ts';
@@ -77,6 +78,7 @@ const CHECKS: readonly Check[] = [
     find: ({ metrics }) =>
       metrics.host !== null && metrics.port === null ? [': needs metrics.port as well'] : [],
   },
+  { of: ['apiKeys'], find: ({ apiKeys }) => repeatedKeys(apiKeys) },
   { of: ['rooms'], find: ({ rooms }) => neverReached(rooms) },
   { of: ['rooms'], find: ({ rooms }) => contradictions(rooms) },
   { of: ['rooms', 'history.messages'], find: needsHistory },

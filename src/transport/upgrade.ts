@@ -12,6 +12,7 @@ import { bearerOf } from './bearer.ts';
 import { addressOf, type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
 import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts';
 import { retryAfter } from './http/retry-after.ts';
+import { ANSWER_HEADERS } from './http/security-headers.ts';
 import { originMatcher } from './origins.ts';
 import type { ProxyWarning } from './proxy-warning.ts';
 import { refusalLabel } from './refusal-label.ts';
@@ -178,7 +179,8 @@ function respond(
   res.cork(() => {
     res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     res.writeHeader('Content-Type', 'application/json');
-    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+    const all = { ...ANSWER_HEADERS, ...headers };
+    for (const [name, value] of Object.entries(all)) res.writeHeader(name, value);
     res.end(JSON.stringify({ error: { code, message, ...details } }), true);
   });
 }

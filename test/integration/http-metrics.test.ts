@@ -48,13 +48,16 @@ describe('metrics', () => {
   });
 
   it('ask for a key of their own, if there is one', async () => {
-    const node = await start({ ROOMCAST_METRICS_KEY: 'of-metrics', ROOMCAST_API_KEYS: 'of-api' });
+    const node = await start({
+      ROOMCAST_METRICS_KEY: 'the-key-of-metrics',
+      ROOMCAST_API_KEYS: 'the-key-of-the-api',
+    });
     const url = `${node.url}/metrics`;
     expect((await scrape(url)).status).toBe(401);
-    expect((await scrape(url, 'of-api')).status).toBe(401);
-    expect((await scrape(url, 'of-metrics')).status).toBe(200);
+    expect((await scrape(url, 'the-key-of-the-api')).status).toBe(401);
+    expect((await scrape(url, 'the-key-of-metrics')).status).toBe(200);
     expect((await fetch(url, { method: 'HEAD' })).status).toBe(401);
-    expect((await scrape(`${node.url}/v1/nodes`, 'of-metrics')).status).toBe(401);
+    expect((await scrape(`${node.url}/v1/nodes`, 'the-key-of-metrics')).status).toBe(401);
   });
 
   it('are served on a port of their own and nowhere else, if there is one', async () => {
@@ -70,10 +73,10 @@ describe('metrics', () => {
   });
 
   it('may have both', async () => {
-    const node = await start({ ROOMCAST_METRICS_PORT: '0', ROOMCAST_METRICS_KEY: 'k' });
+    const node = await start({ ROOMCAST_METRICS_PORT: '0', ROOMCAST_METRICS_KEY: 'the-key-of-metrics' });
     const url = await metricsUrl(node);
     expect((await scrape(url)).status).toBe(401);
-    expect((await scrape(url, 'k')).status).toBe(200);
+    expect((await scrape(url, 'the-key-of-metrics')).status).toBe(200);
   });
 
   it('whose port is taken end the start with a sentence', async () => {

@@ -111,6 +111,15 @@ describe('a token without a key id', () => {
     expect(await outcome(by, signed(pairs[3]!.privateKey, { alg: 'EdDSA' }))).toBe('ann');
   });
 
+  it('is tried with eight keys at most: what a forged one costs is bounded', async () => {
+    const pairs = Array.from({ length: 9 }, () => ed25519Pair());
+    server.publish(...pairs);
+    const by = authenticator();
+    const signedBy = (index: number) => signed(pairs[index]!.privateKey, { alg: 'EdDSA' });
+    expect(await outcome(by, signedBy(7))).toBe('ann');
+    expect(await outcome(by, signedBy(8))).toBe('unauthorized');
+  });
+
   it('of none of the keys is refused, and its claims count with any of them', async () => {
     const [first, second] = [rsaPair(), rsaPair()] as const;
     server.publish(first, second);

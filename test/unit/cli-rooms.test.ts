@@ -310,18 +310,74 @@ describe('roomcast completion', () => {
       "complete -c roomcast -n '__fish_seen_subcommand_from sub' -l position-file -r -F -d ",
     );
     expect(stdout).toContain(
-      "-n 'not __fish_seen_subcommand_from serve config doctor bench sub pub members history token completion' -f -a sub",
+      "-n 'not __fish_seen_subcommand_from serve config doctor bench sub pub members history token apikey completion' -f -a sub",
     );
     // Of each line the quotes close; its strings hold nothing that ends them.
     for (const line of stdout.trimEnd().split('\n'))
       expect(line.replaceAll("\\'", '').split("'").length % 2).toBe(1);
   });
 
+  it('offers the same in fish, where that is here', async () => {
+    const { stdout } = await roomcast(['completion', 'fish']);
+    writeFileSync(join(folder, 'completion.fish'), stdout);
+    const offer = (line: string) =>
+      spawnSync(
+        'fish',
+        ['--no-config', '-c', `source completion.fish; complete -C ${JSON.stringify(line)}`],
+        {
+          encoding: 'utf8',
+          cwd: folder,
+          env: { ...process.env, HOME: folder },
+        },
+      );
+    const words = [
+      ['roomcast s', 'serve sub'],
+      ['roomcast token mint --k', '--key-file --key-id'],
+      ['roomcast sub config --co', '--connect-timeout --count'],
+      ['roomcast config d', ''],
+    ] as const;
+    for (const [line, expected] of words) {
+      const answer = offer(line);
+      if (answer.error !== undefined) return;
+      const lines = answer.stdout.split('\n').map((one) => one.split('\t')[0]);
+      expect({ line, words: lines.join(' ').trim() }).toEqual({ line, words: expected });
+    }
+  });
+
+  /** zsh completes only where it edits a line, so it gets a terminal. It hangs, and is ended, where it offers something else. */
+  it('offers the same in zsh, where that is here', async () => {
+    const { stdout } = await roomcast(['completion', 'zsh']);
+    writeFileSync(join(folder, 'completion.zsh'), stdout);
+    const script = `
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "stty -echo; PS1=''; autoload -U compinit && compinit -u -D; source ./completion.zsh; bindkey '^I' list-choices; echo READ''Y"
+zpty -r z out '*READY*'
+for line words in "$@"; do
+  zpty -w -n z "$line"$'\t'
+  zpty -r z out "*$~words*"
+  zpty -w -n z $'\x15'
+done
+print done`;
+    const words = ['roomcast s', 'serve*sub', 'roomcast token mint --k', '--key-file*--key-id'];
+    const options = {
+      encoding: 'utf8',
+      cwd: folder,
+      env: { ...process.env, HOME: folder },
+      timeout: 20_000,
+    } as const;
+    const answer = spawnSync('zsh', ['-f', '-c', script, 'zsh', ...words], options);
+    if ((answer.error as NodeJS.ErrnoException | undefined)?.code !== 'ENOENT')
+      expect(answer.stdout).toBe('done\n');
+  });
+
   it('is a script that its shell can read, where the shell is here', async () => {
     for (const shell of ['bash', 'zsh', 'fish'] as const) {
       const { exitCode, stdout } = await roomcast(['completion', shell]);
       expect(exitCode).toBe(0);
-      const { error, status, stderr } = spawnSync(shell, ['-n'], { input: stdout, encoding: 'utf8' });
+      const file = join(folder, `completion.${shell}`);
+      writeFileSync(file, stdout);
+      const { error, status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' });
       if (error === undefined) expect({ shell, status, stderr }).toEqual({ shell, status: 0, stderr: '' });
     }
   });

@@ -128,8 +128,10 @@ describe('values in quotes', () => {
   });
 
   it('are a way of writing in YAML, and may be inside of a value', () => {
-    expect(load({ file: write('quotes.yaml', 'apiKeys: ["k"]\nauth: {secret: \'s\'}') })).toMatchObject({
-      apiKeys: ['k'],
+    expect(
+      load({ file: write('quotes.yaml', 'apiKeys: ["first-key-of-two"]\nauth: {secret: \'s\'}') }),
+    ).toMatchObject({
+      apiKeys: ['first-key-of-two'],
       auth: { secret: 's' },
     });
     expect(load({ env: { ROOMCAST_AUTH_SECRET: 'a"b"c' } }).auth.secret).toBe('a"b"c');
@@ -152,9 +154,12 @@ describe('sources', () => {
   });
 
   it('may be a JSON file, which ROOMCAST_CONFIG names unless a flag names one', () => {
-    const json = write('a.json', '{"port": 1, "apiKeys": ["k"]}');
+    const json = write('a.json', '{"port": 1, "apiKeys": ["first-key-of-two"]}');
     const other = write('b.yaml', 'port: 2');
-    expect(load({ env: { ROOMCAST_CONFIG: json } })).toMatchObject({ port: 1, apiKeys: ['k'] });
+    expect(load({ env: { ROOMCAST_CONFIG: json } })).toMatchObject({
+      port: 1,
+      apiKeys: ['first-key-of-two'],
+    });
     expect(load({ file: other, env: { ROOMCAST_CONFIG: json } }).port).toBe(2);
   });
 
@@ -168,13 +173,13 @@ describe('sources', () => {
   it('give lists with commas, booleans as words and rules as JSON in the environment', () => {
     const config = load({
       env: {
-        ROOMCAST_API_KEYS: 'a, b,',
+        ROOMCAST_API_KEYS: 'first-key-of-two, second-key-of-two,',
         ROOMCAST_TRUST_PROXY: 'YES',
         ROOMCAST_REDIS_TLS_REJECT_UNAUTHORIZED: '0',
         ROOMCAST_ROOMS: '[{"match": "chat:*", "history": {"messages": 5}}]',
       },
     });
-    expect(config.apiKeys).toEqual(['a', 'b']);
+    expect(config.apiKeys).toEqual(['first-key-of-two', 'second-key-of-two']);
     expect(config.trustProxy).toBe(true);
     expect(config.redis.tls.rejectUnauthorized).toBe(false);
     expect(config.rooms).toEqual([{ match: 'chat:*', history: { messages: 5 } }]);
@@ -247,12 +252,12 @@ describe('sources', () => {
   it('read secrets from the files that _FILE variables name', () => {
     const config = load({
       env: {
-        ROOMCAST_API_KEYS_FILE: write('keys', 'first\nsecond\n'),
+        ROOMCAST_API_KEYS_FILE: write('keys', 'first-key-of-two\nsecond-key-of-two\n'),
         ROOMCAST_AUTH_SECRET_FILE: write('secret', 'hush\n'),
         REDIS_URL_FILE: write('url', 'redis://:pw@redis:6379\n'),
       },
     });
-    expect(config.apiKeys).toEqual(['first', 'second']);
+    expect(config.apiKeys).toEqual(['first-key-of-two', 'second-key-of-two']);
     expect(config.auth.secret).toBe('hush');
     expect(config.redis.url).toBe('redis://:pw@redis:6379');
   });

@@ -12,16 +12,14 @@ import {
 } from '../../src/auth/permissions-table.ts';
 import { PUSH_RIGHTS } from '../../src/auth/rights.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
-import type { Connection } from '../../src/connection/connection.ts';
-import type { ConnectionContext } from '../../src/connection/context.ts';
 import type { RoomServices } from '../../src/connection/services.ts';
 import { HTTP_ROUTES } from '../../src/metrics/labels.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import type { BrokerNode } from '../../src/node/broker-node.ts';
 import type { JoinOptions, PushFrame } from '../../src/protocol/frames.ts';
 import { type ClientRoutesParts, clientRoutes } from '../../src/transport/clients/client-routes.ts';
-import { type HttpParts, registerRoutes } from '../../src/transport/http/routes.ts';
-import type { TemplatedApp } from '../../src/transport/uws.ts';
+import type { Route } from '../../src/transport/http/route.ts';
+import { type HttpOptions, type HttpParts, nodeRoutes } from '../../src/transport/http/routes.ts';
 import { silentLog } from '../../src/util/log.ts';
 
 const PAGE = fileURLToPath(new URL('../../docs/permissions.md', import.meta.url));
@@ -40,36 +38,29 @@ const OPEN_ROUTES: readonly string[] = [
   ...['GET /healthz', 'GET /readyz', 'GET /metrics', 'GET /ws'],
 ];
 
-/** What a node registers with uWebSockets.js, but for the answers to other methods. */
+const METHODS: Readonly<Record<Route['method'], string>> = {
+  ...{ get: 'GET', post: 'POST', del: 'DELETE', options: 'OPTIONS' },
+};
+
+/** Every route of a node, but for the questions of browsers before they use one. */
 function registered(): string[] {
-  const routes: string[] = [];
-  const note = (method: string) => (path: string) => void routes.push(`${method} ${path}`);
-  const app = {
-    ...{ get: note('GET'), post: note('POST'), del: note('DELETE'), patch: note('PATCH'), put: note('PUT') },
-    ...{ options: () => undefined, head: () => undefined, any: () => undefined },
-  } as unknown as TemplatedApp;
-  const metrics = new NodeMetrics();
   const node = {} as BrokerNode;
+  const metrics = new NodeMetrics();
   const context = {
     ...{ metrics, log: silentLog, mustAuthenticate: true, heartbeatMs: 25_000 },
     facts: { limits: { rooms: 1 } },
-  } as ConnectionContext<Connection>;
-  const ofClients = clientRoutes({
-    ...{ node, context, authenticator: null, allowedOrigins: [], admission: {} },
-    ...{ limits: {}, topics: {}, backpressureBytes: 1, bodyBytes: 1 },
-  } as unknown as ClientRoutesParts);
-  registerRoutes(
-    app,
+  };
+  const ofClients = { node, context, authenticator: null, allowedOrigins: [] };
+  const parts = { node, metrics, log: silentLog, limits: {}, scrapes: {}, notReady: () => null };
+  const routes = nodeRoutes(
+    { servesMetrics: true, servesDemo: true, wsPath: '/ws' } as unknown as HttpOptions,
     {
-      ...{ apiKeys: ['k'], production: true, authenticates: true, servesMetrics: true, metricsKey: null },
-      ...{ bodyBytes: 1, maxPayloadBytes: 1, servesDemo: true, wsPath: '/ws' },
-    },
-    {
-      ...{ node, metrics, limits: {}, scrapes: {}, addresses: {}, log: silentLog },
-      ...{ clientRoutes: ofClients, notReady: () => null },
+      ...parts,
+      clientRoutes: clientRoutes(ofClients as unknown as ClientRoutesParts),
     } as unknown as HttpParts,
   );
-  return routes;
+  const others = routes.filter(({ method }) => method !== 'options');
+  return others.map(({ method, path }) => `${METHODS[method]} ${path}`);
 }
 
 describe('the tables have', () => {

@@ -162,6 +162,26 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberList:
+    """Who is in a room, kept up to date: replaced whole when it changes.
+
+    `count` counts connections, those that are not listed included. `partial`: the room is too large to list, and `members` is empty.
+    """
+
+    members: tuple[Member, ...] = ()
+    count: int = 0
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The server made this client a member of a room. `position` is where the room stands: what comes next is after it."""
+
+    room: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """Stored messages, oldest first, and where the room stands."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from .backoff import Backoff, reconnect_seconds
 from .connection import Connection, EndedEarly
 from .ending import Ending, ending_of
 from .errors import Closed, LinkLost, Refused, RoomcastError, Unauthorized, redacted, safe_url
+from .events import Added, Position
 from .membership import Membership
 from .options import Options
 from .publish_queue import PublishQueue
@@ -45,6 +46,8 @@ class Session:
         self._memberships: dict[str, Membership] = {}
         self._connection: Connection | None = None
         self._changed: list[asyncio.Future[None]] = []
+        #: What loops over `additions` have not taken yet, by room.
+        self._additions: list[dict[str, Added]] = []
         self._refused: set[asyncio.TimerHandle] = set()
         self._stopped: RoomcastError | None = None
         #: The present token stands for one that was revoked, and no node has accepted it yet.
@@ -59,6 +62,19 @@ class Session:
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._changed.append(waiter)
         await waiter
+
+    async def additions(self) -> AsyncGenerator[Added, None]:
+        """Each room that the server adds this client to, from now until the client is closed."""
+        waiting: dict[str, Added] = {}
+        self._additions.append(waiting)
+        try:
+            while waiting or self._stopped is None:
+                if waiting:
+                    yield waiting.pop(next(iter(waiting)))
+                else:
+                    await self.changed()
+        finally:
+            self._additions.remove(waiting)
 
     async def connected(self) -> Connection:
         """Waits for a connection that may be used. Raises what ended the client."""
@@ -132,9 +148,31 @@ class Session:
         options = membership.join_options()
         connection.request(on_reply, "join", membership.room, *([options] if options else []))
 
+    def want_members(self, membership: Membership) -> None:
+        """Keeps the list of members from now on. Where the room was joined without it, it is joined again in place."""
+        if membership.is_list_wanted:
+            return
+        membership.is_list_wanted = True
+        if membership.is_in:
+            self._ask_for_members(membership)
+
+    def _ask_for_members(self, membership: Membership) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+
+        def on_reply(result: Any, error: Exception | None) -> None:
+            if self._connection is connection and membership.is_in:
+                membership.list_answered(result, error)
+
+        connection.request(on_reply, "join", membership.room, membership.list_options())
+
     def _join_answered(self, membership: Membership, result: Any, error: Exception | None) -> None:
         if error is None:
             membership.joined(result)
+            if membership.is_list_wanted and result.get("members") is None:
+                # It was wanted while the join was on its way.
+                self._ask_for_members(membership)
         elif isinstance(error, Refused) and error.code in _PASSING:
             self._later(self._retry_seconds(error, membership.attempts), membership)
             membership.attempts += 1
@@ -152,7 +190,7 @@ class Session:
 
         def again() -> None:
             self._refused.discard(timer)
-            if self._connection is connection:
+            if self._connection is connection and not membership.is_in:
                 self._join(membership)
 
         timer = self._loop.call_later(seconds, again)
@@ -164,11 +202,23 @@ class Session:
             del self._memberships[membership.room]
 
     def _on_push(self, frame: Sequence[Any], size: int) -> None:
+        if frame[0] == "joined":
+            self._added(str(frame[1]), frame[2])
+            return
         membership = self._memberships.get(frame[1])
         if membership is not None:
             membership.push(frame, size)
             if membership.failure is not None:
                 self._forget(membership)
+
+    def _added(self, room: str, result: Mapping[str, Any]) -> None:
+        """A membership that waits for its next try need not wait any more."""
+        membership = self._memberships.get(room)
+        if membership is not None and membership.attempts > 0:
+            self._join(membership)
+        for waiting in self._additions:
+            waiting[room] = Added(room, Position(result["epoch"], result["offset"]))
+        self._wake()
 
     # ---- connections --------------------------------------------------------------------------------------
 
@@ -296,6 +346,9 @@ class Session:
 
     def _tell(self, status: Status) -> None:
         self.status = status
+        self._wake()
+
+    def _wake(self) -> None:
         changed, self._changed = self._changed, []
         for waiter in changed:
             if not waiter.done():

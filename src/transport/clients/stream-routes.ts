@@ -51,7 +51,7 @@ export class StreamRoutes {
     this.#open(exchange, identity, [join]);
   }
 
-  /** `POST /v1/events` `{rooms: [{room, since?, last?}]}` */
+  /** `POST /v1/events` `{rooms: [{room, since?, last?, resume?, members?, data?}]}` */
   async ofRooms(exchange: Exchange, req: HttpRequest): Promise<void> {
     const token = this.#enter(exchange, req);
     const { body, format } = await readBody(exchange, this.#parts.bodyBytes);

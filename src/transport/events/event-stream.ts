@@ -99,10 +99,11 @@ export class EventStream implements EventSocketOwner, JoinOutcomes {
   // ---- its joins -------------------------------------------------------------------------------------------
 
   joined(id: number, result: JoinResult): void {
-    const { room, since } = this.#joins[id - 1]!;
+    const { room, since, resume } = this.#joins[id - 1]!;
     const { epoch, offset, from } = result;
-    // A reader that brought a position keeps it until a message, a gap or a reset takes it further.
-    const position = since !== null && from === undefined ? null : ([epoch, from ?? offset] as const);
+    // A reader that brought a position, or resumes, keeps that until a message, a gap or a reset takes it further.
+    const keepsItsOwn = (since !== null || resume) && from === undefined;
+    const position = keepsItsOwn ? null : ([epoch, from ?? offset] as const);
     const spread = this.#parts.scheduler.random() * (MAX_RETRY_MS - MIN_RETRY_MS);
     this.#socket.begin();
     this.#connection.queue(encodeJoined(room, result, position, MIN_RETRY_MS + Math.floor(spread)));

@@ -1,9 +1,12 @@
-/** The routes of the HTTP API, each behind its guard. */
+/** The routes of the HTTP API, each behind its guard, with the right that its key needs. */
+import { AccessRefused, type ClusterAction, type RoomAction } from '../../auth/authorize.ts';
+import { ROUTES } from '../../auth/permissions-table.ts';
+import { authorizeKey, type ServerKey } from '../../auth/server-key.ts';
 import type { BrokerNode } from '../../node/broker-node.ts';
 import type { HttpRequest } from '../uws.ts';
 import { acksRoute } from './acks-route.ts';
-import { type ApiGuardOptions, apiGuard } from './api-guard.ts';
-import { clearRoute, historyRoute } from './history-route.ts';
+import type { ApiGuard } from './api-guard.ts';
+import { clearRoute, decodeRoom, historyRoute } from './history-route.ts';
 import { membersRoute, nodesRoute, roomsRoute } from './members-route.ts';
 import { addRoute, removeRoute } from './membership-routes.ts';
 import { type PublishRouteOptions, PublishRoutes } from './publish-routes.ts';
@@ -13,32 +16,53 @@ import { endRevocationRoute, revocationsRoute, revokeRoute } from './revocations
 import type { Handler, Method, Route } from './route.ts';
 import { disconnectRoute, userRoute } from './users-route.ts';
 
-export function apiRoutes(
-  node: BrokerNode,
-  options: ApiGuardOptions & PublishRouteOptions,
-  limits: RequestLimits,
-): Route[] {
-  const guard = apiGuard(options);
+export interface ApiRoutesOptions extends PublishRouteOptions {
+  readonly apiGuard: ApiGuard;
+}
+
+export function apiRoutes(node: BrokerNode, options: ApiRoutesOptions, limits: RequestLimits): Route[] {
   const routes = [
     ...clusterRoutes(node, options),
     ...roomRoutes(node),
     ...serverCallRoutes(node, options),
     ...revocationRoutes(node, options),
   ];
-  return routes.map(({ handle, ...route }) => ({
+  return routes.map((route) => guarded(route, options.apiGuard, limits));
+}
+
+function guarded({ handle, ...route }: Route, guard: ApiGuard, limits: RequestLimits): Route {
+  const action = actionOf(route);
+  return {
     ...route,
     handle: (exchange, req) => {
       try {
-        guard(exchange, req);
+        exchange.key = guard.check(exchange, req);
       } catch (error) {
         // Guesses are limited, and answered as what they are until then.
         limits.ofAddress(exchange);
         throw error;
       }
       limits.ofKey(exchange);
+      if (exchange.key !== null) permit(exchange.key, action, route.path, req);
       return handle(exchange, req);
     },
-  }));
+  };
+}
+
+/** Throws `AccessRefused`. Where the room is in the body, the route itself asks once it has read that. */
+function permit(key: ServerKey, action: RoomAction | ClusterAction, path: string, req: HttpRequest): void {
+  if (action === 'publish') return;
+  const room = path.includes('/:room') ? decodeRoom(req.getParameter(0) ?? '') : null;
+  const refusal = authorizeKey(action, room, key);
+  if (refusal !== null) throw new AccessRefused(refusal);
+}
+
+/** The permissions table says what a route needs, so that none is without. */
+function actionOf({ method, path }: Pick<Route, 'method' | 'path'>): RoomAction | ClusterAction {
+  const name = method === 'del' ? 'DELETE' : method.toUpperCase();
+  const row = ROUTES.find((known) => known[0] === name && known[1] === path);
+  if (row === undefined) throw new Error(`${name} ${path} is not in the table of permissions`);
+  return row[2];
 }
 
 function clusterRoutes(node: BrokerNode, options: PublishRouteOptions): Route[] {

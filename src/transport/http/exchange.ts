@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import type { ServerKey } from '../../auth/server-key.ts';
 import type { OverLimit } from '../../connection/over-limit.ts';
 import type { HttpRouteLabel, LimitLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
@@ -13,6 +14,7 @@ import { type ClientAddresses, forwardedFor, peerAddress } from '../client-addre
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
 import { retryAfter } from './retry-after.ts';
+import type { Headers } from './security-headers.ts';
 
 /** A request that cannot be served, with the error to answer. */
 export class HttpError extends Error {
@@ -51,6 +53,8 @@ export interface ExchangeParts {
   readonly req: HttpRequest;
   readonly metrics: NodeMetrics;
   readonly addresses: ClientAddresses;
+  /** Sent with every answer, unless it has its own. */
+  readonly answerHeaders: Headers;
   /** The answer has no body. */
   readonly isHead: boolean;
 }
@@ -62,6 +66,8 @@ export interface ExchangeParts {
 export class Exchange {
   readonly route: HttpRouteLabel;
   readonly authorization: string;
+  /** The key of the HTTP API that it presented; null where there is none, or none is needed. */
+  key: ServerKey | null = null;
   /** How the body is encoded, or why it cannot be read. */
   readonly bodyFormat: BodyFormatResult;
   /** The MessagePack media type of the answer, null for JSON. */
@@ -75,11 +81,13 @@ export class Exchange {
   #isAborted = false;
   #hasHead = false;
   #left: (() => void) | null = null;
+  readonly #answerHeaders: Headers;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
 
-  constructor({ route, res, req, metrics, addresses, isHead }: ExchangeParts) {
+  constructor({ route, res, req, metrics, addresses, answerHeaders, isHead }: ExchangeParts) {
     this.route = route;
+    this.#answerHeaders = answerHeaders;
     this.#res = res;
     this.#metrics = metrics;
     this.#isHead = isHead;
@@ -121,8 +129,8 @@ export class Exchange {
     this.#metrics.http.count(this.route, status, (systemClock.nowMs() - this.#startedMs) / 1000);
     this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     this.#res.writeHeader('Content-Type', contentType);
-    for (const [name, value] of Object.entries(this.#alwaysHeaders)) this.#res.writeHeader(name, value);
-    for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
+    const all = { ...this.#answerHeaders, ...this.#alwaysHeaders, ...headers };
+    for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
   }
 
   /** The client left: nothing can be answered. */

@@ -1,3 +1,4 @@
+import { authorizeKey, type ServerKey } from '../../auth/server-key.ts';
 import { overLimit } from '../../connection/over-limit.ts';
 import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
 import type { ServerMessage } from '../../node/publishing.ts';
@@ -32,7 +33,7 @@ export class PublishRoutes {
 
   async publish(exchange: Exchange): Promise<void> {
     const { body, format } = await readBody(exchange, this.#options.bodyBytes);
-    exchange.reply(200, await this.#publish(readMessage(body, format), 'the body'));
+    exchange.reply(200, await this.#publish(readMessage(body, format), 'the body', exchange.key));
   }
 
   /**
@@ -51,7 +52,9 @@ export class PublishRoutes {
     }
     const results = await Promise.all(
       messages.map((message, index) =>
-        this.#publish(message, `messages[${index}]`).catch((error: unknown) => this.#errorBody(error)),
+        this.#publish(message, `messages[${index}]`, exchange.key).catch((error: unknown) =>
+          this.#errorBody(error),
+        ),
       ),
     );
     exchange.reply(200, { results });
@@ -59,11 +62,13 @@ export class PublishRoutes {
 
   /**
    * Checks and hands on the message before it returns, so that messages keep their order. Rejects with
-   * `HttpError` or `BackplaneError`.
+   * `HttpError`, `AccessRefused` or `BackplaneError`. `key`: of the request, if it needs one.
    */
-  #publish(incoming: Incoming, where: string): Promise<PublishResult> {
+  #publish(incoming: Incoming, where: string, key: ServerKey | null): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
       const message = checkedMessage(incoming, where, this.#options.maxPayloadBytes);
+      const refusal = key === null ? null : authorizeKey('publish', message.room, key);
+      if (refusal !== null) throw new AccessRefused(refusal);
       this.#node.publishFromServer(message, {
         published: (epoch, offset, duplicate) =>
           resolve(duplicate ? { epoch, offset, duplicate } : { epoch, offset }),

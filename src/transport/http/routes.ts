@@ -12,8 +12,9 @@ import type { Logger } from '../../util/log.ts';
 import type { ClientAddresses } from '../client-address.ts';
 import { handshakeProblem, isMeantAsUpgrade, readHandshake } from '../handshake.ts';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
+import type { ApiGuard } from './api-guard.ts';
 import { apiRoutes } from './api-routes.ts';
-import { BearerKeys } from './bearer-keys.ts';
+import type { BearerKeys } from './bearer-keys.ts';
 import { clientScripts } from './client-script.ts';
 import { demoPage } from './demo-page.ts';
 import { Exchange, HttpError } from './exchange.ts';
@@ -21,16 +22,14 @@ import type { RequestLimits } from './request-limits.ts';
 import { retryAfter } from './retry-after.ts';
 import type { Handler, Method, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
+import type { Headers } from './security-headers.ts';
 
 export interface HttpOptions {
-  readonly apiKeys: readonly string[];
-  readonly production: boolean;
-  /** Whether clients need tokens. */
-  readonly authenticates: boolean;
+  readonly apiGuard: ApiGuard;
   /** Whether `/metrics` is among the routes: it may have its own address. */
   readonly servesMetrics: boolean;
-  /** Required at `/metrics`; null: no key is. */
-  readonly metricsKey: string | null;
+  /** One of these is required at `/metrics`; none: no key is. */
+  readonly metricsKeys: BearerKeys<null>;
   readonly bodyBytes: number;
   readonly maxPayloadBytes: number;
   readonly servesDemo: boolean;
@@ -43,6 +42,8 @@ export interface HttpParts {
   readonly metrics: NodeMetrics;
   readonly scrapes: Scrapes;
   readonly addresses: ClientAddresses;
+  /** Sent with every answer, unless it has its own. */
+  readonly answerHeaders: Headers;
   readonly limits: RequestLimits;
   /** The routes that follow client authentication. */
   readonly clientRoutes: readonly Route[];
@@ -58,39 +59,31 @@ const METHODS: Readonly<Record<Method, string>> = {
   options: 'OPTIONS',
 };
 
-/** Registers every HTTP route. Every error is answered with a body that says what is wrong. */
-export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
-  const metrics = options.servesMetrics ? [metricsRoute(options, parts)] : [];
-  register(
-    app,
-    [
-      ...openRoutes(options, parts),
-      ...metrics,
-      ...parts.clientRoutes,
-      ...apiRoutes(parts.node, { ...options, log: parts.log }, parts.limits),
-    ],
-    parts,
-  );
+/** Every HTTP route of a node. */
+export function nodeRoutes(options: HttpOptions, parts: HttpParts): readonly Route[] {
+  return [
+    ...openRoutes(options, parts),
+    ...(options.servesMetrics ? [metricsRoute({ ...options, ...parts })] : []),
+    ...parts.clientRoutes,
+    ...apiRoutes(parts.node, { ...options, log: parts.log }, parts.limits),
+  ];
 }
 
-/** Registers `/metrics` alone, for its own address. */
-export function registerMetrics(
-  app: TemplatedApp,
-  options: HttpOptions,
-  parts: Omit<HttpParts, 'clientRoutes'>,
-): void {
-  register(app, [metricsRoute(options, parts)], parts);
-}
-
-function register(
+/** Registers routes. Every error is answered with a body that says what is wrong. */
+export function registerRoutes(
   app: TemplatedApp,
   routes: readonly Route[],
-  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'limits' | 'log'>,
+  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'limits' | 'answerHeaders' | 'log'>,
 ): void {
-  const { metrics, addresses, limits, log } = parts;
+  const { metrics, addresses, limits, answerHeaders, log } = parts;
   const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
     return (res: HttpResponse, req: HttpRequest) =>
-      run(new Exchange({ route: label, res, req, metrics, addresses, isHead }), req, handle, log);
+      run(
+        new Exchange({ route: label, res, req, metrics, addresses, answerHeaders, isHead }),
+        req,
+        handle,
+        log,
+      );
   };
   for (const { method, path, label, handle } of routes) {
     app[method](path, answer(label, false, handle));
@@ -120,15 +113,20 @@ function register(
   );
 }
 
-function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: Pick<HttpParts, 'scrapes'>): Route {
-  const keys = metricsKey === null ? null : new BearerKeys([metricsKey], 'metrics key');
+/** The only route of the metrics' own address. */
+export function metricsRoute({
+  metricsKeys,
+  scrapes,
+}: Pick<HttpOptions, 'metricsKeys'> & Pick<HttpParts, 'scrapes'>): Route {
   return {
     method: 'get',
     path: '/metrics',
     label: '/metrics',
     handle: async (exchange) => {
-      const problem = keys?.problem(exchange.authorization) ?? null;
-      if (problem !== null) throw new HttpError('unauthorized', problem, { 'WWW-Authenticate': 'Bearer' });
+      const found = metricsKeys.count > 0 ? metricsKeys.find(exchange.authorization) : null;
+      if (found !== null && 'problem' in found) {
+        throw new HttpError('unauthorized', found.problem, { 'WWW-Authenticate': 'Bearer' });
+      }
       const { contentType, body } = await scrapes.read();
       exchange.send(200, contentType, body);
     },
