@@ -51,6 +51,22 @@ const CHECKS: readonly Check[] = [
         : [],
   },
   {
+    of: ['proxyProtocol', 'trustProxy'],
+    find: ({ proxyProtocol, trustProxy }) =>
+      proxyProtocol && (trustProxy === false || (trustProxy !== true && trustProxy.length === 0))
+        ? [': needs trustProxy, the proxies that are believed']
+        : [],
+  },
+  {
+    of: ['proxyProtocol', 'tls.certFile'],
+    find: ({ proxyProtocol, tls }) =>
+      proxyProtocol && tls.certFile !== null
+        ? [
+            ': conflicts with tls.certFile: its header comes before TLS, where it cannot be read. Let the proxy end TLS',
+          ]
+        : [],
+  },
+  {
     of: ['websocket.backpressureBytes', 'websocket.maxPayloadBytes'],
     find: ({ websocket: { backpressureBytes, maxPayloadBytes } }) =>
       atLeast(backpressureBytes, maxPayloadBytes, 'websocket.maxPayloadBytes'),

@@ -96,6 +96,12 @@ export const settingsSchema = z.strictObject({
     meaning:
       "Proxies whose `X-Forwarded-For` is trusted for the client's address, with hops counted from the right: a list (`10.0.0.0/8,fd00::/8`, `loopback`); `true`: trust any peer, for one hop",
   }),
+  // Off: a client could send the header too. Only who is in `trustProxy` is believed.
+  proxyProtocol: yesNo({
+    standard: false,
+    meaning:
+      'Proxies in `trustProxy` name the client with PROXY protocol version 2 when they connect, as balancers of TCP do; each HTTP answer then ends its connection. Not together with `tls.certFile`',
+  }),
   apiKeys,
   allowedOrigins: listOf({
     item: matching(ORIGIN, 'an origin such as https://example.com or https://*.example.com'),

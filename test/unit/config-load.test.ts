@@ -592,6 +592,21 @@ describe('settings that have to fit each other', () => {
       ],
     ],
     [
+      'proxies are believed only where they are named',
+      { ROOMCAST_PROXY_PROTOCOL: 'true' },
+      ['environment ROOMCAST_PROXY_PROTOCOL: needs trustProxy, the proxies that are believed'],
+    ],
+    [
+      'a proxy that names the client before TLS is none of a node with TLS',
+      {
+        ROOMCAST_PROXY_PROTOCOL: 'true',
+        ROOMCAST_TRUST_PROXY: 'loopback',
+        ROOMCAST_TLS_CERT_FILE: '/dev/null',
+        ROOMCAST_TLS_KEY_FILE: '/dev/null',
+      },
+      [expect.stringMatching(/^environment ROOMCAST_PROXY_PROTOCOL: conflicts with tls.certFile: /)],
+    ],
+    [
       'keys are fetched without a password',
       { ROOMCAST_AUTH_JWKS_URL: 'https://me:hush@id/jwks' },
       [
