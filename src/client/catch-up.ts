@@ -20,7 +20,7 @@ export class CatchUp {
   }
 
   gap({ from, to, reason }: Gap): void {
-    if (reason === 'expired') this.#lost += to - from + 1;
+    if (reason === 'expired' || reason === 'forbidden') this.#lost += to - from + 1;
   }
 
   reset(): void {

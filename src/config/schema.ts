@@ -141,6 +141,13 @@ export const settingsSchema = z.strictObject({
         "Milliseconds to keep a room's acks after the last one; they also end with the room's numbering",
     }),
   }),
+  // Off: a first room works without a rule. Whoever faces the internet turns it on, so that a room that was
+  // forgotten is closed instead of open.
+  defaultDeny: yesNo({
+    standard: false,
+    meaning:
+      'Refuse clients what nothing permits: a room that no rule matches is closed, `join` and `publish` that a rule leaves out are `server`, and a token without a `rooms` claim grants nothing',
+  }),
   rooms: listOf({
     item: ruleSchema,
     expected: 'a list of room rules, as JSON in the environment',

@@ -27,7 +27,7 @@ describe('the types', () => {
     room.on('signal', ({ data }) => expectTypeOf(data).toEqualTypeOf<Typing>());
     room.on('member', ({ who }) => expectTypeOf(who?.data).toEqualTypeOf<Profile | undefined>());
     room.on('gap', ({ reason }) =>
-      expectTypeOf(reason).toEqualTypeOf<'expired' | 'limited' | 'replaced' | 'skipped'>(),
+      expectTypeOf(reason).toEqualTypeOf<'expired' | 'forbidden' | 'limited' | 'replaced' | 'skipped'>(),
     );
     expectTypeOf(room.members).toEqualTypeOf<MemberList<Profile>>();
     expectTypeOf(room.publish).returns.toEqualTypeOf<Promise<PublishResult>>();
