@@ -45,6 +45,7 @@ function httpOptions(config: Config, { metricsServer, access }: NodeParts): Http
     ...access,
     servesMetrics: metricsServer === null,
     bodyBytes: config.limits.bodyBytes,
+    unfinishedBodyBytes: config.limits.unfinishedBodyBytes,
     maxPayloadBytes: config.websocket.maxPayloadBytes,
     servesDemo: config.demo,
     wsPath: config.websocket.path,

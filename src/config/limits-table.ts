@@ -156,6 +156,12 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
     waits: false,
   },
   {
+    path: 'limits.unfinishedBodyBytes',
+    bounds: 'bytes of the bodies of client requests that are still arriving, beyond 16 KiB each, of a node',
+    answer: '429 `rate_limited`',
+    waits: true,
+  },
+  {
     path: 'websocket.maxPayloadBytes',
     bounds: 'bytes in a WebSocket message, or of the data of a message over HTTP',
     answer: 'close 1009; over HTTP 413 `payload_too_large`',

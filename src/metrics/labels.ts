@@ -117,6 +117,7 @@ export const LIMITS = [
   'limits.keysPerUser',
   'limits.presenceBytes',
   'limits.bodyBytes',
+  'limits.unfinishedBodyBytes',
   'websocket.maxPayloadBytes',
   'websocket.backpressureBytes',
 ] as const;

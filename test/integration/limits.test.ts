@@ -69,7 +69,12 @@ beforeAll(async () => {
       },
     }),
     NodeProcess.start({
-      env: { ...COMMON, ROOMCAST_AUTH_ANONYMOUS: 'true', ROOMCAST_ACCEPT_RATE_PER_SECOND: '1' },
+      env: {
+        ...COMMON,
+        ROOMCAST_AUTH_ANONYMOUS: 'true',
+        ROOMCAST_ACCEPT_RATE_PER_SECOND: '1',
+        ROOMCAST_LIMITS_UNFINISHED_BODY_BYTES: '1000',
+      },
     }),
   ]);
 });
@@ -180,6 +185,17 @@ async function publish(headers: Record<string, string>, body: object, room = 'a'
     headers: { 'Content-Type': 'application/json', ...headers },
     body: JSON.stringify(body),
   });
+}
+
+/** Begins a body and does not finish it. Resolves with the answer, if there is one all the same. */
+async function unfinished(path: string): Promise<Told> {
+  const headers = { 'Content-Length': '40000', 'Content-Type': 'application/json', ...from(anAddress()) };
+  const sent = request(slow.url + path, { method: 'POST', agent: false, headers });
+  sent.on('error', () => undefined);
+  open.push({ close: () => sent.destroy() });
+  sent.write('x'.repeat(20_000));
+  const [response] = await once(sent, 'response');
+  return toldBy(response as IncomingMessage);
 }
 
 async function stream(headers: Record<string, string>, ...rooms: string[]): Promise<Told | null> {
@@ -362,6 +378,9 @@ const WAYS: Record<LimitLabel, Ways> = {
   'limits.bodyBytes': {
     HTTP: () => firstRefused(1, () => publish(from(anAddress()), { data: 'x'.repeat(5000) })),
   },
+  'limits.unfinishedBodyBytes': {
+    HTTP: () => unfinished('/v1/rooms/a/messages'),
+  },
   'websocket.maxPayloadBytes': {
     HTTP: () => firstRefused(1, () => publish(from(anAddress()), { data: 'x'.repeat(3000) })),
   },
@@ -373,6 +392,7 @@ const NODES: Partial<Record<LimitLabel, () => NodeProcess>> = {
   'websocket.maxConnections': () => small,
   'websocket.maxUnauthenticated': () => small,
   'acceptRate.perSecond': () => slow,
+  'limits.unfinishedBodyBytes': () => slow,
 };
 
 async function counted(limit: LimitLabel): Promise<number> {

@@ -13,9 +13,11 @@ import { systemClock } from '../../util/clock.ts';
 import { systemScheduler } from '../../util/scheduler.ts';
 import { type ClientAddresses, forwardedFor, peerAddress, proxiedAddress } from '../client-address.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
+import { ArrivingBody } from './arriving-body.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
 import { retryAfter } from './retry-after.ts';
 import type { Headers } from './security-headers.ts';
+import type { UnfinishedBodies } from './unfinished-bodies.ts';
 
 /** A request that cannot be served, with the error to answer. */
 export class HttpError extends Error {
@@ -83,6 +85,7 @@ export class Exchange {
   #isAborted = false;
   #hasHead = false;
   #left: (() => void) | null = null;
+  #dropBody: (() => void) | null = null;
   readonly #answerHeaders: Headers;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
@@ -103,6 +106,7 @@ export class Exchange {
     res.onAborted(() => {
       this.#isAborted = true;
       if (!this.#hasHead) metrics.http.aborted++;
+      this.#dropBody?.();
       this.#left?.();
     });
   }
@@ -158,17 +162,18 @@ export class Exchange {
     return this.#addresses.keyOf(this.clientAddress, this.#forwardedFor, this.#proxied);
   }
 
-  /** The whole body, or null if it is larger than `limit` bytes. Never settles if the client leaves. */
-  body(limit: number): Promise<Buffer | null> {
+  /**
+   * The whole body; `too large` if it has more than `limit` bytes, `no room` if it is one too many of `bodies`. Never
+   * settles if the client leaves.
+   */
+  body(limit: number, bodies: UnfinishedBodies | null): Promise<Buffer | 'too large' | 'no room'> {
     return new Promise((resolve) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
+      const kept = new ArrivingBody(limit, bodies);
+      this.#dropBody = () => kept.drop();
       this.#res.onData((chunk, isLast) => {
-        size += chunk.byteLength;
         // The parser reuses the chunk's memory after this returns.
-        if (size <= limit) chunks.push(Buffer.from(new Uint8Array(chunk)));
-        else chunks.length = 0;
-        if (isLast) resolve(size > limit ? null : chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+        if (!kept.add(chunk, isLast)) resolve('no room');
+        if (isLast) resolve(kept.whole());
       });
     });
   }
