@@ -17,7 +17,7 @@ import { samples } from './samples.ts';
 export function registerEndpoints(config: Config, parts: NodeParts): void {
   const { node, server, metricsServer, connections, authenticator, context, gate } = parts;
   const { admission, descriptors, addressLimits } = gate;
-  const addresses = new ClientAddresses(config.trustProxy);
+  const addresses = new ClientAddresses(config.trustProxy, config.proxyProtocol);
   const proxyWarning = new ProxyWarning(addresses, parts.log);
   const limits = requestLimits(config, addressLimits);
   const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses), limits };
@@ -45,6 +45,7 @@ function httpOptions(config: Config, { metricsServer, access }: NodeParts): Http
     ...access,
     servesMetrics: metricsServer === null,
     bodyBytes: config.limits.bodyBytes,
+    unfinishedBodyBytes: config.limits.unfinishedBodyBytes,
     maxPayloadBytes: config.websocket.maxPayloadBytes,
     servesDemo: config.demo,
     wsPath: config.websocket.path,

@@ -58,6 +58,13 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
     waits: true,
   },
   {
+    path: 'auth.refusalsPerSecond',
+    bounds:
+      'refused tokens of an address, a private one too; an accepted token counts a tenth. At once: four seconds of it',
+    answer: `${REFUSED_HTTP}; to \`auth\`: ${REFUSED}, then close 1013 unless the connection is authenticated`,
+    waits: true,
+  },
+  {
     path: 'limits.addressRequestsPerSecond',
     burst: 'limits.addressRequestBurst',
     bounds: 'HTTP requests of an address without a valid API key; not `/healthz`, `/readyz` and `/metrics`',
@@ -147,6 +154,12 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
     bounds: 'bytes in the body of an HTTP request',
     answer: '413 `payload_too_large`',
     waits: false,
+  },
+  {
+    path: 'limits.unfinishedBodyBytes',
+    bounds: 'bytes of the bodies of client requests that are still arriving, beyond 16 KiB each, of a node',
+    answer: '429 `rate_limited`',
+    waits: true,
   },
   {
     path: 'websocket.maxPayloadBytes',

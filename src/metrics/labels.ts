@@ -102,6 +102,7 @@ export const LIMITS = [
   'limits.connectionsPerAddress',
   'limits.connectionsPerUser',
   'limits.addressUpgradesPerSecond',
+  'auth.refusalsPerSecond',
   'limits.addressRequestsPerSecond',
   'limits.apiKeyRequestsPerSecond',
   'limits.commandsPerSecond',
@@ -116,6 +117,7 @@ export const LIMITS = [
   'limits.keysPerUser',
   'limits.presenceBytes',
   'limits.bodyBytes',
+  'limits.unfinishedBodyBytes',
   'websocket.maxPayloadBytes',
   'websocket.backpressureBytes',
 ] as const;

@@ -66,6 +66,7 @@ export class Server implements Fanout {
       ...ws,
       topics: this.#eventTopics,
       bodyBytes: http.bodyBytes,
+      unfinishedBodyBytes: http.unfinishedBodyBytes,
       limits: http.limits,
     });
     const routes = nodeRoutes(http, { ...http, clientRoutes: clients });

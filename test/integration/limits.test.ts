@@ -12,6 +12,7 @@ import { readMetric } from '../support/metrics.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { SECRET, token } from '../support/tokens.ts';
 
+const API_KEY = 'a-key-of-the-tests';
 const COMMON = {
   ROOMCAST_AUTH_SECRET: SECRET,
   ROOMCAST_TRUST_PROXY: 'loopback',
@@ -21,7 +22,8 @@ const COMMON = {
 const LIMITED = {
   ...COMMON,
   ROOMCAST_AUTH_ANONYMOUS: 'true',
-  ROOMCAST_API_KEYS: 'a-key,another-key',
+  ROOMCAST_API_KEYS: API_KEY,
+  ROOMCAST_AUTH_REFUSALS_PER_SECOND: '1',
   ROOMCAST_LIMITS_CONNECTIONS_PER_ADDRESS: '2',
   ROOMCAST_LIMITS_CONNECTIONS_PER_USER: '2',
   ROOMCAST_LIMITS_ADDRESS_UPGRADES_PER_SECOND: '1',
@@ -67,7 +69,12 @@ beforeAll(async () => {
       },
     }),
     NodeProcess.start({
-      env: { ...COMMON, ROOMCAST_AUTH_ANONYMOUS: 'true', ROOMCAST_ACCEPT_RATE_PER_SECOND: '1' },
+      env: {
+        ...COMMON,
+        ROOMCAST_AUTH_ANONYMOUS: 'true',
+        ROOMCAST_ACCEPT_RATE_PER_SECOND: '1',
+        ROOMCAST_LIMITS_UNFINISHED_BODY_BYTES: '1000',
+      },
     }),
   ]);
 });
@@ -180,6 +187,17 @@ async function publish(headers: Record<string, string>, body: object, room = 'a'
   });
 }
 
+/** Begins a body and does not finish it. Resolves with the answer, if there is one all the same. */
+async function unfinished(path: string): Promise<Told> {
+  const headers = { 'Content-Length': '40000', 'Content-Type': 'application/json', ...from(anAddress()) };
+  const sent = request(slow.url + path, { method: 'POST', agent: false, headers });
+  sent.on('error', () => undefined);
+  open.push({ close: () => sent.destroy() });
+  sent.write('x'.repeat(20_000));
+  const [response] = await once(sent, 'response');
+  return toldBy(response as IncomingMessage);
+}
+
 async function stream(headers: Record<string, string>, ...rooms: string[]): Promise<Told | null> {
   const body = { rooms: rooms.map((room) => ({ room })) };
   const opened = EventReader.open(`${limited.url}/v1/events`, { headers, body });
@@ -199,6 +217,17 @@ type Way = 'WebSocket' | 'event stream' | 'HTTP';
 type Ways = Partial<Record<Way, () => Promise<Told>>>;
 
 const HELLO = { data: 'hello' };
+
+/** An address whose tokens are not checked any more, and what it was told. */
+async function refusedTokens(): Promise<{ readonly address: string; readonly told: Told }> {
+  const address = anAddress();
+  const headers = { ...from(address), ...bearer('nonsense') };
+  const told = await firstRefused(20, async () => {
+    const one = await publish(headers, HELLO);
+    return one?.status === 401 ? null : one;
+  });
+  return { address, told };
+}
 
 const WAYS: Record<LimitLabel, Ways> = {
   'websocket.maxConnections': {
@@ -253,6 +282,17 @@ const WAYS: Record<LimitLabel, Ways> = {
       return firstRefused(10, told);
     },
   },
+  'auth.refusalsPerSecond': {
+    WebSocket: async () => {
+      const connected = await client(from((await refusedTokens()).address));
+      return firstError(connected, ['auth', 1, 'nonsense']);
+    },
+    'event stream': async () => {
+      const headers = { ...from((await refusedTokens()).address), ...bearer('nonsense') };
+      return firstRefused(1, () => stream(headers, 'a'));
+    },
+    HTTP: async () => (await refusedTokens()).told,
+  },
   'limits.addressRequestsPerSecond': {
     HTTP: () => {
       const address = anAddress();
@@ -263,7 +303,7 @@ const WAYS: Record<LimitLabel, Ways> = {
     },
   },
   'limits.apiKeyRequestsPerSecond': {
-    HTTP: () => firstRefused(20, () => ask('/v1/nodes', { headers: bearer('a-key') })),
+    HTTP: () => firstRefused(20, () => ask('/v1/nodes', { headers: bearer(API_KEY) })),
   },
   'limits.commandsPerSecond': {
     WebSocket: async () => firstError(await client(), ...times(60, (id) => ['ping', id])),
@@ -338,6 +378,9 @@ const WAYS: Record<LimitLabel, Ways> = {
   'limits.bodyBytes': {
     HTTP: () => firstRefused(1, () => publish(from(anAddress()), { data: 'x'.repeat(5000) })),
   },
+  'limits.unfinishedBodyBytes': {
+    HTTP: () => unfinished('/v1/rooms/a/messages'),
+  },
   'websocket.maxPayloadBytes': {
     HTTP: () => firstRefused(1, () => publish(from(anAddress()), { data: 'x'.repeat(3000) })),
   },
@@ -349,6 +392,7 @@ const NODES: Partial<Record<LimitLabel, () => NodeProcess>> = {
   'websocket.maxConnections': () => small,
   'websocket.maxUnauthenticated': () => small,
   'acceptRate.perSecond': () => slow,
+  'limits.unfinishedBodyBytes': () => slow,
 };
 
 async function counted(limit: LimitLabel): Promise<number> {

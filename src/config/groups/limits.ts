@@ -199,4 +199,12 @@ export const limits = z.strictObject({
     standard: MIB,
     meaning: 'Maximum bytes in the body of one HTTP request',
   }),
+  // Sixty-four of the largest bodies at a time. A client that never sends the last byte would have the rest kept.
+  unfinishedBodyBytes: whole({
+    min: 0,
+    max: 64 * 1024 * MIB,
+    standard: 64 * MIB,
+    meaning:
+      'Bytes that a node keeps of the bodies of client requests that are still arriving, all together; the first 16 KiB of each are not counted; `0`: no limit',
+  }),
 });

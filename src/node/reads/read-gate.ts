@@ -90,10 +90,15 @@ export class ReadGate {
   #timer: Timer | undefined;
   #timerAtMs = Infinity;
   readonly #endOfTurn: EndOfTurn;
+  /** A read has ended in this turn: the others get the rest of it. */
+  #isResting = false;
 
   constructor(options: ReadGateOptions) {
     this.#options = options;
-    this.#endOfTurn = new EndOfTurn(options.scheduler, () => this.#serve());
+    this.#endOfTurn = new EndOfTurn(options.scheduler, () => {
+      this.#isResting = false;
+      this.#serve();
+    });
     const inAll = options.bytesPerSecond * READERS_AT_FULL_RATE;
     this.#budget = new ByteBudget(inAll, inAll);
   }
@@ -170,6 +175,7 @@ export class ReadGate {
 
   /** Starts the reads that may start now, and schedules the next look at the rest. */
   #serve(): void {
+    if (this.#isResting) return;
     const nowMs = this.#options.scheduler.nowMs();
     let waitMs = this.#budget.waitMs(nowMs);
     if (waitMs === 0) {
@@ -220,8 +226,8 @@ export class ReadGate {
     this.#reading--;
     if (lane.waiting.length > 0) this.#turns.push(lane);
     this.#forgetPaid(nowMs);
-    // The others get the rest of this turn.
-    if (this.#turns.length > 0) this.#endOfTurn.request();
+    this.#isResting = true;
+    this.#endOfTurn.request();
   }
 
   /** Forgets idle lanes, a few at a time: as many as are created at a time. */

@@ -10,6 +10,7 @@ import type { EventSocket } from '../events/event-socket.ts';
 import { EventStreams } from '../events/event-streams.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
 import type { Route } from '../http/route.ts';
+import { UnfinishedBodies } from '../http/unfinished-bodies.ts';
 import type { ProxyWarning } from '../proxy-warning.ts';
 import { ClientAccess } from './client-access.ts';
 import { ClientAccounts } from './client-accounts.ts';
@@ -29,6 +30,7 @@ export interface ClientRoutesParts {
   readonly topics: TopicList<EventSocket>;
   readonly backpressureBytes: number;
   readonly bodyBytes: number;
+  readonly unfinishedBodyBytes: number;
 }
 
 export function clientRoutes(parts: ClientRoutesParts): Route[] {
@@ -37,13 +39,14 @@ export function clientRoutes(parts: ClientRoutesParts): Route[] {
   const access = new ClientAccess({ authenticator, mustAuthenticate, log });
   const cors = new Cors(parts.allowedOrigins);
   const accounts = new ClientAccounts(context.clock);
+  const bodies = new UnfinishedBodies(parts.unfinishedBodyBytes);
   const maxRooms = facts.limits.rooms;
   const streams = new StreamRoutes({
     ...parts,
-    ...{ access, accounts, cors, metrics, maxRooms },
+    ...{ access, accounts, cors, metrics, maxRooms, bodies },
     streams: new EventStreams(parts),
   });
-  const publishing = new PublishRoute({ ...parts, access, accounts, cors });
+  const publishing = new PublishRoute({ ...parts, access, accounts, cors, bodies });
   const preflight: Route['handle'] = (exchange, req) => {
     parts.limits.ofAddress(exchange);
     cors.preflight(exchange, req);

@@ -12,6 +12,7 @@ import { readMessage } from '../http/incoming-messages.ts';
 import type { BodyFormat } from '../http/media-types.ts';
 import { readBody } from '../http/request-body.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
+import type { UnfinishedBodies } from '../http/unfinished-bodies.ts';
 import type { HttpRequest } from '../uws.ts';
 import type { ClientAccess } from './client-access.ts';
 import type { ClientAccounts } from './client-accounts.ts';
@@ -26,6 +27,7 @@ export interface PublishRouteParts {
   readonly accounts: ClientAccounts;
   readonly limits: RequestLimits;
   readonly bodyBytes: number;
+  readonly bodies: UnfinishedBodies;
 }
 
 /** Told to a client that sent too much at once to be worth a number. */
@@ -42,12 +44,12 @@ export class PublishRoute {
   }
 
   async publish(exchange: Exchange, req: HttpRequest): Promise<void> {
-    const { cors, access, accounts, limits, bodyBytes } = this.#parts;
+    const { cors, access, accounts, limits, bodyBytes, bodies } = this.#parts;
     cors.check(exchange, req);
     limits.ofAddress(exchange);
     const token = access.token(exchange, req);
     const room = decodeRoom(req.getParameter(0) ?? '');
-    const { body, format } = await readBody(exchange, bodyBytes);
+    const { body, format } = await readBody(exchange, bodyBytes, bodies);
     // After the body, however long it takes: nothing that its owner may no longer do is done.
     const identity = await access.identify(token, exchange.clientAddress);
     if (exchange.isAborted) return;
@@ -82,7 +84,7 @@ export class PublishRoute {
   /** Where members may publish, who may join may: a request is no member of anything. */
   #run(identity: Identity | null, allowance: Allowance, command: PublishCommand): Promise<unknown> {
     const { node, context } = this.#parts;
-    const isLikeMember = node.joinRefusal(command.room, { identity, rooms: [] }) === null;
+    const isLikeMember = node.joinRefusal(command.room, identity) === null;
     return new Promise((resolve, reject) => {
       const answer = { done: resolve, failed: reject };
       const connection = new RequestConnection(node.nextNumber(), identity, context, allowance, answer);

@@ -8,6 +8,7 @@ import { type Exchange, HttpError } from '../http/exchange.ts';
 import { queryParameter } from '../http/query.ts';
 import { readBody } from '../http/request-body.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
+import type { UnfinishedBodies } from '../http/unfinished-bodies.ts';
 import type { ProxyWarning } from '../proxy-warning.ts';
 import { refusalLabel } from '../refusal-label.ts';
 import type { HttpRequest } from '../uws.ts';
@@ -28,6 +29,7 @@ export interface StreamRoutesParts {
   /** Rooms of one stream. */
   readonly maxRooms: number;
   readonly bodyBytes: number;
+  readonly bodies: UnfinishedBodies;
 }
 
 /** The routes that open event streams, under the limits on new connections. */
@@ -53,8 +55,9 @@ export class StreamRoutes {
 
   /** `POST /v1/events` `{rooms: [{room, since?, last?, resume?, members?, data?}]}` */
   async ofRooms(exchange: Exchange, req: HttpRequest): Promise<void> {
+    const { bodyBytes, bodies } = this.#parts;
     const token = this.#enter(exchange, req);
-    const { body, format } = await readBody(exchange, this.#parts.bodyBytes);
+    const { body, format } = await readBody(exchange, bodyBytes, bodies);
     const identity = await this.#identify(exchange, token);
     this.#open(exchange, identity, joinsOfBody(body, format, this.#parts.maxRooms));
   }

@@ -31,6 +31,8 @@ export interface HttpOptions {
   /** One of these is required at `/metrics`; none: no key is. */
   readonly metricsKeys: BearerKeys<null>;
   readonly bodyBytes: number;
+  /** Of all client requests that are still arriving. */
+  readonly unfinishedBodyBytes: number;
   readonly maxPayloadBytes: number;
   readonly servesDemo: boolean;
   /** Path of the WebSocket endpoint, to answer requests that reach it without an upgrade. */
