@@ -17,7 +17,7 @@ import { samples } from './samples.ts';
 export function registerEndpoints(config: Config, parts: NodeParts): void {
   const { node, server, metricsServer, connections, authenticator, context, gate } = parts;
   const { admission, descriptors, addressLimits } = gate;
-  const addresses = new ClientAddresses(config.trustProxy);
+  const addresses = new ClientAddresses(config.trustProxy, config.proxyProtocol);
   const proxyWarning = new ProxyWarning(addresses, parts.log);
   const limits = requestLimits(config, addressLimits);
   const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses), limits };

@@ -1,3 +1,5 @@
+import type { Right } from './rights.ts';
+
 /**
  * Tolerated difference between the clocks of the issuer and this node: a token stays valid for this much
  * longer.
@@ -19,13 +21,23 @@ export interface Identity {
   readonly permissions: Permissions;
 }
 
-/** What an identity may do in a room, in addition to the room's rule. */
+/** What a token permits in a room; the room's rule must permit it too. No method allocates. */
 export interface Permissions {
-  mayJoin(room: string): boolean;
-  mayPublish(room: string): boolean;
+  /** False: the token has no `rooms` claim. */
+  readonly isRestricted: boolean;
+  allows(right: Right, room: string): boolean;
+  /** Whether the claim itself says so: not for want of a claim, nor because the right follows `join`. */
+  names(right: Right, room: string): boolean;
+  /** The pattern of the entry that decides about the room; null: none does. */
+  entryFor(room: string): string | null;
 }
 
-export const ALL_PERMITTED: Permissions = { mayJoin: () => true, mayPublish: () => true };
+export const ALL_PERMITTED: Permissions = {
+  isRestricted: false,
+  allows: () => true,
+  names: () => false,
+  entryFor: () => null,
+};
 
 /**
  * `unavailable`: the token cannot be checked now, but nothing is known against it. `rate_limited`: it was not checked, because too
@@ -41,6 +53,8 @@ export type AuthFailureCode =
 export interface AuthFailureOptions extends ErrorOptions {
   /** When to present the token again, if waiting helps. */
   readonly retryAfterMs?: number;
+  /** The setting that sets the limit. */
+  readonly limit?: string;
 }
 
 /** A refused token. The message is for the token's owner and never contains the token. */
@@ -48,11 +62,13 @@ export class AuthFailure extends Error {
   override readonly name = 'AuthFailure';
   readonly code: AuthFailureCode;
   readonly retryAfterMs: number | null;
+  readonly limit: string | null;
 
   constructor(code: AuthFailureCode, message: string, options?: AuthFailureOptions) {
     super(message, options);
     this.code = code;
     this.retryAfterMs = options?.retryAfterMs ?? null;
+    this.limit = options?.limit ?? null;
   }
 }
 

@@ -4,11 +4,11 @@ import { readFileSync } from 'node:fs';
 import { SignJWT } from 'jose';
 import { acceptedAlgorithms, algorithmsOf, SECRET_ALGORITHMS } from './algorithms.ts';
 import { permissionsFrom } from './permissions.ts';
+import type { Right } from './rights.ts';
 
-export interface Grant {
+/** An entry of the `rooms` claim; see `permissionsFrom`. */
+export interface Grant extends Partial<Readonly<Record<Right, boolean>>> {
   readonly match: string;
-  readonly join: boolean;
-  readonly publish: boolean;
 }
 
 export interface TokenClaims {

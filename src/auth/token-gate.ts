@@ -48,11 +48,11 @@ export class TokenGate implements Authenticator {
   }
 
   async #check(token: string, address: string): Promise<Identity> {
-    const { authenticator, revocations, clock } = this.#parts;
+    const { authenticator, revocations, clock, refusalsPerSecond } = this.#parts;
     // Nothing of it is read.
     if (token.length > MAX_TOKEN_BYTES) throw tooLarge(token);
     const waitMs = address === '' ? 0 : this.#budget.take(address, clock.nowMs());
-    if (waitMs > 0) throw tooMany(waitMs);
+    if (waitMs > 0) throw tooMany(refusalsPerSecond, waitMs);
     const identity = await authenticator.authenticate(token, address);
     // Asked after the check, which may have taken a while.
     if (revocations.isRevoked(identity)) throw new AuthFailure('token_revoked', REVOKED);
@@ -71,7 +71,8 @@ function tooLarge(token: string): AuthFailure {
   );
 }
 
-function tooMany(retryAfterMs: number): AuthFailure {
-  const message = 'too many tokens from this address were refused: try again later';
-  return new AuthFailure('rate_limited', message, { retryAfterMs });
+function tooMany(refusalsPerSecond: number, retryAfterMs: number): AuthFailure {
+  const limit = 'auth.refusalsPerSecond';
+  const message = `too many tokens from this address were refused: ${limit} is ${refusalsPerSecond}`;
+  return new AuthFailure('rate_limited', message, { retryAfterMs, limit });
 }

@@ -27,6 +27,8 @@ const PRESENCE_MS = 1_000;
 const SILENT_AFTER_MS = 30_000;
 const MAX_PAYLOAD = 65_536;
 const LOST = 1006;
+/** The node refuses for now. */
+const TRY_AGAIN_LATER = 1013;
 const CODES: Readonly<Record<string, number>> = {
   unauthorized: 4501,
   token_expired: 4002,
@@ -173,7 +175,7 @@ export class SseLink implements Link {
       return;
     }
     this.#tell([['error', 0, error.code, error.message, retryDetails(response)]]);
-    this.#closed(CODES[error.code] ?? LOST, error.message);
+    this.#closed(CODES[error.code] ?? TRY_AGAIN_LATER, error.message);
   }
 
   /** A null event is a heartbeat. */

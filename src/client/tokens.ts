@@ -16,8 +16,6 @@ const REFRESH_AT = 0.8;
 const REPEAT_AT = 0.4;
 /** Whatever the life of a token: one that is about to expire comes back as `expired`. */
 const LEAST_WAIT_MS = 1_000;
-/** Timers take no more. A token that lives longer is refreshed then. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
 export class TokenSource {
   readonly #get: GetToken | null;
@@ -87,7 +85,7 @@ export class TokenSource {
     this.stop();
     const leftMs = this.#leftMs;
     if (leftMs <= 0 || leftMs === Number.POSITIVE_INFINITY) return;
-    const waitMs = Math.min(Math.max(LEAST_WAIT_MS, leftMs * share), LONGEST_WAIT_MS);
+    const waitMs = Math.max(LEAST_WAIT_MS, leftMs * share);
     const timer = this.#environment.scheduler.after(waitMs, () => {
       this.#fetch('refresh')
         .then((token) => this.#timer === timer && present(token))

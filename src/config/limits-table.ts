@@ -58,6 +58,13 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
     waits: true,
   },
   {
+    path: 'auth.refusalsPerSecond',
+    bounds:
+      'refused tokens of an address, a private one too; an accepted token counts a tenth. At once: four seconds of it',
+    answer: `${REFUSED_HTTP}; to \`auth\`: ${REFUSED}, then close 1013 unless the connection is authenticated`,
+    waits: true,
+  },
+  {
     path: 'limits.addressRequestsPerSecond',
     burst: 'limits.addressRequestBurst',
     bounds: 'HTTP requests of an address without a valid API key; not `/healthz`, `/readyz` and `/metrics`',

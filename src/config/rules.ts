@@ -7,7 +7,9 @@ import type { RoomRule } from './room-rule.ts';
 const CACHED_ROOMS = 10_000;
 
 /** What a rule is completed with. */
-export interface RuleSettings extends Pick<Config, 'history' | 'rooms'> {
+export interface RuleSettings
+  extends Pick<Config, 'history' | 'rooms'>,
+    Partial<Pick<Config, 'defaultDeny'>> {
   readonly limits?: Pick<Config['limits'], 'roomPublishesPerSecond'>;
 }
 
@@ -42,14 +44,21 @@ export function compileRules(config: RuleSettings): (room: string) => RoomRule {
   };
 }
 
-function resolve(rule: Partial<Config['rooms'][number]>, { history, limits }: RuleSettings): RoomRule {
+function resolve(
+  rule: Partial<Config['rooms'][number]>,
+  { history, limits, defaultDeny: deniesByDefault = false }: RuleSettings,
+): RoomRule {
+  const unsaid = deniesByDefault ? 'server' : 'anyone';
   return deepFreeze({
+    match: rule.match ?? null,
     history: historyOf(rule.history, history),
     presence: rule.presence ?? true,
     memberEvents: rule.memberEvents ?? false,
     presenceData: rule.presenceData ?? true,
-    join: rule.join ?? 'anyone',
-    publish: rule.publish ?? 'anyone',
+    join: rule.join ?? unsaid,
+    publish: rule.publish ?? unsaid,
+    access: rule.access ?? {},
+    deniesByDefault,
     publishesPerSecond: rule.publishesPerSecond ?? limits?.roomPublishesPerSecond ?? 0,
     acks: rule.acks ?? null,
     slowReaders: rule.slowReaders ?? 'resume',

@@ -10,6 +10,7 @@ import {
   optionalWhole,
   text,
   whole,
+  yesNo,
   yesNoOrList,
 } from './fields.ts';
 import { apiKeys, metricsKey } from './groups/api-keys.ts';
@@ -95,6 +96,12 @@ export const settingsSchema = z.strictObject({
     meaning:
       "Proxies whose `X-Forwarded-For` is trusted for the client's address, with hops counted from the right: a list (`10.0.0.0/8,fd00::/8`, `loopback`); `true`: trust any peer, for one hop",
   }),
+  // Off: a client could send the header too. Only who is in `trustProxy` is believed.
+  proxyProtocol: yesNo({
+    standard: false,
+    meaning:
+      'Proxies in `trustProxy` name the client with PROXY protocol version 2 when they connect, as balancers of TCP do; each HTTP answer then ends its connection. Not together with `tls.certFile`',
+  }),
   apiKeys,
   allowedOrigins: listOf({
     item: matching(ORIGIN, 'an origin such as https://example.com or https://*.example.com'),
@@ -133,6 +140,13 @@ export const settingsSchema = z.strictObject({
       meaning:
         "Milliseconds to keep a room's acks after the last one; they also end with the room's numbering",
     }),
+  }),
+  // Off: a first room works without a rule. Whoever faces the internet turns it on, so that a room that was
+  // forgotten is closed instead of open.
+  defaultDeny: yesNo({
+    standard: false,
+    meaning:
+      'Refuse clients what nothing permits: a room that no rule matches is closed, `join` and `publish` that a rule leaves out are `server`, and a token without a `rooms` claim grants nothing',
   }),
   rooms: listOf({
     item: ruleSchema,

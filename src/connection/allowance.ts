@@ -1,4 +1,5 @@
 import type { LimitLabel } from '../metrics/labels.ts';
+import type { Clock } from '../util/clock.ts';
 import { type OverLimit, overLimit } from './over-limit.ts';
 import {
   IDLE_WINDOW_MS,
@@ -52,6 +53,8 @@ export class Allowance {
   #userBytes = 0;
   #userCommands = 0;
   #joinsPaidUntilMs = 0;
+  /** Idempotency keys that may still come without being paid for. */
+  #keysPaid = 0;
   /** Null for most connections: nothing of theirs is ever refused, and they send no keys without a user. */
   #rare: { refusalsPaidUntilMs: number; keysPaidUntilMs: number } | null = null;
   #limit: SendingLimit = 'limits.bytesPerSecond';
@@ -132,13 +135,28 @@ export class Allowance {
     return WITHIN;
   }
 
-  /** An idempotency key, which is remembered for a while. Returns 0, or the milliseconds after which it would pass. */
-  key(limits: SendingLimits, user: string | null, nowMs: number): number {
-    if (limits.settings.keysPerUser === 0) return 0;
-    if (user !== null) return limits.userKeys.charge(user, 1, nowMs);
+  /**
+   * An idempotency key, which is remembered for a while. Returns 0, or the milliseconds after which it would pass. Keys
+   * are paid for some at a time, in advance, so that few publishes take a look-up.
+   */
+  key(limits: SendingLimits, user: string | null, clock: Pick<Clock, 'nowMs'>): number {
+    if (this.#keysPaid > 0) {
+      this.#keysPaid--;
+      return 0;
+    }
+    const { keysAtOnce } = limits;
+    if (keysAtOnce === 0) return 0;
+    const nowMs = clock.nowMs();
+    const retryAfterMs =
+      user === null ? this.#chargeKeys(limits, nowMs) : limits.userKeys.charge(user, keysAtOnce, nowMs);
+    if (retryAfterMs === 0) this.#keysPaid = keysAtOnce - 1;
+    return retryAfterMs;
+  }
+
+  #chargeKeys({ keys, keysAtOnce }: SendingLimits, nowMs: number): number {
     const rare = this.#rarely();
-    const paidUntilMs = limits.keys.take(rare.keysPaidUntilMs, nowMs);
-    if (paidUntilMs === -1) return limits.keys.retryAfterMs(rare.keysPaidUntilMs, nowMs);
+    const paidUntilMs = keys.take(rare.keysPaidUntilMs, nowMs, keysAtOnce);
+    if (paidUntilMs === -1) return keys.retryAfterMs(rare.keysPaidUntilMs, nowMs, keysAtOnce);
     rare.keysPaidUntilMs = paidUntilMs;
     return 0;
   }

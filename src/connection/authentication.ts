@@ -58,8 +58,8 @@ function accept(
 
 function refuse(connection: Connection, id: number, refusal: AuthRefusal): void {
   if (!connection.isOpen) return;
-  const { code, message, retryAfterMs, close, isFinal } = refusal;
-  connection.fail(id, code, message, retryAfterMs === null ? undefined : { retryAfterMs });
+  const { code, message, details, close, isFinal } = refusal;
+  connection.fail(id, code, message, details);
   // Not the token's fault: an identified connection stays, and others should retry, which 4501 would forbid.
   if (isFinal || connection.awaitsAuth) connection.close(close);
   else connection.resume();

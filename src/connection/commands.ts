@@ -1,6 +1,11 @@
 /** The commands of clients: `authorize` decides who may give each one, and the node carries it out. */
-import { authorize, bringing, type KeptOut, type RoomAccess, type RoomAction } from '../auth/authorize.ts';
-import type { JoinCommand } from '../protocol/frames.ts';
+import {
+  authorize,
+  authorizeJoin,
+  type KeptOut,
+  type RoomAccess,
+  type RoomAction,
+} from '../auth/authorize.ts';
 import { type AuthenticationParts, presentToken } from './authentication.ts';
 import type { Connection } from './connection.ts';
 import type { CommandTable } from './context.ts';
@@ -22,13 +27,6 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
     connection.refuse(id, refusal);
     return false;
   };
-  /** The same for what a member brings with its join. */
-  const mayBring = (connection: Connection, { id, room, data }: JoinCommand): boolean => {
-    const refusal = data === null ? null : bringing(room, access(room));
-    if (refusal === null) return true;
-    connection.fail(id, refusal.code, refusal.message);
-    return false;
-  };
   return {
     publish(connection, command) {
       if (may('publish', connection, command.id, command.room)) services.publish(connection, command);
@@ -36,8 +34,9 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
     join(connection, command) {
       const { id, room } = command;
       if (!connection.takesJoin(id)) return;
-      if (!may('join', connection, id, room) || !mayBring(connection, command)) return;
-      services.join(requestOf(connection, id), room, command);
+      const refusal = authorizeJoin(room, command, connection, access(room), keptOut);
+      if (refusal === null) services.join(requestOf(connection, id), room, command);
+      else connection.refuse(id, refusal);
     },
     leave(connection, { id, room }) {
       if (may('leave', connection, id, room)) services.leave(requestOf(connection, id), room);

@@ -213,8 +213,9 @@ export class Connection {
   }
 
   /** Milliseconds after which one more idempotency key may come; 0: now. */
-  keyAfterMs(nowMs: number): number {
-    return this.#allowance.key(this.context.limits, this.user, nowMs);
+  keyAfterMs(): number {
+    const { limits, clock } = this.context;
+    return this.#allowance.key(limits, this.user, clock);
   }
 
   #refused(id: number, verdict: number): false {

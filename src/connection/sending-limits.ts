@@ -41,6 +41,8 @@ export interface SendingLimits {
   /** Idempotency keys, of a connection without a user. */
   readonly keys: RateLimit;
   readonly userKeys: KeyedRate;
+  /** How many keys are paid for at a time; 0: there is no limit. */
+  readonly keysAtOnce: number;
   /** Commands of one connection that wait for their reply; Infinity: no limit. */
   readonly pendingRequests: number;
   /** Refused commands. An accepted command in between does not make up for them: only time does. */
@@ -58,6 +60,8 @@ export interface SendingLimits {
 export const IDLE_WINDOW_MS = 10_000;
 /** What a user is charged for at once, so that small messages do not each take a look-up. */
 export const USER_CHARGE_BYTES = 4096;
+/** Idempotency keys that are paid for at a time, at most. */
+const USER_CHARGE_KEYS = 16;
 /** The same for commands. */
 export const USER_CHARGE_COMMANDS = 16;
 /** A client that pings each second sends ten, and one that slept answers a handful of pings. */
@@ -91,6 +95,7 @@ export function sendingLimits(settings: SendingSettings): SendingLimits {
     joins: new RateLimit(settings.joinsPerSecond, Math.max(settings.joinBurst, settings.roomsPerConnection)),
     keys,
     userKeys: new KeyedRate(keys),
+    keysAtOnce: keysAtOnce(settings),
     pendingRequests: settings.pendingRequests === 0 ? Infinity : settings.pendingRequests,
     commands: new RateLimit(commandsPerSecond, commandBurst),
     refusals: new RateLimit(refusals(commandsPerSecond), refusals(commandBurst)),
@@ -108,6 +113,11 @@ export function sendingLimits(settings: SendingSettings): SendingLimits {
  */
 function keysLimit({ keysPerUser, dedupWindowMs }: SendingSettings): RateLimit {
   return new RateLimit((keysPerUser / 2 / dedupWindowMs) * 1000, Math.max(1, keysPerUser / 2));
+}
+
+/** A hundredth of the burst at most, so that few connections of a user use up nothing by this. */
+function keysAtOnce({ keysPerUser }: SendingSettings): number {
+  return keysPerUser === 0 ? 0 : Math.min(Math.max(1, Math.floor(keysPerUser / 200)), USER_CHARGE_KEYS);
 }
 
 function refusals(commands: number): number {

@@ -102,6 +102,7 @@ export const LIMITS = [
   'limits.connectionsPerAddress',
   'limits.connectionsPerUser',
   'limits.addressUpgradesPerSecond',
+  'auth.refusalsPerSecond',
   'limits.addressRequestsPerSecond',
   'limits.apiKeyRequestsPerSecond',
   'limits.commandsPerSecond',

@@ -1,4 +1,4 @@
-import { AccessRefused, type Asker, authorize, type KeptOut, type Refusal } from '../auth/authorize.ts';
+import { AccessRefused, type JoinAsks, type KeptOut, PLAIN_JOIN, type Refusal } from '../auth/authorize.ts';
 import { type Identity, looksSame } from '../auth/identity.ts';
 import type { Revocations } from '../auth/token-gate.ts';
 import type { AckPage } from '../backplane/acks.ts';
@@ -23,6 +23,7 @@ import { Denied, type Revocation } from './denied.ts';
 import { AckedReading } from './membership/acked-reading.ts';
 import { Memberships } from './membership/memberships.ts';
 import { Presences } from './membership/presences.ts';
+import { RoomRights } from './membership/room-rights.ts';
 import type { PublishReply } from './pending-publish.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
 import { ClientReads } from './reads/client-reads.ts';
@@ -91,6 +92,7 @@ export class BrokerNode implements RoomServices {
   readonly #reads: ClientReads;
   readonly #control: ControlMessages;
   readonly #denied: Denied;
+  readonly #rights: RoomRights;
   readonly #calls: ServerCalls;
   #sweeper: Timer | null = null;
   #lastNumber = 0;
@@ -104,6 +106,17 @@ export class BrokerNode implements RoomServices {
     this.nodeId = parts.nodeId;
     this.#parts = parts;
     this.flushQueue = new FlushQueue(endOfTurn);
+    this.#denied = new Denied({
+      denials: backplane.denials,
+      scheduler,
+      log: parts.log,
+      learned: (room, user) => this.#control.removeLate(room, user),
+      learnedRevoked: (revoked) => revoking.end(revoked),
+      restored: () => this.#restored(),
+    });
+    const revoking = new Revoking({ ...shared, denied: this.#denied });
+    const rights = new RoomRights({ rule: parts.rule, keptOut: this.#denied });
+    this.#rights = rights;
     const feeds = new Feeds(shared);
     const readBytesPerSecond = limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND;
     const catchUpBytesPerSecond = CATCH_UP_SHARE * readBytesPerSecond;
@@ -111,6 +124,7 @@ export class BrokerNode implements RoomServices {
       ...shared,
       feeds,
       catchUpBytesPerSecond,
+      hearsMembers: (connection, feed) => this.#presences.hearsMembers(connection, feed),
       wentLive: (connection, feed) => this.#presences.wentLive(connection, feed),
     });
     this.#feeds = feeds;
@@ -127,24 +141,16 @@ export class BrokerNode implements RoomServices {
     });
     this.#presences = new Presences({
       ...shared,
+      rights,
       presence: backplane.presence,
       feeds,
       gate: this.#gate,
       membersPage: limits.membersPage,
       presenceBytes: limits.presenceBytes,
     });
-    this.#denied = new Denied({
-      denials: backplane.denials,
-      scheduler,
-      log: parts.log,
-      learned: (room, user) => this.#control.removeLate(room, user),
-      learnedRevoked: (revoked) => revoking.end(revoked),
-      restored: () => this.#restored(),
-    });
-    const revoking = new Revoking({ ...shared, denied: this.#denied });
     this.#memberships = new Memberships({
       ...shared,
-      keptOut: this.#denied,
+      rights,
       feeds,
       catchUp,
       presences: this.#presences,
@@ -155,6 +161,7 @@ export class BrokerNode implements RoomServices {
     });
     this.#reads = new ClientReads({
       ...shared,
+      rights,
       gate: this.#gate,
       histories: new HistoryReads({ ...shared, pageMessages: limits.historyPage }),
       presences: this.#presences,
@@ -356,9 +363,9 @@ export class BrokerNode implements RoomServices {
     this.#memberships.join(request, name, wish);
   }
 
-  /** Why a client may not join a room; null if it may. */
-  joinRefusal(room: string, asker: Asker): Refusal | null {
-    return authorize('join', room, asker, this.#parts.rule(room), this.#denied);
+  /** Why a client that is in no room may not join one in this way; null if it may. */
+  joinRefusal(room: string, identity: Identity | null, asks: JoinAsks = PLAIN_JOIN): Refusal | null {
+    return this.#rights.joinRefusal(room, asks, { identity, rooms: [] });
   }
 
   leave(request: Request, name: string): void {

@@ -76,7 +76,7 @@ export class Connections {
   }
 }
 
-function turnAway(connection: Connection, { code, message, close, retryAfterMs }: AuthRefusal): void {
-  connection.fail(0, code, message, retryAfterMs === null ? undefined : { retryAfterMs });
+function turnAway(connection: Connection, { code, message, close, details }: AuthRefusal): void {
+  connection.fail(0, code, message, details);
   connection.close(close);
 }

@@ -70,7 +70,7 @@ export class Publishing {
   }
 
   #fitsKeys(connection: Connection, id: number): boolean {
-    const retryAfterMs = connection.keyAfterMs(this.#parts.clock.nowMs());
+    const retryAfterMs = connection.keyAfterMs();
     if (retryAfterMs === 0) return true;
     const { keysPerUser } = connection.context.limits.settings;
     const what = 'too many idempotency keys are remembered';

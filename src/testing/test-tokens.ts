@@ -19,6 +19,11 @@ export interface TestTokenClaims {
     readonly match: string;
     readonly join?: boolean;
     readonly publish?: boolean;
+    /** Left out, these follow `join`. */
+    readonly members?: boolean;
+    readonly history?: boolean;
+    readonly ack?: boolean;
+    readonly presence?: boolean;
   }[];
 }
 

@@ -26,7 +26,7 @@ export interface AddressLimitsOptions {
 const FULL_RETRY_MS = 5000;
 
 /**
- * What one address may have and do. A key is an address as `addressKey` has it, or null for whom no limit applies
+ * What one address may have and do. A key is an address as `networkOf` has it, or null for whom no limit applies
  * to. Private addresses are counted and, unless asked for, not refused: everyone behind a balancer that
  * `trustProxy` does not name has the same one.
  */

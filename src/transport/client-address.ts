@@ -1,5 +1,6 @@
 /** Finds which address a request came from, when there are proxies in between. */
 import { BlockList, isIP, SocketAddress } from 'node:net';
+import { networkOf } from '../util/network-of.ts';
 import type { HttpRequest, HttpResponse } from './uws.ts';
 
 /**
@@ -15,18 +16,18 @@ const PRIVATE = [
   ...['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16', '100.64.0.0/10'],
   ...['fc00::/7', 'fe80::/10'],
 ];
-/** Groups of an IPv6 address, and those that one customer of a provider gets at least. */
-const GROUPS = 8;
-const NETWORK_GROUPS = 4;
 
 /** Finds the address of clients. Made once. */
 export class ClientAddresses {
   /** Whether `X-Forwarded-For` is read at all. */
   readonly isProxied: boolean;
+  /** Whether proxies may name the client as they connect (PROXY protocol), besides. */
+  readonly usesProxyProtocol: boolean;
   readonly #trust: TrustProxy;
   readonly #proxies: BlockList;
 
-  constructor(trust: TrustProxy) {
+  constructor(trust: TrustProxy, usesProxyProtocol = false) {
+    this.usesProxyProtocol = usesProxyProtocol;
     this.isProxied = trust === true || (trust !== false && trust.length > 0);
     this.#trust = trust;
     this.#proxies = blockList(typeof trust === 'boolean' ? [] : trust);
@@ -36,10 +37,15 @@ export class ClientAddresses {
    * `peer`: the address that connected. `forwardedFor`: all of its `X-Forwarded-For` lines in order, joined
    * with commas. Each proxy appends the address that it was reached from, and only that is known to be true:
    * entries are taken from the right, as long as the proxy that wrote them is trusted. Stops at an entry that
-   * is not an address.
+   * is not an address. `proxied`: whom a trusted peer connected for, as it said with PROXY protocol; that is
+   * one hop.
    */
-  of(peer: string, forwardedFor: string): string {
+  of(peer: string, forwardedFor: string, proxied = ''): string {
     let client = addressOf(peer) ?? peer;
+    if (proxied !== '' && this.trusts(client)) {
+      client = addressOf(proxied) ?? client;
+      if (this.#trust === true) return client;
+    }
     if (!this.isProxied || forwardedFor === '') return client;
     for (const entry of forwardedFor.split(',').reverse()) {
       if (this.#trust !== true && !this.#isProxy(client)) break;
@@ -52,12 +58,12 @@ export class ClientAddresses {
   }
 
   /**
-   * What the limits of addresses count a client by, whose address `of` found; see `addressKey`. Null: they do not
+   * What the limits of addresses count a client by, whose address `of` found; see `networkOf`. Null: they do not
    * apply. That is so for a trusted proxy, which stands for any number of clients.
    */
-  keyOf(client: string, forwardedFor: string): string | null {
+  keyOf(client: string, forwardedFor: string, proxied = ''): string | null {
     if (isIP(client) === 0 || this.#isProxy(client)) return null;
-    return this.#trust === true && forwardedFor === '' ? null : addressKey(client);
+    return this.#trust === true && forwardedFor + proxied === '' ? null : networkOf(client);
   }
 
   /** Whether the address that connected may say for whom. */
@@ -70,22 +76,7 @@ export class ClientAddresses {
   }
 }
 
-/**
- * An address, in the form that `addressOf` returns, as limits count it. IPv6: its /64, since whoever has one address
- * of it can have them all.
- */
-export function addressKey(address: string): string {
-  if (isIP(address) !== 6) return address;
-  const [head = '', tail] = address.split('::');
-  const groups = (text: string) => (text === '' ? [] : text.split(':'));
-  const [first, last] = [groups(head), groups(tail ?? '')];
-  // An IPv4 address at the end stands for two.
-  const missing = GROUPS - first.length - last.length - (address.includes('.') ? 1 : 0);
-  const all = tail === undefined ? first : [...first, ...Array<string>(missing).fill('0'), ...last];
-  return `${all.slice(0, NETWORK_GROUPS).join(':')}::/64`;
-}
-
-/** Whether an address is of a network that is not routed on the internet. Takes what `addressKey` returns too. */
+/** Whether an address is of a network that is not routed on the internet. Takes what `networkOf` returns too. */
 export function isPrivate(address: string): boolean {
   return contains(privateNetworks, address.replace('/64', ''));
 }
@@ -122,6 +113,19 @@ export function peerAddress(res: Pick<HttpResponse, 'getRemoteAddressAsText'>): 
   return Buffer.from(res.getRemoteAddressAsText()).toString();
 }
 
+/**
+ * Whom the peer connected for, as it said with PROXY protocol version 2; empty if it said nothing, or does not
+ * matter. uWebSockets.js reads such a header before every request, so one that a client sends behind its first
+ * request would take the place of the proxy's: an answer ends the connection, and comes in a later turn, so that
+ * uWebSockets.js gives up on a connection with another request in the same read.
+ */
+export function proxiedAddress(
+  res: Pick<HttpResponse, 'getProxiedRemoteAddressAsText'>,
+  { usesProxyProtocol }: ClientAddresses,
+): string {
+  return usesProxyProtocol ? Buffer.from(res.getProxiedRemoteAddressAsText()).toString() : '';
+}
+
 /** All lines of `X-Forwarded-For`: `getHeader` returns the first, which a client may have made up. */
 export function forwardedFor(req: HttpRequest): string {
   const lines: string[] = [];
@@ -144,5 +148,5 @@ function blockList(entries: readonly string[]): BlockList {
 }
 
 const privateNetworks = blockList(PRIVATE);
-/** `::1` as `addressKey` has it. */
-const LOOPBACK_KEY = addressKey('::1');
+/** `::1` as `networkOf` has it. */
+const LOOPBACK_KEY = networkOf('::1');

@@ -7,9 +7,16 @@ import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
 import type { ErrorDetails } from '../protocol/frames.ts';
 import { chooseSubprotocol } from '../protocol/subprotocol.ts';
 import type { Logger } from '../util/log.ts';
+import { systemScheduler } from '../util/scheduler.ts';
 import type { Admission, Refusal } from './admission.ts';
 import { bearerOf } from './bearer.ts';
-import { addressOf, type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
+import {
+  addressOf,
+  type ClientAddresses,
+  forwardedFor,
+  peerAddress,
+  proxiedAddress,
+} from './client-address.ts';
 import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts';
 import { retryAfter } from './http/retry-after.ts';
 import { ANSWER_HEADERS } from './http/security-headers.ts';
@@ -64,25 +71,27 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   return (res, req, context) => {
     const request = readRequest(req, options.addresses);
     const { handshake, token } = request;
-    const isRefused = (refusal: Refusal | null) => {
-      if (refusal !== null) refuse(res, refusal, options.metrics);
+    const isRefused = (refusal: Refusal | null, respond: Respond) => {
+      if (refusal !== null) refuse(res, refusal, options.metrics, respond);
       return refusal !== null;
     };
-    if (refuseHandshake(res, handshake, options.metrics)) return;
+    const atOnce = options.addresses.usesProxyProtocol ? respondLater : respond;
+    if (refuseHandshake(res, handshake, options.metrics, atOnce)) return;
     const peer = peerAddress(res);
     options.proxyWarning.look(req, () => peer);
-    const client = options.addresses.of(peer, request.forwardedFor);
-    const addressKey = options.addresses.keyOf(client, request.forwardedFor);
+    const proxied = proxiedAddress(res, options.addresses);
+    const client = options.addresses.of(peer, request.forwardedFor, proxied);
+    const addressKey = options.addresses.keyOf(client, request.forwardedFor, proxied);
     const hasNoToken = options.mustAuthenticate && token === null;
-    if (isRefused(options.admission.admit({ addressKey, hasNoToken }))) return;
+    if (isRefused(options.admission.admit({ addressKey, hasNoToken }), atOnce)) return;
     if (request.origin !== '' && !mayCome(request.origin)) {
       upgradesRejected.origin++;
-      return refuse(res, { code: 'forbidden', message: ORIGIN_REFUSED }, options.metrics);
+      return refuse(res, { code: 'forbidden', message: ORIGIN_REFUSED }, options.metrics, atOnce);
     }
     const chosen = chooseSubprotocol(handshake.protocol);
     if (!chosen) {
       upgradesRejected.subprotocol++;
-      return refuse(res, { code: 'bad_request', message: SUBPROTOCOL_REFUSED }, options.metrics);
+      return refuse(res, { code: 'bad_request', message: SUBPROTOCOL_REFUSED }, options.metrics, atOnce);
     }
     // Null: the socket's own address, which it can be asked for.
     const forwarded = client === (addressOf(peer) ?? peer) ? null : client;
@@ -99,23 +108,26 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
     authenticate(res, presented, options, (identity, refusal) => {
       // What was not even checked gets the cheapest answer.
       if (refusal !== null && (!request.isFromQuery || refusal.code === 'rate_limited')) {
-        const { code, message, retryAfterMs } = refusal;
-        upgradesRejected[refusalLabel(code)]++;
-        const details = retryAfterMs === null ? {} : { retryAfterMs };
-        return refuse(res, { code, message, details }, options.metrics);
+        upgradesRejected[refusalLabel(refusal.code)]++;
+        return refuse(res, answerOf(refusal), options.metrics, respond);
       }
       // Checked again: while the token was being checked, others arrived, or the node began to shut down. A
       // browser page never sees the status of an upgrade. A token in the URL is refused on the open
       // WebSocket, whose close code says whether to come back.
       const newcomer = { addressKey, hasNoToken: false };
-      if (isRefused(options.admission.refusal(newcomer, identity?.user ?? null))) return;
+      if (isRefused(options.admission.refusal(newcomer, identity?.user ?? null), respond)) return;
       options.runCorked(() => accept(identity, refusal));
     });
   };
 }
 
 /** Answers a broken handshake. Returns whether it did. */
-function refuseHandshake(res: HttpResponse, handshake: Handshake, { connections }: NodeMetrics): boolean {
+function refuseHandshake(
+  res: HttpResponse,
+  handshake: Handshake,
+  { connections }: NodeMetrics,
+  respond: Respond,
+): boolean {
   const problem = handshakeProblem(handshake);
   if (problem === null) return false;
   connections.upgradesRejected.handshake++;
@@ -164,10 +176,32 @@ interface Answer {
   readonly details?: ErrorDetails;
 }
 
-function refuse(res: HttpResponse, answer: Answer, { limits }: NodeMetrics): void {
+function answerOf({ code, message, details }: AuthRefusal): Answer {
+  return { code, message, ...(details && { details }) };
+}
+
+function refuse(res: HttpResponse, answer: Answer, { limits }: NodeMetrics, respond: Respond): void {
   const { code, details } = answer;
   if (details?.limit !== undefined) limits[details.limit as LimitLabel]++;
   respond(res, ERROR_STATUS[code], answer, retryAfter(details?.retryAfterMs));
+}
+
+type Respond = (
+  res: HttpResponse,
+  status: number,
+  answer: Answer,
+  headers: Readonly<Record<string, string>>,
+) => void;
+
+/** See `proxiedAddress`. */
+function respondLater(...[res, ...answer]: Parameters<Respond>): void {
+  let isAborted = false;
+  res.onAborted(() => {
+    isAborted = true;
+  });
+  systemScheduler.atEndOfTurn(() => {
+    if (!isAborted) respond(res, ...answer);
+  });
 }
 
 function respond(

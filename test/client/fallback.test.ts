@@ -1,5 +1,6 @@
 /** Where WebSockets are blocked: event streams and requests in their place, against a real node behind a proxy. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import type { BaseClient } from '../../src/client/client.ts';
 import { RoomcastClient as JsonClient } from '../../src/client/json-node.ts';
 import { RoomcastClient } from '../../src/client/node.ts';
@@ -95,6 +96,24 @@ describe.each([
     for (const room of rooms) expect((await check.history(room, { limit: 1 })).position[1]).toBe(150);
   });
 });
+
+describe.each(['client.js', 'client-json.js'])(
+  'the file %s for pages, where WebSockets are blocked',
+  (file) => {
+    it('works with the fallback that it loads: both know the names that were shortened', async () => {
+      const built = (await import(new URL(`../../dist/${file}`, import.meta.url).href)) as {
+        RoomcastClient: typeof RoomcastClient;
+      };
+      const client = connect(proxy.url, { WebSocket: WebSocket as never }, built.RoomcastClient);
+      const room = client.room<string>(`built:${file}`);
+      const heard = room.messages();
+      expect(await room.publish('hello')).toMatchObject({ offset: 1 });
+      expect((await heard.next()).value).toMatchObject({ data: 'hello', offset: 1 });
+      expect(room.signal('typing')).toBe('sent');
+      expect(client.status).toMatchObject({ state: 'connected', transport: 'sse' });
+    });
+  },
+);
 
 describe('a client on event streams', () => {
   it('joins and leaves rooms one after the other, and goes on in those that it has', async () => {

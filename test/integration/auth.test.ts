@@ -264,11 +264,16 @@ describe('an address that presents bad tokens', () => {
     await flood.start();
     expect((await inBand.request('auth', good)).slice(2)).toEqual([
       'rate_limited',
-      'too many tokens from this address were refused: try again later',
-      { retryAfterMs: expect.any(Number) },
+      'too many tokens from this address were refused: auth.refusalsPerSecond is 1',
+      { retryAfterMs: expect.any(Number), limit: 'auth.refusalsPerSecond' },
     ]);
     expect((await inBand.closed).code).toBe(1013);
-    const limited = { code: 'rate_limited', message: expect.any(String) };
+    const limited = {
+      code: 'rate_limited',
+      message: expect.any(String),
+      retryAfterMs: expect.any(Number),
+      limit: 'auth.refusalsPerSecond',
+    };
     for (const [path, own] of [
       [`/ws?token=${good}`, {}],
       ['/ws', headers],

@@ -12,6 +12,7 @@ import { readMetric } from '../support/metrics.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { SECRET, token } from '../support/tokens.ts';
 
+const API_KEY = 'a-key-of-the-tests';
 const COMMON = {
   ROOMCAST_AUTH_SECRET: SECRET,
   ROOMCAST_TRUST_PROXY: 'loopback',
@@ -21,7 +22,8 @@ const COMMON = {
 const LIMITED = {
   ...COMMON,
   ROOMCAST_AUTH_ANONYMOUS: 'true',
-  ROOMCAST_API_KEYS: 'a-key,another-key',
+  ROOMCAST_API_KEYS: API_KEY,
+  ROOMCAST_AUTH_REFUSALS_PER_SECOND: '1',
   ROOMCAST_LIMITS_CONNECTIONS_PER_ADDRESS: '2',
   ROOMCAST_LIMITS_CONNECTIONS_PER_USER: '2',
   ROOMCAST_LIMITS_ADDRESS_UPGRADES_PER_SECOND: '1',
@@ -216,6 +218,17 @@ type Ways = Partial<Record<Way, () => Promise<Told>>>;
 
 const HELLO = { data: 'hello' };
 
+/** An address whose tokens are not checked any more, and what it was told. */
+async function refusedTokens(): Promise<{ readonly address: string; readonly told: Told }> {
+  const address = anAddress();
+  const headers = { ...from(address), ...bearer('nonsense') };
+  const told = await firstRefused(20, async () => {
+    const one = await publish(headers, HELLO);
+    return one?.status === 401 ? null : one;
+  });
+  return { address, told };
+}
+
 const WAYS: Record<LimitLabel, Ways> = {
   'websocket.maxConnections': {
     WebSocket: () =>
@@ -269,6 +282,17 @@ const WAYS: Record<LimitLabel, Ways> = {
       return firstRefused(10, told);
     },
   },
+  'auth.refusalsPerSecond': {
+    WebSocket: async () => {
+      const connected = await client(from((await refusedTokens()).address));
+      return firstError(connected, ['auth', 1, 'nonsense']);
+    },
+    'event stream': async () => {
+      const headers = { ...from((await refusedTokens()).address), ...bearer('nonsense') };
+      return firstRefused(1, () => stream(headers, 'a'));
+    },
+    HTTP: async () => (await refusedTokens()).told,
+  },
   'limits.addressRequestsPerSecond': {
     HTTP: () => {
       const address = anAddress();
@@ -279,7 +303,7 @@ const WAYS: Record<LimitLabel, Ways> = {
     },
   },
   'limits.apiKeyRequestsPerSecond': {
-    HTTP: () => firstRefused(20, () => ask('/v1/nodes', { headers: bearer('a-key') })),
+    HTTP: () => firstRefused(20, () => ask('/v1/nodes', { headers: bearer(API_KEY) })),
   },
   'limits.commandsPerSecond': {
     WebSocket: async () => firstError(await client(), ...times(60, (id) => ['ping', id])),

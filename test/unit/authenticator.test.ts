@@ -359,7 +359,7 @@ describe('the rooms claim', () => {
 
   it('is not a restriction where it is absent', async () => {
     const { permissions } = await authenticator({ secret: SECRET }).authenticate(await token({ sub: 'ann' }));
-    expect([permissions.mayJoin('any'), permissions.mayPublish('any')]).toEqual([true, true]);
+    expect([permissions.allows('join', 'any'), permissions.allows('publish', 'any')]).toEqual([true, true]);
   });
 
   it('permits what the first grant that matches says, and nothing else', async () => {
@@ -368,7 +368,7 @@ describe('the rooms claim', () => {
       { match: 'chat:*', join: true, publish: true },
       { match: 'news:*', join: true, publish: 'yes' },
     ]);
-    const may = (room: string) => [permissions.mayJoin(room), permissions.mayPublish(room)];
+    const may = (room: string) => [permissions.allows('join', room), permissions.allows('publish', room)];
     expect(may('chat:staff')).toEqual([true, false]);
     expect(may('chat:lobby')).toEqual([true, true]);
     expect(may('news:today')).toEqual([true, false]);
@@ -377,7 +377,7 @@ describe('the rooms claim', () => {
 
   it('permits nothing where it is empty', async () => {
     const { permissions } = await identityWith([]);
-    expect([permissions.mayJoin('a'), permissions.mayPublish('a')]).toEqual([false, false]);
+    expect([permissions.allows('join', 'a'), permissions.allows('publish', 'a')]).toEqual([false, false]);
   });
 
   it.each([null, {}, 'chat:*', [null], ['chat:*'], [{ join: true }], Array(101).fill({ match: 'a' })])(

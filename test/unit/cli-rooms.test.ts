@@ -175,6 +175,14 @@ describe('roomcast token', () => {
     expect(stderr).toContain('every room');
   });
 
+  it('says that a token without grants is for nothing where nodes deny by default', async () => {
+    const { stderr } = await roomcast(['token', 'mint', '--user', 'ann'], {
+      ...env,
+      ROOMCAST_DEFAULT_DENY: 'true',
+    });
+    expect(stderr).toContain('may do nothing, because defaultDeny is on');
+  });
+
   it.each(['rsa', 'ec', 'ed25519'] as const)('signs with a private key: %s', async (kind) => {
     const options = { rsa: { modulusLength: 2048 }, ec: { namedCurve: 'prime256v1' }, ed25519: {} }[kind];
     const { privateKey, publicKey } = generateKeyPairSync(kind as 'ec', options as { namedCurve: string });
@@ -259,6 +267,11 @@ describe('roomcast token', () => {
     expect(grantOf('a=b')).toEqual({ match: 'a=b', join: true, publish: true });
     expect(grantOf('a=b=publish')).toEqual({ match: 'a=b', join: false, publish: true });
     expect(grantOf('x=publish,join')).toEqual({ match: 'x', join: true, publish: true });
+    expect(grantOf('stage:*=join,members,-history')).toEqual({
+      match: 'stage:*',
+      ...{ join: true, publish: false, members: true, history: false },
+    });
+    expect(grantOf('a=reads')).toEqual({ match: 'a=reads', join: true, publish: true });
   });
 });
 

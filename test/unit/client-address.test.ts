@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import {
-  addressKey,
   addressOf,
   ClientAddresses,
   isLoopback,
   isPrivate,
   type TrustProxy,
 } from '../../src/transport/client-address.ts';
+import { networkOf } from '../../src/util/network-of.ts';
 
 const PROXIES = ['10.0.0.0/8', 'fd00::/8', 'loopback', '192.0.2.7'];
 
@@ -67,7 +67,7 @@ it.each([
   ['127.0.0.1', true],
   ['127.9.9.9', true],
   ['::1', true],
-  [addressKey('::1'), true],
+  [networkOf('::1'), true],
   ['10.0.0.1', false],
   ['::2', false],
   ['', false],
@@ -88,22 +88,8 @@ it.each([
 });
 
 describe('what limits count a client by', () => {
-  it.each([
-    ['198.51.100.1', '198.51.100.1'],
-    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
-    ['2001:db8::5', '2001:db8:0:0::/64'],
-    ['2001:db8:1:2::', '2001:db8:1:2::/64'],
-    ['2001:db8:1:2:3::6', '2001:db8:1:2::/64'],
-    ['::1', '0:0:0:0::/64'],
-    ['::', '0:0:0:0::/64'],
-    ['64:ff9b::192.0.2.1', '64:ff9b:0:0::/64'],
-    ['1:2:3:4:5:6:192.0.2.1', '1:2:3:4::/64'],
-  ])('is for %s %s', (address, key) => {
-    expect(addressKey(address)).toBe(key);
-  });
-
   it('is the same for all addresses of one customer, however they are written, and for IPv4 inside of IPv6', () => {
-    const key = (text: string) => addressKey(addressOf(text)!);
+    const key = (text: string) => networkOf(addressOf(text)!);
     expect(key('2001:0DB8:0000:0000:ffff:1::9')).toBe(key('2001:db8::1'));
     expect(key('2001:db8:0:1::1')).not.toBe(key('2001:db8::1'));
     expect(key('::ffff:198.51.100.1')).toBe('198.51.100.1');
@@ -146,4 +132,39 @@ it.each([
   ...['fd00::1', 'fd12:3456:0:0::/64', 'fe80:0:0:0::/64'].map((a) => [a, true]),
 ] as [string, boolean][])('%s is private: %s', (address, expected) => {
   expect(isPrivate(address)).toBe(expected);
+});
+
+describe('PROXY protocol', () => {
+  it.each<[string, TrustProxy, string, string, string, string]>([
+    ['a trusted proxy', PROXIES, '10.0.0.1', '', '198.51.100.1', '198.51.100.1'],
+    ['a proxy that is not trusted', PROXIES, '203.0.113.9', '', '198.51.100.1', '203.0.113.9'],
+    ['any peer, for one hop', true, '203.0.113.9', '1.1.1.1', '198.51.100.1', '198.51.100.1'],
+    ['nobody', false, '10.0.0.1', '', '198.51.100.1', '10.0.0.1'],
+    ['a proxy for a proxy of HTTP', PROXIES, '10.0.0.1', '1.1.1.1, 198.51.100.1', '10.0.0.2', '198.51.100.1'],
+    [
+      'a proxy for a client that makes up a header',
+      PROXIES,
+      '10.0.0.1',
+      '1.1.1.1',
+      '198.51.100.1',
+      '198.51.100.1',
+    ],
+    [
+      'a proxy, with IPv6 written out',
+      PROXIES,
+      '10.0.0.1',
+      '',
+      '2001:0db8:0000:0000:0000:0000:0000:0005',
+      '2001:db8::5',
+    ],
+  ])('is believed as it should from %s', (_, trust, peer, header, proxied, client) => {
+    const addresses = new ClientAddresses(trust, true);
+    expect(addresses.of(peer, header, proxied)).toBe(client);
+  });
+
+  it('tells the clients of a trusted proxy apart', () => {
+    const addresses = new ClientAddresses(true, true);
+    expect(addresses.keyOf('198.51.100.1', '', '198.51.100.1')).toBe('198.51.100.1');
+    expect(addresses.keyOf('203.0.113.9', '', '')).toBeNull();
+  });
 });

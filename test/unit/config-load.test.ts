@@ -369,7 +369,7 @@ describe('problems', () => {
       'environment ROOMCAST_ROOMS[0]: unknown key "histry" — did you mean "history"?',
       'environment ROOMCAST_ROOMS[1].history.messages: expected a whole number from 0 to 100000, got "x"',
       'environment ROOMCAST_ROOMS[1].history: unknown key "agems" — did you mean "ageMs"?',
-      'environment ROOMCAST_ROOMS[1].join: expected one of anyone, authenticated, nobody, got "nobdy"',
+      'environment ROOMCAST_ROOMS[1].join: expected one of anyone, authenticated, claim, server, nobody, got "nobdy"',
       'environment ROOMCAST_ROOMS[2]: expected a rule such as {"match": "chat:*"}, got 7',
       'environment ROOMCAST_ROOMS[3].match: expected a pattern of 1 to 128 characters such as chat:*, got nothing',
       'environment ROOMCAST_ROOMS[4].history: expected false, or a group of messages, ageMs and bytes, got true',
@@ -545,11 +545,37 @@ describe('settings that have to fit each other', () => {
       'members of a rule do not take the effect from one another',
       {
         ROOMCAST_ROOMS:
-          '[{"match":"a","presence":false,"memberEvents":true},{"match":"b","join":"nobody","publish":"members"}]',
+          '[{"match":"a","presence":false,"memberEvents":true},{"match":"b","join":"nobody","publish":"members"},{"match":"c","join":"server","publish":"members","presence":false,"access":{"members":"anyone"}}]',
       },
       [
         'environment ROOMCAST_ROOMS[0].memberEvents: "a" has presence: false, so members cannot be told who joins and leaves',
         'environment ROOMCAST_ROOMS[1].publish: "b" has join: nobody, so there are no members to publish',
+        'environment ROOMCAST_ROOMS[2].publish: "c" has join: server, so there are no members to publish',
+        'environment ROOMCAST_ROOMS[2].access.members: "c" has presence: false, so there is no list of members',
+      ],
+    ],
+    [
+      'what a claim decides needs tokens',
+      {
+        ROOMCAST_ROOMS:
+          '[{"match":"a","join":"claim"},{"match":"b","access":{"history":"claim","ack":"server"}}]',
+      },
+      [
+        expect.stringMatching(
+          /^environment ROOMCAST_ROOMS\[0\]: "a" has join: claim, which needs auth\.secret/,
+        ),
+        expect.stringMatching(/^environment ROOMCAST_ROOMS\[1\]: "b" has history: claim, which needs/),
+      ],
+    ],
+    [
+      'who may do what is a closed list',
+      {
+        ROOMCAST_ROOMS:
+          '[{"match":"a","access":{"members":"nobody"}},{"match":"b","access":{"read":"anyone"}}]',
+      },
+      [
+        'environment ROOMCAST_ROOMS[0].access.members: expected one of anyone, authenticated, claim, server, got "nobody"',
+        'environment ROOMCAST_ROOMS[1].access: unknown key "read"',
       ],
     ],
     [
@@ -564,6 +590,21 @@ describe('settings that have to fit each other', () => {
         'environment ROOMCAST_AUTH_SECRET: conflicts with auth.jwksUrl: remove one of them',
         'environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: conflicts with auth.jwksUrl: remove one of them',
       ],
+    ],
+    [
+      'proxies are believed only where they are named',
+      { ROOMCAST_PROXY_PROTOCOL: 'true' },
+      ['environment ROOMCAST_PROXY_PROTOCOL: needs trustProxy, the proxies that are believed'],
+    ],
+    [
+      'a proxy that names the client before TLS is none of a node with TLS',
+      {
+        ROOMCAST_PROXY_PROTOCOL: 'true',
+        ROOMCAST_TRUST_PROXY: 'loopback',
+        ROOMCAST_TLS_CERT_FILE: '/dev/null',
+        ROOMCAST_TLS_KEY_FILE: '/dev/null',
+      },
+      [expect.stringMatching(/^environment ROOMCAST_PROXY_PROTOCOL: conflicts with tls.certFile: /)],
     ],
     [
       'keys are fetched without a password',

@@ -309,7 +309,7 @@ async function pause({ socket, connection }: Device): Promise<void> {
 async function resume({ socket, connection }: Device): Promise<void> {
   socket.buffered = 0;
   local.node.drained(connection);
-  await waitFor(() => socket.topics.size === 1);
+  await waitFor(() => socket.topics.size > 0);
 }
 
 describe('a member that keeps the list', () => {
@@ -365,7 +365,7 @@ describe('a member that keeps the list', () => {
     await waitFor(() => pushes(ann, 'members').length === 1);
     const known = MemberList.from('room', 1, ann.frames);
     expect(known.members).toEqual((await list('room')).members);
-    expect(ann.socket.topics.size).toBe(1);
+    expect([...ann.socket.topics]).toEqual(['broom', 'mbroom']);
   });
 
   it('gets nothing anew when nothing changed while it read too slowly', async () => {

@@ -111,10 +111,10 @@ describe('tokens that are refused', () => {
     const error = await by.authenticate('ann', '192.0.2.1').catch((thrown: unknown) => thrown);
     expect(refusalOf(error, silentLog)).toEqual({
       code: 'rate_limited',
-      message: 'too many tokens from this address were refused: try again later',
+      message: 'too many tokens from this address were refused: auth.refusalsPerSecond is 1',
       close: { code: 1013, reason: 'try again later' },
       isFinal: false,
-      retryAfterMs: 1000,
+      details: { retryAfterMs: 1000, limit: 'auth.refusalsPerSecond' },
     });
     clock.advance(1000);
     expect(await code(by.authenticate('ann', '192.0.2.1'))).toBe('ok');

@@ -228,7 +228,11 @@ def _report(event: Event) -> None:
     """What a loop over messages would not notice otherwise."""
     if isinstance(event, Gap) and event.is_loss:
         log.warning(
-            "%s: messages %d to %d are lost: history is too short", event.room, event.from_offset, event.to_offset
+            "%s: messages %d to %d are lost: %s",
+            event.room,
+            event.from_offset,
+            event.to_offset,
+            "history is too short" if event.reason == "expired" else "this client may not read the history",
         )
     elif isinstance(event, Reset):
         log.warning("%s: the numbering began anew at offset %d; messages may be lost", event.room, event.offset)

@@ -37,12 +37,18 @@ export async function mintCommand(io: Io, options: MintOptions): Promise<number>
       { ...loaded.config.auth, nowMs },
     );
     io.stdout(`${token}\n`);
-    if (rooms === undefined)
-      io.stderr('this token may join and publish in every room: --room restricts it\n');
+    if (rooms === undefined) io.stderr(`${unrestricted(loaded.config)}\n`);
     return EXIT.ok;
   } catch (error) {
     return fail(io, [(error as Error).message]);
   }
+}
+
+/** What a token without grants may do. */
+function unrestricted({ defaultDeny }: Config): string {
+  return defaultDeny
+    ? 'this token may do nothing, because defaultDeny is on: grant rooms with --room'
+    : 'this token may do in every room what its rule permits: --room restricts it';
 }
 
 function signingKey({ auth }: Config, { keyFile, keyId }: MintOptions): SigningKey {

@@ -13,8 +13,10 @@ import type { Scheduler } from '../../util/scheduler.ts';
 import type { JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
+import { hearMembers } from '../rooms/topics.ts';
 import { MemberData } from './member-data.ts';
 import { MemberEvents } from './member-events.ts';
+import type { RoomRights } from './room-rights.ts';
 import { Rosters } from './rosters.ts';
 
 /** What a list costs per entry: it is decoded and encoded, where a page of history is copied. */
@@ -32,6 +34,7 @@ export interface PresencesParts {
   readonly feeds: Feeds;
   readonly gate: Gate;
   readonly rule: (room: string) => RoomRule;
+  readonly rights: RoomRights;
   /** Maximum members in one answer. */
   readonly membersPage: number;
   /** Maximum bytes of a member's data. */
@@ -197,6 +200,25 @@ export class Presences {
       };
       return { value, bytes: source.size * ENTRY_COST };
     });
+  }
+
+  /**
+   * The rights of a member have changed. Where it may not know the members any more, it is told of none of them;
+   * where it may not bring data, what it brought is gone.
+   */
+  reconsider(connection: Connection, feed: Feed, isLive: boolean): void {
+    const { rights } = this.#parts;
+    const { name } = feed.room;
+    const hears = this.hearsMembers(connection, feed);
+    if (!hears) this.#rosters.left(connection, feed);
+    if (isLive && feed.hasMemberEvents) hearMembers(connection, feed, hears);
+    if (this.#data.get(connection, feed) === null || rights.may('presence', name, connection)) return;
+    this.#data.set(connection, feed, null);
+  }
+
+  /** Whether a member is told of the others. */
+  hearsMembers(connection: Connection, { room }: Feed): boolean {
+    return this.#parts.rights.may('members', room.name, connection);
   }
 
   /** The member is on its topic from now on. */

@@ -4,7 +4,6 @@ import type { Logger } from '../../util/log.ts';
 import { bearerOf } from '../bearer.ts';
 import { type Exchange, HttpError } from '../http/exchange.ts';
 import { queryParameter } from '../http/query.ts';
-import { retryAfter } from '../http/retry-after.ts';
 import type { HttpRequest } from '../uws.ts';
 
 export interface ClientAccessOptions {
@@ -50,8 +49,8 @@ export class ClientAccess {
   }
 }
 
-function refused({ code, message, retryAfterMs, isFinal }: AuthRefusal): HttpError {
-  if (!isFinal) return new HttpError(code, message, retryAfter(retryAfterMs));
+function refused({ code, message, details, isFinal }: AuthRefusal): HttpError {
+  if (!isFinal) return new HttpError(code, message, {}, details);
   const hint = code === 'unauthorized' ? "; this route takes a client's token, not an API key" : '';
   return new HttpError(code, message + hint, CHALLENGE);
 }

@@ -84,7 +84,7 @@ export class PublishRoute {
   /** Where members may publish, who may join may: a request is no member of anything. */
   #run(identity: Identity | null, allowance: Allowance, command: PublishCommand): Promise<unknown> {
     const { node, context } = this.#parts;
-    const isLikeMember = node.joinRefusal(command.room, { identity, rooms: [] }) === null;
+    const isLikeMember = node.joinRefusal(command.room, identity) === null;
     return new Promise((resolve, reject) => {
       const answer = { done: resolve, failed: reject };
       const connection = new RequestConnection(node.nextNumber(), identity, context, allowance, answer);

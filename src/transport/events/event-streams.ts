@@ -52,8 +52,8 @@ export class EventStreams {
   /** Opens a stream of these rooms. Throws `AccessRefused`. */
   open(exchange: Exchange, wish: StreamWish): void {
     const { identity, joins } = wish;
-    for (const { room } of joins) {
-      const refusal = this.#parts.node.joinRefusal(room, { identity, rooms: [] });
+    for (const join of joins) {
+      const refusal = this.#parts.node.joinRefusal(join.room, identity, join);
       if (refusal !== null) throw new AccessRefused(refusal);
     }
     if (exchange.isHead) return exchange.send(200, EVENT_STREAM, '', STREAM_HEADERS);

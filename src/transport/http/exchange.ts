@@ -10,7 +10,8 @@ import { toJsonText } from '../../protocol/json/text.ts';
 import { SERVER_LEVELS } from '../../protocol/msgpack/codec.ts';
 import { packed, writeValue } from '../../protocol/msgpack/values.ts';
 import { systemClock } from '../../util/clock.ts';
-import { type ClientAddresses, forwardedFor, peerAddress } from '../client-address.ts';
+import { systemScheduler } from '../../util/scheduler.ts';
+import { type ClientAddresses, forwardedFor, peerAddress, proxiedAddress } from '../client-address.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { ArrivingBody } from './arriving-body.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
@@ -77,6 +78,7 @@ export class Exchange {
   readonly #isHead: boolean;
   readonly #addresses: ClientAddresses;
   readonly #forwardedFor: string;
+  readonly #proxied: string;
   readonly #res: HttpResponse;
   readonly #metrics: NodeMetrics;
   readonly #startedMs = systemClock.nowMs();
@@ -96,6 +98,7 @@ export class Exchange {
     this.#isHead = isHead;
     this.#addresses = addresses;
     this.#forwardedFor = addresses.isProxied ? forwardedFor(req) : '';
+    this.#proxied = proxiedAddress(res, addresses);
     this.authorization = req.getHeader('authorization');
     const contentType = req.getHeader('content-type');
     this.bodyFormat = bodyFormat(contentType, req.getHeader('content-encoding'), this.authorization !== '');
@@ -149,12 +152,14 @@ export class Exchange {
 
   /** The address of the client, as far as proxies in between are trusted; empty when it left. */
   get clientAddress(): string {
-    return this.#isAborted ? '' : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor);
+    return this.#isAborted
+      ? ''
+      : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor, this.#proxied);
   }
 
   /** What the limits of addresses count the client by; null: they do not apply, or it left. */
   get addressKey(): string | null {
-    return this.#addresses.keyOf(this.clientAddress, this.#forwardedFor);
+    return this.#addresses.keyOf(this.clientAddress, this.#forwardedFor, this.#proxied);
   }
 
   /**
@@ -206,11 +211,23 @@ export class Exchange {
     body: string | Uint8Array,
     headers: Readonly<Record<string, string>> = {},
   ): void {
+    if (!this.#addresses.usesProxyProtocol) return this.#answer(status, contentType, body, headers, false);
+    // See `proxiedAddress`.
+    systemScheduler.atEndOfTurn(() => this.#answer(status, contentType, body, headers, true));
+  }
+
+  #answer(
+    status: number,
+    contentType: string,
+    body: string | Uint8Array,
+    headers: Readonly<Record<string, string>>,
+    isLast: boolean,
+  ): void {
     if (this.#isAborted) return;
     this.#res.cork(() => {
       this.writeHead(status, contentType, headers);
-      if (this.#isHead) this.#endHead(body);
-      else this.#res.end(body);
+      if (this.#isHead) this.#endHead(body, isLast);
+      else this.#res.end(body, isLast);
     });
   }
 
@@ -218,9 +235,9 @@ export class Exchange {
    * Sends the length that a GET would have. Not with `endWithoutBody(length)`: that keeps waiting for the
    * body.
    */
-  #endHead(body: string | Uint8Array): void {
+  #endHead(body: string | Uint8Array, isLast: boolean): void {
     this.#res.writeHeader('Content-Length', String(Buffer.byteLength(body)));
-    this.#res.endWithoutBody();
+    this.#res.endWithoutBody(undefined, isLast);
   }
 }
 
