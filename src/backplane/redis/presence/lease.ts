@@ -38,6 +38,7 @@ export class Lease {
   #record = '';
   #validUntilMs = -Infinity;
   #isStopped = false;
+  #isReleased = false;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -76,8 +77,11 @@ export class Lease {
     return this.#renewing;
   }
 
-  /** Gives it up, if the node has no entries left. Rejects with a `BackplaneError`. */
+  /** Gives it up, if the node has no entries left, and for good: nothing renews it any more. Rejects with a `BackplaneError`. */
   async release(): Promise<void> {
+    this.#isReleased = true;
+    // One that is under way changes the record that the release must name.
+    await this.#renewing;
     const { redis, keys, nodeId, metrics } = this.#options;
     const args = [nodeId, this.#record];
     const work = () => releaseScript.call(redis, [keys.leases(), keys.nodeRooms(nodeId)], args, metrics);
@@ -96,7 +100,7 @@ export class Lease {
   }
 
   async #tryRenew(): Promise<boolean> {
-    if (this.#isStopped) return false;
+    if (this.#isStopped || this.#isReleased) return false;
     try {
       await this.#ask();
       return true;
