@@ -1,0 +1,43 @@
+/** Runs of the simulation with fixed seeds; see README.md. `SIMULATION_SEEDS` runs more of them. */
+import { expect, test } from 'vitest';
+import { type RunOptions, type RunResult, run } from './world/run.ts';
+
+const SEEDS = Number(process.env.SIMULATION_SEEDS ?? 6);
+
+/** In a task of its own: in a promise no other promise would run. */
+function runAlone(options: RunOptions): Promise<RunResult> {
+  return new Promise((resolve, reject) => {
+    setImmediate(() => {
+      try {
+        resolve(run(options));
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+}
+
+/** The end of the trace says what went wrong. */
+function expectNothingWrong({ seed, violations, lines }: RunResult): void {
+  if (violations.length === 0) return;
+  const how = `npm run simulate -- --seed ${seed} --trace --shrink`;
+  throw new Error(
+    `seed ${seed}:\n${violations.slice(0, 10).join('\n')}\n${lines.slice(-60).join('\n')}\n${how}`,
+  );
+}
+
+test('the same seed gives the same run', async () => {
+  const options = { seed: 11, stormMs: 20_000 };
+  const [one, other] = [await runAlone(options), await runAlone(options)];
+  expect(other.lines).toEqual(one.lines);
+  expect(other.digest).toBe(one.digest);
+  expect((await runAlone({ ...options, seed: 12 })).digest).not.toBe(one.digest);
+});
+
+for (let seed = 1; seed <= SEEDS; seed++) {
+  test(`nodes and clients keep their promises in the storm of seed ${seed}`, async () => {
+    const result = await runAlone({ seed });
+    expectNothingWrong(result);
+    expect(result.counts.messages).toBeGreaterThan(1000);
+  });
+}
