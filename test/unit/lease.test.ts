@@ -28,6 +28,7 @@ function slowLease() {
     log: silentLog,
     metrics: silentMetrics,
     ask: (work) => work(),
+    lineage: () => '',
     lost: () => undefined,
     renewed: () => undefined,
   });

@@ -138,14 +138,11 @@ export function checkEnd(world: World): void {
   }
   for (const node of world.lives) {
     if (node.owner.isDead) continue;
-    const { hub } = node.core.node;
-    if (node.state !== 'stopped' && node.state !== 'failed')
+    const { connectionCount } = node.core.node.hub;
+    if (node.state !== 'stopped' && node.state !== 'failed') {
       world.violation(`${node.owner.name} is ${node.state} at the end`);
-    if (hub.connectionCount + hub.roomCount > 0) {
-      world.violation(
-        `${node.owner.name} still has ${hub.connectionCount} connections and the rooms ${[...hub.rooms()].map(({ name }) => name).join(' ')}`,
-      );
     }
+    if (connectionCount > 0) world.violation(`${node.owner.name} still has ${connectionCount} connections`);
   }
   const { redis } = world;
   if (redis.connections.length > 0) {
@@ -159,6 +156,11 @@ export function checkSwept(world: World): void {
   const { keys } = world.redis;
   const nowMs = world.loop.wallMsOf(world.redisOwner);
   const left = world.running.map((node) => node.core.node.nodeId);
+  for (const { owner, core } of world.running) {
+    const rooms = [...core.node.hub.rooms()].map(({ name }) => name);
+    if (rooms.length > 0)
+      world.violation(`${owner.name} has nobody and still has the rooms ${rooms.join(' ')}`);
+  }
   for (const key of [...keys.names()]) {
     if (key.endsWith(':leases')) {
       for (const node of keys.hash(key, nowMs)?.fields.keys() ?? []) {
