@@ -177,6 +177,7 @@ export class BrokerNode implements RoomServices {
   /** Releases the backplane. Close the connections first. */
   async close(): Promise<void> {
     this.#sweeper?.cancel();
+    this.#denied.stop();
     await this.#presences.close();
     await this.#parts.backplane.close();
   }

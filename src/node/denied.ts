@@ -1,7 +1,7 @@
 import type { KeptOut } from '../auth/authorize.ts';
 import type { Denial, Denials } from '../backplane/denials.ts';
 import type { Logger } from '../util/log.ts';
-import type { Scheduler } from '../util/scheduler.ts';
+import type { Scheduler, Timer } from '../util/scheduler.ts';
 
 export interface DeniedParts {
   readonly denials: Denials;
@@ -43,6 +43,8 @@ export class Denied implements KeptOut {
   /** What was said while a copy is being made; null while none is. */
   #meanwhile: Map<string, number | null> | null = null;
   #sweptAtMs = 0;
+  #retry: Timer | null = null;
+  #isStopped = false;
 
   constructor(parts: DeniedParts) {
     this.#parts = parts;
@@ -90,12 +92,19 @@ export class Denied implements KeptOut {
     if (lost.length > 0) await denials.restore(lost);
   }
 
-  /** Like `load`, again and again until it succeeds. */
+  /** Like `load`, again and again until it succeeds, or until `stop`. */
   reload(): void {
+    this.#retry?.cancel();
     this.load().catch((error: unknown) => {
       this.#parts.log.debug({ error }, 'cannot read who is kept out yet');
-      this.#parts.scheduler.after(RETRY_MS, () => this.reload());
+      this.#retry?.cancel();
+      if (!this.#isStopped) this.#retry = this.#parts.scheduler.after(RETRY_MS, () => this.reload());
     });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#retry?.cancel();
   }
 
   /** Called now and then: drops what has ended. */
