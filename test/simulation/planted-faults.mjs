@@ -204,12 +204,12 @@ export const PLANTED = {
     to: '',
   },
   'a client forgets its position': {
-    file: `${client}/membership.ts`,
-    from: '...(position !== null && { since: position }),',
-    to: '',
+    file: `${client}/join-options.ts`,
+    from: 'since: position ?? undefined,',
+    to: 'since: undefined,',
   },
   'a client does not join again': {
-    file: `${client}/client.ts`,
+    file: `${client}/rooms.ts`,
     from: 'for (const membership of this.#memberships.values()) membership.join();',
     to: '',
   },
@@ -220,18 +220,13 @@ export const PLANTED = {
   },
   'a client publishes again with another key': {
     file: `${client}/publish-queue.ts`,
-    from: 'session.publish(room, data, options, (error, result) =>',
-    to: "session.publish(room, data, { ...options, key: `${options.key}${this.#retries}${entry.doubtfulSince?.nowMs ?? ''}` }, (error, result) =>",
+    from: 'session.publish(entry.room, entry.data, entry.options, (error, result) =>',
+    to: 'session.publish(entry.room, entry.data, { ...entry.options, key: String(Math.random()) }, (error, result) =>',
   },
   'a client forgets a publish that was cut off': {
     file: `${client}/publish-queue.ts`,
     from: 'else if (!(error instanceof RefusedError)) entry.doubtfulSince ??= sentAt;',
     to: 'else if (!(error instanceof RefusedError)) entry.isSettled = true;',
-  },
-  'a client that backs off lets later publishes overtake': {
-    file: `${client}/publish-queue.ts`,
-    from: 'this.#pauseFor(retryAfterMs + backoffMs);',
-    to: '',
   },
   'keys of messages are forgotten': inScript('publish', "'NX', 'GET', 'PX', window)", "'GET', 'PX', 1)"),
   'offsets do not grow': inScript(
