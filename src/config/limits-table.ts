@@ -14,6 +14,14 @@ interface LimitRow {
   readonly waits: boolean;
 }
 
+/** What the default 0 means. */
+const ZERO: Readonly<Record<string, string>> = {
+  'websocket.maxConnections': 'what the limit on open files allows',
+  'websocket.maxUnauthenticated': 'a tenth of all, at least 100',
+  'acceptRate.perSecond': 'none',
+  'limits.roomPublishesPerSecond': 'none',
+};
+
 const REFUSED = '`rate_limited`';
 const REFUSED_HTTP = '429 `rate_limited`';
 
@@ -192,5 +200,6 @@ export function limitsTable(): string {
 function standardOf(path: string): string {
   const setting = SETTINGS.find((one) => one.path === path);
   if (setting === undefined) throw new Error(`no such setting: ${path}`);
-  return setting.defaultText ?? Number(setting.schema.parse(undefined)).toLocaleString('en');
+  const standard = Number(setting.schema.parse(undefined));
+  return setting.defaultText ?? ZERO[path] ?? standard.toLocaleString('en');
 }
