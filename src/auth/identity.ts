@@ -74,8 +74,11 @@ export class AuthFailure extends Error {
 
 /** Turns a token into an identity. */
 export interface Authenticator {
-  /** Rejects with `AuthFailure`. `address`: of the client that presents the token, for `TokenGate`. */
-  authenticate(token: string, address?: string): Promise<Identity>;
+  /**
+   * Rejects with `AuthFailure`. `addressKey`: what the limits of addresses count the client by, for `TokenGate`; null: they do not
+   * apply.
+   */
+  authenticate(token: string, addressKey?: string | null): Promise<Identity>;
 }
 
 /** Whether members see the two as the same. Both have the same user: a token of another is refused. */

@@ -56,7 +56,7 @@ export class AddressLimits {
     const { connections } = this.#options;
     if (connections === 0 || key === null || this.#open.of(key) < connections) return null;
     const limit = 'limits.connectionsPerAddress';
-    if (this.#spares(key, limit)) return null;
+    if (this.spares(key, limit)) return null;
     const what = 'too many connections from this address';
     return overLimit('limit_exceeded', what, limit, connections, FULL_RETRY_MS);
   }
@@ -88,12 +88,12 @@ export class AddressLimits {
   ): OverLimit | null {
     if (key === null) return null;
     const retryAfterMs = rate.charge(key, 1, this.#options.clock.nowMs());
-    if (retryAfterMs === 0 || this.#spares(key, limit)) return null;
+    if (retryAfterMs === 0 || this.spares(key, limit)) return null;
     return overLimit('rate_limited', what, limit, value, retryAfterMs);
   }
 
   /** Whether the limits do not apply to an address that is beyond one. Says so once. */
-  #spares(key: string, limit: LimitLabel): boolean {
+  spares(key: string, limit: LimitLabel): boolean {
     const { limitsPrivate, log } = this.#options;
     if (limitsPrivate) return false;
     if (isLoopback(key)) return true;
