@@ -66,7 +66,8 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
   {
     path: 'limits.addressRequestsPerSecond',
     burst: 'limits.addressRequestBurst',
-    bounds: 'HTTP requests of an address without a valid API key; not `/healthz`, `/readyz` and `/metrics`',
+    bounds:
+      'HTTP requests of an address without a valid API key; not `/healthz`, `/readyz`, and `/metrics` where it needs no key or has the right one',
     answer: REFUSED_HTTP,
     waits: true,
   },

@@ -36,6 +36,7 @@ export class AddressLimits {
   readonly #upgrades: KeyedRate;
   readonly #requests: KeyedRate;
   #hasWarned = false;
+  #hasWarnedOfPublic = false;
 
   constructor(options: AddressLimitsOptions) {
     this.#options = options;
@@ -97,7 +98,10 @@ export class AddressLimits {
     const { limitsPrivate, log } = this.#options;
     if (limitsPrivate) return false;
     if (isLoopback(key)) return true;
-    if (!isPrivate(key)) return false;
+    if (!isPrivate(key)) {
+      this.#sayRefused(key, limit);
+      return false;
+    }
     if (!this.#hasWarned) {
       this.#hasWarned = true;
       log.warn(
@@ -106,5 +110,15 @@ export class AddressLimits {
       );
     }
     return true;
+  }
+
+  /** Once: it may be a balancer that writes no header which would give it away. */
+  #sayRefused(key: string, limit: LimitLabel): void {
+    if (this.#hasWarnedOfPublic) return;
+    this.#hasWarnedOfPublic = true;
+    this.#options.log.warn(
+      { address: key, limit },
+      `${key} is beyond ${limit} and is refused: if it is your balancer, name it in trustProxy, so that its clients are told apart`,
+    );
   }
 }
