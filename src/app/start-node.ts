@@ -38,7 +38,7 @@ export async function startNode(
   await parts.node.start();
   parts.heartbeats.start();
   const addresses = await listen(config, parts);
-  const reload = new Reload(reloadables(parts), config, log);
+  const reload = new Reload(reloadables(parts), config, () => parts.shutdown.isRunning, log);
   return {
     id: parts.node.nodeId,
     ...addresses,
