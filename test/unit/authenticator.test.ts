@@ -264,6 +264,12 @@ describe('a rotation', () => {
     expect(() => authenticator({ publicKeyFile: bad })).toThrow(
       /key 2 of \S+: an RSA key must have at least 2048/,
     );
+    // Half written: the keys before must not be taken for all of them.
+    const cut = write(`${pairs[0]!.pem}\n${pairs[1]!.pem.slice(0, 60)}`);
+    expect(() => by.reload({ ...NOTHING, publicKeyFile: cut })).toThrow('ends within a key');
+    expect(
+      (await by.authenticate(await token({ sub: 'ann' }, { alg: 'PS256', key: pairs[1]!.privateKey }))).user,
+    ).toBe('ann');
     const many = write(`${keyPair('p256').pem}\n`.repeat(9));
     expect(() => authenticator({ publicKeyFile: many })).toThrow('at most 8 keys, got 9');
   });
