@@ -34,10 +34,10 @@ export class Ledger {
     add(this.outcomes[kind], what);
   }
 
-  /** `isPage`: text for people, where others get the body of an error. */
+  /** `isPage`: text for people, where others get the body of an error. 426 is a refused upgrade, without a body for HEAD. */
   answered(status: number, isPage = false): void {
     add(this.answers, `${Math.floor(status / 100)}xx`);
-    if (status >= 400 && !isPage) add(this.errors, String(status));
+    if (status >= 400 && status !== 426 && !isPage) add(this.errors, String(status));
   }
 
   error(code: string): void {

@@ -558,17 +558,18 @@ describe('a command at a node that asks for tokens', () => {
 
   it('reads its token from a file, and again before it expires', async () => {
     const file = join(folder, 'token');
-    writeFileSync(file, `${await token({ sub: 'ann', exp: secondsFromNow(2) })}\n`);
+    writeFileSync(file, `${await token({ sub: 'ann', exp: secondsFromNow(5) })}\n`);
     const room = newRoom();
     const sub = start(['sub', room, '--token-file', file], { env: { ROOMCAST_URL: guarded.url } });
     const credentials = await token({ sub: 'bob' });
     const before = await untilMember(room, { at: guarded, credentials });
     writeFileSync(file, await token({ sub: 'ann', info: 'fresh', exp: secondsFromNow(60) }));
     // What the fresh token says is shown beside the same connection.
-    const after = await waitFor(async () => {
+    const isFresh = async () => {
       const member = await untilMember(room, { at: guarded, credentials });
       return member.info === 'fresh' ? member : null;
-    });
+    };
+    const after = await waitFor(isFresh, { timeoutMs: 10_000, for: 'the fresh token' });
     expect(after.connection).toBe(before.connection);
     expect(sub.stderr).toBe('');
     const env = { ROOMCAST_URL: guarded.url, ROOMCAST_TOKEN: credentials };

@@ -232,12 +232,13 @@ export class Exchange {
   }
 
   /**
-   * Sends the length that a GET would have. Not with `endWithoutBody(length)`: that keeps waiting for the
-   * body.
+   * Sends the length that a GET would have. Not with `endWithoutBody(length)`: that keeps waiting for the body. And with
+   * no argument at all: uWebSockets.js takes `undefined` for a length.
    */
   #endHead(body: string | Uint8Array, isLast: boolean): void {
     this.#res.writeHeader('Content-Length', String(Buffer.byteLength(body)));
-    this.#res.endWithoutBody(undefined, isLast);
+    if (isLast) this.#res.writeHeader('Connection', 'close');
+    this.#res.endWithoutBody();
   }
 }
 
