@@ -67,15 +67,15 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
   },
   {
     path: 'auth.refusalsPerSecond',
-    bounds:
-      'refused tokens of an address, a private one too; an accepted token counts a tenth. At once: four seconds of it',
+    bounds: 'refused tokens of an address; an accepted token counts a tenth. At once: four seconds of it',
     answer: `${REFUSED_HTTP}; to \`auth\`: ${REFUSED}, then close 1013 unless the connection is authenticated`,
     waits: true,
   },
   {
     path: 'limits.addressRequestsPerSecond',
     burst: 'limits.addressRequestBurst',
-    bounds: 'HTTP requests of an address without a valid API key; not `/healthz`, `/readyz` and `/metrics`',
+    bounds:
+      'HTTP requests of an address without a valid API key; not `/healthz`, `/readyz`, and `/metrics` where it needs no key or has the right one',
     answer: REFUSED_HTTP,
     waits: true,
   },

@@ -109,8 +109,9 @@ export class Rosters {
     watched?.watchers.set(connection, watched.version);
   }
 
-  left(connection: Connection, feed: Feed): void {
-    this.#watched.get(feed)?.watchers.delete(connection);
+  /** Returns whether it had a snapshot. */
+  left(connection: Connection, feed: Feed): boolean {
+    return this.#watched.get(feed)?.watchers.delete(connection) === true;
   }
 
   /** Nobody is in the room here any more. */
@@ -234,5 +235,8 @@ export class Rosters {
     watched.counts = { count, users: page.users };
   }
 }
+
+/** Told to a member that may no longer know who is in the room. */
+export const NOTHING_KNOWN: MembersSnapshot = { count: 0, users: 0, members: [], partial: true };
 
 const PARTIAL = { members: [], partial: true } as const;

@@ -176,6 +176,7 @@ export class WebSocketLink {
 /** The node's end. */
 export class NodeSocket implements Socket {
   readonly remoteAddress = '203.0.113.7';
+  readonly addressKey = '203.0.113.7';
   connection: Connection | null = null;
   /** What was published for it and has not left yet. */
   fromTopic: Message[] = [];
