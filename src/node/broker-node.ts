@@ -213,6 +213,7 @@ export class BrokerNode implements RoomServices {
   /** Each second: closes rooms that have been empty for a while, and checks some of the others. */
   #sweep(): void {
     void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
+    this.#presences.checkSome();
     this.#memberships.closeIdle();
     this.#denied.sweep();
   }

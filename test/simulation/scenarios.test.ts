@@ -47,3 +47,20 @@ test('after a failover that lost a join and a leave, the members are those who a
     expect(world.violations).toEqual([]);
     expect(ann.room('chat:a')?.members.members).toHaveLength(2);
   }));
+
+test('a member list is read again when the link for reads comes back last', () =>
+  inWorld((world) => {
+    const [ann, bob] = [world.addClient(0), world.addClient(1)];
+    for (const client of [ann, bob]) act(world, client, () => client.join('live:a'));
+    pass(world, 2_000);
+    const [node] = world.nodes;
+    world.cutOff.set(0, 'silent');
+    for (const link of node ? world.redisLinksOf(node) : []) link.cut(true);
+    pass(world, 600);
+    act(world, bob, () => bob.leave('live:a'));
+    pass(world, 100);
+    world.cutOff.clear();
+    pass(world, 40_000);
+    checkCalm(world);
+    expect(world.violations).toEqual([]);
+  }));

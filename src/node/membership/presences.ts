@@ -98,6 +98,11 @@ export class Presences {
     void this.#rosters.resumed();
   }
 
+  /** Called now and then. */
+  checkSome(): void {
+    void this.#rosters.retry();
+  }
+
   // ---- this node's members ---------------------------------------------------------------------------------
 
   /** Why a room cannot do what is asked of it, or null. */

@@ -221,11 +221,13 @@ export class World {
 
   // ---- clients -------------------------------------------------------------------------------------------
 
-  addClient(): SimulatedClient {
+  /** `place`: of the node that it tries first. */
+  addClient(place?: number): SimulatedClient {
     const { random } = this;
     const number = this.clients.length;
     const owner = new Owner(`client-${number}`);
-    const first = random.whole(0, this.#options.nodes - 1);
+    const drawn = random.whole(0, this.#options.nodes - 1);
+    const first = place ?? drawn;
     const urls = Array.from(
       { length: this.#options.nodes },
       (_, i) => `ws://node-${(first + i) % this.#options.nodes}/ws`,
