@@ -27,7 +27,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     name: 'call is sent again after a lost reply',
     file: 'backplane/redis/scripts/scripts.ts',
     find: "if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;",
-    replace: "if (!(error instanceof Error) || !/^NOSCRIPT|timed out/.test(error.message)) throw error;",
+    replace: 'if (!(error instanceof Error) || !/^NOSCRIPT|timed out/.test(error.message)) throw error;',
     breaks: 'a batch is sent twice',
   },
   {
@@ -47,7 +47,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'new link is suspect like the one before',
     file: 'backplane/redis/publish/group-commit.ts',
-    find: "  linkUp(): void {\n    this.#setSuspect(false);",
+    find: '  linkUp(): void {\n    this.#setSuspect(false);',
     replace: '  linkUp(): void {',
     breaks: 'a node refuses everything after a link was dropped',
   },
@@ -251,7 +251,8 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     name: 'frozen node takes the others for dead',
     file: 'backplane/redis/presence/lease-watch.ts',
     find: 'seen.set(node, !hasGap && before?.record === record ? before : { record, sinceMs: nowMs });',
-    replace: 'seen.set(node, before?.record === record ? before : { record, sinceMs: hasGap ? nowMs : nowMs });',
+    replace:
+      'seen.set(node, before?.record === record ? before : { record, sinceMs: hasGap ? nowMs : nowMs });',
     breaks: 'members of nodes that live are swept',
   },
   {
@@ -286,7 +287,8 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     name: 'changes that Redis refused are dropped',
     file: 'backplane/redis/presence/presence-queue.ts',
     find: 'const kept = lastUpdates(updates, room.stored);\n    this.#count += kept.length;',
-    replace: 'const kept = lastUpdates(updates, room.stored).slice(updates.length);\n    this.#count += kept.length;',
+    replace:
+      'const kept = lastUpdates(updates, room.stored).slice(updates.length);\n    this.#count += kept.length;',
     breaks: 'members are missing or left over after Redis was away',
   },
   {

@@ -13,7 +13,8 @@ export const NODE_FAULTS: readonly Fault[] = [
     name: 'cursor goes live one message early',
     file: 'node/catch-up/next-step.ts',
     find: "if (cursor.offset === feed.sentOffset) return 'go live';",
-    replace: "if (cursor.offset >= feed.sentOffset - 1 && cursor.offset <= feed.sentOffset) return 'go live';",
+    replace:
+      "if (cursor.offset >= feed.sentOffset - 1 && cursor.offset <= feed.sentOffset) return 'go live';",
     breaks: 'a member misses the last message before it is live',
   },
   {
@@ -103,7 +104,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'old numbering is remembered after a reset',
     file: 'node/rooms/feed.ts',
-    find: "    this.recent.clear();\n    this.epoch = epoch;",
+    find: '    this.recent.clear();\n    this.epoch = epoch;',
     replace: '    this.epoch = epoch;',
     breaks: 'members are fed messages of another numbering',
   },
@@ -125,13 +126,14 @@ export const NODE_FAULTS: readonly Fault[] = [
     name: 'signal is delivered twice',
     file: 'node/rooms/feed.ts',
     find: 'if (!isPlaced || envelope.sentAfter === this.offset) this.#add(envelope);',
-    replace: 'if (!isPlaced || envelope.sentAfter === this.offset) for (let i = 0; i < 2; i++) this.#add(envelope);',
+    replace:
+      'if (!isPlaced || envelope.sentAfter === this.offset) for (let i = 0; i < 2; i++) this.#add(envelope);',
     breaks: 'a signal comes twice',
   },
   {
     name: 'signals wait for nothing',
     file: 'node/rooms/feed.ts',
-    find: "if (isPlaced && (envelope.epoch !== this.epoch || envelope.sentAfter > this.offset)) return false;",
+    find: 'if (isPlaced && (envelope.epoch !== this.epoch || envelope.sentAfter > this.offset)) return false;',
     replace: '',
     breaks: 'a signal that overtakes a message is dropped',
   },
