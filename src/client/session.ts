@@ -77,8 +77,11 @@ export class Session {
   #awaitsAuth: boolean;
   #user: string | null = null;
   #isOver = false;
+  /** As `bye` said. */
   #retryAfterMs: number | null = null;
   #error: RefusedError | null = null;
+  /** Nothing came after the error. */
+  #isErrorLast = false;
 
   constructor(options: SessionOptions, events: SessionEvents) {
     this.#options = options;
@@ -196,6 +199,7 @@ export class Session {
   }
 
   #take(frame: ServerFrame): void {
+    this.#isErrorLast = false;
     switch (frame[0]) {
       case 'hello':
         this.#hello = frame[1];
@@ -223,7 +227,7 @@ export class Session {
 
   #noteError(error: RefusedError): void {
     this.#error = error;
-    this.#retryAfterMs = error.retryAfterMs;
+    this.#isErrorLast = true;
   }
 
   #answer(id: number, error: Error | null, result: unknown): void {
@@ -264,6 +268,12 @@ export class Session {
     return this.#options.environment.scheduler.nowMs();
   }
 
+  /** An error says how long to stay away if the node ended the connection with it; else it was about one command. */
+  #waitAskedFor(code: number): number | null {
+    const isWhy = this.#isErrorLast && code !== LINK_LOST;
+    return (isWhy ? this.#error?.retryAfterMs : null) ?? this.#retryAfterMs;
+  }
+
   #ended(code: number, reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -276,7 +286,7 @@ export class Session {
       code,
       reason,
       wasReady: this.#pulse !== null,
-      retryAfterMs: this.#retryAfterMs,
+      retryAfterMs: this.#waitAskedFor(code),
       error: this.#error,
     });
   }
