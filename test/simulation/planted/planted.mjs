@@ -39,7 +39,7 @@ function earlier() {
 }
 
 /** How many seconds more than agreed a run may take before it counts as one that never ends. */
-const GRACE_S = 60;
+const GRACE_S = 25;
 
 const NOTHING_YET = { seeds: 0, seed: null, violation: null, simulatedMs: 0, realMs: 0 };
 
