@@ -94,7 +94,17 @@ const TABLE = {
     node: false,
   },
   'node/delivery': {
-    folders: ['node/rooms', 'node/catch-up', 'hub', 'connection', 'backplane', 'protocol', 'metrics', 'util'],
+    folders: [
+      'node/rooms',
+      'node/catch-up',
+      'hub',
+      'connection',
+      'backplane',
+      'auth',
+      'protocol',
+      'metrics',
+      'util',
+    ],
     packages: [],
     node: false,
   },

@@ -2,9 +2,10 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { FloodOptions } from './floods/floods.ts';
+import type { HostileOptions } from './hostile/hostile.ts';
 import type { BenchOptions, Scenario, Shape } from './scenarios/scenario.ts';
 
-const COMMANDS = ['list', 'report', 'gate', 'floods'] as const;
+const COMMANDS = ['list', 'report', 'gate', 'floods', 'hostile'] as const;
 
 export interface Selection {
   readonly scenario: Scenario;
@@ -21,6 +22,7 @@ export interface BenchRequest {
   readonly record: boolean;
   /** Of the floods. */
   readonly floods: Pick<FloodOptions, 'only' | 'backplanes'>;
+  readonly hostile: Pick<HostileOptions, 'seed' | 'inputs' | 'perSecond' | 'backplanes'>;
   /** Of the gate: counts only. */
   readonly isShort: boolean;
   readonly options: BenchOptions;
@@ -37,6 +39,8 @@ export const USAGE = `usage: npm run bench -- [command] [scenario ...] [options]
                       where a limit is passed or a ratio to the control row is 1.3 times the recorded one
   floods              attacks a node in one way after another, and measures what that does to others (--rows: only those attacks
                       whose names contain one of these; --shapes memory or redis: only there; --main: another build)
+  hostile             sends malformed and forged input of every kind at a steady rate, and measures what others notice
+                      (--inputs, --rate, --seed; --shapes and --main as above)
 
 options
   --shapes a,b        only these shapes (see list)
@@ -51,6 +55,9 @@ options
   --profile dir       each server writes a CPU profile there when it ends
   --short             of the gate: counts only, nothing that noise could move
   --record            writes a partial run to bench/results, too
+  --inputs n          of hostile: how many (default 500000)
+  --rate n            of hostile: how many a second (default 4000)
+  --seed n            of hostile: sends the inputs of another run again
   --pipelining n      HTTP requests under way on one connection: 1, as nodes answer no more
   --help              this
 
@@ -72,6 +79,9 @@ const OPTIONS = {
   profile: { type: 'string' },
   record: { type: 'boolean', default: false },
   short: { type: 'boolean', default: false },
+  inputs: { type: 'string', default: '500000' },
+  rate: { type: 'string', default: '4000' },
+  seed: { type: 'string' },
   pipelining: { type: 'string', short: 'p', default: '1' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
@@ -99,8 +109,9 @@ export function parseArguments(
   const options = optionsOf(values, roomcastMain);
   return {
     command: values.help ? 'help' : (command ?? 'run'),
-    selections: command === 'floods' ? [] : select(scenarios, named, values),
+    selections: command === 'floods' || command === 'hostile' ? [] : select(scenarios, named, values),
     floods: { only: values.rows?.split(',') ?? [], backplanes: backplanesOf(values) },
+    hostile: hostileOf(values),
     repetitions,
     isPartial: isPartial(values, repetitions, options),
     record: values.record,
@@ -134,6 +145,15 @@ function backplanesOf({ shapes }: Values): FloodOptions['backplanes'] {
   const named = shapes?.split(',') ?? all;
   const wanted = all.filter((backplane) => named.includes(backplane));
   return wanted.length > 0 ? wanted : all;
+}
+
+function hostileOf(values: Values): BenchRequest['hostile'] {
+  return {
+    seed: values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed),
+    inputs: wholeOf(values, 'inputs', 1),
+    perSecond: wholeOf(values, 'rate', 1),
+    backplanes: backplanesOf(values),
+  };
 }
 
 function isPartial(values: Values, repetitions: number, { seconds, warmUpSeconds }: BenchOptions): boolean {
@@ -174,7 +194,7 @@ function known(what: string, wanted: readonly string[], names: readonly string[]
 
 function wholeOf(
   values: Values,
-  name: 'repetitions' | 'drivers' | 'server-core' | 'driver-core',
+  name: 'repetitions' | 'drivers' | 'server-core' | 'driver-core' | 'inputs' | 'rate',
   least: number,
 ): number {
   const value = Number(values[name]);

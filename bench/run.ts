@@ -112,8 +112,17 @@ async function main(): Promise<number> {
   if (request.command === 'run') return run(request);
   if (request.command === 'gate') return (await import('./gate/gate.ts')).runGate(request, ROOT, print, say);
   if (request.command === 'floods') {
-    const { roomcastMain } = request.options;
-    return (await import('./floods/floods.ts')).runFloods({ ...request.floods, roomcastMain }, print, say);
+    const { roomcastMain, cores } = request.options;
+    return (await import('./floods/floods.ts')).runFloods(
+      { ...request.floods, roomcastMain, cores },
+      print,
+      say,
+    );
+  }
+  if (request.command === 'hostile') {
+    const { roomcastMain, cores } = request.options;
+    const options = { ...request.hostile, roomcastMain, cores, root: ROOT };
+    return (await import('./hostile/hostile.ts')).runHostile(options, print, say);
   }
   if (request.command === 'help') print(USAGE);
   if (request.command === 'list') list(request);

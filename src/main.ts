@@ -11,7 +11,7 @@ const exitCode = await run(process.argv.slice(2), {
   stderr: (text) => process.stderr.write(text),
   pipes: processPipes,
   // Loaded when wanted: the other commands need neither sockets nor Redis.
-  serve: async (config, log) => (await import('./cli/serve.ts')).serve(config, log),
+  serve: async (config, log, read) => (await import('./cli/serve.ts')).serve(config, log, read),
 });
 // A node that is up keeps the process alive; a start that failed may have left links open that would do the same.
 if (exitCode !== 0) process.exit(exitCode);

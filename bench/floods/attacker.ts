@@ -6,6 +6,8 @@ import { ATTACKS, type Attack } from './attacks.ts';
 
 /** A client that was refused or closed retries after this, like the worst of them. */
 const AGAIN_MS = 50;
+/** Apart from those of others: a limit on one address says nothing about theirs. */
+const ADDRESS = '127.0.8.1';
 /** Bytes of the largest close frame. */
 const MOST_OF_CLOSE = 127;
 
@@ -16,6 +18,7 @@ export class Attacker {
   readonly #target: { readonly host: string; readonly port: number };
   readonly #sockets = new Set<Socket>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  #sent = 0;
   #isStopped = false;
 
   constructor(attack: Attack, target: { readonly host: string; readonly port: number }) {
@@ -35,9 +38,9 @@ export class Attacker {
 
   #open(): void {
     if (this.#isStopped) return;
-    const { encoding, isHttp, ignoresClose } = this.#attack;
+    const { encoding, isHttp, ignoresClose, isDeaf } = this.#attack;
     const { host, port } = this.#target;
-    const socket = connect({ host, port, allowHalfOpen: ignoresClose === true });
+    const socket = connect({ host, port, localAddress: ADDRESS, allowHalfOpen: ignoresClose === true });
     this.#sockets.add(socket);
     let tail: Buffer = Buffer.alloc(0);
     let isOpen = false;
@@ -45,6 +48,7 @@ export class Attacker {
     socket.on('data', (data) => {
       if (!isOpen && isHttp !== true) {
         isOpen = true;
+        if (isDeaf === true) socket.pause();
         this.#send(socket);
       } else tail = Buffer.concat([tail, data]).subarray(-MOST_OF_CLOSE);
     });
@@ -62,22 +66,44 @@ export class Attacker {
   }
 
   #send(socket: Socket): void {
-    const { chunk, perSecond, isOnce, sockets } = this.#attack;
-    if (isOnce === true) {
-      socket.write(chunk);
+    const { perSecond, isOnce, byteEveryMs, sockets } = this.#attack;
+    const next = () => this.#next();
+    if (byteEveryMs !== undefined) this.#drip(socket, next(), byteEveryMs);
+    else if (isOnce === true) {
+      socket.write(next());
     } else if (perSecond === null) {
       const pump = () => {
         let isTaken = true;
-        while (isTaken && socket.writable) isTaken = socket.write(chunk);
+        while (isTaken && socket.writable) isTaken = socket.write(next());
       };
       socket.on('drain', pump);
       pump();
     } else {
-      const timer = setInterval(() => socket.write(chunk), (1000 * sockets) / perSecond);
-      this.#timers.add(timer);
-      socket.write(chunk);
-      socket.once('close', () => clearInterval(timer));
+      this.#every((1000 * sockets) / perSecond, socket, () => socket.write(next()));
+      socket.write(next());
     }
+  }
+
+  #next(): Buffer {
+    const { chunk } = this.#attack;
+    return typeof chunk === 'function' ? chunk(this.#sent++) : chunk;
+  }
+
+  #drip(socket: Socket, bytes: Buffer, everyMs: number): void {
+    let at = 0;
+    this.#every(everyMs, socket, () => {
+      if (at < bytes.length) socket.write(bytes.subarray(at, ++at));
+    });
+  }
+
+  /** Until the socket closes. */
+  #every(ms: number, socket: Socket, work: () => void): void {
+    const timer = setInterval(work, ms);
+    this.#timers.add(timer);
+    socket.once('close', () => {
+      clearInterval(timer);
+      this.#timers.delete(timer);
+    });
   }
 
   #count(code: number): void {

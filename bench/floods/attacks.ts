@@ -1,13 +1,13 @@
 /** What a hostile client sends: each attack as raw bytes, so that the attacker costs little. */
-import { maskedFrame, OPCODE } from '../../src/load/frames.ts';
+import { maskedFrame, OPCODE, upgradeRequest } from '../../src/load/frames.ts';
 
 export interface Attack {
   readonly name: string;
   readonly encoding: 'msgpack' | 'json';
   /** Sockets that attack at once. */
   readonly sockets: number;
-  /** What a socket sends, over and over. */
-  readonly chunk: Buffer;
+  /** What a socket sends, over and over; a function: for the number of times that this attack has sent something. */
+  readonly chunk: Buffer | ((number: number) => Buffer);
   /** How often a second, all sockets together; null: as fast as possible. */
   readonly perSecond: number | null;
   /** A socket sends this once and then waits. */
@@ -16,6 +16,12 @@ export interface Attack {
   readonly ignoresClose?: boolean;
   /** An HTTP request, without an upgrade before it. */
   readonly isHttp?: boolean;
+  /** It never reads. */
+  readonly isDeaf?: boolean;
+  /** It sends a byte at a time, and waits for so long after each. */
+  readonly byteEveryMs?: number;
+  /** The node has a key for tokens, and admits anonymous clients too. */
+  readonly isForged?: boolean;
 }
 
 const CONTINUATION = 0;
@@ -27,8 +33,8 @@ export const FULL_ROOM = 'flood:full';
 /** The room with as many members as one answer lists. */
 export const CROWDED_ROOM = 'flood:crowded';
 
-function frame(opcode: number, body: Uint8Array | string = ''): Buffer {
-  return maskedFrame(opcode, Buffer.from(body)).bytes;
+function frame(opcode: number, body: Uint8Array | readonly number[] | string = ''): Buffer {
+  return maskedFrame(opcode, Buffer.from(body as Uint8Array)).bytes;
 }
 
 function repeated(bytes: Buffer, times: number): Buffer {
@@ -68,9 +74,48 @@ function fragment(bytes: number): Buffer {
   return first;
 }
 
-function flood(name: string, chunk: Buffer, more: Partial<Attack> = {}): Attack {
+function flood(name: string, chunk: Attack['chunk'], more: Partial<Attack> = {}): Attack {
   return { name, encoding: 'msgpack', sockets: 1, chunk, perSecond: null, ...more };
 }
+
+/** Two hundred rooms that nobody has used, each joined and left. */
+function newRooms(number: number): Buffer {
+  const lines = Array.from({ length: 200 }, (_, i) => {
+    const room = `"flood:new:${number}:${i}"`;
+    return `["join",1,${room}]\n["leave",1,${room}]`;
+  });
+  return frame(OPCODE.text, lines.join('\n'));
+}
+
+/** Two hundred publishes, each with a key that nobody has used. */
+function newKeys(number: number): Buffer {
+  const lines = Array.from(
+    { length: 200 },
+    (_, i) => `["publish",1,"flood:keys",0,{"key":"${number}:${i}"}]`,
+  );
+  return frame(OPCODE.text, lines.join('\n'));
+}
+
+/** With a signature of the right length that was never made: as costly to check as a good one. */
+function forgedToken(number: number): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return `${part({ alg: 'RS256' })}.${part({ sub: `user${number}` })}.${Buffer.alloc(256, number + 1).toString('base64url')}`;
+}
+
+function forgedRequest(number: number): Buffer {
+  const head = ['POST /v1/rooms/flood%3Aforged/messages HTTP/1.1', 'Host: x', 'Content-Length: 10'];
+  return Buffer.from(
+    [...head, `Authorization: Bearer ${forgedToken(number)}`, '', '{"data":1}'].join('\r\n'),
+  );
+}
+
+/** All of a body but its last byte. */
+function unfinishedBody(path: string, bytes: number): Buffer {
+  const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), Buffer.alloc(bytes - 1, ' ')]);
+}
+
+const UPGRADE = Buffer.from(upgradeRequest('x', '/ws', {}));
 
 const HISTORY = `["history",1,"${FULL_ROOM}"]`;
 const MEMBERS = `["members",1,"${CROWDED_ROOM}"]`;
@@ -116,6 +161,55 @@ export const ATTACKS: readonly Attack[] = [
   }),
   flood('joins of 1 MB, 40 a second', commands(JOIN, 1), { ...JSON_TEXT, perSecond: 40 }),
   flood('joins of 1 MB, 1,000 at once', commands(JOIN, 1000), { ...JSON_TEXT, perSecond: 1 }),
+  flood('joins of new rooms', newRooms, JSON_TEXT),
+  flood('joins of new rooms, 100 sockets', newRooms, { ...JSON_TEXT, sockets: 100, perSecond: 200 }),
+  flood('messages of one byte', repeated(frame(OPCODE.binary, [1]), FRAMES)),
+  flood('tiny frames, one in a packet', frame(OPCODE.binary, PING), { sockets: 20, perSecond: 10_000 }),
+  flood('forged RSA tokens in requests, 3,000 a second', forgedRequest, {
+    sockets: 100,
+    perSecond: 3000,
+    isHttp: true,
+    isForged: true,
+  }),
+  flood(
+    'forged RSA tokens in auth frames, 100 sockets',
+    (n) => commands(`["auth",1,"${forgedToken(n)}"]`, 1),
+    {
+      ...JSON_TEXT,
+      sockets: 100,
+      perSecond: 2000,
+      isForged: true,
+    },
+  ),
+  flood('unread replies to pings', commands('["ping",1]', 500), { ...JSON_TEXT, sockets: 20, isDeaf: true }),
+  flood('unread replies of 1 MB, 50 sockets', commands(HISTORY, 4), {
+    ...JSON_TEXT,
+    sockets: 50,
+    perSecond: 100,
+    isDeaf: true,
+  }),
+  flood('slow-loris upgrades, 1,000 sockets', UPGRADE, { sockets: 1000, isHttp: true, byteEveryMs: 500 }),
+  flood('half-open connections, 5,000 sockets', Buffer.alloc(0), {
+    sockets: 5000,
+    isOnce: true,
+    isHttp: true,
+  }),
+  flood(
+    'unfinished bodies of 1 MB, 500 sockets',
+    unfinishedBody('/v1/rooms/flood%3Abig/messages', 1_048_576),
+    {
+      sockets: 500,
+      isOnce: true,
+      isHttp: true,
+    },
+  ),
+  flood('unfinished bodies, a byte at a time, 1,000 sockets', unfinishedBody('/v1/events', 2000), {
+    sockets: 1000,
+    isHttp: true,
+    byteEveryMs: 500,
+  }),
+  flood('idempotency keys', newKeys, JSON_TEXT),
+  flood('idempotency keys, 20 sockets', newKeys, { ...JSON_TEXT, sockets: 20, perSecond: 100 }),
   flood('/metrics, 300 a second', Buffer.from('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'), {
     perSecond: 300,
     isHttp: true,

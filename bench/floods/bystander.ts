@@ -34,6 +34,8 @@ export class Bystanders {
   #phase: Phase = newPhase();
   #phases: Phase[] = [];
   #lastId = 0;
+  /** Requests that were sent. */
+  healthChecks = 0;
   #timers: NodeJS.Timeout[] = [];
 
   /** HTTP addresses of the nodes. The publisher and the health check use the first. */
@@ -106,6 +108,7 @@ export class Bystanders {
 
   async #checkHealth(phase: Phase): Promise<void> {
     const beganAtMs = performance.now();
+    this.healthChecks++;
     try {
       await fetch(`${this.#urls[0]!}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
       phase.health.push(performance.now() - beganAtMs);

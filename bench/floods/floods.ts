@@ -1,14 +1,19 @@
 /** `npm run bench -- floods`: how each attack on a node affects uninvolved clients. */
-import { fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
 import { markdownOf } from '../report/table.ts';
 import { RunningRedis } from '../server/running-redis.ts';
 import { processMemoryBytes } from '../system/memory.ts';
-import { PinnedProcess } from '../system/pinned.ts';
+import { PinnedProcess, pinThisProcess } from '../system/pinned.ts';
 import { ATTACKS, type Attack, CROWDED_ROOM, FULL_ROOM } from './attacks.ts';
 import { Bystanders, type Figures } from './bystander.ts';
+import { isUndisturbed } from './verdict.ts';
 
 const ATTACKER = fileURLToPath(new URL('./attacker.js', import.meta.url));
 const PHASE_MS = { before: 2000, during: 5000, after: 2000 } as const;
@@ -31,6 +36,9 @@ const HEAD = [
   'closed with',
 ];
 
+/** The attacker has an address of its own on this machine; the limits hold for it as for one on the internet. */
+const AS_FROM_AFAR = { ROOMCAST_LIMITS_LIMIT_PRIVATE_ADDRESSES: 'true' };
+
 type Say = (text: string) => void;
 
 export interface FloodOptions {
@@ -38,55 +46,112 @@ export interface FloodOptions {
   /** Names of attacks, or parts of names; empty: all. */
   readonly only: readonly string[];
   readonly backplanes: readonly ('memory' | 'redis')[];
+  /** The nodes have one to themselves; attacker, bystanders and Redis share the other. */
+  readonly cores: { readonly server: number; readonly redis: number };
 }
 
 /** Returns the exit code: 1 if a bystander waited too long, or missed something. */
 export async function runFloods(options: FloodOptions, print: Say, say: Say): Promise<number> {
+  pinThisProcess(options.cores.redis);
+  let disturbed = 0;
   const attacks = ATTACKS.filter(
     ({ name }) => options.only.length === 0 || options.only.some((part) => name.includes(part)),
   );
   for (const backplane of options.backplanes) {
     const rows: string[][] = [];
     for (const attack of attacks) {
-      rows.push(await measure(attack, backplane, options.roomcastMain));
-      say(`${backplane}: ${rows.at(-1)!.join(' | ')}`);
+      const { row, isDisturbed } = await measure(attack, backplane, options);
+      rows.push(row);
+      if (isDisturbed) disturbed++;
+      say(`${backplane}: ${isDisturbed ? 'DISTURBED: ' : ''}${row.join(' | ')}`);
     }
     const title = backplane === 'memory' ? 'Memory backplane' : 'Two nodes with Redis, one attacked';
     print(`\n${title}\n\n${markdownOf([HEAD, ...rows])}\n`);
   }
-  return 0;
+  return disturbed > 0 ? 1 : 0;
 }
 
 /** New nodes for each attack, so that none pays for the previous one. */
-async function measure(attack: Attack, backplane: 'memory' | 'redis', main: string): Promise<string[]> {
-  const redis = backplane === 'redis' ? await RunningRedis.start(null) : null;
+async function measure(
+  attack: Attack,
+  backplane: 'memory' | 'redis',
+  { roomcastMain, cores }: FloodOptions,
+): Promise<Measured> {
+  const dir = mkdtempSync(join(tmpdir(), 'roomcast-floods-'));
+  const redis = backplane === 'redis' ? await RunningRedis.start(cores.redis) : null;
+  const env = attack.isForged === true ? tokenEnv(dir) : {};
+  const command = redis === null ? [roomcastMain] : [roomcastMain, '--redis', redis.url];
   const nodes: PinnedProcess[] = [];
-  for (let i = 0; i < (redis === null ? 1 : 2); i++) nodes.push(await startNode(main, redis?.url ?? null));
+  for (let i = 0; i < (redis === null ? 1 : 2); i++) nodes.push(await startNode(cores.server, command, env));
   const crowd = await prepare(attack, nodes[0]!.port);
   const bystanders = new Bystanders(nodes.map(({ port }) => `http://127.0.0.1:${port}`));
   try {
     await bystanders.gather();
-    return await phases(attack, nodes[0]!, bystanders);
+    return await phases(attack, nodes[0]!, bystanders, cores.redis);
   } finally {
     bystanders.leave();
     for (const socket of crowd) socket.terminate();
     await Promise.all(nodes.map((node) => node.stop()));
     await redis?.stop();
+    rmSync(dir, { recursive: true });
   }
 }
 
-function startNode(main: string, redisUrl: string | null): Promise<PinnedProcess> {
-  const redis = redisUrl === null ? [] : ['--redis', redisUrl];
+function startNode(
+  core: number,
+  [main, ...flags]: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<PinnedProcess> {
   return PinnedProcess.start(
-    null,
-    (port) => [process.execPath, main, 'serve', '--host', '127.0.0.1', '--port', String(port), ...redis],
-    { PATH: process.env.PATH, ROOMCAST_LOG_LEVEL: 'warn', ROOMCAST_DRAIN_WINDOW_MS: '0' },
+    core,
+    (port) => [process.execPath, main!, 'serve', '--host', '127.0.0.1', '--port', String(port), ...flags],
+    {
+      PATH: process.env.PATH,
+      ROOMCAST_LOG_LEVEL: 'warn',
+      ROOMCAST_DRAIN_WINDOW_MS: '0',
+      ...AS_FROM_AFAR,
+      ...env,
+    },
   );
 }
 
-async function phases(attack: Attack, node: PinnedProcess, bystanders: Bystanders): Promise<string[]> {
+/** Tokens are checked with an RSA key, which is the most costly kind; bystanders come without. */
+function tokenEnv(dir: string): Record<string, string> {
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const file = join(dir, 'public.pem');
+  writeFileSync(file, publicKey.export({ type: 'spki', format: 'pem' }));
+  return { ROOMCAST_AUTH_PUBLIC_KEY_FILE: file, ROOMCAST_AUTH_ANONYMOUS: 'true' };
+}
+
+/** Behind the bystanders on their core: a message that waits for the attacker's own work is no fault of the node. */
+function startAttacker(attack: Attack, port: number, core: number): ChildProcess {
+  const command = [
+    '-c',
+    String(core),
+    'nice',
+    '-n',
+    '15',
+    process.execPath,
+    ATTACKER,
+    attack.name,
+    String(port),
+  ];
+  return spawn('taskset', command, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+}
+
+interface Measured {
+  readonly row: string[];
+  readonly isDisturbed: boolean;
+}
+
+async function phases(
+  attack: Attack,
+  node: PinnedProcess,
+  bystanders: Bystanders,
+  core: number,
+): Promise<Measured> {
   const before = await phase(node, bystanders, PHASE_MS.before);
-  const attacker = fork(ATTACKER, [attack.name, String(node.port)]);
+  const attacker = startAttacker(attack, node.port, core);
   const during = await phase(node, bystanders, PHASE_MS.during);
   const told = once(attacker, 'message');
   attacker.send('stop');
@@ -96,7 +161,7 @@ async function phases(attack: Attack, node: PinnedProcess, bystanders: Bystander
   const figures: Figures[] = [];
   for (const one of all) figures.push(await bystanders.figures(one.phase));
   const column = (of: (figures: Figures) => string) => figures.map(of);
-  return [
+  const row = [
     attack.name,
     ...column(({ p50Ms }) => p50Ms.toFixed(1)),
     ...column(({ p99Ms }) => p99Ms.toFixed(0)),
@@ -107,6 +172,7 @@ async function phases(attack: Attack, node: PinnedProcess, bystanders: Bystander
       .map(([code, times]) => `${code} (${times})`)
       .join(', ') || '-',
   ];
+  return { row, isDisturbed: !isUndisturbed(figures[0]!, figures[1]!) };
 }
 
 /** Runs a phase. Memory is the highest value seen of the node. */
@@ -132,7 +198,7 @@ async function prepare({ name }: Attack, port: number): Promise<WebSocket[]> {
     await Promise.all(crowd.map((socket) => request(socket, ['join', 1, CROWDED_ROOM])));
     return crowd;
   }
-  if (!name.startsWith('history') && !name.startsWith('joins')) return [];
+  if (!/^(history|joins of 1 MB|unread replies of 1 MB)/.test(name)) return [];
   const socket = await opened(port);
   for (let i = 1; i <= 100; i++) await request(socket, ['publish', i, FULL_ROOM, 'x'.repeat(10_000)]);
   return [socket];

@@ -1,6 +1,7 @@
 """Against real nodes. Not found by `discover`: `test/python/nodes.test.ts` starts the nodes and says where they are.
 
-ROOMCAST_OPEN_URL: a node for everyone. ROOMCAST_USERS_URL: one that wants tokens, signed with ROOMCAST_SECRET.
+ROOMCAST_OPEN_URL: a node for everyone. ROOMCAST_USERS_URL: one that wants tokens, signed with ROOMCAST_SECRET,
+and takes ROOMCAST_API_KEY.
 Both have rules: `plain:*` keeps no history, `acks:*` acknowledgements, `members:*` takes messages of members only.
 """
 
@@ -14,6 +15,7 @@ import json
 import os
 import time
 import unittest
+import urllib.request
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
@@ -43,6 +45,7 @@ from .scripted_node import collect, soon
 OPEN = os.environ["ROOMCAST_OPEN_URL"]
 USERS = os.environ["ROOMCAST_USERS_URL"]
 SECRET = os.environ["ROOMCAST_SECRET"]
+API_KEY = os.environ["ROOMCAST_API_KEY"]
 
 
 def token(user: str, life: float = 3600, **claims: Any) -> str:
@@ -54,6 +57,13 @@ def token(user: str, life: float = 3600, **claims: Any) -> str:
     text = f"{part({'alg': 'HS256'})}.{part({'sub': user, 'exp': int(time.time() + life), **claims})}"
     signature = hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest()
     return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def ask_server(path: str, body: dict[str, Any]) -> None:
+    """As a backend does it, of the node that knows users."""
+    url = USERS.replace("ws", "http", 1).removesuffix("/ws") + path
+    headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).close()
 
 
 def fresh(kind: str = "room") -> str:
@@ -182,6 +192,38 @@ class ForEveryone(unittest.IsolatedAsyncioTestCase):
             self.assertNotEqual(first.members, second.members)
             with self.assertRaisesRegex(Refused, "payload_too_large"):
                 await hers.set_presence("x" * 5000)
+
+    async def test_the_list_of_members_follows_them_over_a_lost_link(self) -> None:
+        name = fresh()
+        async with open_client() as ann, open_client() as bob, ann.room(name, data="Ann", members=True) as hers:
+
+            async def list_is(*expected: str) -> None:
+                async for members in hers.member_lists():
+                    if sorted(one.data for one in members.members) == sorted(expected):
+                        return
+
+            await soon(list_is("Ann"))
+            async with bob.room(name, data="Bob") as his:
+                await soon(list_is("Ann", "Bob"))
+                await his.set_presence("Robert")
+                await soon(list_is("Ann", "Robert"))
+                drop_link(ann)
+            await soon(list_is("Ann"))
+            self.assertEqual(hers.member_list.count, 1)
+
+    async def test_a_room_that_the_server_adds_the_user_to_is_named(self) -> None:
+        user, name = fresh("user"), fresh()
+        async with connect(USERS, token=token(user)) as rc:
+            additions = rc.additions()
+            first = asyncio.ensure_future(additions.__anext__())
+            await asyncio.sleep(0)
+            await asyncio.to_thread(ask_server, f"/v1/rooms/{name}/add", {"user": user})
+            added = await soon(first)
+            self.assertEqual(added.room, name)
+            await rc.publish(name, "before the loop")
+            got = await soon(collect(rc.room(name, since=added.position), 1))
+            self.assertEqual(got[0].data, "before the loop")
+            await additions.aclose()
 
     async def test_presence_data_comes_back_with_its_member(self) -> None:
         name = fresh()

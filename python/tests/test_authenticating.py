@@ -100,6 +100,66 @@ class Authenticating(NodeTest):
         with self.assertRaises(Unauthorized):
             await soon(self.node.client().__aenter__())
 
+    async def revoke(self, peer: Peer) -> None:
+        await peer.send(["error", 0, "token_revoked", "the server has revoked this token"])
+        await peer.close(4505)
+
+    async def test_asks_for_another_where_the_server_revokes_the_token(self) -> None:
+        reasons: list[TokenReason] = []
+
+        def get_token(reason: TokenReason) -> str:
+            reasons.append(reason)
+            return f"token {len(reasons)}"
+
+        async with self.node.client(get_token=get_token, wait=False) as rc:
+            for number in (1, 2, 3):
+                peer = await self.node.peer()
+                self.assertEqual(await self.authenticated(peer), f"token {number}")
+                await soon(rc.connected())
+                if number < 3:
+                    await self.revoke(peer)
+                    await until(rc, lambda state: state != "connected")
+            self.assertEqual(reasons, ["connect", "revoked", "revoked"])
+
+    async def test_ends_where_the_user_is_blocked_after_one_more_attempt(self) -> None:
+        reasons: list[TokenReason] = []
+
+        def get_token(reason: TokenReason) -> str:
+            reasons.append(reason)
+            return f"token {len(reasons)}"
+
+        async with self.node.client(get_token=get_token, wait=False) as rc:
+            peer = await self.node.peer()
+            await self.authenticated(peer)
+            await soon(rc.connected())
+            await self.revoke(peer)
+            peer = await self.node.peer()
+            frame = await peer.next("auth")
+            await peer.send(["error", frame[1], "token_revoked", "the server has revoked this token"])
+            await peer.close(4505)
+            await until(rc, lambda state: state == "closed")
+            with self.assertRaisesRegex(Unauthorized, "token_revoked") as caught:
+                await soon(rc.publish("room", 1))
+            self.assertEqual(caught.exception.code, 4505)
+        self.assertEqual((reasons, self.node.upgrades), (["connect", "revoked"], 2))
+
+    async def test_ends_where_there_is_no_other_token_than_the_revoked_one(self) -> None:
+        for options, says in (
+            ({"token": TOKEN}, "token_revoked"),
+            ({"get_token": lambda reason: TOKEN}, "the same one again"),
+        ):
+            upgrades = self.node.upgrades
+            async with self.node.client(wait=False, **options) as rc:
+                peer = await self.node.peer()
+                await self.authenticated(peer)
+                await soon(rc.connected())
+                await self.revoke(peer)
+                await until(rc, lambda state: state == "closed")
+                with self.assertRaisesRegex(Unauthorized, says) as caught:
+                    await soon(rc.publish("room", 1))
+                self.assertEqual(caught.exception.code, 4505)
+            self.assertEqual(self.node.upgrades, upgrades + 1)
+
     async def test_ends_where_get_token_says_so(self) -> None:
         def logged_out(reason: TokenReason) -> str:
             raise Unauthorized("logged out")

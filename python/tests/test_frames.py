@@ -167,10 +167,10 @@ class Events(unittest.TestCase):
         for frame, event in cases:
             self.assertEqual(event_of(frame, "e"), event)
 
-    def test_only_expired_is_loss(self) -> None:
+    def test_what_nobody_can_read_any_more_is_loss(self) -> None:
         self.assertEqual(
-            [Gap("r", 1, 1, reason).is_loss for reason in ("expired", "limited", "replaced", "skipped")],
-            [True, False, False, False],
+            [Gap("r", 1, 1, reason).is_loss for reason in ("expired", "forbidden", "limited", "replaced", "skipped")],
+            [True, True, False, False, False],
         )
 
     def test_an_error_frame_without_details_is_an_error_all_the_same(self) -> None:

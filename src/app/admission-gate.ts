@@ -1,5 +1,6 @@
 import type { NodeCore } from '../assembly/node-core.ts';
 import type { Config } from '../config/config.ts';
+import { AddressLimits } from '../transport/address-limits.ts';
 import { Admission } from '../transport/admission.ts';
 import { type Capacity, capacity } from '../transport/capacity.ts';
 import { Descriptors } from '../transport/descriptors.ts';
@@ -8,34 +9,60 @@ import type { Logger } from '../util/log.ts';
 import { openFilesLimit } from './open-files-limit.ts';
 import type { Shutdown } from './shutdown.ts';
 
+/** A node with fewer places is for trying things out. */
+const MIN_SHARE = 100;
+
 /** Decides whether one more connection is admitted. */
 export interface AdmissionGate {
   readonly capacity: Capacity;
   readonly admission: Admission;
   readonly descriptors: Descriptors;
+  readonly addressLimits: AddressLimits;
 }
 
 export function createAdmissionGate(
   config: Config,
-  { node, pendingAuth }: Pick<NodeCore, 'node' | 'pendingAuth'>,
+  limits: Capacity,
+  { node, pendingAuth, metrics }: Pick<NodeCore, 'node' | 'pendingAuth' | 'metrics'>,
   shutdown: Shutdown,
   log: Logger,
 ): AdmissionGate {
-  const limits = connectionLimits(config, log);
+  const addressLimits = createAddressLimits(config, limits, log);
   const admission = new Admission({
     perSecond: config.acceptRate.perSecond,
     capacity: limits,
+    addresses: addressLimits,
+    userFull: (user) => node.userFull(user),
     openConnections: () => node.hub.connectionCount,
     unauthenticated: () => pendingAuth.count,
     isShuttingDown: () => shutdown.isRunning,
+    metrics,
     clock: systemClock,
     log,
   });
   const descriptors = new Descriptors(limits.sockets, systemClock, log);
-  return { capacity: limits, admission, descriptors };
+  return { capacity: limits, admission, descriptors, addressLimits };
 }
 
-function connectionLimits({ websocket }: Config, log: Logger): Capacity {
+function createAddressLimits({ limits }: Config, { connections }: Capacity, log: Logger): AddressLimits {
+  return new AddressLimits({
+    connections: limits.connectionsPerAddress ?? shareOf(connections),
+    upgradesPerSecond: limits.addressUpgradesPerSecond,
+    upgradeBurst: limits.addressUpgradeBurst,
+    requestsPerSecond: limits.addressRequestsPerSecond,
+    requestBurst: limits.addressRequestBurst,
+    limitsPrivate: limits.limitPrivateAddresses,
+    clock: systemClock,
+    log,
+  });
+}
+
+/** What one address, or one user, may have of the connections of a node, unless it is set. */
+export function shareOf(connections: number): number {
+  return Math.max(MIN_SHARE, Math.ceil(connections / 2));
+}
+
+export function connectionLimits({ websocket }: Config, log: Logger): Capacity {
   const { maxConnections } = websocket;
   const limits = capacity(websocket, openFilesLimit());
   if (limits.connections < maxConnections) {

@@ -4,17 +4,18 @@ import type { BackplaneMetrics } from '../backplane/metrics.ts';
 import { RedisBackplane } from '../backplane/redis/redis-backplane.ts';
 import { systemClock } from '../util/clock.ts';
 import type { BackplaneParts } from './extensions.ts';
-import { readRedisTls } from './redis-tls.ts';
+import type { RedisTls } from './redis-tls.ts';
 
 /** The backplane that the configuration names: Redis, or the memory of this process. */
 export function createBackplane(
   { nodeId, config, log }: BackplaneParts,
   metrics: BackplaneMetrics,
+  redisTls: RedisTls | null,
 ): Backplane {
   const { redis, presence, dedupWindowMs, metaTtlMs, acks } = config;
   const shared = { nodeId, dedupWindowMs, metaTtlMs, acksTtlMs: acks.ttlMs, clock: systemClock };
   if (redis.url === null) return new MemoryBackplane(shared);
-  const { url, tls, ...rest } = redis;
+  const { url, tls: _files, ...rest } = redis;
   return new RedisBackplane({
     ...shared,
     ...rest,
@@ -23,6 +24,6 @@ export function createBackplane(
     metrics,
     log,
     // TLS options, even empty ones, would make the client use TLS.
-    ...(url.startsWith('rediss:') ? { tls: readRedisTls(tls) } : {}),
+    ...(redisTls === null ? {} : { tls: redisTls.options }),
   });
 }

@@ -1,12 +1,14 @@
 import type { Config } from '../config/config.ts';
 import { createRegistry } from '../metrics/registry.ts';
+import type { AddressLimits } from '../transport/address-limits.ts';
 import { ClientAddresses } from '../transport/client-address.ts';
-import { type ApiGuardOptions, type ApiMode, apiMode } from '../transport/http/api-guard.ts';
+import { RequestLimits } from '../transport/http/request-limits.ts';
 import type { HttpOptions, HttpParts } from '../transport/http/routes.ts';
 import { Scrapes } from '../transport/http/scrapes.ts';
+import { ANSWER_HEADERS, HTTPS_ONLY } from '../transport/http/security-headers.ts';
+import { ProxyWarning } from '../transport/proxy-warning.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
-import type { Logger } from '../util/log.ts';
 import type { NodeParts } from './node-parts.ts';
 import { packageVersion } from './package-version.ts';
 import { samples } from './samples.ts';
@@ -14,11 +16,14 @@ import { samples } from './samples.ts';
 /** Gives the servers their WebSocket endpoint and HTTP routes. Called once, before they listen. */
 export function registerEndpoints(config: Config, parts: NodeParts): void {
   const { node, server, metricsServer, connections, authenticator, context, gate } = parts;
-  const { admission, descriptors } = gate;
-  const addresses = new ClientAddresses(config.trustProxy);
-  const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses) };
+  const { admission, descriptors, addressLimits } = gate;
+  const addresses = new ClientAddresses(config.trustProxy, config.proxyProtocol);
+  const proxyWarning = new ProxyWarning(addresses, parts.log);
+  const limits = requestLimits(config, addressLimits);
+  const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses), limits };
   const ws = {
     ...{ node, context, connections, authenticator, addresses, admission, descriptors },
+    proxyWarning,
     allowedOrigins: config.allowedOrigins,
     backpressureBytes: config.websocket.backpressureBytes,
   };
@@ -26,12 +31,21 @@ export function registerEndpoints(config: Config, parts: NodeParts): void {
   metricsServer?.registerMetrics(http, descriptors);
 }
 
-function httpOptions(config: Config, { metricsServer, log }: NodeParts): HttpOptions {
+function requestLimits({ limits }: Config, addresses: AddressLimits): RequestLimits {
+  return new RequestLimits({
+    perKeyPerSecond: limits.apiKeyRequestsPerSecond,
+    perKeyBurst: limits.apiKeyRequestBurst,
+    addresses,
+    clock: systemClock,
+  });
+}
+
+function httpOptions(config: Config, { metricsServer, access }: NodeParts): HttpOptions {
   return {
-    ...apiOptions(config, log),
+    ...access,
     servesMetrics: metricsServer === null,
-    metricsKey: config.metrics.key,
     bodyBytes: config.limits.bodyBytes,
+    unfinishedBodyBytes: config.limits.unfinishedBodyBytes,
     maxPayloadBytes: config.websocket.maxPayloadBytes,
     servesDemo: config.demo,
     wsPath: config.websocket.path,
@@ -42,10 +56,12 @@ function httpParts(
   config: Config,
   parts: NodeParts,
   addresses: ClientAddresses,
-): Omit<HttpParts, 'clientRoutes'> {
+): Omit<HttpParts, 'clientRoutes' | 'limits'> {
   const { node, metrics, shutdown, log } = parts;
   return {
     ...{ node, metrics, log, addresses },
+    // Not while developing: it would hold for whatever else this machine serves at localhost.
+    answerHeaders: { ...ANSWER_HEADERS, ...(config.tls !== null && config.production ? HTTPS_ONLY : {}) },
     scrapes: createScrapes(config, parts),
     notReady: () => (shutdown.isRunning ? 'the node is shutting down' : node.status().reason),
   };
@@ -60,18 +76,3 @@ function createScrapes(config: Config, parts: NodeParts): Scrapes {
     nowMs: systemClock.nowMs,
   });
 }
-
-/** Logs once who may use the HTTP API. */
-function apiOptions({ apiKeys, production, auth }: Config, log: Logger): ApiGuardOptions {
-  const authenticates = (auth.secret ?? auth.publicKeyFile ?? auth.jwksUrl) !== null;
-  const options = { apiKeys, production, authenticates };
-  const api = apiMode(options);
-  log.info({ api }, API_MODES[api]);
-  return options;
-}
-
-const API_MODES: Readonly<Record<ApiMode, string>> = {
-  keys: 'the HTTP API requires an API key',
-  loopback: 'the HTTP API has no key: it answers only requests from this machine',
-  off: 'the HTTP API is off: set ROOMCAST_API_KEYS to use it',
-};

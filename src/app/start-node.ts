@@ -3,18 +3,26 @@ import type { Config } from '../config/config.ts';
 import { Server } from '../transport/server.ts';
 import type { Logger } from '../util/log.ts';
 import { systemScheduler } from '../util/scheduler.ts';
-import { createAdmissionGate } from './admission-gate.ts';
+import { connectionLimits, createAdmissionGate, shareOf } from './admission-gate.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { createBackplane } from './backplane.ts';
 import { registerEndpoints } from './endpoints.ts';
 import type { NodeExtensions } from './extensions.ts';
+import { createHttpAccess } from './http-access.ts';
 import { type Addresses, listen } from './listen.ts';
 import type { NodeParts } from './node-parts.ts';
+import { RedisTls } from './redis-tls.ts';
+import { Reload, reloadables } from './reload.ts';
 import { Shutdown } from './shutdown.ts';
 
 /** A node that accepts connections. */
 export interface RunningNode extends Addresses {
   readonly id: string;
+  /**
+   * Takes what a running node can replace: keys of tokens, of the HTTP API and of the metrics, and certificates. What it
+   * cannot use it keeps as it was. Returns whether it now runs with all of `config`; the log says what it does not.
+   */
+  reload(config: Config): boolean;
   /** Stops accepting, sends `bye`, closes, frees everything. May be called twice. */
   stop(): Promise<void>;
 }
@@ -30,19 +38,29 @@ export async function startNode(
   await parts.node.start();
   parts.heartbeats.start();
   const addresses = await listen(config, parts);
-  return { id: parts.node.nodeId, ...addresses, stop: () => parts.shutdown.run() };
+  const reload = new Reload(reloadables(parts), config, log);
+  return {
+    id: parts.node.nodeId,
+    ...addresses,
+    reload: (next) => reload.run(next),
+    stop: () => parts.shutdown.run(),
+  };
 }
 
 function buildParts(config: Config, log: Logger, extensions: NodeExtensions): NodeParts {
   const server = new Server(config.tls);
-  const authenticator = createAuthenticator(config, log);
+  const tokens = createAuthenticator(config, log);
+  const { redis } = config;
+  const redisTls = redis.url?.startsWith('rediss:') === true ? new RedisTls(redis.tls) : null;
+  const capacity = connectionLimits(config, log);
   const core = createNodeCore(config, {
+    connectionsPerUser: config.limits.connectionsPerUser ?? shareOf(capacity.connections),
     sockets: server,
     scheduler: systemScheduler,
-    authenticator,
+    authenticator: tokens,
     backplane: (nodeId, metrics) => {
       const parts = { nodeId, config, log };
-      return extensions.backplane?.(parts) ?? createBackplane(parts, metrics);
+      return extensions.backplane?.(parts) ?? createBackplane(parts, metrics, redisTls);
     },
     log,
   });
@@ -54,6 +72,8 @@ function buildParts(config: Config, log: Logger, extensions: NodeExtensions): No
     scheduler: systemScheduler,
     log,
   });
-  const gate = createAdmissionGate(config, core, shutdown, log);
-  return { ...core, server, metricsServer, authenticator, shutdown, gate, log };
+  const gate = createAdmissionGate(config, capacity, core, shutdown, log);
+  const access = createHttpAccess(config, log);
+  const own = { server, metricsServer, tokens, redisTls, access };
+  return { ...core, ...own, shutdown, gate, log };
 }

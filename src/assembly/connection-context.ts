@@ -37,7 +37,7 @@ export function connectionContext(
     turn: node.endOfTurn,
     nodeId: node.nodeId,
     stalled: (connection) => node.stalled(connection),
-    limits: sendingLimits({ ...config.limits, maxPayloadBytes }),
+    limits: sendingLimits({ ...config.limits, maxPayloadBytes, dedupWindowMs: config.dedupWindowMs }),
     maxBytesBeforeAuth: Math.min(MAX_BYTES_BEFORE_AUTH, maxPayloadBytes),
     maxHeldCommands: MAX_HELD_COMMANDS,
     maxUnsentBytes: config.websocket.backpressureBytes,

@@ -1,4 +1,5 @@
 import type { Authenticator } from '../auth/identity.ts';
+import { TokenGate, type TokenOutcome } from '../auth/token-gate.ts';
 import type { Backplane } from '../backplane/backplane.ts';
 import type { BackplaneMetrics } from '../backplane/metrics.ts';
 import type { Config } from '../config/config.ts';
@@ -24,6 +25,8 @@ export interface NodeCore {
   readonly connections: Connections;
   readonly heartbeats: Heartbeats<Connection>;
   readonly pendingAuth: PendingAuth;
+  /** What every way in asks about tokens; null if no authentication is configured. */
+  readonly authenticator: Authenticator | null;
   readonly context: ConnectionContext<Connection>;
   readonly metrics: NodeMetrics;
 }
@@ -36,15 +39,18 @@ export interface NodeCoreParts {
   readonly authenticator: Authenticator | null;
   /** Makes the backplane of a node with this id. Called once. */
   readonly backplane: (nodeId: string, metrics: BackplaneMetrics) => Backplane;
+  /** Of one user; 0: no limit. Default: as configured, or none. */
+  readonly connectionsPerUser?: number;
   readonly log: Logger;
 }
 
 /** Builds the parts of a node that do not depend on how clients reach it. Nothing is started yet. */
 export function createNodeCore(config: Config, parts: NodeCoreParts): NodeCore {
-  const { scheduler, authenticator, log } = parts;
+  const { scheduler, log } = parts;
   const rule = compileRules(config);
   const metrics = new NodeMetrics();
   const node = createNode(config, rule, metrics, parts);
+  const authenticator = createGate(config, metrics, node, parts);
   const heartbeats = createHeartbeats(config, metrics, scheduler);
   const pendingAuth = new PendingAuth(config.websocket.authTimeoutMs, scheduler);
   const commands = createCommands(rule, { node, pendingAuth, authenticator, log });
@@ -52,7 +58,7 @@ export function createNodeCore(config: Config, parts: NodeCoreParts): NodeCore {
   const shared = { node, commands, mustAuthenticate, clock: scheduler, metrics, log };
   const context = connectionContext(config, shared);
   const connections = new Connections({ node, context, heartbeats, pendingAuth });
-  return { node, connections, heartbeats, pendingAuth, context, metrics };
+  return { node, connections, heartbeats, pendingAuth, authenticator, context, metrics };
 }
 
 type RuleOf = (room: string) => RoomRule;
@@ -61,7 +67,13 @@ function createNode(
   config: Config,
   rule: RuleOf,
   metrics: NodeMetrics,
-  { sockets, scheduler, backplane, log }: NodeCoreParts,
+  {
+    sockets,
+    scheduler,
+    backplane,
+    connectionsPerUser = config.limits.connectionsPerUser ?? 0,
+    log,
+  }: NodeCoreParts,
 ): BrokerNode {
   const nodeId = randomId();
   return new BrokerNode({
@@ -69,13 +81,24 @@ function createNode(
     backplane: backplane(nodeId, metrics.backplane),
     sockets,
     rule,
-    limits: config.limits,
+    limits: { ...config.limits, connectionsPerUser },
     detailedMembers: config.presence.detailedMembers,
     dataBytesPerSecond: config.presence.dataBytesPerSecond,
     metrics,
     scheduler,
     log,
   });
+}
+
+function createGate(
+  { auth: { refusalsPerSecond } }: Config,
+  { tokens }: NodeMetrics,
+  { revocations }: BrokerNode,
+  { authenticator, scheduler: clock }: NodeCoreParts,
+): Authenticator | null {
+  if (authenticator === null) return null;
+  const outcome = (outcome: TokenOutcome) => tokens.checks[outcome]++;
+  return new TokenGate({ authenticator, revocations, refusalsPerSecond, clock, outcome });
 }
 
 function createHeartbeats(
@@ -97,13 +120,14 @@ function createCommands(
     pendingAuth,
     authenticator,
     log,
-  }: Pick<NodeCore, 'node' | 'pendingAuth'> & Pick<NodeCoreParts, 'authenticator' | 'log'>,
+  }: Pick<NodeCore, 'node' | 'pendingAuth' | 'authenticator'> & Pick<NodeCoreParts, 'log'>,
 ): CommandTable<Connection> {
   return clientCommands({
     services: node,
     access: rule,
     keptOut: node.keptOut,
     authenticator,
+    userFull: (user) => node.userFull(user),
     identified: (connection, identity) => {
       pendingAuth.remove(connection);
       node.identified(connection, identity);

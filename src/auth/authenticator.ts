@@ -1,11 +1,16 @@
-import { createPublicKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { errors, type JWTPayload, type JWTVerifyOptions } from 'jose';
 import { roomNameProblem, USER_ROOM_PREFIX, utf8Length } from '../protocol/limits.ts';
 import { type Clock, systemClock } from '../util/clock.ts';
 import { type Logger, silentLog } from '../util/log.ts';
-import { acceptedAlgorithms, algorithmsOf, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from './algorithms.ts';
-import { type Authenticator, AuthFailure, CLOCK_TOLERANCE_MS, type Identity } from './identity.ts';
+import { acceptedAlgorithms, PUBLIC_KEY_ALGORITHMS } from './algorithms.ts';
+import { FixedKeys } from './fixed-keys.ts';
+import {
+  type Authenticator,
+  AuthFailure,
+  CLOCK_TOLERANCE_MS,
+  type Identity,
+  MAX_TOKEN_ID_BYTES,
+} from './identity.ts';
 import { KeySet } from './key-set.ts';
 import { permissionsFrom } from './permissions.ts';
 
@@ -13,7 +18,9 @@ import { permissionsFrom } from './permissions.ts';
 export interface TokenOptions {
   /** Shared secret of HMAC-signed tokens. */
   readonly secret: string | null;
-  /** PEM file with the public key (SPKI) of tokens signed with a private one. */
+  /** Secrets that are accepted beside it. */
+  readonly oldSecrets?: readonly string[];
+  /** PEM file with the public key (SPKI) of tokens signed with a private one, or several. */
   readonly publicKeyFile: string | null;
   /** URL of a JSON Web Key Set. */
   readonly jwksUrl: string | null;
@@ -32,78 +39,94 @@ export interface TokenParts {
 
 const MAX_USER_BYTES = 100;
 
-/** How tokens are checked: the key, and the algorithms it supports. */
+/** How tokens are checked: the keys, and the algorithms that they support. */
 interface Verification {
-  readonly verify: (token: string, options: JWTVerifyOptions) => Promise<{ payload: JWTPayload }>;
-  readonly possible: readonly string[];
-  readonly prepare?: () => Promise<void>;
+  readonly keys: FixedKeys | KeySet;
+  readonly checks: JWTVerifyOptions;
 }
 
 /**
  * The authenticator for JSON Web Tokens, or null if no key is configured. Throws, with a sentence, for an
  * unusable key and for algorithms that do not fit it.
  */
-export function tokenAuthenticator(options: TokenOptions, parts: TokenParts = {}): Authenticator | null {
-  const verification = verificationOf(options, parts);
-  if (verification === null) return null;
-  const { verify, possible, prepare } = verification;
-  const { clock = systemClock } = parts;
-  const checks: JWTVerifyOptions = {
+export function tokenAuthenticator(options: TokenOptions, parts: TokenParts = {}): TokenAuthenticator | null {
+  const verification = verificationOf(options, parts, null);
+  return verification === null ? null : new TokenAuthenticator(verification, parts);
+}
+
+export class TokenAuthenticator implements Authenticator {
+  readonly #parts: TokenParts;
+  #verification: Verification;
+
+  /** See `tokenAuthenticator`. */
+  constructor(verification: Verification, parts: TokenParts) {
+    this.#verification = verification;
+    this.#parts = parts;
+  }
+
+  async prepare(): Promise<void> {
+    const { keys } = this.#verification;
+    if (keys instanceof KeySet) await keys.prepare();
+  }
+
+  /**
+   * Uses other keys from now on; those of a key set are fetched again. Connections that are open stay. Throws, with a sentence, for
+   * settings that a node would not start with: then nothing changes.
+   */
+  reload(options: TokenOptions): void {
+    const next = verificationOf(options, this.#parts, this.#verification.keys);
+    if (next === null) {
+      throw new Error(
+        'auth: the settings no longer name a key: a node has to be restarted to admit everyone',
+      );
+    }
+    this.#verification = next;
+    if (next.keys instanceof KeySet) next.keys.refresh();
+  }
+
+  async authenticate(token: string): Promise<Identity> {
+    const { keys, checks } = this.#verification;
+    const { clock = systemClock } = this.#parts;
+    try {
+      const { payload } = await keys.verify(token, { ...checks, currentDate: new Date(clock.wallMs()) });
+      return identityFrom(payload);
+    } catch (error) {
+      throw asFailure(error);
+    }
+  }
+}
+
+/** `before`: the keys until now. A key set of the same URL keeps what it knows. */
+function verificationOf(
+  options: TokenOptions,
+  parts: TokenParts,
+  before: Verification['keys'] | null,
+): Verification | null {
+  const keys = keysOf(options, parts, before);
+  if (keys === null) return null;
+  const possible = keys instanceof KeySet ? PUBLIC_KEY_ALGORITHMS : keys.possible;
+  const checks = {
     algorithms: acceptedAlgorithms(options.algorithms, possible),
     clockTolerance: CLOCK_TOLERANCE_MS / 1000,
     ...(options.issuer === null ? {} : { issuer: options.issuer }),
     ...(options.audience === null ? {} : { audience: options.audience }),
   };
-  return {
-    ...(prepare === undefined ? {} : { prepare }),
-    async authenticate(token) {
-      try {
-        const { payload } = await verify(token, { ...checks, currentDate: new Date(clock.wallMs()) });
-        return identityFrom(payload);
-      } catch (error) {
-        throw asFailure(error);
-      }
-    },
-  };
+  return { keys, checks };
 }
 
-function verificationOf(
-  { secret, publicKeyFile, jwksUrl }: TokenOptions,
+function keysOf(
+  { secret, oldSecrets = [], publicKeyFile, jwksUrl }: TokenOptions,
   { clock = systemClock, log = silentLog }: TokenParts,
-): Verification | null {
+  before: Verification['keys'] | null,
+): Verification['keys'] | null {
   if ([secret, publicKeyFile, jwksUrl].filter((source) => source !== null).length > 1) {
     throw new Error('auth: set only one of auth.secret, auth.publicKeyFile and auth.jwksUrl');
   }
-  if (secret !== null) {
-    const key = new TextEncoder().encode(secret);
-    return { verify: (token, options) => jwtVerify(token, key, options), possible: SECRET_ALGORITHMS };
-  }
-  if (publicKeyFile !== null) {
-    const { key, possible } = readPublicKey(publicKeyFile);
-    return { verify: (token, options) => jwtVerify(token, key, options), possible };
-  }
-  if (jwksUrl !== null) {
-    const keys = new KeySet({ url: new URL(jwksUrl), clock, log });
-    return {
-      verify: (token, options) => keys.verify(token, options),
-      possible: PUBLIC_KEY_ALGORITHMS,
-      prepare: () => keys.prepare(),
-    };
-  }
-  return null;
-}
-
-function readPublicKey(path: string): { key: KeyObject; possible: readonly string[] } {
-  const pem = readFileSync(path, 'utf8');
-  try {
-    const key = createPublicKey(pem);
-    return { key, possible: algorithmsOf(key) };
-  } catch (cause) {
-    const { message, code } = cause as NodeJS.ErrnoException;
-    // OpenSSL's own words for what it cannot parse help no one.
-    const problem = code === undefined ? message : 'it has no public key in PEM';
-    throw new Error(`auth.publicKeyFile: cannot use ${path}: ${problem}`, { cause });
-  }
+  if (secret !== null) return FixedKeys.ofSecrets([secret, ...oldSecrets]);
+  if (publicKeyFile !== null) return FixedKeys.ofFile(publicKeyFile);
+  if (jwksUrl === null) return null;
+  const url = new URL(jwksUrl);
+  return before instanceof KeySet && before.url === url.href ? before : new KeySet({ url, clock, log });
 }
 
 function identityFrom(payload: JWTPayload): Identity {
@@ -122,13 +145,30 @@ function identityFrom(payload: JWTPayload): Identity {
     user: sub,
     ...(payload.info === undefined ? {} : { info: payload.info }),
     expiresAtMs: exp === undefined ? null : exp * 1000,
+    ...tokenIdOf(payload.jti),
     permissions: permissionsFrom(payload.rooms),
   };
+}
+
+/** Some issuers count their tokens. */
+function tokenIdOf(jti: unknown): { readonly tokenId?: string } {
+  const id = typeof jti === 'number' ? String(jti) : jti;
+  if (typeof id !== 'string' || id === '' || utf8Length(id) > MAX_TOKEN_ID_BYTES) return {};
+  return { tokenId: id };
 }
 
 /** A fault of the token becomes an `AuthFailure`; anything else is our own fault and stays as it is. */
 function asFailure(error: unknown): Error {
   if (error instanceof AuthFailure) return error;
+  if (
+    error instanceof errors.JWTClaimValidationFailed &&
+    error.claim === 'nbf' &&
+    error.reason === 'check_failed'
+  ) {
+    return new AuthFailure('unauthorized', 'the token is not valid yet: its nbf lies ahead', {
+      cause: error,
+    });
+  }
   if (error instanceof errors.JWTExpired) return new AuthFailure('token_expired', 'the token has expired');
   if (error instanceof errors.JWSInvalid) {
     const why = 'it is no JSON Web Token, which has three parts in base64url, separated by dots';

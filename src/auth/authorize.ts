@@ -1,7 +1,23 @@
 /** Decides who may do what: the only place, for every client command and every route of the HTTP API. */
-import type { RoomRule } from '../config/room-rule.ts';
 import { RESERVED_PREFIX, USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Identity } from './identity.ts';
+import { type Right, type RoomAccess, ruledBy, whoMay } from './rights.ts';
+import {
+  forbidden,
+  forServer,
+  needsClaim,
+  needsToken,
+  notGranted,
+  notJoined,
+  quoted,
+  type Refusal,
+  removed,
+  withoutClaim,
+  withoutData,
+} from './room-refusals.ts';
+
+export type { RoomAccess } from './rights.ts';
+export type { Refusal } from './room-refusals.ts';
 
 /** What only the server API may do in a room, in words. `acks`: how far users have read. */
 const SERVER_ONLY = {
@@ -11,15 +27,12 @@ const SERVER_ONLY = {
   clear: 'delete the history of',
 } as const;
 type ServerAction = keyof typeof SERVER_ONLY;
-type ClientAction = 'join' | 'leave' | 'publish' | 'presence' | 'members' | 'history' | 'ack';
+type ClientAction = Right | 'leave';
 
 /** Actions on a room. */
 export type RoomAction = ClientAction | ServerAction;
-/** Actions on the whole cluster. `user`: whether somebody is online. */
-export type ClusterAction = 'rooms' | 'nodes' | 'disconnect' | 'user';
-
-/** What a room's rule says about access. */
-export type RoomAccess = Pick<RoomRule, 'join' | 'publish'> & Partial<Pick<RoomRule, 'presenceData'>>;
+/** Actions on the whole cluster. `user`: whether somebody is online. `revoke`: also to see what is revoked, and to end that. */
+export type ClusterAction = 'rooms' | 'nodes' | 'disconnect' | 'user' | 'revoke';
 
 /** Users that the server API keeps out of rooms. */
 export interface KeptOut {
@@ -41,14 +54,6 @@ interface ClientAsker {
 /** `server`: a request that may use the HTTP API. */
 export type Asker = ClientAsker | 'server';
 
-export interface Refusal {
-  readonly code: 'forbidden' | 'not_joined';
-  /** Names the room, and the rule or the part of the token that refuses. */
-  readonly message: string;
-  /** When to ask again, where that is known. */
-  readonly retryAfterMs?: number;
-}
-
 /** Null if permitted: then nothing was allocated, since every publish asks this. */
 export function authorize(
   action: RoomAction,
@@ -66,24 +71,61 @@ export function authorize(
   const { identity } = asker;
   const leftMs = identity === null ? 0 : keptOut.leftMs(identity.user, room);
   if (leftMs > 0) return removed(room, leftMs);
-  if (action === 'publish') return publishing(room, asker, access);
-  if (action === 'presence') return bringing(room, access) ?? asMember(room, asker);
-  return reading(action, room, asker, access);
+  const refusal = notPermitted(action, room, identity, access);
+  if (refusal !== null) return refusal;
+  switch (action) {
+    case 'publish':
+      return access.publish === 'members' ? asMember(action, room, asker, access) : null;
+    case 'presence':
+      return access.presenceData === false
+        ? withoutData(room, access)
+        : asMember(action, room, asker, access);
+    case 'ack':
+      return identity === null ? forbidden('only users may acknowledge: present a token') : null;
+    default:
+      return null;
+  }
 }
 
 function isServerOnly(action: RoomAction): action is ServerAction {
   return action in SERVER_ONLY;
 }
 
-/** Whether members may have presence data, which they bring with `join` or set with `presence`. */
-export function bringing(room: string, { presenceData }: RoomAccess): Refusal | null {
-  if (presenceData !== false) return null;
-  return forbidden(`members of ${quoted(room)} may not have data: its rule says presenceData: false`);
+/** What a `join` asks for that needs a right of its own. */
+export interface JoinAsks {
+  readonly last: number | null;
+  readonly resume: boolean;
+  readonly members: boolean;
+  /** Null: it brings no presence data. */
+  readonly data: unknown;
 }
 
-function asMember(room: string, { rooms }: ClientAsker): Refusal | null {
-  if (rooms.includes(room)) return null;
-  return { code: 'not_joined', message: `join ${quoted(room)} first: only members have presence data` };
+/** A join without options. */
+export const PLAIN_JOIN: JoinAsks = { last: null, resume: false, members: false, data: null };
+
+/**
+ * Whether a client may join a room in this way. `since` is not asked here: a client that comes back brings a
+ * position, and where it may not read the history it is told of a gap instead of being refused.
+ */
+export function authorizeJoin(
+  room: string,
+  { last, resume, members, data }: JoinAsks,
+  asker: ClientAsker,
+  access: RoomAccess,
+  keptOut: KeptOut,
+): Refusal | null {
+  const may = (right: Right, option: string): Refusal | null => {
+    const refusal = authorize(right, room, { identity: asker.identity, rooms: [room] }, access, keptOut);
+    return refusal && { ...refusal, message: `${refusal.message}. Join without ${option}` };
+  };
+  return (
+    authorize('join', room, asker, access, keptOut) ??
+    (last === null || last === 0 ? null : may('history', 'last')) ??
+    // Of anonymous clients nothing is kept: `resume` means nothing there.
+    (resume && asker.identity !== null ? (may('ack', 'resume') ?? may('history', 'resume')) : null) ??
+    (members ? may('members', 'members') : null) ??
+    (data === null ? null : may('presence', 'data'))
+  );
 }
 
 /** The same for actions on more than one room. */
@@ -124,56 +166,31 @@ function isPersonalRoomOf(identity: Identity | null, room: string): boolean {
   return identity !== null && room === USER_ROOM_PREFIX + identity.user;
 }
 
-function publishing(room: string, { identity, rooms }: ClientAsker, { publish }: RoomAccess): Refusal | null {
-  if (identity !== null && !identity.permissions.mayPublish(room)) return notGranted('publish', room);
-  switch (publish) {
-    case 'anyone':
-      return null;
-    case 'members':
-      if (rooms.includes(room)) return null;
-      return { code: 'not_joined', message: `join ${quoted(room)} first: its rule says publish: members` };
-    case 'authenticated':
-      return identity === null ? needsToken('publish', room) : null;
-    case 'server':
-      return forbidden(`only the server API may publish in ${quoted(room)}: its rule says publish: server`);
-  }
-}
-
-/** Only clients that may join a room may read its messages and members. */
-function reading(
-  action: 'join' | 'members' | 'history' | 'ack',
+/** Whether the token and the room's rule permit it. Both must. */
+function notPermitted(
+  right: Right,
   room: string,
-  { identity }: ClientAsker,
-  { join }: RoomAccess,
+  identity: Identity | null,
+  access: RoomAccess,
 ): Refusal | null {
-  if (join === 'nobody')
-    return forbidden(`clients may not join or read ${quoted(room)}: its rule says join: nobody`);
-  if (identity === null) {
-    if (join === 'authenticated') return needsToken('join', room);
-    if (action !== 'ack') return null;
-    return forbidden('only users may acknowledge: present a token');
+  const who = whoMay(right, access);
+  // First what no token could change.
+  if (who === 'server' || who === 'nobody') return forServer(right, room, access);
+  if (identity !== null) {
+    const { permissions } = identity;
+    if (!permissions.allows(right, room)) return notGranted(right, room, identity);
+    if (access.deniesByDefault === true && !permissions.isRestricted) return withoutClaim(right, room);
   }
-  return identity.permissions.mayJoin(room) ? null : notGranted('join', room);
+  if (who === 'authenticated' && identity === null) return needsToken(right, room, access);
+  if (who !== 'claim' || identity?.permissions.names(ruledBy(right, access), room) === true) return null;
+  return needsClaim(right, room, identity, access);
 }
 
-function removed(room: string, leftMs: number): Refusal {
-  const retryAfterMs = Math.ceil(leftMs);
-  const message = `the server keeps you out of ${quoted(room)} for now`;
-  return { code: 'forbidden', message, retryAfterMs };
-}
-
-function notGranted(right: 'join' | 'publish', room: string): Refusal {
-  return forbidden(`the token does not grant ${right} in ${quoted(room)}: see its rooms claim`);
-}
-
-function needsToken(right: 'join' | 'publish', room: string): Refusal {
-  return forbidden(`present a token first: the rule of ${quoted(room)} says ${right}: authenticated`);
-}
-
-function forbidden(message: string): Refusal {
-  return { code: 'forbidden', message };
-}
-
-function quoted(room: string): string {
-  return `"${room}"`;
+function asMember(
+  right: 'publish' | 'presence',
+  room: string,
+  { rooms }: ClientAsker,
+  access: RoomAccess,
+): Refusal | null {
+  return rooms.includes(room) ? null : notJoined(right, room, access);
 }

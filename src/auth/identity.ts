@@ -1,8 +1,13 @@
+import type { Right } from './rights.ts';
+
 /**
  * Tolerated difference between the clocks of the issuer and this node: a token stays valid for this much
  * longer.
  */
 export const CLOCK_TOLERANCE_MS = 5000;
+
+/** A longer `jti` is none: nodes would have to keep it. */
+export const MAX_TOKEN_ID_BYTES = 256;
 
 /** Who a connection belongs to, according to its token. */
 export interface Identity {
@@ -11,23 +16,45 @@ export interface Identity {
   readonly info?: unknown;
   /** Milliseconds since the Unix epoch, or null for a token that does not expire. */
   readonly expiresAtMs: number | null;
+  /** The token's `jti`: absent where it has none, or one that is too long to be revoked by. */
+  readonly tokenId?: string;
   readonly permissions: Permissions;
 }
 
-/** What an identity may do in a room, in addition to the room's rule. */
+/** What a token permits in a room; the room's rule must permit it too. No method allocates. */
 export interface Permissions {
-  mayJoin(room: string): boolean;
-  mayPublish(room: string): boolean;
+  /** False: the token has no `rooms` claim. */
+  readonly isRestricted: boolean;
+  allows(right: Right, room: string): boolean;
+  /** Whether the claim itself says so: not for want of a claim, nor because the right follows `join`. */
+  names(right: Right, room: string): boolean;
+  /** The pattern of the entry that decides about the room; null: none does. */
+  entryFor(room: string): string | null;
 }
 
-export const ALL_PERMITTED: Permissions = { mayJoin: () => true, mayPublish: () => true };
+export const ALL_PERMITTED: Permissions = {
+  isRestricted: false,
+  allows: () => true,
+  names: () => false,
+  entryFor: () => null,
+};
 
-/** `unavailable`: the token cannot be checked now, but nothing is known against it. */
-export type AuthFailureCode = 'unauthorized' | 'token_expired' | 'unavailable';
+/**
+ * `unavailable`: the token cannot be checked now, but nothing is known against it. `rate_limited`: it was not checked, because too
+ * many tokens from the same address were refused.
+ */
+export type AuthFailureCode =
+  | 'unauthorized'
+  | 'token_expired'
+  | 'token_revoked'
+  | 'unavailable'
+  | 'rate_limited';
 
 export interface AuthFailureOptions extends ErrorOptions {
   /** When to present the token again, if waiting helps. */
   readonly retryAfterMs?: number;
+  /** The setting that sets the limit. */
+  readonly limit?: string;
 }
 
 /** A refused token. The message is for the token's owner and never contains the token. */
@@ -35,20 +62,20 @@ export class AuthFailure extends Error {
   override readonly name = 'AuthFailure';
   readonly code: AuthFailureCode;
   readonly retryAfterMs: number | null;
+  readonly limit: string | null;
 
   constructor(code: AuthFailureCode, message: string, options?: AuthFailureOptions) {
     super(message, options);
     this.code = code;
     this.retryAfterMs = options?.retryAfterMs ?? null;
+    this.limit = options?.limit ?? null;
   }
 }
 
 /** Turns a token into an identity. */
 export interface Authenticator {
-  /** Rejects with `AuthFailure`. */
-  authenticate(token: string): Promise<Identity>;
-  /** Fetches what the first token needs in advance. Never rejects. */
-  prepare?(): Promise<void>;
+  /** Rejects with `AuthFailure`. `address`: of the client that presents the token, for `TokenGate`. */
+  authenticate(token: string, address?: string): Promise<Identity>;
 }
 
 /** Whether members see the two as the same. Both have the same user: a token of another is refused. */

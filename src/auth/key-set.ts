@@ -42,6 +42,8 @@ const MAX_AGE_MS = 3_600_000;
  * Between two fetches caused by unknown keys. A rotation needs one; a flood of invented key ids gets no more.
  */
 const REFETCH_INTERVAL_MS = 5000;
+/** So many keys are tried for a token that names none: a forged one would cost a signature check with each of them. */
+const MAX_TRIED = 8;
 const RETRY = { baseMs: 1000, capMs: 30_000 };
 
 /** Verifies tokens with the keys from a URL. One per node. */
@@ -68,6 +70,16 @@ export class KeySet {
    */
   async prepare(): Promise<void> {
     await this.#load().catch(() => undefined);
+  }
+
+  get url(): string {
+    return this.#options.url.href;
+  }
+
+  /** Fetches the keys anew, unless that is being done. The present ones count until it succeeds. */
+  refresh(): void {
+    this.#retryAtMs = 0;
+    this.#load().catch(() => undefined);
   }
 
   /**
@@ -193,7 +205,9 @@ async function verifyWithAny(
   token: string,
   options: JWTVerifyOptions,
 ): Promise<Verified | null> {
+  let tried = 0;
   for await (const key of candidates) {
+    if (tried++ === MAX_TRIED) return null;
     try {
       return await jwtVerify(token, key, options);
     } catch (error) {

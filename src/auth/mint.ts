@@ -4,11 +4,11 @@ import { readFileSync } from 'node:fs';
 import { SignJWT } from 'jose';
 import { acceptedAlgorithms, algorithmsOf, SECRET_ALGORITHMS } from './algorithms.ts';
 import { permissionsFrom } from './permissions.ts';
+import type { Right } from './rights.ts';
 
-export interface Grant {
+/** An entry of the `rooms` claim; see `permissionsFrom`. */
+export interface Grant extends Partial<Readonly<Record<Right, boolean>>> {
   readonly match: string;
-  readonly join: boolean;
-  readonly publish: boolean;
 }
 
 export interface TokenClaims {
@@ -16,6 +16,8 @@ export interface TokenClaims {
   /** In ms since the Unix epoch. Null: it does not expire. */
   readonly expiresAtMs: number | null;
   readonly info?: unknown;
+  /** `jti`, which the token can be revoked by. */
+  readonly tokenId?: string;
   /** Undefined: no restrictions. */
   readonly rooms?: readonly Grant[];
 }
@@ -56,7 +58,7 @@ export function privateSigningKey(
 
 /** Throws `AuthFailure` for rooms that no node would accept. */
 export function mintToken(
-  { user, expiresAtMs, info, rooms }: TokenClaims,
+  { user, expiresAtMs, info, tokenId, rooms }: TokenClaims,
   { algorithm, key, keyId }: SigningKey,
   { issuer, audience, nowMs }: SigningSettings,
 ): Promise<string> {
@@ -67,6 +69,7 @@ export function mintToken(
     .setSubject(user)
     .setIssuedAt(Math.floor(nowMs / 1000));
   if (expiresAtMs !== null) token.setExpirationTime(Math.ceil(expiresAtMs / 1000));
+  if (tokenId !== undefined) token.setJti(tokenId);
   if (issuer !== null) token.setIssuer(issuer);
   if (audience !== null) token.setAudience(audience);
   return token.sign(key);

@@ -1,4 +1,5 @@
 import { CLOSE, type CloseReason, type ErrorCode } from '../protocol/codes.ts';
+import type { ErrorDetails } from '../protocol/frames.ts';
 import type { Logger } from '../util/log.ts';
 import { AuthFailure } from './identity.ts';
 
@@ -10,7 +11,7 @@ export interface AuthRefusal {
   readonly close: CloseReason;
   /** Whether the token itself was at fault; if not, an identified connection stays. */
   readonly isFinal: boolean;
-  readonly retryAfterMs: number | null;
+  readonly details: ErrorDetails | undefined;
 }
 
 /**
@@ -19,8 +20,9 @@ export interface AuthRefusal {
  */
 export function refusalOf(error: unknown, log: Logger): AuthRefusal {
   if (error instanceof AuthFailure) {
-    const { code, message, retryAfterMs } = error;
-    return { code, message, close: CLOSE_FOR[code], isFinal: code !== 'unavailable', retryAfterMs };
+    const { code, message } = error;
+    const details = detailsOf(error);
+    return { code, message, close: CLOSE_FOR[code], isFinal: !PASSING.has(code), details };
   }
   log.error({ error }, 'cannot check a token');
   return {
@@ -28,12 +30,22 @@ export function refusalOf(error: unknown, log: Logger): AuthRefusal {
     message: 'cannot check the token',
     close: CLOSE.internal,
     isFinal: false,
-    retryAfterMs: null,
+    details: undefined,
   };
+}
+
+function detailsOf({ retryAfterMs, limit }: AuthFailure): ErrorDetails | undefined {
+  if (retryAfterMs === null) return undefined;
+  return { retryAfterMs, ...(limit !== null && { limit }) };
 }
 
 const CLOSE_FOR: Readonly<Record<AuthFailure['code'], CloseReason>> = {
   unauthorized: CLOSE.unauthorized,
   token_expired: CLOSE.tokenExpired,
+  token_revoked: CLOSE.revoked,
   unavailable: CLOSE.tryAgainLater,
+  rate_limited: CLOSE.tryAgainLater,
 };
+
+/** Nothing is known against the token. */
+const PASSING: ReadonlySet<AuthFailure['code']> = new Set(['unavailable', 'rate_limited']);

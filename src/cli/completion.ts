@@ -52,7 +52,7 @@ function bashScript(entries: readonly Entry[], shell: 'bash' | 'zsh'): string {
   case "$previous" in
     ${[...files].join('|')}) COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+  for word in "\${COMP_WORDS[@]:1:$((COMP_CWORD-1))}"; do
     case "\${command:+$command }$word" in
       ${steps.join('|')}) command="\${command:+$command }$word" ;;
     esac

@@ -3,6 +3,7 @@
  */
 import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
+import type { LoadResult } from '../config/load.ts';
 import type { Logger } from '../util/log.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Pipes } from './pipes.ts';
@@ -17,8 +18,11 @@ export interface Io {
   stdout(text: string): void;
   stderr(text: string): void;
   readonly pipes: Pipes;
-  /** Runs a node. Resolves when it is up, or has shut down; rejects if it cannot start. */
-  serve(config: Config, log: Logger): Promise<void>;
+  /**
+   * Runs a node. Resolves when it is up, or has shut down; rejects if it cannot start. `read` reads the settings
+   * again.
+   */
+  serve(config: Config, log: Logger, read: () => LoadResult): Promise<void>;
 }
 
 /** Prints lines on standard error; the command then ends with the returned exit code. */

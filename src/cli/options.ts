@@ -30,7 +30,7 @@ function addSetting(command: Command, setting: Setting, flag: string): void {
         `Do not ${meaning.charAt(0).toLowerCase()}${meaning.slice(1)}`,
       ),
     );
-  } else if (setting.kind === 'list') {
+  } else if (setting.kind === 'list' || setting.kind === 'keys') {
     command.addOption(new Option(flag, `${meaning}. May be repeated`).argParser(appended));
   } else {
     command.addOption(new Option(flag, meaning));

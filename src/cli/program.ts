@@ -1,6 +1,7 @@
 /** The command line: the commands, and their exit codes. */
 import { Argument, Command, CommanderError } from 'commander';
 import { packageVersion } from '../app/package-version.ts';
+import { addApiKey } from './apikey/commands.ts';
 import { addBenchOptions, type BenchOptions } from './bench/options.ts';
 import { completionScript, SHELLS, type Shell } from './completion.ts';
 import { addDoctorOptions } from './doctor-options.ts';
@@ -30,7 +31,7 @@ Examples:
   source <(roomcast completion zsh)                                      in ~/.zshrc, after compinit
   roomcast completion fish > ~/.config/fish/completions/roomcast.fish`;
 
-const WITH_SUBCOMMANDS: readonly string[] = ['config', 'token'];
+const WITH_SUBCOMMANDS: readonly string[] = ['config', 'token', 'apikey'];
 
 /**
  * Runs one command line, without the program's own name. Returns the exit code. Never throws for user input.
@@ -65,6 +66,7 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
   addBench(program, io, ended);
   addRoomCommands(program, io, ended);
   addToken(program, io, ended);
+  addApiKey(program, io, ended);
   addCompletion(program, io, ended);
   nameHelp(program, 'roomcast');
   return program;

@@ -8,11 +8,12 @@ import { sentenceOf } from './sentence.ts';
 
 /** Returns the exit code: 0 once `io.serve` has resolved. */
 export async function serveCommand(io: Io, { config: file, ...flags }: Flags): Promise<number> {
-  const result = loadStartable({ file: typeof file === 'string' ? file : undefined, env: io.env, flags });
+  const read = () => loadStartable({ file: typeof file === 'string' ? file : undefined, env: io.env, flags });
+  const result = read();
   if ('problems' in result) return fail(io, result.problems);
   const { log } = result.config;
   try {
-    await io.serve(result.config, createLogger(log, { terminal: io.terminal }));
+    await io.serve(result.config, createLogger(log, { terminal: io.terminal }), read);
     return 0;
   } catch (error) {
     return fail(io, [withoutSecrets(log.level === 'debug' ? stackOf(error) : sentenceOf(error))]);

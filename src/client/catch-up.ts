@@ -20,7 +20,7 @@ export class CatchUp {
   }
 
   gap({ from, to, reason }: Gap): void {
-    if (reason === 'expired') this.#lost += to - from + 1;
+    if (reason === 'expired' || reason === 'forbidden') this.#lost += to - from + 1;
   }
 
   reset(): void {
@@ -31,8 +31,8 @@ export class CatchUp {
   result(position: Position | null): Joined | null {
     const [epoch, offset] = this.#target;
     // In an epoch that is over: `reset` comes first.
-    if (epoch !== '' && (position === null || position[0] !== epoch) && !this.#wasReset) return null;
-    if (position !== null && position[0] === epoch && position[1] < offset) return null;
+    if (epoch !== '' && position?.[0] !== epoch && !this.#wasReset) return null;
+    if (position?.[0] === epoch && position[1] < offset) return null;
     return { recovered: this.#recovered, missed: this.#missed, gap: this.#lost, reset: this.#wasReset };
   }
 }

@@ -1,22 +1,23 @@
 /** One connection to a cluster that is kept alive, with rooms and publishes on it. */
-import type {
-  AckResult,
-  HelloInfo,
-  HistoryResult,
-  Position,
-  PublishResult,
-  ServerFrame,
-} from '../protocol/frames.ts';
-import { randomId } from '../util/ids.ts';
+import type { AckResult, HelloInfo, Position, PublishOptions, PublishResult } from '../protocol/frames.ts';
+import { fields } from './codec.ts';
 import { Connector } from './connector.ts';
-import { Emitter } from './emitter.ts';
+import { Emitter, guarded } from './emitter.ts';
 import { type Environment, systemEnvironment } from './environment.ts';
 import { ClosedError } from './errors.ts';
 import { frameLog, type InspectedFrame, Inspector } from './inspector.ts';
 import type { Snapshot } from './member-list.ts';
-import { Membership } from './membership.ts';
-import { type Build, type ClientOptions, DEFAULTS, type KeptState, webSocketUrl } from './options.ts';
+import { checkOptions, checkRoomOptions, checkSettings } from './name-checks.ts';
+import {
+  type Build,
+  type ClientOptions,
+  type KeptState,
+  type Settings,
+  webSocketUrl,
+  withDefaults,
+} from './options.ts';
 import { PublishQueue } from './publish-queue.ts';
+import { randomKey } from './random-key.ts';
 import { Requests } from './requests.ts';
 import { Room } from './room.ts';
 import type { RoomOptions } from './room-events.ts';
@@ -29,18 +30,15 @@ import type {
   RoomServices,
   SignalOutcome,
 } from './room-services.ts';
+import { Rooms } from './rooms.ts';
 import type { Session } from './session.ts';
-import type { ClientStatus } from './status.ts';
+import type { ClientStatus, StatusChange } from './status.ts';
 import { TokenSource } from './tokens.ts';
 import { webSocketTransport } from './websocket-transport.ts';
 
-/** Characters of a random key: about 104 bits. */
-const KEY_LENGTH = 20;
 /** Signals are dropped while so many bytes wait to leave. */
 const MAX_UNSENT_BYTES = 64 * 1024;
 const CLOSED_BY_US = 'close() was called';
-
-type StatusChange = ClientStatus extends infer S ? (S extends unknown ? Omit<S, 'transport'> : never) : never;
 
 export class BaseClient implements RoomServices {
   readonly #environment: Environment;
@@ -51,12 +49,14 @@ export class BaseClient implements RoomServices {
   readonly #queue: PublishQueue;
   readonly #requests: Requests;
   readonly #kept: KeptState | null;
-  readonly #memberships = new Map<string, Membership>();
+  readonly #rooms: Rooms;
   readonly #emitter: Emitter<{ status: ClientStatus }>;
   #status: ClientStatus = Object.freeze({ state: 'idle', transport: 'websocket' });
 
-  /** Connects when something needs a connection. Throws a TypeError for what is not a URL. */
-  constructor(url: string | readonly string[], options: ClientOptions, build: Build) {
+  /** Connects when something needs a connection. Throws a TypeError for what is not a URL, and for options that do not exist. */
+  constructor(url: string | readonly string[], given: ClientOptions, build: Build) {
+    checkOptions(given);
+    const options = withDefaults(given);
     const urls = [url].flat().map(webSocketUrl);
     if (urls.length === 0) throw new TypeError('pass the URL of a node');
     const system = systemEnvironment(options.WebSocket, build.findWebSocket, options.scheduler);
@@ -64,26 +64,32 @@ export class BaseClient implements RoomServices {
     const { codec } = build;
     this.#environment = environment;
     this.#build = build;
-    this.#onError = reporter(options.onError);
-    this.#emitter = new Emitter(this.#onError);
-    const { inspectFrames = DEFAULTS.inspectFrames } = options;
-    this.#inspector = new Inspector(environment, codec, inspectFrames, frameLog(options.debug));
+    const onError = guarded(options.onError ?? console.error, console.error);
+    this.#onError = onError;
+    this.#emitter = new Emitter(onError);
+    const log = frameLog(options.debug, onError);
+    this.#inspector = new Inspector(environment, codec, options.inspectFrames, log);
     this.#connector = this.#buildConnector(urls, options);
-    this.#requests = new Requests(() => this.#connector.session);
+    const session = () => this.#connector.session;
+    this.#requests = new Requests(session);
     this.#queue = new PublishQueue({
       environment,
       codec,
-      limits: { ...DEFAULTS.queue, ...options.queue },
+      limits: options.queue,
       changed: () => this.#kept?.changed(),
       settled: ({ room, options }, result) => {
-        if (options.echo === false) this.#memberships.get(room)?.ownSettled(result);
+        if (options.echo === false) this.#rooms.ownSettled(room, result);
       },
     });
-    const positions = () =>
-      Array.from(this.#memberships, ([name, { position }]) => [name, position] as const);
-    this.#kept =
-      options.storage?.({ environment, codec, queue: this.#queue, positions, onError: this.#onError }) ??
-      null;
+    this.#rooms = new Rooms({
+      environment,
+      onError,
+      session,
+      isDoubtful: (room) => this.#queue.isDoubtful(room),
+      kept: () => this.#kept,
+    });
+    const positions = () => this.#rooms.positions;
+    this.#kept = options.storage?.({ environment, codec, queue: this.#queue, positions, onError }) ?? null;
   }
 
   /** What the client is doing: immutable, and replaced whole when it changes. */
@@ -93,7 +99,7 @@ export class BaseClient implements RoomServices {
 
   /** Publishes that have not settled. */
   get pending(): number {
-    return this.#queue.size;
+    return this.#queue.entries.length;
   }
 
   /** Calls `listener` after each change of `status`, until the returned function is called. */
@@ -113,61 +119,55 @@ export class BaseClient implements RoomServices {
 
   /**
    * A room: joined as soon as there is a connection, and again on each new one. Rooms of the same name share one membership, with
-   * the options of the first; the list of members is kept once anyone asks for it. Throws `ClosedError` when the client is closed.
+   * the options of the first; the list of members is kept once anyone asks for it. Throws `ClosedError` when the client is closed,
+   * and a TypeError for options that do not exist.
    */
   room<T = unknown, S = unknown, P = unknown>(name: string, options: RoomOptions<P> = {}): Room<T, S, P> {
     this.#refuseWhenClosed();
-    let membership = this.#memberships.get(name);
-    if (membership === undefined) {
-      membership = this.#newMembership(name, options);
-      membership.join();
-    } else if (options.members) membership.watchMembers();
+    checkRoomOptions(options);
+    const room = new Room<T, S, P>(this.#rooms.use(name, options), this);
     this.connect();
-    return new Room<T, S, P>(membership, this);
+    return room;
   }
 
   /** Publishes; the room need not be joined, unless its rule says so. See `Room.publish`. */
   async publish(room: string, data: unknown, settings: PublishSettings = {}): Promise<PublishResult> {
     this.#refuseWhenClosed();
+    checkSettings(settings);
+    const { key = randomKey(), echo, conflateKey, abort } = settings;
+    const options = fields<PublishOptions>({ key, echo: echo === false ? echo : undefined, conflateKey });
+    const stored = this.#queue.add({ room, data: this.#build.codec.pack(data), options }, abort);
+    // After that: listeners of the status may close the client, which settles what is in the queue.
     this.connect();
-    const { key = randomId(KEY_LENGTH), echo, conflateKey, abort } = settings;
-    const options = {
-      key,
-      ...(echo === false && { echo }),
-      ...(conflateKey !== undefined && { conflateKey }),
-    };
-    return this.#queue.add({ room, data: this.#build.codec.pack(data), options }, abort);
+    return stored;
   }
 
   /** See `Room.signal`. */
   signal(room: string, data: unknown, echo = false): SignalOutcome {
     const { session } = this.#connector;
-    if (session === null || session.bufferedBytes > MAX_UNSENT_BYTES) return 'dropped';
-    const options = { ephemeral: true, ...(!echo && { echo }) } as const;
+    if (session === null || session.bufferedBytes > MAX_UNSENT_BYTES || session.waitMs(0) > 0)
+      return 'dropped';
+    const options = fields<PublishOptions>({ ephemeral: true, echo: echo ? undefined : false });
     session.publish(room, this.#build.codec.pack(data), options, null);
     return 'sent';
   }
 
   /** See `Room.history`. */
-  async history(room: string, { abort, ...asked }: HistorySettings = {}): Promise<HistoryPage> {
+  history(room: string, settings?: HistorySettings): Promise<HistoryPage> {
     this.connect();
-    const page = await this.#requests.send<HistoryResult>((id) => ['history', id, room, asked], abort);
-    const messages = page.messages.map(([, , offset, time, sender, data]) => {
-      return { room, offset, time, sender, data };
-    });
-    return { position: [page.epoch, page.offset], messages };
+    return this.#requests.history(room, settings);
   }
 
   /** See `Room.listMembers`. */
-  listMembers(room: string, { abort, ...asked }: MembersSettings = {}): Promise<Snapshot> {
+  listMembers(room: string, settings?: MembersSettings): Promise<Snapshot> {
     this.connect();
-    return this.#requests.send((id) => ['members', id, room, asked], abort);
+    return this.#requests.listMembers(room, settings);
   }
 
   /** See `Room.ack`. */
-  ack(room: string, position: Position, { abort }: RequestSettings = {}): Promise<AckResult> {
+  ack(room: string, position: Position, settings?: RequestSettings): Promise<AckResult> {
     this.connect();
-    return this.#requests.send((id) => ['ack', id, room, position], abort);
+    return this.#requests.ack(room, position, settings);
   }
 
   /** The last frames both ways, oldest first, without tokens: for bug reports. */
@@ -180,24 +180,9 @@ export class BaseClient implements RoomServices {
     this.#connector.drop('dropConnection() was called');
   }
 
-  #newMembership(name: string, options: RoomOptions): Membership {
-    const membership = new Membership(name, options, {
-      environment: this.#environment,
-      onError: this.#onError,
-      session: () => this.#connector.session,
-      moved: () => this.#kept?.changed(),
-      hasDoubtful: () => this.#queue.isDoubtful(name),
-      released: () => this.#memberships.delete(name),
-    });
-    this.#memberships.set(name, membership);
-    this.#place(membership);
-    return membership;
-  }
-
-  #buildConnector(urls: readonly string[], options: ClientOptions): Connector {
+  #buildConnector(urls: readonly string[], options: Settings): Connector {
     const environment = this.#environment;
     const { codec, loadFallback } = this.#build;
-    const { reconnect, connectTimeoutMs, probeTimeoutMs } = options;
     return new Connector(
       {
         urls,
@@ -205,18 +190,25 @@ export class BaseClient implements RoomServices {
         environment,
         tokens: new TokenSource(environment, options.token, options.getToken),
         inspector: this.#inspector,
-        timing: { ...DEFAULTS.timing, ...defined({ ...reconnect, connectTimeoutMs, probeTimeoutMs }) },
+        timing: options.timing,
         transport: webSocketTransport(environment),
         loadFallback:
           loadFallback && options.fallback !== false ? () => loadFallback(environment, codec) : null,
-        prepared: () => this.#prepared(),
+        // What was kept over a reload comes before the first connection.
+        prepared: async () => {
+          await this.#kept?.loaded;
+          this.#rooms.place();
+        },
       },
       {
         connecting: (attempt) => this.#setStatus({ state: 'connecting', attempt }),
         connected: (session, hello, user) => this.#connected(session, hello, user),
-        push: (frame) => this.#push(frame),
+        push: (frame) => this.#rooms.take(frame),
         failed: this.#onError,
-        lost: () => this.#lost(),
+        lost: () => {
+          this.#queue.disconnected();
+          this.#rooms.disconnected();
+        },
         waiting: (attempt, reason, delayMs) => {
           const retryAtMs = environment.scheduler.wallMs() + delayMs;
           this.#setStatus({ state: 'waiting', attempt, reason, retryAtMs });
@@ -228,44 +220,23 @@ export class BaseClient implements RoomServices {
 
   /** Rooms first, then what waits to be published: all of it leaves together. */
   #connected(session: Session, { connection, node, dedupWindowMs }: HelloInfo, user: string | null): void {
-    for (const membership of this.#memberships.values()) membership.join();
+    this.#rooms.join();
     this.#queue.connected(session, dedupWindowMs);
-    this.#requests.connected(session);
-    this.#setStatus({ state: 'connected', connection, node, user });
-  }
-
-  #push(frame: ServerFrame): void {
-    const room = frame[1];
-    if (typeof room === 'string') this.#memberships.get(room)?.take(frame);
-  }
-
-  #lost(): void {
-    this.#queue.disconnected();
-    for (const membership of this.#memberships.values()) membership.disconnected();
+    this.#requests.connected();
+    // Unless a listener of a room ended it.
+    if (session.isReady) this.#setStatus({ state: 'connected', connection, node, user });
   }
 
   #closed(reason: string, code: number | null): void {
     const error = new ClosedError(reason);
+    // First: listeners that run below find the client closed.
+    this.#setStatus({ state: 'closed', reason, code });
+    this.#emitter.clear();
     this.#queue.close(reason);
     this.#requests.close(error);
     // What was rejected is not kept: it must not be published after all.
     this.#kept?.close();
-    for (const membership of this.#memberships.values()) {
-      membership.leave(reason === CLOSED_BY_US ? null : error);
-    }
-    this.#memberships.clear();
-    this.#setStatus({ state: 'closed', reason, code });
-    this.#emitter.clear();
-  }
-
-  /** Before the first connection: what was kept over a reload. */
-  async #prepared(): Promise<void> {
-    await this.#kept?.loaded;
-    for (const membership of this.#memberships.values()) this.#place(membership);
-  }
-
-  #place(membership: Membership): void {
-    membership.placeAt(this.#kept?.positionOf(membership.name));
+    this.#rooms.leave(reason === CLOSED_BY_US ? null : error);
   }
 
   #refuseWhenClosed(): void {
@@ -277,22 +248,4 @@ export class BaseClient implements RoomServices {
     this.#status = Object.freeze({ ...change, transport: this.#connector.transport });
     this.#emitter.emit('status', this.#status);
   }
-}
-
-/** What reports errors: it never throws, since nobody could be told. */
-function reporter(onError: (error: unknown) => void = (error) => console.error(error)) {
-  return (error: unknown) => {
-    try {
-      onError(error);
-    } catch (thrown) {
-      console.error(thrown);
-    }
-  };
-}
-
-/** Options that were passed as undefined count as left out. */
-function defined<T extends object>(given: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: NonNullable<T[K]>;
-  };
 }

@@ -18,3 +18,8 @@ export interface ClientCodec {
   /** All frames of one WebSocket message. Throws for anything else. */
   decode(message: unknown): ServerFrame[];
 }
+
+/** Options as a map: both codecs leave out what is undefined. */
+export function fields<T extends object>(options: { readonly [K in keyof T]: T[K] | undefined }): T {
+  return options as T;
+}

@@ -4,9 +4,10 @@ import type { HelloInfo, ServerFrame } from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
 import type { ClientCodec } from './codec.ts';
 import type { Environment, PageChange } from './environment.ts';
-import { messageOf, RefusedError, Unauthorized } from './errors.ts';
+import { isUnauthorized, messageOf, RefusedError } from './errors.ts';
 import type { Inspector } from './inspector.ts';
-import { LINK_LOST, Session, type SessionEnd } from './session.ts';
+import { Session } from './session.ts';
+import { LINK_LOST, type SessionEnd } from './session-parts.ts';
 import type { TransportName } from './status.ts';
 import type { TokenSource } from './tokens.ts';
 import type { Transport } from './transport.ts';
@@ -54,6 +55,7 @@ const STABLE_MS = 5_000;
 /** Connections in a row that never opened, at each URL, before something other than WebSockets is tried. */
 const FAILURES_BEFORE_FALLBACK = 3;
 const TOKEN_EXPIRED = 4002;
+const TOKEN_REVOKED = 4505;
 
 export class Connector {
   readonly #parts: ConnectorParts;
@@ -63,8 +65,10 @@ export class Connector {
   #transport: Transport;
   #attempt = 0;
   #neverOpened = 0;
-  /** The fallback, if a node answered it before the last attempt. */
-  #answered: Transport | null = null;
+  /** Loaded once WebSockets did not open for long; forgotten when one does. */
+  #fallback: Transport | null = null;
+  /** The present token stands for one that was revoked, and no node has accepted it yet. */
+  #isReplacement = false;
   #nextUrl = 0;
   #readyAtMs = 0;
   #wait: Timer | null = null;
@@ -122,27 +126,26 @@ export class Connector {
     this.#events.connecting(this.#attempt + 1);
     try {
       await this.#parts.prepared();
+      if (this.#isClosed) return;
       const token = await this.#parts.tokens.forConnection();
       if (!this.#isClosed) this.#open(token);
     } catch (error) {
       if (this.#isClosed) return;
-      if (error instanceof Unauthorized) this.close(error.message, null);
+      if (isUnauthorized(error)) this.close(error.message, this.#isReplacement ? TOKEN_REVOKED : null);
       else this.#waitAfter(`no token: ${messageOf(error)}`, null);
     }
   }
 
   #open(token: string | null): void {
-    const { urls, codec, environment, inspector, timing } = this.#parts;
-    const { connectTimeoutMs, probeTimeoutMs } = timing;
-    const transport = this.#transport;
+    const { urls, timing } = this.#parts;
     const url = urls[this.#nextUrl++ % urls.length]!;
     const session: Session = new Session(
-      { url, token, codec, environment, inspector, transport, connectTimeoutMs, probeTimeoutMs },
+      { ...this.#parts, ...timing, url, token, transport: this.#transport },
       {
         ready: (hello, user) => this.#ready(session, hello, user),
         authenticated: (expiresAtMs) => this.#authenticated(session, expiresAtMs),
-        push: (frame) => this.#events.push(frame),
-        failed: (error) => this.#events.failed(error),
+        push: this.#events.push,
+        failed: this.#events.failed,
         ended: (end) => this.#ended(session, end),
       },
     );
@@ -150,11 +153,12 @@ export class Connector {
   }
 
   #ready(session: Session, hello: HelloInfo, user: string | null): void {
+    this.#isReplacement = false;
     this.#readyAtMs = this.#parts.environment.scheduler.nowMs();
     // Where WebSockets are blocked, they stay so.
     if (this.#transport === this.#parts.transport) {
       this.#neverOpened = 0;
-      this.#answered = null;
+      this.#fallback = null;
     }
     this.#events.connected(session, hello, user);
   }
@@ -165,7 +169,7 @@ export class Connector {
       this.#authenticated(session, auth.expiresAt);
     };
     this.#parts.tokens.accepted(expiresAtMs, present, (error) => {
-      if (error instanceof Unauthorized) this.close(error.message, null);
+      if (isUnauthorized(error)) this.close(error.message, null);
       // The node closes the connection, and the next one brings a fresh token.
       else if (!(error instanceof RefusedError && error.code === 'token_expired')) this.#events.failed(error);
     });
@@ -184,8 +188,16 @@ export class Connector {
     if (code === TOKEN_EXPIRED || error?.code === 'token_expired') this.#parts.tokens.expired();
     const unsaid = wasReady ? 'the connection was lost' : 'no node answered: check the URL';
     const why = error?.message ?? (reason || `${unsaid} (${code})`);
-    if (shouldReconnect(code)) this.#waitAfter(why, retryAfterMs);
+    if (shouldReconnect(code) || (code === TOKEN_REVOKED && this.#mayReplace()))
+      this.#waitAfter(why, retryAfterMs);
     else this.close(why, code);
+  }
+
+  /** Another token is tried once: if that is revoked too, it is the user that is blocked. */
+  #mayReplace(): boolean {
+    const isFirst = !this.#isReplacement;
+    this.#isReplacement = true;
+    return isFirst && this.#parts.tokens.revoked();
   }
 
   #waitAfter(reason: string, retryAfterMs: number | null): void {
@@ -211,20 +223,18 @@ export class Connector {
   }
 
   /**
-   * The fallback is for where WebSockets are blocked, not for where the node is away: the node has to answer requests
-   * before and after a WebSocket that does not open. Once the fallback has ended, WebSockets are tried again.
+   * The fallback is for where WebSockets are blocked, not for where the node is away. Once the fallback has ended, WebSockets are
+   * tried again.
    */
   async #chooseTransport(): Promise<void> {
     const { loadFallback, transport, urls } = this.#parts;
     const isOver = this.#transport !== transport;
     this.#transport = transport;
     if (isOver || loadFallback === null || this.#neverOpened < FAILURES_BEFORE_FALLBACK * urls.length) return;
-    const before = this.#answered;
     // It comes from a node, in a page: while that is away it cannot be loaded.
-    const fallback = await loadFallback().catch(() => null);
-    const answers = await fallback?.answers?.(urls[this.#nextUrl % urls.length]!);
-    this.#answered = answers ? fallback : null;
-    if (before) this.#transport = this.#answered ?? transport;
+    this.#fallback ??= await loadFallback().catch(() => null);
+    const isNeeded = await this.#fallback?.isNeeded?.(urls[this.#nextUrl % urls.length]!);
+    if (isNeeded) this.#transport = this.#fallback!;
   }
 
   #pageChanged(change: PageChange): void {

@@ -54,6 +54,7 @@ export function systemEnvironment(
   };
 }
 
+/** `resume`, `pageshow`: a page that was frozen, or that the browser kept while the user was elsewhere. */
 function browserPage(): Page {
   const isHidden = () => document.visibilityState === 'hidden';
   return {
@@ -61,20 +62,19 @@ function browserPage(): Page {
       return isHidden();
     },
     watch(changed) {
-      const back = () => isHidden() || changed('back');
-      const offline = () => changed('offline');
-      const watched: [target: EventTarget, name: string, listener: () => void][] = [
-        [document, 'visibilitychange', back],
-        // A page that was frozen, or that the browser kept while the user was elsewhere.
-        [document, 'resume', back],
-        [window, 'pageshow', back],
-        [window, 'online', back],
-        [window, 'offline', offline],
-      ];
-      for (const [target, name, listener] of watched) target.addEventListener(name, listener);
-      return () => {
-        for (const [target, name, listener] of watched) target.removeEventListener(name, listener);
+      const told = ({ type }: Event) => {
+        if (type === 'offline') changed(type);
+        else if (!isHidden()) changed('back');
       };
+      const watched: [target: EventTarget, names: string[]][] = [
+        [document, ['visibilitychange', 'resume']],
+        [window, ['pageshow', 'online', 'offline']],
+      ];
+      const each = (method: 'addEventListener' | 'removeEventListener') => {
+        for (const [target, names] of watched) for (const name of names) target[method](name, told);
+      };
+      each('addEventListener');
+      return () => each('removeEventListener');
     },
   };
 }

@@ -68,6 +68,11 @@ export class Unauthorized extends RoomcastError {
   }
 }
 
+/** By name: the application may have it from another copy of this package. */
+export function isUnauthorized(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'Unauthorized';
+}
+
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -2,16 +2,21 @@
 import type { ErrorCode } from '../protocol/codes.ts';
 import type { ServerFrame } from '../protocol/frames.ts';
 import type { Chunk, ClientCodec } from './codec.ts';
+import type { Environment } from './environment.ts';
 import { messageOf } from './errors.ts';
 
 export interface HttpPublisherParts {
   readonly base: string;
   readonly token: string | null;
+  readonly environment: Environment;
   readonly codec: ClientCodec;
   readonly answer: (frame: ServerFrame) => void;
   /** The node cannot be reached. */
   readonly lost: (reason: string) => void;
 }
+
+/** A request that takes longer is given up. The next connection repeats it, under its key. */
+const ANSWER_MS = 15_000;
 
 export class HttpPublisher {
   readonly #parts: HttpPublisherParts;
@@ -32,10 +37,11 @@ export class HttpPublisher {
   }
 
   async #send(id: number, room: string, data: Chunk, options: object): Promise<void> {
-    const { base, token, codec, answer, lost } = this.#parts;
+    const { base, token, codec, environment, answer, lost } = this.#parts;
     const { signal } = this.#abort;
     if (signal.aborted) return;
     const type = codec.subprotocol.endsWith('json') ? 'application/json' : 'application/msgpack';
+    const timer = environment.scheduler.after(ANSWER_MS, () => lost('the node did not answer a publish'));
     try {
       const response = await fetch(`${base}/v1/rooms/${encodeURIComponent(room)}/messages`, {
         method: 'POST',
@@ -54,6 +60,8 @@ export class HttpPublisher {
       } else if (id !== 0) answer(['ok', id, result as object] as ServerFrame);
     } catch (error) {
       if (!signal.aborted) lost(messageOf(error));
+    } finally {
+      timer.cancel();
     }
   }
 }

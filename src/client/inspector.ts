@@ -1,5 +1,6 @@
 /** The last frames both ways, for bug reports. Tokens are left out. */
 import type { Chunk, ClientCodec } from './codec.ts';
+import { guarded } from './emitter.ts';
 import type { Environment } from './environment.ts';
 
 export interface InspectedFrame {
@@ -16,10 +17,10 @@ export class Inspector {
   readonly #codec: ClientCodec;
   readonly #limit: number;
   readonly #log: FrameLog | null;
-  /** Those of publishes are unpacked when somebody looks. */
-  #frames: (() => InspectedFrame)[] = [];
+  /** Payloads are unpacked when somebody looks. */
+  readonly #frames: (() => InspectedFrame)[] = [];
 
-  /** `limit`: of frames that are kept. `log`: told about each frame as it passes. */
+  /** `limit`: of frames that are kept. `log`: told about each frame as it passes; MUST NOT throw. */
   constructor(environment: Environment, codec: ClientCodec, limit: number, log: FrameLog | null) {
     this.#environment = environment;
     this.#codec = codec;
@@ -27,33 +28,34 @@ export class Inspector {
     this.#log = log;
   }
 
+  /** A publish that is sent holds its payload packed. */
   add(direction: InspectedFrame['direction'], frame: readonly unknown[]): void {
-    const shown = frame[0] === 'auth' ? ['auth', frame[1], '(token)'] : frame;
-    this.#add(direction, () => shown);
-  }
-
-  publish(id: number, room: string, data: Chunk, options: object): void {
-    this.#add('sent', () => ['publish', id, room, this.#codec.unpack(data), options]);
+    const atMs = this.#environment.scheduler.wallMs();
+    const look = () => ({ direction, atMs, frame: this.#shown(frame) });
+    this.#log?.(look());
+    this.#frames.push(look);
+    if (this.#frames.length > this.#limit) this.#frames.shift();
   }
 
   /** Oldest first. */
   get frames(): InspectedFrame[] {
-    return this.#frames.slice(-this.#limit).map((look) => look());
+    return this.#frames.map((look) => look());
   }
 
-  #add(direction: InspectedFrame['direction'], frame: () => readonly unknown[]): void {
-    const atMs = this.#environment.scheduler.wallMs();
-    const look = () => ({ direction, atMs, frame: frame() });
-    this.#log?.(look());
-    if (this.#limit === 0) return;
-    this.#frames.push(look);
-    if (this.#frames.length >= 2 * this.#limit) this.#frames = this.#frames.slice(-this.#limit);
+  #shown(frame: readonly unknown[]): readonly unknown[] {
+    const [type, id, room, data, options] = frame;
+    if (type === 'auth') return [type, id, '(token)'];
+    if (type === 'publish') return [type, id, room, this.#codec.unpack(data as Chunk), options];
+    return frame;
   }
 }
 
 /** What the `debug` option asks for. `localStorage.roomcastDebug = '1'` in a page's console does so without a change of code. */
-export function frameLog(debug: boolean | FrameLog | undefined): FrameLog | null {
-  if (typeof debug === 'function') return debug;
+export function frameLog(
+  debug: boolean | FrameLog | undefined,
+  onError: (error: unknown) => void,
+): FrameLog | null {
+  if (typeof debug === 'function') return guarded(debug, onError);
   if (!(debug ?? isDebugStored())) return null;
   return ({ direction, frame }) => console.debug(direction === 'sent' ? '→' : '←', frame);
 }

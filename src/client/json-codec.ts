@@ -15,7 +15,7 @@ export const jsonCodec: ClientCodec = {
   decode: (message) =>
     (message as string)
       .split('\n')
-      .filter((line) => line.trim() !== '')
+      .filter((line) => line.trim())
       .map(readFrame),
 };
 

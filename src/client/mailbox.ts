@@ -41,27 +41,25 @@ export class Mailbox<T> implements AsyncIterableIterator<T> {
     this.#ended();
   }
 
-  next(): Promise<IteratorResult<T>> {
-    if (this.#items.length > 0) return Promise.resolve({ done: false, value: this.#items.shift()! });
-    if (this.#error !== null) {
+  async next(): Promise<IteratorResult<T>> {
+    if (this.#items.length > 0) return { done: false, value: this.#items.shift()! };
+    if (this.#isOver) {
       const error = this.#error;
       this.#error = null;
-      return Promise.reject(error);
+      if (error !== null) throw error;
+      return { done: true, value: undefined };
     }
-    if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
-    if (this.#waiting !== null) {
-      return Promise.reject(new RoomcastError('next() is still pending'));
-    }
+    if (this.#waiting !== null) throw new RoomcastError('next() is still pending');
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
     });
   }
 
   /** What the end of a `for await` loop calls. */
-  return(): Promise<IteratorResult<T>> {
+  async return(): Promise<IteratorResult<T>> {
     this.#items = [];
     this.end(null);
-    return Promise.resolve({ done: true, value: undefined });
+    return { done: true, value: undefined };
   }
 
   [Symbol.asyncIterator](): this {

@@ -38,6 +38,8 @@ export function afterMember(
   who: Member | null,
   count: number,
 ): MemberList {
+  // Without a list there is nothing to change.
+  if (list === NOBODY) return list;
   // A large room that becomes small again is told as a whole.
   if (who === null || list.partial) return { members: [], count, partial: true };
   if (change === 'joined') return { ...afterPresence(list, who), count };
@@ -46,7 +48,7 @@ export function afterMember(
 
 /** What a `presence` frame makes of a list. An event may tell what the list has already: it changes nothing then. */
 export function afterPresence(list: MemberList, who: Member): MemberList {
-  if (list.partial) return list;
+  if (list === NOBODY || list.partial) return list;
   const isWho = ({ connection }: Member) => connection === who.connection;
   const members = list.members.some(isWho)
     ? list.members.map((one) => (isWho(one) ? who : one))

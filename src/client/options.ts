@@ -1,6 +1,7 @@
 /** Everything that a client can be told, with what it does by default. */
 import type { Position } from '../protocol/frames.ts';
 import type { ClientCodec } from './codec.ts';
+import type { ReconnectTiming } from './connector.ts';
 import type { Environment, WebSocketConstructor } from './environment.ts';
 import type { FrameLog } from './inspector.ts';
 import type { PublishQueue, QueueLimits } from './publish-queue.ts';
@@ -66,16 +67,38 @@ export interface KeptState {
   positionOf(room: string): Position | undefined;
   /** Something that is kept has changed. */
   changed(): void;
+  /** The room was left there. */
+  left(room: string, position: Position | null): void;
   close(): void;
 }
 
 export type ClientStorage = (parts: StorageParts) => KeptState;
 
-export const DEFAULTS = {
-  queue: { messages: 1_000, bytes: 1024 * 1024 },
-  timing: { baseMs: 500, capMs: 20_000, connectTimeoutMs: 10_000, probeTimeoutMs: 5_000 },
-  inspectFrames: 100,
-} as const;
+const QUEUE: QueueLimits = { messages: 1_000, bytes: 1024 * 1024 };
+const RECONNECT = { baseMs: 500, capMs: 20_000 };
+
+export interface Settings extends ClientOptions {
+  readonly inspectFrames: number;
+  readonly queue: QueueLimits;
+  readonly timing: ReconnectTiming;
+}
+
+/** The options, with what holds by default. */
+export function withDefaults(options: ClientOptions): Settings {
+  const { connectTimeoutMs = 10_000, probeTimeoutMs = 5_000, inspectFrames = 100 } = options;
+  const timing = { ...filled(RECONNECT, options.reconnect), connectTimeoutMs, probeTimeoutMs };
+  return { ...options, inspectFrames, timing, queue: filled(QUEUE, options.queue) };
+}
+
+/** Options that were passed as undefined count as left out. */
+function filled<T extends object>(
+  defaults: T,
+  given: { readonly [K in keyof T]?: T[K] | undefined } = {},
+): T {
+  const filled = { ...defaults, ...given };
+  for (const name in defaults) filled[name] ??= defaults[name];
+  return filled;
+}
 
 /**
  * The WebSocket URL that is meant: `https://host` is `wss://host/ws`; in a page, a path is one of the page's host. Throws a

@@ -1,20 +1,70 @@
 /** The live list of a room's members, where someone wants it, and what this member says about itself. */
-import type { MemberFrame, MembersSnapshot, PresenceFrame } from '../protocol/frames.ts';
+import type {
+  JoinOptions,
+  JoinResult,
+  MemberFrame,
+  MembersSnapshot,
+  PresenceFrame,
+} from '../protocol/frames.ts';
+import { fields } from './codec.ts';
 import type { Emitter } from './emitter.ts';
+import { DisconnectedError, RefusedError } from './errors.ts';
 import { afterMember, afterPresence, fromSnapshot, type MemberList, NOBODY } from './member-list.ts';
-import type { MembershipEvents } from './room-events.ts';
+import type { MembershipEvents, RoomOptions } from './room-events.ts';
+import type { Session } from './session.ts';
+
+export interface PresenceParts {
+  readonly room: string;
+  readonly emitter: Emitter<MembershipEvents>;
+  readonly onError: (error: unknown) => void;
+  /** The connection on which the client is in the room. */
+  readonly session: () => Session | null;
+  /** What a join would ask for now. */
+  readonly joinOptions: () => JoinOptions;
+}
 
 export class Presence {
   list: MemberList = NOBODY;
-  isListWanted: boolean;
+  readonly #parts: PresenceParts;
+  #isListWanted: boolean;
   /** What others see. Null: nothing was said yet. */
-  own: { readonly data: unknown } | null;
-  readonly #emitter: Emitter<MembershipEvents>;
+  #own: { readonly data: unknown } | null;
 
-  constructor(emitter: Emitter<MembershipEvents>, isListWanted: boolean, data: unknown) {
-    this.#emitter = emitter;
-    this.isListWanted = isListWanted;
-    this.own = data === undefined ? null : { data };
+  constructor(parts: PresenceParts, { members, presence }: RoomOptions) {
+    this.#parts = parts;
+    this.#isListWanted = members === true;
+    this.#own = presence === undefined ? null : { data: presence };
+  }
+
+  get joinOptions(): JoinOptions {
+    return fields({ members: this.#isListWanted || undefined, ...this.#own });
+  }
+
+  /** Keeps the list from now on. Where the room was joined without it, joins again in place: messages go on meanwhile. */
+  watch(): void {
+    if (this.#isListWanted) return;
+    this.#isListWanted = true;
+    this.#askForList();
+  }
+
+  /** Kept, and brought along at every join. */
+  async say(data: unknown): Promise<void> {
+    this.#own = { data };
+    const { room, session } = this.#parts;
+    try {
+      await session()?.request((id) => ['presence', id, room, data]);
+    } catch (error) {
+      // The next join brings it.
+      if (!(error instanceof DisconnectedError)) throw error;
+    }
+  }
+
+  /** A join was answered. Sees to what changed while it was on its way. */
+  joined(asked: JoinOptions, { members }: JoinResult): void {
+    if (members !== undefined) this.replace(members);
+    if (this.#isListWanted && !asked.members) this.#askForList();
+    const own = this.#own;
+    if (own !== null && own.data !== asked.data) this.say(own.data).catch(this.#parts.onError);
   }
 
   /** The whole list, from a join or because the node says so. */
@@ -23,27 +73,37 @@ export class Presence {
   }
 
   member([, , change, who, count]: MemberFrame): void {
-    this.#change((list) => afterMember(list, change, who, count));
-    this.#emitter.emit('member', { change, who, count });
+    this.#set(afterMember(this.list, change, who, count));
+    this.#parts.emitter.emit('member', { change, who, count });
   }
 
   changed([, , who]: PresenceFrame): void {
-    this.#change((list) => afterPresence(list, who));
-    this.#emitter.emit('presence', who);
+    this.#set(afterPresence(this.list, who));
+    this.#parts.emitter.emit('presence', who);
   }
 
   /** The membership has ended. */
   forget(): void {
-    this.#change(() => NOBODY);
+    this.#set(NOBODY);
   }
 
-  /** Without a list there is nothing to change. */
-  #change(change: (list: MemberList) => MemberList): void {
-    if (this.list !== NOBODY) this.#set(change(this.list));
+  #askForList(): void {
+    const { room, session, joinOptions, onError } = this.#parts;
+    const asked = session();
+    asked?.ask(
+      (id) => ['join', id, room, joinOptions()],
+      (error, result) => {
+        if (session() !== asked) return;
+        const { members } = (result ?? {}) as Partial<JoinResult>;
+        if (members !== undefined) this.replace(members);
+        else if (error instanceof RefusedError) onError(error);
+      },
+    );
   }
 
   #set(list: MemberList): void {
+    if (list === this.list) return;
     this.list = list;
-    this.#emitter.emit('members', list);
+    this.#parts.emitter.emit('members', list);
   }
 }

@@ -35,6 +35,7 @@ export type {
   PublishSettings,
   RequestSettings,
   SignalOutcome,
+  SignalSettings,
 } from './room-services.ts';
 export type {
   ClientState,

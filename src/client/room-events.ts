@@ -42,13 +42,16 @@ export interface Joined {
   readonly recovered: boolean;
   /** Messages that came with this join, ahead of the live ones. */
   readonly missed: number;
-  /** Messages that are lost: history no longer had them. */
+  /** Messages that are lost: history no longer had them, or this client may not read it. */
   readonly gap: number;
   /** The numbering began anew: what else is missing is unknown. */
   readonly reset: boolean;
 }
 
-/** Messages `from` to `to` do not follow. Only `expired` is loss; `history` still has the others. */
+/**
+ * Messages `from` to `to` do not follow. `expired` and `forbidden` are loss: history no longer has them, or this client may not read
+ * it. `history` still has the others.
+ */
 export interface Gap {
   readonly from: number;
   readonly to: number;

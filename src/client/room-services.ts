@@ -14,6 +14,11 @@ export interface PublishSettings {
   readonly abort?: AbortSignal;
 }
 
+export interface SignalSettings {
+  /** `true`: to this connection too. Default false. */
+  readonly echo?: boolean;
+}
+
 /** `dropped`: there is no connection, or it cannot keep up. Signals are not kept, and not sent later. */
 export type SignalOutcome = 'sent' | 'dropped';
 
@@ -44,8 +49,8 @@ export interface HistoryPage<T = unknown> {
 
 export interface RoomServices {
   publish(room: string, data: unknown, settings?: PublishSettings): Promise<PublishResult>;
-  signal(room: string, data: unknown, echo: boolean): SignalOutcome;
-  history(room: string, settings: HistorySettings): Promise<HistoryPage>;
-  listMembers(room: string, settings: MembersSettings): Promise<Snapshot>;
-  ack(room: string, position: Position, settings: RequestSettings): Promise<AckResult>;
+  signal(room: string, data: unknown, echo?: boolean): SignalOutcome;
+  history(room: string, settings?: HistorySettings): Promise<HistoryPage>;
+  listMembers(room: string, settings?: MembersSettings): Promise<Snapshot>;
+  ack(room: string, position: Position, settings?: RequestSettings): Promise<AckResult>;
 }

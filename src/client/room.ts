@@ -4,6 +4,7 @@ import { ClosedError, RoomcastError } from './errors.ts';
 import { Mailbox } from './mailbox.ts';
 import type { MemberList, Snapshot } from './member-list.ts';
 import type { Membership } from './membership.ts';
+import { checkEvent, checkSettings } from './name-checks.ts';
 import type { Message, RoomEvents, RoomState } from './room-events.ts';
 import type {
   HistoryPage,
@@ -13,6 +14,7 @@ import type {
   RequestSettings,
   RoomServices,
   SignalOutcome,
+  SignalSettings,
 } from './room-services.ts';
 
 export interface IterationSettings {
@@ -50,15 +52,19 @@ export class Room<T = unknown, S = unknown, P = unknown> implements AsyncIterabl
 
   /** Who is here, where the room was made with `members: true`. Replaced whole when it changes. */
   get members(): MemberList<P> {
-    return this.#membership.members as MemberList<P>;
+    return this.#membership.presence.list as MemberList<P>;
   }
 
-  /** Calls `listener` until the returned function is called, or the room is left. A listener that throws is reported to `onError`. */
+  /**
+   * Calls `listener` until the returned function is called, or the room is left. A listener that throws, or whose promise rejects,
+   * is reported to `onError`. Throws a TypeError for an event that does not exist.
+   */
   on<K extends keyof RoomEvents<T, S, P>>(
     name: K,
     listener: (event: RoomEvents<T, S, P>[K]) => void,
   ): () => void {
     this.#refuseWhenLeft();
+    checkEvent(name);
     return this.#untilLeft(this.#membership.emitter.on(name, listener as (event: unknown) => void));
   }
 
@@ -66,9 +72,11 @@ export class Room<T = unknown, S = unknown, P = unknown> implements AsyncIterabl
    * Messages from now on, for a `for await` loop. Breaking the loop does not leave the room. It ends when the room is left or the
    * client closed, and throws when the node refuses or ends the membership, and `TooSlowError`.
    */
-  messages({ buffer = DEFAULT_BUFFER }: IterationSettings = {}): AsyncIterableIterator<Message<T>> {
+  messages(settings: IterationSettings = {}): AsyncIterableIterator<Message<T>> {
     this.#refuseWhenLeft();
-    const { emitter } = this.#membership;
+    checkSettings(settings);
+    const { buffer = DEFAULT_BUFFER } = settings;
+    const { emitter, failure } = this.#membership;
     const mailbox = new Mailbox<Message<T>>(buffer, () => stop());
     const offMessage = emitter.on('message', (message) => mailbox.put(message as Message<T>));
     const offEnded = emitter.on('ended', (error) => mailbox.end(error));
@@ -77,6 +85,8 @@ export class Room<T = unknown, S = unknown, P = unknown> implements AsyncIterabl
       offEnded();
       mailbox.end(null);
     });
+    // Nothing comes until someone calls `rejoin`.
+    if (failure !== null) mailbox.end(failure);
     return mailbox;
   }
 
@@ -93,29 +103,31 @@ export class Room<T = unknown, S = unknown, P = unknown> implements AsyncIterabl
   }
 
   /** Sends what is not kept, such as typing or a cursor, to those who are here now. By default not to this connection. */
-  signal(data: S, { echo = false }: { readonly echo?: boolean } = {}): SignalOutcome {
-    return this.#services.signal(this.name, data, echo);
+  signal(data: S, settings: SignalSettings = {}): SignalOutcome {
+    checkSettings(settings);
+    return this.#services.signal(this.name, data, settings.echo);
   }
 
   /** Kept messages, oldest first: the newest ones, or those after `since`. */
-  history(settings: HistorySettings = {}): Promise<HistoryPage<T>> {
+  history(settings?: HistorySettings): Promise<HistoryPage<T>> {
     return this.#services.history(this.name, settings) as Promise<HistoryPage<T>>;
   }
 
   /** Asks who is here, on any node, a page at a time: `next` is the `after` of the next one. For a list that follows the changes see `members`. */
-  listMembers(settings: MembersSettings = {}): Promise<Snapshot<P>> {
+  listMembers(settings?: MembersSettings): Promise<Snapshot<P>> {
     return this.#services.listMembers(this.name, settings) as Promise<Snapshot<P>>;
   }
 
   /** The user has processed everything up to `position`; by default everything that listeners were given. */
-  ack(position: Position | null = this.position, settings: RequestSettings = {}): Promise<AckResult> {
-    if (position !== null) return this.#services.ack(this.name, position, settings);
-    return Promise.reject(new RoomcastError(`nothing in ${this.name} can be acknowledged yet`));
+  async ack(position: Position | null = this.position, settings?: RequestSettings): Promise<AckResult> {
+    if (position === null) throw new RoomcastError(`nothing in ${this.name} can be acknowledged yet`);
+    return this.#services.ack(this.name, position, settings);
   }
 
   /** Sets what others see beside this member; null removes it. Kept, and brought along at every join. */
-  setPresence(data: P | null): Promise<void> {
-    return this.#membership.setPresence(data);
+  async setPresence(data: P | null): Promise<void> {
+    this.#refuseWhenLeft();
+    return this.#membership.presence.say(data);
   }
 
   /** Joins again after `refused` or `removed`. */

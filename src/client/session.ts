@@ -9,58 +9,17 @@ import type {
 } from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
 import type { Chunk, ClientCodec } from './codec.ts';
-import type { Environment } from './environment.ts';
 import { DisconnectedError, messageOf, RefusedError } from './errors.ts';
-import type { Inspector } from './inspector.ts';
 import { Outbox } from './outbox.ts';
 import { Pace } from './pace.ts';
 import { Pulse } from './pulse.ts';
-import type { Link, Transport } from './transport.ts';
-
-export interface SessionEnd {
-  readonly code: number;
-  readonly reason: string;
-  /** The node said hello: the connection may have been used. */
-  readonly wasReady: boolean;
-  /** How long the node asked to wait before the next connection; null where it did not. */
-  readonly retryAfterMs: number | null;
-  /** The last error that answered no request, or that refused the token: mostly why the node ended the connection. */
-  readonly error: RefusedError | null;
-}
-
-export interface SessionEvents {
-  /** The connection may be used. Called once. `user`: whom the node takes the client for. */
-  ready(info: HelloInfo, user: string | null): void;
-  /** The node accepted the token. */
-  authenticated(expiresAtMs: number | null): void;
-  push(frame: ServerFrame): void;
-  /** An error that answers no request, on a connection that goes on. */
-  failed(error: RefusedError): void;
-  /** Exactly once, last. */
-  ended(end: SessionEnd): void;
-}
-
-export interface SessionOptions {
-  readonly url: string;
-  readonly token: string | null;
-  readonly transport: Transport;
-  readonly codec: ClientCodec;
-  readonly environment: Environment;
-  readonly inspector: Inspector;
-  /** From opening the link until the connection may be used. */
-  readonly connectTimeoutMs: number;
-  /** How long a node may take to answer a ping. */
-  readonly probeTimeoutMs: number;
-}
-
-/** Takes the result of a request, or why there is none. */
-export type Reply = (error: Error | null, result: unknown) => void;
+import { LINK_LOST, type Reply, type SessionEvents, type SessionOptions } from './session-parts.ts';
+import type { Link } from './transport.ts';
 
 /** Nodes accept at least so much before hello tells the limit. */
 const LEAST_MAX_PAYLOAD = 16 * 1024;
 /** Until hello says otherwise. */
 const SILENT_AFTER_MS = 30_000;
-export const LINK_LOST = 1006;
 
 export class Session {
   readonly #options: SessionOptions;
@@ -77,11 +36,9 @@ export class Session {
   #awaitsAuth: boolean;
   #user: string | null = null;
   #isOver = false;
-  /** As `bye` said. */
-  #retryAfterMs: number | null = null;
+  /** How long `bye` asked to wait. */
+  #byeMs: number | null = null;
   #error: RefusedError | null = null;
-  /** Nothing came after the error. */
-  #isErrorLast = false;
 
   constructor(options: SessionOptions, events: SessionEvents) {
     this.#options = options;
@@ -90,9 +47,8 @@ export class Session {
     const codec = transport.codec ?? options.codec;
     this.#codec = codec;
     this.#awaitsAuth = token !== null;
-    this.#connectTimer = environment.scheduler.after(connectTimeoutMs, () =>
-      this.end(LINK_LOST, 'the node did not answer in time'),
-    );
+    const late = () => this.end(LINK_LOST, 'the node did not answer in time');
+    this.#connectTimer = environment.scheduler.after(connectTimeoutMs, late);
     this.#outbox = new Outbox(codec, environment, (message) => this.#link.send(message));
     this.#link = transport.open(url, codec.subprotocol, token, {
       opened: () => this.#opened(),
@@ -106,7 +62,7 @@ export class Session {
   }
 
   /** Bytes of one WebSocket message that the node accepts. */
-  get maxPayload(): number {
+  get #maxPayload(): number {
     return this.#hello?.maxPayload ?? LEAST_MAX_PAYLOAD;
   }
 
@@ -135,11 +91,10 @@ export class Session {
     });
   }
 
-  /** Publishes a payload that is packed already. `reply` null: it asks for no reply. */
+  /** Publishes a payload that is packed already. `reply` null: it asks for no reply, and throws `RefusedError` for what cannot be sent. */
   publish(room: string, data: Chunk, options: PublishOptions, reply: Reply | null): void {
-    const { inspector } = this.#options;
     const build = (id: number) => {
-      inspector.publish(id, room, data, options);
+      this.#options.inspector.add('sent', ['publish', id, room, data, options]);
       return this.#codec.encodePublish(id, room, data, options);
     };
     if (reply === null) this.#add(build(0));
@@ -154,7 +109,7 @@ export class Session {
   /** Ends the connection from this side. What was sent in this turn still leaves. */
   end(code: number, reason: string): void {
     if (this.#isOver) return;
-    this.#outbox.flush(this.maxPayload);
+    this.#outbox.flush(this.#maxPayload);
     this.#link.abandon();
     this.#ended(code, reason);
   }
@@ -172,7 +127,7 @@ export class Session {
   #authAnswered(error: Error | null, result: unknown): void {
     if (error instanceof RefusedError && error.code !== 'bad_request') {
       // The node closes the connection.
-      this.#noteError(error);
+      this.#error = error;
     } else if (!this.#isOver) {
       // `bad_request`: a node without authentication, which takes everyone.
       this.#awaitsAuth = false;
@@ -199,7 +154,8 @@ export class Session {
   }
 
   #take(frame: ServerFrame): void {
-    this.#isErrorLast = false;
+    // A node that ends the connection over an error says nothing else after it.
+    if (frame[0] !== 'bye') this.#error = null;
     switch (frame[0]) {
       case 'hello':
         this.#hello = frame[1];
@@ -210,7 +166,7 @@ export class Session {
       case 'error':
         return this.#failed(frame);
       case 'bye':
-        this.#retryAfterMs = frame[2].reconnectAfterMs;
+        this.#byeMs = frame[2].reconnectAfterMs;
         return;
       default:
         this.#events.push(frame);
@@ -220,14 +176,9 @@ export class Session {
   #failed([, id, code, message, details]: ErrorFrame): void {
     const error = new RefusedError(code, message, details?.retryAfterMs ?? null);
     if (id !== 0) return this.#answer(id, error, null);
-    this.#noteError(error);
-    // A fresh token cures an expired one.
-    if (this.isReady && code !== 'token_expired') this.#events.failed(error);
-  }
-
-  #noteError(error: RefusedError): void {
     this.#error = error;
-    this.#isErrorLast = true;
+    // A fresh token cures these, or the client closes with the reason.
+    if (this.isReady && code !== 'token_expired' && code !== 'token_revoked') this.#events.failed(error);
   }
 
   #answer(id: number, error: Error | null, result: unknown): void {
@@ -254,24 +205,34 @@ export class Session {
     if (this.#isOver) return reply(new DisconnectedError(), null);
     const id = ++this.#lastId;
     this.#replies.set(id, reply);
-    this.#add(build(id));
+    try {
+      this.#add(build(id));
+    } catch (error) {
+      // What cannot be encoded or sent is refused here. On its way it would cost the connection.
+      this.#answer(
+        id,
+        error instanceof RefusedError ? error : new RefusedError('bad_request', messageOf(error)),
+        null,
+      );
+    }
   }
 
   #add(chunk: Chunk): void {
-    if (this.#isOver) return;
     const bytes = this.#codec.sizeOf(chunk);
+    const maxPayload = this.#maxPayload;
+    // Without hello the limit is not known.
+    if (this.#hello !== null && bytes > maxPayload) {
+      throw new RefusedError(
+        'payload_too_large',
+        `it takes ${bytes} bytes, and the node accepts ${maxPayload}`,
+      );
+    }
     this.#pace?.sent(bytes, this.#nowMs);
-    this.#outbox.add(chunk, bytes, this.maxPayload);
+    this.#outbox.add(chunk, bytes, maxPayload);
   }
 
   get #nowMs(): number {
     return this.#options.environment.scheduler.nowMs();
-  }
-
-  /** An error says how long to stay away if the node ended the connection with it; else it was about one command. */
-  #waitAskedFor(code: number): number | null {
-    const isWhy = this.#isErrorLast && code !== LINK_LOST;
-    return (isWhy ? this.#error?.retryAfterMs : null) ?? this.#retryAfterMs;
   }
 
   #ended(code: number, reason: string): void {
@@ -279,15 +240,13 @@ export class Session {
     this.#isOver = true;
     this.#connectTimer.cancel();
     this.#pulse?.stop();
+    const wasReady = this.#pulse !== null;
+    // A link that breaks later does so for a reason of its own.
+    const error = wasReady && code === LINK_LOST ? null : this.#error;
+    const retryAfterMs = this.#byeMs ?? error?.retryAfterMs ?? null;
     const replies = [...this.#replies.values()];
     this.#replies.clear();
     for (const reply of replies) reply(new DisconnectedError(), null);
-    this.#events.ended({
-      code,
-      reason,
-      wasReady: this.#pulse !== null,
-      retryAfterMs: this.#waitAskedFor(code),
-      error: this.#error,
-    });
+    this.#events.ended({ code, reason, wasReady, retryAfterMs, error });
   }
 }

@@ -1,5 +1,7 @@
 /** A connection that consists of requests: the rooms that were joined as one event stream, each publish as a request. */
-import type { ServerFrame } from '../protocol/frames.ts';
+import type { ErrorCode } from '../protocol/codes.ts';
+import type { JoinResult, ServerFrame } from '../protocol/frames.ts';
+import type { Timer } from '../util/scheduler.ts';
 import type { Chunk, ClientCodec } from './codec.ts';
 import type { Environment } from './environment.ts';
 import { messageOf } from './errors.ts';
@@ -19,11 +21,19 @@ export interface SseLinkParts {
 
 type Command = readonly [type: string, id: number, room: string, ...fields: unknown[]];
 
+/** Each change of presence data takes a new stream: those of this time are one. */
+const PRESENCE_MS = 1_000;
 /** Nodes send something at least every 15 s. */
 const SILENT_AFTER_MS = 30_000;
 const MAX_PAYLOAD = 65_536;
 const LOST = 1006;
-const CODES: Readonly<Record<string, number>> = { unauthorized: 4501, token_expired: 4002 };
+/** The node refuses for now. */
+const TRY_AGAIN_LATER = 1013;
+const CODES: Readonly<Record<string, number>> = {
+  unauthorized: 4501,
+  token_expired: 4002,
+  token_revoked: 4505,
+};
 
 export class SseLink implements Link {
   readonly bufferedBytes = 0;
@@ -31,6 +41,8 @@ export class SseLink implements Link {
   readonly #rooms = new StreamRooms();
   readonly #publisher: HttpPublisher;
   #stream: AbortController | null = null;
+  /** Opens the stream that brings changed presence data. */
+  #bringing: Timer | null = null;
   #heardAtMs = 0;
   #isOver = false;
 
@@ -52,6 +64,7 @@ export class SseLink implements Link {
 
   abandon(): void {
     this.#isOver = true;
+    this.#bringing?.cancel();
     this.#stream?.abort();
     this.#publisher.stop();
   }
@@ -91,14 +104,21 @@ export class SseLink implements Link {
         // A stream that is silent for long is dead: no answer.
         if (this.#stream === null || this.#silentMs < SILENT_AFTER_MS) this.#answer(['ok', id, {}]);
         return;
+      case 'presence':
+        return this.#setPresence(id, room, fields[0]);
       default:
-        return this.#answer([
-          'error',
-          id,
-          'bad_request',
-          `${type} needs a WebSocket, and none can be opened here`,
-        ]);
+        return this.#fail(id, 'bad_request', `${type} needs a WebSocket, and none can be opened here`);
     }
+  }
+
+  #setPresence(id: number, room: string, data: unknown): void {
+    if (!this.#rooms.setData(room, data)) return this.#fail(id, 'not_joined', `not in room ${room}`);
+    this.#bringing ??= this.#parts.environment.scheduler.after(PRESENCE_MS, () => this.#openStream());
+    this.#answer(['ok', id, {}]);
+  }
+
+  #fail(id: number, code: ErrorCode, message: string): void {
+    this.#answer(['error', id, code, message]);
   }
 
   get #silentMs(): number {
@@ -107,6 +127,8 @@ export class SseLink implements Link {
 
   /** With the rooms of now, in place of the stream before. */
   #openStream(): void {
+    this.#bringing?.cancel();
+    this.#bringing = null;
     this.#stream?.abort();
     const rooms = this.#rooms.asked();
     this.#stream = rooms.length === 0 ? null : new AbortController();
@@ -153,7 +175,7 @@ export class SseLink implements Link {
       return;
     }
     this.#tell([['error', 0, error.code, error.message, retryDetails(response)]]);
-    this.#closed(CODES[error.code] ?? LOST, error.message);
+    this.#closed(CODES[error.code] ?? TRY_AGAIN_LATER, error.message);
   }
 
   /** A null event is a heartbeat. */
@@ -165,10 +187,14 @@ export class SseLink implements Link {
     if (type === 'removed') this.#rooms.leave(room as string);
     if (type !== 'joined') return this.#tell([event.frame as unknown as ServerFrame]);
     const id = this.#rooms.joined(room as string);
-    // Of a room that the stream before had already: nobody waits for it.
-    if (id === null) return;
+    // Of a room that the stream before had already: nobody waits for it, but members may have come and gone in between.
+    if (id === null) return this.#rejoined(room as string, result as JoinResult);
     this.#tell([['ok', id, result as object] as ServerFrame]);
     if (this.#rooms.isAnyLeftOut) this.#openStream();
+  }
+
+  #rejoined(room: string, { members }: JoinResult): void {
+    if (members !== undefined) this.#tell([['members', room, members]]);
   }
 
   /** As from a node: never while `send` runs. */

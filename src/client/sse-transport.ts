@@ -9,10 +9,16 @@ import type { Transport } from './transport.ts';
 const ANSWER_MS = 5_000;
 
 export function sseTransport(environment: Environment, codec: ClientCodec): Transport {
+  let answered = false;
   return {
     name: 'sse',
     codec: frameCodec(codec),
-    answers: (url) => answers(`${httpUrl(url)}/v1/events`, environment),
+    /** A node that answers requests before and after a WebSocket that does not open is not away. */
+    async isNeeded(url) {
+      const before = answered;
+      answered = await answers(`${httpUrl(url)}/v1/events`, environment);
+      return before && answered;
+    },
     open(url, _protocol, token, events) {
       return new SseLink({ base: httpUrl(url), token, environment, codec, events });
     },

@@ -43,3 +43,10 @@ export interface ClosedStatus extends Common {
 
 export type ClientStatus = IdleStatus | ConnectingStatus | ConnectedStatus | WaitingStatus | ClosedStatus;
 export type ClientState = ClientStatus['state'];
+
+/** What changes with the state; the transport is told by whoever knows it. */
+export type StatusChange = ClientStatus extends infer S
+  ? S extends Common
+    ? Omit<S, 'transport'>
+    : never
+  : never;

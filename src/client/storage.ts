@@ -9,8 +9,10 @@
  */
 import type { Position } from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
+import { RoomcastError } from './errors.ts';
 import type { ClientStorage, KeptState, StorageParts } from './options.ts';
-import { type StoredPublish, toPublish, toStored } from './stored-publish.ts';
+import { momentOf, newEntry } from './queue-entry.ts';
+import { type StoredPublish, toPublish, toStored, type WaitingPublish } from './stored-publish.ts';
 
 export type { ClientStorage } from './options.ts';
 export type { StoredPublish } from './stored-publish.ts';
@@ -30,6 +32,10 @@ export interface StateStore {
 }
 
 const SAVE_AFTER_MS = 100;
+/** A store that takes longer is left alone: the client must not wait for ever. */
+const LOAD_WITHIN_MS = 5_000;
+/** Rooms whose positions are kept. Beyond that the ones that moved longest ago are forgotten. */
+const MAX_POSITIONS = 1_000;
 
 /** Keeps the state in a store of your own. Faults of the store are told to `onError`; the client goes on without it. */
 export function keepIn(store: StateStore): ClientStorage {
@@ -40,10 +46,12 @@ export function keepIn(store: StateStore): ClientStorage {
  * Keeps the state in `localStorage`, or in `sessionStorage`, which each tab has for itself. `key`: one for each client. Tabs that
  * share a key overwrite each other, so prefer `sessionStorage` where users open several.
  */
-export function webStorage(key: string, storage: Storage = localStorage): ClientStorage {
+export function webStorage(key: string, storage?: Storage): ClientStorage {
+  // Looked for late: pages that may not have one throw here.
+  const place = () => storage ?? localStorage;
   return keepIn({
-    load: () => JSON.parse(storage.getItem(key) ?? 'null') as StoredState | null,
-    save: (state) => storage.setItem(key, JSON.stringify(state)),
+    load: () => JSON.parse(place().getItem(key) ?? 'null') as StoredState | null,
+    save: (state) => place().setItem(key, JSON.stringify(state)),
   });
 }
 
@@ -51,13 +59,15 @@ class Keeper implements KeptState {
   readonly loaded: Promise<void>;
   readonly #store: StateStore;
   readonly #parts: StorageParts;
-  #positions: Readonly<Record<string, Position>> = {};
+  readonly #positions = new Map<string, Position>();
   #timer: Timer | null = null;
-  #isLoaded = false;
+  #state: 'loading' | 'open' | 'closed' = 'loading';
   #isSaving = false;
   /** Nothing has changed since the last save began. */
   #isSaved = true;
-  readonly #hidden = () => this.#isLoaded && this.#save();
+  /** The last save failed, and that was told. */
+  #isFailing = false;
+  readonly #hidden = () => this.#save();
 
   constructor(store: StateStore, parts: StorageParts) {
     this.#store = store;
@@ -68,56 +78,140 @@ class Keeper implements KeptState {
   }
 
   positionOf(room: string): Position | undefined {
-    return Object.hasOwn(this.#positions, room) ? this.#positions[room] : undefined;
+    return this.#positions.get(room);
   }
 
   changed(): void {
     this.#isSaved = false;
-    if (!this.#isLoaded || this.#timer !== null || this.#isSaving) return;
+    if (this.#state !== 'open' || this.#timer !== null || this.#isSaving) return;
     this.#timer = this.#parts.environment.scheduler.after(SAVE_AFTER_MS, () => this.#save());
+  }
+
+  left(room: string, position: Position | null): void {
+    this.#note(room, position);
+    this.changed();
   }
 
   close(): void {
     globalThis.removeEventListener?.('pagehide', this.#hidden);
-    if (this.#isLoaded) this.#save();
-    this.#isLoaded = false;
+    this.#timer?.cancel();
+    this.#notePositions();
+    this.#isSaved = false;
+    this.#save();
+    this.#state = 'closed';
   }
 
   async #load(): Promise<void> {
-    const { codec, queue, onError } = this.#parts;
+    const { onError, queue } = this.#parts;
     try {
-      const state = await this.#store.load();
-      this.#positions = state?.positions ?? {};
-      const waiting = (state?.queue ?? []).flatMap((stored) => toPublish(stored, codec) ?? []);
-      // Nobody waits for them any more: what fails is told to `onError`.
-      queue.restore(waiting, { resolve: () => undefined, reject: onError });
+      const state = await this.#inTime(this.#store.load());
+      const positions = Object.entries(state?.positions ?? {});
+      for (const [room, position] of positions) if (isPosition(position)) this.#note(room, position);
+      queue.restore((state?.queue ?? []).flatMap((stored) => this.#restored(stored)));
+      this.#open();
     } catch (error) {
       onError(error);
+      // What is damaged is written anew; what did not come in time may be whole.
+      if (!(error instanceof StoreSilentError)) this.#open();
     }
-    this.#isLoaded = true;
+  }
+
+  #open(): void {
+    if (this.#state === 'loading') this.#state = 'open';
+    if (!this.#isSaved) this.changed();
+  }
+
+  #inTime<T>(loading: T | Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const tooLate = () => reject(new StoreSilentError('the store did not load in time: nothing is kept'));
+      this.#timer = this.#parts.environment.scheduler.after(LOAD_WITHIN_MS, tooLate);
+      Promise.resolve(loading).then(resolve, reject);
+    }).finally(() => {
+      this.#timer?.cancel();
+      this.#timer = null;
+    }) as Promise<T>;
+  }
+
+  /** Each for itself: one that is damaged does not take the others along. */
+  #restored(stored: StoredPublish) {
+    const { codec, onError } = this.#parts;
+    try {
+      const publish = toPublish(stored, codec);
+      return publish === null ? [] : [this.#entry(publish)];
+    } catch (error) {
+      onError(error);
+      return [];
+    }
+  }
+
+  #entry(publish: WaitingPublish) {
+    const { codec, environment, onError } = this.#parts;
+    const { doubtfulSinceMs, ...made } = publish;
+    // Nobody waits for it any more: what fails is told to `onError`.
+    const outcome = { resolve: () => undefined, reject: onError };
+    const entry = newEntry(made, codec.sizeOf(made.data), outcome);
+    if (doubtfulSinceMs !== null) {
+      const { nowMs, wallMs } = momentOf(environment);
+      entry.doubtfulSince = { nowMs: nowMs - (wallMs - doubtfulSinceMs), wallMs: doubtfulSinceMs };
+    }
+    return entry;
   }
 
   #save(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
-    this.#isSaved = true;
-    const { codec, queue, positions, onError } = this.#parts;
-    const known: Record<string, Position> = { ...this.#positions };
-    for (const [room, position] of positions()) if (position !== null) known[room] = position;
-    this.#positions = known;
-    const state = { queue: queue.waiting.map((publish) => toStored(publish, codec)), positions: known };
-    try {
-      const saved = this.#store.save(state);
-      if (saved instanceof Promise) void this.#whileSaving(saved);
-    } catch (error) {
-      onError(error);
-    }
+    // One at a time: the next one begins when this one is done.
+    if (this.#state === 'open' && !this.#isSaving) void this.#write();
   }
 
-  async #whileSaving(saved: Promise<void>): Promise<void> {
-    this.#isSaving = true;
-    await saved.catch(this.#parts.onError);
+  async #write(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#isSaving = this.#isSaved = true;
+    try {
+      const saving = this.#store.save(this.#now());
+      // A store that is done at once is not waited for: the page may be going away.
+      if (saving !== undefined) await saving;
+      this.#isFailing = false;
+    } catch (error) {
+      // Once: a store that is full fails with every change.
+      if (!this.#isFailing) this.#parts.onError(error);
+      this.#isFailing = true;
+    }
     this.#isSaving = false;
-    if (!this.#isSaved) this.changed();
+    if (this.#isSaved) return;
+    // The last state of a client that was closed meanwhile does not wait.
+    if (this.#state === 'closed') void this.#write();
+    else this.changed();
+  }
+
+  #now(): StoredState {
+    const { codec, queue } = this.#parts;
+    this.#notePositions();
+    return {
+      queue: queue.entries.map((entry) => toStored(entry, codec)),
+      positions: Object.fromEntries(this.#positions),
+    };
+  }
+
+  #notePositions(): void {
+    for (const [room, position] of this.#parts.positions()) this.#note(room, position);
+  }
+
+  #note(room: string, position: Position | null): void {
+    const known = this.#positions.get(room);
+    if (position === null || (known?.[0] === position[0] && known[1] === position[1])) return;
+    this.#positions.delete(room);
+    this.#positions.set(room, position);
+    if (this.#positions.size <= MAX_POSITIONS) return;
+    for (const oldest of this.#positions.keys()) {
+      this.#positions.delete(oldest);
+      return;
+    }
   }
 }
+
+/** What came may be of any shape: pages keep what an older version, or somebody else, wrote. */
+function isPosition(value: unknown): value is Position {
+  return Array.isArray(value) && typeof value[0] === 'string' && Number.isSafeInteger(value[1]);
+}
+
+class StoreSilentError extends RoomcastError {}

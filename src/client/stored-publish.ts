@@ -1,7 +1,8 @@
 /** A waiting publish as JSON, with its payload as it was encoded: bytes and dates survive. */
 import type { PublishOptions } from '../protocol/frames.ts';
 import type { Chunk, ClientCodec } from './codec.ts';
-import type { WaitingPublish } from './publish-queue.ts';
+import { RoomcastError } from './errors.ts';
+import type { Entry, Publish } from './queue-entry.ts';
 
 export interface StoredPublish {
   readonly room: string;
@@ -14,18 +15,34 @@ export interface StoredPublish {
   readonly doubtfulSinceMs: number | null;
 }
 
-export function toStored({ data, ...publish }: WaitingPublish, codec: ClientCodec): StoredPublish {
-  return { ...publish, encoding: codec.subprotocol, data: toText(data) };
+/** One that waited when the page was closed. */
+export interface WaitingPublish extends Publish {
+  readonly doubtfulSinceMs: number | null;
 }
 
-/** Null: it was written by a client that spoke the other encoding. */
-export function toPublish(
-  { data, encoding, ...publish }: StoredPublish,
+type Fields = Pick<Entry, 'room' | 'data' | 'options' | 'sentAt' | 'doubtfulSince'>;
+
+/** What is on its way may be stored by a node, so it counts as doubtful. */
+export function toStored(
+  { room, data, options, sentAt, doubtfulSince }: Fields,
   codec: ClientCodec,
-): WaitingPublish | null {
+): StoredPublish {
+  const doubtfulSinceMs = (doubtfulSince ?? sentAt)?.wallMs ?? null;
+  return { room, options, doubtfulSinceMs, encoding: codec.subprotocol, data: toText(data) };
+}
+
+/** Null: it was written by a client that spoke the other encoding. Throws for what no client wrote: it would end the connection. */
+export function toPublish(stored: StoredPublish, codec: ClientCodec): WaitingPublish | null {
+  const { room, data, encoding, options, doubtfulSinceMs } = stored;
   if (encoding !== codec.subprotocol) return null;
   const isText = encoding.endsWith('json');
-  return { ...publish, data: isText ? data : Uint8Array.from(atob(data), (char) => char.charCodeAt(0)) };
+  const packed = isText ? data : Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+  codec.unpack(packed);
+  const isMoment = doubtfulSinceMs === null || Number.isFinite(doubtfulSinceMs);
+  if (typeof room !== 'string' || typeof options?.key !== 'string' || !isMoment) {
+    throw new RoomcastError('a stored publish is damaged, and left out');
+  }
+  return { room, data: packed, options, doubtfulSinceMs };
 }
 
 function toText(data: Chunk): string {

@@ -2,7 +2,10 @@
 import type { JoinOptions } from '../protocol/frames.ts';
 
 export interface StreamRoom {
-  readonly options: Pick<JoinOptions, 'since' | 'last'>;
+  /** Where the first join begins: later streams go on from `position`. */
+  readonly start: Pick<JoinOptions, 'since' | 'last' | 'resume'>;
+  /** What every stream asks for, and brings. */
+  options: Pick<JoinOptions, 'members' | 'data'>;
   /** Of the join that is not answered yet. */
   joinId: number | null;
   /** `<epoch>,<offset>`, as events have it. */
@@ -16,10 +19,17 @@ export class StreamRooms {
   /** Changes with the rooms. */
   version = 0;
 
-  join(id: number, room: string, { since, last }: JoinOptions): void {
-    const options = { ...(since !== undefined && { since }), ...(last !== undefined && { last }) };
-    this.#rooms.set(room, { options, joinId: id, position: null });
+  join(id: number, room: string, { members, data, ...start }: JoinOptions): void {
+    const options = { ...(members && { members }), ...(data !== undefined && { data }) };
+    this.#rooms.set(room, { start, options, joinId: id, position: null });
     this.version++;
+  }
+
+  /** What the member says of itself from now on. Returns false where the room was not joined. */
+  setData(room: string, data: unknown): boolean {
+    const known = this.#rooms.get(room);
+    if (known !== undefined) known.options = { ...known.options, data };
+    return known !== undefined;
   }
 
   leave(room: string): void {
@@ -66,9 +76,10 @@ export class StreamRooms {
     const [first] = this.#new;
     return [...this.#rooms]
       .filter((entry) => entry[1].joinId === null || !this.#oneByOne || entry[0] === first?.[0])
-      .map(([room, { options, position }]) => ({
+      .map(([room, { start, options, position }]) => ({
         room,
-        ...(position === null ? options : { since: position }),
+        ...options,
+        ...(position === null ? start : { since: position }),
       }));
   }
 

@@ -5,9 +5,9 @@ import { RoomcastError, Unauthorized } from './errors.ts';
 
 /**
  * `connect`: the first connection is being made. `refresh`: the present token has used up most of its life. `expired`: it has
- * expired, or a node says so.
+ * expired, or a node says so. `revoked`: the server has revoked it; only another one is of use.
  */
-export type TokenReason = 'connect' | 'refresh' | 'expired';
+export type TokenReason = 'connect' | 'refresh' | 'expired' | 'revoked';
 
 export type GetToken = (asked: { readonly reason: TokenReason }) => string | Promise<string>;
 
@@ -16,14 +16,14 @@ const REFRESH_AT = 0.8;
 const REPEAT_AT = 0.4;
 /** Whatever the life of a token: one that is about to expire comes back as `expired`. */
 const LEAST_WAIT_MS = 1_000;
-/** Timers take no more. A token that lives longer is refreshed then. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
 export class TokenSource {
   readonly #get: GetToken | null;
   readonly #canRefresh: boolean;
   readonly #environment: Environment;
   #token: string | null = null;
+  /** The server takes it no more. */
+  #revoked: string | null = null;
   #expiresAtMs = Number.POSITIVE_INFINITY;
   #fetching: Promise<string> | null = null;
   #timer: Timer | null = null;
@@ -39,12 +39,19 @@ export class TokenSource {
   async forConnection(): Promise<string | null> {
     if (this.#get === null) return null;
     if (this.#token === null) return this.#fetch('connect');
+    if (this.#token === this.#revoked) return this.#fetchAnother();
     return this.#leftMs > 0 ? this.#token : this.#fetch('expired');
   }
 
   /** A node said that the token has expired: the next connection brings a fresh one. */
   expired(): void {
     this.#expiresAtMs = 0;
+  }
+
+  /** The server has revoked the token: the next connection brings another one. False where there can be none. */
+  revoked(): boolean {
+    this.#revoked = this.#token;
+    return this.#canRefresh;
   }
 
   /**
@@ -78,7 +85,7 @@ export class TokenSource {
     this.stop();
     const leftMs = this.#leftMs;
     if (leftMs <= 0 || leftMs === Number.POSITIVE_INFINITY) return;
-    const waitMs = Math.min(Math.max(LEAST_WAIT_MS, leftMs * share), LONGEST_WAIT_MS);
+    const waitMs = Math.max(LEAST_WAIT_MS, leftMs * share);
     const timer = this.#environment.scheduler.after(waitMs, () => {
       this.#fetch('refresh')
         .then((token) => this.#timer === timer && present(token))
@@ -97,6 +104,12 @@ export class TokenSource {
       this.#fetching = null;
     });
     return this.#fetching;
+  }
+
+  async #fetchAnother(): Promise<string> {
+    const token = await this.#fetch('revoked');
+    if (token !== this.#revoked) return token;
+    throw new Unauthorized('the server has revoked the token, and getToken returned the same one again');
   }
 
   async #ask(reason: TokenReason): Promise<string> {

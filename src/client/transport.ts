@@ -22,8 +22,8 @@ export interface Transport {
   readonly name: TransportName;
   /** In place of the client's, where it carries something else than WebSocket messages. */
   readonly codec?: ClientCodec;
-  /** Of a fallback: whether a node answers there now. MUST NOT reject. */
-  readonly answers?: (url: string) => Promise<boolean>;
+  /** Of a fallback: whether it works where WebSockets do not. Asked before each attempt. MUST NOT reject. */
+  readonly isNeeded?: (url: string) => Promise<boolean>;
   /** `token`: for transports that cannot send an `auth` frame. MUST NOT throw: failures are told by `closed`. */
   open(url: string, protocol: string, token: string | null, events: LinkEvents): Link;
 }

@@ -28,9 +28,7 @@ class WebSocketLink implements Link {
 
   async open(environment: Environment, url: string, protocol: string): Promise<void> {
     try {
-      const opened = environment.openSocket(url, protocol);
-      const socket = 'then' in opened ? await opened : opened;
-      this.#attach(socket);
+      this.#attach(await environment.openSocket(url, protocol));
     } catch (error) {
       environment.scheduler.atEndOfTurn(() => this.#closed(NEVER_OPENED, messageOf(error)));
     }

@@ -4,6 +4,7 @@
  */
 
 import { compilePattern } from '../util/pattern.ts';
+import { repeatedKeys } from './groups/api-keys.ts';
 import type { Settings } from './schema.ts';
 import { SETTINGS } from './settings.ts';
 import { unreadableReason } from './source.ts';
@@ -50,6 +51,22 @@ const CHECKS: readonly Check[] = [
         : [],
   },
   {
+    of: ['proxyProtocol', 'trustProxy'],
+    find: ({ proxyProtocol, trustProxy }) =>
+      proxyProtocol && (trustProxy === false || (trustProxy !== true && trustProxy.length === 0))
+        ? [': needs trustProxy, the proxies that are believed']
+        : [],
+  },
+  {
+    of: ['proxyProtocol', 'tls.certFile'],
+    find: ({ proxyProtocol, tls }) =>
+      proxyProtocol && tls.certFile !== null
+        ? [
+            ': conflicts with tls.certFile: its header comes before TLS, where it cannot be read. Let the proxy end TLS',
+          ]
+        : [],
+  },
+  {
     of: ['websocket.backpressureBytes', 'websocket.maxPayloadBytes'],
     find: ({ websocket: { backpressureBytes, maxPayloadBytes } }) =>
       atLeast(backpressureBytes, maxPayloadBytes, 'websocket.maxPayloadBytes'),
@@ -77,9 +94,11 @@ const CHECKS: readonly Check[] = [
     find: ({ metrics }) =>
       metrics.host !== null && metrics.port === null ? [': needs metrics.port as well'] : [],
   },
+  { of: ['apiKeys'], find: ({ apiKeys }) => repeatedKeys(apiKeys) },
   { of: ['rooms'], find: ({ rooms }) => neverReached(rooms) },
   { of: ['rooms'], find: ({ rooms }) => contradictions(rooms) },
   { of: ['rooms', 'history.messages'], find: needsHistory },
+  { of: ['rooms', ...KEYS], find: claimsWithoutKey },
   {
     of: ['tls.passphrase', 'tls.keyFile'],
     find: ({ tls }) =>
@@ -95,6 +114,13 @@ const CHECKS: readonly Check[] = [
     find: ({ auth: { jwksUrl } }) =>
       jwksUrl !== null && new URL(jwksUrl).username + new URL(jwksUrl).password !== ''
         ? [': must not contain a user name or password: they are not sent when keys are fetched']
+        : [],
+  },
+  {
+    of: ['auth.oldSecrets', 'auth.secret'],
+    find: ({ auth }) =>
+      auth.oldSecrets.length > 0 && auth.secret === null
+        ? [': needs auth.secret, the secret that new tokens are signed with']
         : [],
   },
   ...['auth.issuer', 'auth.audience', 'auth.algorithms'].map(needsKey),
@@ -161,16 +187,32 @@ function needsHistory({ rooms, history: standard }: Settings): string[] {
 
 /** Pairs of fields in one rule where one makes the other useless. */
 function contradictions(rooms: Settings['rooms']): string[] {
-  return rooms.flatMap(({ match, presence, memberEvents, join, publish }, at) => [
+  return rooms.flatMap(({ match, presence, memberEvents, join, publish, access }, at) => [
     ...(memberEvents === true && presence === false
       ? [
           `[${at}].memberEvents: "${match}" has presence: false, so members cannot be told who joins and leaves`,
         ]
       : []),
-    ...(publish === 'members' && join === 'nobody'
-      ? [`[${at}].publish: "${match}" has join: nobody, so there are no members to publish`]
+    ...(publish === 'members' && (join === 'nobody' || join === 'server')
+      ? [`[${at}].publish: "${match}" has join: ${join}, so there are no members to publish`]
+      : []),
+    ...(presence === false && access?.members !== undefined
+      ? [`[${at}].access.members: "${match}" has presence: false, so there is no list of members`]
       : []),
   ]);
+}
+
+/** Without a key no token is read, and so no claim. */
+function claimsWithoutKey({ rooms, auth }: Settings): string[] {
+  if (hasKey(auth)) return [];
+  return rooms.flatMap(({ match, join, publish, access }, at) =>
+    Object.entries({ join, publish, ...access })
+      .filter(([, who]) => who === 'claim')
+      .map(
+        ([right]) =>
+          `[${at}]: "${match}" has ${right}: claim, which needs auth.secret, auth.publicKeyFile or auth.jwksUrl: no token is read without them`,
+      ),
+  );
 }
 
 /** Paths of the HTTP routes. A test compares them with the routes. */

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod';
 
-/** How to parse a setting given as text, in the environment or on the command line. */
-export type FieldKind = 'whole' | 'boolean' | 'text' | 'list' | 'json' | 'booleanOrList';
+/** `keys`: a list of texts, or JSON. */
+export type FieldKind = 'whole' | 'boolean' | 'text' | 'list' | 'json' | 'booleanOrList' | 'keys';
 
 export interface FieldNotes {
   readonly kind: FieldKind;

@@ -57,12 +57,12 @@ class MergedSettings {
 
   /** Replaces an earlier value. Returns what is wrong with the new one: then the earlier one stays. */
   take({ setting, value, origin }: Given): string[] {
-    const { path, schema, secret = false } = setting;
+    const { path, schema } = setting;
     const result = schema.safeParse(value);
     // `undefined` would parse as the default, which no source can ask for.
     if (!result.success) {
       this.refused.add(path);
-      return problemLines(origin, result.error, value, secret);
+      return problemLines(origin, result.error, value, setting);
     }
     this.values.set(path, result.data);
     this.origins.set(path, origin);

@@ -9,10 +9,10 @@ export function maskSecrets(config: Config): Config {
   const { tls, redis, auth } = config;
   return {
     ...config,
-    apiKeys: config.apiKeys.map(() => MASK),
+    apiKeys: config.apiKeys.map(maskKey),
     tls: tls && { ...tls, passphrase: masked(tls.passphrase) },
     redis: { ...redis, url: redis.url === null ? null : maskUrl(redis.url) },
-    auth: { ...auth, secret: masked(auth.secret) },
+    auth: { ...auth, secret: masked(auth.secret), oldSecrets: auth.oldSecrets.map(() => MASK) },
     metrics: { ...config.metrics, key: masked(config.metrics.key) },
   };
 }
@@ -29,6 +29,13 @@ export function maskUrl(text: string): string {
     if (/password|token|secret/i.test(name)) url.searchParams.set(name, MASK);
   }
   return url.href;
+}
+
+/** The hash too: that of a key that somebody made up can be guessed from. */
+function maskKey(apiKey: Config['apiKeys'][number]): Config['apiKeys'][number] {
+  if (typeof apiKey === 'string') return MASK;
+  const { key, ...rest } = apiKey;
+  return key === undefined ? { ...rest, sha256: MASK } : { ...rest, key: MASK };
 }
 
 function masked(secret: string | null): string | null {

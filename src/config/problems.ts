@@ -1,5 +1,7 @@
 /** Turns schema errors into lines for people: the source, the key, what was expected, what was given. */
 import type { z } from 'zod';
+import type { FieldNotes } from './fields.ts';
+import { KEY_FIELDS } from './groups/api-keys.ts';
 import { ruleSchema } from './rule-schema.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -11,10 +13,13 @@ const SHOWN_CHARACTERS = 60;
  * One line per issue. `origin` names source and key, such as `environment ROOMCAST_PORT`. The line for a
  * secret leaves out the given value.
  */
-export function problemLines(origin: string, error: z.ZodError, given: unknown, secret: boolean): string[] {
-  const lines = error.issues.flatMap((issue) => issueLines(origin, issue, given, [], secret));
+export function problemLines(origin: string, error: z.ZodError, given: unknown, setting: Judged): string[] {
+  const lines = error.issues.flatMap((issue) => issueLines(origin, issue, given, [], setting));
   return [...new Set(lines)];
 }
+
+/** What has to be known of the setting that is wrong. */
+type Judged = Pick<FieldNotes, 'kind' | 'secret'>;
 
 /** A value on one line, truncated if long. */
 export function shown(value: unknown): string {
@@ -28,22 +33,23 @@ function issueLines(
   issue: Issue,
   given: unknown,
   above: readonly PropertyKey[],
-  secret: boolean,
+  setting: Judged,
 ): string[] {
   const path = [...above, ...issue.path];
   const value = valueAt(given, path);
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => unknownKeyLine(origin, path, key));
+    return issue.keys.map((key) => unknownKeyLine(origin, path, key, setting));
   }
   if (issue.code === 'invalid_union' && isObject(value)) {
     // `false`, or a group: someone who wrote a group needs to know what is wrong inside it.
-    return (issue.errors.at(-1) ?? []).flatMap((inner) => issueLines(origin, inner, given, path, secret));
+    return (issue.errors.at(-1) ?? []).flatMap((inner) => issueLines(origin, inner, given, path, setting));
   }
-  const got = secret ? '' : `, got ${shown(value)}`;
+  const got = setting.secret === true ? '' : `, got ${shown(value)}`;
   return [`${origin}${suffix(path)}: ${issue.message}${got}`];
 }
 
-function unknownKeyLine(origin: string, path: readonly PropertyKey[], key: string): string {
+function unknownKeyLine(origin: string, path: readonly PropertyKey[], key: string, { kind }: Judged): string {
+  if (kind === 'keys') return `${origin}${suffix(path)}: unknown key "${key}"${didYouMean(key, KEY_FIELDS)}`;
   const known = path.at(-1) === 'history' ? ['messages', 'ageMs', 'bytes'] : Object.keys(ruleSchema.shape);
   return `${origin}${suffix(path)}: unknown key "${key}"${didYouMean(key, known)}`;
 }

@@ -21,6 +21,19 @@ const ruleHistory = z.strictObject(
   { error: 'expected false, or a group of messages, ageMs and bytes' },
 );
 
+const ACCESS = ['anyone', 'authenticated', 'claim', 'server'] as const;
+const ACCESS_DEFAULT = '`anyone`; with `defaultDeny`: `server`';
+
+const ruleAccess = z.strictObject(
+  {
+    members: choice(ACCESS).optional(),
+    history: choice(ACCESS).optional(),
+    ack: choice(ACCESS).optional(),
+    presence: choice(ACCESS).optional(),
+  },
+  { error: 'expected a group of members, history, ack and presence' },
+);
+
 export const ruleSchema = z.strictObject(
   {
     match: matching(PATTERN, 'a pattern of 1 to 128 characters such as chat:*'),
@@ -52,16 +65,28 @@ export const ruleSchema = z.strictObject(
       '`true`',
     ),
     join: optionalIn(
-      choice(['anyone', 'authenticated', 'nobody']),
+      choice([...ACCESS, 'nobody']),
       'text',
-      'Who may join: `anyone`, `authenticated` or `nobody`',
-      '`anyone`',
+      'Who may join: `anyone`, `authenticated`, `claim` (a token whose `rooms` claim grants it by name), or `server` for no client; `nobody` means the same',
+      ACCESS_DEFAULT,
     ),
     publish: optionalIn(
-      choice(['anyone', 'members', 'authenticated', 'server']),
+      choice([...ACCESS, 'members']),
       'text',
-      'Who may publish: `anyone`, `members`, `authenticated`, or `server` for the HTTP API only',
-      '`anyone`',
+      'Who may publish: `anyone`, `members`, `authenticated`, `claim`, or `server` for the HTTP API only',
+      ACCESS_DEFAULT,
+    ),
+    access: optionalIn(
+      ruleAccess,
+      'json',
+      'Who may do what else, as `{members, history, ack, presence}`, each `anyone`, `authenticated`, `claim` or `server`: list the members and hear who joins and leaves; read stored messages; acknowledge; bring presence data. See [permissions](permissions.md)',
+      'each the same as `join`',
+    ),
+    publishesPerSecond: optionalIn(
+      wholeNumber(0, 10_000_000),
+      'whole',
+      'Publishes and signals of clients a second that a node takes for each such room, twice as many at once after a pause; the HTTP API is not limited. `0`: no limit',
+      'same as `limits.roomPublishesPerSecond`',
     ),
     // Off: it adds one read per join, of what the user has acknowledged.
     acks: optionalIn(

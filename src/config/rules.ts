@@ -6,15 +6,22 @@ import type { RoomRule } from './room-rule.ts';
 /** Remembers this many names, then starts over, so that invented names cost nothing. */
 const CACHED_ROOMS = 10_000;
 
+/** What a rule is completed with. */
+export interface RuleSettings
+  extends Pick<Config, 'history' | 'rooms'>,
+    Partial<Pick<Config, 'defaultDeny'>> {
+  readonly limits?: Pick<Config['limits'], 'roomPublishesPerSecond'>;
+}
+
 /**
  * Returns a function from a room's name to its rule, for the hot path: it looks up names it has seen in a
  * map. Equal answers are the same frozen object.
  */
-export function compileRules(config: Pick<Config, 'history' | 'rooms'>): (room: string) => RoomRule {
-  const standard = resolve({}, config.history);
+export function compileRules(config: RuleSettings): (room: string) => RoomRule {
+  const standard = resolve({}, config);
   const rules = config.rooms.map((rule) => ({
     matches: compilePattern(rule.match),
-    rule: resolve(rule, config.history),
+    rule: resolve(rule, config),
   }));
   if (rules.length === 0) return () => standard;
   const seen = new Map<string, RoomRule>();
@@ -37,14 +44,22 @@ export function compileRules(config: Pick<Config, 'history' | 'rooms'>): (room: 
   };
 }
 
-function resolve(rule: Partial<Config['rooms'][number]>, history: Config['history']): RoomRule {
+function resolve(
+  rule: Partial<Config['rooms'][number]>,
+  { history, limits, defaultDeny: deniesByDefault = false }: RuleSettings,
+): RoomRule {
+  const unsaid = deniesByDefault ? 'server' : 'anyone';
   return deepFreeze({
+    match: rule.match ?? null,
     history: historyOf(rule.history, history),
     presence: rule.presence ?? true,
     memberEvents: rule.memberEvents ?? false,
     presenceData: rule.presenceData ?? true,
-    join: rule.join ?? 'anyone',
-    publish: rule.publish ?? 'anyone',
+    join: rule.join ?? unsaid,
+    publish: rule.publish ?? unsaid,
+    access: rule.access ?? {},
+    deniesByDefault,
+    publishesPerSecond: rule.publishesPerSecond ?? limits?.roomPublishesPerSecond ?? 0,
     acks: rule.acks ?? null,
     slowReaders: rule.slowReaders ?? 'resume',
   });

@@ -10,8 +10,10 @@ import {
   optionalWhole,
   text,
   whole,
+  yesNo,
   yesNoOrList,
 } from './fields.ts';
+import { apiKeys, metricsKey } from './groups/api-keys.ts';
 import { auth } from './groups/auth.ts';
 import { limits } from './groups/limits.ts';
 import { redis } from './groups/redis.ts';
@@ -26,10 +28,6 @@ import {
   ruleSchema,
 } from './rule-schema.ts';
 
-// ASCII only: HTTP libraries differ in how they send other characters in a header, and uWebSockets.js trims
-// them at the ends.
-const API_KEY = /^[!-+\--~]+$/;
-const KEY_EXPECTED = 'a key of printable ASCII without spaces and commas';
 const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/(\*\.)?[^\s/*,]+$/i;
 
 const PROXIES = 'true, false, or a list of addresses and networks such as 10.0.0.0/8, fd00::/8 or loopback';
@@ -98,14 +96,13 @@ export const settingsSchema = z.strictObject({
     meaning:
       "Proxies whose `X-Forwarded-For` is trusted for the client's address, with hops counted from the right: a list (`10.0.0.0/8,fd00::/8`, `loopback`); `true`: trust any peer, for one hop",
   }),
-  apiKeys: listOf({
-    item: matching(API_KEY, KEY_EXPECTED),
-    expected: 'a list of keys',
-    flag: '--api-key <key>',
-    secret: true,
+  // Off: a client could send the header too. Only who is in `trustProxy` is believed.
+  proxyProtocol: yesNo({
+    standard: false,
     meaning:
-      'Keys of the HTTP API. Without one it answers only requests from the same machine, and is off in production and when `auth` is configured',
+      'Proxies in `trustProxy` name the client with PROXY protocol version 2 when they connect, as balancers of TCP do; each HTTP answer then ends its connection. Not together with `tls.certFile`',
   }),
+  apiKeys,
   allowedOrigins: listOf({
     item: matching(ORIGIN, 'an origin such as https://example.com or https://*.example.com'),
     expected: 'a list of origins',
@@ -143,6 +140,13 @@ export const settingsSchema = z.strictObject({
       meaning:
         "Milliseconds to keep a room's acks after the last one; they also end with the room's numbering",
     }),
+  }),
+  // Off: a first room works without a rule. Whoever faces the internet turns it on, so that a room that was
+  // forgotten is closed instead of open.
+  defaultDeny: yesNo({
+    standard: false,
+    meaning:
+      'Refuse clients what nothing permits: a room that no rule matches is closed, `join` and `publish` that a rule leaves out are `server`, and a token without a `rooms` claim grants nothing',
   }),
   rooms: listOf({
     item: ruleSchema,
@@ -206,12 +210,7 @@ export const settingsSchema = z.strictObject({
       max: 65_535,
       meaning: 'Port to serve `/metrics` on, instead of `port`; `0`: any free one',
     }),
-    key: optionalText({
-      pattern: API_KEY,
-      expected: KEY_EXPECTED,
-      secret: true,
-      meaning: 'Key that `/metrics` requires: `Authorization: Bearer <key>`',
-    }),
+    key: metricsKey,
     // Enough for several scrapers. A scrape takes some milliseconds, so a flood of them costs a few
     // hundredths of a core.
     rendersPerSecond: whole({

@@ -42,6 +42,7 @@ export function valueOfText({ kind }: Pick<FieldNotes, 'kind'>, text: string): u
     list: () => itemsOf(text),
     json: () => jsonOf(text),
     booleanOrList: () => WORDS.get(trimmed.toLowerCase()) ?? itemsOf(text),
+    keys: () => (isJsonList(trimmed) ? jsonOf(text) : itemsOf(text)),
   };
   return readers[kind]();
 }
@@ -52,6 +53,10 @@ function itemsOf(text: string): string[] {
     .split(/[,\n]/)
     .map((item) => item.trim())
     .filter((item) => item !== '');
+}
+
+function isJsonList(trimmed: string): boolean {
+  return trimmed.startsWith('[');
 }
 
 function jsonOf(text: string): unknown {
@@ -68,7 +73,8 @@ function jsonOf(text: string): unknown {
  * services sometimes keep them, and a key with quotes is a different key.
  */
 export function quotesProblem({ kind }: Pick<FieldNotes, 'kind'>, text: string): string | null {
-  const values = kind === 'list' ? [text.trim(), ...itemsOf(text)] : [text.trim()];
+  const isList = kind === 'list' || (kind === 'keys' && !isJsonList(text.trim()));
+  const values = isList ? [text.trim(), ...itemsOf(text)] : [text.trim()];
   return values.some(isQuoted) ? 'the quotes are part of the value: remove them' : null;
 }
 

@@ -1,6 +1,11 @@
 /** The commands of clients: `authorize` decides who may give each one, and the node carries it out. */
-import { authorize, bringing, type KeptOut, type RoomAccess, type RoomAction } from '../auth/authorize.ts';
-import type { JoinCommand } from '../protocol/frames.ts';
+import {
+  authorize,
+  authorizeJoin,
+  type KeptOut,
+  type RoomAccess,
+  type RoomAction,
+} from '../auth/authorize.ts';
 import { type AuthenticationParts, presentToken } from './authentication.ts';
 import type { Connection } from './connection.ts';
 import type { CommandTable } from './context.ts';
@@ -22,21 +27,16 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
     connection.refuse(id, refusal);
     return false;
   };
-  /** The same for what a member brings with its join. */
-  const mayBring = (connection: Connection, { id, room, data }: JoinCommand): boolean => {
-    const refusal = data === null ? null : bringing(room, access(room));
-    if (refusal === null) return true;
-    connection.fail(id, refusal.code, refusal.message);
-    return false;
-  };
   return {
     publish(connection, command) {
       if (may('publish', connection, command.id, command.room)) services.publish(connection, command);
     },
     join(connection, command) {
       const { id, room } = command;
-      if (!may('join', connection, id, room) || !mayBring(connection, command)) return;
-      services.join(requestOf(connection, id), room, command);
+      if (!connection.takesJoin(id)) return;
+      const refusal = authorizeJoin(room, command, connection, access(room), keptOut);
+      if (refusal === null) services.join(requestOf(connection, id), room, command);
+      else connection.refuse(id, refusal);
     },
     leave(connection, { id, room }) {
       if (may('leave', connection, id, room)) services.leave(requestOf(connection, id), room);
@@ -62,14 +62,24 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
   };
 }
 
-/** A handle on the reply of one command. */
+/** A handle on the reply of one command, which counts as waiting until then. */
 function requestOf(connection: Connection, id: number): Request {
+  connection.requests++;
   return {
     connection,
-    ok: (result) => connection.ok(id, result),
-    okHistory: (epoch, offset, frames) => {
-      if (id !== 0) connection.queue(connection.codec.encodeHistoryOk(id, epoch, offset, frames));
+    ok: (result) => {
+      connection.requests--;
+      connection.ok(id, result);
     },
-    fail: (code, message, details) => connection.fail(id, code, message, details),
+    okHistory: (epoch, offset, frames) => {
+      // Throws for frames that are no messages; then `fail` follows.
+      const reply = id === 0 ? null : connection.codec.encodeHistoryOk(id, epoch, offset, frames);
+      connection.requests--;
+      if (reply !== null) connection.queue(reply);
+    },
+    fail: (code, message, details) => {
+      connection.requests--;
+      connection.fail(id, code, message, details);
+    },
   };
 }

@@ -1,6 +1,6 @@
 import type { Refusal } from '../auth/authorize.ts';
 import { CLOCK_TOLERANCE_MS, type Identity } from '../auth/identity.ts';
-import type { FloodLabel } from '../metrics/labels.ts';
+import type { FloodLabel, LimitLabel } from '../metrics/labels.ts';
 import type { ServerCodec } from '../protocol/codec.ts';
 import { CLOSE, type CloseReason, type ErrorCode } from '../protocol/codes.ts';
 import type {
@@ -17,6 +17,7 @@ import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { Allowance, FLOOD, WITHIN } from './allowance.ts';
 import type { ConnectionContext } from './context.ts';
 import { HeldCommands } from './held-commands.ts';
+import type { OverLimit } from './over-limit.ts';
 import { sendFrames, toKeep } from './send-frames.ts';
 import type { Socket } from './socket.ts';
 
@@ -46,11 +47,13 @@ export class Connection {
   heardAtBeat = 0;
   /** Messages it published that the backplane has not answered yet. */
   awaiting = 0;
+  /** Its other commands that wait for their reply. */
+  requests = 0;
   #id: string | null = null;
   #open = true;
   #lane: Lane = 'none';
   #outbox: (Uint8Array | string)[] | null = null;
-  readonly #allowance = new Allowance();
+  readonly #allowance: Allowance;
   #violations = 0;
   /** What arrived while a token was being checked; null when none is. */
   #held: HeldCommands | null = null;
@@ -61,7 +64,9 @@ export class Connection {
     codec: ServerCodec,
     identity: Identity | null,
     context: ConnectionContext<Connection>,
+    allowance = new Allowance(),
   ) {
+    this.#allowance = allowance;
     this.number = number;
     this.socket = socket;
     this.codec = codec;
@@ -126,7 +131,7 @@ export class Connection {
     const { clock, limits, maxBytesBeforeAuth, metrics, turn } = this.context;
     metrics.traffic.messagesReceived++;
     metrics.traffic.bytesReceived += message.length;
-    if (message.length > maxBytesBeforeAuth && this.awaitsAuth) return this.close(CLOSE.tooLarge);
+    if (message.length > maxBytesBeforeAuth && this.awaitsAuth) return this.tooLarge();
     // Without this, the turn's number would stay the same while only this socket is read.
     turn.request();
     const nowMs = clock.nowMs();
@@ -140,6 +145,12 @@ export class Connection {
     else if (this.#held !== null) this.#hold(this.#held, first, commands);
     else if (this.#hasExpired() && first.type !== 'auth') this.#expire();
     else this.#take(first, commands, nowMs);
+  }
+
+  /** Its WebSocket message has more bytes than it may have. */
+  tooLarge(): void {
+    this.context.metrics.limits['websocket.maxPayloadBytes']++;
+    this.close(CLOSE.tooLarge);
   }
 
   /** The peer sent a ping or a pong. */
@@ -188,18 +199,38 @@ export class Connection {
     }
   }
 
-  #withinRate(command: Command | RejectedCommand, nowMs: number): boolean {
-    const verdict = this.#allowance.command(this.context.limits, nowMs);
-    if (verdict === WITHIN) return true;
-    this.context.metrics.commands.rateLimited++;
-    if (verdict === FLOOD) this.#flooded('commands', command.id);
-    else this.fail(command.id, 'rate_limited', 'too many commands a second', { retryAfterMs: verdict });
+  #withinRate({ id }: Command | RejectedCommand, nowMs: number): boolean {
+    const waiting = this.awaiting + this.requests;
+    const verdict = this.#allowance.command(this.context.limits, this.user, waiting, nowMs);
+    return verdict === WITHIN || this.#refused(id, verdict);
+  }
+
+  /** Whether one more join is within the rate; else it is answered. */
+  takesJoin(id: number): boolean {
+    const { limits, clock } = this.context;
+    const verdict = this.#allowance.join(limits, clock.nowMs());
+    return verdict === WITHIN || this.#refused(id, verdict);
+  }
+
+  /** Milliseconds after which one more idempotency key may come; 0: now. */
+  keyAfterMs(): number {
+    const { limits, clock } = this.context;
+    return this.#allowance.key(limits, this.user, clock);
+  }
+
+  #refused(id: number, verdict: number): false {
+    const { limits, metrics } = this.context;
+    metrics.commands.rateLimited++;
+    if (verdict === FLOOD) this.#flooded('commands', id);
+    else this.overLimit(id, this.#allowance.refusal(limits, verdict));
     return false;
   }
 
   /** Answers each command of a message that takes the connection, or its user, over its bytes a second. */
   #refuse(first: DecodedCommand, rest: CommandReader, retryAfterMs: number, nowMs: number): void {
-    this.context.metrics.traffic.messagesRateLimited++;
+    const { metrics, limits } = this.context;
+    const refusal = this.#allowance.refusal(limits, retryAfterMs);
+    metrics.traffic.messagesRateLimited++;
     for (
       let command: DecodedCommand | null = first;
       command !== null;
@@ -208,7 +239,7 @@ export class Connection {
       if (command.type === 'undecodable') this.#undecodable(command);
       else if (this.#allowance.refusedCommand(this.context.limits, nowMs) === FLOOD) {
         this.#flooded('bytes', command.id);
-      } else this.fail(command.id, 'rate_limited', 'too many bytes a second', { retryAfterMs });
+      } else this.overLimit(command.id, refusal);
     }
   }
 
@@ -216,7 +247,10 @@ export class Connection {
     this.context.metrics.connections.floods[what]++;
     const address = this.socket.remoteAddress;
     this.context.log.debug({ connection: this.id, address, what }, 'connection sent too much');
-    this.fail(id, 'rate_limited', FLOOD_MESSAGES[what]);
+    // The two others have no setting.
+    const isSet = what === 'commands' || what === 'bytes';
+    const details = isSet ? this.#allowance.refusal(this.context.limits, null).details : undefined;
+    this.fail(id, 'rate_limited', FLOOD_MESSAGES[what], details);
     this.close(CLOSE.rateLimited);
   }
 
@@ -275,8 +309,15 @@ export class Connection {
 
   /** Queues the reply of a command that failed; also for an id of 0. */
   fail(id: number, code: ErrorCode, message: string, details?: ErrorDetails): void {
-    this.context.metrics.errors[code]++;
+    const { errors, limits } = this.context.metrics;
+    errors[code]++;
+    if (details?.limit !== undefined) limits[details.limit as LimitLabel]++;
     this.push(details ? ['error', id, code, message, details] : ['error', id, code, message]);
+  }
+
+  /** A limit turns a command away. */
+  overLimit(id: number, { code, message, details }: OverLimit): void {
+    this.fail(id, code, message, details);
   }
 
   /** A command is not permitted. */
@@ -323,7 +364,12 @@ export class Connection {
     if (!this.#open) return;
     let bytes = 0;
     for (const frame of frames) bytes += frame.length;
-    if (bytes > this.context.maxUnsentBytes) return this.close(CLOSE.tooSlow);
+    const { maxUnsentBytes, metrics } = this.context;
+    if (bytes > maxUnsentBytes) {
+      // No error could reach it: it does not read.
+      metrics.limits['websocket.backpressureBytes']++;
+      return this.close(CLOSE.tooSlow);
+    }
     this.#outbox = frames.map(toKeep);
     this.context.stalled(this);
   }
@@ -395,5 +441,5 @@ const FLOOD_MESSAGES: Readonly<Record<FloodLabel, string>> = {
   messages: 'too many messages without a command',
   control_frames: 'too many pings or pongs',
   commands: 'too many commands: after a refusal, wait for retryAfterMs',
-  bytes: 'too many bytes at once',
+  bytes: 'too many bytes at once: after a refusal, wait for retryAfterMs',
 };

@@ -1,10 +1,22 @@
+import { KeyedRate } from '../util/keyed-rate.ts';
 import { RateLimit } from '../util/rate-limit.ts';
-import { UserBytes } from './user-bytes.ts';
 
 export interface SendingSettings {
   /** 0: no limit. */
   readonly commandsPerSecond: number;
   readonly commandBurst: number;
+  /** For all connections of a user on this node together. 0: no limit. */
+  readonly userCommandsPerSecond: number;
+  readonly userCommandBurst: number;
+  /** 0: no limit. */
+  readonly joinsPerSecond: number;
+  readonly joinBurst: number;
+  readonly roomsPerConnection: number;
+  /** Commands that may wait for their reply. 0: no limit. */
+  readonly pendingRequests: number;
+  /** Idempotency keys remembered at a time. 0: no limit. */
+  readonly keysPerUser: number;
+  readonly dedupWindowMs: number;
   /** Per connection. 0: no limit. */
   readonly bytesPerSecond: number;
   readonly byteBurst: number;
@@ -21,11 +33,22 @@ export interface SendingSettings {
  * buffer faster than the node handles it.
  */
 export interface SendingLimits {
+  /** As configured, for the errors that name them. */
+  readonly settings: SendingSettings;
   readonly commands: RateLimit;
+  readonly userCommands: KeyedRate;
+  readonly joins: RateLimit;
+  /** Idempotency keys, of a connection without a user. */
+  readonly keys: RateLimit;
+  readonly userKeys: KeyedRate;
+  /** How many keys are paid for at a time; 0: there is no limit. */
+  readonly keysAtOnce: number;
+  /** Commands of one connection that wait for their reply; Infinity: no limit. */
+  readonly pendingRequests: number;
   /** Refused commands. An accepted command in between does not make up for them: only time does. */
   readonly refusals: RateLimit;
   readonly bytes: RateLimit;
-  readonly userBytes: UserBytes;
+  readonly userBytes: KeyedRate;
   /** Commands of one connection in one turn. */
   readonly turnCommands: number;
   /** Bytes of one connection in one turn. */
@@ -37,6 +60,10 @@ export interface SendingLimits {
 export const IDLE_WINDOW_MS = 10_000;
 /** What a user is charged for at once, so that small messages do not each take a look-up. */
 export const USER_CHARGE_BYTES = 4096;
+/** Idempotency keys that are paid for at a time, at most. */
+const USER_CHARGE_KEYS = 16;
+/** The same for commands. */
+export const USER_CHARGE_COMMANDS = 16;
 /** A client that pings each second sends ten, and one that slept answers a handful of pings. */
 const IDLE_FRAMES = 1000;
 /**
@@ -55,15 +82,42 @@ export function sendingLimits(settings: SendingSettings): SendingLimits {
   const byteBurst = Math.max(settings.byteBurst, maxPayloadBytes);
   // Users are charged for small messages together, so one may be charged for with the largest.
   const userByteBurst = Math.max(settings.userByteBurst, maxPayloadBytes + USER_CHARGE_BYTES);
+  const keys = keysLimit(settings);
   return {
+    settings,
+    userCommands: new KeyedRate(
+      new RateLimit(
+        settings.userCommandsPerSecond,
+        Math.max(settings.userCommandBurst, USER_CHARGE_COMMANDS),
+      ),
+    ),
+    // A client that comes back joins all of its rooms at once.
+    joins: new RateLimit(settings.joinsPerSecond, Math.max(settings.joinBurst, settings.roomsPerConnection)),
+    keys,
+    userKeys: new KeyedRate(keys),
+    keysAtOnce: keysAtOnce(settings),
+    pendingRequests: settings.pendingRequests === 0 ? Infinity : settings.pendingRequests,
     commands: new RateLimit(commandsPerSecond, commandBurst),
     refusals: new RateLimit(refusals(commandsPerSecond), refusals(commandBurst)),
     bytes: new RateLimit(bytesPerSecond, byteBurst),
-    userBytes: new UserBytes(new RateLimit(userBytesPerSecond, userByteBurst)),
+    userBytes: new KeyedRate(new RateLimit(userBytesPerSecond, userByteBurst)),
     turnCommands: Math.max(TURN_COMMANDS, commandBurst),
     turnBytes: Math.max(TURN_BYTES, byteBurst),
     idleFrames: IDLE_FRAMES,
   };
+}
+
+/**
+ * In any window at most the burst, plus what the rate adds: half and half, so that never more keys than the
+ * setting says are remembered at a time.
+ */
+function keysLimit({ keysPerUser, dedupWindowMs }: SendingSettings): RateLimit {
+  return new RateLimit((keysPerUser / 2 / dedupWindowMs) * 1000, Math.max(1, keysPerUser / 2));
+}
+
+/** A hundredth of the burst at most, so that few connections of a user use up nothing by this. */
+function keysAtOnce({ keysPerUser }: SendingSettings): number {
+  return keysPerUser === 0 ? 0 : Math.min(Math.max(1, Math.floor(keysPerUser / 200)), USER_CHARGE_KEYS);
 }
 
 function refusals(commands: number): number {

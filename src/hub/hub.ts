@@ -59,6 +59,11 @@ export class Hub<C extends HubConnection> {
     return this.#byUser.has(user);
   }
 
+  /** How many connections a user has to this node. */
+  countOf(user: string): number {
+    return this.#byUser.get(user)?.size ?? 0;
+  }
+
   add(connection: C): void {
     this.#connections.set(connection.number, connection);
     this.identify(connection);

@@ -37,4 +37,8 @@ export class Room {
     // Made on demand: few rooms have such readers.
     return encoding === 'json' ? this.textTopic : `e${this.name}`;
   }
+  /** Topic of the members that are told of each other, beside their other one. Few rooms have one, and most sockets none. */
+  memberTopic(encoding: ReaderEncoding): string {
+    return `m${this.topic(encoding)}`;
+  }
 }

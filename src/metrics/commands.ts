@@ -35,7 +35,7 @@ export function errorMetrics(stats: ErrorStats): SampledMetric[] {
     counterBy(
       'code',
       'roomcast_errors_total',
-      'Errors sent to clients, as error frames and as HTTP error bodies. Excludes closes without an error frame.',
+      'Errors sent to clients, as error frames and as HTTP error bodies. Excludes closes without an error frame, and refused upgrades: see roomcast_upgrades_rejected_total.',
       () => stats,
     ),
   ];

@@ -27,6 +27,7 @@ export const ERROR_CODES = [
   'bad_request',
   'unauthorized',
   'token_expired',
+  'token_revoked',
   'forbidden',
   'not_found',
   'method_not_allowed',
@@ -47,13 +48,14 @@ export type ErrorLabel = (typeof ERROR_CODES)[number];
  * `other`.
  */
 export const CLOSE_CODES = [
-  1000, 1001, 1005, 1006, 1007, 1009, 1011, 1012, 1013, 4002, 4008, 4009, 4010, 4501, 4503, 4504,
+  1000, 1001, 1005, 1006, 1007, 1009, 1011, 1012, 1013, 4002, 4008, 4009, 4010, 4501, 4503, 4504, 4505,
 ] as const;
 
 /**
  * Why an upgrade was answered with an HTTP error. `handshake`: its headers are not a valid WebSocket upgrade.
- * `unavailable`: the token could not be checked. `waiting`: too many connections have not presented their
- * token yet. `aborted`: the client left before its token was checked.
+ * `unavailable`: the token could not be checked. `token_checks`: too many tokens of the address were refused.
+ * `waiting`: too many connections have not presented their token yet. `address`, `user`: its limit on
+ * connections, or on new ones, is reached. `aborted`: the client left before its token was checked.
  */
 export const UPGRADE_REFUSALS = [
   'handshake',
@@ -64,14 +66,62 @@ export const UPGRADE_REFUSALS = [
   'limit',
   'waiting',
   'rate',
+  'token_checks',
+  'address',
+  'user',
   'draining',
   'aborted',
 ] as const;
 export type UpgradeRefusalLabel = (typeof UPGRADE_REFUSALS)[number];
 
+/** How the check of a token ended: accepted, the code that its owner gets, or `rate_limited`: it was not checked. */
+export const TOKEN_OUTCOMES = [
+  'ok',
+  'unauthorized',
+  'token_expired',
+  'token_revoked',
+  'unavailable',
+  'rate_limited',
+  'internal',
+] as const;
+export type TokenOutcomeLabel = (typeof TOKEN_OUTCOMES)[number];
+
+/** What was revoked. */
+export const REVOCATION_KINDS = ['user', 'token'] as const;
+export type RevocationKindLabel = (typeof REVOCATION_KINDS)[number];
+
 /** What a connection closed with 4009 sent too much of. `messages`: WebSocket messages without a command. */
 export const FLOODS = ['messages', 'control_frames', 'commands', 'bytes'] as const;
 export type FloodLabel = (typeof FLOODS)[number];
+
+/** Limits that turn something away, by the name of their setting. docs/limits.md lists the same. */
+export const LIMITS = [
+  'websocket.maxConnections',
+  'websocket.maxUnauthenticated',
+  'acceptRate.perSecond',
+  'limits.connectionsPerAddress',
+  'limits.connectionsPerUser',
+  'limits.addressUpgradesPerSecond',
+  'auth.refusalsPerSecond',
+  'limits.addressRequestsPerSecond',
+  'limits.apiKeyRequestsPerSecond',
+  'limits.commandsPerSecond',
+  'limits.userCommandsPerSecond',
+  'limits.bytesPerSecond',
+  'limits.userBytesPerSecond',
+  'limits.joinsPerSecond',
+  'limits.roomPublishesPerSecond',
+  'limits.roomsPerConnection',
+  'limits.pendingRequests',
+  'limits.waitingReads',
+  'limits.keysPerUser',
+  'limits.presenceBytes',
+  'limits.bodyBytes',
+  'limits.unfinishedBodyBytes',
+  'websocket.maxPayloadBytes',
+  'websocket.backpressureBytes',
+] as const;
+export type LimitLabel = (typeof LIMITS)[number];
 
 /** Where a message was published from. */
 export const MESSAGE_SOURCES = ['client', 'http_api'] as const;
@@ -115,6 +165,7 @@ export const HTTP_ROUTES = [
   '/v1/rooms/:room/messages',
   '/v1/events',
   '/v1/users/:user/disconnect',
+  '/v1/revocations',
   '/v1/nodes',
   'other',
 ] as const;

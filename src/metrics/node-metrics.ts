@@ -3,10 +3,12 @@ import { BackplaneStats } from './backplane.ts';
 import { CommandStats, newErrorStats } from './commands.ts';
 import { ConnectionStats } from './connections.ts';
 import { HttpStats } from './http.ts';
+import { newLimitStats } from './limits.ts';
 import { MessageStats } from './messages.ts';
 import { PresenceStats } from './presence.ts';
 import { ReadStats } from './reads.ts';
 import { RecoveryStats } from './recovery.ts';
+import { TokenStats } from './tokens.ts';
 import { TrafficStats } from './traffic.ts';
 
 /**
@@ -18,9 +20,11 @@ import { TrafficStats } from './traffic.ts';
  */
 export class NodeMetrics {
   readonly connections = new ConnectionStats();
+  readonly tokens = new TokenStats();
   readonly traffic = new TrafficStats();
   readonly commands = new CommandStats();
   readonly errors = newErrorStats();
+  readonly limits = newLimitStats();
   readonly messages = new MessageStats();
   readonly recovery = new RecoveryStats();
   readonly reads = new ReadStats();

@@ -4,6 +4,7 @@ import { type BackplaneSamples, backplaneMetrics } from './backplane.ts';
 import { commandMetrics, errorMetrics } from './commands.ts';
 import { type ConnectionSamples, connectionMetrics } from './connections.ts';
 import { httpMetrics } from './http.ts';
+import { limitMetrics } from './limits.ts';
 import { messageMetrics } from './messages.ts';
 import type { NodeMetrics } from './node-metrics.ts';
 import { presenceMetrics } from './presence.ts';
@@ -11,6 +12,7 @@ import { type ReadSamples, readMetrics } from './reads.ts';
 import { type RecoverySamples, recoveryMetrics } from './recovery.ts';
 import { type RoomSamples, roomMetrics } from './rooms.ts';
 import { SampledMetric } from './sampled-metric.ts';
+import { type TokenSamples, tokenMetrics } from './tokens.ts';
 import { trafficMetrics } from './traffic.ts';
 
 /**
@@ -19,6 +21,7 @@ import { trafficMetrics } from './traffic.ts';
  */
 export interface Samples
   extends ConnectionSamples,
+    TokenSamples,
     RoomSamples,
     RecoverySamples,
     ReadSamples,
@@ -41,10 +44,12 @@ export function createRegistry(metrics: NodeMetrics, samples: Samples, build: Bu
   const declared = [
     buildInfo(build),
     ...connectionMetrics(metrics.connections, samples),
+    ...tokenMetrics(metrics.tokens, samples),
     ...roomMetrics(samples),
     ...trafficMetrics(metrics.traffic),
     ...commandMetrics(metrics.commands),
     ...errorMetrics(metrics.errors),
+    ...limitMetrics(metrics.limits),
     ...messageMetrics(metrics.messages),
     ...recoveryMetrics(metrics.recovery, samples),
     ...readMetrics(metrics.reads, samples),

@@ -1,11 +1,13 @@
-import { AccessRefused, type Asker, authorize, type KeptOut, type Refusal } from '../auth/authorize.ts';
+import { AccessRefused, type JoinAsks, type KeptOut, PLAIN_JOIN, type Refusal } from '../auth/authorize.ts';
 import { type Identity, looksSame } from '../auth/identity.ts';
+import type { Revocations } from '../auth/token-gate.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
 import { FlushQueue } from '../connection/flush-queue.ts';
+import { type OverLimit, overLimit } from '../connection/over-limit.ts';
 import type { JoinWish, MembersPageWish, Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
@@ -17,15 +19,18 @@ import type { Scheduler, Timer } from '../util/scheduler.ts';
 import { CatchUp } from './catch-up/catch-up.ts';
 import { ControlMessages } from './control-messages.ts';
 import { Delivery } from './delivery/delivery.ts';
-import { Denied } from './denied.ts';
+import { Denied, type Revocation } from './denied.ts';
 import { AckedReading } from './membership/acked-reading.ts';
 import { Memberships } from './membership/memberships.ts';
 import { Presences } from './membership/presences.ts';
+import { RoomRights } from './membership/room-rights.ts';
 import type { PublishReply } from './pending-publish.ts';
 import { Publishing, type ServerMessage } from './publishing.ts';
 import { ClientReads } from './reads/client-reads.ts';
 import { HistoryReads, type HistoryRun } from './reads/history-reads.ts';
 import { ReadGate, ReadRefused } from './reads/read-gate.ts';
+import type { Revoked } from './revoked.ts';
+import { Revoking } from './revoking.ts';
 import { Feeds } from './rooms/feeds.ts';
 import { permitServer, permitServerInCluster } from './server-access.ts';
 import { type Removal, ServerCalls, TooManyDenials, type UserStatus } from './server-calls.ts';
@@ -36,6 +41,9 @@ export { AccessRefused, BackplaneError, ReadRefused, TooManyDenials };
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
 const READ_BYTES_PER_SECOND = 4 * 1024 * 1024;
+const WAITING_READS = 128;
+/** When a user may have closed one of many connections. */
+const USER_FULL_RETRY_MS = 5000;
 /** Who catches up may be given more than who asks: it has missed that, and gets it once. */
 const CATCH_UP_SHARE = 4;
 
@@ -51,6 +59,10 @@ export interface BrokerNodeParts {
     readonly presenceBytes: number;
     /** For answers to reads, per connection; see `ReadGate`. Default 4 MiB; 0: no limit. */
     readonly readBytesPerSecond?: number;
+    /** Reads of one connection that may wait. Default 128. */
+    readonly waitingReads?: number;
+    /** Connections of one user to this node. Default 0: no limit. */
+    readonly connectionsPerUser?: number;
   };
   /** Rooms with more members get counts instead of names in their member events. */
   readonly detailedMembers: number;
@@ -80,6 +92,7 @@ export class BrokerNode implements RoomServices {
   readonly #reads: ClientReads;
   readonly #control: ControlMessages;
   readonly #denied: Denied;
+  readonly #rights: RoomRights;
   readonly #calls: ServerCalls;
   #sweeper: Timer | null = null;
   #lastNumber = 0;
@@ -93,6 +106,17 @@ export class BrokerNode implements RoomServices {
     this.nodeId = parts.nodeId;
     this.#parts = parts;
     this.flushQueue = new FlushQueue(endOfTurn);
+    this.#denied = new Denied({
+      denials: backplane.denials,
+      scheduler,
+      log: parts.log,
+      learned: (room, user) => this.#control.removeLate(room, user),
+      learnedRevoked: (revoked) => revoking.end(revoked),
+      restored: () => this.#restored(),
+    });
+    const revoking = new Revoking({ ...shared, denied: this.#denied });
+    const rights = new RoomRights({ rule: parts.rule, keptOut: this.#denied });
+    this.#rights = rights;
     const feeds = new Feeds(shared);
     const readBytesPerSecond = limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND;
     const catchUpBytesPerSecond = CATCH_UP_SHARE * readBytesPerSecond;
@@ -100,6 +124,7 @@ export class BrokerNode implements RoomServices {
       ...shared,
       feeds,
       catchUpBytesPerSecond,
+      hearsMembers: (connection, feed) => this.#presences.hearsMembers(connection, feed),
       wentLive: (connection, feed) => this.#presences.wentLive(connection, feed),
     });
     this.#feeds = feeds;
@@ -110,26 +135,22 @@ export class BrokerNode implements RoomServices {
     this.#gate = new ReadGate({
       atOnce: backplane.readsAtOnce,
       bytesPerSecond: readBytesPerSecond,
+      mostWaiting: limits.waitingReads ?? WAITING_READS,
       scheduler,
       stats: parts.metrics.reads,
     });
     this.#presences = new Presences({
       ...shared,
+      rights,
       presence: backplane.presence,
       feeds,
       gate: this.#gate,
       membersPage: limits.membersPage,
       presenceBytes: limits.presenceBytes,
     });
-    this.#denied = new Denied({
-      denials: backplane.denials,
-      scheduler,
-      log: parts.log,
-      learned: (room, user) => this.#control.removeLate(room, user),
-    });
     this.#memberships = new Memberships({
       ...shared,
-      keptOut: this.#denied,
+      rights,
       feeds,
       catchUp,
       presences: this.#presences,
@@ -140,6 +161,7 @@ export class BrokerNode implements RoomServices {
     });
     this.#reads = new ClientReads({
       ...shared,
+      rights,
       gate: this.#gate,
       histories: new HistoryReads({ ...shared, pageMessages: limits.historyPage }),
       presences: this.#presences,
@@ -152,6 +174,7 @@ export class BrokerNode implements RoomServices {
       feeds,
       memberships: this.#memberships,
       denied: this.#denied,
+      revoking,
     });
     this.#calls = new ServerCalls({ ...shared, control: this.#control, denied: this.#denied });
   }
@@ -174,9 +197,17 @@ export class BrokerNode implements RoomServices {
     this.#presences.resumed();
   }
 
+  #restored(): void {
+    this.#control.send({ type: 'restored' }).catch((error: unknown) => {
+      // They make new copies by themselves, later.
+      this.#parts.log.debug({ error }, 'cannot tell other nodes that denials were restored');
+    });
+  }
+
   /** Releases the backplane. Close the connections first. */
   async close(): Promise<void> {
     this.#sweeper?.cancel();
+    this.#denied.stop();
     await this.#presences.close();
     await this.#parts.backplane.close();
   }
@@ -197,7 +228,12 @@ export class BrokerNode implements RoomServices {
   }
 
   /** Users that the server API keeps out of rooms. */
-  get keptOut(): KeptOut & { readonly count: number } {
+  get keptOut(): KeptOut & { readonly keptOutCount: number } {
+    return this.#denied;
+  }
+
+  /** Users and tokens that the server API has revoked. */
+  get revocations(): Revocations & Pick<Denied, 'counts'> {
     return this.#denied;
   }
 
@@ -234,6 +270,20 @@ export class BrokerNode implements RoomServices {
   streamOpened(connection: Connection): void {
     this.hub.add(connection);
     this.#memberships.hearPersonal(connection);
+  }
+
+  /** Whether a user may have one more connection to this node: null if so. */
+  userFull(user: string): OverLimit | null {
+    const { connectionsPerUser = 0 } = this.#parts.limits;
+    if (connectionsPerUser === 0 || this.hub.countOf(user) < connectionsPerUser) return null;
+    const what = 'too many connections of this user';
+    return overLimit(
+      'limit_exceeded',
+      what,
+      'limits.connectionsPerUser',
+      connectionsPerUser,
+      USER_FULL_RETRY_MS,
+    );
   }
 
   identified(connection: Connection, identity: Identity): void {
@@ -282,6 +332,27 @@ export class BrokerNode implements RoomServices {
     return this.#calls.disconnect(user);
   }
 
+  /**
+   * Closes every connection of a user, or with a token, on every node, and lets nobody connect or publish with it for that long.
+   * Resolves when it is stored and all nodes were told. Rejects with `BackplaneError` or `TooManyDenials`.
+   */
+  async revoke(revoked: Revoked, forMs: number): Promise<void> {
+    permitServerInCluster('revoke');
+    return this.#calls.revoke(revoked, forMs);
+  }
+
+  /** Ends a revocation on every node. Harmless where there is none. Rejects with `BackplaneError`. */
+  async endRevocation(revoked: Revoked): Promise<void> {
+    permitServerInCluster('revoke');
+    return this.#calls.endRevocation(revoked);
+  }
+
+  /** What is revoked now, all of it or this, as far as this node knows. */
+  listRevocations(of: Revoked | null): readonly Revocation[] {
+    permitServerInCluster('revoke');
+    return this.#denied.revocations(of);
+  }
+
   /** Whether a user has connections, on any node. Rejects with `BackplaneError`. */
   async statusOfUser(user: string): Promise<UserStatus> {
     permitServerInCluster('user');
@@ -294,9 +365,9 @@ export class BrokerNode implements RoomServices {
     this.#memberships.join(request, name, wish);
   }
 
-  /** Why a client may not join a room; null if it may. */
-  joinRefusal(room: string, asker: Asker): Refusal | null {
-    return authorize('join', room, asker, this.#parts.rule(room), this.#denied);
+  /** Why a client that is in no room may not join one in this way; null if it may. */
+  joinRefusal(room: string, identity: Identity | null, asks: JoinAsks = PLAIN_JOIN): Refusal | null {
+    return this.#rights.joinRefusal(room, asks, { identity, rooms: [] });
   }
 
   leave(request: Request, name: string): void {

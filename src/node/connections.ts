@@ -6,7 +6,6 @@ import type { Heartbeats } from '../connection/heartbeats.ts';
 import type { PendingAuth } from '../connection/pending-auth.ts';
 import type { Socket } from '../connection/socket.ts';
 import { serverCodec } from '../protocol/codec.ts';
-import { CLOSE } from '../protocol/codes.ts';
 import type { Encoding } from '../protocol/subprotocol.ts';
 import type { BrokerNode } from './broker-node.ts';
 
@@ -61,7 +60,7 @@ export class Connections {
   message(connection: Connection, message: Uint8Array, isBinary: boolean): void {
     const { context, heartbeats } = this.#parts;
     heartbeats.heard(connection);
-    if (message.length > context.maxPayloadBytes) connection.close(CLOSE.tooLarge);
+    if (message.length > context.maxPayloadBytes) connection.tooLarge();
     else connection.receive(message, isBinary);
   }
 
@@ -77,7 +76,7 @@ export class Connections {
   }
 }
 
-function turnAway(connection: Connection, { code, message, close, retryAfterMs }: AuthRefusal): void {
-  connection.fail(0, code, message, retryAfterMs === null ? undefined : { retryAfterMs });
+function turnAway(connection: Connection, { code, message, close, details }: AuthRefusal): void {
+  connection.fail(0, code, message, details);
   connection.close(close);
 }

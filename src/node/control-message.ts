@@ -1,3 +1,5 @@
+import type { RevocationKindLabel } from '../metrics/labels.ts';
+
 /**
  * What one node asks of all nodes, itself included. JSON, since it is rare and other versions may extend it:
  * fields that this version does not know are ignored.
@@ -15,12 +17,24 @@ export type ControlMessage =
     }
   /** Make the user's connections members of the room. It is no longer kept out. */
   | { readonly type: 'add'; readonly room: string; readonly user: string }
+  /** The user, or the token with this `jti`, is revoked for that long; 0: no longer. */
+  | {
+      readonly type: 'revoke';
+      readonly kind: RevocationKindLabel;
+      readonly id: string;
+      readonly forMs: number;
+    }
+  /** The store got back denials that it had lost: copies made before that lack them. */
+  | { readonly type: 'restored' }
   /** The room's history was dropped. */
   | { readonly type: 'cleared'; readonly room: string };
 
 /** Null for anything else: peers' bytes never crash a node. */
 export function parseControlMessage(text: string): ControlMessage | null {
-  const { type, room, user, reason, forMs } = fieldsOf(text);
+  const fields = fieldsOf(text);
+  const { type, room, user, reason, forMs } = fields;
+  if (type === 'restored') return { type };
+  if (type === 'revoke') return revocationOf(fields);
   if (type === 'cleared') return isName(room) ? { type, room } : null;
   if (!isName(user)) return null;
   if (type === 'disconnect') return { type, user };
@@ -28,6 +42,11 @@ export function parseControlMessage(text: string): ControlMessage | null {
   if (type === 'add') return { type, room, user };
   if (type !== 'remove' || typeof reason !== 'string') return null;
   return { type, room, user, reason, forMs: typeof forMs === 'number' ? forMs : null };
+}
+
+function revocationOf({ kind, id, forMs }: Record<string, unknown>): ControlMessage | null {
+  if ((kind !== 'user' && kind !== 'token') || !isName(id) || typeof forMs !== 'number') return null;
+  return { type: 'revoke', kind, id, forMs };
 }
 
 function fieldsOf(text: string): Record<string, unknown> {

@@ -7,6 +7,8 @@ import type { Logger } from '../util/log.ts';
 import { type ControlMessage, parseControlMessage } from './control-message.ts';
 import { type Denied, memberSubject } from './denied.ts';
 import type { Memberships } from './membership/memberships.ts';
+import { revokedSubject } from './revoked.ts';
+import type { Revoking } from './revoking.ts';
 import type { Feeds } from './rooms/feeds.ts';
 
 export interface ControlMessagesParts {
@@ -15,6 +17,7 @@ export interface ControlMessagesParts {
   readonly feeds: Feeds;
   readonly memberships: Pick<Memberships, 'place' | 'remove'>;
   readonly denied: Denied;
+  readonly revoking: Revoking;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
 }
@@ -55,6 +58,10 @@ export class ControlMessages {
         return this.#removeAndDeny(message);
       case 'add':
         return this.#add(message.room, message.user);
+      case 'revoke':
+        return this.#revoke(message);
+      case 'restored':
+        return this.#parts.denied.readAgain();
       case 'cleared':
         return this.#cleared(message.room);
     }
@@ -87,6 +94,15 @@ export class ControlMessages {
     for (const connection of this.#connectionsOf(user)) {
       if (connection.rooms.includes(room)) this.#parts.memberships.remove(connection, room, refusal);
     }
+  }
+
+  /** First denied, so that nobody comes back while connections are being closed. */
+  #revoke({ kind, id, forMs }: Extract<ControlMessage, { type: 'revoke' }>): void {
+    const { denied, revoking } = this.#parts;
+    const subject = revokedSubject({ kind, id });
+    if (forMs === 0) return denied.lift(subject);
+    denied.deny(subject, forMs);
+    revoking.end({ kind, id });
   }
 
   #add(room: string, user: string): void {

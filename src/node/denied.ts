@@ -1,7 +1,11 @@
 import type { KeptOut } from '../auth/authorize.ts';
+import type { Identity } from '../auth/identity.ts';
+import type { Revocations } from '../auth/token-gate.ts';
 import type { Denial, Denials } from '../backplane/denials.ts';
+import { REVOCATION_KINDS, type RevocationKindLabel, zeros } from '../metrics/labels.ts';
 import type { Logger } from '../util/log.ts';
-import type { Scheduler } from '../util/scheduler.ts';
+import type { Scheduler, Timer } from '../util/scheduler.ts';
+import { type Revoked, revokedOf, revokedSubject, subjectsOf } from './revoked.ts';
 
 export interface DeniedParts {
   readonly denials: Denials;
@@ -9,11 +13,25 @@ export interface DeniedParts {
   readonly log: Logger;
   /** A user is kept out of a room, and this node did not know it: it was cut off when that was said. */
   readonly learned: (room: string, user: string) => void;
+  /** A user or a token is revoked, and this node did not know it. */
+  readonly learnedRevoked: (revoked: Revoked) => void;
+  /** The store has got back what it had lost: other nodes may have read it before. */
+  readonly restored: () => void;
+}
+
+/** A user or a token that is revoked, and for how much longer. */
+export interface Revocation extends Revoked {
+  readonly leftMs: number;
 }
 
 /** How long until a copy that could not be made is tried again. */
 const RETRY_MS = 1_000;
-/** What has ended is dropped at this pace; nobody asks for it any more. */
+/** All nodes may give back to the store what it lost, at about the same time. */
+const READ_AGAIN_MS = 100;
+/**
+ * What has ended is dropped at this pace; nobody asks for it any more. The list is also read anew: so a store that lost its data
+ * without a lost link gets it back, and a message that got lost is made up for.
+ */
 const SWEEP_MS = 60_000;
 /** Marks what a subject is about. Others may follow: a node passes on those that it does not know. */
 const ROOM_MARK = 'r:';
@@ -34,7 +52,7 @@ function memberOf(subject: string): { readonly room: string; readonly user: stri
  * This node's copy of all denials, so that joins and publishes ask it at once. It is made at the start and
  * after each lost link; in between, control messages keep it up to date.
  */
-export class Denied implements KeptOut {
+export class Denied implements KeptOut, Revocations {
   readonly #parts: DeniedParts;
   /** When each ends, by the scheduler's `nowMs`. */
   #ends = new Map<string, number>();
@@ -42,19 +60,51 @@ export class Denied implements KeptOut {
   #byUser = new Map<string, Map<string, number>>();
   /** What was said while a copy is being made; null while none is. */
   #meanwhile: Map<string, number | null> | null = null;
+  #revoked = zeros(REVOCATION_KINDS);
   #sweptAtMs = 0;
+  #retry: Timer | null = null;
+  #isStopped = false;
+  #isDue = false;
 
   constructor(parts: DeniedParts) {
     this.#parts = parts;
   }
 
-  get count(): number {
-    return this.#ends.size;
+  /** Pairs of a user and a room. */
+  get keptOutCount(): number {
+    return this.#ends.size - this.#revoked.user - this.#revoked.token;
+  }
+
+  /** Users and tokens that are revoked. */
+  get counts(): Readonly<Record<RevocationKindLabel, number>> {
+    return this.#revoked;
   }
 
   leftMs(user: string, room: string): number {
     const endMs = this.#byUser.get(user)?.get(room);
     return endMs === undefined ? 0 : Math.max(0, endMs - this.#parts.scheduler.nowMs());
+  }
+
+  isRevoked(identity: Identity): boolean {
+    if (this.#revoked.user === 0 && this.#revoked.token === 0) return false;
+    return subjectsOf(identity).some((subject) => this.#left(subject) > 0);
+  }
+
+  /** All of them, or one: empty where it is not revoked. The longest known first. */
+  revocations(of: Revoked | null): Revocation[] {
+    const subjects = of === null ? this.#ends.keys() : [revokedSubject(of)];
+    const list: Revocation[] = [];
+    for (const subject of subjects) {
+      const revoked = revokedOf(subject);
+      const leftMs = this.#left(subject);
+      if (revoked !== null && leftMs > 0) list.push({ ...revoked, leftMs });
+    }
+    return list;
+  }
+
+  /** Milliseconds until a denial ends, as far as this node knows; 0 for none. */
+  #left(subject: string): number {
+    return Math.max(0, (this.#ends.get(subject) ?? 0) - this.#parts.scheduler.nowMs());
   }
 
   /** As a control message said. */
@@ -80,35 +130,64 @@ export class Denied implements KeptOut {
     this.#meanwhile = null;
     const nowMs = scheduler.nowMs();
     const known = this.#ends;
-    const lost = lostOf(known, new Set([...denied.map(({ subject }) => subject), ...lifted]), nowMs);
-    this.#ends = new Map([...denied, ...lost].map(({ subject, leftMs }) => [subject, nowMs + leftMs]));
+    const stored = [...denied.map(({ subject }) => subject), ...lifted];
+    // What was said meanwhile was stored before it was said.
+    const lost = lostOf(known, new Set([...stored, ...meanwhile.keys()]), nowMs);
+    this.#ends = new Map();
     this.#byUser = new Map();
-    for (const [subject, endMs] of this.#ends) this.#index(subject, endMs);
+    this.#revoked = zeros(REVOCATION_KINDS);
+    for (const { subject, leftMs } of [...denied, ...lost]) this.#set(subject, nowMs + leftMs);
     for (const [subject, endMs] of meanwhile) this.#set(subject, endMs);
     // One that has ended says nothing: its user may have been back since.
     for (const subject of this.#ends.keys()) if ((known.get(subject) ?? 0) <= nowMs) this.#learned(subject);
-    if (lost.length > 0) await denials.restore(lost);
+    if (lost.length === 0) return;
+    await denials.restore(lost);
+    this.#parts.restored();
   }
 
-  /** Like `load`, again and again until it succeeds. */
+  /** Like `load`, again and again until it succeeds, or until `stop`. */
   reload(): void {
+    this.#retry?.cancel();
     this.load().catch((error: unknown) => {
       this.#parts.log.debug({ error }, 'cannot read who is kept out yet');
-      this.#parts.scheduler.after(RETRY_MS, () => this.reload());
+      this.#retry?.cancel();
+      if (!this.#isStopped) this.#retry = this.#parts.scheduler.after(RETRY_MS, () => this.reload());
     });
   }
 
-  /** Called now and then: drops what has ended. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#retry?.cancel();
+  }
+
+  /** The list has changed without a message for each change. One copy is made, however often that is said at once. */
+  readAgain(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#parts.scheduler.after(READ_AGAIN_MS, () => {
+      this.#isDue = false;
+      if (!this.#isStopped) this.reload();
+    });
+  }
+
+  /** Called now and then: drops what has ended, and makes a new copy. */
   sweep(): void {
     const nowMs = this.#parts.scheduler.nowMs();
     if (nowMs - this.#sweptAtMs < SWEEP_MS) return;
     this.#sweptAtMs = nowMs;
     for (const [subject, endMs] of this.#ends) if (endMs <= nowMs) this.#set(subject, null);
+    this.load().catch((error: unknown) => {
+      this.#parts.log.debug({ error }, 'cannot read who is kept out now: later again');
+    });
   }
 
   /** `endMs` null: it is not denied. */
   #set(subject: string, endMs: number | null): void {
     this.#meanwhile?.set(subject, endMs);
+    const revoked = revokedOf(subject);
+    if (revoked !== null && this.#ends.has(subject) !== (endMs !== null)) {
+      this.#revoked[revoked.kind] += endMs === null ? -1 : 1;
+    }
     if (endMs === null) this.#ends.delete(subject);
     else this.#ends.set(subject, endMs);
     this.#index(subject, endMs);
@@ -127,6 +206,8 @@ export class Denied implements KeptOut {
   #learned(subject: string): void {
     const member = memberOf(subject);
     if (member !== null) this.#parts.learned(member.room, member.user);
+    const revoked = revokedOf(subject);
+    if (revoked !== null) this.#parts.learnedRevoked(revoked);
   }
 }
 

@@ -2,6 +2,7 @@ import type { Backplane, BackplaneError } from '../backplane/backplane.ts';
 import { KEEPS_NOTHING } from '../backplane/history-policy.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
+import { overLimit } from '../connection/over-limit.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { PackedValue, PublishCommand } from '../protocol/frames.ts';
 import { buildMessageFrame, buildSignalFrame } from '../protocol/message-frame.ts';
@@ -14,6 +15,7 @@ import {
   type PendingPublishParts,
   type PublishReply,
 } from './pending-publish.ts';
+import { RoomRates } from './room-rates.ts';
 
 export interface PublishingParts {
   readonly backplane: Backplane;
@@ -35,6 +37,7 @@ export interface ServerMessage {
 /** Takes permitted messages: builds the frame that every member will get, and passes it on. */
 export class Publishing {
   readonly #parts: PublishingParts;
+  readonly #roomRates = new RoomRates();
 
   constructor(parts: PublishingParts) {
     this.#parts = parts;
@@ -44,6 +47,9 @@ export class Publishing {
   fromConnection(connection: Connection, command: PublishCommand): void {
     const rule = this.#parts.rule(command.room);
     const { metrics, backplane } = this.#parts;
+    const { publishesPerSecond } = rule;
+    if (publishesPerSecond && !this.#fitsRoom(connection, command, publishesPerSecond)) return;
+    if (command.key !== null && !this.#fitsKeys(connection, command.id)) return;
     metrics.messages.accepted.client++;
     if (command.ephemeral) metrics.messages.signals.client++;
     const exclude = command.echo ? 0 : connection.number;
@@ -52,6 +58,27 @@ export class Publishing {
     const conflation = conflateKey === null ? null : clientConflation(connection, conflateKey);
     const message = this.#build(rule, command, key, connection.sender, exclude, conflation);
     backplane.publish(new ConnectionPublish(message, this.#parts, connection, command.id));
+  }
+
+  #fitsRoom(connection: Connection, { id, room }: PublishCommand, perSecond: number): boolean {
+    const retryAfterMs = this.#roomRates.charge(room, perSecond, this.#parts.clock.nowMs());
+    if (retryAfterMs === 0) return true;
+    const what = 'too many publishes a second to this room';
+    const limit = 'limits.roomPublishesPerSecond';
+    connection.overLimit(id, overLimit('rate_limited', what, limit, perSecond, retryAfterMs));
+    return false;
+  }
+
+  #fitsKeys(connection: Connection, id: number): boolean {
+    const retryAfterMs = connection.keyAfterMs();
+    if (retryAfterMs === 0) return true;
+    const { keysPerUser } = connection.context.limits.settings;
+    const what = 'too many idempotency keys are remembered';
+    connection.overLimit(
+      id,
+      overLimit('rate_limited', what, 'limits.keysPerUser', keysPerUser, retryAfterMs),
+    );
+    return false;
   }
 
   /** From the server API: there is no sender. */

@@ -7,6 +7,7 @@ import type { Position } from '../protocol/frames.ts';
 import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { ControlMessages } from './control-messages.ts';
 import { type Denied, memberSubject } from './denied.ts';
+import { type Revoked, revokedSubject } from './revoked.ts';
 
 export interface ServerCallsParts {
   readonly backplane: Backplane;
@@ -30,12 +31,14 @@ export interface UserStatus {
   readonly nodes: number;
 }
 
-/** More users are kept out than a node can remember. */
+/** More is denied than a node can remember. */
 export class TooManyDenials extends Error {
   override readonly name = 'TooManyDenials';
 
   constructor() {
-    super(`at most ${MAX_DENIALS} users can be kept out of rooms at once: wait until some may return`);
+    super(
+      `the list of users that are kept out of rooms, and of revocations, is full (${MAX_DENIALS}): give shorter times, or wait until some end`,
+    );
   }
 }
 
@@ -72,6 +75,21 @@ export class ServerCalls {
   #lift(room: string, user: string): Promise<void> {
     const { backplane, denied } = this.#parts;
     return backplane.denials.lift(memberSubject(room, user), Math.max(1, denied.leftMs(user, room)));
+  }
+
+  /** @throws {TooManyDenials} */
+  async revoke(revoked: Revoked, forMs: number): Promise<void> {
+    const { backplane, control } = this.#parts;
+    if (!(await backplane.denials.deny(revokedSubject(revoked), forMs))) throw new TooManyDenials();
+    await control.send({ type: 'revoke', ...revoked, forMs });
+  }
+
+  /** Ends a revocation, also where this node knows of none. */
+  async endRevocation(revoked: Revoked): Promise<void> {
+    const { backplane, denied, control } = this.#parts;
+    const [known] = denied.revocations(revoked);
+    await backplane.denials.lift(revokedSubject(revoked), Math.max(1, known?.leftMs ?? 0));
+    await control.send({ type: 'revoke', ...revoked, forMs: 0 });
   }
 
   /** Resolves with the room's new position, null for a room without numbering. */

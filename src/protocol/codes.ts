@@ -7,6 +7,7 @@ export const ERROR_STATUS = {
   bad_request: 400,
   unauthorized: 401,
   token_expired: 401,
+  token_revoked: 401,
   forbidden: 403,
   not_found: 404,
   method_not_allowed: 405,
@@ -40,6 +41,7 @@ export const CLOSE = {
   unauthorized: { code: 4501, reason: 'unauthorized' },
   disconnected: { code: 4503, reason: 'disconnected by the server' },
   violations: { code: 4504, reason: 'protocol violations' },
+  revoked: { code: 4505, reason: 'token revoked' },
 } as const satisfies Record<string, CloseReason>;
 
 export interface CloseReason {

@@ -283,6 +283,8 @@ export type Result =
 
 export interface ErrorDetails {
   readonly retryAfterMs?: number;
+  /** The setting of the limit that was reached, such as `limits.commandsPerSecond`. */
+  readonly limit?: string;
   readonly [name: string]: unknown;
 }
 
@@ -325,7 +327,7 @@ export type PresenceFrame = readonly ['presence', room: string, who: Member];
 /** Who is in the room now, in place of all that was said before. */
 export type MembersFrame = readonly ['members', room: string, members: MembersSnapshot];
 /** Only `expired` is loss. */
-export type GapReason = 'expired' | 'limited' | 'replaced' | 'skipped';
+export type GapReason = 'expired' | 'forbidden' | 'limited' | 'replaced' | 'skipped';
 /** Nodes of before the reason was added leave it out: it is `expired` then. */
 export type GapFrame = readonly ['gap', room: string, from: number, to: number, reason?: GapReason];
 export type ResetFrame = readonly ['reset', room: string, epoch: string, offset: number];

@@ -10,7 +10,13 @@ export type { Logger } from '../util/log.ts';
 export type { Scheduler, Timer } from '../util/scheduler.ts';
 export type { Target, TestDevice, TestWebSocketClass } from './network.ts';
 export type { TestBrokerOptions } from './options.ts';
-export type { HistoryRead, RemoveOptions, ServerPublishOptions } from './server-api.ts';
+export type {
+  HistoryRead,
+  RemoveOptions,
+  RevocationTarget,
+  RevokeOptions,
+  ServerPublishOptions,
+} from './server-api.ts';
 export { startTestBroker, type TestBroker, type TestConnection } from './test-broker.ts';
 export type { MovableClock } from './test-clock.ts';
 export type { TestTokenClaims } from './test-tokens.ts';

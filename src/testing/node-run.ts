@@ -73,7 +73,8 @@ export class NodeRun {
 
   /** Somebody opens a WebSocket: the same decisions as at an upgrade. */
   connect(cable: Cable, { url, protocols }: Handshake): void {
-    const { config, authenticator, clock, log } = this.#parts;
+    const { config, clock, log } = this.#parts;
+    const { authenticator } = this.#core;
     if (this.#isStopping) return cable.refuse('the node is shutting down');
     if (url.pathname !== config.websocket.path) {
       return cable.refuse(`the WebSocket endpoint is ${config.websocket.path}, not ${url.pathname}`);

@@ -6,7 +6,17 @@ import type { Logger } from '../util/log.ts';
 
 /** Settings of what a test broker does not have: a port, HTTP, Redis, other nodes. */
 const NOT_HERE = [
-  ...(['host', 'port', 'tls', 'redis', 'production', 'demo', 'trustProxy', 'apiKeys'] as const),
+  ...([
+    'host',
+    'port',
+    'tls',
+    'redis',
+    'production',
+    'demo',
+    'trustProxy',
+    'proxyProtocol',
+    'apiKeys',
+  ] as const),
   ...(['allowedOrigins', 'acceptRate', 'drain', 'metrics'] as const),
 ] satisfies readonly (keyof GivenSettings)[];
 

@@ -106,6 +106,32 @@ export async function add(node: BrokerNode, room: string, user: string): Promise
   return node.addToRoom(ordinary(room), user);
 }
 
+/** A user, or the token with this `jti`. */
+export type RevocationTarget =
+  | { readonly user: string; readonly jti?: undefined }
+  | { readonly jti: string; readonly user?: undefined };
+
+export interface RevokeOptions {
+  /** For how long, in milliseconds; 0 ends it. Default: 30 days. */
+  readonly forMs?: number;
+}
+
+const STANDARD_REVOCATION_MS = 30 * 86_400_000;
+
+export async function revoke(
+  node: BrokerNode,
+  { user, jti }: RevocationTarget,
+  { forMs = STANDARD_REVOCATION_MS }: RevokeOptions,
+): Promise<void> {
+  const id = user ?? jti;
+  if (typeof id !== 'string' || id === '') throw new TypeError('name a user or the jti of a token to revoke');
+  if (!(Number.isSafeInteger(forMs) && forMs >= 0)) {
+    throw new RangeError(`forMs must be a whole number of milliseconds, got ${forMs}`);
+  }
+  const revoked = { kind: user === undefined ? 'token' : 'user', id } as const;
+  return forMs === 0 ? node.endRevocation(revoked) : node.revoke(revoked, forMs);
+}
+
 /** Where the numbers go on. A room without numbering answers `['', 0]`. */
 export async function deleteHistory(node: BrokerNode, room: string): Promise<Position> {
   if (!node.keepsHistory(checked(room))) throw new TypeError(`${room} keeps no history`);

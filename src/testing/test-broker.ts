@@ -243,6 +243,15 @@ export class TestBroker {
     await this.settled();
   }
 
+  /**
+   * As `POST /v1/revocations`: closes the connections of the user, or with the token, with 4505, and refuses them until the time is
+   * over. Resolves when they are closed. `forMs: 0` ends it.
+   */
+  async revoke(what: api.RevocationTarget, options: api.RevokeOptions = {}): Promise<void> {
+    await api.revoke(this.#run.node, what, options);
+    await this.settled();
+  }
+
   // ---- inside --------------------------------------------------------------------------------------------
 
   #newRun(): NodeRun {

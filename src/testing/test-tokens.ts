@@ -12,11 +12,18 @@ export interface TestTokenClaims {
    * seconds more. Default: it does not expire.
    */
   readonly expiresInMs?: number;
+  /** Its own id, which it can be revoked by. Default: a random one. */
+  readonly jti?: string;
   /** Grants for rooms, as in the token's `rooms` claim. Default: the token restricts nothing. */
   readonly rooms?: readonly {
     readonly match: string;
     readonly join?: boolean;
     readonly publish?: boolean;
+    /** Left out, these follow `join`. */
+    readonly members?: boolean;
+    readonly history?: boolean;
+    readonly ack?: boolean;
+    readonly presence?: boolean;
   }[];
 }
 
@@ -41,7 +48,7 @@ export class TestTokens implements Authenticator {
   }
 
   /** Rejects where the broker has no secret to sign with. */
-  async mint({ user, info, expiresInMs, rooms }: TestTokenClaims): Promise<string> {
+  async mint({ user, info, expiresInMs, jti, rooms }: TestTokenClaims): Promise<string> {
     const { secret, issuer, audience, clock } = this.#parts;
     if (secret === null) {
       throw new Error('the broker cannot sign tokens: set auth.secret, or sign them with your own key');
@@ -53,7 +60,7 @@ export class TestTokens implements Authenticator {
       .setProtectedHeader({ alg: 'HS256' })
       .setSubject(user)
       // Two tokens of one second differ, so that the older one can expire alone.
-      .setJti(crypto.randomUUID());
+      .setJti(jti ?? crypto.randomUUID());
     if (expiresInMs !== undefined) claims.setExpirationTime(Math.ceil((clock.wallMs() + expiresInMs) / 1000));
     if (issuer !== null) claims.setIssuer(issuer);
     if (audience !== null) claims.setAudience(audience);

@@ -1,5 +1,6 @@
 /** Finds which address a request came from, when there are proxies in between. */
 import { BlockList, isIP, SocketAddress } from 'node:net';
+import { networkOf } from '../util/network-of.ts';
 import type { HttpRequest, HttpResponse } from './uws.ts';
 
 /**
@@ -10,15 +11,23 @@ export type TrustProxy = boolean | readonly string[];
 
 /** `loopback` in a list of proxies. */
 const LOOPBACK = ['127.0.0.0/8', '::1'];
+/** Networks that are not routed on the internet. Carriers and clouds use 100.64.0.0/10 inside. */
+const PRIVATE = [
+  ...['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16', '100.64.0.0/10'],
+  ...['fc00::/7', 'fe80::/10'],
+];
 
 /** Finds the address of clients. Made once. */
 export class ClientAddresses {
   /** Whether `X-Forwarded-For` is read at all. */
   readonly isProxied: boolean;
+  /** Whether proxies may name the client as they connect (PROXY protocol), besides. */
+  readonly usesProxyProtocol: boolean;
   readonly #trust: TrustProxy;
   readonly #proxies: BlockList;
 
-  constructor(trust: TrustProxy) {
+  constructor(trust: TrustProxy, usesProxyProtocol = false) {
+    this.usesProxyProtocol = usesProxyProtocol;
     this.isProxied = trust === true || (trust !== false && trust.length > 0);
     this.#trust = trust;
     this.#proxies = blockList(typeof trust === 'boolean' ? [] : trust);
@@ -28,10 +37,15 @@ export class ClientAddresses {
    * `peer`: the address that connected. `forwardedFor`: all of its `X-Forwarded-For` lines in order, joined
    * with commas. Each proxy appends the address that it was reached from, and only that is known to be true:
    * entries are taken from the right, as long as the proxy that wrote them is trusted. Stops at an entry that
-   * is not an address.
+   * is not an address. `proxied`: whom a trusted peer connected for, as it said with PROXY protocol; that is
+   * one hop.
    */
-  of(peer: string, forwardedFor: string): string {
+  of(peer: string, forwardedFor: string, proxied = ''): string {
     let client = addressOf(peer) ?? peer;
+    if (proxied !== '' && this.trusts(client)) {
+      client = addressOf(proxied) ?? client;
+      if (this.#trust === true) return client;
+    }
     if (!this.isProxied || forwardedFor === '') return client;
     for (const entry of forwardedFor.split(',').reverse()) {
       if (this.#trust !== true && !this.#isProxy(client)) break;
@@ -43,9 +57,33 @@ export class ClientAddresses {
     return client;
   }
 
-  #isProxy(address: string): boolean {
-    return isIP(address) !== 0 && this.#proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  /**
+   * What the limits of addresses count a client by, whose address `of` found; see `networkOf`. Null: they do not
+   * apply. That is so for a trusted proxy, which stands for any number of clients.
+   */
+  keyOf(client: string, forwardedFor: string, proxied = ''): string | null {
+    if (isIP(client) === 0 || this.#isProxy(client)) return null;
+    return this.#trust === true && forwardedFor + proxied === '' ? null : networkOf(client);
   }
+
+  /** Whether the address that connected may say for whom. */
+  trusts(peer: string): boolean {
+    return this.#trust === true || this.#isProxy(addressOf(peer) ?? peer);
+  }
+
+  #isProxy(address: string): boolean {
+    return contains(this.#proxies, address);
+  }
+}
+
+/** Whether an address is of a network that is not routed on the internet. Takes what `networkOf` returns too. */
+export function isPrivate(address: string): boolean {
+  return contains(privateNetworks, address.replace('/64', ''));
+}
+
+function contains(list: BlockList, address: string): boolean {
+  const version = isIP(address);
+  return version !== 0 && list.check(address, version === 6 ? 'ipv6' : 'ipv4');
 }
 
 /**
@@ -67,12 +105,25 @@ export function addressOf(text: string): string | null {
 
 /** Whether an address, in the form that `addressOf` returns, belongs to this machine. */
 export function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1';
+  return address.startsWith('127.') || address === '::1' || address === LOOPBACK_KEY;
 }
 
 /** Empty if the response is gone. */
 export function peerAddress(res: Pick<HttpResponse, 'getRemoteAddressAsText'>): string {
   return Buffer.from(res.getRemoteAddressAsText()).toString();
+}
+
+/**
+ * Whom the peer connected for, as it said with PROXY protocol version 2; empty if it said nothing, or does not
+ * matter. uWebSockets.js reads such a header before every request, so one that a client sends behind its first
+ * request would take the place of the proxy's: an answer ends the connection, and comes in a later turn, so that
+ * uWebSockets.js gives up on a connection with another request in the same read.
+ */
+export function proxiedAddress(
+  res: Pick<HttpResponse, 'getProxiedRemoteAddressAsText'>,
+  { usesProxyProtocol }: ClientAddresses,
+): string {
+  return usesProxyProtocol ? Buffer.from(res.getProxiedRemoteAddressAsText()).toString() : '';
 }
 
 /** All lines of `X-Forwarded-For`: `getHeader` returns the first, which a client may have made up. */
@@ -95,3 +146,7 @@ function blockList(entries: readonly string[]): BlockList {
   }
   return list;
 }
+
+const privateNetworks = blockList(PRIVATE);
+/** `::1` as `networkOf` has it. */
+const LOOPBACK_KEY = networkOf('::1');

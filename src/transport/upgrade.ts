@@ -1,15 +1,28 @@
 import { STATUS_CODES } from 'node:http';
 import type { Authenticator, Identity } from '../auth/identity.ts';
 import { type AuthRefusal, refusalOf } from '../auth/refusal.ts';
+import type { LimitLabel } from '../metrics/labels.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import { ERROR_STATUS, type ErrorCode } from '../protocol/codes.ts';
+import type { ErrorDetails } from '../protocol/frames.ts';
 import { chooseSubprotocol } from '../protocol/subprotocol.ts';
 import type { Logger } from '../util/log.ts';
+import { systemScheduler } from '../util/scheduler.ts';
 import type { Admission, Refusal } from './admission.ts';
 import { bearerOf } from './bearer.ts';
-import { type ClientAddresses, forwardedFor, peerAddress } from './client-address.ts';
+import {
+  addressOf,
+  type ClientAddresses,
+  forwardedFor,
+  peerAddress,
+  proxiedAddress,
+} from './client-address.ts';
 import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts';
+import { retryAfter } from './http/retry-after.ts';
+import { ANSWER_HEADERS } from './http/security-headers.ts';
 import { originMatcher } from './origins.ts';
+import type { ProxyWarning } from './proxy-warning.ts';
+import { refusalLabel } from './refusal-label.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
 import { type SocketData, WsSocket } from './ws-socket.ts';
 
@@ -20,6 +33,7 @@ export interface UpgradeOptions {
   /** Empty: any. */
   readonly allowedOrigins: readonly string[];
   readonly addresses: ClientAddresses;
+  readonly proxyWarning: ProxyWarning;
   readonly admission: Admission;
   /** Runs what upgrades a request that had to wait; see `HeldResponse`. */
   readonly runCorked: (work: () => void) => void;
@@ -39,6 +53,15 @@ interface UpgradeRequest {
   readonly forwardedFor: string;
 }
 
+interface PresentedToken {
+  readonly token: string;
+  /** Of the client. */
+  readonly address: string;
+  readonly authenticator: Authenticator;
+}
+const ORIGIN_REFUSED = 'origin not allowed: add it to allowedOrigins';
+const SUBPROTOCOL_REFUSED = 'offer the subprotocol roomcast.v1.msgpack or roomcast.v1.json, or none';
+
 type UpgradeHandler = (res: HttpResponse, req: HttpRequest, context: us_socket_context_t) => void;
 
 /** Decides on WebSocket upgrades: the handshake, origin, capacity, subprotocol, token. */
@@ -48,59 +71,68 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   return (res, req, context) => {
     const request = readRequest(req, options.addresses);
     const { handshake, token } = request;
-    const isRefused = (refusal: Refusal | null) => {
-      if (refusal === null) return false;
-      upgradesRejected[refusal.reason]++;
-      refuse(res, 'unavailable', refusal.message, refusal.retryAfterS);
-      return true;
+    const isRefused = (refusal: Refusal | null, respond: Respond) => {
+      if (refusal !== null) refuse(res, refusal, options.metrics, respond);
+      return refusal !== null;
     };
-    if (refuseHandshake(res, handshake, options.metrics)) return;
+    const atOnce = options.addresses.usesProxyProtocol ? respondLater : respond;
+    if (refuseHandshake(res, handshake, options.metrics, atOnce)) return;
+    const peer = peerAddress(res);
+    options.proxyWarning.look(req, () => peer);
+    const proxied = proxiedAddress(res, options.addresses);
+    const client = options.addresses.of(peer, request.forwardedFor, proxied);
+    const addressKey = options.addresses.keyOf(client, request.forwardedFor, proxied);
     const hasNoToken = options.mustAuthenticate && token === null;
-    if (isRefused(options.admission.admit(hasNoToken))) return;
+    if (isRefused(options.admission.admit({ addressKey, hasNoToken }), atOnce)) return;
     if (request.origin !== '' && !mayCome(request.origin)) {
       upgradesRejected.origin++;
-      return refuse(res, 'forbidden', 'origin not allowed: add it to allowedOrigins');
+      return refuse(res, { code: 'forbidden', message: ORIGIN_REFUSED }, options.metrics, atOnce);
     }
     const chosen = chooseSubprotocol(handshake.protocol);
     if (!chosen) {
       upgradesRejected.subprotocol++;
-      return refuse(
-        res,
-        'bad_request',
-        'offer the subprotocol roomcast.v1.msgpack or roomcast.v1.json, or none',
-      );
+      return refuse(res, { code: 'bad_request', message: SUBPROTOCOL_REFUSED }, options.metrics, atOnce);
     }
-    // Null: the socket's own address, which is read only when needed.
-    const clientAddress = () =>
-      request.forwardedFor === '' ? null : options.addresses.of(peerAddress(res), request.forwardedFor);
+    // Null: the socket's own address, which it can be asked for.
+    const forwarded = client === (addressOf(peer) ?? peer) ? null : client;
     const accept = (identity: Identity | null, refusal: AuthRefusal | null) => {
       const isBinary = chosen.encoding === 'msgpack';
-      const socket = new WsSocket(isBinary, identity, clientAddress(), refusal);
+      const place = options.admission.entered(addressKey);
+      const socket = new WsSocket(isBinary, identity, forwarded, refusal, place);
       // In an object of its own: uWebSockets.js copies the properties of its argument, but no methods.
       const { key } = handshake;
       res.upgrade<SocketData>({ socket }, key, chosen.subprotocol ?? '', request.extensions, context);
     };
     if (options.authenticator === null || token === null) return accept(null, null);
-    authenticate(res, options.authenticator, token, options, (identity, refusal) => {
-      if (refusal !== null && !request.isFromQuery) {
-        const { code, message, isFinal, retryAfterMs } = refusal;
-        upgradesRejected[isFinal ? 'unauthorized' : 'unavailable']++;
-        return refuse(res, code, message, retryAfterMs === null ? undefined : Math.ceil(retryAfterMs / 1000));
+    const presented = { token, address: client, authenticator: options.authenticator };
+    authenticate(res, presented, options, (identity, refusal) => {
+      // What was not even checked gets the cheapest answer.
+      if (refusal !== null && (!request.isFromQuery || refusal.code === 'rate_limited')) {
+        upgradesRejected[refusalLabel(refusal.code)]++;
+        return refuse(res, answerOf(refusal), options.metrics, respond);
       }
       // Checked again: while the token was being checked, others arrived, or the node began to shut down. A
       // browser page never sees the status of an upgrade. A token in the URL is refused on the open
       // WebSocket, whose close code says whether to come back.
-      if (!isRefused(options.admission.refusal(false))) options.runCorked(() => accept(identity, refusal));
+      const newcomer = { addressKey, hasNoToken: false };
+      if (isRefused(options.admission.refusal(newcomer, identity?.user ?? null), respond)) return;
+      options.runCorked(() => accept(identity, refusal));
     });
   };
 }
 
 /** Answers a broken handshake. Returns whether it did. */
-function refuseHandshake(res: HttpResponse, handshake: Handshake, { connections }: NodeMetrics): boolean {
+function refuseHandshake(
+  res: HttpResponse,
+  handshake: Handshake,
+  { connections }: NodeMetrics,
+  respond: Respond,
+): boolean {
   const problem = handshakeProblem(handshake);
   if (problem === null) return false;
   connections.upgradesRejected.handshake++;
-  respond(res, problem.status, 'bad_request', problem.message, problem.headers);
+  const answer: Answer = { code: 'bad_request', message: problem.message };
+  respond(res, problem.status, answer, problem.headers);
   return true;
 }
 
@@ -119,8 +151,7 @@ function readRequest(req: HttpRequest, { isProxied }: ClientAddresses): UpgradeR
 /** `answer` is called with an identity or with a refusal, unless the client leaves first. */
 function authenticate(
   res: HttpResponse,
-  authenticator: Authenticator,
-  token: string,
+  { token, address, authenticator }: PresentedToken,
   { metrics, log }: UpgradeOptions,
   answer: (identity: Identity | null, refusal: AuthRefusal | null) => void,
 ): void {
@@ -129,7 +160,7 @@ function authenticate(
     isAborted = true;
     metrics.connections.upgradesRejected.aborted++;
   });
-  authenticator.authenticate(token).then(
+  authenticator.authenticate(token, address).then(
     (identity) => {
       if (!isAborted) answer(identity, null);
     },
@@ -139,22 +170,51 @@ function authenticate(
   );
 }
 
-function refuse(res: HttpResponse, code: ErrorCode, message: string, retryAfterS?: number): void {
-  const headers = retryAfterS === undefined ? {} : { 'Retry-After': String(retryAfterS) };
-  respond(res, ERROR_STATUS[code], code, message, headers);
+interface Answer {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details?: ErrorDetails;
+}
+
+function answerOf({ code, message, details }: AuthRefusal): Answer {
+  return { code, message, ...(details && { details }) };
+}
+
+function refuse(res: HttpResponse, answer: Answer, { limits }: NodeMetrics, respond: Respond): void {
+  const { code, details } = answer;
+  if (details?.limit !== undefined) limits[details.limit as LimitLabel]++;
+  respond(res, ERROR_STATUS[code], answer, retryAfter(details?.retryAfterMs));
+}
+
+type Respond = (
+  res: HttpResponse,
+  status: number,
+  answer: Answer,
+  headers: Readonly<Record<string, string>>,
+) => void;
+
+/** See `proxiedAddress`. */
+function respondLater(...[res, ...answer]: Parameters<Respond>): void {
+  let isAborted = false;
+  res.onAborted(() => {
+    isAborted = true;
+  });
+  systemScheduler.atEndOfTurn(() => {
+    if (!isAborted) respond(res, ...answer);
+  });
 }
 
 function respond(
   res: HttpResponse,
   status: number,
-  code: ErrorCode,
-  message: string,
+  { code, message, details }: Answer,
   headers: Readonly<Record<string, string>>,
 ): void {
   res.cork(() => {
     res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     res.writeHeader('Content-Type', 'application/json');
-    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
-    res.end(JSON.stringify({ error: { code, message } }), true);
+    const all = { ...ANSWER_HEADERS, ...headers };
+    for (const [name, value] of Object.entries(all)) res.writeHeader(name, value);
+    res.end(JSON.stringify({ error: { code, message, ...details } }), true);
   });
 }

@@ -50,6 +50,7 @@ async function load(): Promise<typeof UWebSockets & Constants> {
 interface Constants {
   readonly DISABLED: number;
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
+  readonly _cfg: (option: string) => void;
 }
 
 // The addon reads this once, while it loads: its own limit of 4096 bytes is less than cookies and a token
@@ -59,3 +60,6 @@ process.env.UWS_HTTP_MAX_HEADERS_SIZE = String(MAX_HEADER_BYTES);
 
 /** The addon. If it cannot load, the error says what to do. */
 export const uws = await load();
+
+// It names itself and its version in every answer otherwise.
+uws._cfg('silent');

@@ -64,9 +64,8 @@ function lifecycle(
       const { connection } = socket;
       if (connection?.isOpen === false) descriptors.ended();
       else descriptors.closed();
-      if (!connection) return;
-      connections.closed(connection, code);
-      admission.freed();
+      if (connection) connections.closed(connection, code);
+      admission.left(socket.place);
     },
   };
 }

@@ -3,6 +3,7 @@ import type { AuthRefusal } from '../auth/refusal.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { SendOutcome, Socket } from '../connection/socket.ts';
 import type { CloseReason } from '../protocol/codes.ts';
+import type { Place } from '../util/tally.ts';
 import { addressOf, peerAddress } from './client-address.ts';
 import type { WebSocket } from './uws.ts';
 
@@ -24,6 +25,8 @@ export class WsSocket implements Socket {
   readonly identity: Identity | null;
   /** Why the token of the upgrade was refused: sent when the socket opens, before closing it. */
   readonly refusal: AuthRefusal | null;
+  /** Among the connections of its address; null: they are not limited. */
+  readonly place: Place | null;
   connection: Connection | null = null;
   /** The client's address if a proxy connected for it; else null. */
   readonly #forwardedFor: string | null;
@@ -34,10 +37,12 @@ export class WsSocket implements Socket {
     identity: Identity | null,
     forwardedFor: string | null,
     refusal: AuthRefusal | null,
+    place: Place | null,
   ) {
     this.isBinary = isBinary;
     this.identity = identity;
     this.refusal = refusal;
+    this.place = place;
     this.#forwardedFor = forwardedFor;
   }
 

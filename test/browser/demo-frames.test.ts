@@ -75,10 +75,9 @@ async function saysAfterwards(): Promise<void> {
 }
 
 describe('the demo page, told by a node', () => {
-  it('hello: shows who it is, and that it is connected', async () => {
-    await join();
-    await sees('welcome: you are c1 on node n1');
-    await page.locator('#link.connected').getByText('connected to n1').waitFor();
+  it('hello: shows that it is connected, and as whom', async () => {
+    node.say(['hello', { ...HELLO, user: 'ann' }, ...LATER]);
+    await page.locator('.connected #link').getByText('connected to n1 as ann').waitFor();
   });
 
   it('ok: takes the result', async () => {
@@ -200,15 +199,15 @@ describe('the demo page, told by a node', () => {
     node.close(1012, 'node restarting');
     await waitFor(() => node.opened === 2, { timeoutMs: 20_000 });
     node.say(['hello', { ...HELLO, node: 'n2' }]);
-    await page.locator('#link.connected').getByText('connected to n2').waitFor();
-    await sees('welcome: you are c1 on node n2');
+    await page.locator('.connected #link').getByText('connected to n2').waitFor();
   });
 
   it('bye with a long wait: says why, and when it comes back', async () => {
     await join();
     node.say(['bye', 1012, { reconnectAfterMs: 60_000 }]);
     node.close(1012, 'node restarting');
-    await page.locator('#link.waiting').getByText('disconnected: node restarting').waitFor();
+    await page.locator('.waiting #link').getByText('disconnected').waitFor();
+    await sees('disconnected: node restarting');
     await page
       .locator('#retry')
       .getByText(/^next try in (60|5\d) s$/)
@@ -231,7 +230,7 @@ describe('the demo page, told by a node', () => {
   ])('close %i: does not come back', async (code, reason) => {
     await join();
     node.close(code, reason);
-    await page.locator('#link.closed').getByText(`closed for good: ${reason}`).waitFor();
+    await page.locator('.closed #link').getByText(`closed for good: ${reason}`).waitFor();
     expect(node.opened).toBe(1);
     await page.getByRole('button', { name: 'Leave' }).click();
     await page.getByRole('button', { name: 'Join' }).click();

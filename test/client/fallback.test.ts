@@ -1,9 +1,11 @@
 /** Where WebSockets are blocked: event streams and requests in their place, against a real node behind a proxy. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import type { BaseClient } from '../../src/client/client.ts';
 import { RoomcastClient as JsonClient } from '../../src/client/json-node.ts';
 import { RoomcastClient } from '../../src/client/node.ts';
 import type { ClientOptions } from '../../src/client/options.ts';
+import type { Room } from '../../src/client/room.ts';
 import { NoUpgradeProxy } from '../support/no-upgrade-proxy.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { freePort } from '../support/ports.ts';
@@ -21,7 +23,11 @@ beforeAll(async () => {
       ROOMCAST_AUTH_SECRET: SECRET,
       ROOMCAST_AUTH_ANONYMOUS: 'true',
       ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '0',
-      ROOMCAST_ROOMS: JSON.stringify([{ match: 'closed:*', join: 'nobody' }]),
+      ROOMCAST_ROOMS: JSON.stringify([
+        { match: 'closed:*', join: 'nobody' },
+        { match: 'acked', acks: true },
+        { match: '*', memberEvents: true },
+      ]),
     },
   });
 });
@@ -91,6 +97,24 @@ describe.each([
   });
 });
 
+describe.each(['client.js', 'client-json.js'])(
+  'the file %s for pages, where WebSockets are blocked',
+  (file) => {
+    it('works with the fallback that it loads: both know the names that were shortened', async () => {
+      const built = (await import(new URL(`../../dist/${file}`, import.meta.url).href)) as {
+        RoomcastClient: typeof RoomcastClient;
+      };
+      const client = connect(proxy.url, { WebSocket: WebSocket as never }, built.RoomcastClient);
+      const room = client.room<string>(`built:${file}`);
+      const heard = room.messages();
+      expect(await room.publish('hello')).toMatchObject({ offset: 1 });
+      expect((await heard.next()).value).toMatchObject({ data: 'hello', offset: 1 });
+      expect(room.signal('typing')).toBe('sent');
+      expect(client.status).toMatchObject({ state: 'connected', transport: 'sse' });
+    });
+  },
+);
+
 describe('a client on event streams', () => {
   it('joins and leaves rooms one after the other, and goes on in those that it has', async () => {
     const client = connect(proxy.url);
@@ -109,6 +133,42 @@ describe('a client on event streams', () => {
     await one.publish('d');
     await waitFor(() => heard.length === 4);
     expect(heard.toSorted()).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('says who it is, and knows who is here', async () => {
+    const names = (room: Room<unknown, unknown, string>) =>
+      room.members.members.map(({ data }) => data).join();
+    const outside = connect(node.url).room<unknown, unknown, string>('here', {
+      members: true,
+      presence: 'Ann',
+    });
+    await waitFor(() => names(outside) === 'Ann');
+    const client = connect(proxy.url);
+    const room = client.room<unknown, unknown, string>('here', { members: true, presence: 'Bob' });
+    await waitFor(() => names(room) === 'Ann,Bob' && names(outside) === 'Ann,Bob');
+    await outside.setPresence('Anna');
+    await waitFor(() => names(room) === 'Anna,Bob');
+    await room.setPresence('Robert');
+    await waitFor(() => names(room) === 'Anna,Robert' && names(outside) === 'Anna,Robert');
+    // Another room takes another stream, which knows as much.
+    client.room('there');
+    outside.leave();
+    await waitFor(() => names(room) === 'Robert' && room.members.count === 1);
+  });
+
+  it('goes on where its user stopped', async () => {
+    const options = { getToken: () => token({ sub: 'ann', exp: secondsFromNow(60) }) };
+    const first = connect(proxy.url, options).room<number>('acked', { resume: true });
+    await waitFor(() => first.state === 'joined');
+    first.leave();
+    const outside = connect(node.url, options);
+    for (const n of [1, 2, 3]) await outside.publish('acked', n);
+    await outside.ack('acked', [(await outside.history('acked')).position[0], 1]);
+    const heard: number[] = [];
+    const again = connect(proxy.url, options).room<number>('acked', { resume: true });
+    again.on('message', ({ data }) => heard.push(data));
+    await waitFor(() => heard.length === 2);
+    expect(heard).toEqual([2, 3]);
   });
 
   it('is told which room is refused, and joins the others', async () => {

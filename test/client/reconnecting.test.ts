@@ -87,15 +87,6 @@ describe('the wait between attempts', () => {
     expect(client.status).toMatchObject({ reason: 'rate_limited: too fast' });
   });
 
-  it('is not what an error about a command asked for', async () => {
-    const world = new World();
-    const client = await world.connected();
-    const error = ['error', 0, 'forbidden', 'kept out', { retryAfterMs: 900_000 }] as const;
-    world.socket.receive(error);
-    world.socket.drop();
-    expect(waits(world, client)).toBeLessThan(60_000);
-  });
-
   it.each(['shown', 'online'])('ends when the page is %s again', async () => {
     const world = new World();
     const client = world.client({ reconnect: { baseMs: 20_000 } });

@@ -132,7 +132,7 @@ describe('getToken', () => {
   it('is asked once, and its token kept for further connections', async () => {
     const world = new World();
     const server = new TokenServer();
-    await authenticated(world, server);
+    await authenticated(world, { getToken: server.getToken });
     world.socket.drop();
     await world.nextSocket();
     world.socket.open();
@@ -144,7 +144,7 @@ describe('getToken', () => {
   it('refreshes the token at 80% of its life over the open connection, again and again', async () => {
     const world = new World();
     const server = new TokenServer();
-    const client = await authenticated(world, server);
+    const client = await authenticated(world, { getToken: server.getToken });
     await world.pass(0.79 * HOUR);
     expect(server.asked).toEqual(['connect']);
     await world.pass(0.02 * HOUR);
@@ -159,7 +159,7 @@ describe('getToken', () => {
   it('is asked for a fresh one after 4002', async () => {
     const world = new World();
     const server = new TokenServer();
-    await authenticated(world, server);
+    await authenticated(world, { getToken: server.getToken });
     world.socket.drop(4002, 'token expired');
     await world.nextSocket();
     world.socket.open();
@@ -171,7 +171,7 @@ describe('getToken', () => {
   it('is asked before connecting where the token has expired meanwhile', async () => {
     const world = new World();
     const server = new TokenServer();
-    await authenticated(world, server);
+    await authenticated(world, { getToken: server.getToken });
     world.scheduler.sleep(2 * HOUR);
     world.socket.drop();
     await world.nextSocket();
@@ -181,7 +181,7 @@ describe('getToken', () => {
   it('is asked less and less often while nodes take every token for expired', async () => {
     const world = new World();
     const server = new TokenServer();
-    world.client(server).connect();
+    world.client({ getToken: server.getToken }).connect();
     await world.settle();
     for (let i = 0; i < 8; i++) {
       world.socket.open();
@@ -197,7 +197,7 @@ describe('getToken', () => {
   it('is not asked in a loop where the clock is wrong', async () => {
     const world = new World();
     const server = new TokenServer();
-    await authenticated(world, server, -HOUR);
+    await authenticated(world, { getToken: server.getToken }, -HOUR);
     await world.pass(HOUR);
     expect(server.asked).toEqual(['connect']);
   });
@@ -234,7 +234,7 @@ describe('getToken', () => {
     const world = new World();
     const server = new TokenServer();
     server.failure = new Error('the server is away');
-    const client = world.client(server);
+    const client = world.client({ getToken: server.getToken });
     client.connect();
     await world.settle();
     expect(client.status).toMatchObject({ state: 'waiting', reason: 'no token: the server is away' });
@@ -245,7 +245,7 @@ describe('getToken', () => {
   it('that fails is asked again, for a refresh, and the connection lives', async () => {
     const world = new World();
     const server = new TokenServer();
-    const client = await authenticated(world, server);
+    const client = await authenticated(world, { getToken: server.getToken });
     server.failure = new Error('the server is away');
     await world.pass(0.81 * HOUR);
     expect(world.errors).toEqual([new Error('the server is away')]);
@@ -260,7 +260,7 @@ describe('getToken', () => {
     [
       'for a connection',
       async (world: World, server: TokenServer) => {
-        const client = world.client(server);
+        const client = world.client({ getToken: server.getToken });
         client.connect();
         await world.settle();
         return client;
@@ -270,7 +270,7 @@ describe('getToken', () => {
       'for a refresh',
       async (world: World, server: TokenServer) => {
         server.failure = null;
-        const client = await authenticated(world, server);
+        const client = await authenticated(world, { getToken: server.getToken });
         server.failure = new Unauthorized('signed out');
         await world.pass(0.81 * HOUR);
         return client;
@@ -306,5 +306,102 @@ describe('getToken', () => {
     client.connect();
     await world.settle();
     expect(client.status).toMatchObject({ reason: 'no token: getToken returned no token' });
+  });
+});
+
+describe('a token that the server revokes', () => {
+  async function revoke(world: World): Promise<void> {
+    world.socket.receive(['error', 0, 'token_revoked', 'the server has revoked this token']);
+    world.socket.drop(4505, 'token revoked');
+    await world.settle();
+  }
+
+  /** What a node does with a new connection whose token it does not take. */
+  async function refuse(world: World): Promise<void> {
+    await world.nextSocket();
+    world.socket.open();
+    await world.settle();
+    world.socket.refuse('auth', 'token_revoked');
+    world.socket.drop(4505, 'token revoked');
+    await world.settle();
+  }
+
+  const CLOSED = { state: 'closed', code: 4505 };
+
+  it('ends a client that has no other', async () => {
+    const world = new World();
+    const client = await authenticated(world, { token: 'secret' });
+    await revoke(world);
+    expect(client.status).toMatchObject({
+      ...CLOSED,
+      reason: 'token_revoked: the server has revoked this token',
+    });
+    await world.pass(60_000);
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  it('is replaced by another one of getToken, as often as the server revokes one that was good', async () => {
+    const world = new World();
+    const server = new TokenServer();
+    const client = await authenticated(world, { getToken: server.getToken });
+    for (let n = 0; n < 3; n++) {
+      await revoke(world);
+      expect(client.status.state).toBe('waiting');
+      await world.nextSocket();
+      world.socket.open();
+      await world.settle();
+      accept(world, HOUR);
+      await world.settle();
+      expect(client.status.state).toBe('connected');
+    }
+    expect(tokens(world)).toEqual([['t1'], ['t2'], ['t3'], ['t4']]);
+    expect(server.asked).toEqual(['connect', 'revoked', 'revoked', 'revoked']);
+  });
+
+  it('ends a client whose getToken gives the same again: nothing is tried', async () => {
+    const world = new World();
+    const client = await authenticated(world, { getToken: () => 'secret' });
+    await revoke(world);
+    await world.pass(60_000);
+    expect(client.status).toMatchObject({ ...CLOSED, reason: expect.stringContaining('the same one again') });
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  it('of a user that is blocked costs one more attempt', async () => {
+    const world = new World();
+    const server = new TokenServer();
+    const client = await authenticated(world, { getToken: server.getToken });
+    await revoke(world);
+    await refuse(world);
+    await world.pass(60_000);
+    expect(client.status).toMatchObject(CLOSED);
+    expect(server.asked).toEqual(['connect', 'revoked']);
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  it('is asked for again while getToken fails, and never presented again', async () => {
+    const world = new World();
+    const server = new TokenServer();
+    const client = await authenticated(world, { getToken: server.getToken });
+    server.failure = new Error('away');
+    await revoke(world);
+    await world.pass(60_000);
+    expect(client.status.state).toBe('waiting');
+    expect(world.sockets).toHaveLength(1);
+    server.failure = null;
+    await world.nextSocket();
+    world.socket.open();
+    await world.settle();
+    expect(tokens(world)[1]).not.toEqual(['t1']);
+  });
+
+  it('ends a client whose getToken says that there is no access any more', async () => {
+    const world = new World();
+    const server = new TokenServer();
+    const client = await authenticated(world, { getToken: server.getToken });
+    server.failure = new Unauthorized('signed out');
+    await revoke(world);
+    await world.pass(60_000);
+    expect(client.status).toMatchObject({ ...CLOSED, reason: 'signed out' });
   });
 });

@@ -27,7 +27,7 @@ describe('the types', () => {
     room.on('signal', ({ data }) => expectTypeOf(data).toEqualTypeOf<Typing>());
     room.on('member', ({ who }) => expectTypeOf(who?.data).toEqualTypeOf<Profile | undefined>());
     room.on('gap', ({ reason }) =>
-      expectTypeOf(reason).toEqualTypeOf<'expired' | 'limited' | 'replaced' | 'skipped'>(),
+      expectTypeOf(reason).toEqualTypeOf<'expired' | 'forbidden' | 'limited' | 'replaced' | 'skipped'>(),
     );
     expectTypeOf(room.members).toEqualTypeOf<MemberList<Profile>>();
     expectTypeOf(room.publish).returns.toEqualTypeOf<Promise<PublishResult>>();
@@ -36,7 +36,8 @@ describe('the types', () => {
     expectTypeOf(room.signal).returns.toEqualTypeOf<SignalOutcome>();
     expectTypeOf(room.setPresence).parameter(0).toEqualTypeOf<Profile | null>();
     // @ts-expect-error: an event of this name does not exist.
-    room.on('massage', () => undefined);
+    const misspelt = () => room.on('massage', () => undefined);
+    expect(misspelt).toThrow('did you mean message');
     // @ts-expect-error: the payload has another type.
     const wrong = () => room.publish({ txt: 'hi' });
     // @ts-expect-error: presence data has another type.

@@ -1,5 +1,10 @@
 /** Who is kept out, as the store keeps it, and histories that are dropped: both backplanes do the same. */
 import { describe, expect, it } from 'vitest';
+import { ALL_PERMITTED } from '../../src/auth/identity.ts';
+import { Denied, memberSubject } from '../../src/node/denied.ts';
+import { revokedSubject } from '../../src/node/revoked.ts';
+import { silentLog } from '../../src/util/log.ts';
+import { systemScheduler } from '../../src/util/scheduler.ts';
 import { type Running, redisOptions, startRedis, type Times } from '../support/backplanes.ts';
 import { KEPT, publishTiny, textsOf, UNKEPT } from '../support/frames.ts';
 import { useBackplanes } from '../support/use-backplanes.ts';
@@ -88,6 +93,51 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
       expect((await denials.read()).denied).toHaveLength(3);
       expect((await denials.read()).lifted).toEqual(['d']);
       expect(await denials.deny('e', 60_000)).toBe(false);
+    });
+  });
+
+  describe('what nodes revoke', () => {
+    const of = (user: string, tokenId: string) => ({
+      user,
+      tokenId,
+      expiresAtMs: null,
+      permissions: ALL_PERMITTED,
+    });
+    const [USER, TOKEN] = [
+      { kind: 'user', id: 'änn*:' },
+      { kind: 'token', id: 'login-17 ü' },
+    ] as const;
+
+    it('is known to a node that starts later, apart from who is kept out of rooms, until it ends or is ended', async () => {
+      const { denials } = (await start()).backplane;
+      const learned: string[] = [];
+      const node = () =>
+        new Denied({
+          denials,
+          scheduler: systemScheduler,
+          log: silentLog,
+          learned: (room, user) => learned.push(`${user} in ${room}`),
+          learnedRevoked: ({ kind, id }) => learned.push(`${kind} ${id}`),
+          restored: () => learned.push('restored'),
+        });
+      await denials.deny(memberSubject('room', 'bob'), 60_000);
+      await denials.deny(revokedSubject(USER), 60_000);
+      await denials.deny(revokedSubject(TOKEN), 60_000);
+      const denied = node();
+      await denied.load();
+      expect(learned.sort()).toEqual(['bob in room', 'token login-17 ü', 'user änn*:']);
+      const revoked = () =>
+        [of('änn*:', 'x'), of('bob', 'login-17 ü'), of('bob', 'x')].map((one) => denied.isRevoked(one));
+      expect(revoked()).toEqual([true, true, false]);
+      await denials.lift(revokedSubject(USER), 1);
+      await denied.load();
+      expect(revoked()).toEqual([false, true, false]);
+      await denials.deny(revokedSubject(TOKEN), 30);
+      await denied.load();
+      await waitFor(() => !revoked()[1], { for: 'it to end' });
+      await denied.load();
+      expect(denied.counts).toEqual({ user: 0, token: 0 });
+      expect(learned).toHaveLength(3);
     });
   });
 

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { HistoryResult, MembersResult } from '../../src/protocol/frames.ts';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
 import { TestClient } from '../support/client.ts';
+import { EventReader, type StreamRefused } from '../support/events.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { SECRET, token } from '../support/tokens.ts';
 
@@ -13,6 +14,10 @@ const ROOMS = [
   { match: 'news:*', publish: 'server' },
   { match: 'team:*', publish: 'members' },
   { match: 'open:*', acks: true },
+  {
+    ...{ match: 'stage:*', memberEvents: true, acks: true },
+    access: { members: 'claim', history: 'claim', ack: 'claim', presence: 'claim' },
+  },
 ];
 
 let node: NodeProcess;
@@ -190,4 +195,117 @@ describe.each(['msgpack', 'json'] as const)('a %s user whose fresh token grants 
     const { count } = (await (await api('/v1/rooms/open%3A1/members')).json()) as MembersResult;
     expect(count).toBe(0);
   });
+});
+
+const BY_NAME = [
+  {
+    ...{ match: 'stage:*', join: true, publish: true },
+    ...{ members: true, history: true, ack: true, presence: true },
+  },
+];
+const BY_JOIN = [{ match: 'stage:*', join: true, publish: true }];
+
+describe.each(['msgpack', 'json'] as const)('in a room with rights by claim a %s client', (encoding) => {
+  it('has those that its token names, and no others', async () => {
+    const all = { members: 'ok', history: 'ok', ack: 'ok', publish: 'ok', join: 'ok', leave: 'ok' };
+    const unnamed = { members: 'forbidden', history: 'forbidden', ack: 'forbidden' };
+    for (const [rooms, expected] of [
+      [BY_NAME, all],
+      [BY_JOIN, { ...all, ...unnamed }],
+      [undefined, { ...all, ...unnamed }],
+    ] as const) {
+      const ann = await connectAs('ann', rooms, encoding);
+      expect(await verdicts(ann, 'stage:0')).toEqual(expected);
+    }
+  });
+
+  it('hears of members, keeps data and reads as long as its token says so', async () => {
+    const ann = await connectAs('ann', BY_NAME, encoding);
+    const bob = await connectAs('bob', BY_NAME, encoding);
+    await ann.ok('join', 'stage:1', { members: true, data: 'here' });
+    await bob.ok('join', 'stage:1', { data: 'b' });
+    await ann.next((frame) => frame[0] === 'member' && (frame[3] as { user: string }).user === 'bob');
+    await ann.ok('auth', await token({ sub: 'ann', rooms: BY_JOIN }));
+    // Her data is gone, which those who may know it are told.
+    const gone = await bob.next((frame) => frame[0] === 'presence');
+    expect(gone[2]).toEqual({ connection: expect.any(String), user: 'ann' });
+    const about = ann.frames.filter(([type]) => ['member', 'presence', 'members'].includes(type)).length;
+    await bob.ok('leave', 'stage:1');
+    await api('/v1/publish', { room: 'stage:1', data: 'after' });
+    await ann.next((frame) => frame[0] === 'message' && frame[5] === 'after');
+    expect(ann.frames.filter(([type]) => ['member', 'presence', 'members'].includes(type))).toHaveLength(
+      about,
+    );
+    expect(ann.frames.some(([type]) => type === 'removed')).toBe(false);
+    for (const [options, right] of [
+      [{ last: 1 }, 'history'],
+      [{ resume: true }, 'ack'],
+      [{ members: true }, 'members'],
+      [{ data: 1 }, 'presence'],
+    ] as const) {
+      const reply = await ann.request('join', 'stage:1', options);
+      expect(reply.slice(2, 4)).toEqual(['forbidden', expect.stringContaining(`access.${right}: claim`)]);
+    }
+  });
+});
+
+describe('an event stream in a room with rights by claim', () => {
+  const read = async (query: string, rooms: unknown, lastEventId?: string): Promise<EventReader> => {
+    const authorization = `Bearer ${await token({ sub: 'ann', rooms })}`;
+    return EventReader.open(`${node.url}/v1/rooms/stage%3A2/events${query}`, {
+      headers: {
+        Authorization: authorization,
+        ...(lastEventId !== undefined && { 'Last-Event-ID': lastEventId }),
+      },
+    });
+  };
+
+  it('is refused what its token does not name, and told which rule says so', async () => {
+    await api('/v1/publish', { room: 'stage:2', data: 'old' });
+    const refused: StreamRefused = await read('?last=5', BY_JOIN).catch((error) => error);
+    expect([refused.status, refused.code]).toEqual([403, 'forbidden']);
+    expect(refused.message).toContain('its rule "stage:*" says access.history: claim');
+  });
+
+  it('that comes back gets a gap in place of what it may not read, and nothing of the members', async () => {
+    const named = await read('?last=1', BY_NAME);
+    const [first] = await named.until('the replay', ([type]) => type === 'message').then(() => named.events);
+    const epoch = first!.id!.split(',')[0]!;
+    const plain = await read('', BY_JOIN, `${epoch},0`);
+    await plain.until('the gap', ([type]) => type === 'gap');
+    await api('/v1/publish', { room: 'stage:2', data: 'new' });
+    await plain.until('the message', ([type]) => type === 'message');
+    expect(plain.frames.map(([type]) => type)).toEqual(['joined', 'gap', 'message']);
+    expect(plain.frames[1]).toEqual(['gap', 'stage:2', 1, 1, 'forbidden']);
+    expect(plain.messages).toEqual(['new']);
+    await named.until('the arrival', ([type]) => type === 'member');
+    for (const reader of [named, plain]) reader.close();
+  });
+});
+
+it('a node that denies by default admits clients only to what a rule and a token name', async () => {
+  const closed = await NodeProcess.start({
+    env: {
+      ...{ ROOMCAST_AUTH_SECRET: SECRET, ROOMCAST_DEFAULT_DENY: 'true', ROOMCAST_API_KEYS: API_KEY },
+      ROOMCAST_ROOMS: JSON.stringify([{ match: 'chat:*', join: 'authenticated', publish: 'members' }]),
+    },
+  });
+  try {
+    const as = async (rooms: unknown) =>
+      TestClient.connect(closed.wsUrl, {
+        encoding: 'msgpack',
+        token: await token({ sub: 'ann', ...(rooms === undefined ? {} : { rooms }) }),
+      });
+    const granted = await as([{ match: '*', join: true, publish: true }]);
+    const plain = await as(undefined);
+    expect(await granted.ok('join', 'chat:1')).toMatchObject({ epoch: expect.any(String) });
+    expect((await granted.request('join', 'other'))[3]).toContain(
+      'no rule matches it, and defaultDeny is on',
+    );
+    expect((await plain.request('join', 'chat:1'))[3]).toContain('it has no rooms claim');
+    expect((await plain.request('history', '$user:ann'))[0]).toBe('ok');
+    await Promise.all([granted.close(), plain.close()]);
+  } finally {
+    await closed.stop();
+  }
 });

@@ -3,8 +3,10 @@ import { get } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { MessageFrame } from '../../src/protocol/frames.ts';
 import { TestClient } from '../support/client.ts';
+import { readMetric } from '../support/metrics.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { SECRET, secondsFromNow, secretKey, token } from '../support/tokens.ts';
+import { waitFor } from '../support/wait.ts';
 
 let node: NodeProcess;
 /** Gives up on those without a token soon. */
@@ -245,6 +247,119 @@ describe('a refreshed token', () => {
     expect(await listener.closed).toEqual({ code: 4002, reason: 'token expired' });
     expect(listener.frames.at(-1)).toEqual(['error', 0, 'token_expired', expect.any(String)]);
     expect(await refreshed.ok('ping')).toEqual({});
+  });
+});
+
+describe('an address that presents bad tokens', () => {
+  it('has no more of them checked, whichever way they come, and is told when to come back', async () => {
+    const strict = await NodeProcess.start({
+      env: { ROOMCAST_AUTH_SECRET: SECRET, ROOMCAST_AUTH_REFUSALS_PER_SECOND: '1' },
+    });
+    const good = await token({ sub: 'ann' });
+    const headers = { Authorization: `Bearer ${good}` };
+    const publish = () =>
+      fetch(`${strict.url}/v1/rooms/r/messages`, { method: 'POST', headers, body: '{"data": 1}' });
+    const inBand = await connect(undefined, strict);
+    const flood = new BadTokens(`${strict.url}/v1/rooms/r/events?token=nonsense`);
+    await flood.start();
+    expect((await inBand.request('auth', good)).slice(2)).toEqual([
+      'rate_limited',
+      'too many tokens from this address were refused: auth.refusalsPerSecond is 1',
+      { retryAfterMs: expect.any(Number), limit: 'auth.refusalsPerSecond' },
+    ]);
+    expect((await inBand.closed).code).toBe(1013);
+    const limited = {
+      code: 'rate_limited',
+      message: expect.any(String),
+      retryAfterMs: expect.any(Number),
+      limit: 'auth.refusalsPerSecond',
+    };
+    for (const [path, own] of [
+      [`/ws?token=${good}`, {}],
+      ['/ws', headers],
+    ] as const) {
+      expect(await refusedUpgrade(path, own, strict)).toEqual({ status: 429, body: { error: limited } });
+    }
+    for (const asked of [fetch(`${strict.url}/v1/rooms/r/events`, { headers }), publish()]) {
+      const answer = await asked;
+      expect([answer.status, answer.headers.get('retry-after')]).toEqual([
+        429,
+        expect.stringMatching(/^\d+$/),
+      ]);
+      expect((await answer.json()).error).toEqual(limited);
+    }
+    await flood.stop();
+    const metrics = await (await fetch(`${strict.url}/metrics`)).text();
+    expect(readMetric(metrics, 'roomcast_token_checks_total{outcome="rate_limited"}')).toBeGreaterThanOrEqual(
+      5,
+    );
+    expect(
+      readMetric(metrics, 'roomcast_upgrades_rejected_total{reason="token_checks"}'),
+    ).toBeGreaterThanOrEqual(3);
+    await waitFor(async () => (await publish()).ok, { for: 'the address to be let in again' });
+    await strict.stop();
+  });
+});
+
+/** Presents bad tokens all the time, so that whatever its address may have refused is used up at once. */
+class BadTokens {
+  readonly #url: string;
+  #isStopped = false;
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  /** Resolves once they are not checked any more. */
+  async start(): Promise<void> {
+    while ((await fetch(this.#url)).status !== 429);
+    this.#loop = this.#goOn();
+  }
+
+  async #goOn(): Promise<void> {
+    while (!this.#isStopped) await fetch(this.#url);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#loop;
+  }
+}
+
+describe('a token in a URL', () => {
+  it('is in no answer and no metric, whatever the request', async () => {
+    const good = await token({ sub: 'ann' });
+    const cut = good.slice(0, -7);
+    const bodies: string[] = [];
+    for (const text of [good, cut, `${good}%ff`, encodeURIComponent(`${good}\r\nx: y`)]) {
+      for (const path of [
+        '/',
+        '/ws',
+        '/nothing',
+        '/healthz',
+        '/metrics',
+        '/v1/publish',
+        '/v1/rooms/a*b/events',
+      ]) {
+        for (const method of ['GET', 'POST', 'PUT']) {
+          const answer = await fetch(`${node.url}${path}?token=${text}`, {
+            method,
+            ...(method === 'GET' ? {} : { body: '{' }),
+          });
+          bodies.push(JSON.stringify([...answer.headers]), await answer.text());
+        }
+      }
+      for (const path of [`/ws?token=${text}`, `/ws?x=1&token=${text}#x`, `/other?token=${text}`]) {
+        bodies.push(JSON.stringify(await refusedUpgrade(path, { 'Sec-WebSocket-Key': 'none' })));
+      }
+      const client = await TestClient.connect(`${node.wsUrl}?token=${cut}`);
+      await client.closed;
+      bodies.push(JSON.stringify(client.frames));
+    }
+    const all = bodies.join('\n');
+    expect(all).toContain('no route at /nothing');
+    expect(bodies.filter((text) => text.includes(good.slice(0, 20)))).toEqual([]);
   });
 });
 

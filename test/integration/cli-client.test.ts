@@ -627,11 +627,14 @@ describe('roomcast members and history', () => {
     expect(await history('--since', stdout.split('\n')[0]!)).toEqual(numbers(242, 250));
   });
 
-  it('say that there is no history, and why that may be', async () => {
-    const ended = await run(['history', 'live:x']);
-    const why = 'live:x has no history: nothing was published yet, or its rule keeps none\n';
-    expect(ended).toEqual({ code: 1, stdout: '', stderr: why });
-  });
+  it.each(['live:x', 'nobody:wrote:here'])(
+    'print nothing of %s, say why that may be, and end well',
+    async (room) => {
+      const why = `${room}: no messages: nothing was published yet, or its rule keeps no history\n`;
+      expect(await run(['history', room])).toEqual({ code: 0, stdout: '', stderr: why });
+      expect(await run(['history', room, '--quiet'])).toEqual({ code: 0, stdout: '', stderr: '' });
+    },
+  );
 });
 
 describe('a position file', () => {

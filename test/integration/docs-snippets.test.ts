@@ -114,7 +114,10 @@ const issueToken: Runner = async ({ code }) => {
   const options = { publicKeyFile: null, jwksUrl: null, issuer: null, audience: null, algorithms: [] };
   const identity = await tokenAuthenticator({ secret, ...options })!.authenticate(stdout.trim());
   expect(identity).toMatchObject({ user: 'ann', info: { name: 'Ann' } });
-  expect(['chat:lobby', 'news'].map((room) => identity.permissions.mayPublish(room))).toEqual([true, false]);
+  expect(['chat:lobby', 'news'].map((room) => identity.permissions.allows('publish', room))).toEqual([
+    true,
+    false,
+  ]);
 };
 
 /** A file, or the value of a variable, that a node would start with. */
@@ -277,7 +280,11 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/http-api.md', '/disconnect', runCurl],
   ['docs/http-api.md', '/remove', runCurl],
   ['docs/http-api.md', '/add', runCurl],
-  ['docs/http-api.md', 'DELETE', runCurl],
+  ['docs/http-api.md', 'DELETE localhost', runCurl],
+  ['docs/http-api.md', '"user": "eve"', runCurl],
+  ['docs/http-api.md', '"jti": "login-17"', runCurl],
+  ['docs/http-api.md', 'revocations?limit=', runCurl],
+  ['docs/http-api.md', 'revocations?jti=', runCurl],
   ['docs/http-api.md', '/v1/users/ann ', runCurl],
   ['docs/server-sent-events.md', 'curl -N', runStream],
   ['docs/server-sent-events.md', '/messages -H', runCurl],
@@ -294,6 +301,9 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/command-line.md', 'roomcast members', runShell(/^$/)],
   ['docs/command-line.md', '--all', runShell(/"room":"orders".*"data":"two"\}\n$/s)],
   ['docs/command-line.md', 'token mint', runShell(/"sub": "ann".*"accepted": true/s)],
+  ['docs/command-line.md', 'apikey hash', runShell(/^key: rck_.*sha256: [0-9a-f]{64}.*\n[0-9a-f]{64}\n$/ms)],
+  ['docs/http-api.md', 'apikey create', runShell(/^key: rck_.*name: billing.*sha256: [0-9a-f]{64}/ms)],
+  ['docs/http-api.md', 'apiKeys:\n', configures((file) => ({ file }))],
   ['docs/command-line.md', 'completion bash', runShell(/^$/)],
   ['docs/configuration.md', 'rooms:\n', configures((file) => ({ file }))],
   ['docs/configuration.md', 'export ROOMCAST_ROOMS', configures(exportedRules)],
@@ -312,6 +322,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
     'room("lobby", last=50).events()',
     runPython(/^joined False \d/m, /hello from Python/),
   ],
+  ['python/README.md', 'room.member_lists()', runPython(/^\d+ here$/m, /'name': 'Ann'/)],
   ['python/README.md', 'get_token=get_token', compilePython],
   ['bench/README.md', 'npm run bench', callsScripts],
 ];
@@ -341,6 +352,7 @@ const RECIPES: readonly Piece[] = [
   ],
 ];
 const REACT = 'client/react-docs.test.ts compiles it, and runs the test and what it tests';
+const ASKED = 'unit/permissions-recipes.test.ts asks authorize with it';
 const NODE_START = 'it installs the packages anew; start-stop.test.ts starts nodes';
 
 /** Why these do not run here. Their syntax is checked all the same. */
@@ -371,10 +383,20 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ['docs/react.md', 'function Live(', REACT],
   ['docs/react.md', 'startTestBroker', REACT],
   ...RECIPES.map((piece) => ['docs/recipes.md', piece, 'recipes.test.ts runs it'] as const),
+  ['docs/permissions.md', 'forbidden:', ASKED],
+  ['docs/permissions.md', 'inbox:ann', ASKED],
+  ['docs/permissions.md', 'defaultDeny: true', ASKED],
+  ['docs/permissions.md', 'match: "news:*"', ASKED],
+  ['docs/permissions.md', 'match: "private:*"', ASKED],
+  ['docs/permissions.md', 'private:7', ASKED],
+  ['docs/permissions.md', 'match: "stage:*"\n', ASKED],
+  ['docs/permissions.md', '"mod"', ASKED],
+  ['docs/permissions.md', 'match: "prices:*"', ASKED],
   ['docs/command-line.md', '{"room"', PRINTED],
   ['docs/command-line.md', 'line 813', PRINTED],
   ['docs/http-api.md', 'export ROOMCAST_API_KEYS', 'it prints nothing'],
   ['docs/authentication.md', 'export ROOMCAST_AUTH_SECRET', NODE_START],
+  ['docs/configuration.md', 'kill -HUP', 'integration/tls.test.ts sends a node SIGHUP'],
   ['docs/operations.md', '.env && docker', ENGINE],
   ['docs/operations.md', 'checked      lost 0', PRINTED],
   ['docs/operations.md', 'ok       redis server', PRINTED],

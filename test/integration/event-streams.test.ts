@@ -27,6 +27,7 @@ beforeAll(async () => {
     { match: 'users:*', join: 'authenticated' },
     { match: 'team:*', publish: 'members', join: 'authenticated' },
     { match: 'seen:*', memberEvents: true },
+    { match: 'orders:*', acks: true },
   ]);
   const guard = { ROOMCAST_AUTH_SECRET: SECRET, ROOMCAST_API_KEYS: KEY, ROOMCAST_ROOMS: rooms };
   open = await NodeProcess.start({
@@ -233,6 +234,40 @@ describe('a stream', () => {
     ]);
   });
 
+  it('brings presence data, and says who is here, where its rooms ask for it', async () => {
+    const told = await TestClient.connect(`${open.url.replace('http', 'ws')}/ws`);
+    clients.push(told);
+    await told.ok('join', 'seen:list', { data: { name: 'Ann' } });
+    const body = { rooms: [{ room: 'seen:list', members: true, data: { name: 'Bob' } }] };
+    const stream = await read(open, '/v1/events', { body });
+    const { members } = stream.frames[0]![2] as { members: { count: number; members: { data: unknown }[] } };
+    expect(members.count).toBe(2);
+    expect(members.members.map(({ data }) => data).sort()).toEqual([{ name: 'Ann' }, { name: 'Bob' }]);
+    await told.next(([type, , change, who]) => {
+      return type === 'member' && change === 'joined' && Object(Object(who).data).name === 'Bob';
+    });
+    expect(
+      await refused(open, '/v1/events', { body: { rooms: [{ room: 'a', data: 'x'.repeat(5000) }] } }),
+    ).toMatchObject({
+      status: 413,
+      code: 'payload_too_large',
+    });
+  });
+
+  it('resumes after what its user acknowledged, and again as long as nothing came', async () => {
+    const headers = await bearer({ sub: 'reader' });
+    const body = { rooms: [{ room: 'orders:eu', resume: true }] };
+    const first = await read(guarded, '/v1/events', { headers, body });
+    expect(first.events[0]).not.toHaveProperty('id');
+    first.close();
+    const api = { Authorization: `Bearer ${KEY}` };
+    for (const data of [1, 2])
+      await ask(guarded, 'POST', '/v1/publish', { headers: api, body: { room: 'orders:eu', data } });
+    const second = await read(guarded, '/v1/events', { headers, body });
+    await second.heard(2);
+    expect(second.messages).toEqual([1, 2]);
+  });
+
   it('is answered to HEAD without beginning', async () => {
     const answer = await fetch(open.url + ofRoom('head'), { method: 'HEAD' });
     expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
@@ -297,6 +332,8 @@ describe('what is asked for badly', () => {
     [{ rooms: [{ room: 'a', since: 5 }] }, 400, 'bad_frame'],
     [{ rooms: [{ room: 'a', since: 'nonsense' }] }, 400, 'bad_request'],
     [{ rooms: [{ room: 'a' }, { room: 'a' }] }, 400, 'bad_request'],
+    [{ rooms: [{ room: 'a', members: 'all' }] }, 400, 'bad_frame'],
+    [{ rooms: [{ room: 'a', since: ['e', 1], resume: true }] }, 400, 'bad_request'],
     [{ rooms: ['a', 'b', 'c', 'd'].map((room) => ({ room })) }, 429, 'limit_exceeded'],
   ])('POST %j is refused', async (body, status, code) => {
     expect(await refused(open, '/v1/events', { body })).toMatchObject({ status, code });

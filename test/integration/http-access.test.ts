@@ -23,7 +23,7 @@ beforeAll(async () => {
     NodeProcess.start({ env: { ROOMCAST_TRUST_PROXY: 'loopback', ROOMCAST_LOG_LEVEL: 'debug' } }),
     NodeProcess.start({ env: { ROOMCAST_AUTH_SECRET: SECRET } }),
     NodeProcess.start({
-      env: { ROOMCAST_AUTH_SECRET: SECRET, ROOMCAST_API_KEYS: 'a-key', NODE_ENV: 'production' },
+      env: { ROOMCAST_AUTH_SECRET: SECRET, ROOMCAST_API_KEYS: 'a-key-of-the-tests', NODE_ENV: 'production' },
     }),
   ]);
 });
@@ -92,7 +92,7 @@ describe('the HTTP API without a key', () => {
   it('is open from anywhere with a key, whatever the Host and the Origin', async () => {
     const headers = ['Host: evil.example', 'Origin: https://evil.example', 'X-Forwarded-For: 192.0.2.1'];
     expect((await request(guarded.url, withHeaders(PUBLISH, ...headers))).status).toBe(401);
-    const key = 'Authorization: Bearer a-key';
+    const key = 'Authorization: Bearer a-key-of-the-tests';
     expect((await request(guarded.url, withHeaders(PUBLISH, ...headers, key))).status).toBe(200);
   });
 

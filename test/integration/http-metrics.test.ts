@@ -1,5 +1,8 @@
 /** `/metrics`: who may read them, where, and what a flood of scrapes costs. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { readExposition } from '../../bench/hostile/ledger.ts';
 import { readMetric } from '../support/metrics.ts';
 import { NodeProcess } from '../support/node-process.ts';
 
@@ -45,13 +48,16 @@ describe('metrics', () => {
   });
 
   it('ask for a key of their own, if there is one', async () => {
-    const node = await start({ ROOMCAST_METRICS_KEY: 'of-metrics', ROOMCAST_API_KEYS: 'of-api' });
+    const node = await start({
+      ROOMCAST_METRICS_KEY: 'the-key-of-metrics',
+      ROOMCAST_API_KEYS: 'the-key-of-the-api',
+    });
     const url = `${node.url}/metrics`;
     expect((await scrape(url)).status).toBe(401);
-    expect((await scrape(url, 'of-api')).status).toBe(401);
-    expect((await scrape(url, 'of-metrics')).status).toBe(200);
+    expect((await scrape(url, 'the-key-of-the-api')).status).toBe(401);
+    expect((await scrape(url, 'the-key-of-metrics')).status).toBe(200);
     expect((await fetch(url, { method: 'HEAD' })).status).toBe(401);
-    expect((await scrape(`${node.url}/v1/nodes`, 'of-metrics')).status).toBe(401);
+    expect((await scrape(`${node.url}/v1/nodes`, 'the-key-of-metrics')).status).toBe(401);
   });
 
   it('are served on a port of their own and nowhere else, if there is one', async () => {
@@ -67,10 +73,10 @@ describe('metrics', () => {
   });
 
   it('may have both', async () => {
-    const node = await start({ ROOMCAST_METRICS_PORT: '0', ROOMCAST_METRICS_KEY: 'k' });
+    const node = await start({ ROOMCAST_METRICS_PORT: '0', ROOMCAST_METRICS_KEY: 'the-key-of-metrics' });
     const url = await metricsUrl(node);
     expect((await scrape(url)).status).toBe(401);
-    expect((await scrape(url, 'k')).status).toBe(200);
+    expect((await scrape(url, 'the-key-of-metrics')).status).toBe(200);
   });
 
   it('whose port is taken end the start with a sentence', async () => {
@@ -79,4 +85,55 @@ describe('metrics', () => {
     const failing = NodeProcess.start({ env: { ROOMCAST_METRICS_PORT: taken } });
     await expect(failing).rejects.toThrow(`cannot listen on 0.0.0.0:${taken}`);
   });
+
+  it('count what is not answered: requests that were given up, and connections without a request', async () => {
+    const node = await start();
+    const before = readExposition((await scrape(`${node.url}/metrics`)).text);
+    const unfinished = 'POST /v1/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"ro';
+    await leave(node.url, unfinished);
+    expect(await leave(node.url, 'GET / HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 505 /);
+    const more = async (series: string) => {
+      const { text } = await scrape(`${node.url}/metrics`);
+      return (readExposition(text).get(series) ?? 0) - (before.get(series) ?? 0);
+    };
+    await expect.poll(() => more('roomcast_http_requests_aborted_total')).toBe(1);
+    expect(await more('roomcast_sockets_opened_total')).toBeGreaterThanOrEqual(2);
+    // Nobody was told of an error, and no answer was given.
+    expect(await more('roomcast_errors_total{code="bad_request"}')).toBe(0);
+    expect(await more('roomcast_http_requests_total{route="/v1/publish",status="4xx"}')).toBe(0);
+  });
+
+  it('count the sockets that the limit on open files turns away', async () => {
+    const node = await NodeProcess.start({ openFiles: 200 });
+    nodes.push(node);
+    const { hostname, port } = new URL(node.url);
+    const held = Array.from({ length: 200 }, () => connect(Number(port), hostname));
+    const closed = held.map((socket) =>
+      once(
+        socket.on('error', () => undefined),
+        'close',
+      ),
+    );
+    // Those beyond the limit are closed at once.
+    await Promise.race(closed);
+    for (const socket of held) socket.destroy();
+    await Promise.all(closed);
+    const refused = async () =>
+      readExposition((await scrape(`${node.url}/metrics`)).text).get('roomcast_sockets_refused_total');
+    await expect.poll(refused).toBeGreaterThan(0);
+  });
 });
+
+/** Sends this and nothing more; resolves with what was answered when the node has closed the connection. */
+function leave(url: string, bytes: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    let received = '';
+    const socket = connect(Number(port), hostname, () => socket.end(bytes));
+    socket.on('data', (data) => {
+      received += data;
+    });
+    socket.on('error', () => undefined);
+    socket.once('close', () => resolve(received));
+  });
+}

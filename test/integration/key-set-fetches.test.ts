@@ -1,11 +1,16 @@
 import type { KeyObject } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type TokenOptions, tokenAuthenticator } from '../../src/auth/authenticator.ts';
+import {
+  type TokenAuthenticator,
+  type TokenOptions,
+  tokenAuthenticator,
+} from '../../src/auth/authenticator.ts';
 import { type Authenticator, AuthFailure } from '../../src/auth/identity.ts';
 import type { LogFields, Logger } from '../../src/util/log.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { ed25519Pair, type KeyPair, KeyServer, rsaPair } from '../support/key-server.ts';
 import { secondsFromNow, token } from '../support/tokens.ts';
+import { waitFor } from '../support/wait.ts';
 
 const MINUTE_MS = 60_000;
 /** More than the time between two fetches that unknown keys cause. */
@@ -25,7 +30,7 @@ beforeEach(async () => {
 
 afterEach(() => server.stop());
 
-function authenticator(options: Partial<TokenOptions> = {}): Authenticator {
+function authenticator(options: Partial<TokenOptions> = {}): TokenAuthenticator {
   const note =
     (level: string) =>
     (fields: LogFields, message: string): void => {
@@ -75,7 +80,7 @@ describe('keys that several tokens need', () => {
 
   it('may be fetched ahead of them', async () => {
     server.publish(rsaPair());
-    await authenticator().prepare?.();
+    await authenticator().prepare();
     expect(server.asked).toBe(1);
   });
 
@@ -104,6 +109,15 @@ describe('a token without a key id', () => {
     const texts = pairs.slice(0, 3).map(({ privateKey }) => signed(privateKey));
     expect(await outcomes(by, texts)).toEqual(['ann', 'ann', 'ann']);
     expect(await outcome(by, signed(pairs[3]!.privateKey, { alg: 'EdDSA' }))).toBe('ann');
+  });
+
+  it('is tried with eight keys at most: what a forged one costs is bounded', async () => {
+    const pairs = Array.from({ length: 9 }, () => ed25519Pair());
+    server.publish(...pairs);
+    const by = authenticator();
+    const signedBy = (index: number) => signed(pairs[index]!.privateKey, { alg: 'EdDSA' });
+    expect(await outcome(by, signedBy(7))).toBe('ann');
+    expect(await outcome(by, signedBy(8))).toBe('unauthorized');
   });
 
   it('of none of the keys is refused, and its claims count with any of them', async () => {
@@ -209,6 +223,30 @@ describe('a rotation', () => {
     server.publish(pairs.b);
     clock.advance(AFTER_REFETCH_MS);
     expect(await outcome(by, of('b'))).toBe('ann');
+  });
+});
+
+describe('keys that are loaded anew', () => {
+  it('are fetched at once; a set that cannot be fetched then leaves the present keys as they are', async () => {
+    const [old, young] = [rsaPair({ kid: 'a' }), rsaPair({ kid: 'b' })] as const;
+    server.publish(old);
+    const by = authenticator();
+    const options = { secret: null, publicKeyFile: null, issuer: null, audience: null, algorithms: [] };
+    const text = await signed(old.privateKey, { kid: 'a' });
+    expect(await outcome(by, text)).toBe('ann');
+    server.status = 500;
+    by.reload({ ...options, jwksUrl: server.url.href });
+    await waitFor(() => logged.length === 1, { for: 'the fetch to fail' });
+    expect(await outcome(by, text)).toBe('ann');
+    server.publish(young);
+    by.reload({ ...options, jwksUrl: server.url.href });
+    expect(await outcome(by, signed(young.privateKey, { kid: 'b' }))).toBe('ann');
+    expect(await outcome(by, text)).not.toBe('ann');
+    const other = await KeyServer.start();
+    other.publish(old);
+    by.reload({ ...options, jwksUrl: other.url.href });
+    expect(await outcome(by, text)).toBe('ann');
+    await other.stop();
   });
 });
 

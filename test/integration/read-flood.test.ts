@@ -137,7 +137,7 @@ it('refuses what is beyond the reads that may wait, and answers the others in fu
     expect.any(Number),
     'rate_limited',
     expect.stringContaining('128'),
-    { retryAfterMs: expect.any(Number) },
+    { retryAfterMs: expect.any(Number), limit: 'limits.waitingReads' },
   ]);
   // A page of 100 messages takes a few steps of the script.
   expect((await pageSteps()) - before).toBeLessThanOrEqual(answered.length * 8);

@@ -12,6 +12,7 @@ const CURSOR: CursorState = {
   isFresh: false,
   hasBegun: false,
   isConflating: false,
+  isCut: false,
   isLeaving: false,
   last: null,
   mark: 0,

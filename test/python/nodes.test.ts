@@ -8,6 +8,7 @@ import { SECRET } from '../support/tokens.ts';
 const environment = await pythonEnvironment();
 if ('missing' in environment) console.warn(`skipped: the Python package needs ${environment.missing}`);
 
+const API_KEY = 'key-of-the-backend';
 const ROOMS = JSON.stringify([
   { match: 'plain:*', history: { messages: 0 } },
   { match: 'acks:*', acks: true },
@@ -26,7 +27,7 @@ describe.skipIf('missing' in environment)(
       const env = { ROOMCAST_ROOMS: ROOMS };
       [open, users] = await Promise.all([
         NodeProcess.start({ env }),
-        NodeProcess.start({ env: { ...env, ROOMCAST_AUTH_SECRET: SECRET } }),
+        NodeProcess.start({ env: { ...env, ROOMCAST_AUTH_SECRET: SECRET, ROOMCAST_API_KEYS: API_KEY } }),
       ]);
     });
 
@@ -39,6 +40,7 @@ describe.skipIf('missing' in environment)(
         ROOMCAST_OPEN_URL: open.wsUrl,
         ROOMCAST_USERS_URL: users.wsUrl,
         ROOMCAST_SECRET: SECRET,
+        ROOMCAST_API_KEY: API_KEY,
       };
       const args = ['-X', 'dev', '-m', 'unittest', 'tests.real_node'];
       const { stderr } = await promisify(execFile)(environment.python, args, { cwd: PYTHON_PACKAGE, env });

@@ -1,11 +1,8 @@
 /** Makes one file of the simulation and the code that it runs, so that plain Node runs it, with or without a planted fault. */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { rolldown } from 'rolldown';
-
-const require = createRequire(import.meta.url);
 
 /**
  * `mutation`: `{ file, from, to }`, a text in a source file, relative to the repository, that stands there once, and what is put in its place.
@@ -43,5 +40,3 @@ export async function bundle(entry, output, mutation = null) {
   await made.write({ file: output, format: 'esm', codeSplitting: false });
   if (!isApplied) throw new Error(`${mutation.file} is not part of the simulation`);
 }
-
-export { require };

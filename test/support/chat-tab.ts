@@ -51,11 +51,11 @@ export class ChatTab {
   }
 
   async isConnected(): Promise<void> {
-    await this.page.locator('#link.connected').waitFor();
+    await this.page.locator('.connected #link').waitFor();
   }
 
   async isDisconnected(): Promise<void> {
-    await this.page.locator('#link.waiting').waitFor();
+    await this.page.locator('.waiting #link').waitFor();
   }
 
   async showsTyping(text: string): Promise<void> {

@@ -49,13 +49,16 @@ export class StreamRefused extends Error {
   readonly status: number;
   readonly headers: IncomingMessage['headers'];
   readonly code: string;
+  /** The error as it is in the body. */
+  readonly error: { readonly code: string; readonly message: string; readonly [detail: string]: unknown };
 
   constructor(response: IncomingMessage, body: string) {
-    const { code, message } = (JSON.parse(body) as { error: { code: string; message: string } }).error;
-    super(message);
+    const { error } = JSON.parse(body) as Pick<StreamRefused, 'error'>;
+    super(error.message);
+    this.error = error;
     this.status = response.statusCode!;
     this.headers = response.headers;
-    this.code = code;
+    this.code = error.code;
   }
 }
 

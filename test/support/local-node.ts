@@ -66,6 +66,7 @@ export class LocalNode<B extends Backplane = GatedBackplane> {
       access: rule,
       keptOut: this.node.keptOut,
       authenticator: null,
+      userFull: () => null,
       identified: () => undefined,
       log: silentLog,
     });

@@ -7,6 +7,7 @@ export const idleSamples: Samples = {
   connections: () => ({ msgpack: 0, json: 0, sse: 0 }),
   unauthenticated: () => 0,
   connectionLimits: () => ({ all: 1000, unauthenticated: 100 }),
+  revocations: () => ({ user: 0, token: 0 }),
   rooms: () => 0,
   memberships: () => 0,
   shortHistories: () => 0,

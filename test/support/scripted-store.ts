@@ -36,7 +36,7 @@ export class ScriptedStore {
   /** What users have acknowledged. */
   readonly acked = new Map<string, Acked>();
   #epochs = 0;
-  #denials: Denials | null = null;
+  #denials: MemoryDenials | null = null;
   readonly #newest = new Map<string, NewestMessages>();
   #mark = 0;
 
@@ -139,6 +139,11 @@ export class ScriptedStore {
   }
 
   // ---- faults ----------------------------------------------------------------------------------------------
+
+  /** As a Redis that was restarted without its data. */
+  loseDenials(): void {
+    this.#denials?.clear();
+  }
 
   /** Keeps only so many of the newest messages. */
   trim(name: string, messages: number): void {

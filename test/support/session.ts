@@ -5,6 +5,7 @@ import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
 import { FlushQueue } from '../../src/connection/flush-queue.ts';
+import type { OverLimit } from '../../src/connection/over-limit.ts';
 import { type SendingSettings, sendingLimits } from '../../src/connection/sending-limits.ts';
 import type { Request, RoomServices } from '../../src/connection/services.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
@@ -61,6 +62,8 @@ const OPEN: RoomAccess = { join: 'anyone', publish: 'anyone' };
 export interface SessionOptions {
   readonly encoding?: Encoding;
   readonly identity?: Identity;
+  /** Whether a user may have one more connection. Default: yes. */
+  readonly userFull?: (user: string) => OverLimit | null;
   readonly authenticator?: Authenticator;
   /** Anonymous connections are admitted beside authenticated ones. */
   readonly anonymous?: boolean;
@@ -132,6 +135,7 @@ export class Session {
       access: (room) => access[room] ?? access['*'] ?? OPEN,
       keptOut: NOBODY_KEPT_OUT,
       authenticator,
+      userFull: options.userFull ?? (() => null),
       identified: (connection, identity) => {
         const isAwaited = connection.awaitsAuth;
         connection.identity = identity;

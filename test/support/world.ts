@@ -128,6 +128,7 @@ export class WorldNode {
       access: (room) => world.rule(room),
       keptOut: this.broker.keptOut,
       authenticator: null,
+      userFull: () => null,
       identified: (connection, identity) => this.broker.identified(connection, identity),
       log: silentLog,
     });

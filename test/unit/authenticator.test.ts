@@ -1,8 +1,9 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type TokenOptions, tokenAuthenticator } from '../../src/auth/authenticator.ts';
 import { type Authenticator, AuthFailure, type Identity } from '../../src/auth/identity.ts';
@@ -112,6 +113,39 @@ describe('a token signed with the shared secret', () => {
     for (const text of bad) expect(await refusal(by, text)).toBe('unauthorized');
   });
 
+  it('is refused unsigned, however that is written, and where it names a key or rules of its own', async () => {
+    const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const { privateKey, publicKeyFile } = keyPair('rsa');
+    const by = [authenticator({ secret: SECRET }), authenticator({ publicKeyFile })];
+    const [, , signature] = (await token({ sub: 'ann' })).split('.');
+    for (const alg of ['none', 'None', 'NONE', 'nOnE', '', null, 0, ['HS256'], undefined]) {
+      for (const end of ['', signature]) {
+        const text = `${encode({ alg })}.${encode({ sub: 'ann' })}.${end}`;
+        for (const one of by) expect(await refusal(one, text)).toBe('unauthorized');
+      }
+    }
+    const other = keyPair('rsa', 'second');
+    const jwk = createPublicKey(other.pem).export({ format: 'jwk' });
+    const headers = [{ jwk }, { jku: 'http://127.0.0.1:1/' }, { crit: ['exp'], exp: 1 }];
+    for (const header of headers) {
+      const forged = new SignJWT({ sub: 'ann' }).setProtectedHeader({ alg: 'RS256', ...header } as never);
+      // What must be understood is not, even with the right key.
+      const key = 'crit' in header ? privateKey : other.privateKey;
+      const text = await forged.sign(key, { crit: { exp: true } });
+      expect(await refusal(by[1]!, text)).toBe('unauthorized');
+    }
+  });
+
+  it('has an id that it can be revoked by, where that is text or a number, and not too long', async () => {
+    const by = authenticator({ secret: SECRET });
+    const idOf = async (jti: unknown) =>
+      (await by.authenticate(await token({ sub: 'ann', jti: jti as string }))).tokenId;
+    expect(await idOf('login-17')).toBe('login-17');
+    expect(await idOf(17)).toBe('17');
+    expect(await idOf('x'.repeat(256))).toHaveLength(256);
+    for (const none of [undefined, '', {}, 'x'.repeat(257)]) expect(await idOf(none)).toBeUndefined();
+  });
+
   it('is told in plain words when it is no token at all', async () => {
     const by = authenticator({ secret: SECRET });
     await expect(by.authenticate('not a token')).rejects.toThrow(
@@ -157,7 +191,10 @@ describe('a token signed with the shared secret', () => {
       const accepted = await by.authenticate(await token({ sub: 'ann', exp: secondsFromNow(-4) }));
       expect(accepted.user).toBe('ann');
       expect(await refusal(by, await token({ sub: 'ann', exp: secondsFromNow(-5) }))).toBe('token_expired');
-      expect(await refusal(by, await token({ sub: 'ann', nbf: secondsFromNow(6) }))).toBe('unauthorized');
+      expect((await by.authenticate(await token({ sub: 'ann', nbf: secondsFromNow(5) }))).user).toBe('ann');
+      const early = await token({ sub: 'ann', nbf: secondsFromNow(6) });
+      expect(await refusal(by, early)).toBe('unauthorized');
+      await expect(by.authenticate(early)).rejects.toThrow('the token is not valid yet: its nbf lies ahead');
     } finally {
       vi.useRealTimers();
     }
@@ -181,6 +218,50 @@ describe('a token signed with the shared secret', () => {
     expect(await refusal(by, await token(claims))).toBe('unauthorized');
     const longest = await token({ sub: 'ü'.repeat(50) });
     expect(await by.authenticate(longest)).toMatchObject({ user: 'ü'.repeat(50) });
+  });
+});
+
+describe('a rotation', () => {
+  const NEW = 'the next secret of the tests, of 32 bytes';
+  const old = () => token({ sub: 'ann' });
+  const young = () => token({ sub: 'ann' }, { key: secretKey(NEW) });
+
+  it('has tokens of the old secret and of the new one accepted, and of no other', async () => {
+    const by = authenticator({ secret: NEW, oldSecrets: [SECRET] });
+    for (const text of [await old(), await young()]) expect((await by.authenticate(text)).user).toBe('ann');
+    expect(await refusal(by, await token({ sub: 'ann' }, { key: secretKey(`${SECRET}!`) }))).toBe(
+      'unauthorized',
+    );
+    expect(await refusal(by, await token({ sub: 'ann', exp: 1 }))).toBe('token_expired');
+  });
+
+  it('needs no restart: keys are loaded anew, and what cannot be used changes nothing', async () => {
+    const by = tokenAuthenticator({ ...NOTHING, secret: SECRET })!;
+    by.reload({ ...NOTHING, secret: NEW, oldSecrets: [SECRET] });
+    for (const text of [await old(), await young()]) expect((await by.authenticate(text)).user).toBe('ann');
+    by.reload({ ...NOTHING, secret: NEW });
+    expect(await refusal(by, await old())).toBe('unauthorized');
+    expect(() => by.reload(NOTHING)).toThrow('the settings no longer name a key');
+    expect(() => by.reload({ ...NOTHING, publicKeyFile: write('hello') })).toThrow('no public key in PEM');
+    expect(() => by.reload({ ...NOTHING, secret: NEW, algorithms: ['RS256'] })).toThrow('auth.algorithms');
+    expect((await by.authenticate(await young())).user).toBe('ann');
+  });
+
+  it('has several public keys in one file, of different kinds', async () => {
+    const pairs = [keyPair('rsa'), keyPair('rsa', 'second'), keyPair('p256')];
+    const by = authenticator({ publicKeyFile: write(pairs.map(({ pem }) => pem).join('\n')) });
+    for (const [index, alg] of ['RS256', 'PS256', 'ES256'].entries()) {
+      const text = await token({ sub: 'ann' }, { alg, key: pairs[index]!.privateKey });
+      expect((await by.authenticate(text)).user).toBe('ann');
+    }
+    const stranger = await token({ sub: 'ann' }, { alg: 'ES256', key: keyPair('p256', 'other').privateKey });
+    expect(await refusal(by, stranger)).toBe('unauthorized');
+    const bad = write(`${keyPair('rsa').pem}\n${keyPair('short-rsa').pem}`);
+    expect(() => authenticator({ publicKeyFile: bad })).toThrow(
+      /key 2 of \S+: an RSA key must have at least 2048/,
+    );
+    const many = write(`${keyPair('p256').pem}\n`.repeat(9));
+    expect(() => authenticator({ publicKeyFile: many })).toThrow('at most 8 keys, got 9');
   });
 });
 
@@ -278,7 +359,7 @@ describe('the rooms claim', () => {
 
   it('is not a restriction where it is absent', async () => {
     const { permissions } = await authenticator({ secret: SECRET }).authenticate(await token({ sub: 'ann' }));
-    expect([permissions.mayJoin('any'), permissions.mayPublish('any')]).toEqual([true, true]);
+    expect([permissions.allows('join', 'any'), permissions.allows('publish', 'any')]).toEqual([true, true]);
   });
 
   it('permits what the first grant that matches says, and nothing else', async () => {
@@ -287,7 +368,7 @@ describe('the rooms claim', () => {
       { match: 'chat:*', join: true, publish: true },
       { match: 'news:*', join: true, publish: 'yes' },
     ]);
-    const may = (room: string) => [permissions.mayJoin(room), permissions.mayPublish(room)];
+    const may = (room: string) => [permissions.allows('join', room), permissions.allows('publish', room)];
     expect(may('chat:staff')).toEqual([true, false]);
     expect(may('chat:lobby')).toEqual([true, true]);
     expect(may('news:today')).toEqual([true, false]);
@@ -296,7 +377,7 @@ describe('the rooms claim', () => {
 
   it('permits nothing where it is empty', async () => {
     const { permissions } = await identityWith([]);
-    expect([permissions.mayJoin('a'), permissions.mayPublish('a')]).toEqual([false, false]);
+    expect([permissions.allows('join', 'a'), permissions.allows('publish', 'a')]).toEqual([false, false]);
   });
 
   it.each([null, {}, 'chat:*', [null], ['chat:*'], [{ join: true }], Array(101).fill({ match: 'a' })])(

@@ -3,13 +3,17 @@ import {
   type Asker,
   authorize,
   authorizeInCluster,
+  authorizeJoin,
+  type JoinAsks,
   type KeptOut,
   NOBODY_KEPT_OUT,
+  PLAIN_JOIN,
   type RoomAccess,
   type RoomAction,
 } from '../../src/auth/authorize.ts';
 import type { Identity } from '../../src/auth/identity.ts';
 import { permissionsFrom } from '../../src/auth/permissions.ts';
+import { RIGHTS, RIGHTS_BESIDE_JOIN, type Right } from '../../src/auth/rights.ts';
 
 const CLIENT_ACTIONS = ['join', 'leave', 'publish', 'members', 'history', 'ack'] as const;
 const READS = ['join', 'members', 'history', 'ack'] as const;
@@ -68,6 +72,137 @@ describe('in an ordinary room', () => {
   });
 });
 
+/** The rights that a user has in a room that it is in. */
+function rights(rooms: unknown, access: Partial<RoomAccess> = {}): Right[] {
+  const asker = { identity: user('ann', rooms), rooms: ['chat'] };
+  return RIGHTS.filter(
+    (right) => authorize(right, 'chat', asker, { ...OPEN, ...access }, NOBODY_KEPT_OUT) === null,
+  );
+}
+
+const without = (right: Right) => RIGHTS.filter((other) => other !== right);
+
+describe('each right', () => {
+  it.each(RIGHTS)('%s can be taken away by the claim alone, and leaves the others', (right) => {
+    const all = Object.fromEntries(RIGHTS.map((name) => [name, true]));
+    expect(rights([{ ...all, match: 'chat', [right]: false }])).toEqual(without(right));
+  });
+
+  it.each(RIGHTS_BESIDE_JOIN)('%s can be given by the claim alone', (right) => {
+    expect(rights([{ match: 'chat', [right]: true }])).toEqual([right]);
+  });
+
+  it.each(RIGHTS_BESIDE_JOIN)('%s follows join where the claim and the rule leave it out', (right) => {
+    expect(rights([{ match: 'chat', join: true }])).toContain(right);
+    expect(rights([{ match: 'chat', publish: true }])).toEqual(['publish']);
+    expect(rights(undefined, { join: 'server' })).toEqual(['publish']);
+    expect(rights(undefined, { join: 'server', access: { [right]: 'anyone' } })).toEqual(
+      RIGHTS.filter((other) => other === right || other === 'publish'),
+    );
+  });
+
+  it.each(RIGHTS_BESIDE_JOIN)('%s can be closed by the rule alone', (right) => {
+    expect(rights(undefined, { access: { [right]: 'server' } })).toEqual(without(right));
+  });
+
+  it('that the claim spells in another way than true is not granted', () => {
+    expect(rights([{ match: 'chat', join: true, members: 'true', history: null, ack: 1 }])).toEqual([
+      'join',
+      'presence',
+    ]);
+  });
+
+  it.each(RIGHTS)('%s by claim is for those whose claim grants it by name', (right) => {
+    const access =
+      right === 'join' || right === 'publish' ? { [right]: 'claim' } : { access: { [right]: 'claim' } };
+    expect(rights([{ match: '*', join: true, publish: true, [right]: true }], access)).toContain(right);
+    // No claim at all names nothing.
+    expect(rights(undefined, access)).not.toContain(right);
+    const follows = [{ match: '*', join: true, publish: true }];
+    if (right !== 'join' && right !== 'publish') expect(rights(follows, access)).toEqual(without(right));
+  });
+
+  it('that follows a join by claim needs no name of its own', () => {
+    expect(rights([{ match: '*', join: true }], { join: 'claim' })).toEqual(without('publish'));
+  });
+});
+
+describe('a node that denies by default', () => {
+  const closed: RoomAccess = { match: null, join: 'server', publish: 'server', deniesByDefault: true };
+  const opened: RoomAccess = { ...OPEN, match: 'chat', deniesByDefault: true };
+  const everything = [{ match: '*', join: true, publish: true }];
+
+  it('closes a room without a rule, whatever the token grants', () => {
+    for (const identity of [null, ANN, user('ann', everything)]) {
+      expect(permitted('chat', identity, closed)).toEqual(['leave']);
+    }
+  });
+
+  it('takes a token without a claim for one that grants nothing', () => {
+    expect(permitted('chat', ANN, opened)).toEqual(['leave']);
+    expect(permitted('chat', user('ann', everything), opened)).toEqual(CLIENT_ACTIONS);
+    expect(permitted('chat', null, opened)).toEqual(['join', 'leave', 'publish', 'members', 'history']);
+  });
+
+  it('leaves users their own personal rooms', () => {
+    for (const access of [closed, opened]) {
+      expect(permitted('$user:ann', ANN, access)).toEqual(['join', 'members', 'history', 'ack']);
+    }
+  });
+
+  it('says so', () => {
+    const say = (access: RoomAccess, identity: Identity | null) =>
+      authorize('history', 'chat', { identity, rooms: [] }, access, NOBODY_KEPT_OUT)?.message;
+    expect(say(closed, null)).toMatch(/"chat".*no rule matches.*defaultDeny/);
+    expect(say({ ...closed, match: 'ch*' }, null)).toMatch(/its rule "ch\*" says join: server.*defaultDeny/);
+    expect(say(opened, ANN)).toMatch(/"chat".*no rooms claim.*defaultDeny/);
+  });
+});
+
+describe('a join', () => {
+  const refusal = (asks: Partial<JoinAsks>, rooms: unknown, access: Partial<RoomAccess> = {}) =>
+    authorizeJoin(
+      'chat',
+      { ...PLAIN_JOIN, ...asks },
+      { identity: rooms === null ? null : user('ann', rooms), rooms: [] },
+      { ...OPEN, ...access },
+      NOBODY_KEPT_OUT,
+    );
+
+  it.each([
+    ['history', { last: 1 }, 'last'],
+    ['history', { resume: true }, 'resume'],
+    ['ack', { resume: true }, 'resume'],
+    ['members', { members: true }, 'members'],
+    ['presence', { data: Uint8Array.of(1) }, 'data'],
+  ] as const)('needs %s for %o', (right, asks, option) => {
+    const all = Object.fromEntries(RIGHTS.map((name) => [name, true]));
+    const lacking = [{ ...all, match: '*', [right]: false }];
+    expect(refusal(asks, lacking)?.message).toMatch(
+      new RegExp(`grant ${right} in "chat".*rooms claim.*Join without ${option}`),
+    );
+    expect(refusal({}, lacking)).toBeNull();
+    expect(refusal(asks, [{ ...all, match: '*' }])).toBeNull();
+    expect(refusal(asks, undefined, { access: { [right]: 'server' } })?.code).toBe('forbidden');
+  });
+
+  it('that asks for no message needs no history', () => {
+    expect(refusal({ last: 0 }, [{ match: '*', join: true, history: false }])).toBeNull();
+  });
+
+  it('of an anonymous client resumes nothing, and so needs no right for it', () => {
+    expect(refusal({ resume: true }, null)).toBeNull();
+  });
+
+  it('with data is refused where the rule says presenceData: false', () => {
+    expect(refusal({ data: 1 }, undefined, { presenceData: false })?.message).toMatch(/presenceData: false/);
+  });
+
+  it('of a room without the right is refused first', () => {
+    expect(refusal({ last: 1 }, [])?.message).toMatch(/grant join in "chat"/);
+  });
+});
+
 describe('in a reserved room', () => {
   const others = ['$user:bob', '$user:', '$user:annie', '$user:an', '$', '$other', '$USER:ann', '$user'];
 
@@ -96,7 +231,7 @@ describe('a user who is kept out of a room', () => {
     authorize(action, room, { identity, rooms: ['chat'] }, OPEN, keptOut);
 
   it('may only leave it, and is told when to ask again', () => {
-    for (const action of ['join', 'publish', 'members', 'history', 'ack'] as const) {
+    for (const action of RIGHTS) {
       expect(answer(action, ANN)).toMatchObject({ code: 'forbidden', retryAfterMs: 1235 });
     }
     expect(answer('leave', ANN)).toBeNull();
@@ -153,5 +288,23 @@ describe('a refusal', () => {
     }
     expect(say('publish', '$user:ann', ANN)).toMatch(/server API.*"\$user:ann"/);
     expect(say('ack', 'chat', null)).toMatch(/present a token/);
+  });
+
+  it('names the pattern of the rule, and of the entry in the claim', () => {
+    const access: RoomAccess = { ...OPEN, match: 'ch*', access: { history: 'server', members: 'claim' } };
+    expect(say('history', 'chat', ANN, access)).toBe(
+      'only the server API may read the history of "chat": its rule "ch*" says access.history: server',
+    );
+    expect(say('members', 'chat', ANN, access)).toBe(
+      'the token\'s rooms claim must grant members in "chat" by name: its rule "ch*" says access.members: claim',
+    );
+    expect(say('members', 'chat', null, access)).toMatch(/present a token whose rooms claim grants members/);
+    const restricted = user('ann', [{ match: 'c*', join: true, publish: false }]);
+    expect(say('publish', 'chat', restricted)).toBe(
+      'the token does not grant publish in "chat": see "c*" in its rooms claim',
+    );
+    expect(say('publish', 'other', restricted)).toBe(
+      'the token does not grant publish in "other": no entry of its rooms claim matches',
+    );
   });
 });

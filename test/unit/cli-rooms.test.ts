@@ -75,6 +75,7 @@ describe('a wrong command line', () => {
     ['token mint --user a --expires-in 5', 'It must be a number and one of s, m, h and d'],
     ['token mint --user a --info {', 'It must be JSON'],
     ['token mint --user a --key-id k', '--key-id is for --key-file'],
+    [`token mint --user a --id ${'x'.repeat(257)}`, '--id must be 1 to 256 bytes'],
     ['completion tcsh', 'Allowed choices are bash, zsh, fish'],
   ])('gets 2: %s', async (line, says) => {
     const { exitCode, stdout, stderr } = await roomcast(line.split(' '));
@@ -137,6 +138,8 @@ describe('roomcast token', () => {
     const args = [
       '--user',
       'ann',
+      '--id',
+      'login-17',
       '--expires-in',
       '1h',
       '--info',
@@ -154,6 +157,7 @@ describe('roomcast token', () => {
     expect(header).toEqual({ alg: 'HS256' });
     expect(claims).toMatchObject({
       sub: 'ann',
+      jti: 'login-17',
       info: { name: 'Ann' },
       rooms: [
         { match: 'chat:*', join: true, publish: true },
@@ -169,6 +173,14 @@ describe('roomcast token', () => {
     const { exitCode, stderr } = await roomcast(['token', 'mint', '--user', 'ann'], env);
     expect(exitCode).toBe(0);
     expect(stderr).toContain('every room');
+  });
+
+  it('says that a token without grants is for nothing where nodes deny by default', async () => {
+    const { stderr } = await roomcast(['token', 'mint', '--user', 'ann'], {
+      ...env,
+      ROOMCAST_DEFAULT_DENY: 'true',
+    });
+    expect(stderr).toContain('may do nothing, because defaultDeny is on');
   });
 
   it.each(['rsa', 'ec', 'ed25519'] as const)('signs with a private key: %s', async (kind) => {
@@ -255,6 +267,11 @@ describe('roomcast token', () => {
     expect(grantOf('a=b')).toEqual({ match: 'a=b', join: true, publish: true });
     expect(grantOf('a=b=publish')).toEqual({ match: 'a=b', join: false, publish: true });
     expect(grantOf('x=publish,join')).toEqual({ match: 'x', join: true, publish: true });
+    expect(grantOf('stage:*=join,members,-history')).toEqual({
+      match: 'stage:*',
+      ...{ join: true, publish: false, members: true, history: false },
+    });
+    expect(grantOf('a=reads')).toEqual({ match: 'a=reads', join: true, publish: true });
   });
 });
 
@@ -293,18 +310,74 @@ describe('roomcast completion', () => {
       "complete -c roomcast -n '__fish_seen_subcommand_from sub' -l position-file -r -F -d ",
     );
     expect(stdout).toContain(
-      "-n 'not __fish_seen_subcommand_from serve config doctor bench sub pub members history token completion' -f -a sub",
+      "-n 'not __fish_seen_subcommand_from serve config doctor bench sub pub members history token apikey completion' -f -a sub",
     );
     // Of each line the quotes close; its strings hold nothing that ends them.
     for (const line of stdout.trimEnd().split('\n'))
       expect(line.replaceAll("\\'", '').split("'").length % 2).toBe(1);
   });
 
+  it('offers the same in fish, where that is here', async () => {
+    const { stdout } = await roomcast(['completion', 'fish']);
+    writeFileSync(join(folder, 'completion.fish'), stdout);
+    const offer = (line: string) =>
+      spawnSync(
+        'fish',
+        ['--no-config', '-c', `source completion.fish; complete -C ${JSON.stringify(line)}`],
+        {
+          encoding: 'utf8',
+          cwd: folder,
+          env: { ...process.env, HOME: folder },
+        },
+      );
+    const words = [
+      ['roomcast s', 'serve sub'],
+      ['roomcast token mint --k', '--key-file --key-id'],
+      ['roomcast sub config --co', '--connect-timeout --count'],
+      ['roomcast config d', ''],
+    ] as const;
+    for (const [line, expected] of words) {
+      const answer = offer(line);
+      if (answer.error !== undefined) return;
+      const lines = answer.stdout.split('\n').map((one) => one.split('\t')[0]);
+      expect({ line, words: lines.join(' ').trim() }).toEqual({ line, words: expected });
+    }
+  });
+
+  /** zsh completes only where it edits a line, so it gets a terminal. It hangs, and is ended, where it offers something else. */
+  it('offers the same in zsh, where that is here', async () => {
+    const { stdout } = await roomcast(['completion', 'zsh']);
+    writeFileSync(join(folder, 'completion.zsh'), stdout);
+    const script = `
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "stty -echo; PS1=''; autoload -U compinit && compinit -u -D; source ./completion.zsh; bindkey '^I' list-choices; echo READ''Y"
+zpty -r z out '*READY*'
+for line words in "$@"; do
+  zpty -w -n z "$line"$'\t'
+  zpty -r z out "*$~words*"
+  zpty -w -n z $'\x15'
+done
+print done`;
+    const words = ['roomcast s', 'serve*sub', 'roomcast token mint --k', '--key-file*--key-id'];
+    const options = {
+      encoding: 'utf8',
+      cwd: folder,
+      env: { ...process.env, HOME: folder },
+      timeout: 20_000,
+    } as const;
+    const answer = spawnSync('zsh', ['-f', '-c', script, 'zsh', ...words], options);
+    if ((answer.error as NodeJS.ErrnoException | undefined)?.code !== 'ENOENT')
+      expect(answer.stdout).toBe('done\n');
+  });
+
   it('is a script that its shell can read, where the shell is here', async () => {
     for (const shell of ['bash', 'zsh', 'fish'] as const) {
       const { exitCode, stdout } = await roomcast(['completion', shell]);
       expect(exitCode).toBe(0);
-      const { error, status, stderr } = spawnSync(shell, ['-n'], { input: stdout, encoding: 'utf8' });
+      const file = join(folder, `completion.${shell}`);
+      writeFileSync(file, stdout);
+      const { error, status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' });
       if (error === undefined) expect({ shell, status, stderr }).toEqual({ shell, status: 0, stderr: '' });
     }
   });

@@ -72,7 +72,7 @@ describe('roomcast', () => {
 
 describe('roomcast serve', () => {
   it('runs a node with what the file, the environment and the flags say', async () => {
-    const line = `serve --config ${file} --port 4321 --redis redis://r --api-key a --api-key b --no-demo --log-level error`;
+    const line = `serve --config ${file} --port 4321 --redis redis://r --api-key first-key-of-two --api-key second-key-of-two --no-demo --log-level error`;
     const { exitCode, served } = await roomcast(line, { env: { ROOMCAST_DRAIN_WINDOW_MS: '5' } });
     expect(exitCode).toBe(0);
     expect(served).toHaveLength(1);
@@ -80,7 +80,7 @@ describe('roomcast serve', () => {
       host: '127.0.0.1',
       port: 4321,
       redis: { url: 'redis://r' },
-      apiKeys: ['a', 'b'],
+      apiKeys: ['first-key-of-two', 'second-key-of-two'],
       demo: false,
       log: { level: 'error', format: 'auto' },
       drain: { windowMs: 5 },
@@ -138,7 +138,7 @@ describe('roomcast config', () => {
   it('prints the effective configuration as YAML, with secrets masked', async () => {
     const env = {
       REDIS_URL: 'rediss://user:hush@redis:6380/1',
-      ROOMCAST_API_KEYS: 'hush1,hush2',
+      ROOMCAST_API_KEYS: 'hush-hush-hush-hush,hush1-hush1-hush1',
       ROOMCAST_AUTH_SECRET: 'hush',
       ROOMCAST_TLS_CERT_FILE: file,
       ROOMCAST_TLS_KEY_FILE: file,

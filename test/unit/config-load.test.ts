@@ -128,8 +128,10 @@ describe('values in quotes', () => {
   });
 
   it('are a way of writing in YAML, and may be inside of a value', () => {
-    expect(load({ file: write('quotes.yaml', 'apiKeys: ["k"]\nauth: {secret: \'s\'}') })).toMatchObject({
-      apiKeys: ['k'],
+    expect(
+      load({ file: write('quotes.yaml', 'apiKeys: ["first-key-of-two"]\nauth: {secret: \'s\'}') }),
+    ).toMatchObject({
+      apiKeys: ['first-key-of-two'],
       auth: { secret: 's' },
     });
     expect(load({ env: { ROOMCAST_AUTH_SECRET: 'a"b"c' } }).auth.secret).toBe('a"b"c');
@@ -152,9 +154,12 @@ describe('sources', () => {
   });
 
   it('may be a JSON file, which ROOMCAST_CONFIG names unless a flag names one', () => {
-    const json = write('a.json', '{"port": 1, "apiKeys": ["k"]}');
+    const json = write('a.json', '{"port": 1, "apiKeys": ["first-key-of-two"]}');
     const other = write('b.yaml', 'port: 2');
-    expect(load({ env: { ROOMCAST_CONFIG: json } })).toMatchObject({ port: 1, apiKeys: ['k'] });
+    expect(load({ env: { ROOMCAST_CONFIG: json } })).toMatchObject({
+      port: 1,
+      apiKeys: ['first-key-of-two'],
+    });
     expect(load({ file: other, env: { ROOMCAST_CONFIG: json } }).port).toBe(2);
   });
 
@@ -168,13 +173,13 @@ describe('sources', () => {
   it('give lists with commas, booleans as words and rules as JSON in the environment', () => {
     const config = load({
       env: {
-        ROOMCAST_API_KEYS: 'a, b,',
+        ROOMCAST_API_KEYS: 'first-key-of-two, second-key-of-two,',
         ROOMCAST_TRUST_PROXY: 'YES',
         ROOMCAST_REDIS_TLS_REJECT_UNAUTHORIZED: '0',
         ROOMCAST_ROOMS: '[{"match": "chat:*", "history": {"messages": 5}}]',
       },
     });
-    expect(config.apiKeys).toEqual(['a', 'b']);
+    expect(config.apiKeys).toEqual(['first-key-of-two', 'second-key-of-two']);
     expect(config.trustProxy).toBe(true);
     expect(config.redis.tls.rejectUnauthorized).toBe(false);
     expect(config.rooms).toEqual([{ match: 'chat:*', history: { messages: 5 } }]);
@@ -247,12 +252,12 @@ describe('sources', () => {
   it('read secrets from the files that _FILE variables name', () => {
     const config = load({
       env: {
-        ROOMCAST_API_KEYS_FILE: write('keys', 'first\nsecond\n'),
+        ROOMCAST_API_KEYS_FILE: write('keys', 'first-key-of-two\nsecond-key-of-two\n'),
         ROOMCAST_AUTH_SECRET_FILE: write('secret', 'hush\n'),
         REDIS_URL_FILE: write('url', 'redis://:pw@redis:6379\n'),
       },
     });
-    expect(config.apiKeys).toEqual(['first', 'second']);
+    expect(config.apiKeys).toEqual(['first-key-of-two', 'second-key-of-two']);
     expect(config.auth.secret).toBe('hush');
     expect(config.redis.url).toBe('redis://:pw@redis:6379');
   });
@@ -364,7 +369,7 @@ describe('problems', () => {
       'environment ROOMCAST_ROOMS[0]: unknown key "histry" — did you mean "history"?',
       'environment ROOMCAST_ROOMS[1].history.messages: expected a whole number from 0 to 100000, got "x"',
       'environment ROOMCAST_ROOMS[1].history: unknown key "agems" — did you mean "ageMs"?',
-      'environment ROOMCAST_ROOMS[1].join: expected one of anyone, authenticated, nobody, got "nobdy"',
+      'environment ROOMCAST_ROOMS[1].join: expected one of anyone, authenticated, claim, server, nobody, got "nobdy"',
       'environment ROOMCAST_ROOMS[2]: expected a rule such as {"match": "chat:*"}, got 7',
       'environment ROOMCAST_ROOMS[3].match: expected a pattern of 1 to 128 characters such as chat:*, got nothing',
       'environment ROOMCAST_ROOMS[4].history: expected false, or a group of messages, ageMs and bytes, got true',
@@ -540,11 +545,37 @@ describe('settings that have to fit each other', () => {
       'members of a rule do not take the effect from one another',
       {
         ROOMCAST_ROOMS:
-          '[{"match":"a","presence":false,"memberEvents":true},{"match":"b","join":"nobody","publish":"members"}]',
+          '[{"match":"a","presence":false,"memberEvents":true},{"match":"b","join":"nobody","publish":"members"},{"match":"c","join":"server","publish":"members","presence":false,"access":{"members":"anyone"}}]',
       },
       [
         'environment ROOMCAST_ROOMS[0].memberEvents: "a" has presence: false, so members cannot be told who joins and leaves',
         'environment ROOMCAST_ROOMS[1].publish: "b" has join: nobody, so there are no members to publish',
+        'environment ROOMCAST_ROOMS[2].publish: "c" has join: server, so there are no members to publish',
+        'environment ROOMCAST_ROOMS[2].access.members: "c" has presence: false, so there is no list of members',
+      ],
+    ],
+    [
+      'what a claim decides needs tokens',
+      {
+        ROOMCAST_ROOMS:
+          '[{"match":"a","join":"claim"},{"match":"b","access":{"history":"claim","ack":"server"}}]',
+      },
+      [
+        expect.stringMatching(
+          /^environment ROOMCAST_ROOMS\[0\]: "a" has join: claim, which needs auth\.secret/,
+        ),
+        expect.stringMatching(/^environment ROOMCAST_ROOMS\[1\]: "b" has history: claim, which needs/),
+      ],
+    ],
+    [
+      'who may do what is a closed list',
+      {
+        ROOMCAST_ROOMS:
+          '[{"match":"a","access":{"members":"nobody"}},{"match":"b","access":{"read":"anyone"}}]',
+      },
+      [
+        'environment ROOMCAST_ROOMS[0].access.members: expected one of anyone, authenticated, claim, server, got "nobody"',
+        'environment ROOMCAST_ROOMS[1].access: unknown key "read"',
       ],
     ],
     [
@@ -559,6 +590,21 @@ describe('settings that have to fit each other', () => {
         'environment ROOMCAST_AUTH_SECRET: conflicts with auth.jwksUrl: remove one of them',
         'environment ROOMCAST_AUTH_PUBLIC_KEY_FILE: conflicts with auth.jwksUrl: remove one of them',
       ],
+    ],
+    [
+      'proxies are believed only where they are named',
+      { ROOMCAST_PROXY_PROTOCOL: 'true' },
+      ['environment ROOMCAST_PROXY_PROTOCOL: needs trustProxy, the proxies that are believed'],
+    ],
+    [
+      'a proxy that names the client before TLS is none of a node with TLS',
+      {
+        ROOMCAST_PROXY_PROTOCOL: 'true',
+        ROOMCAST_TRUST_PROXY: 'loopback',
+        ROOMCAST_TLS_CERT_FILE: '/dev/null',
+        ROOMCAST_TLS_KEY_FILE: '/dev/null',
+      },
+      [expect.stringMatching(/^environment ROOMCAST_PROXY_PROTOCOL: conflicts with tls.certFile: /)],
     ],
     [
       'keys are fetched without a password',

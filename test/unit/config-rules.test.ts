@@ -51,17 +51,37 @@ describe('a pattern', () => {
 describe('rules', () => {
   it('give the defaults to a room that none matches', () => {
     const standard = {
+      match: null,
       history,
       presence: true,
       memberEvents: false,
       join: 'anyone',
       publish: 'anyone',
+      access: {},
+      deniesByDefault: false,
       acks: null,
       presenceData: true,
       slowReaders: 'resume',
+      publishesPerSecond: 0,
     };
     expect(compileRules({ history, rooms: [] })('a')).toEqual(standard);
     expect(compileRules({ history, rooms: [{ match: 'b', join: 'nobody' }] })('a')).toEqual(standard);
+  });
+
+  it('close what nothing opens, where defaultDeny says so', () => {
+    const rooms = [
+      { match: 'chat:*', join: 'authenticated', publish: 'members' },
+      { match: 'log:*', history: false },
+    ] as const;
+    const rule = compileRules({ history, rooms, defaultDeny: true });
+    expect(rule('chat:a')).toMatchObject({ match: 'chat:*', join: 'authenticated', publish: 'members' });
+    for (const [room, match] of [
+      ['log:a', 'log:*'],
+      ['other', null],
+    ] as const) {
+      expect(rule(room)).toMatchObject({ match, join: 'server', publish: 'server', deniesByDefault: true });
+    }
+    expect(rule('chat:a').deniesByDefault).toBe(true);
   });
 
   it('give the first that matches, not the nearest', () => {

@@ -159,8 +159,20 @@ describe('a connection over its rate', () => {
     expect(session.socket.frames).toEqual([
       ['ok', 1, {}],
       ['ok', 2, {}],
-      ['error', 3, 'rate_limited', expect.any(String), { retryAfterMs: 100 }],
-      ['error', 4, 'rate_limited', expect.any(String), { retryAfterMs: 70 }],
+      [
+        'error',
+        3,
+        'rate_limited',
+        expect.any(String),
+        { retryAfterMs: 100, limit: 'limits.commandsPerSecond' },
+      ],
+      [
+        'error',
+        4,
+        'rate_limited',
+        expect.any(String),
+        { retryAfterMs: 70, limit: 'limits.commandsPerSecond' },
+      ],
       ['ok', 5, {}],
     ]);
     expect(session.metrics.commands.rateLimited).toBe(2);
@@ -272,8 +284,9 @@ describe.each(['msgpack', 'json'] as const)('a %s connection that sends too much
     session.receive(['ping', 4]);
     session.endTurn();
     const refused = session.socket.frames.filter(([type]) => type === 'error');
+    const details = { retryAfterMs: expect.any(Number), limit: 'limits.bytesPerSecond' };
     expect(refused).toEqual([
-      ['error', 2, 'rate_limited', expect.any(String), { retryAfterMs: expect.any(Number) }],
+      ['error', 2, 'rate_limited', 'too many bytes a second: limits.bytesPerSecond is 10000', details],
       ['error', 3, 'rate_limited', expect.any(String), refused[0]![4]],
     ]);
     expect(session.node.published).toHaveLength(1);
@@ -397,6 +410,7 @@ describe('a connection whose peer does not read', () => {
     expect(session.socket.ends).toEqual([]);
     for (let id = 10; id <= 12; id++) session.connection.fail(id, 'internal', 'x'.repeat(1000));
     session.connection.close({ code: 1012, reason: 'node restarting' });
+    expect(session.metrics.limits['websocket.backpressureBytes']).toBe(1);
     expect(session.socket.ends.map(({ code }) => code)).toEqual([4008]);
   });
 });

@@ -62,6 +62,24 @@ it('the changes of a busy room leave once in 100 ms, the latest of each member',
   expect(the.sent()).toHaveLength(1);
 });
 
+it('what waits is corrected by what a room was found to be', () => {
+  const the = new Case(0);
+  the.change(1, 'a');
+  the.sent();
+  the.change(3, 'older');
+  the.pushes.correct(the.feed, (connection) => {
+    if (connection === 'n-0') return undefined;
+    return connection === 'n-1' ? { connection, user: null } : { connection, user: null, data: 'older' };
+  });
+  the.scheduler.elapse(100);
+  expect(the.sent().map((frames) => frames.map(([, , who]) => who))).toEqual([
+    [
+      { connection: 'n-1', user: null },
+      { connection: 'n-2', user: null, data: 'older' },
+    ],
+  ]);
+});
+
 it('a member that is told of in another way is not told of again', () => {
   const the = new Case(0);
   the.change(1, 'a');

@@ -1,9 +1,11 @@
 /** A node's copy of who is kept out: what it knows after a start, a message, and a time without a link. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { ALL_PERMITTED } from '../../src/auth/identity.ts';
 import { unavailable } from '../../src/backplane/backplane.ts';
 import type { DenialList, Denials } from '../../src/backplane/denials.ts';
 import { MemoryDenials } from '../../src/backplane/memory/memory-denials.ts';
 import { Denied, memberSubject } from '../../src/node/denied.ts';
+import { revokedOf, revokedSubject } from '../../src/node/revoked.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { FakeScheduler } from '../support/fake-scheduler.ts';
 
@@ -31,6 +33,8 @@ function node(): Denied {
     scheduler,
     log: silentLog,
     learned: (room, user) => learned.push(`${user} in ${room}`),
+    learnedRevoked: ({ kind, id }) => learned.push(`${kind} ${id}`),
+    restored: () => learned.push('restored'),
   });
 }
 
@@ -67,7 +71,7 @@ describe('a copy', () => {
     denied.deny(ANN, 1_000);
     await scheduler.pass(61_000, settle);
     denied.sweep();
-    expect(denied.count).toBe(0);
+    expect(denied.keptOutCount).toBe(0);
   });
 
   it('is what the store has at the start, and whoever is learned of is told', async () => {
@@ -144,6 +148,8 @@ describe('after a lost link', () => {
       { subject: ANN, leftMs: 4_000 },
       { subject: 't:token-7', leftMs: 4_000 },
     ]);
+    // Another node may have read the store in between.
+    expect(learned.at(-1)).toBe('restored');
   });
 
   it('tries again until the store answers, and keeps what it knows', async () => {
@@ -158,5 +164,92 @@ describe('after a lost link', () => {
     expect(denied.leftMs('bob', 'chat')).toBe(0);
     await scheduler.pass(2_000, settle);
     expect(denied.leftMs('bob', 'chat')).toBeGreaterThan(0);
+  });
+
+  it('is tried by one timer, however often the links come back, and by none once the node has stopped', async () => {
+    const denied = node();
+    failures = Number.POSITIVE_INFINITY;
+    denied.reload();
+    denied.reload();
+    await settle();
+    expect(scheduler.timers).toBe(1);
+    denied.reload();
+    denied.stop();
+    await settle();
+    expect(scheduler.timers).toBe(0);
+  });
+});
+
+describe('what is revoked', () => {
+  const TOKEN = revokedSubject({ kind: 'token', id: 'x-1' });
+  const USER = revokedSubject({ kind: 'user', id: 'ann' });
+  const has = (denied: Denied, user: string, tokenId?: string) =>
+    denied.isRevoked({
+      user,
+      expiresAtMs: null,
+      permissions: ALL_PERMITTED,
+      ...(tokenId === undefined ? {} : { tokenId }),
+    });
+
+  it('is a user with any token, or one token of anyone, until it ends or is ended', async () => {
+    const denied = node();
+    denied.deny(TOKEN, 1_000);
+    denied.deny(USER, 2_000);
+    expect([has(denied, 'ann'), has(denied, 'ann', 'y'), has(denied, 'bob', 'x-1')]).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect([has(denied, 'bob'), has(denied, 'bob', 'ann'), has(denied, 'x-1')]).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    expect(denied.counts).toEqual({ user: 1, token: 1 });
+    await scheduler.pass(1_000, settle);
+    expect([has(denied, 'bob', 'x-1'), has(denied, 'ann')]).toEqual([false, true]);
+    denied.lift(USER);
+    expect([has(denied, 'ann'), denied.counts.user]).toEqual([false, 0]);
+  });
+
+  it('is counted apart from who is kept out of rooms, also by a copy that is made anew', async () => {
+    const denied = node();
+    for (const subject of [ANN, TOKEN, USER]) await store.deny(subject, 5_000);
+    for (let n = 0; n < 2; n++) {
+      await denied.load();
+      denied.deny(USER, 5_000);
+      expect([denied.keptOutCount, denied.counts]).toEqual([1, { user: 1, token: 1 }]);
+    }
+    expect(learned).toEqual(['ann in chat', 'token x-1', 'user ann']);
+    expect(denied.revocations(null)).toEqual([
+      { kind: 'token', id: 'x-1', leftMs: 5_000 },
+      { kind: 'user', id: 'ann', leftMs: 5_000 },
+    ]);
+    expect(denied.revocations({ kind: 'user', id: 'bob' })).toEqual([]);
+    expect(denied.revocations({ kind: 'user', id: 'ann' })).toHaveLength(1);
+  });
+
+  it('is read again a minute later, and soon after a node has given back to the store what it lost, once', async () => {
+    const denied = node();
+    let reads = 0;
+    meanwhile = () => void reads++;
+    await store.deny(USER, 3_600_000);
+    denied.sweep();
+    await scheduler.pass(60_000, settle);
+    denied.sweep();
+    await settle();
+    expect([has(denied, 'ann'), reads]).toEqual([true, 1]);
+    for (let n = 0; n < 5; n++) denied.readAgain();
+    await scheduler.pass(1_000, settle);
+    expect(reads).toBe(2);
+  });
+
+  it('is what a node asks for about a user or token of any name', () => {
+    for (const id of ['ü*', 'u:', 't:x', 'r:room*ann']) {
+      for (const kind of ['user', 'token'] as const) {
+        expect(revokedOf(revokedSubject({ kind, id }))).toEqual({ kind, id });
+      }
+    }
+    expect(revokedOf(ANN)).toBeNull();
   });
 });

@@ -23,6 +23,7 @@ class Unsteady extends MemoryBackplane {
   reads = 0;
   readonly entered: { readonly room: string; readonly data: unknown }[] = [];
   leaseLost: () => void = () => undefined;
+  changed: PresenceEvents['changed'] = () => undefined;
   resumed: () => void = () => undefined;
 
   constructor() {
@@ -31,10 +32,10 @@ class Unsteady extends MemoryBackplane {
     const [begin, enter] = [presence.start.bind(presence), presence.enter.bind(presence)];
     presence.start = (events: PresenceEvents) => {
       this.leaseLost = () => events.leaseLost();
-      const changed = (room: string, changes: readonly PresenceChange[]) => {
+      this.changed = (room, changes) => {
         if (!this.isDeaf) events.changed(room, changes);
       };
-      return begin({ ...events, changed, leaseLost: () => events.leaseLost() });
+      return begin({ ...events, changed: this.changed, leaseLost: () => events.leaseLost() });
     };
     const [list, view] = [presence.list.bind(presence), presence.view.bind(presence)];
     presence.list = (...args) => {
@@ -177,7 +178,9 @@ describe('data', () => {
     ]);
     // 1,021 characters and a head of three bytes: the limit itself.
     expect(await answer(ann, 24)).toMatchObject({ offset: 0 });
-    expect(reply(ann, 11)![3]).toBe('presence data must be at most 1024 bytes as MessagePack, got 1027');
+    expect(reply(ann, 11)![3]).toBe(
+      'presence data of 1027 bytes as MessagePack is too large: limits.presenceBytes is 1024',
+    );
     expect(reply(ann, 12)![3]).toBe(
       'members of "plain" may not have data: its rule says presenceData: false',
     );
@@ -306,7 +309,7 @@ async function pause({ socket, connection }: Device): Promise<void> {
 async function resume({ socket, connection }: Device): Promise<void> {
   socket.buffered = 0;
   local.node.drained(connection);
-  await waitFor(() => socket.topics.size === 1);
+  await waitFor(() => socket.topics.size > 0);
 }
 
 describe('a member that keeps the list', () => {
@@ -362,7 +365,7 @@ describe('a member that keeps the list', () => {
     await waitFor(() => pushes(ann, 'members').length === 1);
     const known = MemberList.from('room', 1, ann.frames);
     expect(known.members).toEqual((await list('room')).members);
-    expect(ann.socket.topics.size).toBe(1);
+    expect([...ann.socket.topics]).toEqual(['broom', 'mbroom']);
   });
 
   it('gets nothing anew when nothing changed while it read too slowly', async () => {
@@ -407,6 +410,28 @@ describe('a member that keeps the list', () => {
     expect(pushes(ann, 'members')).toEqual([]);
     backplane.resumed();
     await waitFor(() => pushes(ann, 'members').length === 1);
+    expect(MemberList.from('room', 1, ann.frames).members).toEqual((await list('room')).members);
+  });
+
+  it('is told nothing older after it', async () => {
+    const [ann, bob, cid] = [local.device('ann'), local.device('bob'), local.device('cid')];
+    await join(bob, 'room');
+    await join(cid, 'room');
+    await join(ann, 'room', { members: true });
+    await entered(ann, ann);
+    const count = 3;
+    const had = (device: Device, data: unknown): PresenceChange => {
+      const who = { connection: device.connection.id, user: device.connection.user, data };
+      return { change: 'changed', who, count };
+    };
+    // The first change is told at once, the second waits for the next window. Then the links are lost, and the
+    // store, where nobody has data, is right.
+    backplane.changed('room', [had(bob, 'told')]);
+    backplane.changed('room', [had(cid, 'waits')]);
+    backplane.resumed();
+    await waitFor(() => pushes(ann, 'members').length === 1);
+    bob.send(['presence', 2, 'room', 'newest']);
+    await waitFor(() => pushes(ann, 'presence').some((frame) => JSON.stringify(frame).includes('newest')));
     expect(MemberList.from('room', 1, ann.frames).members).toEqual((await list('room')).members);
   });
 

@@ -25,7 +25,13 @@ const PUSHES: Record<PushFrame[0], true> = {
   ...{ reset: true, joined: true, removed: true, bye: true },
 };
 
-const GAP_REASONS: Record<GapReason, true> = { expired: true, limited: true, skipped: true, replaced: true };
+const GAP_REASONS: Record<GapReason, true> = {
+  expired: true,
+  forbidden: true,
+  limited: true,
+  skipped: true,
+  replaced: true,
+};
 
 /** What stands under a heading of the second level. */
 function section(heading: string): string {

@@ -29,7 +29,7 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers());
 
 function gateOf(atOnce: number, bytesPerSecond = 0): ReadGate {
-  return new ReadGate({ atOnce, bytesPerSecond, scheduler, stats });
+  return new ReadGate({ atOnce, bytesPerSecond, mostWaiting: 128, scheduler, stats });
 }
 
 function reader(): { isOpen: boolean; isBehind: boolean } {
@@ -76,6 +76,23 @@ describe('the read gate', () => {
     void ask(gate, third, 'third.0');
     for (let i = 0; i < 5; i++) await endOne();
     expect(begun).toEqual(['flood.0', 'other.0', 'third.0', 'flood.1', 'other.1', 'flood.2']);
+  });
+
+  it('begins nothing in the turn in which a read has ended, whoever asks', async () => {
+    vi.useRealTimers();
+    const gate = gateOf(1);
+    const atOnce = (name: string) =>
+      gate.run(reader(), async () => {
+        begun.push(name);
+        return { value: name, bytes: 0 };
+      });
+    await atOnce('a');
+    // The gate hears of the end after who asked; the turn goes on.
+    for (let n = 0; n < 5; n++) await Promise.resolve();
+    expect(gate.reading).toBe(0);
+    const later = [atOnce('b'), atOnce('c')];
+    expect(begun).toEqual(['a']);
+    expect(await Promise.all(later)).toEqual(['b', 'c']);
   });
 
   it('answers in order, and passes errors on', async () => {

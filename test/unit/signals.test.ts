@@ -7,6 +7,7 @@ import { Hub } from '../../src/hub/hub.ts';
 import { NodeMetrics } from '../../src/metrics/node-metrics.ts';
 import { ControlMessages } from '../../src/node/control-messages.ts';
 import { Denied } from '../../src/node/denied.ts';
+import { Revoking } from '../../src/node/revoking.ts';
 import { CLOSE } from '../../src/protocol/codes.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { silentLog } from '../../src/util/log.ts';
@@ -39,6 +40,8 @@ beforeEach(() => {
     scheduler: systemScheduler,
     log: silentLog,
     learned: () => undefined,
+    learnedRevoked: () => undefined,
+    restored: () => undefined,
   });
   const feeds = {
     get: (room: string) => ({ room }),
@@ -53,6 +56,7 @@ beforeEach(() => {
       place: (connection, room) => placed.push([connection, room]),
     },
     denied,
+    revoking: new Revoking({ hub, denied, scheduler: systemScheduler, log: silentLog }),
     metrics,
     log: silentLog,
   });
@@ -100,6 +104,21 @@ describe('a signal to disconnect', () => {
   });
 });
 
+describe('a signal to revoke', () => {
+  it('closes every connection of a user, says why, and lets none in until it is over', () => {
+    const [one, two, other] = [connectAs('ann'), connectAs('ann'), connectAs('bob')];
+    control.arrived('{"type":"revoke","kind":"user","id":"ann","forMs":60000}');
+    for (const { socket } of [one, two]) {
+      expect(socket.ends).toEqual([CLOSE.revoked]);
+      expect(socket.frames.at(-1)).toEqual(['error', 0, 'token_revoked', expect.any(String)]);
+    }
+    expect(other.connection.isOpen).toBe(true);
+    expect(denied.isRevoked(one.connection.identity!)).toBe(true);
+    control.arrived('{"type":"revoke","kind":"user","id":"ann","forMs":0}');
+    expect(denied.isRevoked(one.connection.identity!)).toBe(false);
+  });
+});
+
 describe('a signal about a room', () => {
   it('removes the user where it is a member, and keeps it out for as long as it says', () => {
     const [member, other] = [connectAs('ann'), connectAs('ann')];
@@ -124,7 +143,7 @@ describe('a signal about a room', () => {
       [one.connection, 'chat'],
       [two.connection, 'chat'],
     ]);
-    expect(denied.count).toBe(0);
+    expect(denied.keptOutCount).toBe(0);
   });
 
   it('has its feed look at what is left of its history', () => {
@@ -141,6 +160,9 @@ it.each([
   '"disconnect"',
   '{}',
   '{"type":"disconnect"}',
+  '{"type":"revoke","kind":"room","id":"ann","forMs":1}',
+  '{"type":"revoke","kind":"user","id":"","forMs":1}',
+  '{"type":"revoke","kind":"user","id":"ann"}',
   '{"type":"disconnect","user":""}',
   '{"type":"disconnect","user":7}',
   '{"type":"disconnect","user":["ann"]}',

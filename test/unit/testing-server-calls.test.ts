@@ -46,6 +46,39 @@ describe('a user who is removed from a room', () => {
   });
 });
 
+describe('what is revoked', () => {
+  const connect = (token: string) => new PlainClient(broker.WebSocket, `${broker.url}?token=${token}`);
+
+  it('is closed with 4505 when it resolves, and refused until its time is over, also after a restart', async () => {
+    const [x, y] = [
+      await broker.token({ user: 'ann', jti: 'x' }),
+      await broker.token({ user: 'ann', jti: 'y' }),
+    ];
+    const [one, other] = [connect(x), connect(y)];
+    await Promise.all([one.opened, other.opened]);
+    await broker.revoke({ jti: 'x' }, { forMs: 60_000 });
+    expect(one.of('error').at(-1)).toEqual(['error', 0, 'token_revoked', expect.any(String)]);
+    expect((await one.closed).code).toBe(4505);
+    expect(broker.connections).toHaveLength(1);
+    await broker.restart();
+    expect((await connect(x).closed).code).toBe(4505);
+    await connect(y).opened;
+    await broker.revoke({ user: 'ann' });
+    expect(broker.connections).toEqual([]);
+    expect((await connect(y).closed).code).toBe(4505);
+    await broker.revoke({ user: 'ann' }, { forMs: 0 });
+    await broker.clock.advance(60_000);
+    await Promise.all([connect(x), connect(y)].map(({ opened }) => opened));
+    await broker.settled();
+    expect(broker.connections).toHaveLength(2);
+  });
+
+  it('is a user or a token', async () => {
+    await expect(broker.revoke({} as never)).rejects.toThrow('name a user or the jti');
+    await expect(broker.revoke({ user: 'ann' }, { forMs: -1 })).rejects.toThrow('forMs');
+  });
+});
+
 it('deletes a history: members get reset to the position that it resolves with', async () => {
   const ann = await connectAs('ann');
   await ann.request('join', 'chat');

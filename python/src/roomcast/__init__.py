@@ -18,12 +18,14 @@ from .errors import (
     Unauthorized,
 )
 from .events import (
+    Added,
     Event,
     Gap,
     History,
     Joined,
     Member,
     MemberChange,
+    MemberList,
     Members,
     Message,
     Position,
@@ -42,6 +44,7 @@ from .tokens import GetToken, TokenReason
 __version__ = "0.1.0"
 
 __all__ = [
+    "Added",
     "Backoff",
     "Client",
     "Closed",
@@ -52,6 +55,7 @@ __all__ = [
     "Joined",
     "Member",
     "MemberChange",
+    "MemberList",
     "Members",
     "Message",
     "PayloadTooLarge",

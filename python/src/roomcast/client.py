@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ssl as ssl_module
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from .backoff import Backoff
-from .events import History, Members, Message, Position, Published
+from .events import Added, History, Members, Message, Position, Published
 from .frames import history_of, member_of, pack
 from .options import Options, Timing, node_urls
 from .publish_queue import Publication
@@ -37,7 +37,7 @@ def connect(
 ) -> Client:
     """A client for one node or for several, which are tried in turn. Use it as `async with connect(url) as rc:`.
 
-    token: a token that stays. get_token: called with `"connect"`, `"refresh"` or `"expired"` whenever a token is needed;
+    token: a token that stays. get_token: called with `"connect"`, `"refresh"`, `"expired"` or `"revoked"` whenever a token is needed;
         sync or async, one call at a time. Raise `Unauthorized` in it to end the client.
     wait: whether entering waits for the first connection. With False one may publish at once; it waits in the queue.
     backoff: how long to wait between attempts. The client never gives up by itself: cancel, or use `asyncio.wait_for`.
@@ -118,6 +118,13 @@ class Client:
             told = session.status
             yield told
 
+    def additions(self) -> AsyncGenerator[Added, None]:
+        """Each room that the server adds this client to, from now until the client is closed. Enter it to go on reading it.
+
+        `rc.room(added.room, since=added.position)` misses nothing that came in between.
+        """
+        return self._open.additions()
+
     async def connected(self) -> None:
         """Waits until there is a connection. Raises `Closed` or `Unauthorized` where there will be none."""
         await self._open.connected()
@@ -134,6 +141,7 @@ class Client:
         since: Position | tuple[str, int] | None = None,
         resume: bool = False,
         data: Any = None,
+        members: bool = False,
         buffer: int = 1000,
         buffer_bytes: int = 8 * 1024 * 1024,
     ) -> Room:
@@ -141,7 +149,7 @@ class Client:
 
         last: begin with so many of the newest messages. since: begin after this position. resume: begin where the user's
         acknowledgements end. Without any: with what comes next.
-        data: presence data, told to the members.
+        data: presence data, told to the members. members: keep the list of them, `Room.member_list`.
         buffer, buffer_bytes: events that wait for the loop. One that is slower reads the rest from history.
         """
         if since is not None and resume:
@@ -157,6 +165,7 @@ class Client:
             since=position,
             resume=resume,
             data=data,
+            members=members,
             buffer=buffer,
             buffer_bytes=buffer_bytes,
         )

@@ -159,6 +159,8 @@ class Connection:
                 log.warning("the node has no authentication configured; the token is not used")
             elif error is not None:
                 # The close that follows says what to do.
+                if isinstance(error, Refused):
+                    self._explain(error)
                 return
             else:
                 self.user = result["user"]
@@ -254,11 +256,14 @@ class Connection:
     def _error(self, frame: Sequence[Any]) -> None:
         refusal = refusal_of(frame)
         if refusal.code in ("unauthorized", "token_expired", "unavailable") or frame[1] == 0:
-            # If a close follows, this says why.
-            self._said = str(refusal)
-            if refusal.retry_after is not None:
-                self._retry_after = refusal.retry_after
+            self._explain(refusal)
         self._answer(frame[1], None, refusal)
+
+    def _explain(self, refusal: Refused) -> None:
+        """If a close follows, this says why."""
+        self._said = str(refusal)
+        if refusal.retry_after is not None:
+            self._retry_after = refusal.retry_after
 
     def _answer(self, number: int, result: Any, error: Exception | None) -> None:
         on_reply = self._replies.pop(number, None)

@@ -11,6 +11,7 @@ from .errors import redacted
 
 TOKEN_EXPIRED = 4002
 UNAUTHORIZED = 4501
+TOKEN_REVOKED = 4505
 #: The same message would fail again.
 _FINAL_BELOW_4000 = (1007, 1009)
 
@@ -34,7 +35,12 @@ class Ending:
 
     @property
     def is_unauthorized(self) -> bool:
-        return self.code == UNAUTHORIZED or self.status == 401
+        return self.code in (UNAUTHORIZED, TOKEN_REVOKED) or self.status == 401
+
+    @property
+    def is_token_revoked(self) -> bool:
+        """Final, unless there is another token."""
+        return self.code == TOKEN_REVOKED
 
     @property
     def is_token_expired(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal, NamedTuple
 
-GapReason = Literal["expired", "limited", "replaced", "skipped"]
+GapReason = Literal["expired", "forbidden", "limited", "replaced", "skipped"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -53,7 +53,10 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages with these offsets existed and do not follow. Only `expired` is loss: `history()` can still have the others."""
+    """
+    Messages with these offsets existed and do not follow. `expired` and `forbidden` are loss: history no longer has
+    them, or this client may not read it. `history()` can still have the others.
+    """
 
     room: str
     from_offset: int
@@ -62,7 +65,7 @@ class Gap:
 
     @property
     def is_loss(self) -> bool:
-        return self.reason == "expired"
+        return self.reason in ("expired", "forbidden")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,26 @@ class Members:
     members: tuple[Member, ...]
     truncated: bool = False
     next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberList:
+    """Who is in a room, kept up to date: replaced whole when it changes.
+
+    `count` counts connections, those that are not listed included. `partial`: the room is too large to list, and `members` is empty.
+    """
+
+    members: tuple[Member, ...] = ()
+    count: int = 0
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The server made this client a member of a room. `position` is where the room stands: what comes next is after it."""
+
+    room: str
+    position: Position
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ SUBPROTOCOL = "roomcast.v1.msgpack"
 
 _GAP_REASONS: Mapping[object, GapReason] = {
     "expired": "expired",
+    "forbidden": "forbidden",
     "limited": "limited",
     "replaced": "replaced",
     "skipped": "skipped",

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import RemovedFromRoom, RoomcastError
-from .events import Gap, Joined, Message, Position, Removed, Reset
+from .events import Event, Gap, Joined, MemberChange, MemberList, Message, Position, PresenceChange, Removed, Reset
 from .frames import event_of
+from .member_list import NOBODY, after_member, after_presence, from_snapshot
 from .reader import Reader
 
 
@@ -21,10 +22,17 @@ class Membership:
         since: Position | None = None,
         resume: bool = False,
         data: Any = None,
+        members: bool = False,
     ) -> None:
         self.room = room
         #: Presence data of this connection in the room; each join carries it.
         self.data = data
+        #: Whether the list of members is kept: each join asks for it.
+        self.is_list_wanted = members
+        #: As old as the last join in rooms without member events, and `NOBODY` where nobody wants it.
+        self.members = NOBODY
+        #: Why there is no list; None: there is one, or it is on its way.
+        self.list_failure: RoomcastError | None = None
         #: How many handles use it.
         self.holds = 0
         #: The epoch and offset of the last message seen; None before the first join is answered.
@@ -33,6 +41,8 @@ class Membership:
         self.is_in = False
         #: Joins that the node refused for a while, one after the other.
         self.attempts = 0
+        #: Its client was closed by its owner.
+        self.is_finished = False
         #: Why it is over, for good.
         self.failure: RoomcastError | None = None
         self._last = last
@@ -40,6 +50,7 @@ class Membership:
         self._resume = resume
         self._readers: set[Reader] = set()
         self._ready: list[asyncio.Future[None]] = []
+        self._watchers: list[asyncio.Future[None]] = []
 
     # ---- joining ------------------------------------------------------------------------------------------
 
@@ -58,7 +69,14 @@ class Membership:
                 options["last"] = self._last
         if self.data is not None:
             options["data"] = self.data
+        if self.is_list_wanted:
+            options["members"] = True
         return options
+
+    def list_options(self) -> dict[str, Any]:
+        """Of a join again in place, by a member who wants the list."""
+        has_position = self.position is not None and self.position.epoch != ""
+        return {**({"since": list(self.position or ())} if has_position else {}), "members": True}
 
     def joined(self, result: Mapping[str, Any]) -> None:
         """The node answered a join with `ok`."""
@@ -67,6 +85,7 @@ class Membership:
         self.position = start
         self.is_in = True
         self.attempts = 0
+        self._listed(result)
         for reader in self._readers:
             if is_first:
                 reader.start(start)
@@ -109,6 +128,50 @@ class Membership:
             self._ready.append(waiter)
             await waiter
 
+    # ---- members ------------------------------------------------------------------------------------------
+
+    def list_answered(self, result: Any, error: Exception | None) -> None:
+        """The node answered the join that asks for the list alone."""
+        if error is None:
+            self._listed(result)
+        elif isinstance(error, RoomcastError):
+            self.list_failure = error
+            self.wake_watchers()
+
+    def _listed(self, result: Mapping[str, Any]) -> None:
+        if result.get("members") is not None:
+            self._set_members(from_snapshot(result["members"]))
+
+    def _change_members(self, event: Event | None) -> None:
+        """Without a list there is nothing to change."""
+        if self.members is NOBODY:
+            return
+        if isinstance(event, MemberChange):
+            self._set_members(after_member(self.members, event))
+        elif isinstance(event, PresenceChange):
+            self._set_members(after_presence(self.members, event))
+
+    def _set_members(self, members: MemberList) -> None:
+        self.members = members
+        self.list_failure = None
+        self.wake_watchers()
+
+    async def members_changed(self) -> None:
+        """Waits for the next list, or for the end."""
+        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.append(watcher)
+        try:
+            await watcher
+        finally:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+    def wake_watchers(self) -> None:
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
     # ---- readers ------------------------------------------------------------------------------------------
 
     def add(self, reader: Reader, since: Position | None, newest: int | None) -> None:
@@ -129,7 +192,11 @@ class Membership:
         if frame[0] == "removed":
             self._removed(str(frame[2]))
             return
+        if frame[0] == "members":
+            self._set_members(from_snapshot(frame[2]))
+            return
         event = event_of(frame, self.position.epoch)
+        self._change_members(event)
         if event is None or not self._move(event):
             return
         for reader in self._readers:
@@ -162,12 +229,14 @@ class Membership:
         """It is over: loops that read the room get what is there, then the error."""
         self.is_in = False
         self.failure = error
+        self.wake_watchers()
         self._settle_ready(error)
         for reader in self._readers:
             reader.end(error)
 
     def finish(self) -> None:
         """The client was closed by its owner: loops that read the room end."""
+        self.is_finished = True
         for reader in self._readers:
             reader.end(None)
 

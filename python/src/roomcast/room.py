@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .errors import LinkLost
-from .events import Event, Gap, History, Members, Message, Position, Published, Reset, Skipped
+from .events import Event, Gap, History, MemberList, Members, Message, Position, Published, Reset, Skipped
 from .frames import history_of
+from .member_list import NOBODY
 from .membership import Membership
 from .reader import Reader
 from .session import Session, log
@@ -35,6 +36,7 @@ class Room:
         since: Position | None,
         resume: bool,
         data: Any,
+        members: bool,
         buffer: int,
         buffer_bytes: int,
     ) -> None:
@@ -45,6 +47,7 @@ class Room:
         self._since = since
         self._resume = resume
         self._data = data
+        self._members = members
         self._reader_size = (buffer, buffer_bytes)
         #: While it is in the room.
         self._membership: Membership | None = None
@@ -106,6 +109,38 @@ class Room:
         finally:
             self._exit(reader)
 
+    # ---- members ------------------------------------------------------------------------------------------
+
+    @property
+    def member_list(self) -> MemberList:
+        """Who is here, for a handle that is entered and was made with `members=True`. Replaced whole when it changes."""
+        return NOBODY if self._membership is None else self._membership.members
+
+    async def member_lists(self) -> AsyncGenerator[MemberList, None]:
+        """The list as it is, then each later one, until the handle is out of the room. A slow loop gets the newest.
+
+        It changes as members come and go in rooms whose rule has `memberEvents`; elsewhere at each join only. Raises `Refused`
+        where the room keeps no presence.
+        """
+        if self._membership is None:
+            async with self:
+                async for members in self.member_lists():
+                    yield members
+            return
+        membership = self._membership
+        self._session.want_members(membership)
+        told = NOBODY
+        while self._membership is membership:
+            if membership.members is not told:
+                told = membership.members
+                yield told
+            elif membership.is_finished:
+                return
+            elif (failure := membership.failure or membership.list_failure) is not None:
+                raise failure.with_traceback(None)
+            else:
+                await membership.members_changed()
+
     # ---- commands -----------------------------------------------------------------------------------------
 
     async def publish(
@@ -141,7 +176,7 @@ class Room:
     def _enter(self) -> tuple[Reader, Membership]:
         reader = Reader(self.name, *self._reader_size, self._read_history)
         membership, is_new = self._session.hold(
-            self.name, last=self._last, since=self._since, resume=self._resume, data=self._data
+            self.name, last=self._last, since=self._since, resume=self._resume, data=self._data, members=self._members
         )
         self._is_late = not is_new
         self._membership, self._reader = membership, reader
@@ -150,6 +185,8 @@ class Room:
 
     async def _ready(self, membership: Membership) -> None:
         await membership.ready()
+        if self._is_late and self._members:
+            self._session.want_members(membership)
         if self._is_late and self._data is not None:
             # The join, which another handle began, has not said it.
             await self._tell(membership, self._data)
@@ -169,6 +206,7 @@ class Room:
             return
         membership, self._membership = self._membership, None
         membership.remove(reader)
+        membership.wake_watchers()
         reader.end(None)
         self._session.release(membership)
 
@@ -190,7 +228,11 @@ def _report(event: Event) -> None:
     """What a loop over messages would not notice otherwise."""
     if isinstance(event, Gap) and event.is_loss:
         log.warning(
-            "%s: messages %d to %d are lost: history is too short", event.room, event.from_offset, event.to_offset
+            "%s: messages %d to %d are lost: %s",
+            event.room,
+            event.from_offset,
+            event.to_offset,
+            "history is too short" if event.reason == "expired" else "this client may not read the history",
         )
     elif isinstance(event, Reset):
         log.warning("%s: the numbering began anew at offset %d; messages may be lost", event.room, event.offset)

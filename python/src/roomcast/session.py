@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from .backoff import Backoff, reconnect_seconds
 from .connection import Connection, EndedEarly
 from .ending import Ending, ending_of
 from .errors import Closed, LinkLost, Refused, RoomcastError, Unauthorized, redacted, safe_url
+from .events import Added, Position
 from .membership import Membership
 from .options import Options
 from .publish_queue import PublishQueue
@@ -45,8 +46,12 @@ class Session:
         self._memberships: dict[str, Membership] = {}
         self._connection: Connection | None = None
         self._changed: list[asyncio.Future[None]] = []
+        #: What loops over `additions` have not taken yet, by room.
+        self._additions: list[dict[str, Added]] = []
         self._refused: set[asyncio.TimerHandle] = set()
         self._stopped: RoomcastError | None = None
+        #: The present token stands for one that was revoked, and no node has accepted it yet.
+        self._is_replacement = False
         self._next_url = 0
         self._task = asyncio.create_task(self._run())
 
@@ -57,6 +62,19 @@ class Session:
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._changed.append(waiter)
         await waiter
+
+    async def additions(self) -> AsyncGenerator[Added, None]:
+        """Each room that the server adds this client to, from now until the client is closed."""
+        waiting: dict[str, Added] = {}
+        self._additions.append(waiting)
+        try:
+            while waiting or self._stopped is None:
+                if waiting:
+                    yield waiting.pop(next(iter(waiting)))
+                else:
+                    await self.changed()
+        finally:
+            self._additions.remove(waiting)
 
     async def connected(self) -> Connection:
         """Waits for a connection that may be used. Raises what ended the client."""
@@ -130,9 +148,31 @@ class Session:
         options = membership.join_options()
         connection.request(on_reply, "join", membership.room, *([options] if options else []))
 
+    def want_members(self, membership: Membership) -> None:
+        """Keeps the list of members from now on. Where the room was joined without it, it is joined again in place."""
+        if membership.is_list_wanted:
+            return
+        membership.is_list_wanted = True
+        if membership.is_in:
+            self._ask_for_members(membership)
+
+    def _ask_for_members(self, membership: Membership) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+
+        def on_reply(result: Any, error: Exception | None) -> None:
+            if self._connection is connection and membership.is_in:
+                membership.list_answered(result, error)
+
+        connection.request(on_reply, "join", membership.room, membership.list_options())
+
     def _join_answered(self, membership: Membership, result: Any, error: Exception | None) -> None:
         if error is None:
             membership.joined(result)
+            if membership.is_list_wanted and result.get("members") is None:
+                # It was wanted while the join was on its way.
+                self._ask_for_members(membership)
         elif isinstance(error, Refused) and error.code in _PASSING:
             self._later(self._retry_seconds(error, membership.attempts), membership)
             membership.attempts += 1
@@ -150,7 +190,7 @@ class Session:
 
         def again() -> None:
             self._refused.discard(timer)
-            if self._connection is connection:
+            if self._connection is connection and not membership.is_in:
                 self._join(membership)
 
         timer = self._loop.call_later(seconds, again)
@@ -162,11 +202,23 @@ class Session:
             del self._memberships[membership.room]
 
     def _on_push(self, frame: Sequence[Any], size: int) -> None:
+        if frame[0] == "joined":
+            self._added(str(frame[1]), frame[2])
+            return
         membership = self._memberships.get(frame[1])
         if membership is not None:
             membership.push(frame, size)
             if membership.failure is not None:
                 self._forget(membership)
+
+    def _added(self, room: str, result: Mapping[str, Any]) -> None:
+        """A membership that waits for its next try need not wait any more."""
+        membership = self._memberships.get(room)
+        if membership is not None and membership.attempts > 0:
+            self._join(membership)
+        for waiting in self._additions:
+            waiting[room] = Added(room, Position(result["epoch"], result["offset"]))
+        self._wake()
 
     # ---- connections --------------------------------------------------------------------------------------
 
@@ -191,7 +243,7 @@ class Session:
             self._next_url += 1
             began = self._loop.time()
             ending = await self._serve(url, attempt)
-            if ending.is_final:
+            if ending.is_final and not (ending.is_token_revoked and self._may_replace()):
                 raise Unauthorized(ending.reason, ending.code) if ending.is_unauthorized else _final(ending)
             if ending.is_token_expired:
                 self._tokens.expired()
@@ -204,6 +256,12 @@ class Session:
             level = logging.WARNING if attempt == 1 else logging.INFO
             log.log(level, "no connection to %s: %s; next try in %.1f s", safe_url(url), ending.reason, seconds)
             await asyncio.sleep(seconds)
+
+    def _may_replace(self) -> bool:
+        """Another token is tried once: if that is revoked too, it is the user that is blocked."""
+        is_first = not self._is_replacement
+        self._is_replacement = True
+        return is_first and self._tokens.revoked()
 
     async def _serve(self, url: str, attempt: int) -> Ending:
         """One connection, or the attempt to make one, until its end."""
@@ -234,6 +292,7 @@ class Session:
         if not connection.is_open:
             return
         self._connection = connection
+        self._is_replacement = False
         hello = connection.hello
         for membership in self._memberships.values():
             self._join(membership)
@@ -287,6 +346,9 @@ class Session:
 
     def _tell(self, status: Status) -> None:
         self.status = status
+        self._wake()
+
+    def _wake(self) -> None:
         changed, self._changed = self._changed, []
         for waiter in changed:
             if not waiter.done():

@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
+from .ending import TOKEN_REVOKED
 from .errors import LinkLost, RoomcastError, Unauthorized, redacted
 
-TokenReason = Literal["connect", "refresh", "expired"]
+TokenReason = Literal["connect", "refresh", "expired", "revoked"]
 GetToken = Callable[[TokenReason], str | Awaitable[str]]
 
 #: A token is replaced when so much of its life is over.
@@ -59,6 +60,7 @@ class Tokens:
         self._least_refresh = least_refresh
         self._patience = patience
         self._current = None if token is None else Secret(token)
+        self._revoked: Secret | None = None
         self._expires_at: float | None = None
         self._accepted_at = 0.0
         self._reason: TokenReason = "connect"
@@ -92,6 +94,8 @@ class Tokens:
                 raise TokenUnavailable(f"get_token failed with {text}") from None
         if not isinstance(value, str) or value == "":
             raise TypeError(f"get_token must return a string that is not empty, not {type(value).__name__}")
+        if self._revoked is not None and value == self._revoked.reveal():
+            raise Unauthorized("the server has revoked the token, and get_token gave the same one again", TOKEN_REVOKED)
         self._current = Secret(value)
         self._expires_at = None
         return self._current
@@ -109,6 +113,15 @@ class Tokens:
             raise Unauthorized("the token has expired; give get_token to replace tokens in time", 4002)
         self._current = None
         self._reason = "expired"
+
+    def revoked(self) -> bool:
+        """The server has revoked the present token: the next connection asks for another. False where there can be none."""
+        if self._get_token is None:
+            return False
+        self._revoked = self._current
+        self._current = None
+        self._reason = "revoked"
+        return True
 
     def refresh_in(self) -> float | None:
         """Seconds until the present token should be replaced; None where it never has to, or cannot be."""

@@ -22,11 +22,11 @@ const ADVICE: readonly (readonly [pattern: RegExp, advice: string])[] = [
   [/forbidden| 403 /, 'not permitted: use a token that permits it, or open rooms (--room-prefix)'],
   [
     /rate_limited|code 4009/,
-    'a node takes so many commands and bytes a second from one connection: use more --publishers (--outside where members are few) or a lower --rate, or raise limits.commandsPerSecond and limits.bytesPerSecond for the test',
+    'a node takes so many commands and bytes a second from one connection, and from one user (--token): use more --publishers (--outside where members are few) or a lower --rate, or raise the limit that the error names, such as limits.commandsPerSecond, for the test',
   ],
   [
     / 429 /,
-    'a proxy limits connections from one address: lower --connect-rate, raise its limit, or connect to the nodes directly',
+    'a node or a proxy limits connections from one address or of one user: lower --connect-rate, or raise its limit (docs/limits.md)',
   ],
   [
     / 503 /,

@@ -1,4 +1,5 @@
 import type { Config } from '../../config/config.ts';
+import { SCOPES } from '../../config/groups/api-keys.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 
 const LEAST_SECRET_BYTES = 32;
@@ -34,11 +35,16 @@ function authentication({ auth, production }: Config): Finding[] {
       ? ok(about, 'connections without a token are admitted as anonymous: room rules decide what they may do')
       : ok(about, 'clients need a token'),
   ];
-  if (secret !== null && Buffer.byteLength(secret) < LEAST_SECRET_BYTES) {
+  const secrets = [
+    ['auth.secret', secret] as const,
+    ...auth.oldSecrets.map((old) => ['auth.oldSecrets', old] as const),
+  ];
+  for (const [setting, text] of secrets) {
+    if (text === null || Buffer.byteLength(text) >= LEAST_SECRET_BYTES) continue;
     findings.push(
       problem(
         about,
-        `auth.secret has ${Buffer.byteLength(secret)} bytes: an attacker can guess it from one token`,
+        `${setting} has ${Buffer.byteLength(text)} bytes: an attacker can guess it from one token`,
         'use at least 32 random bytes: openssl rand -base64 32',
       ),
     );
@@ -83,13 +89,17 @@ function api({ apiKeys, production, auth }: Config): Finding[] {
     const says = isOff ? 'it is off' : 'it answers only requests from the same machine';
     return [ok(about, `${says}: no key is set`, 'set ROOMCAST_API_KEYS to publish from a backend')];
   }
-  const short = apiKeys.filter((key) => key.length < 16).length;
-  if (short === 0) return [ok(about, 'it requires a key')];
+  const full = apiKeys.filter((key) => typeof key === 'string' || isFull(key)).length;
+  if (!production || full === 0) return [ok(about, 'it requires a key')];
   return [
-    problem(
+    ok(
       about,
-      `${short} of its keys can be guessed: they are shorter than 16 characters`,
-      'use 32 random bytes',
+      `it requires a key; ${full} of ${apiKeys.length} may do everything in every room`,
+      'give each backend a key with the scopes and rooms that it needs: roomcast apikey create',
     ),
   ];
+}
+
+function isFull({ scopes, rooms }: Exclude<Config['apiKeys'][number], string>): boolean {
+  return rooms === undefined && SCOPES.every((scope) => scopes.includes(scope));
 }

@@ -44,11 +44,11 @@ function expiry({ validFrom, validTo }: X509Certificate, nowMs: number): Finding
     return problem(ABOUT, `the certificate is not valid before ${validFrom}`, 'check the clock, or wait');
   }
   if (days < 0)
-    return problem(ABOUT, `the certificate expired on ${validTo}`, 'renew it and restart the nodes');
+    return problem(ABOUT, `the certificate expired on ${validTo}`, 'renew it and send the nodes SIGHUP');
   if (days >= SOON_DAYS) return ok(ABOUT, `the certificate is valid for ${days} days`);
   return warning(
     ABOUT,
     `the certificate expires within ${days + 1} days`,
-    'renew it and restart the nodes one at a time',
+    'renew it and send the nodes SIGHUP: connections stay',
   );
 }

@@ -1,4 +1,5 @@
 /** `roomcast token mint`: prints a token that nodes with the same settings accept. */
+import { MAX_TOKEN_ID_BYTES } from '../../auth/identity.ts';
 import { mintToken, privateSigningKey, type SigningKey, secretSigningKey } from '../../auth/mint.ts';
 import type { Config } from '../../config/config.ts';
 import { loadConfig } from '../../config/load.ts';
@@ -13,9 +14,12 @@ const MAX_USER_BYTES = 100;
 export async function mintCommand(io: Io, options: MintOptions): Promise<number> {
   const loaded = loadConfig({ file: options.config, env: io.env });
   if ('problems' in loaded) return fail(io, loaded.problems);
-  const { user, expiresIn, room: rooms, info, keyFile, keyId } = options;
+  const { user, expiresIn, room: rooms, info, id, keyFile, keyId } = options;
   if (user === '' || utf8Length(user) > MAX_USER_BYTES) {
     return fail(io, [`--user must be 1 to ${MAX_USER_BYTES} bytes`], EXIT.usage);
+  }
+  if (id !== undefined && (id === '' || utf8Length(id) > MAX_TOKEN_ID_BYTES)) {
+    return fail(io, [`--id must be 1 to ${MAX_TOKEN_ID_BYTES} bytes`], EXIT.usage);
   }
   if (keyId !== undefined && keyFile === undefined)
     return fail(io, ['--key-id is for --key-file'], EXIT.usage);
@@ -26,18 +30,25 @@ export async function mintCommand(io: Io, options: MintOptions): Promise<number>
         user,
         expiresAtMs: expiresIn === null ? null : nowMs + expiresIn,
         ...(info !== undefined && { info: info.value }),
+        ...(id !== undefined && { tokenId: id }),
         ...(rooms !== undefined && { rooms }),
       },
       signingKey(loaded.config, options),
       { ...loaded.config.auth, nowMs },
     );
     io.stdout(`${token}\n`);
-    if (rooms === undefined)
-      io.stderr('this token may join and publish in every room: --room restricts it\n');
+    if (rooms === undefined) io.stderr(`${unrestricted(loaded.config)}\n`);
     return EXIT.ok;
   } catch (error) {
     return fail(io, [(error as Error).message]);
   }
+}
+
+/** What a token without grants may do. */
+function unrestricted({ defaultDeny }: Config): string {
+  return defaultDeny
+    ? 'this token may do nothing, because defaultDeny is on: grant rooms with --room'
+    : 'this token may do in every room what its rule permits: --room restricts it';
 }
 
 function signingKey({ auth }: Config, { keyFile, keyId }: MintOptions): SigningKey {

@@ -1,6 +1,7 @@
 /** The options of `roomcast token`. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Grant } from '../../auth/mint.ts';
+import { RIGHTS, RIGHTS_BESIDE_JOIN } from '../../auth/rights.ts';
 import { addConfigOption } from '../options.ts';
 
 export interface MintOptions {
@@ -10,6 +11,8 @@ export interface MintOptions {
   readonly expiresIn: number | null;
   readonly room?: readonly Grant[];
   readonly info?: { readonly value: unknown };
+  /** `jti`. */
+  readonly id?: string;
   readonly keyFile?: string;
   readonly keyId?: string;
 }
@@ -27,11 +30,12 @@ export function addMintOptions(command: Command): Command {
     .requiredOption('--user <id>', 'the user that it names (sub)')
     .option(
       '--room <pattern[=rights]>',
-      'a grant: "chat:*" to join and publish, "news=join" or "inbox=publish" for one of them. May be repeated; the first that fits a room counts. Without any, every room is allowed',
+      `a grant: "chat:*" to join and publish, "news=join" or "inbox=publish" for one of them. The rights ${RIGHTS_BESIDE_JOIN.join(', ')} follow join; name one to grant it by name, or with a minus to refuse it: "news=join,-members". May be repeated; the first that matches a room counts. Without any, every room is allowed`,
       appendedGrant,
     )
     .option('--expires-in <time>', 'such as 90s, 15m, 12h, 30d, or never', lifeOf, lifeOf(DEFAULT_LIFE))
     .option('--info <json>', 'what other members see beside the user', (text) => ({ value: jsonOf(text) }))
+    .option('--id <jti>', 'its own id, which the HTTP API can revoke it by')
     .option('--key-file <file>', 'sign with this private key (PEM) instead of auth.secret')
     .option('--key-id <id>', 'name of the key in the key set of nodes (kid); with --key-file');
 }
@@ -56,10 +60,15 @@ function appendedGrant(text: string, before: readonly Grant[] = []): Grant[] {
   return [...before, grantOf(text)];
 }
 
+/** One right after a pattern, a minus before it to refuse it. */
+const RIGHT = `-?(?:${RIGHTS.join('|')})`;
+const GRANT = new RegExp(`^(.+)=(${RIGHT}(?:,${RIGHT})*)$`);
+
 export function grantOf(text: string): Grant {
-  const [, match = text, rights = 'join,publish'] =
-    /^(.+)=((?:join|publish)(?:,(?:join|publish))?)$/.exec(text) ?? [];
-  return { match, join: rights.includes('join'), publish: rights.includes('publish') };
+  const [, match = text, list = 'join,publish'] = GRANT.exec(text) ?? [];
+  const rights = list.split(',');
+  const named = rights.map((right) => [right.replace('-', ''), !right.startsWith('-')]);
+  return { match, join: false, publish: false, ...Object.fromEntries(named) };
 }
 
 function jsonOf(text: string): unknown {

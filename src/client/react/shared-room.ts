@@ -34,6 +34,8 @@ export interface Use {
 
 export const BEFORE: RoomView = Object.freeze({ room: null, state: 'waiting', joined: null, error: null });
 
+const BEYOND_HISTORY = Number.POSITIVE_INFINITY;
+
 export class SharedRoom {
   view = BEFORE;
   messages = NO_MESSAGES;
@@ -126,7 +128,7 @@ export class SharedRoom {
     room.on('removed', ({ reason }) => this.#fail(new RoomcastError(`removed from ${room.name}: ${reason}`)));
     // Offsets begin anew: what is held cannot be compared with history any more.
     room.on('reset', () => {
-      this.#reach = Number.POSITIVE_INFINITY;
+      this.#reach = BEYOND_HISTORY;
     });
     room.on('member', ({ change, who, count }) => {
       if (this.#asksForMembers) this.#setMembers(afterMember(this.members, change, who, count));
@@ -175,10 +177,17 @@ export class SharedRoom {
 
   #message(message: Message): void {
     const keep = most(this.#wants, 'keep');
-    if (keep === 0) return;
+    if (keep === 0) return this.#forgetMessages();
     this.#arrived.push(this.#listed(message));
     if (this.#arrived.length > 2 * keep) this.#takeArrived();
     this.#tellSoon();
+  }
+
+  /** Nobody shows them. What is held would have a hole: who comes next reads history again. */
+  #forgetMessages(): void {
+    this.messages = NO_MESSAGES;
+    this.#arrived = [];
+    this.#reach = 0;
   }
 
   #listed(message: Message): ListedMessage {
@@ -188,8 +197,12 @@ export class SharedRoom {
   /** Copies the list once for all that came in one WebSocket message. */
   #takeArrived(): void {
     if (this.#arrived.length === 0) return;
-    this.messages = appended(this.messages, this.#arrived, most(this.#wants, 'keep'));
+    const keep = most(this.#wants, 'keep');
+    const isCut = this.messages.length + this.#arrived.length > keep;
+    this.messages = appended(this.messages, this.#arrived, keep);
     this.#arrived = [];
+    // Whoever kept more may be gone.
+    if (isCut && this.#reach !== BEYOND_HISTORY) this.#reach = Math.min(this.#reach, keep);
   }
 
   #setMembers(members: MemberList): void {

@@ -1,6 +1,6 @@
 /** Settings under `auth`. */
 import { z } from 'zod';
-import { listOf, matching, optionalText, optionalUrl, yesNo } from '../fields.ts';
+import { listOf, matching, optionalText, optionalUrl, whole, yesNo } from '../fields.ts';
 import { FILE_PATH } from './shared.ts';
 
 // Signature algorithms by name, so that `none` never matches.
@@ -13,10 +13,17 @@ export const auth = z.strictObject({
     secret: true,
     meaning: 'Shared secret of HS256 tokens; use at least 32 random bytes',
   }),
+  oldSecrets: listOf({
+    item: matching(/./, 'a secret'),
+    expected: 'a list of secrets',
+    secret: true,
+    meaning:
+      'Secrets of which tokens are accepted beside those of `auth.secret`, during a rotation; at most 7',
+  }),
   publicKeyFile: optionalText({
     ...FILE_PATH,
     readable: true,
-    meaning: 'PEM public key to check token signatures with',
+    meaning: 'PEM public key to check token signatures with, or several, one after the other',
   }),
   jwksUrl: optionalUrl({
     protocols: ['http:', 'https:'],
@@ -38,6 +45,14 @@ export const auth = z.strictObject({
     expected: 'a list of signature algorithms',
     defaultText: 'all that fit the key',
     meaning: 'Accepted signature algorithms',
+  }),
+  // Far above what honest clients behind one address have refused, and a twentieth of a core: a forged RSA token costs 0.1 ms.
+  refusalsPerSecond: whole({
+    min: 0,
+    max: 1_000_000,
+    standard: 500,
+    meaning:
+      'Tokens a second that one client address (IPv6: one /64) may have refused, four times as many at once; an accepted one counts a tenth. Beyond that its tokens are not checked (`rate_limited`). `0`: no limit',
   }),
   // Off: an operator who configures tokens mostly wants them from everyone.
   anonymous: yesNo({

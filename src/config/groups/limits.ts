@@ -1,9 +1,71 @@
 /** Settings under `limits`. */
 import { z } from 'zod';
-import { whole } from '../fields.ts';
+import { optionalWhole, whole, yesNo } from '../fields.ts';
 import { MIB } from './shared.ts';
 
+/** A rate, and what may come at once after a pause. */
+const RATE = { min: 0, max: 10_000_000 };
+const BURST = { min: 0, max: 100_000_000 };
+
 export const limits = z.strictObject({
+  // A share, so that one address cannot fill a node of any size, and a campus behind one address still fits.
+  connectionsPerAddress: optionalWhole({
+    min: 0,
+    max: 10_000_000,
+    defaultText: 'half of what the node takes, at least 100',
+    meaning:
+      'Connections, event streams included, from one address to the node; IPv6 addresses count by /64. `0`: no limit',
+  }),
+  // Half as well: load tests and demos give everyone the same token.
+  connectionsPerUser: optionalWhole({
+    min: 0,
+    max: 10_000_000,
+    defaultText: 'half of what the node takes, at least 100',
+    meaning: 'Connections, event streams included, of one user to the node; `0`: no limit',
+  }),
+  // An office whose link comes back gets in at once. A WebSocket costs a node a tenth of a millisecond, so this is
+  // 2% of a core.
+  addressUpgradesPerSecond: whole({
+    ...RATE,
+    standard: 200,
+    meaning:
+      'New WebSockets and event streams a second that one address may sustain, refused ones included; `0`: no limit',
+  }),
+  addressUpgradeBurst: whole({
+    ...BURST,
+    standard: 2000,
+    meaning: 'New WebSockets and event streams that one address may ask for at once after a pause',
+  }),
+  // Requests of clients and wrong keys; a backend shows its key and has a limit of its own.
+  addressRequestsPerSecond: whole({
+    ...RATE,
+    standard: 500,
+    meaning:
+      'HTTP requests a second without a valid API key that one address may sustain; health checks and `/metrics` do not count. `0`: no limit',
+  }),
+  addressRequestBurst: whole({
+    ...BURST,
+    standard: 2000,
+    meaning: 'HTTP requests without a valid API key that one address may send at once after a pause',
+  }),
+  // A third of what a core can do: a backend in a loop leaves room for the others.
+  apiKeyRequestsPerSecond: whole({
+    ...RATE,
+    standard: 5000,
+    meaning:
+      'HTTP requests a second with one API key that the node answers for long; a batch is one. `0`: no limit',
+  }),
+  apiKeyRequestBurst: whole({
+    ...BURST,
+    standard: 10_000,
+    meaning: 'HTTP requests with one API key that the node answers at once after a pause',
+  }),
+  // Off: behind a balancer that `trustProxy` does not name, everyone has the same private address.
+  limitPrivateAddresses: yesNo({
+    standard: false,
+    meaning:
+      'Apply the limits of addresses to private ones (10.0.0.0/8, fc00::/7 and the like) and to this machine too. Off, they only apply to public ones',
+  }),
   roomsPerConnection: whole({
     min: 1,
     max: 100_000,
@@ -24,6 +86,56 @@ export const limits = z.strictObject({
     standard: 5000,
     meaning:
       'Commands that one connection may send at once after a pause; one turn of the event loop accepts this many or 10,000, whichever is more',
+  }),
+  // Four connections at their full rate.
+  userCommandsPerSecond: whole({
+    ...RATE,
+    standard: 4000,
+    meaning: 'Commands a second that all connections of one user to a node may sustain; `0`: no limit',
+  }),
+  userCommandBurst: whole({
+    ...BURST,
+    standard: 20_000,
+    meaning: 'Commands that all connections of one user to a node may send at once after a pause',
+  }),
+  // Each new room costs a subscription and a read of the store. People enter a few rooms a minute.
+  joinsPerSecond: whole({
+    ...RATE,
+    standard: 100,
+    meaning: 'Joins a second that one connection may sustain; `0`: no limit',
+  }),
+  joinBurst: whole({
+    ...BURST,
+    standard: 1000,
+    meaning: 'Joins that one connection may send at once after a pause, at least `limits.roomsPerConnection`',
+  }),
+  // Off: what a room can bear depends on its members, and a rule can set it for each kind of room.
+  roomPublishesPerSecond: whole({
+    ...RATE,
+    standard: 0,
+    meaning:
+      'Publishes and signals of clients a second that a node takes for one room, twice as many at once after a pause; `publishesPerSecond` of a rule takes its place. `0`: no limit',
+  }),
+  // A burst of commands passes, even if Redis is slow to answer it.
+  pendingRequests: whole({
+    ...RATE,
+    standard: 10_000,
+    meaning: 'Commands of one connection that may wait for their reply; `0`: no limit',
+  }),
+  // A client that comes back asks for each of its rooms at once: 100 by default.
+  waitingReads: whole({
+    min: 1,
+    max: 10_000,
+    standard: 128,
+    meaning: 'Reads (`history`, `members`) of one connection that may wait for their turn',
+  }),
+  // 50 MB of Redis. Within the window of 5 minutes that is half at once, and 333 publishes a second for long.
+  keysPerUser: whole({
+    min: 0,
+    max: 100_000_000,
+    standard: 200_000,
+    meaning:
+      'Idempotency keys of one user, or of one anonymous connection, that a node has remembered at a time (`dedupWindowMs`); half of them may come at once. `0`: no limit',
   }),
   // A thousand commands a second of 2 KiB each. What one turn may bring in stays below 100 ms of work.
   bytesPerSecond: whole({
@@ -86,5 +198,13 @@ export const limits = z.strictObject({
     max: 64 * MIB,
     standard: MIB,
     meaning: 'Maximum bytes in the body of one HTTP request',
+  }),
+  // Sixty-four of the largest bodies at a time. A client that never sends the last byte would have the rest kept.
+  unfinishedBodyBytes: whole({
+    min: 0,
+    max: 64 * 1024 * MIB,
+    standard: 64 * MIB,
+    meaning:
+      'Bytes that a node keeps of the bodies of client requests that are still arriving, all together; the first 16 KiB of each are not counted; `0`: no limit',
   }),
 });

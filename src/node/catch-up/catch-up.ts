@@ -5,6 +5,7 @@ import type { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Logger } from '../../util/log.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
+import { enterTopics, hearMembers } from '../rooms/topics.ts';
 import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
 import { Feeder, type FeederParts } from './feeder.ts';
 import { lacksTooMuch, nextStep, type Step, startOfNewest } from './next-step.ts';
@@ -23,6 +24,8 @@ export interface CatchUpParts extends Omit<FeederParts, 'portions'>, Omit<PagesP
   readonly catchUpBytesPerSecond: number;
   readonly scheduler: Scheduler;
   readonly log: Logger;
+  /** Whether the member is told of other members. Asked in rooms with member events. */
+  hearsMembers(connection: Connection, feed: Feed): boolean;
   /** The member is on its topic from now on; it may have been fed for a while. */
   wentLive(connection: Connection, feed: Feed): void;
 }
@@ -78,6 +81,12 @@ export class CatchUp {
     known.splice(at, 1);
     if (known.length === 0) this.#byConnection.delete(cursor.connection);
     this.#counted(cursor, -1);
+  }
+
+  /** A member may no longer have what its join asked for: what it has not been given yet, it does not get. */
+  cut(connection: Connection, feed: Feed): void {
+    const cursor = this.find(connection, feed);
+    if (cursor?.isReplay) cursor.isCut = true;
   }
 
   #counted({ connection, feed }: Cursor, by: 1 | -1): void {
@@ -194,6 +203,9 @@ export class CatchUp {
       case 'skip':
         this.#feeder.gap(cursor, feed.sentOffset - 1, 'skipped');
         return this.#advance(cursor);
+      case 'cut':
+        this.#feeder.gap(cursor, feed.sentOffset, 'forbidden');
+        return this.#advance(cursor);
       case 'adopt':
         cursor.startAfter([feed.epoch, 0]);
         return this.#advance(cursor);
@@ -217,7 +229,8 @@ export class CatchUp {
     const { connection, feed } = cursor;
     cursor.begin(true);
     this.stop(cursor);
-    connection.socket.subscribe(feed.room.topic(connection.encoding));
+    enterTopics(connection, feed);
+    if (feed.hasMemberEvents) hearMembers(connection, feed, this.#parts.hearsMembers(connection, feed));
     this.#parts.wentLive(connection, feed);
   }
 
@@ -297,7 +310,8 @@ export class CatchUp {
     const limit = lacksTooMuch(cursor, feed, replacedIn(cursor)) ? 1 : MAX_PAGE_MESSAGES;
     const limits = { limit, bytes: connection.fillBytes };
     const page = await this.#pages.read(feed, this.#readsAfter(cursor), limits, count);
-    if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch) return;
+    // It may have been cut meanwhile.
+    if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch || cursor.isCut) return;
     const gone = Math.min((page.envelopes[0]?.first ?? page.offset + 1) - 1, feed.sentOffset);
     if (cursor.isFresh) cursor.startAfter([page.epoch, newestStart(cursor, gone)]);
     else if (lacksTooMuch(cursor, feed, replacedIn(cursor))) return this.#limit(cursor, gone);

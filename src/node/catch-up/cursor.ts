@@ -47,11 +47,15 @@ export class Cursor {
   isReading = false;
   /** It skips to the newest message instead of catching up with all of them. */
   isConflating = false;
+  /** It may not have what was sent before its room's topic reached it: that is named as a gap. */
+  isCut = false;
   /**
    * It closes the connection as soon as the peer can be told why: behind a full queue, a close frame would be
    * dropped like a message.
    */
   isLeaving = false;
+  /** It replays what a join asked for; else what a member was too slow for. */
+  readonly isReplay: boolean;
   /** Waits for it to begin; null once it has. Nothing may be fed before. */
   #owner: CursorOwner | null;
 
@@ -59,6 +63,7 @@ export class Cursor {
     this.connection = connection;
     this.feed = feed;
     this.last = last;
+    this.isReplay = owner !== null;
     this.mark = last === null || last === 0 ? Number.POSITIVE_INFINITY : 0;
     this.#owner = owner;
   }

@@ -11,6 +11,7 @@ export interface CursorState {
   readonly hasBegun: boolean;
   readonly isConflating: boolean;
   readonly isLeaving: boolean;
+  readonly isCut: boolean;
   /** It is to lack so many messages at most when it begins; null: any number. */
   readonly last: number | null;
   /** In a room without history: see `NewestPerKey`. */
@@ -39,6 +40,7 @@ export interface FeedPosition {
  * - `enter`: it has no position, and takes that before the newest messages; the node remembers these.
  * - `limit`: it lacks more than it asked for, and the node knows what of that can still be had.
  * - `go live`: it stands where the topic does, and moves to it.
+ * - `cut`: it may not have what it lacks; all of it is named as a gap.
  * - `skip`: all but the newest message is passed over, and named as a gap.
  * - `feed`: the node remembers what it lacks.
  * - `read`: history has to be read.
@@ -54,6 +56,7 @@ export type Step =
   | 'enter'
   | 'limit'
   | 'go live'
+  | 'cut'
   | 'skip'
   | 'feed'
   | 'read'
@@ -89,6 +92,7 @@ export function nextStep(cursor: CursorState, feed: FeedPosition, memory: Memory
   if (cursor.offset === feed.sentOffset) return 'go live';
   if (cursor.offset > feed.offset) return 'reach';
   if (cursor.offset > feed.sentOffset) return 'next turn';
+  if (cursor.isCut) return 'cut';
   if (cursor.isConflating && cursor.offset < feed.sentOffset - 1) return 'skip';
   if (!lacksTooMuch(cursor, feed, replaced)) return isRemembered(cursor.offset) ? 'feed' : 'read';
   const oldest = remembered ?? feed.sentOffset + 1;

@@ -1,3 +1,4 @@
+import { PUSH_RIGHTS } from '../../auth/rights.ts';
 import type { Envelope } from '../../backplane/envelope.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { FlushQueue } from '../../connection/flush-queue.ts';
@@ -14,6 +15,7 @@ import type { CatchUp } from '../catch-up/catch-up.ts';
 import { Cursor } from '../catch-up/cursor.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
+import { hearingMembers, leaveTopics, liveMembers } from '../rooms/topics.ts';
 import { transcoded } from '../rooms/transcode.ts';
 import { type Run, Runs } from './runs.ts';
 import { SentLog } from './sent-log.ts';
@@ -104,15 +106,28 @@ export class Delivery {
   }
 
   #publishPushes(feed: Feed, frames: readonly PushFrame[]): void {
-    const { room, sentEpoch } = feed;
-    if (room.binaryMembers > 0) this.#publish(feed, encodeAll(msgpackCodec, frames, sentEpoch), 0, 'msgpack');
-    if (room.textMembers > 0) this.#publish(feed, encodeAll(jsonCodec, frames, sentEpoch), 0, 'json');
-    if (room.eventMembers > 0) this.#publish(feed, encodeAll(sseCodec, frames, sentEpoch), 0, 'sse');
+    const { room } = feed;
+    if (room.binaryMembers > 0) this.#publishFrames(feed, frames, msgpackCodec);
+    if (room.textMembers > 0) this.#publishFrames(feed, frames, jsonCodec);
+    if (room.eventMembers > 0) this.#publishFrames(feed, frames, sseCodec);
     for (const frame of frames) {
       if (frame[0] === 'reset') feed.sentEpoch = frame[2];
       if (frame[0] === 'reset' || frame[0] === 'gap') feed.sentOffset = frame[3];
     }
     this.#takeSlowOffTopics();
+  }
+
+  /** What members are told of each other is for those that may know it. */
+  #publishFrames(feed: Feed, frames: readonly PushFrame[], codec: ServerCodec): void {
+    const { encoding } = codec;
+    const message = encodeAll(codec, frames, feed.sentEpoch);
+    if (PUSH_RIGHTS[frames[0]![0]] !== 'members') return void this.#publish(feed, message, 0, encoding);
+    const { sockets, metrics } = this.#parts;
+    this.#sent.add(feed, message, encoding, 0, true);
+    sockets.publish(feed.room.memberTopic(encoding), message, encoding);
+    const reached = hearingMembers(feed, encoding);
+    metrics.traffic.messagesSent += reached;
+    metrics.traffic.bytesSent += reached * message.length;
   }
 
   /** Returns how many sockets were reached. */
@@ -122,7 +137,7 @@ export class Delivery {
     const topic = room.topic(encoding);
     const publisher = exclude === 0 ? undefined : hub.connection(exclude);
     const isLeftOut = publisher?.encoding === encoding && publisher.rooms.includes(room.name);
-    this.#sent.add(feed, message, encoding, exclude);
+    this.#sent.add(feed, message, encoding, exclude, false);
     if (isLeftOut) publisher.socket.publishToOthers(topic, message);
     else sockets.publish(topic, message, encoding);
     const reached = liveMembers(feed, encoding) - (isLeftOut ? 1 : 0);
@@ -184,22 +199,14 @@ export class Delivery {
   #takeOffTopic(connection: Connection, feed: Feed, at: number): void {
     const { catchUp, metrics } = this.#parts;
     const policy = feed.rule.slowReaders;
-    const lacks = this.#sent.firstFor(feed, at, connection.number, connection.encoding);
+    const lacks = this.#sent.firstFor(feed, at, connection);
     // A room that lost nothing for this reader does not close the connection.
     if (policy === 'disconnect' && !lacks) return;
     metrics.recovery.slowReaders[policy]++;
-    connection.socket.unsubscribe(feed.room.topic(connection.encoding));
+    leaveTopics(connection, feed.room, feed);
     const from: Position = lacks ? [lacks.afterEpoch, lacks.afterOffset] : [feed.sentEpoch, feed.sentOffset];
     catchUp.startNextTurn(Cursor.resuming(connection, feed, from, lacks?.afterMark ?? feed.sentMark));
   }
-}
-
-/** How many members of a feed's room are on the topic of an encoding. */
-function liveMembers(feed: Feed, encoding: ReaderEncoding): number {
-  const { room } = feed;
-  if (encoding === 'msgpack') return room.binaryMembers - feed.binaryBehind;
-  if (encoding === 'json') return room.textMembers - feed.textBehind;
-  return room.eventMembers - feed.eventsBehind;
 }
 
 function isEnvelope(item: Envelope | readonly PushFrame[]): item is Envelope {

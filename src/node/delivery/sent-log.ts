@@ -1,3 +1,4 @@
+import type { HubConnection } from '../../hub/hub.ts';
 import type { ReaderEncoding } from '../../protocol/subprotocol.ts';
 import type { Feed } from '../rooms/feed.ts';
 
@@ -13,6 +14,8 @@ export interface SentEntry {
   readonly afterMark: number;
   /** Local connection that was left out, or 0. */
   readonly exclude: number;
+  /** It went to the topic of what members are told of each other. */
+  readonly isOfMembers: boolean;
 }
 
 /**
@@ -29,7 +32,13 @@ export class SentLog {
   }
 
   /** A message that is about to be handed to a topic of the feed's room. */
-  add(feed: Feed, message: Uint8Array | string, encoding: ReaderEncoding, exclude: number): void {
+  add(
+    feed: Feed,
+    message: Uint8Array | string,
+    encoding: ReaderEncoding,
+    exclude: number,
+    isOfMembers: boolean,
+  ): void {
     this.#entries.push({
       feed,
       message,
@@ -38,6 +47,7 @@ export class SentLog {
       afterOffset: feed.sentOffset,
       afterMark: feed.sentMark,
       exclude,
+      isOfMembers,
     });
   }
 
@@ -55,13 +65,14 @@ export class SentLog {
   }
 
   /**
-   * The first entry of a feed at or after `from` that was for this connection, in the encoding that it reads.
+   * The first entry of a feed at or after `from` that was for this member, in the encoding that it reads.
    */
-  firstFor(feed: Feed, from: number, connection: number, encoding: ReaderEncoding): SentEntry | undefined {
+  firstFor(feed: Feed, from: number, member: HubConnection): SentEntry | undefined {
+    const isUnaware = feed.unaware?.has(member) === true;
     for (let i = from; i < this.#entries.length; i++) {
       const entry = this.#entries[i]!;
-      if (entry.feed !== feed || entry.exclude === connection) continue;
-      if (entry.encoding === encoding) return entry;
+      if (entry.feed !== feed || entry.exclude === member.number) continue;
+      if (entry.encoding === member.encoding && !(isUnaware && entry.isOfMembers)) return entry;
     }
     return undefined;
   }

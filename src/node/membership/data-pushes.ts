@@ -60,6 +60,16 @@ export class DataPushes {
     this.#busy.get(feed)?.waiting.delete(connection);
   }
 
+  /** What waits was overtaken: changes were missed. `latest`: undefined for a connection that has left. */
+  correct(feed: Feed, latest: (connection: string) => PresenceEntry | undefined): void {
+    const waiting = this.#busy.get(feed)?.waiting;
+    for (const connection of waiting?.keys() ?? []) {
+      const who = latest(connection);
+      if (who === undefined) waiting?.delete(connection);
+      else waiting?.set(connection, who);
+    }
+  }
+
   forget(feed: Feed): void {
     this.#busy.delete(feed);
   }

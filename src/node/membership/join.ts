@@ -1,3 +1,4 @@
+import { type JoinAsks, PLAIN_JOIN } from '../../auth/authorize.ts';
 import type { Acked, Start } from '../../backplane/acks.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { Connection } from '../../connection/connection.ts';
@@ -59,6 +60,8 @@ export class Join implements FeedWaiter, CursorOwner {
   readonly cursor: Cursor;
   /** The presence data that the member has once it has joined; undefined: what it had before. */
   data: PackedValue | null | undefined;
+  /** What the command asked for that needs a right of its own. */
+  wish: Omit<JoinAsks, 'data'> = PLAIN_JOIN;
   readonly #reply: JoinReply;
   readonly #actions: JoinActions;
   #state: JoinState = 'waiting';
@@ -88,6 +91,11 @@ export class Join implements FeedWaiter, CursorOwner {
     if (from === null || from === 'acked') return;
     this.#asksForMissed = true;
     this.cursor.startAfter(from);
+  }
+
+  /** What it needs rights for, until it has joined: they may be lost while it waits. */
+  get asks(): JoinAsks {
+    return { ...this.wish, data: this.data ?? null };
   }
 
   get connection(): Connection {
@@ -158,6 +166,7 @@ export class Join implements FeedWaiter, CursorOwner {
 
   /** Holds a message until the join has started. Copies its bytes. */
   hold(command: PublishCommand): void {
+    this.connection.requests++;
     this.#held ??= [];
     this.#held.push({ ...command, data: new Uint8Array(command.data) });
   }
@@ -170,6 +179,7 @@ export class Join implements FeedWaiter, CursorOwner {
   takeHeld(): readonly PublishCommand[] {
     const held = this.#held ?? [];
     this.#held = null;
+    this.connection.requests -= held.length;
     return held;
   }
 

@@ -2,6 +2,7 @@ import type { PresenceChange } from '../../backplane/presence.ts';
 import type { Scheduler, Timer } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
 import { DataPushes, type DataPushesParts } from './data-pushes.ts';
+import type { Roster } from './roster.ts';
 
 /** How long changes of a large room are collected into one push. */
 const COALESCE_MS = 1_000;
@@ -51,6 +52,11 @@ export class MemberEvents {
   /** All changes that came together were added. */
   flush(): void {
     this.#data.flush();
+  }
+
+  /** A room was read: what waits to be told of its members may be older than that. */
+  wasRead(feed: Feed, roster: Roster): void {
+    this.#data.correct(feed, (connection) => roster.get(connection));
   }
 
   /** Nobody is in the room here any more. */

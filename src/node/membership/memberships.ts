@@ -1,7 +1,7 @@
-import { authorize, type KeptOut, type Refusal } from '../../auth/authorize.ts';
+import { PLAIN_JOIN, type Refusal } from '../../auth/authorize.ts';
 import type { BackplaneError } from '../../backplane/backplane.ts';
-import type { RoomRule } from '../../config/room-rule.ts';
 import type { Connection } from '../../connection/connection.ts';
+import { overLimit } from '../../connection/over-limit.ts';
 import type { JoinWish, Request } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { Room } from '../../hub/room.ts';
@@ -12,11 +12,13 @@ import type { CatchUp } from '../catch-up/catch-up.ts';
 import type { JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
+import { leaveTopics } from '../rooms/topics.ts';
 import type { AckedReading } from './acked-reading.ts';
 import { Join, type JoinActions, type JoinReply } from './join.ts';
 import { PlacedJoin, RequestedJoin, UNASKED } from './join-replies.ts';
 import { Joins } from './joins.ts';
 import type { Presences } from './presences.ts';
+import type { RoomRights } from './room-rights.ts';
 
 /** How long a room stays subscribed after its last member left, so that a page reload finds it warm. */
 const ROOM_GRACE_MS = 5_000;
@@ -31,8 +33,7 @@ export interface MembershipsParts {
   readonly acks: AckedReading;
   /** Where messages go that waited for a join. */
   readonly publishing: { fromConnection(connection: Connection, command: PublishCommand): void };
-  readonly rule: (room: string) => RoomRule;
-  readonly keptOut: KeptOut;
+  readonly rights: RoomRights;
   readonly roomsPerConnection: number;
   /** Most messages that a join has replayed because it said `last`. */
   readonly lastMessages: number;
@@ -57,10 +58,12 @@ export class Memberships implements JoinActions {
   join(request: Request, name: string, wish: JoinWish): void {
     const { connection } = request;
     const refusal = this.#parts.presences.refusal(name, wish);
-    if (refusal !== null) return request.fail(refusal.code, refusal.message);
+    if (refusal !== null) return request.fail(refusal.code, refusal.message, refusal.details);
     if (!this.#hasPlace(connection, name)) {
-      const message = `a connection may be in at most ${this.#parts.roomsPerConnection} rooms`;
-      return request.fail('limit_exceeded', message);
+      const { roomsPerConnection } = this.#parts;
+      const what = 'a connection may be in no more rooms: leave one first';
+      const over = overLimit('limit_exceeded', what, 'limits.roomsPerConnection', roomsPerConnection, null);
+      return request.fail(over.code, over.message, over.details);
     }
     this.#enter(connection, name, wish, new RequestedJoin(request));
   }
@@ -73,11 +76,10 @@ export class Memberships implements JoinActions {
 
   /** The server API puts a connection into a room, as if it had joined. Where it may not join, nothing happens. */
   place(connection: Connection, name: string): void {
-    const { rule, keptOut } = this.#parts;
     // A browser keeps one position for a stream: that of another room would take its place.
     if (connection.encoding === 'sse') return;
     if (!connection.isOpen || connection.rooms.includes(name) || !this.#hasPlace(connection, name)) return;
-    if (authorize('join', name, connection, rule(name), keptOut) !== null) return;
+    if (!this.#parts.rights.may('join', name, connection)) return;
     this.#enter(connection, name, NO_WISH, new PlacedJoin(connection, name));
   }
 
@@ -115,6 +117,9 @@ export class Memberships implements JoinActions {
     const join = new Join(connection, feed, resume ? 'acked' : since, last, reply, this);
     // The command's bytes are valid during this call.
     join.data = wish.data === null ? before?.data : new Uint8Array(wish.data);
+    join.wish = { last, resume, members: wish.members };
+    // The positions of who comes back are never refused: it hears what it misses as a gap.
+    join.cursor.isCut = since !== null && !this.#parts.rights.may('history', name, connection);
     this.#begin(join, wish, user);
     // What waited for the join before this one waits for this one now.
     for (const command of before?.takeHeld() ?? []) this.publishHeld(connection, command);
@@ -123,8 +128,10 @@ export class Memberships implements JoinActions {
   /** `asker`: the user who is told what it has acknowledged, where that is kept. */
   #begin(join: Join, { resume, members }: JoinWish, asker: string | null): void {
     const { feed } = join;
-    const { acks, catchUp } = this.#parts;
-    const user = asker !== null && acks.isKeptIn(feed.room.name) ? asker : null;
+    const { acks, catchUp, rights } = this.#parts;
+    const { name } = feed.room;
+    const isTold = asker !== null && acks.isKeptIn(name) && rights.may('ack', name, join.connection);
+    const user = isTold ? asker : null;
     if (feed.isOpening || user !== null || members) {
       this.#joins.add(join);
       catchUp.add(join.cursor);
@@ -183,7 +190,7 @@ export class Memberships implements JoinActions {
   setData(request: Request, name: string, data: PackedValue | null): void {
     const { presences, feeds } = this.#parts;
     const refusal = presences.refusal(name, { data, members: true });
-    if (refusal !== null) return request.fail(refusal.code, refusal.message);
+    if (refusal !== null) return request.fail(refusal.code, refusal.message, refusal.details);
     // The command's bytes are valid during this call.
     const kept = data === null ? null : new Uint8Array(data);
     const join = this.#joins.find(request.connection, name);
@@ -205,7 +212,7 @@ export class Memberships implements JoinActions {
    */
   publishHeld(connection: Connection, command: PublishCommand): void {
     const { room, id } = command;
-    const refusal = authorize('publish', room, connection, this.#parts.rule(room), this.#parts.keptOut);
+    const refusal = this.#parts.rights.refusal('publish', room, connection);
     if (refusal === null) this.publish(connection, command);
     else connection.refuse(id, refusal);
   }
@@ -221,18 +228,32 @@ export class Memberships implements JoinActions {
   }
 
   /**
-   * The connection has a new identity: removes it from rooms that the identity may not join. `looksOther`:
-   * members of the other rooms must see the new identity.
+   * The connection has a new identity: removes it from rooms that the identity may not join, or not in the way
+   * that a join in progress asks for, and takes from it what else it may not have any more. `looksOther`: members
+   * of the other rooms must see the new identity.
    */
   reconsider(connection: Connection, looksOther: boolean): void {
-    const { rule, keptOut } = this.#parts;
     for (const name of connection.rooms) {
       // The node put the connection into these.
       if (name.startsWith(RESERVED_PREFIX)) continue;
-      const refusal = authorize('join', name, connection, rule(name), keptOut);
-      if (refusal !== null) this.remove(connection, name, refusal);
-      else if (looksOther) this.#showAnew(connection, name);
+      const asks = this.#joins.find(connection, name)?.asks ?? PLAIN_JOIN;
+      const refusal = this.#parts.rights.joinRefusal(name, asks, connection);
+      if (refusal !== null) {
+        this.remove(connection, name, refusal);
+        continue;
+      }
+      this.#reconsiderMember(connection, name);
+      if (looksOther) this.#showAnew(connection, name);
     }
+  }
+
+  #reconsiderMember(connection: Connection, name: string): void {
+    const { feeds, catchUp, presences, rights } = this.#parts;
+    const feed = feeds.get(name);
+    if (feed === undefined) return;
+    const isLive = this.#joins.find(connection, name) === null && catchUp.find(connection, feed) === null;
+    presences.reconsider(connection, feed, isLive);
+    if (!isLive && !rights.may('history', name, connection)) catchUp.cut(connection, feed);
   }
 
   #showAnew(connection: Connection, name: string): void {
@@ -280,8 +301,8 @@ export class Memberships implements JoinActions {
   #suspend(connection: Connection, name: string): void {
     const { hub, feeds, catchUp } = this.#parts;
     const room = hub.room(name);
-    if (room) connection.socket.unsubscribe(room.topic(connection.encoding));
     const feed = feeds.get(name);
+    if (room) leaveTopics(connection, room, feed);
     const cursor = feed && catchUp.find(connection, feed);
     if (cursor) catchUp.stop(cursor);
     const join = this.#joins.find(connection, name);

@@ -2,6 +2,7 @@ import type { OwnEntry, Presence, PresenceChange } from '../../backplane/presenc
 import { packWho, unpackWho } from '../../backplane/presence-event.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Connection } from '../../connection/connection.ts';
+import { overLimit } from '../../connection/over-limit.ts';
 import type { JoinWish, MembersPageWish } from '../../connection/services.ts';
 import type { Hub } from '../../hub/hub.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
@@ -12,8 +13,10 @@ import type { Scheduler } from '../../util/scheduler.ts';
 import type { JoinFailure } from '../catch-up/cursor.ts';
 import type { Feed } from '../rooms/feed.ts';
 import type { Feeds } from '../rooms/feeds.ts';
+import { hearMembers } from '../rooms/topics.ts';
 import { MemberData } from './member-data.ts';
 import { MemberEvents } from './member-events.ts';
+import type { RoomRights } from './room-rights.ts';
 import { Rosters } from './rosters.ts';
 
 /** What a list costs per entry: it is decoded and encoded, where a page of history is copied. */
@@ -31,6 +34,7 @@ export interface PresencesParts {
   readonly feeds: Feeds;
   readonly gate: Gate;
   readonly rule: (room: string) => RoomRule;
+  readonly rights: RoomRights;
   /** Maximum members in one answer. */
   readonly membersPage: number;
   /** Maximum bytes of a member's data. */
@@ -60,7 +64,10 @@ export class Presences {
   constructor(parts: PresencesParts) {
     const stats = parts.metrics.presence;
     this.#parts = parts;
-    this.#rosters = new Rosters(parts);
+    this.#rosters = new Rosters({
+      ...parts,
+      wasRead: (feed, roster) => this.#events.wasRead(feed, roster),
+    });
     this.#data = new MemberData({
       ...parts,
       write: (connection, feed) => {
@@ -113,8 +120,8 @@ export class Presences {
     }
     const { presenceBytes } = this.#parts;
     if (data === null || data.length <= presenceBytes) return null;
-    const message = `presence data must be at most ${presenceBytes} bytes as MessagePack, got ${data.length}`;
-    return { code: 'payload_too_large', message };
+    const what = `presence data of ${data.length} bytes as MessagePack is too large`;
+    return overLimit('payload_too_large', what, 'limits.presenceBytes', presenceBytes, null);
   }
 
   /**
@@ -198,6 +205,25 @@ export class Presences {
       };
       return { value, bytes: source.size * ENTRY_COST };
     });
+  }
+
+  /**
+   * The rights of a member have changed. Where it may not know the members any more, it is told of none of them;
+   * where it may not bring data, what it brought is gone.
+   */
+  reconsider(connection: Connection, feed: Feed, isLive: boolean): void {
+    const { rights } = this.#parts;
+    const { name } = feed.room;
+    const hears = this.hearsMembers(connection, feed);
+    if (!hears) this.#rosters.left(connection, feed);
+    if (isLive && feed.hasMemberEvents) hearMembers(connection, feed, hears);
+    if (this.#data.get(connection, feed) === null || rights.may('presence', name, connection)) return;
+    this.#data.set(connection, feed, null);
+  }
+
+  /** Whether a member is told of the others. */
+  hearsMembers(connection: Connection, { room }: Feed): boolean {
+    return this.#parts.rights.may('members', room.name, connection);
   }
 
   /** The member is on its topic from now on. */

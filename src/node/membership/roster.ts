@@ -14,6 +14,10 @@ export class Roster {
     return this.#entries.size;
   }
 
+  get(connection: string): PresenceEntry | undefined {
+    return this.#entries.get(connection);
+  }
+
   apply({ change, who }: Pick<PresenceChange, 'change' | 'who'>): void {
     if (change === 'left') this.#entries.delete(who.connection);
     else this.#entries.set(who.connection, who);

@@ -12,6 +12,8 @@ export interface RostersParts {
   readonly presence: Presence;
   /** A larger room has no roster. */
   readonly detailedMembers: number;
+  /** A room was read: what still waits to be told of its members may be older. */
+  wasRead(feed: Feed, roster: Roster): void;
   readonly log: Logger;
 }
 
@@ -215,6 +217,7 @@ export class Rosters {
     const { feed, roster, isInDoubt } = watched;
     watched.isInDoubt = false;
     this.#unread.delete(watched);
+    if (roster !== null) this.#parts.wasRead(feed, roster);
     if (roster === null || (before !== null && roster.isSameAs(before))) return;
     watched.version++;
     if (isInDoubt) feed.push(['members', feed.room.name, roster.snapshot(null)]);

@@ -5,7 +5,8 @@ import type { MembersResult, Position } from '../../protocol/frames.ts';
 import type { Logger } from '../../util/log.ts';
 import type { AckedReading } from '../membership/acked-reading.ts';
 import { ENTRY_COST, type Presences } from '../membership/presences.ts';
-import { answer, failWith } from './answer.ts';
+import type { RoomRights } from '../membership/room-rights.ts';
+import { failWith } from './answer.ts';
 import type { HistoryReads, HistoryRun } from './history-reads.ts';
 import type { Reader, ReadGate } from './read-gate.ts';
 
@@ -18,6 +19,7 @@ export interface ClientReadsParts {
   readonly presences: Presences;
   readonly presence: Presence;
   readonly acks: AckedReading;
+  readonly rights: RoomRights;
   /** Maximum entries in one list. */
   readonly membersPage: number;
   readonly log: Logger;
@@ -45,7 +47,9 @@ export class ClientReads {
     const { log } = this.#parts;
     const { connection } = request;
     this.#history(connection, room, since, limit, connection.readsText ? JSON_COST : 1)
-      .then(({ epoch, offset, frames }) => request.okHistory(epoch, offset, frames))
+      .then(({ epoch, offset, frames }) => {
+        if (this.#mayStill('history', room, request)) request.okHistory(epoch, offset, frames);
+      })
       .catch((error: unknown) => failWith(request, error, log));
   }
 
@@ -55,7 +59,20 @@ export class ClientReads {
   }
 
   members(request: Request, room: string, page: MembersPageWish): void {
-    answer(request, this.#members(request.connection, room, page), this.#parts.log);
+    this.#members(request.connection, room, page)
+      .then((result) => {
+        if (this.#mayStill('members', room, request)) request.ok(result);
+      })
+      .catch((error: unknown) => failWith(request, error, this.#parts.log));
+  }
+
+  /** A read may have waited for long: the right may be gone meanwhile. Then the client gets the reason. */
+  #mayStill(action: 'history' | 'members', room: string, request: Request): boolean {
+    const refusal = this.#parts.rights.refusal(action, room, request.connection);
+    if (refusal === null) return true;
+    const { code, message, retryAfterMs } = refusal;
+    request.fail(code, message, retryAfterMs === undefined ? undefined : { retryAfterMs });
+    return false;
   }
 
   /** A page of who is in a room, on any node. */

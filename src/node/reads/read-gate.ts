@@ -1,4 +1,6 @@
+import { overLimit } from '../../connection/over-limit.ts';
 import type { ReadStats } from '../../metrics/reads.ts';
+import type { ErrorDetails } from '../../protocol/frames.ts';
 import { ByteBudget } from '../../util/byte-budget.ts';
 import { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler, Timer } from '../../util/scheduler.ts';
@@ -24,6 +26,8 @@ export interface ReadGateOptions {
   readonly atOnce: number;
   /** Bytes that one reader may sustain per second; 0: no limit. */
   readonly bytesPerSecond: number;
+  /** Reads of one reader that may wait. */
+  readonly mostWaiting: number;
   readonly scheduler: Scheduler;
   readonly stats: ReadStats;
 }
@@ -34,17 +38,21 @@ export class ReadRefused extends Error {
   readonly code = 'rate_limited';
   readonly retryAfterMs: number;
   /** As an `error` frame carries them. */
-  readonly details: { readonly retryAfterMs: number };
+  readonly details: ErrorDetails;
 
-  constructor(retryAfterMs: number) {
-    super(`too many waiting reads: at most ${MAX_WAITING} per connection, try again later`);
+  /** `most`: how many of one reader may wait; null for a route of the server API. */
+  constructor(retryAfterMs: number, most: number | null) {
+    const limit = 'limits.waitingReads';
+    const refusal =
+      most === null
+        ? { message: 'too many waiting reads', details: { retryAfterMs } }
+        : overLimit('rate_limited', 'too many waiting reads', limit, most, retryAfterMs);
+    super(refusal.message);
     this.retryAfterMs = retryAfterMs;
-    this.details = { retryAfterMs };
+    this.details = refusal.details;
   }
 }
 
-/** A client that comes back asks for each of its rooms at once: 100 by default. */
-const MAX_WAITING = 128;
 const MAX_WAITING_OF_SERVER = 1_000;
 /** For all readers together. */
 const MAX_WAITING_IN_ALL = 20_000;
@@ -82,10 +90,15 @@ export class ReadGate {
   #timer: Timer | undefined;
   #timerAtMs = Infinity;
   readonly #endOfTurn: EndOfTurn;
+  /** A read has ended in this turn: the others get the rest of it. */
+  #isResting = false;
 
   constructor(options: ReadGateOptions) {
     this.#options = options;
-    this.#endOfTurn = new EndOfTurn(options.scheduler, () => this.#serve());
+    this.#endOfTurn = new EndOfTurn(options.scheduler, () => {
+      this.#isResting = false;
+      this.#serve();
+    });
     const inAll = options.bytesPerSecond * READERS_AT_FULL_RATE;
     this.#budget = new ByteBudget(inAll, inAll);
   }
@@ -104,11 +117,14 @@ export class ReadGate {
    */
   run<T>(reader: Reader, work: () => Promise<Costed<T>>): Promise<T> {
     const lane = this.#lane(reader);
-    const most = reader.isServer ? MAX_WAITING_OF_SERVER : MAX_WAITING;
+    const { mostWaiting } = this.#options;
+    const most = reader.isServer ? MAX_WAITING_OF_SERVER : mostWaiting;
     if (lane.waiting.length >= most || this.#waiting >= MAX_WAITING_IN_ALL) {
       this.#options.stats.refused++;
       const waitMs = lane.budget.waitMs(this.#options.scheduler.nowMs());
-      return Promise.reject(new ReadRefused(Math.max(LEAST_RETRY_MS, waitMs)));
+      return Promise.reject(
+        new ReadRefused(Math.max(LEAST_RETRY_MS, waitMs), reader.isServer ? null : mostWaiting),
+      );
     }
     return new Promise((resolve, reject) => {
       const read = (): Promise<number> =>
@@ -159,6 +175,7 @@ export class ReadGate {
 
   /** Starts the reads that may start now, and schedules the next look at the rest. */
   #serve(): void {
+    if (this.#isResting) return;
     const nowMs = this.#options.scheduler.nowMs();
     let waitMs = this.#budget.waitMs(nowMs);
     if (waitMs === 0) {
@@ -209,8 +226,8 @@ export class ReadGate {
     this.#reading--;
     if (lane.waiting.length > 0) this.#turns.push(lane);
     this.#forgetPaid(nowMs);
-    // The others get the rest of this turn.
-    if (this.#turns.length > 0) this.#endOfTurn.request();
+    this.#isResting = true;
+    this.#endOfTurn.request();
   }
 
   /** Forgets idle lanes, a few at a time: as many as are created at a time. */

@@ -1,8 +1,10 @@
 import type { BackplaneError } from '../../backplane/backplane.ts';
 import type { Envelope } from '../../backplane/envelope.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
+import type { HubConnection } from '../../hub/hub.ts';
 import type { Room } from '../../hub/room.ts';
 import type { PushFrame } from '../../protocol/frames.ts';
+import { USER_ROOM_PREFIX } from '../../protocol/limits.ts';
 import { NewestPerKey } from './newest-per-key.ts';
 import { RecentEnvelopes, type RecentMemory } from './recent.ts';
 
@@ -29,6 +31,8 @@ const HELD_BYTES = 8 * 1024 * 1024;
 export class Feed {
   readonly room: Room;
   readonly rule: RoomRule;
+  /** Members are told of each other. Personal rooms show none. */
+  readonly hasMemberEvents: boolean;
   readonly recent: RecentEnvelopes;
   /** Where the room keeps no history; else null. */
   readonly newest: NewestPerKey | null;
@@ -51,6 +55,8 @@ export class Feed {
   binaryBehind = 0;
   textBehind = 0;
   eventsBehind = 0;
+  /** Members on their topic that are not told of other members; null: none. */
+  unaware: Set<HubConnection> | null = null;
   /** When its last member left, or null while it has members. */
   idleSinceMs: number | null = null;
   #heldBytes = 0;
@@ -61,6 +67,7 @@ export class Feed {
   constructor(room: Room, rule: RoomRule, dirty: (feed: Feed) => void, memory?: RecentMemory) {
     this.room = room;
     this.rule = rule;
+    this.hasMemberEvents = rule.memberEvents && !room.name.startsWith(USER_ROOM_PREFIX);
     this.#dirty = dirty;
     const { messages, ageMs, bytes = 0 } = rule.history;
     this.newest = messages > 0 ? null : new NewestPerKey(ageMs);
@@ -198,7 +205,7 @@ export class Feed {
     this.#add([frame]);
   }
 
-  /** Pushes that leave as one WebSocket message. */
+  /** Pushes of one type that leave as one WebSocket message. */
   pushAll(frames: readonly PushFrame[]): void {
     this.#add(frames);
   }

@@ -4,7 +4,6 @@ import type { Logger } from '../../util/log.ts';
 import { bearerOf } from '../bearer.ts';
 import { type Exchange, HttpError } from '../http/exchange.ts';
 import { queryParameter } from '../http/query.ts';
-import { retryAfter } from '../http/retry-after.ts';
 import type { HttpRequest } from '../uws.ts';
 
 export interface ClientAccessOptions {
@@ -38,20 +37,20 @@ export class ClientAccess {
     );
   }
 
-  /** The owner of a token, null for an anonymous client. Rejects with `HttpError`. */
-  async identify(token: string | null): Promise<Identity | null> {
+  /** The owner of a token, null for an anonymous client. Rejects with `HttpError`. `address`: of the client. */
+  async identify(token: string | null, address: string): Promise<Identity | null> {
     const { authenticator, log } = this.#options;
     if (token === null || authenticator === null) return null;
     try {
-      return await authenticator.authenticate(token);
+      return await authenticator.authenticate(token, address);
     } catch (error) {
       throw refused(refusalOf(error, log));
     }
   }
 }
 
-function refused({ code, message, retryAfterMs, isFinal }: AuthRefusal): HttpError {
-  if (!isFinal) return new HttpError(code, message, retryAfter(retryAfterMs));
+function refused({ code, message, details, isFinal }: AuthRefusal): HttpError {
+  if (!isFinal) return new HttpError(code, message, {}, details);
   const hint = code === 'unauthorized' ? "; this route takes a client's token, not an API key" : '';
   return new HttpError(code, message + hint, CHALLENGE);
 }

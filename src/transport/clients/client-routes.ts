@@ -8,8 +8,12 @@ import type { BrokerNode } from '../../node/broker-node.ts';
 import type { Admission } from '../admission.ts';
 import type { EventSocket } from '../events/event-socket.ts';
 import { EventStreams } from '../events/event-streams.ts';
+import type { RequestLimits } from '../http/request-limits.ts';
 import type { Route } from '../http/route.ts';
+import { UnfinishedBodies } from '../http/unfinished-bodies.ts';
+import type { ProxyWarning } from '../proxy-warning.ts';
 import { ClientAccess } from './client-access.ts';
+import { ClientAccounts } from './client-accounts.ts';
 import { Cors } from './cors.ts';
 import { PublishRoute } from './publish-route.ts';
 import { StreamRoutes } from './stream-routes.ts';
@@ -21,9 +25,12 @@ export interface ClientRoutesParts {
   /** Empty: any. */
   readonly allowedOrigins: readonly string[];
   readonly admission: Admission;
+  readonly limits: RequestLimits;
+  readonly proxyWarning: ProxyWarning;
   readonly topics: TopicList<EventSocket>;
   readonly backpressureBytes: number;
   readonly bodyBytes: number;
+  readonly unfinishedBodyBytes: number;
 }
 
 export function clientRoutes(parts: ClientRoutesParts): Route[] {
@@ -31,14 +38,19 @@ export function clientRoutes(parts: ClientRoutesParts): Route[] {
   const { mustAuthenticate, metrics, facts, log } = context;
   const access = new ClientAccess({ authenticator, mustAuthenticate, log });
   const cors = new Cors(parts.allowedOrigins);
+  const accounts = new ClientAccounts(context.clock);
+  const bodies = new UnfinishedBodies(parts.unfinishedBodyBytes);
   const maxRooms = facts.limits.rooms;
   const streams = new StreamRoutes({
     ...parts,
-    ...{ access, cors, metrics, maxRooms },
+    ...{ access, accounts, cors, metrics, maxRooms, bodies },
     streams: new EventStreams(parts),
   });
-  const publishing = new PublishRoute({ ...parts, access, cors });
-  const preflight: Route['handle'] = (exchange, req) => cors.preflight(exchange, req);
+  const publishing = new PublishRoute({ ...parts, access, accounts, cors, bodies });
+  const preflight: Route['handle'] = (exchange, req) => {
+    parts.limits.ofAddress(exchange);
+    cors.preflight(exchange, req);
+  };
   return [
     route('get', '/v1/rooms/:room/events', (exchange, req) => streams.ofRoom(exchange, req)),
     route('post', '/v1/events', (exchange, req) => streams.ofRooms(exchange, req)),

@@ -1,4 +1,5 @@
 import type { Identity } from '../../auth/identity.ts';
+import type { Allowance } from '../../connection/allowance.ts';
 import { Connection } from '../../connection/connection.ts';
 import type { ConnectionContext } from '../../connection/context.ts';
 import type { Socket } from '../../connection/socket.ts';
@@ -6,7 +7,6 @@ import { jsonCodec } from '../../protocol/codec.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
 import type { ErrorDetails, Result } from '../../protocol/frames.ts';
 import { HttpError } from '../http/exchange.ts';
-import { retryAfter } from '../http/retry-after.ts';
 
 /** One of these is called, once. */
 export interface CommandAnswer {
@@ -25,9 +25,10 @@ export class RequestConnection extends Connection {
     number: number,
     identity: Identity | null,
     context: ConnectionContext<Connection>,
+    allowance: Allowance,
     answer: CommandAnswer,
   ) {
-    super(number, NO_SOCKET, jsonCodec, identity, context);
+    super(number, NO_SOCKET, jsonCodec, identity, context, allowance);
     this.#answer = answer;
   }
 
@@ -40,7 +41,7 @@ export class RequestConnection extends Connection {
   }
 
   override fail(_id: number, code: ErrorCode, message: string, details?: ErrorDetails): void {
-    this.#answer.failed(new HttpError(code, message, retryAfter(details?.retryAfterMs)));
+    this.#answer.failed(new HttpError(code, message, {}, details));
   }
 }
 

@@ -1,6 +1,9 @@
 /** The joins that a request for an event stream asks for. What makes a join valid is decided as for the command. */
+import { overLimit } from '../../connection/over-limit.ts';
 import { buildCommand } from '../../protocol/commands.ts';
 import type { JoinCommand, Position } from '../../protocol/frames.ts';
+import { packValue } from '../../protocol/msgpack/values.ts';
+import { PackError } from '../../protocol/msgpack/writer.ts';
 import { HttpError } from '../http/exchange.ts';
 import { decodeRoom } from '../http/history-route.ts';
 import { readObject } from '../http/incoming-messages.ts';
@@ -28,7 +31,7 @@ export function joinOfRoom({ room, last, since, lastEventId }: RoomRequest): Joi
   });
 }
 
-/** `{rooms: [{room, since?, last?}]}`. `since`: `[epoch, offset]`, or an event's id. Throws `HttpError`. */
+/** `{rooms: [{room, …}]}` with the options of a join. `since` may also be an event's id. Throws `HttpError`. */
 export function joinsOfBody(body: Buffer, format: BodyFormat, maxRooms: number): JoinCommand[] {
   const value = readObject(body, format);
   if ('problem' in value) throw new HttpError('bad_request', `the body${value.problem}`);
@@ -40,7 +43,8 @@ export function joinsOfBody(body: Buffer, format: BodyFormat, maxRooms: number):
     );
   }
   if (maxRooms > 0 && rooms.length > maxRooms) {
-    throw new HttpError('limit_exceeded', `a stream may have at most ${maxRooms} rooms, got ${rooms.length}`);
+    const what = `a stream may not have ${rooms.length} rooms`;
+    throw HttpError.of(overLimit('limit_exceeded', what, 'limits.roomsPerConnection', maxRooms, null));
   }
   const joins = rooms.map((entry: unknown, index) => joinOfEntry(entry, index));
   const names = new Set(joins.map(({ room }) => room));
@@ -53,9 +57,20 @@ function joinOfEntry(entry: unknown, index: number): JoinCommand {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
     throw new HttpError('bad_request', `${where} is not an object with a room`);
   }
-  const { room, since, last } = entry as Record<string, unknown>;
+  const { room, since, data, ...others } = entry as Record<string, unknown>;
   const from = typeof since === 'string' ? position(since, `${where}: since`) : (since ?? null);
-  return join(index + 1, room, { since: from, last: last ?? null }, `${where}: `);
+  const brought = data === undefined ? {} : { data: packed(data, `${where}: data`) };
+  return join(index + 1, room, { ...others, ...brought, since: from }, `${where}: `);
+}
+
+function packed(data: unknown, what: string): Uint8Array {
+  try {
+    return packValue(data);
+  } catch (error) {
+    if (error instanceof PackError)
+      throw new HttpError('bad_request', `${what} cannot be sent: ${error.message}`);
+    throw error;
+  }
 }
 
 function join(id: number, room: unknown, options: Record<string, unknown>, where = ''): JoinCommand {

@@ -7,9 +7,13 @@ import type { EventStreams } from '../events/event-streams.ts';
 import { type Exchange, HttpError } from '../http/exchange.ts';
 import { queryParameter } from '../http/query.ts';
 import { readBody } from '../http/request-body.ts';
-import { retryAfter } from '../http/retry-after.ts';
+import type { RequestLimits } from '../http/request-limits.ts';
+import type { UnfinishedBodies } from '../http/unfinished-bodies.ts';
+import type { ProxyWarning } from '../proxy-warning.ts';
+import { refusalLabel } from '../refusal-label.ts';
 import type { HttpRequest } from '../uws.ts';
 import type { ClientAccess } from './client-access.ts';
+import type { ClientAccounts } from './client-accounts.ts';
 import type { Cors } from './cors.ts';
 import { joinOfRoom, joinsOfBody } from './stream-joins.ts';
 
@@ -17,11 +21,15 @@ export interface StreamRoutesParts {
   readonly streams: EventStreams;
   readonly access: ClientAccess;
   readonly cors: Cors;
+  readonly accounts: ClientAccounts;
   readonly admission: Admission;
+  readonly limits: RequestLimits;
+  readonly proxyWarning: ProxyWarning;
   readonly metrics: NodeMetrics;
   /** Rooms of one stream. */
   readonly maxRooms: number;
   readonly bodyBytes: number;
+  readonly bodies: UnfinishedBodies;
 }
 
 /** The routes that open event streams, under the limits on new connections. */
@@ -45,22 +53,23 @@ export class StreamRoutes {
     this.#open(exchange, identity, [join]);
   }
 
-  /** `POST /v1/events` `{rooms: [{room, since?, last?}]}` */
+  /** `POST /v1/events` `{rooms: [{room, since?, last?, resume?, members?, data?}]}` */
   async ofRooms(exchange: Exchange, req: HttpRequest): Promise<void> {
+    const { bodyBytes, bodies } = this.#parts;
     const token = this.#enter(exchange, req);
-    const [identity, { body, format }] = await Promise.all([
-      this.#identify(exchange, token),
-      readBody(exchange, this.#parts.bodyBytes),
-    ]);
+    const { body, format } = await readBody(exchange, bodyBytes, bodies);
+    const identity = await this.#identify(exchange, token);
     this.#open(exchange, identity, joinsOfBody(body, format, this.#parts.maxRooms));
   }
 
   /** Everything that is decided before a token is checked. */
   #enter(exchange: Exchange, req: HttpRequest): string | null {
-    const { cors, access, admission } = this.#parts;
+    const { cors, access, admission, limits, proxyWarning } = this.#parts;
     this.#counting('origin', () => cors.check(exchange, req));
+    this.#counting('address', () => limits.ofAddress(exchange));
+    proxyWarning.look(req, () => exchange.peerAddress);
     const token = this.#counting('unauthorized', () => access.token(exchange, req));
-    this.#admitted(admission.admit(false));
+    this.#admitted(admission.admit({ addressKey: exchange.addressKey, hasNoToken: false }));
     return token;
   }
 
@@ -77,26 +86,28 @@ export class StreamRoutes {
     const { access, metrics } = this.#parts;
     const { upgradesRejected } = metrics.connections;
     try {
-      return await access.identify(token);
-    } catch (error) {
-      const isRefused = error instanceof HttpError && error.code !== 'unavailable';
-      upgradesRejected[isRefused ? 'unauthorized' : 'unavailable']++;
-      throw error;
-    } finally {
+      const identity = await access.identify(token, exchange.clientAddress);
       if (exchange.isAborted) upgradesRejected.aborted++;
+      return identity;
+    } catch (error) {
+      // One that left is not told, so that it counts once.
+      if (exchange.isAborted) upgradesRejected.aborted++;
+      else upgradesRejected[error instanceof HttpError ? refusalLabel(error.code) : 'unavailable']++;
+      throw error;
     }
   }
 
   #open(exchange: Exchange, identity: Identity | null, joins: readonly JoinCommand[]): void {
     if (exchange.isAborted) return;
     // Checked again: while the token was being checked, others arrived, or the node began to shut down.
-    this.#admitted(this.#parts.admission.refusal(false));
-    this.#parts.streams.open(exchange, identity, joins);
+    const { admission, streams, accounts } = this.#parts;
+    const { addressKey } = exchange;
+    const user = identity?.user ?? null;
+    this.#admitted(admission.refusal({ addressKey, hasNoToken: false }, user));
+    streams.open(exchange, { identity, joins, allowance: accounts.of(user, addressKey) });
   }
 
   #admitted(refusal: Refusal | null): void {
-    if (refusal === null) return;
-    this.#parts.metrics.connections.upgradesRejected[refusal.reason]++;
-    throw new HttpError('unavailable', refusal.message, retryAfter(refusal.retryAfterS * 1000));
+    if (refusal !== null) throw HttpError.of(refusal);
   }
 }

@@ -1,4 +1,5 @@
 import type { Identity } from '../../auth/identity.ts';
+import type { Allowance } from '../../connection/allowance.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { ConnectionContext } from '../../connection/context.ts';
 import type { Heartbeats } from '../../connection/heartbeats.ts';
@@ -7,8 +8,8 @@ import { CLOSE, type CloseReason, type ErrorCode } from '../../protocol/codes.ts
 import type { ErrorDetails, JoinCommand, JoinResult } from '../../protocol/frames.ts';
 import { encodeJoined } from '../../protocol/sse/codec.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
+import type { Place } from '../../util/tally.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { retryAfter } from '../http/retry-after.ts';
 import { EventSocket, type EventSocketOwner, type EventSocketParts } from './event-socket.ts';
 import { type JoinOutcomes, StreamConnection } from './stream-connection.ts';
 
@@ -23,14 +24,23 @@ export const STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
 };
 
+/** What a reader asks for. */
+export interface StreamWish {
+  /** Null: an anonymous one. */
+  readonly identity: Identity | null;
+  readonly joins: readonly JoinCommand[];
+  /** What the reader may still do. */
+  readonly allowance: Allowance;
+}
+
 /** What all event streams of a node share. */
 export interface EventStreamParts extends EventSocketParts {
   readonly node: BrokerNode;
   readonly context: ConnectionContext<Connection>;
   readonly heartbeats: Heartbeats<Connection>;
   readonly scheduler: Pick<Scheduler, 'random'>;
-  /** A stream ended. */
-  closed(): void;
+  /** A stream ended, which had this place among those of its address. */
+  closed(place: Place | null): void;
 }
 
 /**
@@ -41,22 +51,31 @@ export class EventStream implements EventSocketOwner, JoinOutcomes {
   readonly #exchange: Exchange;
   /** The id of each is its place in this list, from 1. */
   readonly #joins: readonly JoinCommand[];
+  readonly #place: Place | null;
   readonly #parts: EventStreamParts;
   readonly #socket: EventSocket;
   readonly #connection: StreamConnection;
 
   constructor(
     exchange: Exchange,
-    identity: Identity | null,
-    joins: readonly JoinCommand[],
+    { identity, joins, allowance }: StreamWish,
+    place: Place | null,
     parts: EventStreamParts,
   ) {
     const { node, context, heartbeats } = parts;
     this.#exchange = exchange;
     this.#joins = joins;
+    this.#place = place;
     this.#parts = parts;
     this.#socket = new EventSocket(exchange, parts, this);
-    this.#connection = new StreamConnection(node.nextNumber(), this.#socket, identity, context, this);
+    this.#connection = new StreamConnection(
+      node.nextNumber(),
+      this.#socket,
+      identity,
+      context,
+      allowance,
+      this,
+    );
     heartbeats.add(this.#connection);
     context.metrics.connections.opened.sse++;
     node.streamOpened(this.#connection);
@@ -80,10 +99,11 @@ export class EventStream implements EventSocketOwner, JoinOutcomes {
   // ---- its joins -------------------------------------------------------------------------------------------
 
   joined(id: number, result: JoinResult): void {
-    const { room, since } = this.#joins[id - 1]!;
+    const { room, since, resume } = this.#joins[id - 1]!;
     const { epoch, offset, from } = result;
-    // A reader that brought a position keeps it until a message, a gap or a reset takes it further.
-    const position = since !== null && from === undefined ? null : ([epoch, from ?? offset] as const);
+    // A reader that brought a position, or resumes, keeps that until a message, a gap or a reset takes it further.
+    const keepsItsOwn = (since !== null || resume) && from === undefined;
+    const position = keepsItsOwn ? null : ([epoch, from ?? offset] as const);
     const spread = this.#parts.scheduler.random() * (MAX_RETRY_MS - MIN_RETRY_MS);
     this.#socket.begin();
     this.#connection.queue(encodeJoined(room, result, position, MIN_RETRY_MS + Math.floor(spread)));
@@ -97,7 +117,7 @@ export class EventStream implements EventSocketOwner, JoinOutcomes {
       return this.#connection.close(code === 'forbidden' ? CLOSE.unauthorized : CLOSE.tryAgainLater);
     }
     this.#socket.abandon();
-    this.#exchange.fail(code, message, retryAfter(details?.retryAfterMs));
+    this.#exchange.fail(code, message, {}, details);
   }
 
   // ---- its socket ------------------------------------------------------------------------------------------
@@ -107,7 +127,8 @@ export class EventStream implements EventSocketOwner, JoinOutcomes {
   }
 
   notBegun({ reason }: CloseReason): void {
-    this.#exchange.fail('unavailable', `the stream ended before it began: ${reason}`, retryAfter(1000));
+    const message = `the stream ended before it began: ${reason}`;
+    this.#exchange.fail('unavailable', message, {}, { retryAfterMs: 1000 });
   }
 
   drained(): void {
@@ -128,6 +149,6 @@ export class EventStream implements EventSocketOwner, JoinOutcomes {
     heartbeats.remove(this.#connection);
     this.#connection.closed();
     node.disconnected(this.#connection);
-    closed();
+    closed(this.#place);
   }
 }

@@ -1,15 +1,20 @@
-import type { Identity } from '../../auth/identity.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { ConnectionContext } from '../../connection/context.ts';
 import { Heartbeats } from '../../connection/heartbeats.ts';
 import type { TopicList } from '../../connection/topic-list.ts';
 import { AccessRefused, type BrokerNode } from '../../node/broker-node.ts';
-import type { JoinCommand } from '../../protocol/frames.ts';
 import { systemScheduler } from '../../util/scheduler.ts';
+import type { Place } from '../../util/tally.ts';
 import type { Admission } from '../admission.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { EventSocket } from './event-socket.ts';
-import { EVENT_STREAM, EventStream, type EventStreamParts, STREAM_HEADERS } from './event-stream.ts';
+import {
+  EVENT_STREAM,
+  EventStream,
+  type EventStreamParts,
+  STREAM_HEADERS,
+  type StreamWish,
+} from './event-stream.ts';
 import { EventWriter } from './event-writer.ts';
 
 /** Proxies commonly end what is quiet for a minute. */
@@ -40,23 +45,25 @@ export class EventStreams {
       scheduler,
       heartbeats: this.#heartbeats,
       writer: new EventWriter(scheduler),
-      closed: () => this.#closed(),
+      closed: (place) => this.#closed(place),
     };
   }
 
   /** Opens a stream of these rooms. Throws `AccessRefused`. */
-  open(exchange: Exchange, identity: Identity | null, joins: readonly JoinCommand[]): void {
-    for (const { room } of joins) {
-      const refusal = this.#parts.node.joinRefusal(room, { identity, rooms: [] });
+  open(exchange: Exchange, wish: StreamWish): void {
+    const { identity, joins } = wish;
+    for (const join of joins) {
+      const refusal = this.#parts.node.joinRefusal(join.room, identity, join);
       if (refusal !== null) throw new AccessRefused(refusal);
     }
     if (exchange.isHead) return exchange.send(200, EVENT_STREAM, '', STREAM_HEADERS);
     if (this.#count++ === 0) this.#heartbeats.start();
-    new EventStream(exchange, identity, joins, this.#parts).joinAll();
+    const place = this.#admission.entered(exchange.addressKey);
+    new EventStream(exchange, wish, place, this.#parts).joinAll();
   }
 
-  #closed(): void {
+  #closed(place: Place | null): void {
     if (--this.#count === 0) this.#heartbeats.stop();
-    this.#admission.freed();
+    this.#admission.left(place);
   }
 }

@@ -1,4 +1,5 @@
 import type { Identity } from '../../auth/identity.ts';
+import type { Allowance } from '../../connection/allowance.ts';
 import { Connection } from '../../connection/connection.ts';
 import type { ConnectionContext } from '../../connection/context.ts';
 import type { Socket } from '../../connection/socket.ts';
@@ -21,9 +22,10 @@ export class StreamConnection extends Connection {
     socket: Socket,
     identity: Identity | null,
     context: ConnectionContext<Connection>,
+    allowance: Allowance,
     outcomes: JoinOutcomes,
   ) {
-    super(number, socket, sseCodec, identity, context);
+    super(number, socket, sseCodec, identity, context, allowance);
     this.#outcomes = outcomes;
   }
 

@@ -1,25 +1,68 @@
-/** The routes of the HTTP API, each behind its guard. */
+/** The routes of the HTTP API, each behind its guard, with the right that its key needs. */
+import { AccessRefused, type ClusterAction, type RoomAction } from '../../auth/authorize.ts';
+import { ROUTES } from '../../auth/permissions-table.ts';
+import { authorizeKey, type ServerKey } from '../../auth/server-key.ts';
 import type { BrokerNode } from '../../node/broker-node.ts';
+import type { HttpRequest } from '../uws.ts';
 import { acksRoute } from './acks-route.ts';
-import { type ApiGuardOptions, apiGuard } from './api-guard.ts';
-import { clearRoute, historyRoute } from './history-route.ts';
+import type { ApiGuard } from './api-guard.ts';
+import { clearRoute, decodeRoom, historyRoute } from './history-route.ts';
 import { membersRoute, nodesRoute, roomsRoute } from './members-route.ts';
 import { addRoute, removeRoute } from './membership-routes.ts';
 import { type PublishRouteOptions, PublishRoutes } from './publish-routes.ts';
 import { queryParameter } from './query.ts';
+import type { RequestLimits } from './request-limits.ts';
+import { endRevocationRoute, revocationsRoute, revokeRoute } from './revocations-route.ts';
 import type { Handler, Method, Route } from './route.ts';
 import { disconnectRoute, userRoute } from './users-route.ts';
 
-export function apiRoutes(node: BrokerNode, options: ApiGuardOptions & PublishRouteOptions): Route[] {
-  const guard = apiGuard(options);
-  const routes = [...clusterRoutes(node, options), ...roomRoutes(node), ...serverCallRoutes(node, options)];
-  return routes.map(({ handle, ...route }) => ({
+export interface ApiRoutesOptions extends PublishRouteOptions {
+  readonly apiGuard: ApiGuard;
+}
+
+export function apiRoutes(node: BrokerNode, options: ApiRoutesOptions, limits: RequestLimits): Route[] {
+  const routes = [
+    ...clusterRoutes(node, options),
+    ...roomRoutes(node),
+    ...serverCallRoutes(node, options),
+    ...revocationRoutes(node, options),
+  ];
+  return routes.map((route) => guarded(route, options.apiGuard, limits));
+}
+
+function guarded({ handle, ...route }: Route, guard: ApiGuard, limits: RequestLimits): Route {
+  const action = actionOf(route);
+  return {
     ...route,
     handle: (exchange, req) => {
-      guard(exchange, req);
+      try {
+        exchange.key = guard.check(exchange, req);
+      } catch (error) {
+        // Guesses are limited, and answered as what they are until then.
+        limits.ofAddress(exchange);
+        throw error;
+      }
+      limits.ofKey(exchange);
+      if (exchange.key !== null) permit(exchange.key, action, route.path, req);
       return handle(exchange, req);
     },
-  }));
+  };
+}
+
+/** Throws `AccessRefused`. Where the room is in the body, the route itself asks once it has read that. */
+function permit(key: ServerKey, action: RoomAction | ClusterAction, path: string, req: HttpRequest): void {
+  if (action === 'publish') return;
+  const room = path.includes('/:room') ? decodeRoom(req.getParameter(0) ?? '') : null;
+  const refusal = authorizeKey(action, room, key);
+  if (refusal !== null) throw new AccessRefused(refusal);
+}
+
+/** The permissions table says what a route needs, so that none is without. */
+function actionOf({ method, path }: Pick<Route, 'method' | 'path'>): RoomAction | ClusterAction {
+  const name = method === 'del' ? 'DELETE' : method.toUpperCase();
+  const row = ROUTES.find((known) => known[0] === name && known[1] === path);
+  if (row === undefined) throw new Error(`${name} ${path} is not in the table of permissions`);
+  return row[2];
 }
 
 function clusterRoutes(node: BrokerNode, options: PublishRouteOptions): Route[] {
@@ -74,6 +117,21 @@ function serverCallRoutes(node: BrokerNode, options: PublishRouteOptions): Route
     route('del', '/v1/rooms/:room/history', (exchange, req) =>
       clearRoute(exchange, node, req.getParameter(0) ?? ''),
     ),
+  ];
+}
+
+/** Users and tokens that may not be here any more. */
+function revocationRoutes(node: BrokerNode, { bodyBytes }: PublishRouteOptions): Route[] {
+  const named = (req: HttpRequest) => ({
+    user: queryParameter(req, 'user'),
+    jti: queryParameter(req, 'jti'),
+  });
+  return [
+    route('post', '/v1/revocations', (exchange) => revokeRoute(exchange, node, bodyBytes)),
+    route('get', '/v1/revocations', (exchange, req) =>
+      revocationsRoute(exchange, node, { ...named(req), limit: queryParameter(req, 'limit') }),
+    ),
+    route('del', '/v1/revocations', (exchange, req) => endRevocationRoute(exchange, node, named(req))),
   ];
 }
 

@@ -21,7 +21,13 @@ const POLICY = [
   "trusted-types 'none'",
 ].join('; ');
 
-const headers = { 'Content-Security-Policy': POLICY, 'Referrer-Policy': 'no-referrer' };
+const headers = {
+  'Content-Security-Policy': POLICY,
+  // It needs none of them, and neither does what might be made to run in it.
+  'Permissions-Policy': 'camera=(), geolocation=(), microphone=(), payment=(), usb=()',
+  // A page that opens it, or that it opens, gets no hold of its window.
+  'Cross-Origin-Opener-Policy': 'same-origin',
+};
 
 export function demoPage(): Route[] {
   return FILES.map(([path, file, contentType]) => {

@@ -1,15 +1,23 @@
 import { STATUS_CODES } from 'node:http';
-import type { HttpRouteLabel } from '../../metrics/labels.ts';
+import type { ServerKey } from '../../auth/server-key.ts';
+import type { OverLimit } from '../../connection/over-limit.ts';
+import type { HttpRouteLabel, LimitLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import { type EncodedFrames, jsonCodec, msgpackCodec, type ServerCodec } from '../../protocol/codec.ts';
 import { ERROR_STATUS, type ErrorCode } from '../../protocol/codes.ts';
+import type { ErrorDetails } from '../../protocol/frames.ts';
 import { toJsonText } from '../../protocol/json/text.ts';
 import { SERVER_LEVELS } from '../../protocol/msgpack/codec.ts';
 import { packed, writeValue } from '../../protocol/msgpack/values.ts';
 import { systemClock } from '../../util/clock.ts';
-import { type ClientAddresses, forwardedFor, peerAddress } from '../client-address.ts';
+import { systemScheduler } from '../../util/scheduler.ts';
+import { type ClientAddresses, forwardedFor, peerAddress, proxiedAddress } from '../client-address.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
+import { ArrivingBody } from './arriving-body.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
+import { retryAfter } from './retry-after.ts';
+import type { Headers } from './security-headers.ts';
+import type { UnfinishedBodies } from './unfinished-bodies.ts';
 
 /** A request that cannot be served, with the error to answer. */
 export class HttpError extends Error {
@@ -17,11 +25,28 @@ export class HttpError extends Error {
   readonly code: ErrorCode;
   /** Sent with the answer. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What an `error` frame would say besides. */
+  readonly details: ErrorDetails | undefined;
 
-  constructor(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    headers: Readonly<Record<string, string>> = {},
+    details?: ErrorDetails,
+  ) {
     super(message);
     this.code = code;
     this.headers = headers;
+    this.details = details;
+  }
+
+  /** The error of a limit. */
+  static of({
+    code,
+    message,
+    details,
+  }: Pick<OverLimit, 'code' | 'message'> & { details: ErrorDetails }): HttpError {
+    return new HttpError(code, message, {}, details);
   }
 }
 
@@ -31,6 +56,8 @@ export interface ExchangeParts {
   readonly req: HttpRequest;
   readonly metrics: NodeMetrics;
   readonly addresses: ClientAddresses;
+  /** Sent with every answer, unless it has its own. */
+  readonly answerHeaders: Headers;
   /** The answer has no body. */
   readonly isHead: boolean;
 }
@@ -42,6 +69,8 @@ export interface ExchangeParts {
 export class Exchange {
   readonly route: HttpRouteLabel;
   readonly authorization: string;
+  /** The key of the HTTP API that it presented; null where there is none, or none is needed. */
+  key: ServerKey | null = null;
   /** How the body is encoded, or why it cannot be read. */
   readonly bodyFormat: BodyFormatResult;
   /** The MessagePack media type of the answer, null for JSON. */
@@ -49,27 +78,35 @@ export class Exchange {
   readonly #isHead: boolean;
   readonly #addresses: ClientAddresses;
   readonly #forwardedFor: string;
+  readonly #proxied: string;
   readonly #res: HttpResponse;
   readonly #metrics: NodeMetrics;
   readonly #startedMs = systemClock.nowMs();
   #isAborted = false;
+  #hasHead = false;
   #left: (() => void) | null = null;
+  #dropBody: (() => void) | null = null;
+  readonly #answerHeaders: Headers;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
 
-  constructor({ route, res, req, metrics, addresses, isHead }: ExchangeParts) {
+  constructor({ route, res, req, metrics, addresses, answerHeaders, isHead }: ExchangeParts) {
     this.route = route;
+    this.#answerHeaders = answerHeaders;
     this.#res = res;
     this.#metrics = metrics;
     this.#isHead = isHead;
     this.#addresses = addresses;
     this.#forwardedFor = addresses.isProxied ? forwardedFor(req) : '';
+    this.#proxied = proxiedAddress(res, addresses);
     this.authorization = req.getHeader('authorization');
     const contentType = req.getHeader('content-type');
     this.bodyFormat = bodyFormat(contentType, req.getHeader('content-encoding'), this.authorization !== '');
     this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
     res.onAborted(() => {
       this.#isAborted = true;
+      if (!this.#hasHead) metrics.http.aborted++;
+      this.#dropBody?.();
       this.#left?.();
     });
   }
@@ -95,11 +132,12 @@ export class Exchange {
 
   /** Writes the head of such an answer, within its `cork`. */
   writeHead(status: number, contentType: string, headers: Readonly<Record<string, string>>): void {
+    this.#hasHead = true;
     this.#metrics.http.count(this.route, status, (systemClock.nowMs() - this.#startedMs) / 1000);
     this.#res.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     this.#res.writeHeader('Content-Type', contentType);
-    for (const [name, value] of Object.entries(this.#alwaysHeaders)) this.#res.writeHeader(name, value);
-    for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
+    const all = { ...this.#answerHeaders, ...this.#alwaysHeaders, ...headers };
+    for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
   }
 
   /** The client left: nothing can be answered. */
@@ -114,20 +152,28 @@ export class Exchange {
 
   /** The address of the client, as far as proxies in between are trusted; empty when it left. */
   get clientAddress(): string {
-    return this.#isAborted ? '' : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor);
+    return this.#isAborted
+      ? ''
+      : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor, this.#proxied);
   }
 
-  /** The whole body, or null if it is larger than `limit` bytes. Never settles if the client leaves. */
-  body(limit: number): Promise<Buffer | null> {
+  /** What the limits of addresses count the client by; null: they do not apply, or it left. */
+  get addressKey(): string | null {
+    return this.#addresses.keyOf(this.clientAddress, this.#forwardedFor, this.#proxied);
+  }
+
+  /**
+   * The whole body; `too large` if it has more than `limit` bytes, `no room` if it is one too many of `bodies`. Never
+   * settles if the client leaves.
+   */
+  body(limit: number, bodies: UnfinishedBodies | null): Promise<Buffer | 'too large' | 'no room'> {
     return new Promise((resolve) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
+      const kept = new ArrivingBody(limit, bodies);
+      this.#dropBody = () => kept.drop();
       this.#res.onData((chunk, isLast) => {
-        size += chunk.byteLength;
         // The parser reuses the chunk's memory after this returns.
-        if (size <= limit) chunks.push(Buffer.from(new Uint8Array(chunk)));
-        else chunks.length = 0;
-        if (isLast) resolve(size > limit ? null : chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+        if (!kept.add(chunk, isLast)) resolve('no room');
+        if (isLast) resolve(kept.whole());
       });
     });
   }
@@ -144,9 +190,19 @@ export class Exchange {
     this.send(status, this.#msgpackName ?? 'application/json', encode(codec));
   }
 
-  fail(code: ErrorCode, message: string, headers: Readonly<Record<string, string>> = {}): void {
-    this.#metrics.errors[code]++;
-    this.reply(ERROR_STATUS[code], { error: { code, message } }, headers);
+  /** `details`: how long to wait comes as `Retry-After` too. */
+  fail(
+    code: ErrorCode,
+    message: string,
+    headers: Readonly<Record<string, string>> = {},
+    details?: ErrorDetails,
+  ): void {
+    if (this.#isAborted) return;
+    const { errors, limits } = this.#metrics;
+    errors[code]++;
+    if (details?.limit !== undefined) limits[details.limit as LimitLabel]++;
+    const all = { ...retryAfter(details?.retryAfterMs), ...headers };
+    this.reply(ERROR_STATUS[code], { error: { code, message, ...details } }, all);
   }
 
   send(
@@ -155,11 +211,23 @@ export class Exchange {
     body: string | Uint8Array,
     headers: Readonly<Record<string, string>> = {},
   ): void {
+    if (!this.#addresses.usesProxyProtocol) return this.#answer(status, contentType, body, headers, false);
+    // See `proxiedAddress`.
+    systemScheduler.atEndOfTurn(() => this.#answer(status, contentType, body, headers, true));
+  }
+
+  #answer(
+    status: number,
+    contentType: string,
+    body: string | Uint8Array,
+    headers: Readonly<Record<string, string>>,
+    isLast: boolean,
+  ): void {
     if (this.#isAborted) return;
     this.#res.cork(() => {
       this.writeHead(status, contentType, headers);
-      if (this.#isHead) this.#endHead(body);
-      else this.#res.end(body);
+      if (this.#isHead) this.#endHead(body, isLast);
+      else this.#res.end(body, isLast);
     });
   }
 
@@ -167,9 +235,9 @@ export class Exchange {
    * Sends the length that a GET would have. Not with `endWithoutBody(length)`: that keeps waiting for the
    * body.
    */
-  #endHead(body: string | Uint8Array): void {
+  #endHead(body: string | Uint8Array, isLast: boolean): void {
     this.#res.writeHeader('Content-Length', String(Buffer.byteLength(body)));
-    this.#res.endWithoutBody();
+    this.#res.endWithoutBody(undefined, isLast);
   }
 }
 

@@ -15,7 +15,6 @@ export function fileRoute({ path, contentType, body, headers: further }: ServedF
     ETag: etag,
     // Asked again each time, and mostly answered with 304: nodes of a rolling update serve different versions.
     'Cache-Control': 'no-cache',
-    'X-Content-Type-Options': 'nosniff',
     ...further,
   };
   return {

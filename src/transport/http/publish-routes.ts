@@ -1,3 +1,5 @@
+import { authorizeKey, type ServerKey } from '../../auth/server-key.ts';
+import { overLimit } from '../../connection/over-limit.ts';
 import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
 import type { ServerMessage } from '../../node/publishing.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
@@ -31,7 +33,7 @@ export class PublishRoutes {
 
   async publish(exchange: Exchange): Promise<void> {
     const { body, format } = await readBody(exchange, this.#options.bodyBytes);
-    exchange.reply(200, await this.#publish(readMessage(body, format), 'the body'));
+    exchange.reply(200, await this.#publish(readMessage(body, format), 'the body', exchange.key));
   }
 
   /**
@@ -50,7 +52,9 @@ export class PublishRoutes {
     }
     const results = await Promise.all(
       messages.map((message, index) =>
-        this.#publish(message, `messages[${index}]`).catch((error: unknown) => this.#errorBody(error)),
+        this.#publish(message, `messages[${index}]`, exchange.key).catch((error: unknown) =>
+          this.#errorBody(error),
+        ),
       ),
     );
     exchange.reply(200, { results });
@@ -58,11 +62,13 @@ export class PublishRoutes {
 
   /**
    * Checks and hands on the message before it returns, so that messages keep their order. Rejects with
-   * `HttpError` or `BackplaneError`.
+   * `HttpError`, `AccessRefused` or `BackplaneError`. `key`: of the request, if it needs one.
    */
-  #publish(incoming: Incoming, where: string): Promise<PublishResult> {
+  #publish(incoming: Incoming, where: string, key: ServerKey | null): Promise<PublishResult> {
     return new Promise((resolve, reject) => {
       const message = checkedMessage(incoming, where, this.#options.maxPayloadBytes);
+      const refusal = key === null ? null : authorizeKey('publish', message.room, key);
+      if (refusal !== null) throw new AccessRefused(refusal);
       this.#node.publishFromServer(message, {
         published: (epoch, offset, duplicate) =>
           resolve(duplicate ? { epoch, offset, duplicate } : { epoch, offset }),
@@ -90,8 +96,9 @@ function checkedMessage(incoming: Incoming, where: string, maxPayloadBytes: numb
   if (problem) throw new HttpError('bad_room', `${where}: ${problem}`);
   if (data === undefined) throw new HttpError('bad_request', `${where}: data is missing`);
   if (data.length > maxPayloadBytes) {
-    const says = `data may have at most ${maxPayloadBytes} bytes, got ${data.length}`;
-    throw new HttpError('payload_too_large', `${where}: ${says}`);
+    const what = `${where}: data of ${data.length} bytes is too large`;
+    const limit = 'websocket.maxPayloadBytes';
+    throw HttpError.of(overLimit('payload_too_large', what, limit, maxPayloadBytes, null));
   }
   return { room, data, ...checkedOptions(incoming, where) };
 }

@@ -1,6 +1,8 @@
+import { overLimit } from '../../connection/over-limit.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { readObject } from './incoming-messages.ts';
 import { ACCEPTED_TYPES, type BodyFormat } from './media-types.ts';
+import type { UnfinishedBodies } from './unfinished-bodies.ts';
 
 /** Sent with a 415: the accepted types. */
 const UNSUPPORTED_HEADERS = { 'Accept-Post': ACCEPTED_TYPES, 'Accept-Encoding': 'identity' };
@@ -10,17 +12,35 @@ export interface RequestBody {
   readonly format: BodyFormat;
 }
 
+/** Told to a client whose body is one too many: by then others are whole, or were given up. */
+const NO_ROOM_RETRY_MS = 1000;
+
 /**
- * A body of at most so many bytes. Called before anything is awaited: uWebSockets.js drops what nobody waits for. Rejects
- * with `HttpError`.
+ * A body of at most so many bytes. Called before anything is awaited: uWebSockets.js drops what nobody waits for. `bodies`:
+ * those of clients, which share a limit; null for the API, whose key was checked. Rejects with `HttpError`.
  */
-export async function readBody(exchange: Exchange, bodyBytes: number): Promise<RequestBody> {
+export async function readBody(
+  exchange: Exchange,
+  bodyBytes: number,
+  bodies: UnfinishedBodies | null = null,
+): Promise<RequestBody> {
   const { bodyFormat } = exchange;
   if ('problem' in bodyFormat) {
     throw new HttpError('unsupported_media_type', bodyFormat.problem, UNSUPPORTED_HEADERS);
   }
-  const body = await exchange.body(bodyBytes);
-  if (body === null) throw new HttpError('payload_too_large', `a body may have at most ${bodyBytes} bytes`);
+  const body = await exchange.body(bodyBytes, bodies);
+  if (body === 'no room') {
+    const most = bodies!.maxBytes;
+    const limit = 'limits.unfinishedBodyBytes';
+    throw HttpError.of(
+      overLimit('rate_limited', 'too many unfinished requests', limit, most, NO_ROOM_RETRY_MS),
+    );
+  }
+  if (body === 'too large') {
+    throw HttpError.of(
+      overLimit('payload_too_large', 'the body is too large', 'limits.bodyBytes', bodyBytes, null),
+    );
+  }
   return { body, format: bodyFormat.format };
 }
 

@@ -12,25 +12,27 @@ import type { Logger } from '../../util/log.ts';
 import type { ClientAddresses } from '../client-address.ts';
 import { handshakeProblem, isMeantAsUpgrade, readHandshake } from '../handshake.ts';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
+import type { ApiGuard } from './api-guard.ts';
 import { apiRoutes } from './api-routes.ts';
-import { BearerKeys } from './bearer-keys.ts';
+import type { BearerKeys } from './bearer-keys.ts';
 import { clientScripts } from './client-script.ts';
 import { demoPage } from './demo-page.ts';
 import { Exchange, HttpError } from './exchange.ts';
+import type { RequestLimits } from './request-limits.ts';
 import { retryAfter } from './retry-after.ts';
 import type { Handler, Method, Route } from './route.ts';
 import type { Scrapes } from './scrapes.ts';
+import type { Headers } from './security-headers.ts';
 
 export interface HttpOptions {
-  readonly apiKeys: readonly string[];
-  readonly production: boolean;
-  /** Whether clients need tokens. */
-  readonly authenticates: boolean;
+  readonly apiGuard: ApiGuard;
   /** Whether `/metrics` is among the routes: it may have its own address. */
   readonly servesMetrics: boolean;
-  /** Required at `/metrics`; null: no key is. */
-  readonly metricsKey: string | null;
+  /** One of these is required at `/metrics`; none: no key is. */
+  readonly metricsKeys: BearerKeys<null>;
   readonly bodyBytes: number;
+  /** Of all client requests that are still arriving. */
+  readonly unfinishedBodyBytes: number;
   readonly maxPayloadBytes: number;
   readonly servesDemo: boolean;
   /** Path of the WebSocket endpoint, to answer requests that reach it without an upgrade. */
@@ -42,6 +44,9 @@ export interface HttpParts {
   readonly metrics: NodeMetrics;
   readonly scrapes: Scrapes;
   readonly addresses: ClientAddresses;
+  /** Sent with every answer, unless it has its own. */
+  readonly answerHeaders: Headers;
+  readonly limits: RequestLimits;
   /** The routes that follow client authentication. */
   readonly clientRoutes: readonly Route[];
   /** Null when the node may get traffic, else why not. */
@@ -56,39 +61,31 @@ const METHODS: Readonly<Record<Method, string>> = {
   options: 'OPTIONS',
 };
 
-/** Registers every HTTP route. Every error is answered with a body that says what is wrong. */
-export function registerRoutes(app: TemplatedApp, options: HttpOptions, parts: HttpParts): void {
-  const metrics = options.servesMetrics ? [metricsRoute(options, parts)] : [];
-  register(
-    app,
-    [
-      ...openRoutes(options, parts),
-      ...metrics,
-      ...parts.clientRoutes,
-      ...apiRoutes(parts.node, { ...options, log: parts.log }),
-    ],
-    parts,
-  );
+/** Every HTTP route of a node. */
+export function nodeRoutes(options: HttpOptions, parts: HttpParts): readonly Route[] {
+  return [
+    ...openRoutes(options, parts),
+    ...(options.servesMetrics ? [metricsRoute({ ...options, ...parts })] : []),
+    ...parts.clientRoutes,
+    ...apiRoutes(parts.node, { ...options, log: parts.log }, parts.limits),
+  ];
 }
 
-/** Registers `/metrics` alone, for its own address. */
-export function registerMetrics(
-  app: TemplatedApp,
-  options: HttpOptions,
-  parts: Omit<HttpParts, 'clientRoutes'>,
-): void {
-  register(app, [metricsRoute(options, parts)], parts);
-}
-
-function register(
+/** Registers routes. Every error is answered with a body that says what is wrong. */
+export function registerRoutes(
   app: TemplatedApp,
   routes: readonly Route[],
-  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'log'>,
+  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'limits' | 'answerHeaders' | 'log'>,
 ): void {
-  const { metrics, addresses, log } = parts;
+  const { metrics, addresses, limits, answerHeaders, log } = parts;
   const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
     return (res: HttpResponse, req: HttpRequest) =>
-      run(new Exchange({ route: label, res, req, metrics, addresses, isHead }), req, handle, log);
+      run(
+        new Exchange({ route: label, res, req, metrics, addresses, answerHeaders, isHead }),
+        req,
+        handle,
+        log,
+      );
   };
   for (const { method, path, label, handle } of routes) {
     app[method](path, answer(label, false, handle));
@@ -103,35 +100,42 @@ function register(
     const allow = allowed.map(({ method }) => METHODS[method]).join(', ');
     app.any(
       path,
-      refused(allowed[0]!.label, () => {
+      refused(allowed[0]!.label, (exchange) => {
+        limits.ofAddress(exchange);
         throw new HttpError('method_not_allowed', `use ${allow} here`, { Allow: allow });
       }),
     );
   }
   app.any(
     '/*',
-    refused('other', (_, req) => {
+    refused('other', (exchange, req) => {
+      limits.ofAddress(exchange);
       throw new HttpError('not_found', `no route at ${req.getUrl().slice(0, 100)}`);
     }),
   );
 }
 
-function metricsRoute({ metricsKey }: HttpOptions, { scrapes }: Pick<HttpParts, 'scrapes'>): Route {
-  const keys = metricsKey === null ? null : new BearerKeys([metricsKey], 'metrics key');
+/** The only route of the metrics' own address. */
+export function metricsRoute({
+  metricsKeys,
+  scrapes,
+}: Pick<HttpOptions, 'metricsKeys'> & Pick<HttpParts, 'scrapes'>): Route {
   return {
     method: 'get',
     path: '/metrics',
     label: '/metrics',
     handle: async (exchange) => {
-      const problem = keys?.problem(exchange.authorization) ?? null;
-      if (problem !== null) throw new HttpError('unauthorized', problem, { 'WWW-Authenticate': 'Bearer' });
+      const found = metricsKeys.count > 0 ? metricsKeys.find(exchange.authorization) : null;
+      if (found !== null && 'problem' in found) {
+        throw new HttpError('unauthorized', found.problem, { 'WWW-Authenticate': 'Bearer' });
+      }
       const { contentType, body } = await scrapes.read();
       exchange.send(200, contentType, body);
     },
   };
 }
 
-function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics }: HttpParts): Route[] {
+function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics, limits }: HttpParts): Route[] {
   const routes: Route[] = [
     {
       method: 'get',
@@ -154,11 +158,22 @@ function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics }: 
       method: 'get',
       path: wsPath,
       label: 'other',
-      handle: (exchange, req) => refuseVisit(exchange, req, metrics),
+      handle: (exchange, req) => {
+        limits.ofAddress(exchange);
+        refuseVisit(exchange, req, metrics);
+      },
     },
   ];
-  if (servesDemo) routes.push(...demoPage());
-  routes.push(...clientScripts());
+  const pages = [...(servesDemo ? demoPage() : []), ...clientScripts()];
+  for (const { handle, ...page } of pages) {
+    routes.push({
+      ...page,
+      handle: (exchange, req) => {
+        limits.ofAddress(exchange);
+        return handle(exchange, req);
+      },
+    });
+  }
   return routes;
 }
 
@@ -179,13 +194,13 @@ async function run(exchange: Exchange, req: HttpRequest, handle: Handler, log: L
   try {
     await handle(exchange, req);
   } catch (error) {
-    if (error instanceof HttpError) exchange.fail(error.code, error.message, error.headers);
+    if (error instanceof HttpError) exchange.fail(error.code, error.message, error.headers, error.details);
     else if (error instanceof BackplaneError) exchange.fail(error.code, error.message);
     else if (error instanceof AccessRefused) {
       exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
     } else if (error instanceof TooManyDenials) exchange.fail('limit_exceeded', error.message);
     else if (error instanceof ReadRefused) {
-      exchange.fail(error.code, error.message, retryAfter(error.retryAfterMs));
+      exchange.fail(error.code, error.message, {}, error.details);
     } else {
       log.error({ error, route: exchange.route, address: exchange.clientAddress }, 'an HTTP request failed');
       exchange.fail('internal', 'the node failed to handle this request');

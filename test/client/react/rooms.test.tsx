@@ -219,6 +219,34 @@ describe('several components in one room', () => {
 });
 
 describe('members', () => {
+  it('come back, while another holds the room, to what was said meanwhile', async () => {
+    const client = world.client();
+    const both = (last: number) => (
+      <>
+        <State room="r" />
+        <Messages room="r" last={last} />
+      </>
+    );
+    const page = await world.render(client, both(5));
+    await world.publish('r', 'a');
+    await page.renderWith(client, <State room="r" />);
+    await world.publish('r', 'b', 'c');
+    await page.renderWith(client, both(5));
+    expect(page.text()).toContain('[a b c]');
+    expect(sent(client, 'join', 'leave')).toHaveLength(1);
+  });
+
+  it('get back what was cut off while nobody kept so much', async () => {
+    const client = world.client();
+    const page = await world.render(client, <Messages room="r" last={4} keep={4} />);
+    await world.publish('r', 'a', 'b', 'c');
+    await page.renderWith(client, <Messages room="r" keep={2} />);
+    await world.publish('r', 'd');
+    expect(page.text()).toBe('[c d]');
+    await page.renderWith(client, <Messages room="r" last={4} />);
+    expect(page.text()).toBe('[a b c d]');
+  });
+
   it('come, go and change what they say of themselves', async () => {
     const [ann, bob] = [await world.as('ann'), await world.as('bob')];
     const page = await world.render(ann, <Members room="r" name="Ann" />);

@@ -4,9 +4,9 @@ import type { Fault } from './fault.ts';
 export const CLIENT_FAULTS: readonly Fault[] = [
   {
     name: 'joins again without its position',
-    file: 'client/membership.ts',
-    find: '...(position !== null && { since: position }),',
-    replace: '',
+    file: 'client/join-options.ts',
+    find: 'since: position ?? undefined,',
+    replace: 'since: position === null ? undefined : undefined,',
     breaks: 'what was published while the client was away is lost',
   },
   {
@@ -64,22 +64,22 @@ export const CLIENT_FAULTS: readonly Fault[] = [
   {
     name: 'takes frames before the join is answered',
     file: 'client/membership.ts',
-    find: 'if (!this.#isIn) return;\n    if (this.#held',
-    replace: 'if (this.#held',
+    find: 'if (!this.#isIn) return;\n    const { emitter',
+    replace: 'const { emitter',
     breaks: 'frames of a membership that is over reach the application',
   },
   {
     name: 'data is not brought along to a new connection',
-    file: 'client/membership.ts',
-    find: '      ...own,\n',
-    replace: '',
+    file: 'client/presence.ts',
+    find: 'return fields({ members: this.#isListWanted || undefined, ...this.#own });',
+    replace: 'return fields({ members: this.#isListWanted || undefined });',
     breaks: 'presence data is gone after a lost connection',
   },
   {
     name: 'data set during a join is forgotten',
-    file: 'client/membership.ts',
-    find: 'if (own !== null && own.data !== data) this.setPresence(own.data).catch(this.#parts.onError);',
-    replace: 'void own; void data;',
+    file: 'client/presence.ts',
+    find: 'if (own !== null && own.data !== asked.data) this.say(own.data).catch(this.#parts.onError);',
+    replace: 'void own;',
     breaks: 'presence data that was set while joining never arrives',
   },
   {
@@ -106,16 +106,16 @@ export const CLIENT_FAULTS: readonly Fault[] = [
   {
     name: 'retry has a new key',
     file: 'client/publish-queue.ts',
-    find: 'const { room, data, options } = entry;\n    if (entry.bytes',
+    find: 'session.publish(entry.room, entry.data, entry.options, (error, result) =>',
     replace:
-      'const { room, data } = entry;\n    const options = { ...entry.options, key: String(this.#parts.environment.scheduler.random()) };\n    if (entry.bytes',
+      'const options = { ...entry.options, key: String(this.#parts.environment.scheduler.random()) };\n    session.publish(entry.room, entry.data, options, (error, result) =>',
     breaks: 'a message whose answer was lost is stored twice',
   },
   {
     name: 'publish is not sent again',
     file: 'client/publish-queue.ts',
-    find: 'entry.sentOn = entry.sentAt = null;',
-    replace: 'entry.sentAt = null;',
+    find: '    entry.sentAt = null;\n',
+    replace: '',
     breaks: 'a publish never settles after its connection was lost',
   },
   {
@@ -127,7 +127,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
   },
   {
     name: 'later publishes overtake a refused one',
-    file: 'client/publish-queue.ts',
+    file: 'client/flow.ts',
     find: '    this.#mayBeInFlight = 1;\n',
     replace: '',
     breaks: 'messages of one publisher change their order',
@@ -135,7 +135,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
   {
     name: 'pause is not over when the connection is',
     file: 'client/publish-queue.ts',
-    find: '    this.#session = null;\n    this.#endPause();\n',
+    find: '    this.#session = null;\n    this.#flow.stop();\n',
     replace: '    this.#session = null;\n',
     breaks: 'a timer is left, and the next connection waits for it',
   },

@@ -83,7 +83,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'slow reader gets a cursor and its topic',
     file: 'node/delivery/delivery.ts',
-    find: 'connection.socket.unsubscribe(feed.room.topic(connection.encoding));',
+    find: 'leaveTopics(connection, feed.room, feed);',
     replace: '',
     breaks: 'messages come twice, and ahead of those before them',
   },
@@ -259,8 +259,8 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'member stays on the topic when it leaves',
     file: 'node/membership/memberships.ts',
-    find: 'if (room) connection.socket.unsubscribe(room.topic(connection.encoding));',
-    replace: 'void room;',
+    find: 'if (room) leaveTopics(connection, room, feed);',
+    replace: 'void leaveTopics;',
     breaks: 'messages come after a leave, and ahead of a join',
   },
   {

@@ -3,7 +3,7 @@ import { check } from '../../support/checker.ts';
 import type { MemberLog } from '../../support/member-log.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
 import type { Stay } from './simulated-client.ts';
-import { ROOMS, type World } from './world.ts';
+import { ROOMS, shownTasks, type World } from './world.ts';
 
 /** Faults are over and everybody had time: all are connected, are where they want to be, and see the same members. */
 export function checkCalm(world: World): void {
@@ -134,7 +134,7 @@ function checkUnnumbered(world: World, log: MemberLog): void {
 export function checkEnd(world: World): void {
   for (const client of world.clients) {
     const left = world.loop.pendingOf(client.owner);
-    if (left > 0) world.violation(`${client.owner.name} is closed and left ${left} timers`);
+    if (left.length > 0) world.violation(`${client.owner.name} is closed and left ${shownTasks(left)}`);
   }
   for (const node of world.lives) {
     if (node.owner.isDead) continue;

@@ -28,8 +28,8 @@ export interface Task {
   work: (() => void) | null;
   dueMs: number;
   order: number;
-  /** In the queue of what comes at a time. */
-  isTimed: boolean;
+  /** Where it was asked for, with `SIMULATION_STACKS`. */
+  readonly stack: string | undefined;
 }
 
 /** Node's own: runs ticks and promises to their end. It has no public name. */
@@ -74,14 +74,14 @@ export class Loop {
       work,
       dueMs: this.nowMs + Math.max(0, delayMs),
       order: ++this.#order,
-      isTimed: true,
+      stack: stackNow(),
     };
     this.#push(task);
     return task;
   }
 
   atEndOfTurn(work: () => void, owner = this.current): Task {
-    const task = { owner, work, dueMs: this.nowMs, order: ++this.#order, isTimed: false };
+    const task = { owner, work, dueMs: this.nowMs, order: ++this.#order, stack: stackNow() };
     this.#atEnd.push(task);
     return task;
   }
@@ -105,9 +105,8 @@ export class Loop {
   }
 
   /** Tasks of an owner that have not run: timers, and what is on its way to it. */
-  pendingOf(owner: Owner): number {
-    const isOf = (task: Task) => task.owner === owner && task.work !== null;
-    return this.#timed.filter(isOf).length + this.#atEnd.filter(isOf).length;
+  pendingOf(owner: Owner): Task[] {
+    return [...this.#timed, ...this.#atEnd].filter((task) => task.owner === owner && task.work !== null);
   }
 
   /** Until a moment, or until `isOver`. */
@@ -175,7 +174,6 @@ export class Loop {
 
   #push(task: Task): void {
     const heap = this.#timed;
-    task.isTimed = true;
     let at = heap.push(task) - 1;
     while (at > 0) {
       const parent = (at - 1) >> 1;
@@ -201,6 +199,11 @@ export class Loop {
     }
     heap[at] = last;
   }
+}
+
+/** Costs more than all else, so only where somebody looks for who left a timer. */
+function stackNow(): string | undefined {
+  return process.env.SIMULATION_STACKS === undefined ? undefined : new Error('asked for').stack;
 }
 
 function isBefore(a: Task, b: Task): boolean {

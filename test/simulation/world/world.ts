@@ -5,7 +5,7 @@ import { compileRules } from '../../../src/config/rules.ts';
 import { Random } from '../../support/random.ts';
 import { RedisModel } from '../redis/server.ts';
 import { replaceGlobals } from './globals.ts';
-import { Loop, Owner } from './loop.ts';
+import { Loop, Owner, type Task } from './loop.ts';
 import { RedisLink } from './redis-link.ts';
 import { SimulatedClient } from './simulated-client.ts';
 import { SimulatedNode } from './simulated-node.ts';
@@ -56,6 +56,11 @@ export interface KeptOut {
 
 /** What a room keeps. */
 export const keptIn = (room: string) => RULES(room).history;
+
+/** `SIMULATION_STACKS=1` says who asked for them. */
+export function shownTasks(tasks: readonly Task[]): string {
+  return `${tasks.length} timers ${tasks.map(({ dueMs, stack = '' }) => `due at ${dueMs} ${stack}`).join(', ')}`;
+}
 
 /** What a run counts. */
 export interface Counts {
@@ -199,7 +204,7 @@ export class World {
       5_000,
       () => {
         const left = this.loop.pendingOf(node.owner);
-        if (left > 0) this.violation(`${node.owner.name} stopped and left ${left} timers`);
+        if (left.length > 0) this.violation(`${node.owner.name} stopped and left ${shownTasks(left)}`);
         if (node.topics.size > 0)
           this.violation(`${node.owner.name} stopped and left ${node.topics.size} sockets and topics`);
       },

@@ -32,7 +32,6 @@ function enter() {
   room.on('refused', (error) => leave(`Cannot join ${room.name}: ${error.message}`));
   room.on('removed', ({ reason }) => leave(`You were removed from ${room.name}: ${reason}`));
   $('log').replaceChildren();
-  welcome();
   showPlace();
 }
 
@@ -73,9 +72,11 @@ function arrived({ time, sender, data }) {
   show(item);
 }
 
-function joined({ missed }) {
+function joined({ missed, reset }) {
+  const news =
+    ['nothing was missed', '1 message came meanwhile'][missed] ?? `${missed} messages came meanwhile`;
   if (!isIn) notice(`You joined ${room.name} · ${$('count').textContent} here`);
-  else notice(missed === 0 ? 'caught up: nothing was missed' : `caught up: ${missed} missed`);
+  else if (!reset) notice(`caught up: ${news}`);
   isIn = true;
 }
 
@@ -138,22 +139,23 @@ function showTyping() {
 
 // ---- the connection ----
 
-function welcome() {
-  const { state, user, connection, node } = client.status;
-  if (state === 'connected') notice(`welcome: you are ${user ?? connection} on node ${node}`);
-}
-
-function showStatus({ state, node, reason }) {
+function showStatus({ state, node, user, reason, transport }) {
   const texts = {
-    connected: `connected to ${node}`,
-    waiting: `disconnected: ${reason}`,
+    connected: transport === 'sse' ? 'connected over HTTP: WebSockets are blocked' : `connected to ${node}`,
+    waiting: 'disconnected',
     closed: `closed for good: ${reason}`,
   };
-  $('link').className = state;
-  $('status').textContent = texts[state] ?? 'connecting…';
+  if (state === 'waiting' && document.body.className === 'connected') lost(reason);
+  document.body.className = state;
+  $('status').textContent = (texts[state] ?? 'connecting…') + (user ? ` as ${user}` : '');
+  $('link').title = reason ?? '';
   $('drop').disabled = state !== 'connected';
   showCountdown();
-  welcome();
+}
+
+function lost(reason) {
+  if (room) notice(`disconnected: ${reason}`, true);
+  for (const from of [...typists.keys()]) stopTyping(from);
 }
 
 function showCountdown() {
@@ -218,7 +220,7 @@ function countUnread() {
 function showPlace(problem = '') {
   $('title').textContent = room?.name ?? 'Roomcast';
   $('enter').hidden = room !== null;
-  $('chat').hidden = $('leave').hidden = room === null;
+  $('chat').hidden = $('drop').hidden = $('leave').hidden = room === null;
   $('problem').textContent = problem;
   $(room ? 'text' : 'room').focus();
 }
@@ -248,7 +250,7 @@ document.onvisibilitychange = () => {
   unread = 0;
   document.title = 'Roomcast';
 };
-$('scroll').tabIndex = 0; // to scroll by keyboard
+$('scroll').tabIndex = $('side').tabIndex = 0; // to scroll by keyboard
 new ResizeObserver(toEnd).observe($('scroll')); // such as when the keyboard of a phone comes up
 setInterval(showCountdown, 250);
 setInterval(askForPeople, 2000);

@@ -1,0 +1,78 @@
+/** What every token passes, whichever way it comes: its size, the budget of its address, its signature, and what is revoked. */
+import { utf8Length } from '../protocol/limits.ts';
+import type { Clock } from '../util/clock.ts';
+import { type Authenticator, AuthFailure, type AuthFailureCode, type Identity } from './identity.ts';
+import { TokenBudget } from './token-budget.ts';
+
+/** What the server API has revoked. */
+export interface Revocations {
+  isRevoked(identity: Identity): boolean;
+}
+
+export type TokenOutcome = 'ok' | AuthFailureCode | 'internal';
+
+export interface TokenGateParts {
+  readonly authenticator: Authenticator;
+  readonly revocations: Revocations;
+  /** Refused tokens a second of one address; 0: no limit. */
+  readonly refusalsPerSecond: number;
+  readonly clock: Clock;
+  /** Called once for each token. */
+  readonly outcome: (outcome: TokenOutcome) => void;
+}
+
+/** As large as a message may be before authentication. A hundred grants of the longest rooms fit. */
+export const MAX_TOKEN_BYTES = 32 * 1024;
+
+/** The authenticator that a node's ways in ask. One per node. */
+export class TokenGate implements Authenticator {
+  readonly #parts: TokenGateParts;
+  readonly #budget: TokenBudget;
+
+  constructor(parts: TokenGateParts) {
+    this.#parts = parts;
+    this.#budget = new TokenBudget(parts.refusalsPerSecond);
+  }
+
+  /** Rejects with `AuthFailure`. Without an address the check counts for nobody. */
+  async authenticate(token: string, address = ''): Promise<Identity> {
+    const { outcome } = this.#parts;
+    try {
+      const identity = await this.#check(token, address);
+      outcome('ok');
+      return identity;
+    } catch (error) {
+      outcome(error instanceof AuthFailure ? error.code : 'internal');
+      throw error;
+    }
+  }
+
+  async #check(token: string, address: string): Promise<Identity> {
+    const { authenticator, revocations, clock, refusalsPerSecond } = this.#parts;
+    // Nothing of it is read.
+    if (token.length > MAX_TOKEN_BYTES) throw tooLarge(token);
+    const waitMs = address === '' ? 0 : this.#budget.take(address, clock.nowMs());
+    if (waitMs > 0) throw tooMany(refusalsPerSecond, waitMs);
+    const identity = await authenticator.authenticate(token, address);
+    // Asked after the check, which may have taken a while.
+    if (revocations.isRevoked(identity)) throw new AuthFailure('token_revoked', REVOKED);
+    this.#budget.accepted(address);
+    return identity;
+  }
+}
+
+/** Told to the owner of a token that was good until the server API said otherwise. */
+export const REVOKED = 'the server has revoked this token, or the access of its user';
+
+function tooLarge(token: string): AuthFailure {
+  return new AuthFailure(
+    'unauthorized',
+    `the token was refused: it may have at most ${MAX_TOKEN_BYTES} bytes, got ${utf8Length(token)}`,
+  );
+}
+
+function tooMany(refusalsPerSecond: number, retryAfterMs: number): AuthFailure {
+  const limit = 'auth.refusalsPerSecond';
+  const message = `too many tokens from this address were refused: ${limit} is ${refusalsPerSecond}`;
+  return new AuthFailure('rate_limited', message, { retryAfterMs, limit });
+}

@@ -1,0 +1,110 @@
+import { type OverLimit, overLimit } from '../connection/over-limit.ts';
+import type { LimitLabel } from '../metrics/labels.ts';
+import type { Clock } from '../util/clock.ts';
+import { KeyedRate } from '../util/keyed-rate.ts';
+import type { Logger } from '../util/log.ts';
+import { RateLimit } from '../util/rate-limit.ts';
+import { type Place, Tally } from '../util/tally.ts';
+import { isLoopback, isPrivate } from './client-address.ts';
+
+export interface AddressLimitsOptions {
+  /** Open at a time. 0: no limit. */
+  readonly connections: number;
+  /** New connections a second. 0: no limit. */
+  readonly upgradesPerSecond: number;
+  readonly upgradeBurst: number;
+  /** HTTP requests a second. 0: no limit. */
+  readonly requestsPerSecond: number;
+  readonly requestBurst: number;
+  /** Whether they apply to private addresses and this machine too. */
+  readonly limitsPrivate: boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** When a place may be free again: clients that come and go stay for seconds at least. */
+const FULL_RETRY_MS = 5000;
+
+/**
+ * What one address may have and do. A key is an address as `networkOf` has it, or null for whom no limit applies
+ * to. Private addresses are counted and, unless asked for, not refused: everyone behind a balancer that
+ * `trustProxy` does not name has the same one.
+ */
+export class AddressLimits {
+  readonly #options: AddressLimitsOptions;
+  readonly #open = new Tally();
+  readonly #upgrades: KeyedRate;
+  readonly #requests: KeyedRate;
+  #hasWarned = false;
+
+  constructor(options: AddressLimitsOptions) {
+    this.#options = options;
+    this.#upgrades = new KeyedRate(new RateLimit(options.upgradesPerSecond, options.upgradeBurst));
+    this.#requests = new KeyedRate(new RateLimit(options.requestsPerSecond, options.requestBurst));
+  }
+
+  /** A new connection is asked for. Null: it is counted, and may go on. */
+  upgrade(key: string | null): OverLimit | null {
+    const { upgradesPerSecond } = this.#options;
+    if (upgradesPerSecond === 0) return null;
+    const what = 'too many new connections a second from this address';
+    return this.#charge(this.#upgrades, key, what, 'limits.addressUpgradesPerSecond', upgradesPerSecond);
+  }
+
+  /** Whether there is a place for one more connection: null if so. */
+  full(key: string | null): OverLimit | null {
+    const { connections } = this.#options;
+    if (connections === 0 || key === null || this.#open.of(key) < connections) return null;
+    const limit = 'limits.connectionsPerAddress';
+    if (this.#spares(key, limit)) return null;
+    const what = 'too many connections from this address';
+    return overLimit('limit_exceeded', what, limit, connections, FULL_RETRY_MS);
+  }
+
+  /** A connection opened. */
+  enter(key: string | null): Place | null {
+    return key === null ? null : this.#open.enter(key);
+  }
+
+  /** It closed. */
+  leave(place: Place | null): void {
+    if (place !== null) this.#open.leave(place);
+  }
+
+  /** An HTTP request arrived. Null: it is counted, and may go on. */
+  request(key: string | null): OverLimit | null {
+    const { requestsPerSecond } = this.#options;
+    if (requestsPerSecond === 0) return null;
+    const what = 'too many requests a second from this address';
+    return this.#charge(this.#requests, key, what, 'limits.addressRequestsPerSecond', requestsPerSecond);
+  }
+
+  #charge(
+    rate: KeyedRate,
+    key: string | null,
+    what: string,
+    limit: LimitLabel,
+    value: number,
+  ): OverLimit | null {
+    if (key === null) return null;
+    const retryAfterMs = rate.charge(key, 1, this.#options.clock.nowMs());
+    if (retryAfterMs === 0 || this.#spares(key, limit)) return null;
+    return overLimit('rate_limited', what, limit, value, retryAfterMs);
+  }
+
+  /** Whether the limits do not apply to an address that is beyond one. Says so once. */
+  #spares(key: string, limit: LimitLabel): boolean {
+    const { limitsPrivate, log } = this.#options;
+    if (limitsPrivate) return false;
+    if (isLoopback(key)) return true;
+    if (!isPrivate(key)) return false;
+    if (!this.#hasWarned) {
+      this.#hasWarned = true;
+      log.warn(
+        { address: key, limit },
+        `${key} is beyond ${limit}, which does not apply to private addresses: if it is a balancer, name it in trustProxy, so that its clients are told apart; if it is a client, set limits.limitPrivateAddresses`,
+      );
+    }
+    return true;
+  }
+}

@@ -1,0 +1,94 @@
+/** `/v1/revocations`: users and tokens that may not be here any more. */
+import { MAX_TOKEN_ID_BYTES } from '../../auth/identity.ts';
+import type { BrokerNode } from '../../node/broker-node.ts';
+import type { Revoked } from '../../node/revoked.ts';
+import { utf8Length } from '../../protocol/limits.ts';
+import { type Exchange, HttpError } from './exchange.ts';
+import { parseLimit } from './history-route.ts';
+import { readFields } from './request-body.ts';
+import { userProblem } from './users-route.ts';
+
+const DAY_MS = 86_400_000;
+/** Longer than tokens should live; whoever issues longer ones says so. */
+const STANDARD_FOR_MS = 30 * DAY_MS;
+const MAX_FOR_MS = 366 * DAY_MS;
+const MAX_LISTED = 1000;
+
+/** What a query names: at most one of the two. */
+export interface RevocationQuery {
+  readonly user: string | undefined;
+  readonly jti: string | undefined;
+}
+
+/** `POST /v1/revocations` `{user or jti, forMs?}` */
+export async function revokeRoute(exchange: Exchange, node: BrokerNode, bodyBytes: number): Promise<void> {
+  const { user, jti, forMs } = await readFields(exchange, bodyBytes, ['user', 'jti', 'forMs']);
+  const revoked = revokedBy('the body', user ?? undefined, jti ?? undefined);
+  if (revoked === null) throw new HttpError('bad_request', 'the body: name a user or the jti of a token');
+  await node.revoke(revoked, checkedForMs(forMs));
+  exchange.reply(200, {});
+}
+
+/** `DELETE /v1/revocations?user=` or `?jti=` */
+export async function endRevocationRoute(
+  exchange: Exchange,
+  node: BrokerNode,
+  { user, jti }: RevocationQuery,
+): Promise<void> {
+  const revoked = revokedBy('the query', user, jti);
+  if (revoked === null)
+    throw new HttpError('bad_request', 'the query must name a user or the jti of a token');
+  await node.endRevocation(revoked);
+  exchange.reply(200, {});
+}
+
+/** `GET /v1/revocations?user=&jti=&limit=` */
+export function revocationsRoute(
+  exchange: Exchange,
+  node: BrokerNode,
+  { user, jti, limit }: RevocationQuery & { readonly limit: string | undefined },
+): void {
+  const all = node.listRevocations(revokedBy('the query', user, jti));
+  const most = Math.min(parseLimit(limit) ?? MAX_LISTED, MAX_LISTED);
+  const revocations = all.slice(0, most).map(({ kind, id, leftMs }) => {
+    return { [kind === 'user' ? 'user' : 'jti']: id, leftMs: Math.ceil(leftMs) };
+  });
+  const truncated = revocations.length < all.length ? { truncated: true } : {};
+  exchange.reply(200, { revocations, count: all.length, ...truncated });
+}
+
+/** Null if neither is named. Throws `HttpError`. */
+function revokedBy(where: string, user: unknown, jti: unknown): Revoked | null {
+  if (user !== undefined && jti !== undefined) {
+    throw new HttpError('bad_request', `${where}: name a user or a jti, not both`);
+  }
+  if (user !== undefined) return { kind: 'user', id: named(where, 'user', user, userProblem) };
+  return jti === undefined ? null : { kind: 'token', id: named(where, 'jti', jti, tokenIdProblem) };
+}
+
+function named(
+  where: string,
+  field: string,
+  value: unknown,
+  problemOf: (text: string) => string | null,
+): string {
+  if (typeof value !== 'string') throw new HttpError('bad_request', `${where}: ${field} must be a string`);
+  const problem = problemOf(value);
+  if (problem !== null) throw new HttpError('bad_request', `${where}: ${field} ${problem}`);
+  return value;
+}
+
+function tokenIdProblem(jti: string): string | null {
+  const bytes = utf8Length(jti);
+  return bytes >= 1 && bytes <= MAX_TOKEN_ID_BYTES
+    ? null
+    : `must be 1 to ${MAX_TOKEN_ID_BYTES} bytes, got ${bytes}`;
+}
+
+function checkedForMs(forMs: unknown): number {
+  if (forMs === undefined || forMs === null) return STANDARD_FOR_MS;
+  const isWhole = typeof forMs === 'number' && Number.isSafeInteger(forMs);
+  if (isWhole && forMs >= 1 && forMs <= MAX_FOR_MS) return forMs;
+  const says = `forMs must be a whole number from 1 to ${MAX_FOR_MS} (366 days)`;
+  throw new HttpError('bad_request', `the body: ${says}${typeof forMs === 'number' ? `, got ${forMs}` : ''}`);
+}

@@ -1,0 +1,52 @@
+import type { RateLimit } from './rate-limit.ts';
+
+interface Account {
+  paidUntilMs: number;
+}
+
+/** Minimum number of accounts before paid-up ones are removed. */
+const MIN_SWEEP = 1024;
+
+/**
+ * One rate for each of many things that are known by a name: users, addresses, rooms. A paid-up account
+ * equals no account, and is removed, so that names that come once cost nothing for long.
+ */
+export class KeyedRate {
+  readonly #limit: RateLimit;
+  readonly #accounts = new Map<string, Account>();
+  #sweepAt = MIN_SWEEP;
+
+  constructor(limit: RateLimit) {
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#accounts.size;
+  }
+
+  /**
+   * Charges an account. Returns 0, or the milliseconds after which these units would pass: then nothing was
+   * charged.
+   */
+  charge(name: string, units: number, nowMs: number): number {
+    const account = this.#accounts.get(name) ?? this.#open(name, nowMs);
+    const paidUntilMs = this.#limit.take(account.paidUntilMs, nowMs, units);
+    if (paidUntilMs === -1) return this.#limit.retryAfterMs(account.paidUntilMs, nowMs, units);
+    account.paidUntilMs = paidUntilMs;
+    return 0;
+  }
+
+  #open(name: string, nowMs: number): Account {
+    if (this.#accounts.size >= this.#sweepAt) this.#forgetPaidUp(nowMs);
+    const account = { paidUntilMs: 0 };
+    this.#accounts.set(name, account);
+    return account;
+  }
+
+  #forgetPaidUp(nowMs: number): void {
+    for (const [name, { paidUntilMs }] of this.#accounts) {
+      if (paidUntilMs <= nowMs) this.#accounts.delete(name);
+    }
+    this.#sweepAt = Math.max(MIN_SWEEP, 2 * this.#accounts.size);
+  }
+}

@@ -1,0 +1,53 @@
+/** What is kept of bodies that are still arriving. */
+import { describe, expect, it } from 'vitest';
+import { ArrivingBody } from '../../src/transport/http/arriving-body.ts';
+import { UnfinishedBodies } from '../../src/transport/http/unfinished-bodies.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+function chunk(bytes: number): ArrayBuffer {
+  return new Uint8Array(bytes).fill(7).buffer;
+}
+
+describe('bodies that are still arriving', () => {
+  it('share their room, but for the first 16 KiB of each', () => {
+    const bodies = new UnfinishedBodies(100 * KIB);
+    const small = Array.from({ length: 50 }, () => new ArrivingBody(MIB, bodies));
+    for (const body of small) expect(body.add(chunk(16 * KIB), false)).toBe(true);
+    expect(bodies.bytes).toBe(0);
+    const large = [new ArrivingBody(MIB, bodies), new ArrivingBody(MIB, bodies)];
+    expect(large.map((body) => body.add(chunk(66 * KIB), false))).toEqual([true, true]);
+    expect(bodies.bytes).toBe(100 * KIB);
+    expect(new ArrivingBody(MIB, bodies).add(chunk(17 * KIB), false)).toBe(false);
+    expect(bodies.bytes).toBe(100 * KIB);
+  });
+
+  it('give it back when they are whole, too large, or given up', () => {
+    const bodies = new UnfinishedBodies(MIB);
+    const [whole, tooLarge, givenUp] = [1, 2, 3].map(() => new ArrivingBody(100 * KIB, bodies));
+    for (const body of [whole!, tooLarge!, givenUp!]) body.add(chunk(50 * KIB), false);
+    expect(bodies.bytes).toBe(3 * 34 * KIB);
+    expect(whole!.add(chunk(10 * KIB), true)).toBe(true);
+    expect(whole!.whole()).toEqual(Buffer.alloc(60 * KIB, 7));
+    expect(tooLarge!.add(chunk(60 * KIB), false)).toBe(true);
+    expect(bodies.bytes).toBe(34 * KIB);
+    givenUp!.drop();
+    givenUp!.drop();
+    expect(bodies.bytes).toBe(0);
+    expect(tooLarge!.whole()).toBe('too large');
+    expect(bodies.bytes).toBe(0);
+  });
+
+  it('need none for the last chunk: by then they are whole', () => {
+    const bodies = new UnfinishedBodies(1);
+    const body = new ArrivingBody(MIB, bodies);
+    expect(body.add(chunk(500 * KIB), true)).toBe(true);
+    expect(body.whole()).toHaveLength(500 * KIB);
+  });
+
+  it('are not limited for those who are known, nor where the limit is 0', () => {
+    expect(new ArrivingBody(MIB, null).add(chunk(MIB), false)).toBe(true);
+    expect(new ArrivingBody(MIB, new UnfinishedBodies(0)).add(chunk(MIB), false)).toBe(true);
+  });
+});
