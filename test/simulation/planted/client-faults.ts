@@ -6,7 +6,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     name: 'joins again without its position',
     file: 'client/join-options.ts',
     find: 'since: position ?? undefined,',
-    replace: 'since: position === null ? undefined : undefined,',
+    replace: 'since: undefined,',
     breaks: 'what was published while the client was away is lost',
   },
   {

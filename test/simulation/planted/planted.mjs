@@ -5,6 +5,7 @@
  *   --seeds <n>        as many seeds at most (default 20)
  *   --seconds <n>      and as long at most (default 60)
  *   --results <file>   JSON lines, where a run goes on: faults that were found are left alone, the others get the seeds that follow
+ *   --table            runs nothing: prints what the results say so far
  */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '20' },
     seconds: { type: 'string', default: '60' },
     results: { type: 'string' },
+    table: { type: 'boolean', default: false },
   },
 });
 
@@ -48,7 +50,7 @@ function isDone({ seeds, violation }) {
 }
 
 /** `before`: what earlier seeds have shown. */
-async function tried(fault, before) {
+async function tryOn(fault, before) {
   const result = await runFrom(fault, before.seeds + 1, Number(values.seeds) - before.seeds);
   return {
     ...result,
@@ -74,11 +76,11 @@ async function runFrom(fault, first, seeds) {
 
 const done = earlier();
 const chosen = FAULTS.filter(({ name }) => name.includes(values.fault));
-for (const fault of chosen) {
+for (const fault of values.table ? [] : chosen) {
   const { name } = fault;
   const before = done.get(name) ?? NOTHING_YET;
   if (!isDone(before)) {
-    const result = { fault: name, ...(await tried(fault, before)) };
+    const result = { fault: name, ...(await tryOn(fault, before)) };
     done.set(name, result);
     if (values.results !== undefined) appendFileSync(values.results, `${JSON.stringify(result)}\n`);
   }
@@ -106,10 +108,11 @@ function checkerOf(violation) {
 
 console.log('| fault | what it breaks | found by | seeds | simulated minutes |');
 console.log('| --- | --- | --- | ---: | ---: |');
-for (const { name, breaks } of chosen) {
+const tried = chosen.filter(({ name }) => done.has(name));
+for (const { name, breaks } of tried) {
   const { seeds, violation, simulatedMs } = done.get(name);
   const by = violation === null ? '**not found**' : checkerOf(violation);
   console.log(`| ${name} | ${breaks} | ${by} | ${seeds} | ${Math.round(simulatedMs / 60_000)} |`);
 }
-const found = chosen.filter(({ name }) => done.get(name).violation !== null).length;
-console.log(`\n${found} of ${chosen.length} found.`);
+const found = tried.filter(({ name }) => done.get(name).violation !== null).length;
+console.log(`\n${found} of ${tried.length} found; ${chosen.length - tried.length} were not planted yet.`);
