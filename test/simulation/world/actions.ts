@@ -1,5 +1,6 @@
 /** What clients do. */
 import type { Random } from '../../support/random.ts';
+import { keepOut } from './keep-out.ts';
 import type { SimulatedClient } from './simulated-client.ts';
 import { ROOMS, type World } from './world.ts';
 
@@ -68,6 +69,13 @@ export const ACTIONS: Readonly<Record<string, Happening>> = {
     const data = [`${client.owner.name}`, ++nextPayload];
     world.loop.as(client.owner, () => void client.client.signal(random.pick(ROOMS), data, true));
   }),
+  keepOut: {
+    weight: 1,
+    happen(world, random) {
+      // Whoever is kept out says nothing any more.
+      if (random.next() < 0.2) keepOut(world, random);
+    },
+  },
   history: byClient(3, (world, client, random) => {
     world.loop.as(client.owner, () => {
       client.client.history(random.pick(ROOMS), { limit: 50 }).catch(() => undefined);

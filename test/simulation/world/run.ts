@@ -3,8 +3,11 @@ import { Random } from '../../support/random.ts';
 import { ACTIONS, publishTo, restartPayloads } from './actions.ts';
 import { checkCalm, checkEnd, checkMessages, checkSwept } from './checks.ts';
 import { FAULTS } from './faults.ts';
+import { checkGaps } from './gap-checks.ts';
+import { checkKeptOut } from './keep-out.ts';
 import { type PlannedEvent, plan } from './plan.ts';
-import { type Counts, ROOMS, World } from './world.ts';
+import { checkStays } from './stays.ts';
+import { type Counts, keptIn, ROOMS, World } from './world.ts';
 
 export interface RunOptions {
   readonly seed: number;
@@ -70,14 +73,17 @@ function inWorld(
   storm(world, events, stormMs);
   world.trace('calm');
   endFaults(world);
-  loop.run(loop.nowMs + CALM_MS, () => world.violations.length > 20);
+  loop.run(loop.nowMs + CALM_MS / 2, () => world.violations.length > 20);
+  checkStays(world, () => loop.run(loop.nowMs + CALM_MS / 2, () => world.violations.length > 20));
   checkCalm(world);
+  checkKeptOut(world);
   const random = new Random(seed ^ 0x1b873593);
   for (const client of world.clients) {
     for (const room of client.rooms) publishTo(world, client, room, random);
   }
   loop.run(loop.nowMs + LAST_MS);
   checkMessages(world);
+  checkGaps(world, keptIn);
   for (const client of world.clients) loop.as(client.owner, () => client.close());
   loop.run(loop.nowMs + LAST_MS);
   // The last one sweeps what others left.

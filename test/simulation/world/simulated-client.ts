@@ -6,11 +6,12 @@ import { jsonCodec } from '../../../src/client/json-codec.ts';
 import { msgpackCodec } from '../../../src/client/msgpack-codec.ts';
 import type { Room } from '../../../src/client/room.ts';
 import type { PublishSettings } from '../../../src/client/room-services.ts';
-import type { JoinResult } from '../../../src/protocol/frames.ts';
+import type { GapReason, JoinResult } from '../../../src/protocol/frames.ts';
 import { portableScheduler } from '../../../src/util/portable-scheduler.ts';
 import { MemberLog } from '../../support/member-log.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
 import type { Owner } from './loop.ts';
+import { Manners } from './manners.ts';
 import type { SimulatedWebSocket } from './web-socket-link.ts';
 
 export interface SimulatedClientParts {
@@ -25,8 +26,8 @@ export interface SimulatedClientParts {
   /** Something that must not happen. */
   readonly complain: (what: string) => void;
   readonly trace: (what: string) => void;
-  /** An acknowledged position of the user. */
-  readonly acked: (user: string, room: string, epoch: string, offset: number) => void;
+  /** A user acknowledges: returns whom to tell what the answer says. */
+  readonly acking: (user: string, room: string) => (epoch: string, offset: number) => void;
 }
 
 interface Membership {
@@ -42,6 +43,16 @@ export interface Stay {
   /** When it was answered for the first time. */
   fromMs: number;
   untilMs: number;
+}
+
+/** A gap as an application was told of it. */
+export interface ToldGap {
+  readonly room: string;
+  readonly epoch: string;
+  readonly from: number;
+  readonly to: number;
+  readonly reason: GapReason;
+  readonly atMs: number;
 }
 
 /** How a publish ended. */
@@ -60,6 +71,10 @@ export class SimulatedClient {
   readonly stays: Stay[] = [];
   readonly acknowledged: Acknowledged[] = [];
   readonly outcomes: Outcome[] = [];
+  /** What its messages take the place of: one scope for each key of a sender. */
+  readonly scopes = new Map<number, string>();
+  readonly gaps: ToldGap[] = [];
+  readonly manners: Manners;
   messages = 0;
   signals = 0;
   readonly #parts: SimulatedClientParts;
@@ -73,6 +88,7 @@ export class SimulatedClient {
     const { owner, urls, encoding, user, tokenLifeMs } = parts;
     this.#parts = parts;
     this.owner = owner;
+    this.manners = new Manners((what) => parts.complain(`${owner.name} ${what}`));
     const getToken = () =>
       tokenLifeMs === null
         ? `${user}~`
@@ -97,12 +113,17 @@ export class SimulatedClient {
       { codec: encoding === 'json' ? jsonCodec : msgpackCodec },
     );
     this.client.onStatus((status) => {
+      this.manners.status(status);
       parts.trace(`${owner.name} ${status.state}${status.state === 'waiting' ? `: ${status.reason}` : ''}`);
       if (status.state === 'connected') this.#connection = status.connection;
       if (status.state === 'waiting')
         for (const { log } of this.#memberships.values()) log.event({ kind: 'closed', code: 0 });
     });
     this.client.connect();
+  }
+
+  get user(): string | null {
+    return this.#parts.user;
   }
 
   get connection(): string {
@@ -140,7 +161,11 @@ export class SimulatedClient {
     const room = this.client.room(name, { members: true, ...options });
     this.#memberships.set(name, { stay, log, room, presence: options.presence });
     room.on('message', ({ offset, data }) => this.#message(log, offset, numberOf(data)));
-    room.on('gap', ({ from, to }) => log.event({ kind: 'gap', from, to }));
+    room.on('gap', ({ from, to, reason }) => {
+      const epoch = log.position?.[0] ?? '';
+      this.gaps.push({ room: name, epoch, from, to, reason, atMs: performance.now() });
+      log.event({ kind: 'gap', from, to });
+    });
     room.on('reset', ({ position: [epoch, offset] }) => log.event({ kind: 'reset', epoch, offset }));
     room.on('signal', ({ data }) => this.#signal(name, data as readonly [string, number]));
     room.on('refused', (error) => this.#ended(name, `refused: ${error.message}`));
@@ -161,6 +186,8 @@ export class SimulatedClient {
     this.outcomes.push(outcome);
     const data = bytes === 0 ? payload : [payload, 'x'.repeat(bytes)];
     const sentAtMs = performance.now();
+    if (settings.conflateKey !== undefined)
+      this.scopes.set(payload, `${this.#parts.user ?? this.owner.name} ${settings.conflateKey}`);
     this.client.publish(room, data, settings).then(
       ({ epoch, offset }) => {
         outcome.end = 'stored';
@@ -186,8 +213,9 @@ export class SimulatedClient {
     const { user } = this.#parts;
     const position = membership?.log.position ?? null;
     if (membership === undefined || user === null || position === null || position[0] === '') return;
+    const answered = this.#parts.acking(user, name);
     membership.room.ack(position).then(
-      ({ epoch, offset }) => this.#parts.acked(user, name, epoch, offset),
+      ({ epoch, offset }) => answered(epoch, offset),
       () => undefined,
     );
   }
@@ -226,7 +254,9 @@ export class SimulatedClient {
   }
 
   /** Each frame before the client library acts on it. */
-  #watch({ direction, frame }: InspectedFrame): void {
+  #watch(inspected: InspectedFrame): void {
+    const { direction, frame } = inspected;
+    this.manners.frame(inspected);
     const [type] = frame;
     if (type === 'message') this.#messageFrame(String(frame[1]), frame[2] as number, frame[5]);
     else if (direction === 'sent' && type === 'join')

@@ -1,6 +1,7 @@
 /** A cluster with its clients in one process: nodes, Redis, the links between them, and time. */
 import type { Config } from '../../../src/config/config.ts';
 import { loadConfig } from '../../../src/config/load.ts';
+import { compileRules } from '../../../src/config/rules.ts';
 import { Random } from '../../support/random.ts';
 import { RedisModel } from '../redis/server.ts';
 import { replaceGlobals } from './globals.ts';
@@ -39,11 +40,22 @@ const CONFIG = configOf({
   ],
 });
 
+const RULES = compileRules(CONFIG);
+
 function configOf(settings: object): Config {
   const loaded = loadConfig({ settings, env: {} });
   if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
   return loaded.config;
 }
+
+/** A user whom the server API keeps out of a room. */
+export interface KeptOut {
+  readonly room: string;
+  readonly user: string;
+}
+
+/** What a room keeps. */
+export const keptIn = (room: string) => RULES(room).history;
 
 /** `SIMULATION_STACKS=1` says who asked for them. */
 export function shownTasks(tasks: readonly Task[]): string {
@@ -71,10 +83,12 @@ export class World {
   readonly lives: SimulatedNode[] = [];
   /** Nodes that cannot reach Redis, by place, and how they notice. */
   readonly cutOff = new Map<number, 'refused' | 'silent'>();
+  /** Whom the server API keeps out of rooms. */
+  readonly keptOut: KeptOut[] = [];
   /** Redis forgot keys: a retry may be stored a second time. */
   hasForgotten = false;
   readonly #options: WorldOptions;
-  readonly #acked = new Map<string, number>();
+  readonly #acked = new Map<string, Map<string, number>>();
   readonly #restore: () => void;
   #digest = 0;
   #names = 0;
@@ -248,8 +262,7 @@ export class World {
       openSocket: (url: string, protocol: string) => this.#openSocket(owner, url, protocol),
       complain: (what: string) => this.violation(what),
       trace: this.trace,
-      acked: (who: string, room: string, epoch: string, offset: number) =>
-        this.#ackedAt(who, room, epoch, offset),
+      acking: (who: string, room: string) => this.#acking(who, room),
     };
     this.loop.as(owner, () => {
       client = new SimulatedClient(parts);
@@ -284,11 +297,16 @@ export class World {
     return link.socket;
   }
 
-  #ackedAt(user: string, room: string, epoch: string, offset: number): void {
-    const key = `${user} ${room} ${epoch}`;
-    const before = this.#acked.get(key) ?? 0;
-    this.count('acks');
-    if (!this.hasForgotten && offset < before) this.trace(`ack of ${key} answered ${offset} after ${before}`);
-    this.#acked.set(key, Math.max(before, offset));
+  /** What is stored only grows: no answer is behind one that came before its ack was sent. */
+  #acking(user: string, room: string): (epoch: string, offset: number) => void {
+    const known = new Map(this.#acked.get(`${user} ${room}`));
+    return (epoch, offset) => {
+      this.count('acks');
+      const before = known.get(epoch) ?? 0;
+      if (!this.hasForgotten && offset < before)
+        this.violation(`ack of ${user} in ${room} went back from ${before} to ${offset}`);
+      const now = this.#acked.get(`${user} ${room}`) ?? new Map<string, number>();
+      this.#acked.set(`${user} ${room}`, now.set(epoch, Math.max(now.get(epoch) ?? 0, offset)));
+    };
   }
 }
