@@ -53,6 +53,18 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
       expect((await denials.read()).denied).toHaveLength(1);
     });
 
+    it('are read in full when there are many, also of those that end at the same time', async () => {
+      const { denials } = (await start()).backplane;
+      const subjects = Array.from({ length: 3_500 }, (_, i) => `s${i}`);
+      await denials.restore(subjects.map((subject) => ({ subject, leftMs: 60_000 })));
+      await denials.deny('later', 70_000);
+      await denials.lift('s7', 60_000);
+      const { denied, lifted } = await denials.read();
+      const read = denied.map(({ subject }) => subject);
+      expect(read.sort()).toEqual([...subjects.filter((subject) => subject !== 's7'), 'later'].sort());
+      expect(lifted).toEqual(['s7']);
+    });
+
     it('are restored where the store knows nothing of them, and not where they were lifted', async () => {
       const { denials } = (await start()).backplane;
       await denials.deny('known', 20_000);

@@ -410,10 +410,13 @@ const OTHERS: ((random: Random) => Call)[] = [
       [does, 3, random.pick(['s1', 's2', 's3', 's4']), random.pick([LIFE_MS, 0])],
     );
   },
-  () => {
+  (random) => {
     const same = (reply: unknown) =>
-      Array.isArray(reply) ? reply.filter((one) => Number.isNaN(Number(one))).sort() : reply;
-    return { ...script('denialsScript', ['denials'], []), same };
+      Array.isArray(reply)
+        ? (reply[1] as unknown[]).filter((one) => Number.isNaN(Number(one))).sort()
+        : reply;
+    // With more than is there, since which entry of two comes first is up to the clock.
+    return { ...script('denialsScript', ['denials'], ['', random.whole(0, 1) * 10, 10]), same };
   },
   () =>
     script(

@@ -18,8 +18,32 @@ export interface RedisDenialsParts {
   readonly askRead: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
-/** Denials restored in one call: during it Redis serves no one else. */
+/** Denials read or restored in one call: during it Redis serves no one else. */
+const READ_AT_ONCE = 1000;
 const RESTORED_AT_ONCE = 1000;
+
+/** A denial with its mark, as `deny.lua` keeps it. */
+interface Entry {
+  readonly text: string;
+  /** Milliseconds since the Unix epoch, by Redis's clock. */
+  readonly endMs: number;
+}
+
+/** Where a page begins: the end of its first entry ('': the first that has not come), and how many of that end it leaves out. */
+interface Cursor {
+  readonly from: number | '';
+  readonly skipped: number;
+}
+
+const FIRST: Cursor = { from: '', skipped: 0 };
+
+/** Null after the last page. */
+function nextCursor({ from, skipped }: Cursor, entries: readonly Entry[]): Cursor | null {
+  const last = entries.at(-1);
+  if (last === undefined || entries.length < READ_AT_ONCE) return null;
+  const same = entries.filter(({ endMs }) => endMs === last.endMs).length;
+  return { from: last.endMs, skipped: last.endMs === from ? skipped + same : same };
+}
 
 export class RedisDenials implements Denials {
   readonly #parts: RedisDenialsParts;
@@ -36,18 +60,34 @@ export class RedisDenials implements Denials {
     await this.#write('lift', [{ subject, leftMs }]);
   }
 
+  /** Page by page. What is denied or lifted meanwhile may be in it or not: nodes are told of that. */
   async read(): Promise<DenialList> {
-    const { reads, keys, metrics, askRead } = this.#parts;
-    const reply = await askRead(() => denialsScript.call(reads, [keys.denials()], [], metrics));
-    const entries = (reply as Buffer[]).map(String);
     const denied: Denial[] = [];
     const lifted: string[] = [];
-    for (let i = 0; i < entries.length; i += 2) {
-      const subject = entries[i]!.slice(1);
-      if (entries[i]!.startsWith('-')) lifted.push(subject);
-      else denied.push({ subject, leftMs: Number(entries[i + 1]) });
+    let cursor: Cursor | null = FIRST;
+    while (cursor !== null) {
+      const { nowMs, entries } = await this.#page(cursor);
+      for (const { text, endMs } of entries) {
+        const subject = text.slice(1);
+        if (text.startsWith('-')) lifted.push(subject);
+        // On a later page some may have ended since.
+        else if (endMs > nowMs) denied.push({ subject, leftMs: endMs - nowMs });
+      }
+      cursor = nextCursor(cursor, entries);
     }
     return { denied, lifted };
+  }
+
+  async #page({ from, skipped }: Cursor): Promise<{ nowMs: number; entries: Entry[] }> {
+    const { reads, keys, metrics, askRead } = this.#parts;
+    const args = [from, skipped, READ_AT_ONCE];
+    const reply = await askRead(() => denialsScript.call(reads, [keys.denials()], args, metrics));
+    const [nowMs, found] = reply as [Buffer, Buffer[]];
+    const entries: Entry[] = [];
+    for (let i = 0; i < found.length; i += 2) {
+      entries.push({ text: String(found[i]), endMs: Number(found[i + 1]) });
+    }
+    return { nowMs: Number(nowMs), entries };
   }
 
   async restore(denials: readonly Denial[]): Promise<void> {
