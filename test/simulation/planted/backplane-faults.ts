@@ -116,9 +116,9 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   },
   {
     name: 'epoch does not change after a flush',
-    file: 'backplane/redis/scripts/publish.lua',
-    find: 'epoch, offset = candidate, 0',
-    replace: "epoch, offset = 'aaaaaaaa', 0",
+    file: 'backplane/redis/redis-backplane.ts',
+    find: 'const epoch = randomId(ID_BYTES);',
+    replace: "const epoch = 'aaaaaaaa';",
     breaks: 'offsets are given out twice under one epoch',
   },
   {

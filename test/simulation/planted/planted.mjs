@@ -95,6 +95,11 @@ function checkerOf(violation) {
   if (kind) return kind;
   const words = [
     [/signal \d+ of/, 'signals'],
+    [/twice at once|good connection/, 'manners'],
+    [/lost its connection in the calm/, 'connections stay'],
+    [/^untrue gap/, 'gaps are true'],
+    [/went back/, 'acks only grow'],
+    [/is kept out/, 'kept out'],
     [/sees the members|counts \d+ members|Redis has/, 'presence'],
     [/not settled/, 'publishes settle'],
     [/left in Redis|lease of|left \d+|still has/, 'nothing left'],
