@@ -1,21 +1,8 @@
 /** Runs of the simulation with fixed seeds; see README.md. `SIMULATION_SEEDS` runs more of them. */
-import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { PLANTED } from './planted-faults.mjs';
 import { type RunOptions, type RunResult, run } from './world/run.ts';
 
 const SEEDS = Number(process.env.SIMULATION_SEEDS ?? 4);
-
-test('each planted mistake still has its place in the source', () => {
-  for (const [name, { file, from, script, text }] of Object.entries(PLANTED)) {
-    expect({ name, times: times(file, from) }).toEqual({ name, times: 1 });
-    if (script !== undefined) expect({ name, times: times(script, text) }).toEqual({ name, times: 1 });
-  }
-});
-
-function times(file: string, text: string): number {
-  return readFileSync(file, 'utf8').split(text).length - 1;
-}
 
 /** In a task of its own: in a promise no other promise would run. */
 function runAlone(options: RunOptions): Promise<RunResult> {
