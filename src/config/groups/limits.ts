@@ -104,9 +104,10 @@ export const limits = z.strictObject({
     standard: 100,
     meaning: 'Joins a second that one connection may sustain; `0`: no limit',
   }),
+  // A client that comes back joins all of its rooms at once, and may do so again.
   joinBurst: whole({
     ...BURST,
-    standard: 1000,
+    standard: 200,
     meaning: 'Joins that one connection may send at once after a pause, at least `limits.roomsPerConnection`',
   }),
   // Off: what a room can bear depends on its members, and a rule can set it for each kind of room.
