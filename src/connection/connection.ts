@@ -213,7 +213,7 @@ export class Connection {
   /** Whether one more join is within the rate; else it is answered. */
   takesJoin(id: number): boolean {
     const { limits, clock } = this.context;
-    const verdict = this.#allowance.join(limits, clock.nowMs());
+    const verdict = this.#allowance.join(limits, this.user, clock.nowMs());
     return verdict === WITHIN || this.#refused(id, verdict);
   }
 
