@@ -25,9 +25,9 @@ export function createAdmissionGate(
   limits: Capacity,
   { node, pendingAuth, metrics }: Pick<NodeCore, 'node' | 'pendingAuth' | 'metrics'>,
   shutdown: Shutdown,
+  addressLimits: AddressLimits,
   log: Logger,
 ): AdmissionGate {
-  const addressLimits = createAddressLimits(config, limits, log);
   const admission = new Admission({
     perSecond: config.acceptRate.perSecond,
     capacity: limits,
@@ -44,7 +44,11 @@ export function createAdmissionGate(
   return { capacity: limits, admission, descriptors, addressLimits };
 }
 
-function createAddressLimits({ limits }: Config, { connections }: Capacity, log: Logger): AddressLimits {
+export function createAddressLimits(
+  { limits }: Config,
+  { connections }: Capacity,
+  log: Logger,
+): AddressLimits {
   return new AddressLimits({
     connections: limits.connectionsPerAddress ?? shareOf(connections),
     upgradesPerSecond: limits.addressUpgradesPerSecond,

@@ -21,17 +21,26 @@ export interface Reloadable {
 export class Reload {
   readonly #reloadables: readonly Reloadable[];
   readonly #started: Config;
+  readonly #isEnding: () => boolean;
   readonly #log: Logger;
 
-  /** `started`: what the node runs with; it keeps of that what no reload replaces. */
-  constructor(reloadables: readonly Reloadable[], started: Config, log: Logger) {
+  /**
+   * `started`: what the node runs with; it keeps of that what no reload replaces. `isEnding`: it shuts down, and its parts
+   * may be closed.
+   */
+  constructor(reloadables: readonly Reloadable[], started: Config, isEnding: () => boolean, log: Logger) {
     this.#reloadables = reloadables;
     this.#started = started;
+    this.#isEnding = isEnding;
     this.#log = log;
   }
 
   /** Logs what was taken, what could not be used, and what needs a restart. Returns whether all of it is in use. */
   run(config: Config): boolean {
+    if (this.#isEnding()) {
+      this.#log.warn({}, 'not reloaded: the node is shutting down');
+      return false;
+    }
     const results = this.#reloadables.map((reloadable) => this.#take(reloadable, config));
     const settings = needingRestart(this.#started, config);
     if (settings.length > 0) this.#log.warn({ settings }, 'these settings changed and need a restart');
@@ -58,9 +67,11 @@ export function reloadables(parts: NodeParts): readonly Reloadable[] {
       take: ({ tls }) => {
         if ((tls !== null) !== server.isSecure) throw new Error('TLS is turned on and off by a restart');
         if (tls === null) return null;
+        // First: what fails must fail before anything is replaced.
+        const facts = certificateFacts(tls.certFile);
         server.replaceTls(tls);
         metricsServer?.replaceTls(tls);
-        return certificateFacts(tls.certFile);
+        return facts;
       },
     },
     { part: 'redis certificates', take: ({ redis }) => redisTls?.take(redis.tls) ?? null },

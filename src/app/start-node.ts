@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts';
 import { Server } from '../transport/server.ts';
 import type { Logger } from '../util/log.ts';
 import { systemScheduler } from '../util/scheduler.ts';
-import { connectionLimits, createAdmissionGate, shareOf } from './admission-gate.ts';
+import { connectionLimits, createAddressLimits, createAdmissionGate, shareOf } from './admission-gate.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { createBackplane } from './backplane.ts';
 import { registerEndpoints } from './endpoints.ts';
@@ -38,7 +38,7 @@ export async function startNode(
   await parts.node.start();
   parts.heartbeats.start();
   const addresses = await listen(config, parts);
-  const reload = new Reload(reloadables(parts), config, log);
+  const reload = new Reload(reloadables(parts), config, () => parts.shutdown.isRunning, log);
   return {
     id: parts.node.nodeId,
     ...addresses,
@@ -53,7 +53,9 @@ function buildParts(config: Config, log: Logger, extensions: NodeExtensions): No
   const { redis } = config;
   const redisTls = redis.url?.startsWith('rediss:') === true ? new RedisTls(redis.tls) : null;
   const capacity = connectionLimits(config, log);
+  const addressLimits = createAddressLimits(config, capacity, log);
   const core = createNodeCore(config, {
+    sparesAddress: (key) => addressLimits.spares(key, 'auth.refusalsPerSecond'),
     connectionsPerUser: config.limits.connectionsPerUser ?? shareOf(capacity.connections),
     sockets: server,
     scheduler: systemScheduler,
@@ -72,7 +74,7 @@ function buildParts(config: Config, log: Logger, extensions: NodeExtensions): No
     scheduler: systemScheduler,
     log,
   });
-  const gate = createAdmissionGate(config, capacity, core, shutdown, log);
+  const gate = createAdmissionGate(config, capacity, core, shutdown, addressLimits, log);
   const access = createHttpAccess(config, log);
   const own = { server, metricsServer, tokens, redisTls, access };
   return { ...core, ...own, shutdown, gate, log };

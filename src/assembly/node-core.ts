@@ -41,6 +41,8 @@ export interface NodeCoreParts {
   readonly backplane: (nodeId: string, metrics: BackplaneMetrics) => Backplane;
   /** Of one user; 0: no limit. Default: as configured, or none. */
   readonly connectionsPerUser?: number;
+  /** See `TokenGate`. */
+  readonly sparesAddress?: (addressKey: string) => boolean;
   readonly log: Logger;
 }
 
@@ -94,11 +96,12 @@ function createGate(
   { auth: { refusalsPerSecond } }: Config,
   { tokens }: NodeMetrics,
   { revocations }: BrokerNode,
-  { authenticator, scheduler: clock }: NodeCoreParts,
+  { authenticator, scheduler: clock, sparesAddress }: NodeCoreParts,
 ): Authenticator | null {
   if (authenticator === null) return null;
   const outcome = (outcome: TokenOutcome) => tokens.checks[outcome]++;
-  return new TokenGate({ authenticator, revocations, refusalsPerSecond, clock, outcome });
+  const spares = sparesAddress && { spares: sparesAddress };
+  return new TokenGate({ authenticator, revocations, refusalsPerSecond, ...spares, clock, outcome });
 }
 
 function createHeartbeats(

@@ -9,7 +9,7 @@ import {
   AuthFailure,
   CLOCK_TOLERANCE_MS,
   type Identity,
-  MAX_TOKEN_ID_BYTES,
+  tokenIdProblem,
 } from './identity.ts';
 import { KeySet } from './key-set.ts';
 import { permissionsFrom } from './permissions.ts';
@@ -150,11 +150,10 @@ function identityFrom(payload: JWTPayload): Identity {
   };
 }
 
-/** Some issuers count their tokens. */
+/** Some issuers count their tokens. A larger number has lost digits by now, which others may share. */
 function tokenIdOf(jti: unknown): { readonly tokenId?: string } {
-  const id = typeof jti === 'number' ? String(jti) : jti;
-  if (typeof id !== 'string' || id === '' || utf8Length(id) > MAX_TOKEN_ID_BYTES) return {};
-  return { tokenId: id };
+  const id = Number.isSafeInteger(jti) ? String(jti) : jti;
+  return typeof id === 'string' && tokenIdProblem(id) === null ? { tokenId: id } : {};
 }
 
 /** A fault of the token becomes an `AuthFailure`; anything else is our own fault and stays as it is. */

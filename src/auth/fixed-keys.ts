@@ -12,6 +12,7 @@ interface FixedKey {
 
 /** A rotation needs two. Each forged token is checked with all of them. */
 const MAX_KEYS = 8;
+const PEM_BEGIN = /-----BEGIN [A-Z0-9 ]+-----/g;
 const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g;
 
 export class FixedKeys {
@@ -35,6 +36,10 @@ export class FixedKeys {
   static ofFile(path: string): FixedKeys {
     const text = readFileSync(path, 'utf8');
     const blocks = text.match(PEM_BLOCK) ?? [text];
+    // A file that is still being written must not take the other keys away.
+    if ((text.match(PEM_BEGIN)?.length ?? 0) > blocks.length) {
+      throw new Error(`auth.publicKeyFile: cannot use ${path}: it ends within a key, or a key has no end`);
+    }
     return new FixedKeys(
       blocks.map((pem, index) => publicKey(pem, blocks.length > 1 ? `key ${index + 1} of ${path}` : path)),
       'auth.publicKeyFile',

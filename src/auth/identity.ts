@@ -1,3 +1,4 @@
+import { isValidUnicode, utf8Length } from '../protocol/limits.ts';
 import type { Right } from './rights.ts';
 
 /**
@@ -7,7 +8,15 @@ import type { Right } from './rights.ts';
 export const CLOCK_TOLERANCE_MS = 5000;
 
 /** A longer `jti` is none: nodes would have to keep it. */
-export const MAX_TOKEN_ID_BYTES = 256;
+const MAX_TOKEN_ID_BYTES = 256;
+
+/** What is wrong with a `jti` that a token is to be revoked by, or null. */
+export function tokenIdProblem(id: string): string | null {
+  const bytes = utf8Length(id);
+  if (bytes < 1 || bytes > MAX_TOKEN_ID_BYTES)
+    return `must be 1 to ${MAX_TOKEN_ID_BYTES} bytes, got ${bytes}`;
+  return isValidUnicode(id) ? null : 'is not valid Unicode';
+}
 
 /** Who a connection belongs to, according to its token. */
 export interface Identity {
@@ -16,7 +25,7 @@ export interface Identity {
   readonly info?: unknown;
   /** Milliseconds since the Unix epoch, or null for a token that does not expire. */
   readonly expiresAtMs: number | null;
-  /** The token's `jti`: absent where it has none, or one that is too long to be revoked by. */
+  /** The token's `jti`: absent where it has none, or none that it can be revoked by. */
   readonly tokenId?: string;
   readonly permissions: Permissions;
 }
@@ -74,8 +83,11 @@ export class AuthFailure extends Error {
 
 /** Turns a token into an identity. */
 export interface Authenticator {
-  /** Rejects with `AuthFailure`. `address`: of the client that presents the token, for `TokenGate`. */
-  authenticate(token: string, address?: string): Promise<Identity>;
+  /**
+   * Rejects with `AuthFailure`. `addressKey`: what the limits of addresses count the client by, for `TokenGate`; null: they do not
+   * apply.
+   */
+  authenticate(token: string, addressKey?: string | null): Promise<Identity>;
 }
 
 /** Whether members see the two as the same. Both have the same user: a token of another is refused. */

@@ -1,5 +1,4 @@
 /** How many tokens of one client address are checked: so that forged ones cannot use up a core. */
-import { networkOf } from '../util/network-of.ts';
 
 /** A token that is accepted costs this share of one that is refused. */
 const GOOD_SHARE = 0.1;
@@ -11,8 +10,8 @@ const LEAST_WAIT_MS = 1000;
 const MIN_SWEEP = 1024;
 
 /**
- * A budget of refused tokens for each address (IPv6: for each network of 64 bits). The price of a refusal is taken before the
- * check, and most of it is given back for a token that was good: so what is in flight is bounded too, and many clients behind one
+ * A budget of refused tokens for each address, by the key that the limits of addresses count it by. The price of a refusal is taken
+ * before the check, and most of it is given back for a token that was good: so what is in flight is bounded too, and many clients behind one
  * address get in.
  */
 export class TokenBudget {
@@ -32,30 +31,28 @@ export class TokenBudget {
   }
 
   /** Takes the price of a check. Returns 0, or in how many milliseconds to ask again: then nothing was taken. */
-  take(address: string, nowMs: number): number {
+  take(addressKey: string, nowMs: number): number {
     if (this.#priceMs === 0) return 0;
-    const network = networkOf(address);
-    const next = Math.max(this.#paidUntilMs.get(network) ?? 0, nowMs) + this.#priceMs;
+    const next = Math.max(this.#paidUntilMs.get(addressKey) ?? 0, nowMs) + this.#priceMs;
     const overMs = next - nowMs - BURST_MS;
     if (overMs > 0) return Math.max(LEAST_WAIT_MS, Math.ceil(overMs));
     if (this.#paidUntilMs.size >= this.#sweepAt) this.#forget(nowMs);
-    this.#paidUntilMs.set(network, next);
+    this.#paidUntilMs.set(addressKey, next);
     return 0;
   }
 
-  /** The token was good: most of the price is given back. */
-  accepted(address: string): void {
-    const network = networkOf(address);
-    const paidUntilMs = this.#paidUntilMs.get(network);
+  /** The token was good: most of the price is given back, if it was taken. */
+  accepted(addressKey: string): void {
+    const paidUntilMs = this.#paidUntilMs.get(addressKey);
     if (paidUntilMs !== undefined) {
-      this.#paidUntilMs.set(network, paidUntilMs - this.#priceMs * (1 - GOOD_SHARE));
+      this.#paidUntilMs.set(addressKey, paidUntilMs - this.#priceMs * (1 - GOOD_SHARE));
     }
   }
 
   /** What is paid for says nothing any more. */
   #forget(nowMs: number): void {
-    for (const [network, paidUntilMs] of this.#paidUntilMs) {
-      if (paidUntilMs <= nowMs) this.#paidUntilMs.delete(network);
+    for (const [addressKey, paidUntilMs] of this.#paidUntilMs) {
+      if (paidUntilMs <= nowMs) this.#paidUntilMs.delete(addressKey);
     }
     this.#sweepAt = Math.max(MIN_SWEEP, 2 * this.#paidUntilMs.size);
   }

@@ -16,6 +16,8 @@ export interface TokenGateParts {
   readonly revocations: Revocations;
   /** Refused tokens a second of one address; 0: no limit. */
   readonly refusalsPerSecond: number;
+  /** Whether an address that is beyond the limit is not held to it. Default: none. */
+  readonly spares?: (addressKey: string) => boolean;
   readonly clock: Clock;
   /** Called once for each token. */
   readonly outcome: (outcome: TokenOutcome) => void;
@@ -34,11 +36,11 @@ export class TokenGate implements Authenticator {
     this.#budget = new TokenBudget(parts.refusalsPerSecond);
   }
 
-  /** Rejects with `AuthFailure`. Without an address the check counts for nobody. */
-  async authenticate(token: string, address = ''): Promise<Identity> {
+  /** Rejects with `AuthFailure`. With null the check counts for nobody. */
+  async authenticate(token: string, addressKey: string | null = null): Promise<Identity> {
     const { outcome } = this.#parts;
     try {
-      const identity = await this.#check(token, address);
+      const identity = await this.#check(token, addressKey);
       outcome('ok');
       return identity;
     } catch (error) {
@@ -47,17 +49,25 @@ export class TokenGate implements Authenticator {
     }
   }
 
-  async #check(token: string, address: string): Promise<Identity> {
-    const { authenticator, revocations, clock, refusalsPerSecond } = this.#parts;
+  async #check(token: string, addressKey: string | null): Promise<Identity> {
+    const { authenticator, revocations } = this.#parts;
     // Nothing of it is read.
     if (token.length > MAX_TOKEN_BYTES) throw tooLarge(token);
-    const waitMs = address === '' ? 0 : this.#budget.take(address, clock.nowMs());
-    if (waitMs > 0) throw tooMany(refusalsPerSecond, waitMs);
-    const identity = await authenticator.authenticate(token, address);
+    const hasPaid = addressKey !== null && this.#pay(addressKey);
+    const identity = await authenticator.authenticate(token, addressKey);
     // Asked after the check, which may have taken a while.
     if (revocations.isRevoked(identity)) throw new AuthFailure('token_revoked', REVOKED);
-    this.#budget.accepted(address);
+    if (hasPaid) this.#budget.accepted(addressKey);
     return identity;
+  }
+
+  /** Takes the price of a check. Returns whether it did: some addresses owe nothing. Throws `AuthFailure`. */
+  #pay(addressKey: string): boolean {
+    const { clock, refusalsPerSecond, spares } = this.#parts;
+    const waitMs = this.#budget.take(addressKey, clock.nowMs());
+    if (waitMs === 0) return true;
+    if (spares?.(addressKey) === true) return false;
+    throw tooMany(refusalsPerSecond, waitMs);
   }
 }
 

@@ -20,14 +20,16 @@ export interface MemberList<P = unknown> {
   readonly partial: boolean;
 }
 
-/** Until a join has brought a list. */
+/** Until a join has brought a list, and where there may be none. */
 export const NOBODY: MemberList<never> = Object.freeze({
   members: Object.freeze([]),
   count: 0,
   partial: false,
 });
 
+/** A partial list of nobody says that this client may no longer know. */
 export function fromSnapshot({ members, count, partial }: MembersSnapshot): MemberList {
+  if (partial === true && count === 0) return NOBODY;
   return { members, count, partial: partial === true };
 }
 

@@ -214,6 +214,7 @@ export class Membership {
 
   #refused(error: RefusedError): void {
     this.#fail('refused', error);
+    this.presence.forget();
     if (!this.emitter.emit('refused', error)) this.#parts.onError(error);
   }
 

@@ -27,6 +27,8 @@ export class Presence {
   list: MemberList = NOBODY;
   readonly #parts: PresenceParts;
   #isListWanted: boolean;
+  /** The node took the list back, and tells no more of the members. */
+  #isTakenBack = false;
   /** What others see. Null: nothing was said yet. */
   #own: { readonly data: unknown } | null;
 
@@ -69,22 +71,34 @@ export class Presence {
 
   /** The whole list, from a join or because the node says so. */
   replace(snapshot: MembersSnapshot): void {
-    this.#set(fromSnapshot(snapshot));
+    const list = fromSnapshot(snapshot);
+    this.#isTakenBack = list === NOBODY;
+    this.#set(list);
   }
 
   member([, , change, who, count]: MemberFrame): void {
+    this.#heard();
     this.#set(afterMember(this.list, change, who, count));
     this.#parts.emitter.emit('member', { change, who, count });
   }
 
   changed([, , who]: PresenceFrame): void {
+    this.#heard();
     this.#set(afterPresence(this.list, who));
     this.#parts.emitter.emit('presence', who);
   }
 
   /** The membership has ended. */
   forget(): void {
+    this.#isTakenBack = false;
     this.#set(NOBODY);
+  }
+
+  /** The node tells of members: where it had stopped, this client may know them again. */
+  #heard(): void {
+    if (!this.#isTakenBack) return;
+    this.#isTakenBack = false;
+    if (this.#isListWanted) this.#askForList();
   }
 
   #askForList(): void {

@@ -224,7 +224,7 @@ export class Session {
     if (this.#hello !== null && bytes > maxPayload) {
       throw new RefusedError(
         'payload_too_large',
-        `it takes ${bytes} bytes, and the node accepts ${maxPayload}`,
+        `it takes ${bytes} bytes, and the node accepts ${maxPayload} (websocket.maxPayloadBytes)`,
       );
     }
     this.#pace?.sent(bytes, this.#nowMs);

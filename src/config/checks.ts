@@ -47,7 +47,11 @@ const CHECKS: readonly Check[] = [
     of: ['redis.url', 'redis.tls.caFile', 'redis.tls.certFile', 'redis.tls.keyFile'],
     find: ({ redis: { url, tls } }) =>
       (tls.caFile ?? tls.certFile ?? tls.keyFile) !== null && !url?.startsWith('rediss:')
-        ? [': must start with rediss:// when redis.tls names a file, or the link is not encrypted']
+        ? [
+            url === null
+              ? ': missing, and redis.tls names a file: set a rediss:// URL, or remove redis.tls for a node without Redis'
+              : ': must start with rediss:// when redis.tls names a file, or the link is not encrypted',
+          ]
         : [],
   },
   {

@@ -1,8 +1,8 @@
 /** The configuration file: YAML, which includes JSON. */
 import { parseDocument } from 'yaml';
 import { shown } from './problems.ts';
-import { GROUPS, SETTING_AT } from './settings.ts';
-import { emptySource, readText, type Source } from './source.ts';
+import { GROUPS, SETTING_AT, type Setting } from './settings.ts';
+import { emptySource, readText, type Source, valueOfText } from './source.ts';
 import { didYouMean } from './suggest.ts';
 
 /** Reads a settings file. A file that cannot be read or parsed is a problem, not an exception. */
@@ -58,9 +58,14 @@ function visitGroup(source: Source, origin: string, value: unknown, path: string
 
 function visit(source: Source, origin: string, value: unknown, path: string): void {
   const setting = SETTING_AT.get(path);
-  if (setting) source.given.push({ setting, value, origin: `${origin} ${path}` });
+  if (setting) source.given.push({ setting, value: listed(setting, value), origin: `${origin} ${path}` });
   else if (GROUPS.has(path)) visitGroup(source, origin, value, path);
   else source.problems.push(`${origin}: unknown key "${path}"${hint(path)}`);
+}
+
+/** `trustProxy: 10.0.0.0/8, loopback` means the same in a file as in the environment. */
+function listed(setting: Setting, value: unknown): unknown {
+  return setting.kind === 'booleanOrList' && typeof value === 'string' ? valueOfText(setting, value) : value;
 }
 
 function hint(path: string): string {

@@ -14,6 +14,14 @@ interface LimitRow {
   readonly waits: boolean;
 }
 
+/** What the default 0 means. */
+const ZERO: Readonly<Record<string, string>> = {
+  'websocket.maxConnections': 'what the limit on open files allows',
+  'websocket.maxUnauthenticated': 'a tenth of all, at least 100',
+  'acceptRate.perSecond': 'none',
+  'limits.roomPublishesPerSecond': 'none',
+};
+
 const REFUSED = '`rate_limited`';
 const REFUSED_HTTP = '429 `rate_limited`';
 
@@ -59,15 +67,15 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
   },
   {
     path: 'auth.refusalsPerSecond',
-    bounds:
-      'refused tokens of an address, a private one too; an accepted token counts a tenth. At once: four seconds of it',
+    bounds: 'refused tokens of an address; an accepted token counts a tenth. At once: four seconds of it',
     answer: `${REFUSED_HTTP}; to \`auth\`: ${REFUSED}, then close 1013 unless the connection is authenticated`,
     waits: true,
   },
   {
     path: 'limits.addressRequestsPerSecond',
     burst: 'limits.addressRequestBurst',
-    bounds: 'HTTP requests of an address without a valid API key; not `/healthz`, `/readyz` and `/metrics`',
+    bounds:
+      'HTTP requests of an address without a valid API key; not `/healthz`, `/readyz`, and `/metrics` where it needs no key or has the right one',
     answer: REFUSED_HTTP,
     waits: true,
   },
@@ -199,5 +207,6 @@ export function limitsTable(): string {
 function standardOf(path: string): string {
   const setting = SETTINGS.find((one) => one.path === path);
   if (setting === undefined) throw new Error(`no such setting: ${path}`);
-  return setting.defaultText ?? Number(setting.schema.parse(undefined)).toLocaleString('en');
+  const standard = Number(setting.schema.parse(undefined));
+  return setting.defaultText ?? ZERO[path] ?? standard.toLocaleString('en');
 }

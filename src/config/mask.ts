@@ -12,7 +12,12 @@ export function maskSecrets(config: Config): Config {
     apiKeys: config.apiKeys.map(maskKey),
     tls: tls && { ...tls, passphrase: masked(tls.passphrase) },
     redis: { ...redis, url: redis.url === null ? null : maskUrl(redis.url) },
-    auth: { ...auth, secret: masked(auth.secret), oldSecrets: auth.oldSecrets.map(() => MASK) },
+    auth: {
+      ...auth,
+      secret: masked(auth.secret),
+      oldSecrets: auth.oldSecrets.map(() => MASK),
+      jwksUrl: auth.jwksUrl === null ? null : maskUrl(auth.jwksUrl),
+    },
     metrics: { ...config.metrics, key: masked(config.metrics.key) },
   };
 }
@@ -26,7 +31,7 @@ export function maskUrl(text: string): string {
   const url = new URL(text);
   if (url.password !== '') url.password = MASK;
   for (const name of url.searchParams.keys()) {
-    if (/password|token|secret/i.test(name)) url.searchParams.set(name, MASK);
+    if (/password|token|secret|key|sig/i.test(name)) url.searchParams.set(name, MASK);
   }
   return url.href;
 }

@@ -1,7 +1,7 @@
 /** Turns schema errors into lines for people: the source, the key, what was expected, what was given. */
 import type { z } from 'zod';
 import type { FieldNotes } from './fields.ts';
-import { KEY_FIELDS } from './groups/api-keys.ts';
+import { KEY_FIELDS, MIN_KEY_CHARACTERS } from './groups/api-keys.ts';
 import { ruleSchema } from './rule-schema.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -21,10 +21,10 @@ export function problemLines(origin: string, error: z.ZodError, given: unknown, 
 /** What has to be known of the setting that is wrong. */
 type Judged = Pick<FieldNotes, 'kind' | 'secret'>;
 
-/** A value on one line, truncated if long. */
+/** A value on one line, truncated if long, without what a URL names before its host. */
 export function shown(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
-  const text = JSON.stringify(value) ?? String(value);
+  const text = (JSON.stringify(value) ?? String(value)).replace(/\/\/[^/"\s]*@/g, '//***@');
   return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
 }
 
@@ -49,7 +49,11 @@ function issueLines(
 }
 
 function unknownKeyLine(origin: string, path: readonly PropertyKey[], key: string, { kind }: Judged): string {
-  if (kind === 'keys') return `${origin}${suffix(path)}: unknown key "${key}"${didYouMean(key, KEY_FIELDS)}`;
+  if (kind === 'keys') {
+    // Long enough to be a key that was put in the wrong place.
+    const name = key.length < MIN_KEY_CHARACTERS ? key : '***';
+    return `${origin}${suffix(path)}: unknown key "${name}"${didYouMean(key, KEY_FIELDS)}`;
+  }
   const known = path.at(-1) === 'history' ? ['messages', 'ageMs', 'bytes'] : Object.keys(ruleSchema.shape);
   return `${origin}${suffix(path)}: unknown key "${key}"${didYouMean(key, known)}`;
 }

@@ -28,7 +28,7 @@ export function presentToken(connection: Connection, command: AuthCommand, parts
   }
   connection.pause();
   authenticator
-    .authenticate(command.token, connection.socket.remoteAddress)
+    .authenticate(command.token, connection.socket.addressKey)
     .then((identity) => accept(connection, command.id, identity, parts))
     .catch((error: unknown) => refuse(connection, command.id, refusalOf(error, log)));
 }

@@ -10,6 +10,8 @@ export type SendOutcome = 'sent' | 'queued' | 'dropped';
 export interface Socket {
   /** Address of the peer, for logs. */
   readonly remoteAddress: string;
+  /** What the limits of addresses count the client by; null: they do not apply. */
+  readonly addressKey: string | null;
   /**
    * Sends one WebSocket message. `queued`: it waits for the peer to read. `dropped`: the queue is at its
    * limit or the socket is gone. MUST NOT throw, even after the socket closed.

@@ -207,6 +207,7 @@ export class BrokerNode implements RoomServices {
   /** Releases the backplane. Close the connections first. */
   async close(): Promise<void> {
     this.#sweeper?.cancel();
+    this.#denied.stop();
     await this.#presences.close();
     await this.#parts.backplane.close();
   }
@@ -248,6 +249,7 @@ export class BrokerNode implements RoomServices {
   /** Each second: closes rooms that have been empty for a while, and checks some of the others. */
   #sweep(): void {
     void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
+    this.#presences.checkSome();
     this.#memberships.closeIdle();
     this.#denied.sweep();
   }

@@ -4,7 +4,7 @@ import type { Revocations } from '../auth/token-gate.ts';
 import type { Denial, Denials } from '../backplane/denials.ts';
 import { REVOCATION_KINDS, type RevocationKindLabel, zeros } from '../metrics/labels.ts';
 import type { Logger } from '../util/log.ts';
-import type { Scheduler } from '../util/scheduler.ts';
+import type { Scheduler, Timer } from '../util/scheduler.ts';
 import { type Revoked, revokedOf, revokedSubject, subjectsOf } from './revoked.ts';
 
 export interface DeniedParts {
@@ -62,6 +62,8 @@ export class Denied implements KeptOut, Revocations {
   #meanwhile: Map<string, number | null> | null = null;
   #revoked = zeros(REVOCATION_KINDS);
   #sweptAtMs = 0;
+  #retry: Timer | null = null;
+  #isStopped = false;
   #isDue = false;
 
   constructor(parts: DeniedParts) {
@@ -143,12 +145,19 @@ export class Denied implements KeptOut, Revocations {
     this.#parts.restored();
   }
 
-  /** Like `load`, again and again until it succeeds. */
+  /** Like `load`, again and again until it succeeds, or until `stop`. */
   reload(): void {
+    this.#retry?.cancel();
     this.load().catch((error: unknown) => {
       this.#parts.log.debug({ error }, 'cannot read who is kept out yet');
-      this.#parts.scheduler.after(RETRY_MS, () => this.reload());
+      this.#retry?.cancel();
+      if (!this.#isStopped) this.#retry = this.#parts.scheduler.after(RETRY_MS, () => this.reload());
     });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#retry?.cancel();
   }
 
   /** The list has changed without a message for each change. One copy is made, however often that is said at once. */
@@ -157,7 +166,7 @@ export class Denied implements KeptOut, Revocations {
     this.#isDue = true;
     this.#parts.scheduler.after(READ_AGAIN_MS, () => {
       this.#isDue = false;
-      this.reload();
+      if (!this.#isStopped) this.reload();
     });
   }
 

@@ -48,6 +48,11 @@ export function keyProblem(key: string, name = 'key'): string | null {
   return null;
 }
 
+/** Whether text survives UTF-8: two that do not could become equal. */
+export function isValidUnicode(text: string): boolean {
+  return !LONE_SURROGATE.test(text);
+}
+
 /** The fast path for most names: printable ASCII that fits. Every publish runs it. */
 function isPlain(room: string): boolean {
   const { length } = room;

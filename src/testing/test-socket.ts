@@ -26,6 +26,7 @@ export interface TestSocketParts {
 /** The broker's end of a cable. It drops and reports as a socket of uWebSockets.js does. */
 export class TestSocket implements Socket, TopicMember, BrokerEnd {
   readonly remoteAddress = '127.0.0.1';
+  readonly addressKey = null;
   connection: Connection | null = null;
   readonly #parts: TestSocketParts;
   #isOpen = true;

@@ -36,6 +36,7 @@ export class AddressLimits {
   readonly #upgrades: KeyedRate;
   readonly #requests: KeyedRate;
   #hasWarned = false;
+  #hasWarnedOfPublic = false;
 
   constructor(options: AddressLimitsOptions) {
     this.#options = options;
@@ -56,7 +57,7 @@ export class AddressLimits {
     const { connections } = this.#options;
     if (connections === 0 || key === null || this.#open.of(key) < connections) return null;
     const limit = 'limits.connectionsPerAddress';
-    if (this.#spares(key, limit)) return null;
+    if (this.spares(key, limit)) return null;
     const what = 'too many connections from this address';
     return overLimit('limit_exceeded', what, limit, connections, FULL_RETRY_MS);
   }
@@ -88,7 +89,7 @@ export class AddressLimits {
   ): OverLimit | null {
     if (key === null) return null;
     const retryAfterMs = rate.charge(key, 1, this.#options.clock.nowMs());
-    if (retryAfterMs === 0 || this.#spares(key, limit)) return null;
+    if (retryAfterMs === 0 || this.spares(key, limit)) return null;
     return overLimit('rate_limited', what, limit, value, retryAfterMs);
   }
 
@@ -99,11 +100,14 @@ export class AddressLimits {
   }
 
   /** Whether the limits do not apply to an address that is beyond one. Says so once. */
-  #spares(key: string, limit: LimitLabel): boolean {
+  spares(key: string, limit: LimitLabel): boolean {
     const { limitsPrivate, log } = this.#options;
     if (limitsPrivate) return false;
     if (isLoopback(key)) return true;
-    if (!isPrivate(key)) return false;
+    if (!isPrivate(key)) {
+      this.#sayRefused(key, limit);
+      return false;
+    }
     if (!this.#hasWarned) {
       this.#hasWarned = true;
       log.warn(
@@ -112,5 +116,15 @@ export class AddressLimits {
       );
     }
     return true;
+  }
+
+  /** Once: it may be a balancer that writes no header which would give it away. */
+  #sayRefused(key: string, limit: LimitLabel): void {
+    if (this.#hasWarnedOfPublic) return;
+    this.#hasWarnedOfPublic = true;
+    this.#options.log.warn(
+      { address: key, limit },
+      `${key} is beyond ${limit} and is refused: if it is your balancer, name it in trustProxy, so that its clients are told apart`,
+    );
   }
 }

@@ -56,7 +56,7 @@ interface UpgradeRequest {
 interface PresentedToken {
   readonly token: string;
   /** Of the client. */
-  readonly address: string;
+  readonly addressKey: string | null;
   readonly authenticator: Authenticator;
 }
 const ORIGIN_REFUSED = 'origin not allowed: add it to allowedOrigins';
@@ -105,7 +105,7 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
       res.upgrade<SocketData>({ socket }, key, chosen.subprotocol ?? '', request.extensions, context);
     };
     if (options.authenticator === null || token === null) return accept(null, null);
-    const presented = { token, address: client, authenticator: options.authenticator };
+    const presented = { token, addressKey, authenticator: options.authenticator };
     authenticate(res, presented, options, (identity, refusal) => {
       // What was not even checked gets the cheapest answer.
       if (refusal !== null && (!request.isFromQuery || refusal.code === 'rate_limited')) {
@@ -152,7 +152,7 @@ function readRequest(req: HttpRequest, { isProxied }: ClientAddresses): UpgradeR
 /** `answer` is called with an identity or with a refusal, unless the client leaves first. */
 function authenticate(
   res: HttpResponse,
-  { token, address, authenticator }: PresentedToken,
+  { token, addressKey, authenticator }: PresentedToken,
   { metrics, log }: UpgradeOptions,
   answer: (identity: Identity | null, refusal: AuthRefusal | null) => void,
 ): void {
@@ -161,7 +161,7 @@ function authenticate(
     isAborted = true;
     metrics.connections.upgradesRejected.aborted++;
   });
-  authenticator.authenticate(token, address).then(
+  authenticator.authenticate(token, addressKey).then(
     (identity) => {
       if (!isAborted) answer(identity, null);
     },

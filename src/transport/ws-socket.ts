@@ -66,6 +66,10 @@ export class WsSocket implements Socket {
     return addressOf(peer) ?? peer;
   }
 
+  get addressKey(): string | null {
+    return this.place?.name ?? null;
+  }
+
   send(message: Uint8Array | string): SendOutcome {
     if (this.#ws === null) return 'dropped';
     return OUTCOMES[this.#ws.send(message, this.isBinary)] ?? 'dropped';

@@ -101,6 +101,50 @@ describe('the live list of members', () => {
     expect(lists.map(names)).toEqual([[], ['a', 'b'], ['a', 'b', 'c'], ['a', 'b', 'c']]);
   });
 
+  it('is dropped where the client may no longer know, and asked for again when it may', async () => {
+    const world = new World();
+    const { room, lists } = await watched(world);
+    const members = (...listed: unknown[]) => ({
+      count: listed.length,
+      users: listed.length,
+      members: listed,
+    });
+    world.socket.answer('join', { epoch: 'e', offset: 0, recovered: false, members: members(who('a')) });
+    world.socket.receive(['members', 'r', { count: 0, users: 0, members: [], partial: true }]);
+    expect(room.members).toEqual({ members: [], count: 0, partial: false });
+    expect(lists.map(names)).toEqual([['a'], []]);
+    expect(world.socket.commands('join')).toHaveLength(1);
+    world.socket.receive(['member', 'r', 'joined', who('c'), 3], ['member', 'r', 'joined', who('d'), 4]);
+    await world.settle();
+    expect(names(room.members)).toEqual([]);
+    expect(world.socket.commands('join')).toHaveLength(2);
+    world.socket.answer('join', {
+      epoch: 'e',
+      offset: 0,
+      recovered: true,
+      members: members(who('a'), who('c'), who('d')),
+    });
+    expect(names(room.members)).toEqual(['a', 'c', 'd']);
+  });
+
+  it('is dropped where the room is refused after a reconnect', async () => {
+    const world = new World();
+    const { room } = await watched(world);
+    world.socket.answer('join', {
+      epoch: 'e',
+      offset: 0,
+      recovered: false,
+      members: { count: 1, users: 1, members: [who('a')] },
+    });
+    room.on('refused', () => undefined);
+    await world.reconnect();
+    // Until the node says otherwise, what was known is the best guess.
+    expect(names(room.members)).toEqual(['a']);
+    world.socket.refuse('join', 'forbidden');
+    expect(room.state).toBe('refused');
+    expect(room.members).toEqual({ members: [], count: 0, partial: false });
+  });
+
   it('begins anew with each join', async () => {
     const world = new World();
     const { room } = await watched(world);

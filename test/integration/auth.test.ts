@@ -253,7 +253,11 @@ describe('a refreshed token', () => {
 describe('an address that presents bad tokens', () => {
   it('has no more of them checked, whichever way they come, and is told when to come back', async () => {
     const strict = await NodeProcess.start({
-      env: { ROOMCAST_AUTH_SECRET: SECRET, ROOMCAST_AUTH_REFUSALS_PER_SECOND: '1' },
+      env: {
+        ROOMCAST_AUTH_SECRET: SECRET,
+        ROOMCAST_AUTH_REFUSALS_PER_SECOND: '1',
+        ROOMCAST_LIMITS_LIMIT_PRIVATE_ADDRESSES: 'true',
+      },
     });
     const good = await token({ sub: 'ann' });
     const headers = { Authorization: `Bearer ${good}` };

@@ -1,5 +1,8 @@
 /** `sub`, `pub`, `members`, `history` and `token` as processes of the built program, against real nodes. */
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -23,6 +26,8 @@ const ENV = {
   ROOMCAST_HISTORY_BYTES: '0',
 };
 
+const API_KEY = 'a-key-of-the-http-api';
+
 let node: NodeProcess;
 /** Asks for tokens. */
 let guarded: NodeProcess;
@@ -34,7 +39,14 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'roomcast-cli-'));
   [node, guarded] = await Promise.all([
     NodeProcess.start({ env: { ...ENV, ROOMCAST_ROOMS: '[{"match": "live:*", "history": false}]' } }),
-    NodeProcess.start({ env: { ...ENV, ROOMCAST_AUTH_SECRET: SECRET } }),
+    NodeProcess.start({
+      env: {
+        ...ENV,
+        ROOMCAST_AUTH_SECRET: SECRET,
+        ROOMCAST_API_KEYS: API_KEY,
+        ROOMCAST_ROOMS: '[{"match": "members:*", "publish": "members"}]',
+      },
+    }),
   ]);
 });
 
@@ -556,19 +568,46 @@ describe('a command at a node that asks for tokens', () => {
     expect(signals).toMatchObject({ code: 3, stderr: expect.stringContaining('forbidden') });
   });
 
+  it('is refused with a token of a user who was revoked', async () => {
+    const good = await token({ sub: 'eve' });
+    const revoked = await fetch(`${guarded.url}/v1/revocations`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${API_KEY}` },
+      body: '{"user": "eve", "forMs": 60000}',
+    });
+    expect(revoked.status).toBe(200);
+    const env = { ROOMCAST_URL: guarded.url, ROOMCAST_TOKEN: good };
+    expect(await run(['sub', 'x'], { env })).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('token_revoked'),
+    });
+  });
+
+  it('publishes where only members may, if it joins', async () => {
+    const env = { ROOMCAST_URL: guarded.url, ROOMCAST_TOKEN: await token({ sub: 'ann' }) };
+    const outside = await run(['pub', 'members:1', 'x'], { env });
+    expect(outside).toMatchObject({ code: 3, stderr: expect.stringContaining('with --join, pub joins it') });
+    expect(await run(['pub', 'members:1', 'x', '--join'], { env })).toMatchObject({ code: 0, stderr: '' });
+    const signals = await run(['pub', 'members:1', 'x', '--join', '--ephemeral'], { env });
+    expect(signals).toMatchObject({ code: 0, stderr: '' });
+    const none = await run(['pub', '$user:bob', 'x', '--join'], { env });
+    expect(none).toMatchObject({ code: 3, stderr: expect.stringContaining('forbidden') });
+  });
+
   it('reads its token from a file, and again before it expires', async () => {
     const file = join(folder, 'token');
-    writeFileSync(file, `${await token({ sub: 'ann', exp: secondsFromNow(2) })}\n`);
+    writeFileSync(file, `${await token({ sub: 'ann', exp: secondsFromNow(5) })}\n`);
     const room = newRoom();
     const sub = start(['sub', room, '--token-file', file], { env: { ROOMCAST_URL: guarded.url } });
     const credentials = await token({ sub: 'bob' });
     const before = await untilMember(room, { at: guarded, credentials });
     writeFileSync(file, await token({ sub: 'ann', info: 'fresh', exp: secondsFromNow(60) }));
     // What the fresh token says is shown beside the same connection.
-    const after = await waitFor(async () => {
+    const isFresh = async () => {
       const member = await untilMember(room, { at: guarded, credentials });
       return member.info === 'fresh' ? member : null;
-    });
+    };
+    const after = await waitFor(isFresh, { timeoutMs: 10_000, for: 'the fresh token' });
     expect(after.connection).toBe(before.connection);
     expect(sub.stderr).toBe('');
     const env = { ROOMCAST_URL: guarded.url, ROOMCAST_TOKEN: credentials };
@@ -600,6 +639,23 @@ describe('a command at a node that asks for tokens', () => {
       checked: true,
     });
   });
+});
+
+it('says what was answered in place of a WebSocket', async () => {
+  const message = 'too many connections from this address: limits.connectionsPerAddress is 2';
+  const server = createServer((_, response) => {
+    response.writeHead(429).end(JSON.stringify({ error: { code: 'limit_exceeded', message } }));
+  }).listen(0, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const args = ['history', 'x', '--url', `ws://127.0.0.1:${port}`, '--connect-timeout', '1'];
+    const { code, stderr } = await run(args);
+    expect(code).toBe(4);
+    expect(stderr).toContain(`no connection: the answer was 429 Too Many Requests: ${message}; trying again`);
+  } finally {
+    server.close();
+  }
 });
 
 describe('roomcast members and history', () => {

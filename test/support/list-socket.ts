@@ -6,6 +6,7 @@ import type { ServerFrame } from '../../src/protocol/frames.ts';
 
 export class ListSocket implements Socket {
   readonly remoteAddress = '203.0.113.7';
+  readonly addressKey = '203.0.113.7';
   /** WebSocket messages that were taken, in order; dropped ones are not among them. */
   readonly sent: (Uint8Array | string)[] = [];
   readonly topics = new Set<string>();

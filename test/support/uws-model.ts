@@ -77,6 +77,7 @@ export class UwsModel implements Fanout {
 
 export class UwsSocket implements Socket {
   readonly remoteAddress = '203.0.113.7';
+  readonly addressKey = '203.0.113.7';
   readonly #app: UwsModel;
   readonly #maxBackpressure: number;
   /** What was published for it and has not left yet. */

@@ -88,6 +88,13 @@ describe('the limits of an address', () => {
     expect(warnings).toEqual(mayBeBalancer ? [expect.stringMatching(/name it in trustProxy/)] : []);
   });
 
+  it('tell the operator once of a public address that is refused: it may be a balancer', () => {
+    const { limits, warnings } = limited();
+    for (let n = 0; n < 10; n++) limits.upgrade(PUBLIC);
+    for (let n = 0; n < 10; n++) limits.request('198.51.100.2');
+    expect(warnings).toEqual([expect.stringMatching(/198\.51\.100\.1 is beyond .* name it in trustProxy/)]);
+  });
+
   it.each(['127.0.0.1', '10.0.0.1'])('apply to %s where that is asked for', (key) => {
     const { limits } = limited({ limitsPrivate: true });
     limits.enter(key);

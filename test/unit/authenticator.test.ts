@@ -143,7 +143,11 @@ describe('a token signed with the shared secret', () => {
     expect(await idOf('login-17')).toBe('login-17');
     expect(await idOf(17)).toBe('17');
     expect(await idOf('x'.repeat(256))).toHaveLength(256);
-    for (const none of [undefined, '', {}, 'x'.repeat(257)]) expect(await idOf(none)).toBeUndefined();
+    expect(await idOf(Number.MAX_SAFE_INTEGER)).toBe('9007199254740991');
+    // What two tokens could share is none, and what Redis would not give back as it was.
+    const unsafe = [2 ** 53, 1.5, 'x\ud800'];
+    for (const none of [undefined, '', {}, 'x'.repeat(257), ...unsafe])
+      expect(await idOf(none)).toBeUndefined();
   });
 
   it('is told in plain words when it is no token at all', async () => {
@@ -249,7 +253,8 @@ describe('a rotation', () => {
 
   it('has several public keys in one file, of different kinds', async () => {
     const pairs = [keyPair('rsa'), keyPair('rsa', 'second'), keyPair('p256')];
-    const by = authenticator({ publicKeyFile: write(pairs.map(({ pem }) => pem).join('\n')) });
+    const publicKeyFile = write(pairs.map(({ pem }) => pem).join('\n'));
+    const by = tokenAuthenticator({ ...NOTHING, publicKeyFile })!;
     for (const [index, alg] of ['RS256', 'PS256', 'ES256'].entries()) {
       const text = await token({ sub: 'ann' }, { alg, key: pairs[index]!.privateKey });
       expect((await by.authenticate(text)).user).toBe('ann');
@@ -260,6 +265,12 @@ describe('a rotation', () => {
     expect(() => authenticator({ publicKeyFile: bad })).toThrow(
       /key 2 of \S+: an RSA key must have at least 2048/,
     );
+    // Half written: the keys before must not be taken for all of them.
+    const cut = write(`${pairs[0]!.pem}\n${pairs[1]!.pem.slice(0, 60)}`);
+    expect(() => by.reload({ ...NOTHING, publicKeyFile: cut })).toThrow('ends within a key');
+    expect(
+      (await by.authenticate(await token({ sub: 'ann' }, { alg: 'PS256', key: pairs[1]!.privateKey }))).user,
+    ).toBe('ann');
     const many = write(`${keyPair('p256').pem}\n`.repeat(9));
     expect(() => authenticator({ publicKeyFile: many })).toThrow('at most 8 keys, got 9');
   });

@@ -82,6 +82,7 @@ it('no problem shows a key', () => {
   expect(problems(['hush-hush hush-hush', { name: 'hush', key: 'hush', scopes: [] }]).join()).not.toMatch(
     /hush-hush|got "/,
   );
+  expect(problems({ name: 'k', [`${KEY}4`]: 1, scopes: ['read'] }).join()).not.toContain(KEY);
 });
 
 it('printed settings have neither keys nor hashes', () => {

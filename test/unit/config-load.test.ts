@@ -196,6 +196,8 @@ describe('sources', () => {
     ]);
     const file = write('proxies.yaml', 'trustProxy: [loopback, 10.0.0.0/8]');
     expect(load({ file, env: {} }).trustProxy).toEqual(['loopback', '10.0.0.0/8']);
+    const text = write('proxies-text.yaml', 'trustProxy: loopback, 10.0.0.0/8');
+    expect(load({ file: text, env: {} }).trustProxy).toEqual(['loopback', '10.0.0.0/8']);
     for (const bad of [
       '10.0.0.0/33',
       '::1/129',
@@ -504,6 +506,13 @@ describe('settings that have to fit each other', () => {
       { ROOMCAST_REDIS_TLS_CA_FILE: '/dev/null', REDIS_URL: 'redis://a' },
       [
         'environment REDIS_URL: must start with rediss:// when redis.tls names a file, or the link is not encrypted',
+      ],
+    ],
+    [
+      'files for TLS to Redis go with a URL',
+      { ROOMCAST_REDIS_TLS_CA_FILE: '/dev/null' },
+      [
+        'default redis.url: missing, and redis.tls names a file: set a rediss:// URL, or remove redis.tls for a node without Redis',
       ],
     ],
     [

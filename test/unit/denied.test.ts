@@ -165,6 +165,19 @@ describe('after a lost link', () => {
     await scheduler.pass(2_000, settle);
     expect(denied.leftMs('bob', 'chat')).toBeGreaterThan(0);
   });
+
+  it('is tried by one timer, however often the links come back, and by none once the node has stopped', async () => {
+    const denied = node();
+    failures = Number.POSITIVE_INFINITY;
+    denied.reload();
+    denied.reload();
+    await settle();
+    expect(scheduler.timers).toBe(1);
+    denied.reload();
+    denied.stop();
+    await settle();
+    expect(scheduler.timers).toBe(0);
+  });
 });
 
 describe('what is revoked', () => {

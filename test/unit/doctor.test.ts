@@ -303,6 +303,15 @@ describe('the check of a node', () => {
     expect(check({ socket: { outcome: 'silent' } }, false)[1]).toMatch(/^problem/);
   });
 
+  it('tells a certificate that nobody vouches for from a port that nobody can reach', () => {
+    const advice = (failure: string) =>
+      checkNode({ ...sound, health: { failure } }, { needsToken: false })[0]!.advice;
+    expect(advice('DEPTH_ZERO_SELF_SIGNED_CERT')).toContain('NODE_EXTRA_CA_CERTS');
+    expect(advice('UNABLE_TO_VERIFY_LEAF_SIGNATURE')).toContain('NODE_EXTRA_CA_CERTS');
+    expect(advice('ERR_TLS_CERT_ALTNAME_INVALID')).toContain('a certificate for this name');
+    expect(advice('ECONNREFUSED')).toContain('no firewall');
+  });
+
   it('tells of rooms that keep less than a reconnect takes', () => {
     expect(check({ shortHistories: null })).toHaveLength(2);
     expect(check({ shortHistories: 3 })[2]).toMatch(/^warning: 3 rooms keep less than 30 s of messages/);

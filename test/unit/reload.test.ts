@@ -47,6 +47,18 @@ describe('a reload', () => {
     expect(needingRestart(running, running)).toEqual([]);
   });
 
+  it('touches nothing once the node shuts down', () => {
+    const log = new Lines();
+    let takes = 0;
+    const parts = [part('any', () => ({ takes: ++takes }))];
+    let isEnding = false;
+    const reload = new Reload(parts, config({}), () => isEnding, log);
+    expect([reload.run(config({})), takes]).toEqual([true, 1]);
+    isEnding = true;
+    expect([reload.run(config({})), takes]).toEqual([false, 1]);
+    expect(log.lines.at(-1)).toEqual(['warn', 'not reloaded: the node is shutting down', {}]);
+  });
+
   it('goes on with the other parts when one cannot use its settings', () => {
     const log = new Lines();
     const problem = new Error('no such key');
@@ -62,7 +74,7 @@ describe('a reload', () => {
       part('unused', () => null),
     ];
     const running = config({});
-    expect(new Reload(parts, running, log).run(config({ host: '::1', port: 5 }))).toBe(false);
+    expect(new Reload(parts, running, () => false, log).run(config({ host: '::1', port: 5 }))).toBe(false);
     expect(taken).toEqual(['::1']);
     expect(log.lines).toEqual([
       ['error', 'not reloaded: the node keeps what it had', { part: 'broken', error: problem }],
@@ -74,7 +86,7 @@ describe('a reload', () => {
   it('is complete when all was taken and nothing needs a restart', () => {
     const log = new Lines();
     const running = config({});
-    expect(new Reload([part('p', () => null)], running, log).run(config({}))).toBe(true);
+    expect(new Reload([part('p', () => null)], running, () => false, log).run(config({}))).toBe(true);
     expect(log.lines).toEqual([]);
   });
 });

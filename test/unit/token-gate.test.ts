@@ -31,11 +31,12 @@ const byName: Authenticator = {
   },
 };
 
-function gate(refusalsPerSecond = 10): TokenGate {
+function gate(refusalsPerSecond = 10, spares = (_addressKey: string) => false): TokenGate {
   return new TokenGate({
     authenticator: byName,
     revocations: { isRevoked: ({ user, tokenId }) => revoked.has(user) || revoked.has(tokenId!) },
     refusalsPerSecond,
+    spares,
     clock,
     outcome: (outcome) => outcomes.push(outcome),
   });
@@ -97,12 +98,28 @@ describe('tokens that are refused', () => {
     expect(checked).toHaveLength(40);
   });
 
-  it('leave other addresses alone; one /64 of IPv6 is one address', async () => {
+  it('leave other addresses alone, and those to which no limit applies', async () => {
     const by = gate(10);
-    await flood(by, '2001:db8:0:1::1', 1000);
-    expect(await code(by.authenticate('ann', '2001:db8:0:1:ffff::2'))).toBe('rate_limited');
-    expect(await code(by.authenticate('ann', '2001:db8:0:2::1'))).toBe('ok');
+    await flood(by, '2001:db8:0:1::/64', 1000);
+    expect(await code(by.authenticate('ann', '2001:db8:0:1::/64'))).toBe('rate_limited');
+    expect(await code(by.authenticate('ann', '2001:db8:0:2::/64'))).toBe('ok');
     expect(await code(by.authenticate('ann', '192.0.2.1'))).toBe('ok');
+    checked = [];
+    for (let n = 0; n < 1000; n++) await code(by.authenticate('-forged', null));
+    expect(checked).toHaveLength(1000);
+  });
+
+  it('do not lock out everyone behind an address that is spared, and buy it no credit', async () => {
+    const asked: string[] = [];
+    let isSpared = true;
+    const spares = (addressKey: string) => asked.push(addressKey) > 0 && isSpared;
+    const by = gate(10, spares);
+    expect(await flood(by, '10.0.0.7', 1000)).toBe(1000);
+    // Asked beyond the limit only: then somebody may be told.
+    expect(asked).toEqual(Array(960).fill('10.0.0.7'));
+    for (let n = 0; n < 1000; n++) expect(await code(by.authenticate('ann', '10.0.0.7'))).toBe('ok');
+    isSpared = false;
+    expect(await flood(by, '10.0.0.7', 1000)).toBe(0);
   });
 
   it('tell the owner when to come back, over HTTP and on an open connection, which may stay', async () => {

@@ -204,7 +204,8 @@ class PublishQueue:
         return 0 < self._max_payload < publication.size
 
     def _too_large(self, publication: Publication) -> PayloadTooLarge:
-        return PayloadTooLarge(f"a message of {publication.size} bytes; this node takes {self._max_payload}")
+        limit = f"{self._max_payload} (websocket.maxPayloadBytes)"
+        return PayloadTooLarge(f"a message of {publication.size} bytes; this node takes {limit}")
 
     def _has_room(self, publication: Publication) -> bool:
         return self._count < self._max_count and self._bytes + publication.size <= self._max_bytes

@@ -12,11 +12,7 @@ export function checkNode(facts: NodeFacts, { needsToken }: { needsToken: boolea
   const { health } = facts;
   if ('failure' in health) {
     return [
-      problem(
-        about,
-        `cannot reach ${facts.url.href}: ${health.failure}`,
-        'check that it runs, listens on this address, and that no firewall blocks the port',
-      ),
+      problem(about, `cannot reach ${facts.url.href}: ${health.failure}`, unreachableAdvice(health.failure)),
     ];
   }
   if (memberOf(health, 'status') !== 'alive') {
@@ -30,6 +26,12 @@ export function checkNode(facts: NodeFacts, { needsToken }: { needsToken: boolea
   }
   const socket = facts.socket === null ? [] : [checkSocket(about, facts.socket, needsToken)];
   return [readiness(about, facts), ...socket, ...history(about, facts)];
+}
+
+function unreachableAdvice(failure: string): string {
+  return /CERT|SIGNATURE|ALTNAME|issuer|certificate/.test(failure)
+    ? 'a certificate of your own authority: set NODE_EXTRA_CA_CERTS to its PEM file; else give the node a certificate for this name'
+    : 'check that it runs, listens on this address, and that no firewall blocks the port';
 }
 
 function history(about: string, { shortHistories }: NodeFacts): Finding[] {

@@ -41,6 +41,7 @@ Examples:
   roomcast pub orders --json --key-from line < orders.ndjson   run it again after a failure: nothing is stored twice
   roomcast pub pictures --whole --binary < cat.jpg
   roomcast pub chat:lobby '{"typing": true}' --json --ephemeral
+  roomcast pub chat:lobby hello --join              where only members may publish
 
 ${EXIT_CODES}`;
 
@@ -114,6 +115,7 @@ function addPub(program: Command, io: Io, ended: Ended): void {
         'make the key of each message from the number and text of its line',
       ).choices(['line']),
     )
+    .option('--join', 'join the room first, where its rule lets only members publish')
     .option('--ephemeral', 'publish signals, which are not kept: for members that are here now')
     .option('--results', 'print a JSON line for each acknowledged message: line, epoch, offset, duplicate');
   addLinkOptions(pub)

@@ -9,6 +9,7 @@ import { sentenceOf } from '../sentence.ts';
 import { readToken } from '../token-file.ts';
 import type { Ending } from './ending.ts';
 import { isNodeUrl, type LinkOptions } from './options.ts';
+import { answerOf } from './refused-upgrade.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface LinkSettings {
@@ -21,8 +22,8 @@ export interface LinkSettings {
 const DEFAULT_URL = 'ws://localhost:8080';
 /** One message may be as large as nodes let it be; what waits is bounded by those who publish. */
 const QUEUE = { messages: 10_000, bytes: 1024 ** 3 };
-/** Close codes for those who may not be here: 4501 and 4503. Null: the token cannot be had, or has expired. */
-const REFUSALS: readonly (number | null)[] = [4501, 4503, null];
+/** Close codes for those who may not be here: 4501, 4503 and 4505. Null: the token cannot be had, or has expired. */
+const REFUSALS: readonly (number | null)[] = [4501, 4503, 4505, null];
 
 /** A client that ends the command when it cannot go on. Throws, with a sentence, where the options are wrong. */
 export function openLink(
@@ -79,13 +80,19 @@ class Watch {
     this.#options = options;
     this.#ending = ending;
     this.#settings = settings;
-    const failed = (error: Error) => {
-      this.#failure = sentenceOf(error);
+    const failed = (reason: string) => {
+      this.#failure ??= reason;
     };
     this.WebSocket = class extends WebSocket {
       constructor(url: string, protocol: string) {
         super(url, protocol, { perMessageDeflate: false });
-        this.on('error', failed);
+        this.on('error', (error) => failed(sentenceOf(error)));
+        this.on('unexpected-response', (_, response) => {
+          void answerOf(response).then((answer) => {
+            failed(answer);
+            this.terminate();
+          });
+        });
       }
     } as unknown as WebSocketConstructor;
   }

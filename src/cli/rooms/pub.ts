@@ -1,6 +1,6 @@
 /** `roomcast pub`: publishes, and ends well only when every message was acknowledged. */
 import type { PublishResult, RoomcastClient } from '../../client/node.ts';
-import { ClosedError } from '../../client/public.ts';
+import { ClosedError, RefusedError } from '../../client/public.ts';
 import { EXIT } from '../exit-codes.ts';
 import { fail, type Io } from '../io.ts';
 import { withoutSecrets } from '../logger.ts';
@@ -8,11 +8,13 @@ import { sentenceOf } from '../sentence.ts';
 import { exitCodeOf, type Work, withLink } from './command.ts';
 import type { Ending } from './ending.ts';
 import { type InputOptions, type Piece, piecesOf } from './input.ts';
+import { joined } from './joined.ts';
 import type { LinkOptions } from './options.ts';
 import { Signals } from './signals.ts';
 import { Tally } from './tally.ts';
 
 export interface PubOptions extends LinkOptions, InputOptions {
+  readonly join?: boolean;
   readonly ephemeral?: boolean;
   readonly results?: boolean;
 }
@@ -41,7 +43,9 @@ export async function pubCommand(
     io.stderr('reading from the terminal; Ctrl-D ends the input\n');
   }
   const pieces = piecesOf(data, io.pipes, options);
-  const work = options.ephemeral ? new Signals(room, pieces) : new Publication(io, room, pieces, options);
+  const work = options.ephemeral
+    ? new Signals(room, pieces, options.join)
+    : new Publication(io, room, pieces, options);
   return withLink(io, options, { patient: false, onError: (error) => work.failed(error) }, work);
 }
 
@@ -82,6 +86,7 @@ class Publication implements Work {
   }
 
   async run(client: RoomcastClient, ending: Ending): Promise<void> {
+    if (this.#options.join) await joined(client, this.#room);
     let isRead = false;
     const reading = this.#sendAll(client, ending)
       .catch((error: unknown) => this.failed(error))
@@ -99,8 +104,13 @@ class Publication implements Work {
     const { line, error } = failure;
     ending.end(
       exitCodeOf(error),
-      withoutSecrets(`${line === null ? '' : `line ${line}: `}${sentenceOf(error)}`),
+      withoutSecrets(`${line === null ? '' : `line ${line}: `}${sentenceOf(error)}${this.#hint(error)}`),
     );
+  }
+
+  #hint(error: unknown): string {
+    const isOutside = error instanceof RefusedError && error.code === 'not_joined' && !this.#options.join;
+    return isOutside ? '; with --join, pub joins it first' : '';
   }
 
   summary(exitCode: number): string | null {

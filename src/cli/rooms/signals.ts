@@ -8,6 +8,7 @@ import { EXIT } from '../exit-codes.ts';
 import type { Work } from './command.ts';
 import type { Ending } from './ending.ts';
 import type { Piece } from './input.ts';
+import { joined } from './joined.ts';
 import { Tally } from './tally.ts';
 
 const BETWEEN_QUESTIONS = 64;
@@ -15,17 +16,20 @@ const BETWEEN_QUESTIONS = 64;
 export class Signals implements Work {
   readonly #room: string;
   readonly #pieces: AsyncGenerator<Piece>;
+  readonly #join: boolean;
   readonly #tally = new Tally();
   #unsure: (number | null)[] = [];
   #connection: string | null = null;
   #refusal: unknown = null;
 
-  constructor(room: string, pieces: AsyncGenerator<Piece>) {
+  constructor(room: string, pieces: AsyncGenerator<Piece>, join = false) {
     this.#room = room;
+    this.#join = join;
     this.#pieces = pieces;
   }
 
   async run(client: RoomcastClient, { signal }: Ending): Promise<void> {
+    if (this.#join) await joined(client, this.#room);
     // There must be a connection before the first one: signals do not wait for it.
     await this.#ask(client, signal);
     for await (const { line, data } of this.#pieces) {

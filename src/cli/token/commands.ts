@@ -9,6 +9,7 @@ It signs with the settings of the nodes: auth.secret (ROOMCAST_AUTH_SECRET), or 
 Examples:
   roomcast token mint --user ann
   roomcast token mint --user ann --room 'chat:*' --room news=join --expires-in 12h
+  roomcast token mint --config roomcast.yaml --key-file token-key.pem --user ann --room 'chat:*'
   ROOMCAST_TOKEN=$(roomcast token mint --user ann) roomcast sub chat:lobby`;
 
 const INSPECT_HELP = `

@@ -1,5 +1,5 @@
 /** `roomcast token mint`: prints a token that nodes with the same settings accept. */
-import { MAX_TOKEN_ID_BYTES } from '../../auth/identity.ts';
+import { tokenIdProblem } from '../../auth/identity.ts';
 import { mintToken, privateSigningKey, type SigningKey, secretSigningKey } from '../../auth/mint.ts';
 import type { Config } from '../../config/config.ts';
 import { loadConfig } from '../../config/load.ts';
@@ -18,9 +18,8 @@ export async function mintCommand(io: Io, options: MintOptions): Promise<number>
   if (user === '' || utf8Length(user) > MAX_USER_BYTES) {
     return fail(io, [`--user must be 1 to ${MAX_USER_BYTES} bytes`], EXIT.usage);
   }
-  if (id !== undefined && (id === '' || utf8Length(id) > MAX_TOKEN_ID_BYTES)) {
-    return fail(io, [`--id must be 1 to ${MAX_TOKEN_ID_BYTES} bytes`], EXIT.usage);
-  }
+  const idProblem = id === undefined ? null : tokenIdProblem(id);
+  if (idProblem !== null) return fail(io, [`--id ${idProblem}`], EXIT.usage);
   if (keyId !== undefined && keyFile === undefined)
     return fail(io, ['--key-id is for --key-file'], EXIT.usage);
   const nowMs = Date.now();

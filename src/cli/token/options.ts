@@ -1,5 +1,5 @@
 /** The options of `roomcast token`. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Grant } from '../../auth/mint.ts';
 import { RIGHTS, RIGHTS_BESIDE_JOIN } from '../../auth/rights.ts';
 import { addConfigOption } from '../options.ts';
@@ -33,7 +33,11 @@ export function addMintOptions(command: Command): Command {
       `a grant: "chat:*" to join and publish, "news=join" or "inbox=publish" for one of them. The rights ${RIGHTS_BESIDE_JOIN.join(', ')} follow join; name one to grant it by name, or with a minus to refuse it: "news=join,-members". May be repeated; the first that matches a room counts. Without any, every room is allowed`,
       appendedGrant,
     )
-    .option('--expires-in <time>', 'such as 90s, 15m, 12h, 30d, or never', lifeOf, lifeOf(DEFAULT_LIFE))
+    .addOption(
+      new Option('--expires-in <time>', 'such as 90s, 15m, 12h, 30d, or never')
+        .argParser(lifeOf)
+        .default(lifeOf(DEFAULT_LIFE), DEFAULT_LIFE),
+    )
     .option('--info <json>', 'what other members see beside the user', (text) => ({ value: jsonOf(text) }))
     .option('--id <jti>', 'its own id, which the HTTP API can revoke it by')
     .option('--key-file <file>', 'sign with this private key (PEM) instead of auth.secret')

@@ -61,7 +61,7 @@ export class Memberships implements JoinActions {
     if (refusal !== null) return request.fail(refusal.code, refusal.message, refusal.details);
     if (!this.#hasPlace(connection, name)) {
       const { roomsPerConnection } = this.#parts;
-      const what = 'a connection may be in no more rooms: leave one first';
+      const what = 'this connection is in as many rooms as it may be: leave one first';
       const over = overLimit('limit_exceeded', what, 'limits.roomsPerConnection', roomsPerConnection, null);
       return request.fail(over.code, over.message, over.details);
     }

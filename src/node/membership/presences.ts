@@ -17,7 +17,7 @@ import { hearMembers } from '../rooms/topics.ts';
 import { MemberData } from './member-data.ts';
 import { MemberEvents } from './member-events.ts';
 import type { RoomRights } from './room-rights.ts';
-import { Rosters } from './rosters.ts';
+import { NOTHING_KNOWN, Rosters } from './rosters.ts';
 
 /** What a list costs per entry: it is decoded and encoded, where a page of history is copied. */
 export const ENTRY_COST = 512;
@@ -103,6 +103,11 @@ export class Presences {
   /** The backplane was away: changes may have been missed. */
   resumed(): void {
     void this.#rosters.resumed();
+  }
+
+  /** Called now and then. */
+  checkSome(): void {
+    void this.#rosters.retry();
   }
 
   // ---- this node's members ---------------------------------------------------------------------------------
@@ -203,14 +208,14 @@ export class Presences {
   }
 
   /**
-   * The rights of a member have changed. Where it may not know the members any more, it is told of none of them;
-   * where it may not bring data, what it brought is gone.
+   * The rights of a member have changed. Where it may not know the members any more, its list is taken back
+   * and it is told of none of them; where it may not bring data, what it brought is gone.
    */
   reconsider(connection: Connection, feed: Feed, isLive: boolean): void {
     const { rights } = this.#parts;
     const { name } = feed.room;
     const hears = this.hearsMembers(connection, feed);
-    if (!hears) this.#rosters.left(connection, feed);
+    if (!hears && this.#rosters.left(connection, feed)) connection.push(['members', name, NOTHING_KNOWN]);
     if (isLive && feed.hasMemberEvents) hearMembers(connection, feed, hears);
     if (this.#data.get(connection, feed) === null || rights.may('presence', name, connection)) return;
     this.#data.set(connection, feed, null);

@@ -55,6 +55,8 @@ interface Watched {
 export class Rosters {
   readonly #parts: RostersParts;
   readonly #watched = new Map<Feed, Watched>();
+  /** Rooms whose last read failed: until one succeeds their members have a list that may be wrong. */
+  readonly #unread = new Set<Watched>();
 
   constructor(parts: RostersParts) {
     this.#parts = parts;
@@ -107,12 +109,15 @@ export class Rosters {
     watched?.watchers.set(connection, watched.version);
   }
 
-  left(connection: Connection, feed: Feed): void {
-    this.#watched.get(feed)?.watchers.delete(connection);
+  /** Returns whether it had a snapshot. */
+  left(connection: Connection, feed: Feed): boolean {
+    return this.#watched.get(feed)?.watchers.delete(connection) === true;
   }
 
   /** Nobody is in the room here any more. */
   forget(feed: Feed): void {
+    const watched = this.#watched.get(feed);
+    if (watched !== undefined) this.#unread.delete(watched);
     this.#watched.delete(feed);
   }
 
@@ -167,6 +172,12 @@ export class Rosters {
     }
   }
 
+  /** Reads again what could not be read: for long nobody may ask, and nothing change. Called now and then; never rejects. */
+  async retry(): Promise<void> {
+    const unread = [...this.#unread].slice(0, READ_AT_ONCE).filter(({ reading }) => reading === null);
+    await Promise.all(unread.map((watched) => this.#doubt(watched)));
+  }
+
   /** Reads a room again, and tells its members if that finds anything else. Never rejects. */
   async #doubt(watched: Watched): Promise<void> {
     watched.isInDoubt = true;
@@ -174,7 +185,7 @@ export class Rosters {
     try {
       await this.#read(watched);
     } catch (error) {
-      // Whoever asks next, or the next change, makes the node try again.
+      // Whoever asks next, the next change, or `retry` makes the node try again.
       this.#parts.log.debug({ error }, 'cannot read the members of a room yet');
     }
   }
@@ -200,11 +211,13 @@ export class Rosters {
       } catch (error) {
         watched.roster = null;
         watched.isInDoubt = true;
+        if (this.#watched.get(watched.feed) === watched) this.#unread.add(watched);
         throw error;
       }
     } while (watched.mustReadAgain);
     const { feed, roster, isInDoubt } = watched;
     watched.isInDoubt = false;
+    this.#unread.delete(watched);
     if (roster !== null) this.#parts.wasRead(feed, roster);
     if (roster === null || (before !== null && roster.isSameAs(before))) return;
     watched.version++;
@@ -222,5 +235,8 @@ export class Rosters {
     watched.counts = { count, users: page.users };
   }
 }
+
+/** Told to a member that may no longer know who is in the room. */
+export const NOTHING_KNOWN: MembersSnapshot = { count: 0, users: 0, members: [], partial: true };
 
 const PARTIAL = { members: [], partial: true } as const;

@@ -37,12 +37,12 @@ export class ClientAccess {
     );
   }
 
-  /** The owner of a token, null for an anonymous client. Rejects with `HttpError`. `address`: of the client. */
-  async identify(token: string | null, address: string): Promise<Identity | null> {
+  /** The owner of a token, null for an anonymous client. Rejects with `HttpError`. `addressKey`: of the client. */
+  async identify(token: string | null, addressKey: string | null): Promise<Identity | null> {
     const { authenticator, log } = this.#options;
     if (token === null || authenticator === null) return null;
     try {
-      return await authenticator.authenticate(token, address);
+      return await authenticator.authenticate(token, addressKey);
     } catch (error) {
       throw refused(refusalOf(error, log));
     }

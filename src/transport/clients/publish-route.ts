@@ -51,7 +51,7 @@ export class PublishRoute {
     const room = decodeRoom(req.getParameter(0) ?? '');
     const { body, format } = await readBody(exchange, bodyBytes, bodies);
     // After the body, however long it takes: nothing that its owner may no longer do is done.
-    const identity = await access.identify(token, exchange.clientAddress);
+    const identity = await access.identify(token, exchange.addressKey);
     if (exchange.isAborted) return;
     const user = identity?.user ?? null;
     const allowance = accounts.of(user, exchange.addressKey);

@@ -47,6 +47,7 @@ export class RequestConnection extends Connection {
 
 const NO_SOCKET: Socket = {
   remoteAddress: '',
+  addressKey: null,
   send: () => 'dropped',
   cork: (work) => work(),
   subscribe: () => undefined,

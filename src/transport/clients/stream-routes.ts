@@ -86,7 +86,7 @@ export class StreamRoutes {
     const { access, metrics } = this.#parts;
     const { upgradesRejected } = metrics.connections;
     try {
-      const identity = await access.identify(token, exchange.clientAddress);
+      const identity = await access.identify(token, exchange.addressKey);
       if (exchange.isAborted) upgradesRejected.aborted++;
       return identity;
     } catch (error) {

@@ -47,6 +47,8 @@ export interface EventSocketOwner {
  * limit that WebSockets have. uWebSockets.js ends a response that stays blocked for some 10 seconds.
  */
 export class EventSocket implements Socket, TopicMember, Writable {
+  /** Its reader presents its token once, with the request. */
+  readonly addressKey = null;
   readonly #exchange: StreamExchange;
   readonly #parts: EventSocketParts;
   readonly #owner: EventSocketOwner;

@@ -1,8 +1,7 @@
 /** `/v1/revocations`: users and tokens that may not be here any more. */
-import { MAX_TOKEN_ID_BYTES } from '../../auth/identity.ts';
+import { CLOCK_TOLERANCE_MS, tokenIdProblem } from '../../auth/identity.ts';
 import type { BrokerNode } from '../../node/broker-node.ts';
 import type { Revoked } from '../../node/revoked.ts';
-import { utf8Length } from '../../protocol/limits.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { parseLimit } from './history-route.ts';
 import { readFields } from './request-body.ts';
@@ -25,7 +24,8 @@ export async function revokeRoute(exchange: Exchange, node: BrokerNode, bodyByte
   const { user, jti, forMs } = await readFields(exchange, bodyBytes, ['user', 'jti', 'forMs']);
   const revoked = revokedBy('the body', user ?? undefined, jti ?? undefined);
   if (revoked === null) throw new HttpError('bad_request', 'the body: name a user or the jti of a token');
-  await node.revoke(revoked, checkedForMs(forMs));
+  // A token is accepted for that long after its end.
+  await node.revoke(revoked, checkedForMs(forMs) + CLOCK_TOLERANCE_MS);
   exchange.reply(200, {});
 }
 
@@ -76,13 +76,6 @@ function named(
   const problem = problemOf(value);
   if (problem !== null) throw new HttpError('bad_request', `${where}: ${field} ${problem}`);
   return value;
-}
-
-function tokenIdProblem(jti: string): string | null {
-  const bytes = utf8Length(jti);
-  return bytes >= 1 && bytes <= MAX_TOKEN_ID_BYTES
-    ? null
-    : `must be 1 to ${MAX_TOKEN_ID_BYTES} bytes, got ${bytes}`;
 }
 
 function checkedForMs(forMs: unknown): number {

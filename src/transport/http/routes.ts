@@ -119,7 +119,8 @@ export function registerRoutes(
 export function metricsRoute({
   metricsKeys,
   scrapes,
-}: Pick<HttpOptions, 'metricsKeys'> & Pick<HttpParts, 'scrapes'>): Route {
+  limits,
+}: Pick<HttpOptions, 'metricsKeys'> & Pick<HttpParts, 'scrapes' | 'limits'>): Route {
   return {
     method: 'get',
     path: '/metrics',
@@ -127,6 +128,8 @@ export function metricsRoute({
     handle: async (exchange) => {
       const found = metricsKeys.count > 0 ? metricsKeys.find(exchange.authorization) : null;
       if (found !== null && 'problem' in found) {
+        // Guesses are limited.
+        limits.ofAddress(exchange);
         throw new HttpError('unauthorized', found.problem, { 'WWW-Authenticate': 'Bearer' });
       }
       const { contentType, body } = await scrapes.read();

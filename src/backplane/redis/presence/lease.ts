@@ -14,7 +14,9 @@ import type { PresenceParts } from './presence-parts.ts';
 
 export interface LeaseOptions extends PresenceParts {
   readonly leaseMs: number;
-  /** The lease was lost; there is a new one, with a new term. */
+  /** Of the Redis that `ask` reaches; see `lineageOf`. */
+  lineage(): string;
+  /** The lease was lost, or Redis may have lost entries; there is a new one, with a new term. */
   lost(): void;
   /** A renewal was answered. `lapsed`: dead nodes and their records. */
   renewed(lapsed: ReadonlyMap<string, string>): void;
@@ -36,8 +38,11 @@ export class Lease {
   #term = 0;
   #beat = 0;
   #record = '';
+  /** Of the Redis in which the term began. */
+  #lineage = '';
   #validUntilMs = -Infinity;
   #isStopped = false;
+  #isReleased = false;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -76,8 +81,11 @@ export class Lease {
     return this.#renewing;
   }
 
-  /** Gives it up, if the node has no entries left. Rejects with a `BackplaneError`. */
+  /** Gives it up, if the node has no entries left, and for good: nothing renews it any more. Rejects with a `BackplaneError`. */
   async release(): Promise<void> {
+    this.#isReleased = true;
+    // One that is under way changes the record that the release must name.
+    await this.#renewing;
     const { redis, keys, nodeId, metrics } = this.#options;
     const args = [nodeId, this.#record];
     const work = () => releaseScript.call(redis, [keys.leases(), keys.nodeRooms(nodeId)], args, metrics);
@@ -96,7 +104,7 @@ export class Lease {
   }
 
   async #tryRenew(): Promise<boolean> {
-    if (this.#isStopped) return false;
+    if (this.#isStopped || this.#isReleased) return false;
     try {
       await this.#ask();
       return true;
@@ -118,18 +126,22 @@ export class Lease {
     const kept = `${this.#term}:${beat}:${leaseMs}:`;
     const next = `${this.#term + 1}:${beat}:${leaseMs}:`;
     const sentAtMs = clock.nowMs();
-    const args = [nodeId, this.#term, kept, next];
+    const lineage = this.#options.lineage();
+    // A promoted replica may lack what this term entered and have what it removed: nothing of it counts any more.
+    const held = lineage === this.#lineage ? this.#term : 0;
+    const args = [nodeId, held, kept, next];
     const reply = await ask(() => leaseScript.call(redis, [keys.leases()], args, metrics));
     if (this.#isStopped) return;
     this.#validUntilMs = sentAtMs + leaseMs;
-    const [held, ...fields] = reply as [number, ...Buffer[]];
-    this.#record = held === 1 ? kept : next;
-    if (held !== 1) this.#began();
+    const [isHeld, ...fields] = reply as [number, ...Buffer[]];
+    this.#record = isHeld === 1 ? kept : next;
+    if (isHeld !== 1) this.#began(lineage);
     this.#options.renewed(this.#lapsed(fields));
   }
 
-  #began(): void {
+  #began(lineage: string): void {
     this.#term++;
+    this.#lineage = lineage;
     if (this.#term === 1) return this.#options.metrics.leaseState(true);
     this.#options.metrics.leaseLost();
     this.#options.log.warn({ term: this.#term }, 'lost the presence lease: entering members again');

@@ -25,6 +25,8 @@ export interface RedisPresenceOptions extends PresenceParts {
   readonly leaseMs: number;
   /** Why Redis cannot be called now, or null. */
   problem(): string | null;
+  /** Of the Redis that `ask` reaches. */
+  lineage(): string;
   /** The link for long replies, and how to call it. */
   readonly reads: Redis;
   askRead<T>(work: () => Promise<T>): Promise<T>;
@@ -43,6 +45,9 @@ export class RedisPresence implements Presence {
   readonly #writer: PresenceWriter;
   readonly #sweeper: Sweeper;
   #events: PresenceEvents | null = null;
+  /** Entries up to this term that were not entered again are to be removed; 0: there are none. */
+  #sweepUpTo = 0;
+  #isSweeping = false;
   #isStopped = false;
 
   constructor(options: RedisPresenceOptions) {
@@ -54,6 +59,7 @@ export class RedisPresence implements Presence {
       renewed: (lapsed) => {
         this.#sweeper.offer(lapsed);
         this.#writer.wake();
+        void this.#sweepOwn();
       },
     });
     this.#writer = new PresenceWriter({ ...options, queue: this.#queue, lease: this.#lease });
@@ -154,7 +160,28 @@ export class RedisPresence implements Presence {
 
   #leaseLost(): void {
     this.#queue.unregister();
+    this.#sweepUpTo = this.#lease.term - 1;
     this.#events?.leaseLost();
+  }
+
+  /**
+   * After all members were entered again, under the new term: what is left of earlier terms are members whose leave the store lost.
+   * Nobody else removes them while this node lives. Tried again with each renewal.
+   */
+  async #sweepOwn(): Promise<void> {
+    const upTo = this.#sweepUpTo;
+    if (upTo === 0 || this.#isSweeping || this.#isStopped) return;
+    this.#isSweeping = true;
+    try {
+      await this.#writer.flushed(null);
+      await this.#sweeper.sweepOwn(upTo);
+      if (this.#sweepUpTo === upTo) this.#sweepUpTo = 0;
+    } catch (error) {
+      const { message } = errorFromCall(error, 'presence');
+      this.#options.log.debug({ error: message }, 'cannot remove entries of an earlier lease yet');
+    } finally {
+      this.#isSweeping = false;
+    }
   }
 
   /** Counts malformed entries and leaves them out. */

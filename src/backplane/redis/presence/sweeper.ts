@@ -9,11 +9,11 @@ export interface SweeperOptions extends PresenceParts {
   readonly stepEntries?: number;
 }
 
-/** A claimed lease. Its record is kept here, to prove that it is still ours. */
+/** A claimed lease. Its record is kept here, to prove that it is still ours; null for the node's own lease. */
 interface Claim {
   readonly node: string;
   readonly term: number;
-  record: string;
+  record: string | null;
   beat: number;
 }
 
@@ -49,6 +49,14 @@ export class Sweeper {
     });
   }
 
+  /**
+   * Removes what this node entered up to a term and did not enter again since. Rejects with a `BackplaneError`; may be called
+   * again.
+   */
+  async sweepOwn(term: number): Promise<void> {
+    await this.#sweepRooms({ node: this.#options.nodeId, term, record: null, beat: 0 });
+  }
+
   stop(): void {
     this.#isStopped = true;
   }
@@ -73,13 +81,14 @@ export class Sweeper {
     this.#options.metrics.claimMade();
     const swept = await this.#sweepRooms(claim);
     if (swept === null) return;
-    await this.#script(releaseScript, this.#leaseKeys(claim), [node, claim.record]);
+    await this.#script(releaseScript, this.#leaseKeys(claim), [node, claim.record ?? '']);
     this.#options.log.info({ node, entries: swept }, 'presence entries of a dead node removed');
   }
 
   /** Makes the claim, or prolongs it. False if it is not ours. */
   async #prolong(claim: Claim): Promise<boolean> {
     if (this.#isStopped) return false;
+    if (claim.record === null) return true;
     const { nodeId, leaseMs } = this.#options;
     const next = `${claim.term}:${++claim.beat}:${leaseMs}:${nodeId}`;
     const args = [claim.node, claim.record, next];

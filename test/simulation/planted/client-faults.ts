@@ -1,0 +1,261 @@
+/** Faults of the client library and of connections. */
+import type { Fault } from './fault.ts';
+
+export const CLIENT_FAULTS: readonly Fault[] = [
+  {
+    name: 'joins again without its position',
+    file: 'client/join-options.ts',
+    find: 'since: position ?? undefined,',
+    replace: 'since: undefined,',
+    breaks: 'what was published while the client was away is lost',
+  },
+  {
+    name: 'position does not move with messages',
+    file: 'client/reading.ts',
+    find: '      this.#move([epoch, offset]);\n      // History does not know',
+    replace: '      // History does not know',
+    breaks: 'a client that returns gets messages again',
+  },
+  {
+    name: 'position moves after the listeners',
+    file: 'client/reading.ts',
+    find: `      this.#move([epoch, offset]);
+      // History does not know who was not to get it.
+      if (this.#own.has(offset)) return this.passOwn();
+    }
+    this.#catchUp?.message();
+    this.#parts.emitter.emit('message', { room, offset, time, sender, data });`,
+    replace: `      if (this.#own.has(offset)) return this.passOwn();
+    }
+    this.#catchUp?.message();
+    this.#parts.emitter.emit('message', { room, offset, time, sender, data });
+    if (offset > 0) this.#move([this.position?.[0] ?? '', offset]);`,
+    breaks: 'a listener that drops the connection gets its message again',
+  },
+  {
+    name: 'message is not dropped by its offset',
+    file: 'client/reading.ts',
+    find: 'if (offset <= seen) return;',
+    replace: '',
+    breaks: 'a message that comes a second time is given a second time',
+  },
+  {
+    name: 'position does not follow a reset',
+    file: 'client/reading.ts',
+    find: 'this.#move(position);\n    this.#catchUp?.reset();',
+    replace: 'this.#catchUp?.reset();',
+    breaks: 'a client goes on in a numbering that has ended',
+  },
+  {
+    name: 'position does not follow a gap',
+    file: 'client/reading.ts',
+    find: 'if (to > seen) this.#move([epoch, to]);',
+    replace: '',
+    breaks: 'a client that was told of a gap asks for it again',
+  },
+  {
+    name: 'joins each room twice',
+    file: 'client/membership.ts',
+    find: '    // Answered in place and not by a promise',
+    replace:
+      '    session.ask((id) => ["join", id, this.name, asked], () => undefined);\n    // Answered in place and not by a promise',
+    breaks: 'two rejoins on one connection: twice the reads for whoever returns',
+  },
+  {
+    name: 'takes frames before the join is answered',
+    file: 'client/membership.ts',
+    find: 'if (!this.#isIn) return;\n    const { emitter',
+    replace: 'const { emitter',
+    breaks: 'frames of a membership that is over reach the application',
+  },
+  {
+    name: 'data is not brought along to a new connection',
+    file: 'client/presence.ts',
+    find: 'return fields({ members: this.#isListWanted || undefined, ...this.#own });',
+    replace: 'return fields({ members: this.#isListWanted || undefined });',
+    breaks: 'presence data is gone after a lost connection',
+  },
+  {
+    name: 'data set during a join is forgotten',
+    file: 'client/presence.ts',
+    find: 'if (own !== null && own.data !== asked.data) this.say(own.data).catch(this.#parts.onError);',
+    replace: 'void own;',
+    breaks: 'presence data that was set while joining never arrives',
+  },
+  {
+    name: 'refused join is not tried again',
+    file: 'client/membership.ts',
+    find: "      this.#setState('waiting');\n      this.join();\n    });",
+    replace: '    });',
+    breaks: 'a room stays unjoined after Redis was away',
+  },
+  {
+    name: 'rejoin timer outlives its connection',
+    file: 'client/membership.ts',
+    find: 'this.#retry?.cancel();',
+    replace: '',
+    breaks: 'a client that was closed leaves a timer',
+  },
+  {
+    name: 'member who left stays in the list',
+    file: 'client/member-list.ts',
+    find: 'return { ...list, members: list.members.filter(({ connection }) => connection !== who.connection), count };',
+    replace: 'return { ...list, count };',
+    breaks: 'the list names members who are gone',
+  },
+  {
+    name: 'retry has a new key',
+    file: 'client/publish-queue.ts',
+    find: 'session.publish(entry.room, entry.data, entry.options, (error, result) =>',
+    replace:
+      'const options = { ...entry.options, key: String(this.#parts.environment.scheduler.random()) };\n    session.publish(entry.room, entry.data, options, (error, result) =>',
+    breaks: 'a message whose answer was lost is stored twice',
+  },
+  {
+    name: 'publish is not sent again',
+    file: 'client/publish-queue.ts',
+    find: '    entry.sentAt = null;\n',
+    replace: '',
+    breaks: 'a publish never settles after its connection was lost',
+  },
+  {
+    name: 'retry after the keys are forgotten',
+    file: 'client/publish-queue.ts',
+    find: "else this.#reject(entry, new UnknownOutcomeError('nodes no longer remember its key'));",
+    replace: 'else entry.doubtfulSince = null;',
+    breaks: 'a message is stored twice when its publisher was away for long',
+  },
+  {
+    name: 'later publishes overtake a refused one',
+    file: 'client/flow.ts',
+    find: '    this.#mayBeInFlight = 1;\n',
+    replace: '',
+    breaks: 'messages of one publisher change their order',
+  },
+  {
+    name: 'pause is not over when the connection is',
+    file: 'client/publish-queue.ts',
+    find: '    this.#session = null;\n    this.#flow.stop();\n',
+    replace: '    this.#session = null;\n',
+    breaks: 'a timer is left, and the next connection waits for it',
+  },
+  {
+    name: 'frames leave in reverse',
+    file: 'client/outbox.ts',
+    find: 'const frames = this.#frames;',
+    replace: 'const frames = this.#frames.reverse();',
+    breaks: 'what is sent in one turn changes its order',
+  },
+  {
+    name: 'token is not refreshed',
+    file: 'client/tokens.ts',
+    find: 'if (this.#canRefresh) this.#refreshAt(REFRESH_AT, present, failed);',
+    replace: 'void present; void failed;',
+    breaks: 'connections end with their tokens',
+  },
+  {
+    name: 'expired token is presented again',
+    file: 'client/tokens.ts',
+    find: "return this.#leftMs > 0 ? this.#token : this.#fetch('expired');",
+    replace: 'return this.#token;',
+    breaks: 'a client whose token expired never comes back',
+  },
+  {
+    name: 'backoff never begins anew',
+    file: 'client/connector.ts',
+    find: 'if (wasReady && lastedMs >= STABLE_MS) this.#attempt = 0;',
+    replace: '',
+    breaks: 'each lost connection costs the longest wait',
+  },
+  {
+    name: 'backoff does not grow',
+    file: 'client/connector.ts',
+    find: 'timing.baseMs * 2 ** this.#attempt++',
+    replace: 'timing.baseMs * 2 ** Math.min(0, this.#attempt++)',
+    breaks: 'clients storm a node that is away',
+  },
+  {
+    name: 'wait before the next connection never ends',
+    file: 'client/connector.ts',
+    find: 'void this.#retry());',
+    replace: 'undefined);',
+    breaks: 'a client does not come back',
+  },
+  {
+    name: 'dead link is not noticed by the client',
+    file: 'client/pulse.ts',
+    find: 'this.#deadline = environment.scheduler.after(answerWithinMs, dead);',
+    replace: 'this.#deadline = environment.scheduler.after(answerWithinMs, () => void dead);',
+    breaks: 'a half-open connection looks like a quiet room for ever',
+  },
+  {
+    name: 'pulse goes on after the end',
+    file: 'client/session.ts',
+    find: 'this.#pulse?.stop();',
+    replace: '',
+    breaks: 'a client that was closed leaves timers',
+  },
+  {
+    name: 'requests of a lost connection hang',
+    file: 'client/session.ts',
+    find: 'for (const reply of replies) reply(new DisconnectedError(), null);',
+    replace: 'void replies;',
+    breaks: 'a publish never settles after its connection was lost',
+  },
+  {
+    name: 'time to connect is not over when connected',
+    file: 'client/session.ts',
+    find: '    this.#connectTimer.cancel();\n    this.#pulse = new Pulse',
+    replace: '    this.#pulse = new Pulse',
+    breaks: 'each connection is dropped after some seconds',
+  },
+  {
+    name: 'silent peer is kept',
+    file: 'connection/heartbeats.ts',
+    find: 'if (this.#beat - connection.heardAtBeat >= 2 * SLOTS) connection.silent();\n      else connection.ping();',
+    replace: 'connection.ping();',
+    breaks: 'a member whose network is gone stays in its rooms',
+  },
+  {
+    name: 'replies that did not fit are dropped',
+    file: 'connection/connection.ts',
+    find: 'this.#outbox = frames.map(toKeep);',
+    replace: 'this.#outbox = null;',
+    breaks: 'a slow reader loses replies',
+  },
+  {
+    name: 'messages overtake replies that wait',
+    file: 'connection/connection.ts',
+    find: 'this.context.stalled(this);',
+    replace: '',
+    breaks: 'a slow reader gets messages before what came ahead of them',
+  },
+  {
+    name: 'messages overtake the reply of their join',
+    file: 'connection/connection.ts',
+    find: "    this.#lane = 'first';\n    this.context.flushQueue.addFirst(this);",
+    replace: '',
+    breaks: 'a member gets messages before it is told where it begins',
+  },
+  {
+    name: 'commands held during a check of a token are dropped',
+    file: 'connection/connection.ts',
+    find: 'if (held !== null && this.#open) this.#take(held.next(), held, this.context.clock.nowMs());',
+    replace: 'void held;',
+    breaks: 'what a client sends beside its token is never answered',
+  },
+  {
+    name: 'expired token is accepted for ever',
+    file: 'connection/connection.ts',
+    find: 'return expiresAtMs !== null && this.context.clock.wallMs() >= expiresAtMs + CLOCK_TOLERANCE_MS;',
+    replace: 'return expiresAtMs === CLOCK_TOLERANCE_MS;',
+    breaks: 'a connection outlives its token',
+  },
+  {
+    name: 'part of what a slow reader is owed is left out',
+    file: 'connection/send-frames.ts',
+    find: 'return frames.slice(from);',
+    replace: 'return frames.slice(to);',
+    breaks: 'a slow reader loses frames',
+  },
+];

@@ -1,0 +1,84 @@
+/** What clients do. */
+import type { Random } from '../../support/random.ts';
+import { keepOut } from './keep-out.ts';
+import type { SimulatedClient } from './simulated-client.ts';
+import { ROOMS, type World } from './world.ts';
+
+export interface Happening {
+  /** How often it is drawn, compared with the others. */
+  readonly weight: number;
+  happen(world: World, random: Random): void;
+}
+
+/** No two publishes of a world have the same. */
+let nextPayload = 0;
+
+export function restartPayloads(): void {
+  nextPayload = 0;
+}
+
+export function publishTo(world: World, client: SimulatedClient, room: string, random: Random): void {
+  const payload = ++nextPayload;
+  const bytes = random.next() < 0.8 ? 0 : random.pick([100, 3_000, 20_000]);
+  const settings = random.next() < 0.2 ? { conflateKey: random.pick(['k1', 'k2', 'k3']) } : {};
+  world.count('publishes');
+  world.loop.as(client.owner, () => client.publish(room, payload, bytes, settings));
+}
+
+function byClient(
+  weight: number,
+  act: (world: World, client: SimulatedClient, random: Random) => void,
+): Happening {
+  return {
+    weight,
+    happen(world, random) {
+      const client = random.pick(world.clients);
+      // Who sleeps does nothing.
+      if (client.owner.held === null) act(world, client, random);
+    },
+  };
+}
+
+export const ACTIONS: Readonly<Record<string, Happening>> = {
+  publish: byClient(60, (world, client, random) => publishTo(world, client, random.pick(ROOMS), random)),
+  burst: byClient(3, (world, client, random) => {
+    const room = random.pick(ROOMS);
+    for (let i = random.whole(5, 40); i > 0; i--) publishTo(world, client, room, random);
+  }),
+  join: byClient(15, (world, client, random) => {
+    const name = random.pick(ROOMS);
+    const options = {
+      ...(random.next() < 0.3 && { last: random.whole(0, 30) }),
+      ...(random.next() < 0.3 && { presence: { n: random.whole(0, 9) } }),
+    };
+    world.loop.as(client.owner, () => client.join(name, options));
+  }),
+  leave: byClient(5, (world, client, random) => {
+    const name = random.pick(ROOMS);
+    world.loop.as(client.owner, () => client.leave(name));
+  }),
+  presence: byClient(6, (world, client, random) => {
+    const name = random.pick(ROOMS);
+    const data = random.next() < 0.2 ? null : { n: random.whole(0, 99) };
+    world.loop.as(client.owner, () => client.setPresence(name, data));
+  }),
+  ack: byClient(8, (world, client, random) => {
+    world.loop.as(client.owner, () => client.ack(random.pick(ROOMS)));
+  }),
+  signal: byClient(6, (world, client, random) => {
+    const data = [`${client.owner.name}`, ++nextPayload];
+    world.loop.as(client.owner, () => void client.client.signal(random.pick(ROOMS), data, true));
+  }),
+  keepOut: {
+    weight: 1,
+    happen(world, random) {
+      // Whoever is kept out says nothing any more.
+      if (random.next() < 0.2) keepOut(world, random);
+    },
+  },
+  history: byClient(3, (world, client, random) => {
+    world.loop.as(client.owner, () => {
+      client.client.history(random.pick(ROOMS), { limit: 50 }).catch(() => undefined);
+    });
+  }),
+};

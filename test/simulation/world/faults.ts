@@ -1,0 +1,222 @@
+/** What goes wrong. Each ends by itself: a storm that is over leaves a world that can recover. */
+import type { Random } from '../../support/random.ts';
+import type { Happening } from './actions.ts';
+import type { Owner } from './loop.ts';
+import type { World } from './world.ts';
+
+function fault(weight: number, happen: (world: World, random: Random) => string | null): Happening {
+  return {
+    weight,
+    happen(world, random) {
+      const what = happen(world, random);
+      if (what !== null) world.trace(`FAULT ${what}`);
+    },
+  };
+}
+
+function ms(random: Random, ...choices: number[]): number {
+  return Math.round(random.pick(choices) * (0.5 + random.next()));
+}
+
+/** Undone after some time, by the world. */
+function later(world: World, delayMs: number, work: () => void): void {
+  world.loop.after(delayMs, work, world.loop.world);
+}
+
+function freeze(world: World, owner: Owner, forMs: number): void {
+  world.loop.freeze(owner);
+  later(world, forMs, () => world.loop.thaw(owner));
+}
+
+function place(world: World, random: Random): number {
+  return random.whole(0, world.nodes.length - 1);
+}
+
+/** How many times a fault may be stacked before it is over: one Redis fails over once at a time. */
+const busy = new WeakMap<World, Set<string>>();
+
+function once(world: World, what: string, forMs: number): boolean {
+  const now = busy.get(world) ?? new Set();
+  busy.set(world, now);
+  if (now.has(what)) return false;
+  now.add(what);
+  later(world, forMs, () => now.delete(what));
+  return true;
+}
+
+export const FAULTS: Readonly<Record<string, Happening>> = {
+  // ---- clients -------------------------------------------------------------------------------------------
+  cutClient: fault(12, (world, random) => {
+    const link = random.pick([...world.links]);
+    if (!link) return null;
+    const silent = random.next() < 0.2;
+    link.cut('ECONNRESET', silent);
+    world.count('clientCuts');
+    return `cut ${link.client.name}${silent ? ' without telling' : ''}`;
+  }),
+  cutAllClients: fault(2, (world, random) => {
+    const node = random.pick(world.running);
+    if (!node) return null;
+    const links = world.linksOf(node);
+    for (const link of links) link.cut('ECONNRESET');
+    world.count('clientCuts', links.length);
+    return `cut all clients of ${node.owner.name}`;
+  }),
+  slowReader: fault(6, (world, random) => {
+    const link = random.pick([...world.links]);
+    if (!link) return null;
+    const forMs = ms(random, 300, 3_000, 15_000);
+    link.pause();
+    later(world, forMs, () => link.resume());
+    return `${link.client.name} reads nothing for ${forMs} ms`;
+  }),
+  sleepingClient: fault(4, (world, random) => {
+    const { owner } = random.pick(world.clients);
+    const forMs = ms(random, 500, 5_000, 40_000);
+    if (!once(world, owner.name, forMs)) return null;
+    freeze(world, owner, forMs);
+    return `${owner.name} sleeps for ${forMs} ms`;
+  }),
+  // ---- links to Redis ------------------------------------------------------------------------------------
+  cutRedisLink: fault(10, (world, random) => {
+    const link = random.pick([...world.redisLinks]);
+    if (!link) return null;
+    const silent = random.next() < 0.25;
+    const { name } = link;
+    link.cut(silent);
+    world.count('redisCuts');
+    return `cut ${name} of ${link.node.name}${silent ? ' without telling' : ''}`;
+  }),
+  cutSubscribers: fault(6, (world) => {
+    const links = [...world.redisLinks].filter((link) => link.isSubscribed);
+    for (const link of links) link.cut(false);
+    world.count('redisCuts', links.length);
+    return 'cut all subscribe links';
+  }),
+  cutOff: fault(5, (world, random) => {
+    const at = place(world, random);
+    const node = world.nodes[at];
+    if (!node || world.cutOff.has(at)) return null;
+    const how = random.pick(['refused', 'silent'] as const);
+    const forMs = ms(random, 500, 4_000, 12_000);
+    world.cutOff.set(at, how);
+    for (const link of world.redisLinksOf(node)) link.cut(how === 'silent');
+    later(world, forMs, () => world.cutOff.delete(at));
+    world.count('redisFaults');
+    return `${node.owner.name} cannot reach Redis for ${forMs} ms (${how})`;
+  }),
+  // ---- Redis ---------------------------------------------------------------------------------------------
+  freezeRedis: fault(5, (world, random) => {
+    const forMs = ms(random, 100, 1_500, 6_000);
+    if (!once(world, 'redis', forMs)) return null;
+    freeze(world, world.redisOwner, forMs);
+    world.count('redisFaults');
+    return `Redis is frozen for ${forMs} ms`;
+  }),
+  restartRedis: fault(4, (world, random) => {
+    const forMs = ms(random, 50, 1_000, 4_000);
+    if (!once(world, 'redis', forMs)) return null;
+    world.isRedisDown = true;
+    world.redis.restart(world.redis.keys);
+    later(world, forMs, () => {
+      world.isRedisDown = false;
+    });
+    world.count('redisFaults');
+    return `Redis restarts in ${forMs} ms, with its data`;
+  }),
+  flushRedis: fault(2, (world) => {
+    world.redis.flushAll();
+    world.hasForgotten = true;
+    world.count('redisFaults');
+    return 'Redis is flushed';
+  }),
+  flushScripts: fault(4, (world) => {
+    world.redis.flushScripts();
+    world.count('redisFaults');
+    return 'Redis forgets its scripts';
+  }),
+  failOver: fault(4, (world, random) => {
+    const lagMs = ms(random, 1, 100, 1_000);
+    const downMs = ms(random, 50, 1_000);
+    if (!once(world, 'redis', lagMs + downMs)) return null;
+    const keys = world.redis.keys.copy();
+    world.hasForgotten = true;
+    later(world, lagMs, () => {
+      world.trace('FAULT the primary is gone');
+      world.isRedisDown = true;
+      world.redis.promote(keys, `redis-${world.loop.nowMs}`);
+    });
+    later(world, lagMs + downMs, () => {
+      world.isRedisDown = false;
+    });
+    world.count('redisFaults');
+    return `Redis fails over to a replica that lacks the last ${lagMs} ms`;
+  }),
+  fullRedis: fault(4, (world, random) => {
+    const forMs = ms(random, 100, 2_000, 6_000);
+    if (!once(world, 'full', forMs)) return null;
+    world.redis.isFull = true;
+    later(world, forMs, () => {
+      world.redis.isFull = false;
+    });
+    world.count('redisFaults');
+    return `Redis is full for ${forMs} ms`;
+  }),
+  noDisk: fault(3, (world, random) => {
+    const forMs = ms(random, 100, 2_000, 6_000);
+    if (!once(world, 'full', forMs)) return null;
+    world.redis.refusal =
+      'MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist on disk.';
+    later(world, forMs, () => {
+      world.redis.refusal = null;
+    });
+    world.count('redisFaults');
+    return `Redis refuses writes for ${forMs} ms`;
+  }),
+  redisClock: fault(2, (world, random) => {
+    const byMs = ms(random, 50, 2_000) * random.pick([-1, 1]);
+    world.redisOwner.wallAheadMs += byMs;
+    world.count('redisFaults');
+    return `the clock of Redis jumps by ${byMs} ms`;
+  }),
+  // ---- nodes ---------------------------------------------------------------------------------------------
+  killNode: fault(4, (world, random) => {
+    const at = place(world, random);
+    const node = world.nodes[at];
+    if (!node || !once(world, 'node', 3_000)) return null;
+    const silent = random.next() < 0.3;
+    world.killNode(at, silent);
+    later(world, ms(random, 200, 2_000, 9_000), () => world.nodes[at] ?? world.startNode(at));
+    world.count('nodeFaults');
+    return `${node.owner.name} is killed${silent ? ' with its machine' : ''}`;
+  }),
+  drainNode: fault(4, (world, random) => {
+    const at = place(world, random);
+    const node = world.nodes[at];
+    if (node?.state !== 'running') return null;
+    world.drainNode(at);
+    const retry = () => {
+      if (world.nodes[at] === null) world.startNode(at);
+      else if (world.nodes[at] === node) later(world, 500, retry);
+    };
+    later(world, ms(random, 3_000, 8_000), retry);
+    world.count('nodeFaults');
+    return `${node.owner.name} is drained`;
+  }),
+  freezeNode: fault(5, (world, random) => {
+    const node = random.pick(world.running);
+    const forMs = ms(random, 100, 2_500, 9_000);
+    if (!node || !once(world, node.owner.name, forMs)) return null;
+    freeze(world, node.owner, forMs);
+    world.count('nodeFaults');
+    return `${node.owner.name} is frozen for ${forMs} ms`;
+  }),
+  clock: fault(2, (world, random) => {
+    const node = random.pick(world.running);
+    if (!node) return null;
+    const byMs = ms(random, 50, 5_000) * random.pick([-1, 1]);
+    node.owner.wallAheadMs += byMs;
+    world.count('nodeFaults');
+    return `the clock of ${node.owner.name} jumps by ${byMs} ms`;
+  }),
+};

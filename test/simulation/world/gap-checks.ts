@@ -1,0 +1,58 @@
+/** Whether what a `gap` says of the messages that it names is true: only what was replaced or is too old may be left out. */
+import type { Acknowledged } from '../../support/returning-client.ts';
+import type { SimulatedClient, ToldGap } from './simulated-client.ts';
+import type { World } from './world.ts';
+
+/** What a room promises to keep. */
+export interface Kept {
+  readonly messages: number;
+  readonly ageMs: number;
+}
+
+/** A message with what takes its place: the key, as its sender has it. */
+interface Stored extends Acknowledged {
+  readonly scope: string | null;
+}
+
+/** Clocks that jump make messages older than they are. */
+const SURE_SHARE = 0.5;
+
+export function checkGaps(world: World, kept: (room: string) => Kept): void {
+  const stored = world.clients.flatMap(storedBy);
+  // Redis forgot what it stored: nobody can say what it should have kept.
+  if (world.hasForgotten) return;
+  for (const { owner, gaps } of world.clients) {
+    for (const gap of gaps) {
+      const problem = problemOf(gap, stored, kept(gap.room));
+      if (problem !== null)
+        world.violation(
+          `untrue gap: ${owner.name} was told that ${gap.from}..${gap.to} of ${gap.room} are ${gap.reason}: ${problem}`,
+        );
+    }
+  }
+}
+
+function storedBy({ acknowledged, scopes }: SimulatedClient): Stored[] {
+  return acknowledged.map((one) => ({ ...one, scope: scopes.get(one.payload) ?? null }));
+}
+
+function problemOf(gap: ToldGap, stored: readonly Stored[], kept: Kept): string | null {
+  const { from, to, reason } = gap;
+  const inRoom = stored.filter(({ room, epoch }) => room === gap.room && epoch === gap.epoch);
+  const named = inRoom.filter(({ offset }) => from <= offset && offset <= to);
+  if (reason === 'replaced') {
+    const isReplaced = ({ offset, scope }: Stored) =>
+      scope !== null && inRoom.some((other) => other.scope === scope && other.offset > offset);
+    const stays = named.find((one) => !isReplaced(one));
+    return stays === undefined ? null : `nothing replaced ${stays.offset}`;
+  }
+  if (reason !== 'expired') return null;
+  const newest = Math.max(
+    ...inRoom.filter(({ sentAtMs }) => sentAtMs <= gap.atMs).map(({ offset }) => offset),
+  );
+  const stays = named.find(
+    ({ offset, sentAtMs }) =>
+      newest - offset < kept.messages && gap.atMs - sentAtMs < kept.ageMs * SURE_SHARE,
+  );
+  return stays === undefined ? null : `history keeps ${stays.offset}`;
+}

@@ -1,0 +1,50 @@
+/** What happens in a run, drawn from its seed: a list of events, of which some can be left out to find out which of them matter. */
+import { Random } from '../../support/random.ts';
+import { ACTIONS } from './actions.ts';
+import { FAULTS } from './faults.ts';
+
+export interface PlannedEvent {
+  readonly number: number;
+  readonly atMs: number;
+  readonly kind: string;
+  /** What it draws its own choices from. */
+  readonly seed: number;
+}
+
+export interface PlanOptions {
+  readonly seed: number;
+  readonly stormMs: number;
+  readonly actionsPerSecond: number;
+  readonly faultsPerMinute: number;
+}
+
+export function plan({ seed, stormMs, actionsPerSecond, faultsPerMinute }: PlanOptions): PlannedEvent[] {
+  const random = new Random(seed ^ 0x2545f491);
+  const events: PlannedEvent[] = [];
+  const add = (atMs: number, kind: string) =>
+    events.push({ number: events.length, atMs, kind, seed: random.whole(0, 2 ** 31) });
+  const actions = weighted(Object.entries(ACTIONS).map(([kind, { weight }]) => [kind, weight]));
+  // A run has its own kinds of trouble: what all of them at once hides, a few of them show.
+  const faults = weighted(
+    Object.entries(FAULTS)
+      .filter(() => random.next() < 0.5)
+      .map(([kind, { weight }]) => [kind, weight]),
+  );
+  for (let atMs = 0; atMs < stormMs; atMs += (-Math.log(1 - random.next()) * 1000) / actionsPerSecond) {
+    add(atMs, random.pick(actions));
+  }
+  if (faults.length > 0) {
+    for (
+      let atMs = 2_000;
+      atMs < stormMs;
+      atMs += (-Math.log(1 - random.next()) * 60_000) / faultsPerMinute
+    ) {
+      add(atMs, random.pick(faults));
+    }
+  }
+  return events.sort((a, b) => a.atMs - b.atMs);
+}
+
+function weighted(kinds: readonly (readonly [kind: string, weight: number])[]): string[] {
+  return kinds.flatMap(([kind, weight]) => Array.from({ length: weight }, () => kind));
+}

@@ -1,0 +1,132 @@
+/** One run: a storm, a calm, and what must be true at the end of each. */
+import { Random } from '../../support/random.ts';
+import { ACTIONS, publishTo, restartPayloads } from './actions.ts';
+import { checkCalm, checkEnd, checkMessages, checkSwept } from './checks.ts';
+import { FAULTS } from './faults.ts';
+import { checkGaps } from './gap-checks.ts';
+import { checkKeptOut } from './keep-out.ts';
+import { type PlannedEvent, plan } from './plan.ts';
+import { checkStays } from './stays.ts';
+import { type Counts, keptIn, ROOMS, World } from './world.ts';
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly nodes?: number;
+  readonly clients?: number;
+  readonly stormMs?: number;
+  readonly actionsPerSecond?: number;
+  readonly faultsPerMinute?: number;
+  /** Which of the planned events happen. Default: all. */
+  readonly events?: readonly PlannedEvent[];
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  /** What happened, a line each. */
+  readonly lines: readonly string[];
+  readonly events: readonly PlannedEvent[];
+  /** The same for the same run. */
+  readonly digest: string;
+  readonly counts: Counts;
+  readonly simulatedMs: number;
+  readonly tasks: number;
+}
+
+const STORM_MS = 60_000;
+const START_MS = 3_000;
+/** Longer than any wait of a client or a node: leases, backoff, rounds of checks. */
+const CALM_MS = 70_000;
+const LAST_MS = 10_000;
+
+export function plannedFor({
+  seed,
+  stormMs = STORM_MS,
+  actionsPerSecond = 15,
+  faultsPerMinute = 20,
+}: RunOptions): PlannedEvent[] {
+  return plan({ seed, stormMs, actionsPerSecond, faultsPerMinute });
+}
+
+/** Must be called from a task of the event loop of its own, such as a timer: in a promise nothing else would run. */
+export function run(options: RunOptions): RunResult {
+  const { seed, nodes = 3, clients = 8, stormMs = STORM_MS, events = plannedFor(options) } = options;
+  const world = new World({ seed, nodes, clients });
+  restartPayloads();
+  try {
+    return inWorld(world, clients, stormMs, events, seed);
+  } finally {
+    world.dispose();
+  }
+}
+
+function inWorld(
+  world: World,
+  clients: number,
+  stormMs: number,
+  events: readonly PlannedEvent[],
+  seed: number,
+): RunResult {
+  const { loop } = world;
+  loop.run(START_MS, () => world.running.length === world.nodes.length);
+  for (let i = 0; i < clients; i++) joinSome(world);
+  storm(world, events, stormMs);
+  world.trace('calm');
+  endFaults(world);
+  loop.run(loop.nowMs + CALM_MS / 2, () => world.violations.length > 20);
+  checkStays(world, () => loop.run(loop.nowMs + CALM_MS / 2, () => world.violations.length > 20));
+  checkCalm(world);
+  checkKeptOut(world);
+  const random = new Random(seed ^ 0x1b873593);
+  for (const client of world.clients) {
+    for (const room of client.rooms) publishTo(world, client, room, random);
+  }
+  loop.run(loop.nowMs + LAST_MS);
+  checkMessages(world);
+  checkGaps(world, keptIn);
+  for (const client of world.clients) loop.as(client.owner, () => client.close());
+  loop.run(loop.nowMs + LAST_MS);
+  // The last one sweeps what others left.
+  for (let place = 1; place < world.nodes.length; place++) world.drainNode(place);
+  loop.run(loop.nowMs + CALM_MS / 2);
+  checkSwept(world);
+  world.drainNode(0);
+  loop.run(loop.nowMs + LAST_MS);
+  checkEnd(world);
+  world.count(
+    'messages',
+    world.clients.reduce((sum, { messages }) => sum + messages, 0),
+  );
+  world.count(
+    'signals',
+    world.clients.reduce((sum, { signals }) => sum + signals, 0),
+  );
+  const { violations, lines, digest, counts } = world;
+  return { seed, violations, lines, events, digest, counts, simulatedMs: loop.nowMs, tasks: loop.tasks };
+}
+
+function joinSome(world: World): void {
+  const client = world.addClient();
+  for (const room of ROOMS)
+    if (world.random.next() < 0.6) world.loop.as(client.owner, () => client.join(room));
+}
+
+function storm(world: World, events: readonly PlannedEvent[], stormMs: number): void {
+  const { loop } = world;
+  const beganMs = loop.nowMs;
+  for (const event of events) {
+    loop.run(beganMs + event.atMs);
+    const happening = ACTIONS[event.kind] ?? FAULTS[event.kind];
+    happening?.happen(world, new Random(event.seed));
+    if (FAULTS[event.kind]) world.count(`fault ${event.kind}`);
+  }
+  loop.run(beganMs + stormMs);
+}
+
+/** Faults end by themselves within this time; what they paused goes on. */
+function endFaults(world: World): void {
+  world.loop.run(world.loop.nowMs + 70_000);
+  world.cutOff.clear();
+  world.isRedisDown = false;
+  for (let place = 0; place < world.nodes.length; place++) if (!world.nodes[place]) world.startNode(place);
+}

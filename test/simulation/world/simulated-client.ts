@@ -1,0 +1,296 @@
+/** The client library as an application uses it, and what it was told: the log that the checkers judge. */
+import { BaseClient } from '../../../src/client/client.ts';
+import type { WebSocketLike } from '../../../src/client/environment.ts';
+import type { InspectedFrame } from '../../../src/client/inspector.ts';
+import { jsonCodec } from '../../../src/client/json-codec.ts';
+import { msgpackCodec } from '../../../src/client/msgpack-codec.ts';
+import type { Room } from '../../../src/client/room.ts';
+import type { PublishSettings } from '../../../src/client/room-services.ts';
+import type { GapReason, JoinResult } from '../../../src/protocol/frames.ts';
+import { portableScheduler } from '../../../src/util/portable-scheduler.ts';
+import { MemberLog } from '../../support/member-log.ts';
+import type { Acknowledged } from '../../support/returning-client.ts';
+import type { Owner } from './loop.ts';
+import { Manners } from './manners.ts';
+import type { SimulatedWebSocket } from './web-socket-link.ts';
+
+export interface SimulatedClientParts {
+  readonly owner: Owner;
+  readonly urls: readonly string[];
+  readonly encoding: 'msgpack' | 'json';
+  /** Null: anonymous. */
+  readonly user: string | null;
+  /** How long its tokens live. Null: for ever. */
+  readonly tokenLifeMs: number | null;
+  readonly openSocket: (url: string, protocol: string) => SimulatedWebSocket;
+  /** Something that must not happen. */
+  readonly complain: (what: string) => void;
+  readonly trace: (what: string) => void;
+  /** A user acknowledges: returns whom to tell what the answer says. */
+  readonly acking: (user: string, room: string) => (epoch: string, offset: number) => void;
+}
+
+interface Membership {
+  readonly stay: Stay;
+  readonly log: MemberLog;
+  readonly room: Room;
+  presence: unknown;
+}
+
+/** A membership as the application wanted it, over all connections. */
+export interface Stay {
+  readonly log: MemberLog;
+  /** When it was answered for the first time. */
+  fromMs: number;
+  untilMs: number;
+}
+
+/** A gap as an application was told of it. */
+export interface ToldGap {
+  readonly room: string;
+  readonly epoch: string;
+  readonly from: number;
+  readonly to: number;
+  readonly reason: GapReason;
+  readonly atMs: number;
+}
+
+/** How a publish ended. */
+export interface Outcome {
+  readonly room: string;
+  readonly payload: number;
+  /** Null until it settled. */
+  end: 'stored' | 'unknown' | 'refused' | 'closed' | null;
+  why: string;
+}
+
+export class SimulatedClient {
+  readonly owner: Owner;
+  readonly client: BaseClient;
+  /** One for each membership, from the join to the leave. */
+  readonly stays: Stay[] = [];
+  readonly acknowledged: Acknowledged[] = [];
+  readonly outcomes: Outcome[] = [];
+  /** What its messages take the place of: one scope for each key of a sender. */
+  readonly scopes = new Map<number, string>();
+  readonly gaps: ToldGap[] = [];
+  readonly manners: Manners;
+  messages = 0;
+  signals = 0;
+  readonly #parts: SimulatedClientParts;
+  readonly #memberships = new Map<string, Membership>();
+  readonly #joinIds = new Map<string, number>();
+  /** The newest signal of each sender in each room. */
+  readonly #signals = new Map<string, number>();
+  #connection = '';
+
+  constructor(parts: SimulatedClientParts) {
+    const { owner, urls, encoding, user, tokenLifeMs } = parts;
+    this.#parts = parts;
+    this.owner = owner;
+    this.manners = new Manners((what) => parts.complain(`${owner.name} ${what}`));
+    const getToken = () =>
+      tokenLifeMs === null
+        ? `${user}~`
+        : `${user}~${Math.floor(Date.now() - owner.wallAheadMs + tokenLifeMs)}`;
+    this.client = new BaseClient(
+      urls,
+      {
+        reconnect: { baseMs: 100, capMs: 2_000 },
+        connectTimeoutMs: 5_000,
+        inspectFrames: 0,
+        ...(user !== null && { getToken }),
+        onError: (error) => this.#errored(error),
+        debug: (frame) => this.#watch(frame),
+        environment: {
+          scheduler: { ...portableScheduler, random: () => Math.random() },
+          openSocket: (url, protocol) => {
+            this.#joinIds.clear();
+            return parts.openSocket(url, protocol) as unknown as WebSocketLike;
+          },
+        },
+      },
+      { codec: encoding === 'json' ? jsonCodec : msgpackCodec },
+    );
+    this.client.onStatus((status) => {
+      this.manners.status(status);
+      parts.trace(`${owner.name} ${status.state}${status.state === 'waiting' ? `: ${status.reason}` : ''}`);
+      if (status.state === 'connected') this.#connection = status.connection;
+      if (status.state === 'waiting')
+        for (const { log } of this.#memberships.values()) log.event({ kind: 'closed', code: 0 });
+    });
+    this.client.connect();
+  }
+
+  get user(): string | null {
+    return this.#parts.user;
+  }
+
+  get connection(): string {
+    return this.#connection;
+  }
+
+  get isConnected(): boolean {
+    return this.client.status.state === 'connected';
+  }
+
+  get rooms(): readonly string[] {
+    return [...this.#memberships.keys()];
+  }
+
+  /** Whether it is a member as far as it knows. */
+  isIn(name: string): boolean {
+    const state = this.#memberships.get(name)?.room.state;
+    return this.isConnected && (state === 'catching-up' || state === 'joined');
+  }
+
+  room(name: string): Room | undefined {
+    return this.#memberships.get(name)?.room;
+  }
+
+  /** What it says of itself in a room; undefined: nothing. */
+  presenceIn(name: string): unknown {
+    return this.#memberships.get(name)?.presence;
+  }
+
+  join(name: string, options: { readonly last?: number; readonly presence?: unknown } = {}): void {
+    if (this.#memberships.has(name)) return;
+    const log = new MemberLog(`${this.owner.name}/${this.stays.length}`, name);
+    const stay = { log, fromMs: Number.POSITIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
+    this.stays.push(stay);
+    const room = this.client.room(name, { members: true, ...options });
+    this.#memberships.set(name, { stay, log, room, presence: options.presence });
+    room.on('message', ({ offset, data }) => this.#message(log, offset, numberOf(data)));
+    room.on('gap', ({ from, to, reason }) => {
+      const epoch = log.position?.[0] ?? '';
+      this.gaps.push({ room: name, epoch, from, to, reason, atMs: performance.now() });
+      log.event({ kind: 'gap', from, to });
+    });
+    room.on('reset', ({ position: [epoch, offset] }) => log.event({ kind: 'reset', epoch, offset }));
+    room.on('signal', ({ data }) => this.#signal(name, data as readonly [string, number]));
+    room.on('refused', (error) => this.#ended(name, `refused: ${error.message}`));
+    room.on('removed', ({ reason }) => this.#ended(name, `removed: ${reason}`));
+  }
+
+  leave(name: string): void {
+    const membership = this.#memberships.get(name);
+    if (membership === undefined) return;
+    this.#memberships.delete(name);
+    membership.log.event({ kind: 'left' });
+    membership.stay.untilMs = performance.now();
+    membership.room.leave();
+  }
+
+  publish(room: string, payload: number, bytes: number, settings: PublishSettings): void {
+    const outcome: Outcome = { room, payload, end: null, why: '' };
+    this.outcomes.push(outcome);
+    const data = bytes === 0 ? payload : [payload, 'x'.repeat(bytes)];
+    const sentAtMs = performance.now();
+    if (settings.conflateKey !== undefined)
+      this.scopes.set(payload, `${this.#parts.user ?? this.owner.name} ${settings.conflateKey}`);
+    this.client.publish(room, data, settings).then(
+      ({ epoch, offset }) => {
+        outcome.end = 'stored';
+        if (offset > 0)
+          this.acknowledged.push({ room, payload, epoch, offset, sentAtMs, ackedAtMs: performance.now() });
+      },
+      (error: Error) => {
+        outcome.end = END_OF[error.name] ?? 'refused';
+        outcome.why = error.message;
+      },
+    );
+  }
+
+  setPresence(name: string, data: unknown): void {
+    const membership = this.#memberships.get(name);
+    if (membership === undefined) return;
+    membership.presence = data === null ? undefined : data;
+    membership.room.setPresence(data).catch(() => undefined);
+  }
+
+  ack(name: string): void {
+    const membership = this.#memberships.get(name);
+    const { user } = this.#parts;
+    const position = membership?.log.position ?? null;
+    if (membership === undefined || user === null || position === null || position[0] === '') return;
+    const answered = this.#parts.acking(user, name);
+    membership.room.ack(position).then(
+      ({ epoch, offset }) => answered(epoch, offset),
+      () => undefined,
+    );
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  // ---- what it is told -----------------------------------------------------------------------------------
+
+  #message(log: MemberLog, offset: number, payload: number): void {
+    this.messages++;
+    log.message(offset, payload);
+  }
+
+  #signal(room: string, [sender, number]: readonly [string, number]): void {
+    this.signals++;
+    const key = `${room} ${sender}`;
+    const before = this.#signals.get(key) ?? 0;
+    if (number <= before) {
+      this.#parts.complain(
+        `${this.owner.name}: signal ${number} of ${sender} in ${room} after signal ${before}`,
+      );
+    }
+    this.#signals.set(key, number);
+  }
+
+  #ended(name: string, why: string): void {
+    this.#parts.trace(`${this.owner.name} is out of ${name}: ${why}`);
+    this.leave(name);
+  }
+
+  #errored(error: unknown): void {
+    this.#parts.trace(`${this.owner.name} error: ${error}`);
+    if (error instanceof TypeError || error instanceof RangeError) this.#parts.complain(String(error.stack));
+  }
+
+  /** Each frame before the client library acts on it. */
+  #watch(inspected: InspectedFrame): void {
+    const { direction, frame } = inspected;
+    this.manners.frame(inspected);
+    const [type] = frame;
+    if (type === 'message') this.#messageFrame(String(frame[1]), frame[2] as number, frame[5]);
+    else if (direction === 'sent' && type === 'join')
+      this.#joinIds.set(frame[2] as string, frame[1] as number);
+    else if (type === 'ok') this.#answered(frame[1] as number, frame[2] as JoinResult);
+  }
+
+  /** What the library hides since it came before: no node may send that. */
+  #messageFrame(name: string, offset: number, data: unknown): void {
+    const log = this.#memberships.get(name)?.log;
+    const position = log?.position ?? null;
+    if (log === undefined || offset === 0 || position === null || offset > position[1] || !this.isIn(name))
+      return;
+    log.message(offset, numberOf(data));
+  }
+
+  #answered(id: number, { epoch, offset, recovered, from }: JoinResult): void {
+    for (const [name, { log, stay }] of this.#memberships) {
+      if (this.#joinIds.get(name) !== id) continue;
+      stay.fromMs = Math.min(stay.fromMs, performance.now());
+      log.event({ kind: 'joined', epoch, offset, since: log.position, recovered, from });
+      this.#parts.trace(
+        `${this.owner.name} joined ${name} at ${epoch}:${offset} from ${log.position?.join(':')}`,
+      );
+    }
+  }
+}
+
+const END_OF: Readonly<Record<string, Outcome['end']>> = {
+  UnknownOutcomeError: 'unknown',
+  RefusedError: 'refused',
+  ClosedError: 'closed',
+};
+
+function numberOf(data: unknown): number {
+  return Number(Array.isArray(data) ? data[0] : data);
+}

@@ -1,0 +1,312 @@
+/** A cluster with its clients in one process: nodes, Redis, the links between them, and time. */
+import type { Config } from '../../../src/config/config.ts';
+import { loadConfig } from '../../../src/config/load.ts';
+import { compileRules } from '../../../src/config/rules.ts';
+import { Random } from '../../support/random.ts';
+import { RedisModel } from '../redis/server.ts';
+import { replaceGlobals } from './globals.ts';
+import { Loop, Owner, type Task } from './loop.ts';
+import { RedisLink } from './redis-link.ts';
+import { SimulatedClient } from './simulated-client.ts';
+import { SimulatedNode } from './simulated-node.ts';
+import { WebSocketLink } from './web-socket-link.ts';
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly clients: number;
+}
+
+/** Rooms by the first part of their name: `chat` keeps much, `short` little, `live` nothing. */
+export const ROOMS = ['chat:a', 'chat:b', 'short:a', 'live:a'];
+
+const CONFIG = configOf({
+  redis: {
+    url: 'redis://redis.test:6379',
+    keyPrefix: 'rc',
+    partitions: 8,
+    commandTimeoutMs: 2_000,
+    startupTimeoutMs: 5_000,
+  },
+  auth: { secret: 's'.repeat(64), anonymous: true },
+  heartbeat: { intervalMs: 10_000 },
+  websocket: { backpressureBytes: 65_536 },
+  limits: { commandsPerSecond: 0 },
+  presence: { leaseMs: 4_000 },
+  rooms: [
+    { match: 'chat:*', history: { messages: 500, ageMs: 600_000 }, acks: true, memberEvents: true },
+    { match: 'short:*', history: { messages: 20, ageMs: 20_000 }, acks: true, memberEvents: true },
+    { match: 'live:*', history: { messages: 0 }, memberEvents: true },
+  ],
+});
+
+const RULES = compileRules(CONFIG);
+
+function configOf(settings: object): Config {
+  const loaded = loadConfig({ settings, env: {} });
+  if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
+  return loaded.config;
+}
+
+/** A user whom the server API keeps out of a room. */
+export interface KeptOut {
+  readonly room: string;
+  readonly user: string;
+}
+
+/** What a room keeps. */
+export const keptIn = (room: string) => RULES(room).history;
+
+/** `SIMULATION_STACKS=1` says who asked for them. */
+export function shownTasks(tasks: readonly Task[]): string {
+  return `${tasks.length} timers ${tasks.map(({ dueMs, stack = '' }) => `due at ${dueMs} ${stack}`).join(', ')}`;
+}
+
+/** What a run counts. */
+export interface Counts {
+  [what: string]: number;
+}
+
+export class World {
+  readonly loop: Loop;
+  readonly random: Random;
+  readonly redis: RedisModel;
+  readonly redisOwner = new Owner('redis');
+  readonly nodes: (SimulatedNode | null)[] = [];
+  readonly clients: SimulatedClient[] = [];
+  readonly redisLinks = new Set<RedisLink>();
+  readonly links = new Set<WebSocketLink>();
+  readonly violations: string[] = [];
+  readonly lines: string[] = [];
+  readonly counts: Counts = {};
+  /** Nodes that were started, dead ones included. */
+  readonly lives: SimulatedNode[] = [];
+  /** Nodes that cannot reach Redis, by place, and how they notice. */
+  readonly cutOff = new Map<number, 'refused' | 'silent'>();
+  /** Whom the server API keeps out of rooms. */
+  readonly keptOut: KeptOut[] = [];
+  /** Redis forgot keys: a retry may be stored a second time. */
+  hasForgotten = false;
+  readonly #options: WorldOptions;
+  readonly #acked = new Map<string, Map<string, number>>();
+  readonly #restore: () => void;
+  #digest = 0;
+  #names = 0;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.random = new Random(options.seed);
+    this.loop = new Loop(this.random, (error, owner) =>
+      this.violation(`${owner.name} threw ${error instanceof Error ? error.stack : String(error)}`),
+    );
+    this.redis = new RedisModel({
+      nowMicros: () => this.loop.wallMsOf(this.redisOwner) * 1000,
+      name: 'redis',
+    });
+    const code = new Random(options.seed ^ 0x5bd1e995);
+    this.#restore = replaceGlobals(this.loop, code, () => this.#connect());
+    for (let place = 0; place < options.nodes; place++) this.startNode(place);
+  }
+
+  /** Puts the globals of the process back. */
+  dispose(): void {
+    this.#restore();
+  }
+
+  // ---- what is told --------------------------------------------------------------------------------------
+
+  readonly trace = (what: string): void => {
+    const line = `${(this.loop.nowMs / 1000).toFixed(4)} ${what}`;
+    this.lines.push(line);
+    for (let i = 0; i < line.length; i++)
+      this.#digest = Math.imul(this.#digest ^ line.charCodeAt(i), 0x01000193) >>> 0;
+  };
+
+  /** Of all that was traced and done: the same for the same run. */
+  get digest(): string {
+    return `${this.#digest.toString(16)}-${this.loop.tasks}-${this.redis.commands}`;
+  }
+
+  violation(what: string): void {
+    this.trace(`VIOLATION ${what}`);
+    this.violations.push(what);
+  }
+
+  count(what: string, by = 1): void {
+    this.counts[what] = (this.counts[what] ?? 0) + by;
+  }
+
+  // ---- nodes ---------------------------------------------------------------------------------------------
+
+  startNode(place: number): void {
+    const owner = new Owner(`node-${place}.${++this.#names}`);
+    const complain = (what: string) => this.violation(`${owner.name} logged an error: ${what}`);
+    this.loop.as(owner, () => {
+      const node = new SimulatedNode({ owner, config: CONFIG, complain });
+      this.nodes[place] = node;
+      this.lives.push(node);
+      void node.start().then(() => {
+        this.trace(
+          `${owner.name} (${node.core.node.nodeId}) ${node.state}${node.problem ? `: ${node.problem}` : ''}`,
+        );
+        // As an orchestrator would.
+        if (node.state === 'failed' && this.nodes[place] === node)
+          this.loop.after(1_000, () => this.startNode(place), this.loop.world);
+      });
+    });
+  }
+
+  /** The process is gone. `silent`: the machine is, so that nobody is told. */
+  killNode(place: number, silent: boolean): void {
+    const node = this.nodes[place];
+    if (!node) return;
+    this.nodes[place] = null;
+    node.owner.isDead = true;
+    for (const link of this.redisLinksOf(node)) link.cut(silent);
+    for (const link of this.linksOf(node)) link.cut('the node is gone', silent);
+  }
+
+  /** Until it is drained. */
+  drainNode(place: number): void {
+    const node = this.nodes[place];
+    if (node?.state !== 'running') return;
+    this.loop.as(node.owner, () => {
+      void node.stop(2_000).then(
+        () => {
+          this.trace(`${node.owner.name} stopped`);
+          this.#checkStopped(node);
+          if (this.nodes[place] === node) this.nodes[place] = null;
+        },
+        (error: unknown) => this.violation(`${node.owner.name} did not stop: ${error}`),
+      );
+    });
+  }
+
+  get running(): SimulatedNode[] {
+    return this.nodes.filter((node): node is SimulatedNode => node?.state === 'running');
+  }
+
+  redisLinksOf(node: SimulatedNode): RedisLink[] {
+    return [...this.redisLinks].filter((link) => link.node === node.owner);
+  }
+
+  linksOf(node: SimulatedNode): WebSocketLink[] {
+    return [...this.links].filter((link) => link.to === node.owner);
+  }
+
+  linksOfClient(client: SimulatedClient): WebSocketLink[] {
+    return [...this.links].filter((link) => link.client === client.owner);
+  }
+
+  #checkStopped(node: SimulatedNode): void {
+    // What its last tasks left is gone a moment later.
+    this.loop.after(
+      5_000,
+      () => {
+        const left = this.loop.pendingOf(node.owner);
+        if (left.length > 0) this.violation(`${node.owner.name} stopped and left ${shownTasks(left)}`);
+        if (node.topics.size > 0)
+          this.violation(`${node.owner.name} stopped and left ${node.topics.size} sockets and topics`);
+      },
+      this.loop.world,
+    );
+  }
+
+  #connect(): unknown {
+    const { loop, random, redis: model, redisOwner } = this;
+    const place = this.nodes.findIndex((node) => node?.owner === loop.current);
+    const link: RedisLink = new RedisLink({
+      loop,
+      random,
+      node: loop.current,
+      redis: redisOwner,
+      model,
+      latencyMs: () => this.#latencyMs(),
+      refuses: () => (this.isRedisDown ? 'refused' : (this.cutOff.get(place) ?? null)),
+      over: () => this.redisLinks.delete(link),
+    });
+    this.redisLinks.add(link);
+    return link.socket;
+  }
+
+  isRedisDown = false;
+
+  /** Mostly a fraction of a millisecond, sometimes much more. */
+  #latencyMs(): number {
+    const chance = this.random.next();
+    if (chance < 0.02) return this.random.next() * 200;
+    return 0.1 + chance * chance * 3;
+  }
+
+  // ---- clients -------------------------------------------------------------------------------------------
+
+  /** `place`: of the node that it tries first. */
+  addClient(place?: number): SimulatedClient {
+    const { random } = this;
+    const number = this.clients.length;
+    const owner = new Owner(`client-${number}`);
+    const drawn = random.whole(0, this.#options.nodes - 1);
+    const first = place ?? drawn;
+    const urls = Array.from(
+      { length: this.#options.nodes },
+      (_, i) => `ws://node-${(first + i) % this.#options.nodes}/ws`,
+    );
+    const user = random.next() < 0.7 ? `user-${random.whole(0, 4)}` : null;
+    let client!: SimulatedClient;
+    const parts = {
+      owner,
+      urls,
+      encoding: random.pick(['msgpack', 'msgpack', 'json'] as const),
+      user,
+      tokenLifeMs: random.next() < 0.5 ? random.whole(20_000, 60_000) : null,
+      openSocket: (url: string, protocol: string) => this.#openSocket(owner, url, protocol),
+      complain: (what: string) => this.violation(what),
+      trace: this.trace,
+      acking: (who: string, room: string) => this.#acking(who, room),
+    };
+    this.loop.as(owner, () => {
+      client = new SimulatedClient(parts);
+    });
+    this.clients.push(client);
+    return client;
+  }
+
+  #openSocket(client: Owner, url: string, protocol: string) {
+    const place = Number(/node-(\d+)/.exec(url)?.[1]);
+    const node = this.nodes[place];
+    const link: WebSocketLink = new WebSocketLink(
+      {
+        loop: this.loop,
+        client,
+        // A process that is gone cannot answer: its machine does.
+        to: node?.owner ?? this.loop.world,
+        latencyMs: () => this.#latencyMs(),
+        windowBytes: this.random.pick([0, 4_096, 65_536]),
+        knocked: (knocking) => {
+          if (!node || node.owner.isDead) return null;
+          node.knocked(knocking);
+          return node.owner;
+        },
+        over: () => this.links.delete(link),
+      },
+      url,
+      protocol,
+    );
+    this.links.add(link);
+    this.count('connections');
+    return link.socket;
+  }
+
+  /** What is stored only grows: no answer is behind one that came before its ack was sent. */
+  #acking(user: string, room: string): (epoch: string, offset: number) => void {
+    const known = new Map(this.#acked.get(`${user} ${room}`));
+    return (epoch, offset) => {
+      this.count('acks');
+      const before = known.get(epoch) ?? 0;
+      if (!this.hasForgotten && offset < before)
+        this.violation(`ack of ${user} in ${room} went back from ${before} to ${offset}`);
+      const now = this.#acked.get(`${user} ${room}`) ?? new Map<string, number>();
+      this.#acked.set(`${user} ${room}`, now.set(epoch, Math.max(now.get(epoch) ?? 0, offset)));
+    };
+  }
+}

@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest';
+import { CLOCK_TOLERANCE_MS } from '../../src/auth/identity.ts';
+import type { BrokerNode } from '../../src/node/broker-node.ts';
+import type { Exchange } from '../../src/transport/http/exchange.ts';
+import { revokeRoute } from '../../src/transport/http/revocations-route.ts';
+
+/** What the node is told for a body. */
+async function revoked(body: object): Promise<unknown[]> {
+  const calls: unknown[] = [];
+  const exchange = {
+    bodyFormat: { format: 'json' },
+    body: async () => Buffer.from(JSON.stringify(body)),
+    reply: () => undefined,
+  } as unknown as Exchange;
+  const node = { revoke: async (...call: unknown[]) => void calls.push(call) } as unknown as BrokerNode;
+  await revokeRoute(exchange, node, 1000);
+  return calls;
+}
+
+it('a revocation that is given the rest of a token lasts as long as clocks may differ beyond it', async () => {
+  expect(await revoked({ jti: 'x', forMs: 60_000 })).toEqual([
+    [{ kind: 'token', id: 'x' }, 60_000 + CLOCK_TOLERANCE_MS],
+  ]);
+});
+
+it.each([
+  [{ jti: '' }, 'jti must be 1 to 256 bytes, got 0'],
+  [{ jti: 'é'.repeat(129) }, 'jti must be 1 to 256 bytes, got 258'],
+  // Redis would give it back as another one.
+  [{ jti: 'x\ud800' }, 'jti is not valid Unicode'],
+  [{ user: 'x\ud800' }, 'user is invalid'],
+])('%j is refused', async (body, message) => {
+  await expect(revoked(body)).rejects.toThrow(message);
+});
