@@ -101,6 +101,13 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
     waits: true,
   },
   {
+    path: 'limits.addressCommandsPerSecond',
+    burst: 'limits.addressCommandBurst',
+    bounds: 'commands of all WebSockets without a user of an address, counted by 16; a join counts as five',
+    answer: REFUSED,
+    waits: true,
+  },
+  {
     path: 'limits.bytesPerSecond',
     burst: 'limits.byteBurst',
     bounds: 'bytes of WebSocket messages, and of bodies of client requests, of a connection',

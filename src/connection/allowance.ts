@@ -3,6 +3,7 @@ import type { Clock } from '../util/clock.ts';
 import { type OverLimit, overLimit } from './over-limit.ts';
 import {
   IDLE_WINDOW_MS,
+  JOIN_EXTRA_COMMANDS,
   type SendingLimits,
   type SendingSettings,
   USER_CHARGE_BYTES,
@@ -27,6 +28,7 @@ export type SendingLimit = Extract<
   | 'limits.userBytesPerSecond'
   | 'limits.commandsPerSecond'
   | 'limits.userCommandsPerSecond'
+  | 'limits.addressCommandsPerSecond'
   | 'limits.joinsPerSecond'
   | 'limits.pendingRequests'
 >;
@@ -36,6 +38,7 @@ const SAYS: Readonly<Record<SendingLimit, string>> = {
   'limits.userBytesPerSecond': 'too many bytes a second from all connections of this user',
   'limits.commandsPerSecond': 'too many commands a second',
   'limits.userCommandsPerSecond': 'too many commands a second from all connections of this user',
+  'limits.addressCommandsPerSecond': 'too many commands a second from all connections of this address',
   'limits.joinsPerSecond': 'too many joins a second',
   'limits.pendingRequests': 'too many commands wait for their reply',
 };
@@ -49,15 +52,23 @@ export class Allowance {
   #idleFrames = 0;
   #commandsPaidUntilMs = 0;
   #bytesPaidUntilMs = 0;
-  /** Bytes and commands not charged to the user yet. */
+  /** Bytes not charged to the user yet. */
   #userBytes = 0;
-  #userCommands = 0;
+  /** Commands not charged to the user, or to the address, yet. */
+  #sharedCommands = 0;
+  /** Who is charged for commands while there is no user; null: nobody is. */
+  readonly #address: string | null;
   #joinsPaidUntilMs = 0;
   /** Idempotency keys that may still come without being paid for. */
   #keysPaid = 0;
   /** Null for most connections: nothing of theirs is ever refused, and they send no keys without a user. */
   #rare: { refusalsPaidUntilMs: number; keysPaidUntilMs: number } | null = null;
   #limit: SendingLimit = 'limits.bytesPerSecond';
+
+  /** `address`: the key of the address whose limits hold; null: they do not apply. */
+  constructor(address: string | null = null) {
+    this.#address = address;
+  }
 
   /** The error for what was refused last. `retryAfterMs` null: for a flood. */
   refusal({ settings }: SendingLimits, retryAfterMs: number | null): OverLimit {
@@ -110,29 +121,46 @@ export class Allowance {
       const retryAfterMs = limits.commands.retryAfterMs(this.#commandsPaidUntilMs, nowMs);
       return this.#refused(limits, 1, nowMs, retryAfterMs);
     }
-    if (user !== null && ++this.#userCommands >= USER_CHARGE_COMMANDS) {
-      const retryAfterMs = limits.userCommands.charge(user, USER_CHARGE_COMMANDS, nowMs);
+    if (++this.#sharedCommands >= USER_CHARGE_COMMANDS) {
+      const verdict = this.#chargeCommands(limits, user, nowMs);
       // A refused command is charged to no one.
-      this.#userCommands = retryAfterMs > 0 ? USER_CHARGE_COMMANDS - 1 : 0;
-      if (retryAfterMs > 0) {
-        this.#limit = 'limits.userCommandsPerSecond';
-        return this.#refused(limits, 1, nowMs, retryAfterMs);
-      }
+      this.#sharedCommands = verdict === WITHIN ? 0 : USER_CHARGE_COMMANDS - 1;
+      if (verdict !== WITHIN) return verdict;
     }
     this.#commandsPaidUntilMs = paidUntilMs;
     return WITHIN;
   }
 
+  #chargeCommands(limits: SendingLimits, user: string | null, nowMs: number): number {
+    if (user === null) return this.#chargeAddress(limits, USER_CHARGE_COMMANDS, nowMs);
+    const retryAfterMs = limits.userCommands.charge(user, USER_CHARGE_COMMANDS, nowMs);
+    if (retryAfterMs === 0) return WITHIN;
+    this.#limit = 'limits.userCommandsPerSecond';
+    return this.#refused(limits, 1, nowMs, retryAfterMs);
+  }
+
+  /** Its refusals are counted for the address too: a new connection has a budget of its own. */
+  #chargeAddress(limits: SendingLimits, units: number, nowMs: number): number {
+    const address = this.#address;
+    if (address === null) return WITHIN;
+    const retryAfterMs = limits.addressCommands.charge(address, units, nowMs);
+    if (retryAfterMs === 0) return WITHIN;
+    this.#limit = 'limits.addressCommandsPerSecond';
+    if (limits.addressRefusals.charge(address, 1, nowMs) > 0) return FLOOD;
+    return this.#refused(limits, 1, nowMs, retryAfterMs);
+  }
+
   /** A join, which costs more than other commands. Returns as `command` does. */
-  join(limits: SendingLimits, nowMs: number): number {
+  join(limits: SendingLimits, user: string | null, nowMs: number): number {
     const paidUntilMs = limits.joins.take(this.#joinsPaidUntilMs, nowMs);
     if (paidUntilMs === -1) {
       this.#limit = 'limits.joinsPerSecond';
       const retryAfterMs = limits.joins.retryAfterMs(this.#joinsPaidUntilMs, nowMs);
       return this.#refused(limits, 1, nowMs, retryAfterMs);
     }
-    this.#joinsPaidUntilMs = paidUntilMs;
-    return WITHIN;
+    const verdict = user === null ? this.#chargeAddress(limits, JOIN_EXTRA_COMMANDS, nowMs) : WITHIN;
+    if (verdict === WITHIN) this.#joinsPaidUntilMs = paidUntilMs;
+    return verdict;
   }
 
   /**

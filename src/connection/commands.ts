@@ -6,9 +6,11 @@ import {
   type RoomAccess,
   type RoomAction,
 } from '../auth/authorize.ts';
+import type { Scheduler } from '../util/scheduler.ts';
 import { type AuthenticationParts, presentToken } from './authentication.ts';
 import type { Connection } from './connection.ts';
 import type { CommandTable } from './context.ts';
+import { JoinTurns } from './join-turns.ts';
 import type { Request, RoomServices } from './services.ts';
 
 export interface CommandParts extends AuthenticationParts {
@@ -16,6 +18,7 @@ export interface CommandParts extends AuthenticationParts {
   /** The access rule of a room. */
   readonly access: (room: string) => RoomAccess;
   readonly keptOut: KeptOut;
+  readonly scheduler: Pick<Scheduler, 'atEndOfTurn'>;
 }
 
 export function clientCommands(parts: CommandParts): CommandTable<Connection> {
@@ -27,16 +30,18 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
     connection.refuse(id, refusal);
     return false;
   };
+  const joinTurns = new JoinTurns(parts.scheduler, (connection, command) => {
+    const { id, room } = command;
+    const refusal = authorizeJoin(room, command, connection, access(room), keptOut);
+    if (refusal === null) services.join(requestOf(connection, id), room, command);
+    else connection.refuse(id, refusal);
+  });
   return {
     publish(connection, command) {
       if (may('publish', connection, command.id, command.room)) services.publish(connection, command);
     },
     join(connection, command) {
-      const { id, room } = command;
-      if (!connection.takesJoin(id)) return;
-      const refusal = authorizeJoin(room, command, connection, access(room), keptOut);
-      if (refusal === null) services.join(requestOf(connection, id), room, command);
-      else connection.refuse(id, refusal);
+      if (connection.takesJoin(command.id)) joinTurns.take(connection, command);
     },
     leave(connection, { id, room }) {
       if (may('leave', connection, id, room)) services.leave(requestOf(connection, id), room);

@@ -8,6 +8,7 @@ import type {
   CommandReader,
   DecodedCommand,
   ErrorDetails,
+  JoinCommand,
   RejectedCommand,
   Result,
   ServerFrame,
@@ -23,6 +24,7 @@ import type { Socket } from './socket.ts';
 
 /** Which of the turn's lanes a connection waits in; see `FlushQueue`. */
 type Lane = 'none' | 'rest' | 'first';
+type CommandHandler<C extends Command> = (connection: Connection, command: C) => void;
 
 /** Above this many bytes waiting for the peer, nothing more is read for it. */
 const BEHIND_BYTES = 256 * 1024;
@@ -55,7 +57,7 @@ export class Connection {
   #outbox: (Uint8Array | string)[] | null = null;
   readonly #allowance: Allowance;
   #violations = 0;
-  /** What arrived while a token was being checked; null when none is. */
+  /** What arrived while a token was being checked, or behind a join that waits for its turn; else null. */
   #held: HeldCommands | null = null;
 
   constructor(
@@ -169,7 +171,7 @@ export class Connection {
       else if (!this.#withinRate(command, nowMs)) continue;
       else if (command.type === 'rejected') this.#violation(command);
       else this.#run(command);
-      if (this.#held !== null) return this.#hold(this.#held, rest.next(), rest);
+      if (this.#held !== null) return this.#holdRest(this.#held, rest);
     }
   }
 
@@ -180,7 +182,7 @@ export class Connection {
   }
 
   #run(command: Command): void {
-    const { commands, metrics, log } = this.context;
+    const { commands, metrics } = this.context;
     this.#violations = 0;
     metrics.commands.received[command.type]++;
     if (this.awaitsAuth && command.type !== 'auth') {
@@ -188,13 +190,16 @@ export class Connection {
       return this.close(CLOSE.unauthorized);
     }
     // The command's type selected its handler.
-    const run = commands[command.type] as (connection: Connection, command: Command) => void;
+    this.#attempt(commands[command.type] as CommandHandler<Command>, command);
+  }
+
+  #attempt<C extends Command>(run: CommandHandler<C>, command: C): void {
     try {
       run(this, command);
     } catch (error) {
       // Our own fault must not take the node down with all of its connections.
       const address = this.socket.remoteAddress;
-      log.error({ error, command: command.type, address }, 'command handler failed');
+      this.context.log.error({ error, command: command.type, address }, 'command handler failed');
       this.fail(command.id, 'internal', 'the node failed to handle this command');
     }
   }
@@ -208,7 +213,7 @@ export class Connection {
   /** Whether one more join is within the rate; else it is answered. */
   takesJoin(id: number): boolean {
     const { limits, clock } = this.context;
-    const verdict = this.#allowance.join(limits, clock.nowMs());
+    const verdict = this.#allowance.join(limits, this.user, clock.nowMs());
     return verdict === WITHIN || this.#refused(id, verdict);
   }
 
@@ -259,7 +264,15 @@ export class Connection {
     if (++this.#violations > MAX_VIOLATIONS) this.close(CLOSE.violations);
   }
 
+  #holdRest(held: HeldCommands, rest: CommandReader): void {
+    // What waits behind many joins is not copied for each of them.
+    if (!(rest instanceof HeldCommands)) return this.#hold(held, rest.next(), rest);
+    rest.isBehindJoin ||= held.isBehindJoin;
+    this.#held = rest;
+  }
+
   #hold(held: HeldCommands, first: DecodedCommand | null, rest: CommandReader): void {
+    if (held.isBehindJoin) return this.#holdBehindJoin(held, first, rest);
     const { maxHeldCommands, maxPayloadBytes, maxUnsentBytes } = this.context;
     // The node keeps little for a client that has not authenticated.
     const maxBytes = this.awaitsAuth ? Math.min(maxPayloadBytes, maxUnsentBytes) : maxUnsentBytes;
@@ -271,12 +284,35 @@ export class Connection {
     }
   }
 
+  /** As much as one turn may bring in may wait. */
+  #holdBehindJoin(held: HeldCommands, first: DecodedCommand | null, rest: CommandReader): void {
+    const { limits, metrics } = this.context;
+    for (let command = first; command !== null; command = rest.next()) {
+      held.add(command);
+      if (held.length <= limits.turnCommands && held.bytes <= limits.turnBytes) continue;
+      metrics.connections.floods.commands++;
+      this.fail(0, 'rate_limited', 'too many commands wait behind a join: wait for its reply');
+      return this.close(CLOSE.rateLimited);
+    }
+  }
+
   /** From now on commands wait, in order, for `resume`. */
   pause(): void {
     this.#held ??= new HeldCommands();
   }
 
-  /** A token is being checked. */
+  /** A join waits for its turn. From now on commands wait behind it, in order, for `carryOn`. */
+  waitForJoin(): void {
+    this.#held ??= new HeldCommands(true);
+  }
+
+  /** Its turn has come: runs the join, then what waits behind it. */
+  carryOn(run: CommandHandler<JoinCommand>, command: JoinCommand): void {
+    this.#attempt(run, command);
+    this.resume();
+  }
+
+  /** A token is being checked, or a join waits for its turn. */
   get isPaused(): boolean {
     return this.#held !== null;
   }

@@ -8,6 +8,9 @@ export interface SendingSettings {
   /** For all connections of a user on this node together. 0: no limit. */
   readonly userCommandsPerSecond: number;
   readonly userCommandBurst: number;
+  /** For all connections without a user of an address on this node together. 0: no limit. */
+  readonly addressCommandsPerSecond: number;
+  readonly addressCommandBurst: number;
   /** 0: no limit. */
   readonly joinsPerSecond: number;
   readonly joinBurst: number;
@@ -37,6 +40,10 @@ export interface SendingLimits {
   readonly settings: SendingSettings;
   readonly commands: RateLimit;
   readonly userCommands: KeyedRate;
+  /** Of connections without a user. */
+  readonly addressCommands: KeyedRate;
+  /** Their refused commands that are answered; beyond them a connection is closed. */
+  readonly addressRefusals: KeyedRate;
   readonly joins: RateLimit;
   /** Idempotency keys, of a connection without a user. */
   readonly keys: RateLimit;
@@ -66,6 +73,8 @@ const USER_CHARGE_KEYS = 16;
 export const USER_CHARGE_COMMANDS = 16;
 /** A client that pings each second sends ten, and one that slept answers a handful of pings. */
 const IDLE_FRAMES = 1000;
+/** What a join costs an address beyond other commands. */
+export const JOIN_EXTRA_COMMANDS = 4;
 /**
  * Refused commands answered with an error before the connection is closed: as many as its burst, within these
  * bounds.
@@ -90,6 +99,15 @@ export function sendingLimits(settings: SendingSettings): SendingLimits {
         settings.userCommandsPerSecond,
         Math.max(settings.userCommandBurst, USER_CHARGE_COMMANDS),
       ),
+    ),
+    addressCommands: new KeyedRate(
+      new RateLimit(
+        settings.addressCommandsPerSecond,
+        Math.max(settings.addressCommandBurst, USER_CHARGE_COMMANDS),
+      ),
+    ),
+    addressRefusals: new KeyedRate(
+      new RateLimit(refusals(settings.addressCommandsPerSecond), refusals(settings.addressCommandBurst)),
     ),
     // A client that comes back joins all of its rooms at once.
     joins: new RateLimit(settings.joinsPerSecond, Math.max(settings.joinBurst, settings.roomsPerConnection)),

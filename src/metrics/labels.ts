@@ -107,6 +107,7 @@ export const LIMITS = [
   'limits.apiKeyRequestsPerSecond',
   'limits.commandsPerSecond',
   'limits.userCommandsPerSecond',
+  'limits.addressCommandsPerSecond',
   'limits.bytesPerSecond',
   'limits.userBytesPerSecond',
   'limits.joinsPerSecond',

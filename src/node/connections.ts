@@ -1,5 +1,6 @@
 import type { Identity } from '../auth/identity.ts';
 import type { AuthRefusal } from '../auth/refusal.ts';
+import type { Allowance } from '../connection/allowance.ts';
 import { Connection } from '../connection/connection.ts';
 import type { ConnectionContext } from '../connection/context.ts';
 import type { Heartbeats } from '../connection/heartbeats.ts';
@@ -26,7 +27,7 @@ export class Connections {
 
   /**
    * A socket opened. `refusal`: why its token was refused; it is told, and closed. `made` is called with the
-   * connection before anything is sent.
+   * connection before anything is sent. `allowance`: what it may send; default: no address pays for it.
    */
   open(
     socket: Socket,
@@ -34,9 +35,12 @@ export class Connections {
     identity: Identity | null,
     refusal: AuthRefusal | null,
     made: (connection: Connection) => void,
+    allowance?: Allowance,
   ): void {
     const { node, context, heartbeats, pendingAuth } = this.#parts;
-    const connection = new Connection(node.nextNumber(), socket, serverCodec(encoding), identity, context);
+    const number = node.nextNumber();
+    const codec = serverCodec(encoding);
+    const connection = new Connection(number, socket, codec, identity, context, allowance);
     made(connection);
     context.metrics.connections.opened[encoding]++;
     heartbeats.add(connection);

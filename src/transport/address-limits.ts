@@ -93,6 +93,12 @@ export class AddressLimits {
     return overLimit('rate_limited', what, limit, value, retryAfterMs);
   }
 
+  /** The same key, or null for an address that the limits do not apply to. */
+  payer(key: string | null): string | null {
+    if (key === null || this.#options.limitsPrivate) return key;
+    return isLoopback(key) || isPrivate(key) ? null : key;
+  }
+
   /** Whether the limits do not apply to an address that is beyond one. Says so once. */
   spares(key: string, limit: LimitLabel): boolean {
     const { limitsPrivate, log } = this.#options;

@@ -134,6 +134,11 @@ export class Admission {
     return this.#options.addresses.enter(addressKey);
   }
 
+  /** Which address pays for what a connection sends; null: none does. */
+  payer(addressKey: string | null): string | null {
+    return this.#options.addresses.payer(addressKey);
+  }
+
   left(place: Place | null): void {
     this.#options.addresses.leave(place);
     this.#full.freed();

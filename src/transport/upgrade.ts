@@ -98,7 +98,8 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
     const accept = (identity: Identity | null, refusal: AuthRefusal | null) => {
       const isBinary = chosen.encoding === 'msgpack';
       const place = options.admission.entered(addressKey);
-      const socket = new WsSocket(isBinary, identity, forwarded, refusal, place);
+      const payer = options.admission.payer(addressKey);
+      const socket = new WsSocket(isBinary, identity, forwarded, refusal, place, payer);
       // In an object of its own: uWebSockets.js copies the properties of its argument, but no methods.
       const { key } = handshake;
       res.upgrade<SocketData>({ socket }, key, chosen.subprotocol ?? '', request.extensions, context);

@@ -1,3 +1,4 @@
+import { Allowance } from '../connection/allowance.ts';
 import type { Connection } from '../connection/connection.ts';
 import type { ConnectionContext } from '../connection/context.ts';
 import type { BrokerNode } from '../node/broker-node.ts';
@@ -53,9 +54,11 @@ function lifecycle(
       const { socket } = ws.getUserData();
       const { isBinary, identity, refusal } = socket;
       socket.opened(ws);
-      connections.open(socket, isBinary ? 'msgpack' : 'json', identity, refusal, (connection) => {
+      const made = (connection: Connection) => {
         socket.connection = connection;
-      });
+      };
+      const allowance = new Allowance(socket.payer);
+      connections.open(socket, isBinary ? 'msgpack' : 'json', identity, refusal, made, allowance);
     },
 
     close(ws, code) {

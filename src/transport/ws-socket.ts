@@ -27,6 +27,8 @@ export class WsSocket implements Socket {
   readonly refusal: AuthRefusal | null;
   /** Among the connections of its address; null: they are not limited. */
   readonly place: Place | null;
+  /** The address that pays for what it sends while it has no user; null: the limits of addresses do not hold for it. */
+  readonly payer: string | null;
   connection: Connection | null = null;
   /** The client's address if a proxy connected for it; else null. */
   readonly #forwardedFor: string | null;
@@ -38,11 +40,13 @@ export class WsSocket implements Socket {
     forwardedFor: string | null,
     refusal: AuthRefusal | null,
     place: Place | null,
+    payer: string | null,
   ) {
     this.isBinary = isBinary;
     this.identity = identity;
     this.refusal = refusal;
     this.place = place;
+    this.payer = payer;
     this.#forwardedFor = forwardedFor;
   }
 

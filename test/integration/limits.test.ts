@@ -36,6 +36,8 @@ const LIMITED = {
   ROOMCAST_LIMITS_COMMAND_BURST: '40',
   ROOMCAST_LIMITS_USER_COMMANDS_PER_SECOND: '1',
   ROOMCAST_LIMITS_USER_COMMAND_BURST: '16',
+  ROOMCAST_LIMITS_ADDRESS_COMMANDS_PER_SECOND: '1',
+  ROOMCAST_LIMITS_ADDRESS_COMMAND_BURST: '48',
   ROOMCAST_LIMITS_BYTES_PER_SECOND: '100',
   ROOMCAST_LIMITS_BYTE_BURST: '6000',
   ROOMCAST_LIMITS_USER_BYTES_PER_SECOND: '100',
@@ -316,6 +318,17 @@ const WAYS: Record<LimitLabel, Ways> = {
     WebSocket: async () => {
       const good = await aUser();
       return firstError(await client({}, good), ...times(40, (id) => ['ping', id]));
+    },
+  },
+  'limits.addressCommandsPerSecond': {
+    WebSocket: async () => {
+      const address = anAddress();
+      const pings = times(39, (id) => ['ping', id]);
+      const [one, two] = [await client(from(address)), await client(from(address))];
+      // Each stays within what one connection may send.
+      one.send(Buffer.concat(pings.map((frame) => Buffer.from(encodeCommand(frame, 'msgpack')))));
+      await one.next(([, id]) => id === 39);
+      return firstError(two, ...pings);
     },
   },
   'limits.bytesPerSecond': {

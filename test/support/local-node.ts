@@ -68,6 +68,7 @@ export class LocalNode<B extends Backplane = GatedBackplane> {
       authenticator: null,
       userFull: () => null,
       identified: () => undefined,
+      scheduler: systemScheduler,
       log: silentLog,
     });
     this.#context = {

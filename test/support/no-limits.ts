@@ -6,6 +6,8 @@ export const NO_LIMITS: SendingSettings = {
   commandBurst: 0,
   userCommandsPerSecond: 0,
   userCommandBurst: 0,
+  addressCommandsPerSecond: 0,
+  addressCommandBurst: 0,
   joinsPerSecond: 0,
   joinBurst: 0,
   roomsPerConnection: 100,

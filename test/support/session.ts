@@ -23,10 +23,13 @@ import { NO_LIMITS } from './no-limits.ts';
 /** A node that answers every command at once, and keeps the publishes that it was given. */
 class AnsweringNode implements RoomServices {
   readonly published: PublishCommand[] = [];
+  /** Rooms, in the order in which the joins came. */
+  readonly joined: string[] = [];
   readonly acks: { user: string; room: string; epoch: string; offset: number }[] = [];
 
   join({ connection, ok }: Request, room: string): void {
     if (room === 'broken') throw new Error('a fault of ours');
+    this.joined.push(room);
     ok({ epoch: 'epoch001', offset: 0, recovered: false });
     connection.flushBeforeMessages();
   }
@@ -91,6 +94,7 @@ export class Session {
   turnRequests = 0;
   readonly flushQueue = new FlushQueue({ request: () => this.turnRequests++ });
   readonly #encoding: Encoding;
+  readonly #atEndOfTurn: (() => void)[] = [];
 
   constructor(options: SessionOptions = {}) {
     const { encoding = 'msgpack', identity = null } = options;
@@ -123,6 +127,7 @@ export class Session {
 
   endTurn(): void {
     this.turn.number++;
+    for (const work of this.#atEndOfTurn.splice(0)) work();
     this.flushQueue.flushFirst();
     this.flushQueue.flushRest();
   }
@@ -141,6 +146,7 @@ export class Session {
         connection.identity = identity;
         if (isAwaited) connection.welcome();
       },
+      scheduler: { atEndOfTurn: (work) => this.#atEndOfTurn.push(work) },
       log: silentLog,
     });
     return {

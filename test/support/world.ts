@@ -130,6 +130,7 @@ export class WorldNode {
       authenticator: null,
       userFull: () => null,
       identified: (connection, identity) => this.broker.identified(connection, identity),
+      scheduler,
       log: silentLog,
     });
     this.context = {

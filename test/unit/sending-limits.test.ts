@@ -45,13 +45,60 @@ describe('what a user may send', () => {
   });
 });
 
+describe('what an address may send without a user', () => {
+  const address = () => new Allowance('192.0.2.7');
+
+  it('is counted over all of its connections, and no other address and no user pays for it', () => {
+    const limits = limitsOf({ addressCommandsPerSecond: 10, addressCommandBurst: 64 });
+    const [one, two] = [address(), address()];
+    const sent =
+      passed(1000, () => one.command(limits, null, 0, 0)) +
+      passed(1000, () => two.command(limits, null, 0, 0));
+    expect(sent).toBe(64 + 2 * 15);
+    expect(two.refusal(limits, 100).details).toEqual({
+      retryAfterMs: 100,
+      limit: 'limits.addressCommandsPerSecond',
+    });
+    for (const [other, user] of [
+      [new Allowance('192.0.2.8'), null],
+      [new Allowance(), null],
+      [address(), 'ann'],
+    ] as const) {
+      expect(passed(64, () => other.command(limits, user, 0, 0))).toBe(64);
+    }
+  });
+
+  it('is five commands for a join', () => {
+    const limits = limitsOf({ addressCommandsPerSecond: 10, addressCommandBurst: 100 });
+    const joins = () => {
+      const connection = address();
+      return passed(1000, () => {
+        const verdict = connection.command(limits, null, 0, 0);
+        return verdict === WITHIN ? connection.join(limits, null, 0) : verdict;
+      });
+    };
+    expect(joins()).toBe(21);
+    expect(joins()).toBe(0);
+  });
+
+  it('ends in a flood for each connection, once all of them were refused enough', () => {
+    const limits = limitsOf({ addressCommandsPerSecond: 200, addressCommandBurst: 200 });
+    const verdicts = Array.from({ length: 500 }, () => {
+      const connection = address();
+      return Array.from({ length: 16 }, () => connection.command(limits, null, 0, 0)).at(-1);
+    });
+    expect(verdicts.indexOf(FLOOD)).toBe(12 + 200);
+    expect(verdicts.slice(212).every((verdict) => verdict === FLOOD)).toBe(true);
+  });
+});
+
 describe('joins', () => {
   it('have a rate of their own, and as many at once as there may be rooms', () => {
     const limits = limitsOf({ joinsPerSecond: 10, joinBurst: 5, roomsPerConnection: 50 });
     const allowance = new Allowance();
-    expect(passed(1000, () => allowance.join(limits, 0))).toBe(50);
-    expect(allowance.join(limits, 0)).toBe(100);
-    expect(allowance.join(limits, 100)).toBe(WITHIN);
+    expect(passed(1000, () => allowance.join(limits, null, 0))).toBe(50);
+    expect(allowance.join(limits, null, 0)).toBe(100);
+    expect(allowance.join(limits, null, 100)).toBe(WITHIN);
     expect(allowance.command(limits, null, 0, 0)).toBe(WITHIN);
   });
 
@@ -64,8 +111,8 @@ describe('joins', () => {
       commandBurst: 1000,
     });
     const allowance = new Allowance();
-    allowance.join(limits, 0);
-    const verdicts = Array.from({ length: 1100 }, () => allowance.join(limits, 0));
+    allowance.join(limits, null, 0);
+    const verdicts = Array.from({ length: 1100 }, () => allowance.join(limits, null, 0));
     expect(verdicts.indexOf(FLOOD)).toBe(1000);
   });
 });

@@ -98,15 +98,31 @@ export const limits = z.strictObject({
     standard: 20_000,
     meaning: 'Commands that all connections of one user to a node may send at once after a pause',
   }),
+  // Each new connection has a burst of its own, so an address that reconnects is bounded by this alone. Hundreds of
+  // people behind one address send a few commands a second each.
+  addressCommandsPerSecond: whole({
+    ...RATE,
+    standard: 10_000,
+    meaning:
+      'Commands a second that all connections without a user of one address to a node may sustain; a join counts as five. `0`: no limit',
+  }),
+  // Four thousand joins: two hundred people whose link comes back, with twenty rooms each.
+  addressCommandBurst: whole({
+    ...BURST,
+    standard: 20_000,
+    meaning:
+      'Commands that all connections without a user of one address may send at once after a pause; a join counts as five',
+  }),
   // Each new room costs a subscription and a read of the store. People enter a few rooms a minute.
   joinsPerSecond: whole({
     ...RATE,
     standard: 100,
     meaning: 'Joins a second that one connection may sustain; `0`: no limit',
   }),
+  // A client that comes back joins all of its rooms at once, and may do so again.
   joinBurst: whole({
     ...BURST,
-    standard: 1000,
+    standard: 200,
     meaning: 'Joins that one connection may send at once after a pause, at least `limits.roomsPerConnection`',
   }),
   // Off: what a room can bear depends on its members, and a rule can set it for each kind of room.
