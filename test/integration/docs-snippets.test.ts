@@ -20,6 +20,7 @@ const FILES = [
   ...['README.md', ...PAGES, 'src/README.md', 'src/index.ts', 'src/protocol/PROTOCOL.md'],
   ...['deploy/README.md', 'deploy/RUNBOOK.md', 'bench/README.md', 'test/README.md'],
   ...['test/protocol/vectors/README.md', 'python/README.md', 'CONTRIBUTING.md'],
+  ...['test/simulation/README.md', 'test/simulation/planted/README.md'],
 ];
 
 const snippets = FILES.flatMap(snippetsOf);
@@ -361,6 +362,12 @@ const NODE_START = 'it installs the packages anew; start-stop.test.ts starts nod
 const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[] = [
   ['README.md', 'npm ci && npm start', NODE_START],
   ['README.md', 'npm ci && npm test', 'it would run this test'],
+  ['test/simulation/README.md', 'npm run simulate', 'simulation/simulation.test.ts runs seeds'],
+  [
+    'test/simulation/planted/README.md',
+    'npm run simulate',
+    'it takes an hour; planted.test.ts holds the list',
+  ],
   ['README.md', /^docker compose up\n$/, ENGINE],
   ['README.md', 'docker compose down', ENGINE],
   ['docs/getting-started.md', 'npm ci && npm start', NODE_START],
