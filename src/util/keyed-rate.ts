@@ -36,6 +36,12 @@ export class KeyedRate {
     return 0;
   }
 
+  /** Returns some of what was charged. Harmless for an account that is gone. */
+  giveBack(name: string, units: number): void {
+    const account = this.#accounts.get(name);
+    if (account !== undefined) account.paidUntilMs = this.#limit.giveBack(account.paidUntilMs, units);
+  }
+
   #open(name: string, nowMs: number): Account {
     if (this.#accounts.size >= this.#sweepAt) this.#forgetPaidUp(nowMs);
     const account = { paidUntilMs: 0 };

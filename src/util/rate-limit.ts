@@ -24,6 +24,11 @@ export class RateLimit {
     return next - nowMs > this.#toleranceMs ? -1 : next;
   }
 
+  /** The new state when `units` of the events taken do not count after all. */
+  giveBack(paidUntilMs: number, units: number): number {
+    return paidUntilMs - this.#intervalMs * units;
+  }
+
   /** How long to wait until `units` events would pass, rounded up to whole milliseconds. */
   retryAfterMs(paidUntilMs: number, nowMs: number, units = 1): number {
     return Math.max(1, Math.ceil(paidUntilMs + this.#intervalMs * units - nowMs - this.#toleranceMs));
