@@ -272,28 +272,30 @@ export class Connection {
   }
 
   #hold(held: HeldCommands, first: DecodedCommand | null, rest: CommandReader): void {
-    if (held.isBehindJoin) return this.#holdBehindJoin(held, first, rest);
-    const { maxHeldCommands, maxPayloadBytes, maxUnsentBytes } = this.context;
-    // The node keeps little for a client that has not authenticated.
-    const maxBytes = this.awaitsAuth ? Math.min(maxPayloadBytes, maxUnsentBytes) : maxUnsentBytes;
+    const { commands, bytes } = this.#mayHold(held);
     for (let command = first; command !== null; command = rest.next()) {
       held.add(command);
-      if (held.length <= maxHeldCommands && held.bytes <= maxBytes) continue;
-      this.fail(0, 'limit_exceeded', 'too many commands while the token is being checked');
-      return this.close(CLOSE.violations);
+      if (held.length > commands || held.bytes > bytes) return this.#heldTooMuch(held);
     }
   }
 
-  /** As much as one turn may bring in may wait. */
-  #holdBehindJoin(held: HeldCommands, first: DecodedCommand | null, rest: CommandReader): void {
-    const { limits, metrics } = this.context;
-    for (let command = first; command !== null; command = rest.next()) {
-      held.add(command);
-      if (held.length <= limits.turnCommands && held.bytes <= limits.turnBytes) continue;
-      metrics.connections.floods.commands++;
-      this.fail(0, 'rate_limited', 'too many commands wait behind a join: wait for its reply');
-      return this.close(CLOSE.rateLimited);
+  #mayHold({ isBehindJoin }: HeldCommands): { readonly commands: number; readonly bytes: number } {
+    const { limits, maxHeldCommands, maxPayloadBytes, maxUnsentBytes } = this.context;
+    // As much as one turn may bring in.
+    if (isBehindJoin) return { commands: limits.turnCommands, bytes: limits.turnBytes };
+    // The node keeps little for a client that has not authenticated.
+    const bytes = this.awaitsAuth ? Math.min(maxPayloadBytes, maxUnsentBytes) : maxUnsentBytes;
+    return { commands: maxHeldCommands, bytes };
+  }
+
+  #heldTooMuch({ isBehindJoin }: HeldCommands): void {
+    if (!isBehindJoin) {
+      this.fail(0, 'limit_exceeded', 'too many commands while the token is being checked');
+      return this.close(CLOSE.violations);
     }
+    this.context.metrics.connections.floods.commands++;
+    this.fail(0, 'rate_limited', 'too many commands wait behind a join: wait for its reply');
+    this.close(CLOSE.rateLimited);
   }
 
   /** From now on commands wait, in order, for `resume`. */
