@@ -382,7 +382,7 @@ export class RedisBackplane implements Backplane {
       log,
       metrics,
       problem: () => links.commandProblem(),
-      lineage: () => links.command.lineage,
+      incarnation: () => links.command.incarnation,
       ask: (work) => links.ask(work, 'presence'),
       reads: links.reads.redis,
       askRead: (work) => links.askRead(work, 'presence'),

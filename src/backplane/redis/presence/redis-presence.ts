@@ -25,8 +25,8 @@ export interface RedisPresenceOptions extends PresenceParts {
   readonly leaseMs: number;
   /** Why Redis cannot be called now, or null. */
   problem(): string | null;
-  /** Of the Redis that `ask` reaches. */
-  lineage(): string;
+  /** Of the Redis that `ask` reaches; see `Link`. */
+  incarnation(): string;
   /** The link for long replies, and how to call it. */
   readonly reads: Redis;
   askRead<T>(work: () => Promise<T>): Promise<T>;
