@@ -5,6 +5,7 @@ import { checkCalm, checkEnd, checkMessages, checkSwept } from './checks.ts';
 import { FAULTS } from './faults.ts';
 import { checkGaps } from './gap-checks.ts';
 import { checkKeptOut } from './keep-out.ts';
+import { checkMemoryAtRest, checkMemoryInStorm, checkMemoryLeft, noteFreshNode } from './memory-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
 import { checkStays } from './stays.ts';
 import { type Counts, keptIn, ROOMS, World } from './world.ts';
@@ -69,13 +70,16 @@ function inWorld(
 ): RunResult {
   const { loop } = world;
   loop.run(START_MS, () => world.running.length === world.nodes.length);
+  noteFreshNode(world);
   for (let i = 0; i < clients; i++) joinSome(world);
   storm(world, events, stormMs);
+  checkMemoryInStorm(world, seed);
   world.trace('calm');
   endFaults(world);
   loop.run(loop.nowMs + CALM_MS / 2, () => world.violations.length > 20);
   checkStays(world, () => loop.run(loop.nowMs + CALM_MS / 2, () => world.violations.length > 20));
   checkCalm(world);
+  checkMemoryAtRest(world, seed);
   checkKeptOut(world);
   const random = new Random(seed ^ 0x1b873593);
   for (const client of world.clients) {
@@ -90,6 +94,7 @@ function inWorld(
   for (let place = 1; place < world.nodes.length; place++) world.drainNode(place);
   loop.run(loop.nowMs + CALM_MS / 2);
   checkSwept(world);
+  checkMemoryLeft(world, seed);
   world.drainNode(0);
   loop.run(loop.nowMs + LAST_MS);
   checkEnd(world);
