@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { silentMetrics } from '../../src/backplane/metrics.ts';
 import { Keys } from '../../src/backplane/redis/keys/keys.ts';
+import type { ShardCalls } from '../../src/backplane/redis/link/shard-calls.ts';
 import { Lease } from '../../src/backplane/redis/presence/lease.ts';
 import { leaseScript, releaseScript } from '../../src/backplane/redis/scripts/scripts.ts';
 import { silentLog } from '../../src/util/log.ts';
@@ -19,15 +20,16 @@ function slowLease() {
   const callBuffer = (_name: string, [sha, count, ...words]: [string, number, ...unknown[]]) =>
     new Promise((answer) => calls.push({ sha, args: words.slice(count).map(String), answer }));
   const redis = { callBuffer } as unknown as Redis;
+  const ask: ShardCalls['ask'] = (_place, work) => work({ redis, lineage: '' });
+  const shards: ShardCalls = { ask, askRead: ask, grouped: (items) => [items] };
   const lease = new Lease({
     nodeId: 'node---1',
     leaseMs: 6_000,
-    redis,
+    shards,
     keys: new Keys('rc', 1),
     clock: new FakeClock(),
     log: silentLog,
     metrics: silentMetrics,
-    ask: (work) => work(),
     lineage: () => '',
     lost: () => undefined,
     renewed: () => undefined,

@@ -5,7 +5,7 @@ import { Redis, type RedisOptions } from 'ioredis';
 import { backoffMs } from '../../../util/backoff.ts';
 import type { Clock } from '../../../util/clock.ts';
 import type { Logger } from '../../../util/log.ts';
-import { type RedisAddress, redisAddress, shownAddress } from '../../../util/redis-url.ts';
+import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import { type BackplaneError, unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
@@ -24,8 +24,7 @@ export type LinkRole = 'command' | 'read' | 'subscribe';
 const SHORT_NAMES: Readonly<Record<LinkRole, string>> = { command: 'cmd', read: 'read', subscribe: 'sub' };
 
 export interface LinkOptions {
-  /** `redis://` or, with TLS, `rediss://`; may contain user, password and database. */
-  readonly url: string;
+  readonly address: RedisAddress;
   readonly tls?: ConnectionOptions;
   /** Exactly eight ASCII characters. */
   readonly nodeId: string;
@@ -73,7 +72,7 @@ export class Link {
     this.#options = options;
     this.#watcher = watcher;
     this.#downSinceMs = options.clock.nowMs();
-    this.#server = redisAddress(options.url);
+    this.#server = options.address;
     const retryMs = () => backoffMs(this.#failures++, RECONNECT);
     this.redis = new Redis({
       ...serverOptions(this.#server, options.tls),

@@ -10,11 +10,11 @@ import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
 import type { BackplaneError } from '../../backplane.ts';
 import { leaseScript, releaseScript } from '../scripts/scripts.ts';
 import { LeaseWatch } from './lease-watch.ts';
-import type { PresenceParts } from './presence-parts.ts';
+import { type PresenceParts, STAGE } from './presence-parts.ts';
 
 export interface LeaseOptions extends PresenceParts {
   readonly leaseMs: number;
-  /** Of the Redis that `ask` reaches; see `lineageOf`. */
+  /** Of the store as a whole; see `lineageOf`. */
   lineage(): string;
   /** The lease was lost, or Redis may have lost entries; there is a new one, with a new term. */
   lost(): void;
@@ -86,16 +86,16 @@ export class Lease {
     this.#isReleased = true;
     // One that is under way changes the record that the release must name.
     await this.#renewing;
-    const { redis, keys, nodeId, metrics } = this.#options;
+    const { shards, keys, nodeId, metrics } = this.#options;
+    const names = [keys.leases(), keys.nodeRooms(nodeId)];
     const args = [nodeId, this.#record];
-    const work = () => releaseScript.call(redis, [keys.leases(), keys.nodeRooms(nodeId)], args, metrics);
-    await this.#options.ask(work);
+    await shards.ask(null, ({ redis }) => releaseScript.call(redis, names, args, metrics), STAGE);
   }
 
   /** Nodes whose leases have not lapsed. Rejects with a `BackplaneError`. */
   async nodes(): Promise<string[]> {
-    const { redis, keys, clock } = this.#options;
-    const fields = await this.#options.ask(() => redis.hgetall(keys.leases()));
+    const { shards, keys, clock } = this.#options;
+    const fields = await shards.ask(null, ({ redis }) => redis.hgetall(keys.leases()), STAGE);
     const records = new Map(Object.entries(fields));
     const lapsed = new Set(this.#watch.look(records, clock.nowMs()));
     return [...records]
@@ -121,7 +121,7 @@ export class Lease {
   }
 
   async #ask(): Promise<void> {
-    const { nodeId, redis, keys, clock, metrics, leaseMs, ask } = this.#options;
+    const { nodeId, shards, keys, clock, metrics, leaseMs } = this.#options;
     const beat = ++this.#beat;
     const kept = `${this.#term}:${beat}:${leaseMs}:`;
     const next = `${this.#term + 1}:${beat}:${leaseMs}:`;
@@ -130,7 +130,11 @@ export class Lease {
     // A promoted replica may lack what this term entered and have what it removed: nothing of it counts any more.
     const held = lineage === this.#lineage ? this.#term : 0;
     const args = [nodeId, held, kept, next];
-    const reply = await ask(() => leaseScript.call(redis, [keys.leases()], args, metrics));
+    const reply = await shards.ask(
+      null,
+      ({ redis }) => leaseScript.call(redis, [keys.leases()], args, metrics),
+      STAGE,
+    );
     if (this.#isStopped) return;
     this.#validUntilMs = sentAtMs + leaseMs;
     const [isHeld, ...fields] = reply as [number, ...Buffer[]];
