@@ -220,7 +220,7 @@ export class RedisBackplane implements Backplane {
       log,
       metrics,
       problem: () => this.#shards.problem(null),
-      lineage: () => this.#shards.lineage(),
+      incarnation: () => this.#shards.incarnation(),
       heard: (room) => this.#shards.heard(room),
     });
   }
