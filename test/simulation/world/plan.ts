@@ -16,9 +16,17 @@ export interface PlanOptions {
   readonly stormMs: number;
   readonly actionsPerSecond: number;
   readonly faultsPerMinute: number;
+  /** These kinds of faults and no others. Default: about half of all kinds, drawn. */
+  readonly faultKinds?: readonly string[] | undefined;
 }
 
-export function plan({ seed, stormMs, actionsPerSecond, faultsPerMinute }: PlanOptions): PlannedEvent[] {
+export function plan({
+  seed,
+  stormMs,
+  actionsPerSecond,
+  faultsPerMinute,
+  faultKinds,
+}: PlanOptions): PlannedEvent[] {
   const random = new Random(seed ^ 0x2545f491);
   const events: PlannedEvent[] = [];
   const add = (atMs: number, kind: string) =>
@@ -27,7 +35,7 @@ export function plan({ seed, stormMs, actionsPerSecond, faultsPerMinute }: PlanO
   // A run has its own kinds of trouble: what all of them at once hides, a few of them show.
   const faults = weighted(
     Object.entries(FAULTS)
-      .filter(() => random.next() < 0.5)
+      .filter(([kind]) => faultKinds?.includes(kind) ?? random.next() < 0.5)
       .map(([kind, { weight }]) => [kind, weight]),
   );
   for (let atMs = 0; atMs < stormMs; atMs += (-Math.log(1 - random.next()) * 1000) / actionsPerSecond) {

@@ -4,10 +4,14 @@ import { ACTIONS, publishTo, restartPayloads } from './actions.ts';
 import { checkCalm, checkEnd, checkMessages, checkSwept } from './checks.ts';
 import { FAULTS } from './faults.ts';
 import { checkGaps } from './gap-checks.ts';
-import { checkKeptOut } from './keep-out.ts';
+import { checkKeptOut, lookForKeptOut } from './keep-out.ts';
+import { LagChecks } from './lag-checks.ts';
+import { watchLeases } from './lease-checks.ts';
+import { checkOrder } from './order-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
 import { checkStays } from './stays.ts';
-import { type Counts, keptIn, ROOMS, World } from './world.ts';
+import { Steady } from './steady.ts';
+import { type Counts, keptIn, ROOMS, shownTasks, World } from './world.ts';
 
 export interface RunOptions {
   readonly seed: number;
@@ -16,6 +20,10 @@ export interface RunOptions {
   readonly stormMs?: number;
   readonly actionsPerSecond?: number;
   readonly faultsPerMinute?: number;
+  /** These kinds of faults and no others. Default: about half of all kinds, drawn. */
+  readonly faultKinds?: readonly string[];
+  /** Time ends with the first violation. Default: the run goes on, to say all that is wrong. */
+  readonly stopsAtFirst?: boolean;
   /** Which of the planned events happen. Default: all. */
   readonly events?: readonly PlannedEvent[];
 }
@@ -38,20 +46,23 @@ const START_MS = 3_000;
 /** Longer than any wait of a client or a node: leases, backoff, rounds of checks. */
 const CALM_MS = 70_000;
 const LAST_MS = 10_000;
+/** Until what waits to be tried again waits for long. */
+const REFUSED_MS = 3_000;
 
 export function plannedFor({
   seed,
   stormMs = STORM_MS,
   actionsPerSecond = 15,
   faultsPerMinute = 20,
+  faultKinds,
 }: RunOptions): PlannedEvent[] {
-  return plan({ seed, stormMs, actionsPerSecond, faultsPerMinute });
+  return plan({ seed, stormMs, actionsPerSecond, faultsPerMinute, faultKinds });
 }
 
 /** Must be called from a task of the event loop of its own, such as a timer: in a promise nothing else would run. */
 export function run(options: RunOptions): RunResult {
   const { seed, nodes = 3, clients = 8, stormMs = STORM_MS, events = plannedFor(options) } = options;
-  const world = new World({ seed, nodes, clients });
+  const world = new World({ seed, nodes, clients, stopsAtFirst: options.stopsAtFirst === true });
   restartPayloads();
   try {
     return inWorld(world, clients, stormMs, events, seed);
@@ -69,6 +80,13 @@ function inWorld(
 ): RunResult {
   const { loop } = world;
   loop.run(START_MS, () => world.running.length === world.nodes.length);
+  watchLeases(world);
+  const steady = new Steady(world);
+  const lag = new LagChecks(world, steady);
+  steady.watch(() => {
+    lag.look();
+    lookForKeptOut(world, steady);
+  });
   for (let i = 0; i < clients; i++) joinSome(world);
   storm(world, events, stormMs);
   world.trace('calm');
@@ -84,7 +102,8 @@ function inWorld(
   loop.run(loop.nowMs + LAST_MS);
   checkMessages(world);
   checkGaps(world, keptIn);
-  for (const client of world.clients) loop.as(client.owner, () => client.close());
+  checkOrder(world);
+  closeClients(world, random);
   loop.run(loop.nowMs + LAST_MS);
   // The last one sweeps what others left.
   for (let place = 1; place < world.nodes.length; place++) world.drainNode(place);
@@ -109,6 +128,20 @@ function joinSome(world: World): void {
   const client = world.addClient();
   for (const room of ROOMS)
     if (world.random.next() < 0.6) world.loop.as(client.owner, () => client.join(room));
+}
+
+/** While Redis refuses what they publish, so that they wait to try again. They leave no timer behind. */
+function closeClients(world: World, random: Random): void {
+  const { loop } = world;
+  world.redis.isFull = true;
+  for (const client of world.clients) publishTo(world, client, 'chat:a', random);
+  loop.run(loop.nowMs + REFUSED_MS);
+  for (const client of world.clients) loop.as(client.owner, () => client.close());
+  for (const { owner } of world.clients) {
+    const left = loop.pendingOf(owner).filter(({ isTimer }) => isTimer);
+    if (left.length > 0) world.violation(`${owner.name} is closed and left ${shownTasks(left)}`);
+  }
+  world.redis.isFull = false;
 }
 
 function storm(world: World, events: readonly PlannedEvent[], stormMs: number): void {
