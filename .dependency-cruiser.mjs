@@ -11,6 +11,8 @@ const REDIS_BASE = ['keys', 'scripts', 'link'].map((name) => `backplane/redis/${
 const REDIS_PARTS = ['publish', 'subscribe', 'reads', 'acks', 'denials', 'presence', 'health', 'start'].map(
   (name) => `backplane/redis/${name}`,
 );
+/** Those that work on one server. The others ask whichever has the room. */
+const SHARD_PARTS = ['publish', 'subscribe', 'health', 'start'].map((name) => `backplane/redis/${name}`);
 
 /**
  * One row for each folder: the folders and packages that it may import (its own files always), and whether it may use
@@ -29,9 +31,15 @@ const TABLE = {
   'backplane/memory': { folders: ['backplane', 'protocol', 'metrics', 'util'], packages: [], node: true },
   // Puts its folders together. They know no other of them than those below: the keys, the scripts, the link.
   'backplane/redis': {
-    folders: [...REDIS_BASE, ...REDIS_PARTS, 'backplane', 'util'],
+    folders: [...REDIS_BASE, ...REDIS_PARTS, 'backplane/redis/shard', 'backplane', 'util'],
     packages: [],
     node: true,
+  },
+  // One server: what publishes, hears and looks after it.
+  'backplane/redis/shard': {
+    folders: [...REDIS_BASE, ...SHARD_PARTS, 'backplane', 'util'],
+    packages: [],
+    node: false,
   },
   'backplane/redis/keys': { folders: [], packages: ['cluster-key-slot'], node: false },
   'backplane/redis/scripts': { folders: ['backplane'], packages: ['ioredis'], node: true },

@@ -86,6 +86,9 @@ export interface ReadOptions {
   readonly begin?: boolean;
 }
 
+/** What something belongs to: a room, or null for what is of the whole cluster, such as signals and denials. */
+export type Place = string | null;
+
 /** What a backplane tells its node. Handlers MUST NOT throw. */
 export interface BackplaneEvents {
   /**
@@ -95,8 +98,11 @@ export interface BackplaneEvents {
    * say after which message they were sent.
    */
   envelope(room: string, envelope: Envelope): void;
-  /** Envelopes may have been missed: check every subscribed room. Called after re-subscription. */
-  resumed(): void;
+  /**
+   * Envelopes and signals may have been missed. Called after re-subscription. With `has`, only those of the
+   * places that it says yes to: others were heard without a break. It is asked before this returns.
+   */
+  resumed(has?: (place: Place) => boolean): void;
   /** A node, perhaps this one, sent this to all nodes. At most once; never called before `signal` returns. */
   signal(text: string): void;
 }

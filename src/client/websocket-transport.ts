@@ -28,7 +28,7 @@ class WebSocketLink implements Link {
 
   async open(environment: Environment, url: string, protocol: string): Promise<void> {
     try {
-      this.#attach(await environment.openSocket(url, protocol));
+      this.#attach(await environment.openSocket(url, protocol), environment.scheduler);
     } catch (error) {
       environment.scheduler.atEndOfTurn(() => this.#closed(NEVER_OPENED, messageOf(error)));
     }
@@ -52,17 +52,23 @@ class WebSocketLink implements Link {
     socket.close(NORMAL);
   }
 
-  #attach(socket: WebSocketLike): void {
-    // Node's sockets say here why there is no connection (`connect ECONNREFUSED …`); a page may not know. `onclose` follows.
+  #attach(socket: WebSocketLike, scheduler: Environment['scheduler']): void {
+    // Node's sockets say here why there is no connection (`connect ECONNREFUSED …`); a page may not know. `onclose` follows, except
+    // that Node 22 leaves it out where the upgrade was refused.
     let problem = '';
+    let wasOpened = false;
     socket.onerror = (event) => {
       problem = (event as { readonly message?: string } | undefined)?.message ?? '';
+      if (!wasOpened) scheduler.atEndOfTurn(() => this.#closed(NEVER_OPENED, problem));
     };
     // Abandoned while the WebSocket class was being found.
     if (this.#isOver) return socket.close(NORMAL);
     this.#socket = socket;
     socket.binaryType = 'arraybuffer';
-    socket.onopen = () => this.#events.opened();
+    socket.onopen = () => {
+      wasOpened = true;
+      this.#events.opened();
+    };
     socket.onmessage = ({ data }) => this.#events.message(data);
     socket.onclose = ({ code, reason }) => this.#closed(code, reason || problem);
   }

@@ -2,7 +2,7 @@ import { AccessRefused, type JoinAsks, type KeptOut, PLAIN_JOIN, type Refusal } 
 import { type Identity, looksSame } from '../auth/identity.ts';
 import type { Revocations } from '../auth/token-gate.ts';
 import type { AckPage } from '../backplane/acks.ts';
-import { type Backplane, BackplaneError, type BackplaneStatus } from '../backplane/backplane.ts';
+import { type Backplane, BackplaneError, type BackplaneStatus, type Place } from '../backplane/backplane.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
@@ -183,7 +183,7 @@ export class BrokerNode implements RoomServices {
   async start(): Promise<void> {
     await this.#parts.backplane.start({
       envelope: (room, envelope) => this.#feeds.accept(room, envelope),
-      resumed: () => this.#resumed(),
+      resumed: (has) => this.#resumed(has),
       signal: (text) => this.#control.arrived(text),
     });
     await this.#denied.load();
@@ -191,10 +191,10 @@ export class BrokerNode implements RoomServices {
     this.#sweeper = this.#parts.scheduler.every(1000, () => this.#sweep());
   }
 
-  #resumed(): void {
-    this.#denied.reload();
-    void this.#feeds.checkAll();
-    this.#presences.resumed();
+  #resumed(has: (place: Place) => boolean = everywhere): void {
+    if (has(null)) this.#denied.reload();
+    void this.#feeds.checkAll(has);
+    this.#presences.resumed(has);
   }
 
   #restored(): void {
@@ -478,4 +478,9 @@ export class BrokerNode implements RoomServices {
     permitServer('history', room, this.#parts.rule);
     return this.#reads.readHistory(room, since, limit);
   }
+}
+
+/** For a backplane that does not say where. */
+function everywhere(): boolean {
+  return true;
 }

@@ -17,6 +17,8 @@ export interface RedisExtras {
   readonly renamed?: readonly string[];
   /** Whether it is a Sentinel. */
   readonly sentinel?: boolean;
+  /** Default `redis-server`, from the PATH. */
+  readonly program?: string;
 }
 
 /** Those that run: none outlives the test process, whatever happens to it. */
@@ -127,20 +129,20 @@ export class RedisServer {
 
   async #spawn(): Promise<void> {
     const settings = { port: String(this.port), bind: '127.0.0.1', dir: this.#dir, ...this.#settings };
-    const { renamed = [], sentinel = false } = this.#extras;
+    const { renamed = [], sentinel = false, program = 'redis-server' } = this.#extras;
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
     for (const command of renamed) args.push('--rename-command', command, '');
     if (sentinel) args.unshift(await this.#emptyFile(), '--sentinel');
-    const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     child.stdout.on('data', (data: Buffer) => {
       output = (output + data.toString()).slice(-4000);
     });
     this.#process = child;
-    if (child.pid !== undefined) noteProcess(child.pid, 'redis-server');
+    if (child.pid !== undefined) noteProcess(child.pid, program);
     running.add(child);
     child.once('exit', () => running.delete(child));
-    const failed = once(child, 'exit').then(() => Promise.reject(new Error(`redis-server ended: ${output}`)));
+    const failed = once(child, 'exit').then(() => Promise.reject(new Error(`${program} ended: ${output}`)));
     failed.catch(ignoreOutage);
     await Promise.race([failed, waitFor(() => this.#answers(), { for: 'redis-server to answer' })]);
   }

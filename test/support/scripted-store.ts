@@ -10,6 +10,7 @@ import {
   type BackplaneEvents,
   type HistoryPage,
   type NewestPage,
+  type Place,
   type PublishRequest,
   type ReadOptions,
   type RoomPosition,
@@ -301,9 +302,9 @@ export class StorePort implements Backplane {
     for (const { room, envelope } of late) this.#events?.envelope(room, envelope);
   }
 
-  /** The link is back: envelopes may have been missed. */
-  resume(): void {
-    this.#events?.resumed();
+  /** A link is back: what is of these places may have been missed, or everything. */
+  resume(has?: (place: Place) => boolean): void {
+    this.#events?.resumed(has);
   }
 
   async subscribe(room: string): Promise<void> {

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { silentMetrics } from '../../src/backplane/metrics.ts';
 import { Keys } from '../../src/backplane/redis/keys/keys.ts';
+import type { ShardCalls } from '../../src/backplane/redis/link/shard-calls.ts';
 import { Lease } from '../../src/backplane/redis/presence/lease.ts';
 import { leaseScript, releaseScript } from '../../src/backplane/redis/scripts/scripts.ts';
 import { silentLog } from '../../src/util/log.ts';
@@ -14,21 +15,22 @@ interface Call {
 }
 
 /** A Redis that answers when the test says so. */
-function slowLease() {
+function slowLease(incarnation = () => '') {
   const calls: Call[] = [];
   const callBuffer = (_name: string, [sha, count, ...words]: [string, number, ...unknown[]]) =>
     new Promise((answer) => calls.push({ sha, args: words.slice(count).map(String), answer }));
   const redis = { callBuffer } as unknown as Redis;
+  const ask: ShardCalls['ask'] = (_place, work) => work({ redis, lineage: '' });
+  const shards: ShardCalls = { ask, askRead: ask, grouped: (items) => [items] };
   const lease = new Lease({
     nodeId: 'node---1',
     leaseMs: 6_000,
-    redis,
+    shards,
     keys: new Keys('rc', 1),
     clock: new FakeClock(),
     log: silentLog,
     metrics: silentMetrics,
-    ask: (work) => work(),
-    lineage: () => '',
+    incarnation,
     lost: () => undefined,
     renewed: () => undefined,
   });
@@ -64,5 +66,23 @@ test('nothing takes the lease again once it is given up', async () => {
   calls[1]!.answer(1);
   await released;
   expect(calls).toHaveLength(2);
+  lease.stop();
+});
+
+test('it is not held any more after Redis was started again, whatever the disk says of it', async () => {
+  let incarnation = 'run 1';
+  const { lease, calls } = slowLease(() => incarnation);
+  const started = lease.start();
+  calls[0]?.answer([0]);
+  await started;
+  expect(lease.term).toBe(1);
+  incarnation = 'run 2';
+  const renewed = lease.renew();
+  expect(calls[1]!.args[1]).toBe('0');
+  calls[1]!.answer([0]);
+  await renewed;
+  expect(lease.term).toBe(2);
+  void lease.renew();
+  expect(calls[2]!.args[1]).toBe('2');
   lease.stop();
 });

@@ -1,6 +1,7 @@
 /** What members bring, and what they know of each other, on one node. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { permissionsFrom } from '../../src/auth/permissions.ts';
+import type { BackplaneEvents } from '../../src/backplane/backplane.ts';
 import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
 import type { OwnEntry, PresenceChange, PresenceEvents } from '../../src/backplane/presence.ts';
 import type { JoinResult, MembersResult, ServerFrame } from '../../src/protocol/frames.ts';
@@ -24,7 +25,7 @@ class Unsteady extends MemoryBackplane {
   readonly entered: { readonly room: string; readonly data: unknown }[] = [];
   leaseLost: () => void = () => undefined;
   changed: PresenceEvents['changed'] = () => undefined;
-  resumed: () => void = () => undefined;
+  resumed: BackplaneEvents['resumed'] = () => undefined;
 
   constructor() {
     super({ nodeId: NODE_ID, clock: systemClock, dedupWindowMs: 1000, metaTtlMs: 60_000, acksTtlMs: 60_000 });
@@ -53,7 +54,7 @@ class Unsteady extends MemoryBackplane {
   }
 
   override start(events: Parameters<MemoryBackplane['start']>[0]): Promise<void> {
-    this.resumed = () => events.resumed();
+    this.resumed = (has) => events.resumed(has);
     return super.start(events);
   }
 }
@@ -411,6 +412,28 @@ describe('a member that keeps the list', () => {
     backplane.resumed();
     await waitFor(() => pushes(ann, 'members').length === 1);
     expect(MemberList.from('room', 1, ann.frames).members).toEqual((await list('room')).members);
+  });
+
+  it('gets it anew only of the rooms that may have missed something', async () => {
+    const [ann, bob] = [local.device('ann'), local.device('bob')];
+    for (const room of ['room', 'other']) {
+      await join(bob, room, { data: 'old' });
+      await join(ann, room, { members: true });
+    }
+    await entered(ann, ann);
+    await list('other');
+    backplane.isDeaf = true;
+    bob.send(['presence', 2, 'room', 'new']);
+    bob.send(['presence', 3, 'other', 'new']);
+    for (const room of ['room', 'other'])
+      await waitFor(async () => (await list(room)).members.some(({ data }) => data === 'new'));
+    backplane.isDeaf = false;
+    backplane.resumed((place) => place === 'other');
+    await waitFor(() => pushes(ann, 'members').length === 1);
+    expect(pushes(ann, 'members').map(([, room]) => room)).toEqual(['other']);
+    backplane.resumed();
+    await waitFor(() => pushes(ann, 'members').length === 2);
+    expect(pushes(ann, 'members').map(([, room]) => room)).toEqual(['other', 'room']);
   });
 
   it('is told nothing older after it', async () => {

@@ -1,13 +1,12 @@
-/** Connects many nodes through one Redis: assembles the parts of this folder. */
+/** Connects many nodes through Redis: assembles the parts of this folder. */
 import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import { randomId } from '../../util/ids.ts';
 import type { Logger } from '../../util/log.ts';
-import { type RedisAddress, redisAddress } from '../../util/redis-url.ts';
+import { redisAddress } from '../../util/redis-url.ts';
 import type { Acks } from '../acks.ts';
 import {
   type Backplane,
-  type BackplaneError,
   type BackplaneEvents,
   type BackplaneStatus,
   EMPTY_META_TTL_MS,
@@ -16,8 +15,6 @@ import {
   type PublishRequest,
   type ReadOptions,
   type RoomPosition,
-  SHUTTING_DOWN,
-  unavailable,
 } from '../backplane.ts';
 import { type Denials, MAX_DENIALS } from '../denials.ts';
 import { ID_BYTES } from '../envelope.ts';
@@ -25,25 +22,21 @@ import type { HistoryPolicy } from '../history-policy.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import { RedisAcks } from './acks/redis-acks.ts';
 import { RedisDenials } from './denials/redis-denials.ts';
-import { Probe } from './health/probe.ts';
-import { Readiness } from './health/readiness.ts';
-import { WriteCheck } from './health/write-check.ts';
 import { Keys } from './keys/keys.ts';
-import { Links } from './link/links.ts';
-import { errorFromCall, isReadOnly, refusedWrite } from './link/redis-errors.ts';
+import { errorFromCall } from './link/redis-errors.ts';
+import type { ShardAccess } from './link/shard-calls.ts';
 import { RedisPresence } from './presence/redis-presence.ts';
-import { GroupCommit } from './publish/group-commit.ts';
-import { Publisher } from './publish/publisher.ts';
 import { readHistory } from './reads/history.ts';
 import { readNewest } from './reads/newest.ts';
-import { ALL_SCRIPTS, clearScript, renewScript } from './scripts/scripts.ts';
-import { describeObstacles, tryScripts } from './start/rights.ts';
-import { checkStart } from './start/start-checks.ts';
-import { Subscriptions } from './subscribe/subscriptions.ts';
+import { clearScript, renewScript } from './scripts/scripts.ts';
+import { OneShard } from './shard/one-shard.ts';
+import type { Shards, ShardsEvents } from './shard/shards.ts';
 
 export interface RedisBackplaneOptions {
   /** `redis://` or, with TLS, `rediss://`; may contain user, password and database. */
   readonly url: string;
+  /** Whether it is a Redis Cluster. Default false. */
+  readonly cluster?: boolean;
   readonly tls?: ConnectionOptions;
   /**
    * Nodes of one cluster share prefix and number of partitions (1 to 16384); clusters on one Redis do not.
@@ -76,9 +69,6 @@ export interface RedisBackplaneOptions {
 }
 
 const DEFAULT_LEASE_MS = 6_000;
-const DEFAULT_PROBE_INTERVAL_MS = 5_000;
-/** For the links, once Redis is known to be there. */
-const MIN_STARTUP_TIMEOUT_MS = 1_000;
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class RedisBackplane implements Backplane {
@@ -88,70 +78,44 @@ export class RedisBackplane implements Backplane {
   readonly denials: Denials;
   readonly #options: RedisBackplaneOptions;
   readonly #keys: Keys;
-  readonly #links: Links;
-  readonly #commits: GroupCommit;
-  readonly #subscriptions: Subscriptions;
-  readonly #probe: Probe;
-  readonly #writes: WriteCheck;
-  readonly #readiness: Readiness;
-  readonly #server: RedisAddress;
-  readonly #closing = new AbortController();
+  readonly #shards: Shards;
   #events: BackplaneEvents | null = null;
-  #restoring: Promise<void> | null = null;
   #isClosed = false;
 
   constructor(options: RedisBackplaneOptions) {
     this.#options = options;
-    this.#server = redisAddress(options.url);
-    this.#keys = new Keys(options.keyPrefix, options.partitions, this.#server.database);
-    this.#links = this.#buildLinks();
-    this.#commits = this.#buildCommits();
+    const address = redisAddress(options.url);
+    this.#keys = new Keys(options.keyPrefix, options.partitions, address.database);
+    this.#shards = new OneShard({ ...options, address, keys: this.#keys }, this.#shardsEvents());
     this.acks = this.#buildAcks();
     this.denials = this.#buildDenials();
-    this.#subscriptions = this.#buildSubscriptions();
-    this.#probe = this.#buildProbe();
-    this.#writes = this.#buildWriteCheck();
-    this.#readiness = this.#buildReadiness();
     this.presence = this.#buildPresence();
   }
 
   async start(events: BackplaneEvents): Promise<void> {
     this.#events = events;
     try {
-      await checkStart({
-        ...this.#options,
-        address: this.#server,
-        keys: this.#keys,
-        signal: this.#closing.signal,
-      });
-      await this.#links.connect(Math.max(MIN_STARTUP_TIMEOUT_MS, this.#options.startupTimeoutMs));
-      await this.#restoring;
-      for (const script of ALL_SCRIPTS) await script.load(this.#links.command.redis);
+      await this.#shards.start();
     } catch (error) {
       await this.close();
       throw errorFromCall(error, 'connect');
     }
-    this.#probe.start();
-    this.#writes.start();
-    this.#readiness.start();
   }
 
   publish(request: PublishRequest): void {
-    this.#commits.publish(request);
+    this.#shards.publish(request);
   }
 
   subscribe(room: string): Promise<void> {
-    if (this.#isClosed) return Promise.reject(unavailable('subscribe', SHUTTING_DOWN));
-    return this.#subscriptions.subscribe(room);
+    return this.#shards.subscribe(room);
   }
 
   resubscribe(room: string): Promise<void> {
-    if (this.#isClosed) return Promise.reject(unavailable('subscribe', SHUTTING_DOWN));
-    return this.#subscriptions.resubscribe(room);
+    return this.#shards.resubscribe(room);
   }
 
   unsubscribe(room: string): void {
-    this.#subscriptions.unsubscribe(room);
+    this.#shards.unsubscribe(room);
   }
 
   async read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage> {
@@ -159,234 +123,105 @@ export class RedisBackplane implements Backplane {
     const { metaTtlMs, metrics } = this.#options;
     const emptyMetaTtlMs = Math.min(this.#options.emptyMetaTtlMs ?? EMPTY_META_TTL_MS, metaTtlMs);
     const epoch = randomId(ID_BYTES);
+    const read = ({ redis, lineage }: ShardAccess) => {
+      const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage };
+      return readHistory(redis, this.#keys, call, metrics);
+    };
     // A position alone is short, and joins wait for it.
-    const isShort = options.limit === 0;
-    const link = isShort ? this.#links.command : this.#links.reads;
-    const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage: link.lineage };
-    const read = () => readHistory(link.redis, this.#keys, call, metrics);
-    return isShort ? this.#links.ask(read, 'read') : this.#links.askRead(read, 'read');
+    return options.limit === 0
+      ? this.#shards.ask(room, read, 'read')
+      : this.#shards.askRead(room, read, 'read');
   }
 
   async readNewest(room: string, history: HistoryPolicy): Promise<NewestPage> {
     const { metrics } = this.#options;
     const key = this.#keys.newest(room);
-    return this.#links.askRead(
-      () => readNewest(this.#links.reads.redis, key, history.ageMs, metrics),
-      'read',
-    );
+    const read = ({ redis }: ShardAccess) => readNewest(redis, key, history.ageMs, metrics);
+    return this.#shards.askRead(room, read, 'read');
   }
 
   async renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (history.messages === 0) return;
     const args = [epoch, seen, randomId(ID_BYTES)];
-    const { redis } = this.#links.command;
     const keys = [this.#keys.meta(room)];
-    await this.#links.ask(() => renewScript.call(redis, keys, args, this.#options.metrics), 'read');
+    const renew = ({ redis }: ShardAccess) => renewScript.call(redis, keys, args, this.#options.metrics);
+    await this.#shards.ask(room, renew, 'read');
   }
 
   async clearHistory(room: string, history: HistoryPolicy): Promise<RoomPosition> {
     if (history.messages === 0) return NO_HISTORY;
-    const { redis, lineage } = this.#links.command;
     const keys = [this.#keys.meta(room), this.#keys.log(room)];
-    const args = [randomId(ID_BYTES), lineage];
-    const reply = await this.#links.ask(
-      () => clearScript.call(redis, keys, args, this.#options.metrics),
-      'clear',
-    );
-    const [epoch, offset] = reply as Buffer[];
+    const candidate = randomId(ID_BYTES);
+    const clear = ({ redis, lineage }: ShardAccess) =>
+      clearScript.call(redis, keys, [candidate, lineage], this.#options.metrics);
+    const [epoch, offset] = (await this.#shards.ask(room, clear, 'clear')) as Buffer[];
     return { epoch: epoch!.toString(), offset: Number(offset!.toString()) };
   }
 
-  async subscribers(room: string): Promise<number> {
-    const { redis } = this.#links.command;
-    const channel = this.#keys.channel(room);
-    const reply = await this.#links.ask(() => redis.call('PUBSUB', 'NUMSUB', channel), 'subscribe');
-    return Number((reply as unknown[])[1]);
+  subscribers(room: string): Promise<number> {
+    return this.#shards.subscribers(room);
   }
 
-  async signal(text: string): Promise<void> {
-    // A deaf node would not do what it asks of all nodes.
-    const reason = this.#linkProblem();
-    if (reason !== null) throw unavailable('signal', reason);
-    await this.#links.ask(() => this.#links.command.redis.publish(this.#keys.signals(), text), 'signal');
+  signal(text: string): Promise<void> {
+    return this.#shards.signal(text);
   }
 
   status(): BackplaneStatus {
-    return this.#readiness.status();
+    return this.#shards.status();
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#closing.abort();
-    this.#links.stop();
-    this.#readiness.stop();
-    this.#probe.stop();
-    this.#writes.stop();
+    this.#shards.stop();
     this.presence.stop();
-    this.#commits.close();
-    this.#subscriptions.close();
-    this.#links.close();
+    this.#shards.close();
   }
 
-  /** Why nothing is sent or received. If only writes are refused, everything else continues. */
-  #linkProblem(): string | null {
-    return this.#links.commandProblem() ?? this.#subscribeProblem();
-  }
-
-  #subscribeProblem(): string | null {
-    const problem = this.#links.subscribe.problem();
-    if (problem !== null) return problem;
-    if (!this.#subscriptions.isRestored) return 'subscribing to rooms again';
-    return this.#probe.isDeaf ? 'the node does not receive what is published' : null;
-  }
-
-  /** What a link does, or what was asked for on one, has changed. */
-  #changed(): void {
-    if (!this.#readiness.isWatching) return;
-    this.#probe.linksChanged();
-    this.presence.available();
-    this.#readiness.review();
-  }
-
-  #buildLinks(): Links {
-    return new Links(this.#options, {
-      commandUp: () => {
-        this.#commits.linkUp();
-        this.#changed();
-      },
-      commandDown: () => {
-        this.#commits.linkDown();
-        this.#changed();
-      },
-      readsChanged: () => this.#changed(),
-      subscribeUp: () => {
-        this.#restoring = this.#subscriptions.linkUp();
-      },
-      subscribeDown: () => {
-        this.#subscriptions.linkDown();
-        this.#changed();
-      },
-      noAnswer: () => this.#commits.noAnswer(),
-      isSuspect: () => this.#commits.isSuspect,
-    });
-  }
-
-  #buildCommits(): GroupCommit {
-    const { command } = this.#links;
-    const refused = (error: BackplaneError) => this.#writes.suspect(refusedWrite(error));
-    const publisher = new Publisher(command, this.#keys, { ...this.#options, refused });
-    return new GroupCommit({
-      clock: this.#options.clock,
-      maxWaitMs: this.#options.commandTimeoutMs,
-      send: (batches) => publisher.send(batches),
-      problem: () => command.problem(),
-      ping: () => this.#links.ping(),
-      reconnect: (reason) => command.reconnect(reason),
-      suspectChanged: () => this.#changed(),
-    });
+  #shardsEvents(): ShardsEvents {
+    return {
+      envelope: (room, envelope) => this.#events?.envelope(room, envelope),
+      presence: (room, changes) => this.presence.arrived(room, changes),
+      signal: (text) => this.#events?.signal(text),
+      resumed: () => this.#events?.resumed(),
+      changed: () => this.presence.available(),
+    };
   }
 
   #buildAcks(): Acks {
-    const links = this.#links;
+    const { acksTtlMs, metaTtlMs, metrics } = this.#options;
     return new RedisAcks({
-      redis: links.command.redis,
+      shards: this.#shards,
       keys: this.#keys,
-      ttlMs: this.#options.acksTtlMs,
-      metaTtlMs: this.#options.metaTtlMs,
-      metrics: this.#options.metrics,
-      ask: (work) => links.ask(work, 'acks'),
-      reads: links.reads.redis,
-      askRead: (work) => links.askRead(work, 'acks'),
+      ttlMs: acksTtlMs,
+      metaTtlMs,
+      metrics,
       epochOf: async (room, history, begin) => (await this.read(room, history, { limit: 0, begin })).epoch,
     });
   }
 
   #buildDenials(): Denials {
-    const links = this.#links;
     return new RedisDenials({
-      redis: links.command.redis,
+      shards: this.#shards,
       keys: this.#keys,
       most: this.#options.maxDenials ?? MAX_DENIALS,
       metrics: this.#options.metrics,
-      ask: (work) => links.ask(work, 'denials'),
-      reads: links.reads.redis,
-      askRead: (work) => links.askRead(work, 'denials'),
-    });
-  }
-
-  #buildSubscriptions(): Subscriptions {
-    return new Subscriptions(this.#links.subscribe, this.#keys, {
-      metrics: this.#options.metrics,
-      probeChannel: this.#keys.probe(this.#options.nodeId),
-      envelope: (room, envelope) => this.#events?.envelope(room, envelope),
-      presence: (room, changes) => this.presence.arrived(room, changes),
-      probe: (bytes) => this.#probe.arrived(bytes),
-      signalChannel: this.#keys.signals(),
-      signal: (bytes) => this.#events?.signal(bytes.toString()),
-      restored: () => this.#changed(),
-    });
-  }
-
-  #buildProbe(): Probe {
-    const { clock, commandTimeoutMs, probeIntervalMs, metrics, nodeId } = this.#options;
-    const channel = this.#keys.probe(nodeId);
-    return new Probe({
-      clock,
-      intervalMs: probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS,
-      timeoutMs: commandTimeoutMs,
-      canProbe: () => this.#links.commandProblem() === null && this.#subscriptions.isRestored,
-      publish: (bytes) => this.#links.ask(() => this.#links.command.redis.publish(channel, bytes), 'publish'),
-      heard: (lagMs) => metrics.probe(lagMs),
-      changed: () => this.#readiness.review(),
-      reconnect: (reason) => this.#links.subscribe.reconnect(reason),
-    });
-  }
-
-  #buildWriteCheck(): WriteCheck {
-    const { probeIntervalMs } = this.#options;
-    return new WriteCheck({
-      intervalMs: probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS,
-      canCheck: () => this.#links.commandProblem() === null,
-      check: () => this.#links.ask(() => this.#tryWriting(), 'check'),
-      changed: () => this.#readiness.review(),
-    });
-  }
-
-  async #tryWriting(): Promise<string | null> {
-    const { command } = this.#links;
-    const obstacles = await tryScripts(command.redis, this.#keys, this.#options.metrics);
-    const isReplica = obstacles.some((obstacle) => obstacle.kind === 'writes' && isReadOnly(obstacle.reply));
-    if (isReplica) command.reconnect('this Redis became a read-only replica');
-    return obstacles.length === 0 ? null : describeObstacles(obstacles, this.#server.username, 'redis');
-  }
-
-  #buildReadiness(): Readiness {
-    return new Readiness({
-      problem: () => this.#links.readProblem() ?? this.#subscribeProblem() ?? this.#writes.problem,
-      linkProblem: () => this.#linkProblem(),
-      resumed: () => this.#events?.resumed(),
-      log: this.#options.log,
     });
   }
 
   #buildPresence(): RedisPresence {
     const { clock, leaseMs = DEFAULT_LEASE_MS, log, metrics, nodeId } = this.#options;
-    const links = this.#links;
     return new RedisPresence({
       nodeId,
       leaseMs,
-      redis: links.command.redis,
+      shards: this.#shards,
       keys: this.#keys,
       clock,
       log,
       metrics,
-      problem: () => links.commandProblem(),
-      lineage: () => links.command.lineage,
-      ask: (work) => links.ask(work, 'presence'),
-      reads: links.reads.redis,
-      askRead: (work) => links.askRead(work, 'presence'),
-      heard: () => this.#subscriptions.heard(),
+      problem: () => this.#shards.problem(null),
+      incarnation: () => this.#shards.incarnation(),
+      heard: (room) => this.#shards.heard(room),
     });
   }
 }

@@ -100,9 +100,9 @@ export class Presences {
     await this.#parts.presence.close();
   }
 
-  /** The backplane was away: changes may have been missed. */
-  resumed(): void {
-    void this.#rosters.resumed();
+  /** The backplane was away: changes in these rooms may have been missed. */
+  resumed(has: (room: string) => boolean): void {
+    void this.#rosters.resumed(has);
   }
 
   /** Called now and then. */

@@ -162,10 +162,11 @@ export class Rosters {
     if (watched.isLarge || watched.isInDoubt) void this.#doubt(watched);
   }
 
-  /** Changes may have been missed in all rooms. Never rejects. */
-  async resumed(): Promise<void> {
+  /** Changes may have been missed in these rooms. Never rejects. */
+  async resumed(has: (room: string) => boolean): Promise<void> {
     const all = [...this.#watched.values()].filter(
-      ({ roster, reading, isInDoubt }) => roster !== null || reading !== null || isInDoubt,
+      ({ feed, roster, reading, isInDoubt }) =>
+        (roster !== null || reading !== null || isInDoubt) && has(feed.room.name),
     );
     for (let at = 0; at < all.length; at += READ_AT_ONCE) {
       await Promise.all(all.slice(at, at + READ_AT_ONCE).map((watched) => this.#doubt(watched)));

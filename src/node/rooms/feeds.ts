@@ -180,10 +180,11 @@ export class Feeds {
   }
 
   /**
-   * Checks every feed for missed messages, some at a time: Redis has just come back, and has others to serve.
+   * Checks the feeds of these rooms for missed messages, some at a time: Redis has just come back, and has others
+   * to serve.
    */
-  async checkAll(): Promise<void> {
-    const feeds = [...this.#feeds.values()];
+  async checkAll(has: (room: string) => boolean): Promise<void> {
+    const feeds = [...this.#feeds.values()].filter((feed) => has(feed.room.name));
     for (let at = 0; at < feeds.length; at += CHECKED_AT_ONCE) {
       await Promise.all(
         feeds

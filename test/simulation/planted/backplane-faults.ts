@@ -312,7 +312,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'rooms of a dead node stay on its list',
     file: 'backplane/redis/presence/sweeper.ts',
-    find: 'await this.#script(forgetScript, [this.#options.keys.nodeRooms(claim.node)], args);',
+    find: 'await this.#script(null, forgetScript, [this.#options.keys.nodeRooms(claim.node)], args);',
     replace: 'void forgetScript; void args;',
     breaks: 'the lease of a dead node is never given up',
     hint: { faultKinds: ['killNode'] },
@@ -328,7 +328,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'list overtakes its changes',
     file: 'backplane/redis/presence/redis-presence.ts',
-    find: 'await this.#options.heard();',
+    find: 'await this.#options.heard(room);',
     replace: '',
     breaks: 'changes that a list contains take it back',
     hint: {

@@ -209,7 +209,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'rooms are not checked when Redis is back',
     file: 'node/broker-node.ts',
-    find: 'void this.#feeds.checkAll();',
+    find: 'void this.#feeds.checkAll(has);',
     replace: '',
     breaks: 'what was missed comes only with the next message',
     hint: { faultKinds: ['cutSubscribers', 'cutOff'] },
@@ -225,7 +225,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'kept-out list is not read again',
     file: 'node/broker-node.ts',
-    find: 'this.#denied.reload();',
+    find: 'if (has(null)) this.#denied.reload();',
     replace: '',
     breaks: 'a user who is kept out stays on a node that was cut off',
     hint: {
@@ -237,7 +237,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'members are not read again when Redis is back',
     file: 'node/broker-node.ts',
-    find: 'this.#presences.resumed();',
+    find: 'this.#presences.resumed(has);',
     replace: '',
     breaks: 'members that came or left meanwhile are not told',
     hint: { faultKinds: ['cutSubscribers', 'cutOff'] },

@@ -1,6 +1,5 @@
 /** Acks in Redis: one sorted set for each room and epoch. Acks of one turn share a call. */
 
-import type { Redis } from 'ioredis';
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import type { Acked, AckOutcome, AckPage, AckReceipt, Acks, Start } from '../../acks.ts';
@@ -9,21 +8,17 @@ import type { HistoryPolicy } from '../../history-policy.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import { errorFromReply } from '../link/redis-errors.ts';
+import type { ShardAccess, ShardCalls } from '../link/shard-calls.ts';
 import { ackScript, acksScript, type ScriptArgument } from '../scripts/scripts.ts';
 
 export interface RedisAcksParts {
-  readonly redis: Redis;
+  readonly shards: ShardCalls;
   readonly keys: Keys;
   /** Life of a room's acks in milliseconds, from its last ack on. */
   readonly ttlMs: number;
   /** Life of the numbering of a room in which a user has a start, in milliseconds. */
   readonly metaTtlMs: number;
   readonly metrics: BackplaneMetrics;
-  /** Runs a call unless Redis is known to be away; rejects with a `BackplaneError`. */
-  readonly ask: <T>(work: () => Promise<T>) => Promise<T>;
-  /** The link for long replies, and how to call it. */
-  readonly reads: Redis;
-  readonly askRead: <T>(work: () => Promise<T>) => Promise<T>;
   /** The room's current epoch. A room without one gets one with `begin`; otherwise it is ''. */
   readonly epochOf: (room: string, history: HistoryPolicy, begin: boolean) => Promise<string>;
 }
@@ -49,6 +44,7 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+const STAGE = 'acks';
 /** Offsets that only read the stored one, or store the room's position: see `ack.lua`. */
 const NOTHING = 0;
 const NEWEST = -1;
@@ -114,11 +110,12 @@ export class RedisAcks implements Acks {
   }
 
   async list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
-    const { reads, keys, metrics, askRead } = this.#parts;
+    const { shards, keys, metrics } = this.#parts;
     const page = await this.#inPresentEpoch(room, history, async (epoch) => {
       const args = [epoch, from ?? '', limit];
       const names = [keys.meta(room), keys.acks(room, epoch)];
-      const reply = await askRead(() => acksScript.call(reads, names, args, metrics));
+      const read = ({ redis }: ShardAccess) => acksScript.call(redis, names, args, metrics);
+      const reply = await shards.askRead(room, read, STAGE);
       const [newest, count, ...listed] = reply as [number, number, ...Buffer[]];
       return newest === -1 ? null : { epoch, offset: newest, count, users: pairs(listed) };
     });
@@ -145,7 +142,7 @@ export class RedisAcks implements Acks {
       const answer = await work(epoch);
       if (answer !== null) return answer;
     }
-    throw unavailable('acks', 'the room keeps starting new epochs');
+    throw unavailable(STAGE, 'the room keeps starting new epochs');
   }
 
   #remember(room: string, epoch: string): void {
@@ -163,20 +160,24 @@ export class RedisAcks implements Acks {
   #flush(): void {
     const all = this.#waiting;
     this.#waiting = [];
-    for (let at = 0; at < all.length; at += MAX_ENTRIES) void this.#call(all.slice(at, at + MAX_ENTRIES));
+    for (const group of this.#parts.shards.grouped(all, ({ entry }) => entry.room)) {
+      for (let at = 0; at < group.length; at += MAX_ENTRIES)
+        void this.#call(group.slice(at, at + MAX_ENTRIES));
+    }
   }
 
-  /** One call for entries of any rooms. For Redis Cluster it becomes one for each partition. */
+  /** One call for entries of any rooms of a shard. */
   async #call(all: readonly Waiting[]): Promise<void> {
-    const { redis, keys, ttlMs, metaTtlMs, metrics, ask } = this.#parts;
+    const { shards, keys, ttlMs, metaTtlMs, metrics } = this.#parts;
     const names = all.flatMap(({ entry: { room, epoch } }) => [keys.meta(room), keys.acks(room, epoch)]);
     const args: ScriptArgument[] = [ttlMs, metaTtlMs];
     for (const { entry } of all) args.push(entry.epoch, entry.user, entry.offset);
     try {
-      const reply = (await ask(() => ackScript.call(redis, names, args, metrics))) as (number | Buffer)[];
+      const send = ({ redis }: ShardAccess) => ackScript.call(redis, names, args, metrics);
+      const reply = (await shards.ask(all[0]!.entry.room, send, STAGE)) as (number | Buffer)[];
       all.forEach(({ resolve, reject }, i) => {
         const [newest, kept, changed] = reply.slice(i * 3, i * 3 + 3);
-        if (newest === FAILED) reject(errorFromReply(String(kept), 'acks'));
+        if (newest === FAILED) reject(errorFromReply(String(kept), STAGE));
         else resolve({ newest: Number(newest), kept: Number(kept), isChanged: changed === 1 });
       });
     } catch (error) {

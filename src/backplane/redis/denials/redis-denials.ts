@@ -1,23 +1,19 @@
 /** Denials in Redis: one sorted set for the cluster. */
-import type { Redis } from 'ioredis';
 import type { Denial, DenialList, Denials } from '../../denials.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
+import type { ShardCalls } from '../link/shard-calls.ts';
 import { denialsScript, denyScript } from '../scripts/scripts.ts';
 
 export interface RedisDenialsParts {
-  readonly redis: Redis;
+  readonly shards: ShardCalls;
   readonly keys: Keys;
   /** Maximum entries at once. */
   readonly most: number;
   readonly metrics: BackplaneMetrics;
-  /** Runs a call unless Redis is known to be away; rejects with a `BackplaneError`. */
-  readonly ask: <T>(work: () => Promise<T>) => Promise<T>;
-  /** The link for long replies, and how to call it. */
-  readonly reads: Redis;
-  readonly askRead: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
+const STAGE = 'denials';
 /** Denials read or restored in one call: during it Redis serves no one else. */
 const READ_AT_ONCE = 1000;
 const RESTORED_AT_ONCE = 1000;
@@ -79,9 +75,13 @@ export class RedisDenials implements Denials {
   }
 
   async #page({ from, skipped }: Cursor): Promise<{ nowMs: number; entries: Entry[] }> {
-    const { reads, keys, metrics, askRead } = this.#parts;
+    const { shards, keys, metrics } = this.#parts;
     const args = [from, skipped, READ_AT_ONCE];
-    const reply = await askRead(() => denialsScript.call(reads, [keys.denials()], args, metrics));
+    const reply = await shards.askRead(
+      null,
+      ({ redis }) => denialsScript.call(redis, [keys.denials()], args, metrics),
+      STAGE,
+    );
     const [nowMs, found] = reply as [Buffer, Buffer[]];
     const entries: Entry[] = [];
     for (let i = 0; i < found.length; i += 2) {
@@ -97,10 +97,13 @@ export class RedisDenials implements Denials {
   }
 
   async #write(does: 'deny' | 'lift' | 'restore', denials: readonly Denial[]): Promise<boolean> {
-    const { redis, keys, most, metrics, ask } = this.#parts;
+    const { shards, keys, most, metrics } = this.#parts;
     const args = denials.flatMap(({ subject, leftMs }) => [subject, Math.ceil(leftMs)]);
-    const names = [keys.denials()];
-    const reply = await ask(() => denyScript.call(redis, names, [does, most, ...args], metrics));
+    const reply = await shards.ask(
+      null,
+      ({ redis }) => denyScript.call(redis, [keys.denials()], [does, most, ...args], metrics),
+      STAGE,
+    );
     return reply === 1;
   }
 }

@@ -5,11 +5,11 @@ import { Redis, type RedisOptions } from 'ioredis';
 import { backoffMs } from '../../../util/backoff.ts';
 import type { Clock } from '../../../util/clock.ts';
 import type { Logger } from '../../../util/log.ts';
-import { type RedisAddress, redisAddress, shownAddress } from '../../../util/redis-url.ts';
+import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import { type BackplaneError, unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
-import { lineageOf } from './lineage.ts';
+import { lineageOf, runOf } from './lineage.ts';
 import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
 import { serverOptions } from './server-options.ts';
 import { passingProblem, serverProblem } from './server-version.ts';
@@ -24,8 +24,7 @@ export type LinkRole = 'command' | 'read' | 'subscribe';
 const SHORT_NAMES: Readonly<Record<LinkRole, string>> = { command: 'cmd', read: 'read', subscribe: 'sub' };
 
 export interface LinkOptions {
-  /** `redis://` or, with TLS, `rediss://`; may contain user, password and database. */
-  readonly url: string;
+  readonly address: RedisAddress;
   readonly tls?: ConnectionOptions;
   /** Exactly eight ASCII characters. */
   readonly nodeId: string;
@@ -65,6 +64,7 @@ export class Link {
   #isClosed = false;
   #downSinceMs: number;
   #lineage = '';
+  #run = '';
   #lastError: Error | null = null;
   #waiter: { resolve(): void; reject(error: Error): void } | null = null;
 
@@ -73,7 +73,7 @@ export class Link {
     this.#options = options;
     this.#watcher = watcher;
     this.#downSinceMs = options.clock.nowMs();
-    this.#server = redisAddress(options.url);
+    this.#server = options.address;
     const retryMs = () => backoffMs(this.#failures++, RECONNECT);
     this.redis = new Redis({
       ...serverOptions(this.#server, options.tls),
@@ -92,6 +92,14 @@ export class Link {
   /** Lineage of the server, for a link that does not subscribe; see `lineageOf`. */
   get lineage(): string {
     return this.#lineage;
+  }
+
+  /**
+   * The server and its run, for a link that does not subscribe. Where it is another one, what was written may be gone: a replica may
+   * lack it, and so may the disk of a server that was started again.
+   */
+  get incarnation(): string {
+    return `${this.#run} ${this.#lineage}`;
   }
 
   /** Host and port, without credentials. */
@@ -161,6 +169,7 @@ export class Link {
         // If this fails, ioredis would continue in database 0.
         if (this.#server.database !== 0) await this.redis.select(this.#server.database);
         this.#lineage = lineageOf(info);
+        this.#run = runOf(info);
       } catch (error) {
         return this.#refuse(`redis did not answer INFO: ${(error as Error).message}`);
       }

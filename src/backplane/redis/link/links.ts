@@ -2,6 +2,7 @@
 import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import { Link, type LinkOptions } from './link.ts';
 import { errorFromCall, isAnswer } from './redis-errors.ts';
+import type { ShardAccess } from './shard-calls.ts';
 
 export interface LinksWatcher {
   commandUp(): void;
@@ -62,11 +63,11 @@ export class Links {
   }
 
   /** Fails fast while Redis is away, instead of queueing on a link that does not answer. */
-  async ask<T>(work: () => Promise<T>, stage: string): Promise<T> {
+  async ask<T>(work: (shard: ShardAccess) => Promise<T>, stage: string): Promise<T> {
     const problem = this.commandProblem();
     if (problem !== null) throw unavailable(stage, problem);
     try {
-      return await work();
+      return await work(this.command);
     } catch (cause) {
       const error = errorFromCall(cause, stage);
       if (error.code === 'timeout') this.#watcher.noAnswer();
@@ -75,11 +76,11 @@ export class Links {
   }
 
   /** As `ask`, on the link for reads. That one is late says nothing about the command link. */
-  async askRead<T>(work: () => Promise<T>, stage: string): Promise<T> {
+  async askRead<T>(work: (shard: ShardAccess) => Promise<T>, stage: string): Promise<T> {
     const problem = this.readProblem();
     if (problem !== null) throw unavailable(stage, problem);
     try {
-      return await work();
+      return await work(this.reads);
     } catch (cause) {
       const error = errorFromCall(cause, stage);
       if (error.code === 'timeout') this.#checkReadLink();

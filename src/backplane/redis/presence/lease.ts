@@ -10,12 +10,12 @@ import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
 import type { BackplaneError } from '../../backplane.ts';
 import { leaseScript, releaseScript } from '../scripts/scripts.ts';
 import { LeaseWatch } from './lease-watch.ts';
-import type { PresenceParts } from './presence-parts.ts';
+import { type PresenceParts, STAGE } from './presence-parts.ts';
 
 export interface LeaseOptions extends PresenceParts {
   readonly leaseMs: number;
-  /** Of the Redis that `ask` reaches; see `lineageOf`. */
-  lineage(): string;
+  /** Of the store as a whole; see `Link`. */
+  incarnation(): string;
   /** The lease was lost, or Redis may have lost entries; there is a new one, with a new term. */
   lost(): void;
   /** A renewal was answered. `lapsed`: dead nodes and their records. */
@@ -39,7 +39,7 @@ export class Lease {
   #beat = 0;
   #record = '';
   /** Of the Redis in which the term began. */
-  #lineage = '';
+  #incarnation = '';
   #validUntilMs = -Infinity;
   #isStopped = false;
   #isReleased = false;
@@ -86,16 +86,16 @@ export class Lease {
     this.#isReleased = true;
     // One that is under way changes the record that the release must name.
     await this.#renewing;
-    const { redis, keys, nodeId, metrics } = this.#options;
+    const { shards, keys, nodeId, metrics } = this.#options;
+    const names = [keys.leases(), keys.nodeRooms(nodeId)];
     const args = [nodeId, this.#record];
-    const work = () => releaseScript.call(redis, [keys.leases(), keys.nodeRooms(nodeId)], args, metrics);
-    await this.#options.ask(work);
+    await shards.ask(null, ({ redis }) => releaseScript.call(redis, names, args, metrics), STAGE);
   }
 
   /** Nodes whose leases have not lapsed. Rejects with a `BackplaneError`. */
   async nodes(): Promise<string[]> {
-    const { redis, keys, clock } = this.#options;
-    const fields = await this.#options.ask(() => redis.hgetall(keys.leases()));
+    const { shards, keys, clock } = this.#options;
+    const fields = await shards.ask(null, ({ redis }) => redis.hgetall(keys.leases()), STAGE);
     const records = new Map(Object.entries(fields));
     const lapsed = new Set(this.#watch.look(records, clock.nowMs()));
     return [...records]
@@ -121,27 +121,32 @@ export class Lease {
   }
 
   async #ask(): Promise<void> {
-    const { nodeId, redis, keys, clock, metrics, leaseMs, ask } = this.#options;
+    const { nodeId, shards, keys, clock, metrics, leaseMs } = this.#options;
     const beat = ++this.#beat;
     const kept = `${this.#term}:${beat}:${leaseMs}:`;
     const next = `${this.#term + 1}:${beat}:${leaseMs}:`;
     const sentAtMs = clock.nowMs();
-    const lineage = this.#options.lineage();
-    // A promoted replica may lack what this term entered and have what it removed: nothing of it counts any more.
-    const held = lineage === this.#lineage ? this.#term : 0;
+    const incarnation = this.#options.incarnation();
+    // A promoted replica, or the disk of a Redis that was started again, may lack what this term entered and have what it removed:
+    // nothing of it counts any more, even if the lease itself is there.
+    const held = incarnation === this.#incarnation ? this.#term : 0;
     const args = [nodeId, held, kept, next];
-    const reply = await ask(() => leaseScript.call(redis, [keys.leases()], args, metrics));
+    const reply = await shards.ask(
+      null,
+      ({ redis }) => leaseScript.call(redis, [keys.leases()], args, metrics),
+      STAGE,
+    );
     if (this.#isStopped) return;
     this.#validUntilMs = sentAtMs + leaseMs;
     const [isHeld, ...fields] = reply as [number, ...Buffer[]];
     this.#record = isHeld === 1 ? kept : next;
-    if (isHeld !== 1) this.#began(lineage);
+    if (isHeld !== 1) this.#began(incarnation);
     this.#options.renewed(this.#lapsed(fields));
   }
 
-  #began(lineage: string): void {
+  #began(incarnation: string): void {
     this.#term++;
-    this.#lineage = lineage;
+    this.#incarnation = incarnation;
     if (this.#term === 1) return this.#options.metrics.leaseState(true);
     this.#options.metrics.leaseLost();
     this.#options.log.warn({ term: this.#term }, 'lost the presence lease: entering members again');

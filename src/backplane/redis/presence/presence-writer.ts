@@ -2,9 +2,10 @@ import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import { BackplaneError, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import { errorFromReply } from '../link/redis-errors.ts';
+import type { ShardAccess } from '../link/shard-calls.ts';
 import { presenceScript, type ScriptArgument } from '../scripts/scripts.ts';
 import type { Lease } from './lease.ts';
-import type { PresenceParts } from './presence-parts.ts';
+import { type PresenceParts, STAGE } from './presence-parts.ts';
 import type { PresenceQueue, TakeLimits, UpdateBatch } from './presence-queue.ts';
 
 export interface PresenceWriterOptions extends PresenceParts {
@@ -16,7 +17,6 @@ export interface PresenceWriterOptions extends PresenceParts {
 
 /** About 2 ms of Redis's time a call: publishes wait behind it. A change takes 4 to 9 us. */
 const CALL_LIMITS: TakeLimits = { updates: 256, bytes: 256 * 1024 };
-const STAGE = 'presence';
 /** How the script's reply for a room starts if the changes are done but not announced. */
 const UNANNOUNCED = '!';
 
@@ -32,7 +32,8 @@ export class PresenceWriter {
   readonly #options: PresenceWriterOptions;
   readonly #turn = new EndOfTurn(systemScheduler, () => void this.#run());
   #waiters: Waiter[] = [];
-  #inFlight: readonly UpdateBatch[] = [];
+  /** Taken, and not answered yet. */
+  readonly #inFlight = new Set<UpdateBatch>();
   #isRunning = false;
   #isStopped = false;
 
@@ -82,35 +83,49 @@ export class PresenceWriter {
 
   /** Rejects if some must be written again. */
   async #write(): Promise<void> {
-    const { queue, lease, problem } = this.#options;
+    const { queue, lease, problem, shards } = this.#options;
     const reason = problem();
     if (reason !== null) throw unavailable(STAGE, reason);
     // The sweep of this node could miss entries under a lapsed lease, which would stay forever.
     if (!lease.isValid && !(await lease.renew())) throw unavailable(STAGE, 'cannot renew the presence lease');
     let batches = queue.take(CALL_LIMITS);
-    this.#inFlight = batches;
+    for (const batch of batches) this.#inFlight.add(batch);
     try {
       const refusal = await this.#register(batches);
       if (refusal !== null) {
-        for (const batch of batches.filter(needsRegister)) queue.putBack(batch, false);
-        batches = batches.filter((batch) => !needsRegister(batch));
-        this.#inFlight = batches;
+        const unregistered = batches.filter(needsRegister);
+        for (const batch of unregistered) this.#putBack(batch, false);
+        batches = batches.filter((batch) => !unregistered.includes(batch));
       }
-      if (batches.length > 0) this.#applyReplies(batches, await this.#send(batches));
-      if (refusal !== null) throw refusal;
+      const groups = shards.grouped(batches, ({ room }) => room.name);
+      const refusals = await Promise.all(groups.map((group) => this.#writeGroup(group)));
+      const failure = refusals.find((error) => error !== null) ?? refusal;
+      if (failure !== null) throw failure;
     } catch (error) {
-      this.#failed(batches, error as BackplaneError);
+      const isDoubtful = (error as BackplaneError).code === 'timeout';
+      // Of those that were answered, each has had its own outcome.
+      for (const batch of this.#inFlight) this.#putBack(batch, isDoubtful);
       throw error;
-    } finally {
-      this.#inFlight = [];
     }
     this.#resolve();
   }
 
-  #failed(batches: readonly UpdateBatch[], { code }: BackplaneError): void {
-    // Otherwise the call was answered, and each batch has had its own outcome.
-    if (this.#inFlight !== batches) return;
-    for (const batch of batches) this.#options.queue.putBack(batch, code === 'timeout');
+  /** Rooms of one shard. Resolves with why some must be written again, or null. */
+  async #writeGroup(group: readonly UpdateBatch[]): Promise<BackplaneError | null> {
+    if (group.length === 0) return null;
+    try {
+      return this.#applyReplies(group, await this.#send(group));
+    } catch (cause) {
+      const error = cause as BackplaneError;
+      for (const batch of group)
+        if (this.#inFlight.has(batch)) this.#putBack(batch, error.code === 'timeout');
+      return error;
+    }
+  }
+
+  #putBack(batch: UpdateBatch, isDoubtful: boolean): void {
+    this.#inFlight.delete(batch);
+    this.#options.queue.putBack(batch, isDoubtful);
   }
 
   /**
@@ -120,14 +135,14 @@ export class PresenceWriter {
    * for that.
    */
   async #register(batches: readonly UpdateBatch[]): Promise<BackplaneError | null> {
-    const { ask, redis, keys, nodeId, lease } = this.#options;
+    const { shards, keys, nodeId, lease } = this.#options;
     const fields: string[] = [];
     const fresh = batches.filter(needsRegister);
     for (const { room } of fresh) fields.push(room.name, `${lease.term}:${room.announce ? '1' : '0'}`);
     if (fresh.length === 0) return null;
     const { term } = lease;
     try {
-      await ask(() => redis.hset(keys.nodeRooms(nodeId), ...fields));
+      await shards.ask(null, ({ redis }) => redis.hset(keys.nodeRooms(nodeId), ...fields), STAGE);
     } catch (error) {
       if (error instanceof BackplaneError && error.code === 'unavailable') return error;
       throw error;
@@ -139,11 +154,12 @@ export class PresenceWriter {
 
   /** Resolves with the reply of the script: an error message for each room, '' for none. */
   async #send(batches: readonly UpdateBatch[]): Promise<string[]> {
-    const { ask, redis, clock, metrics } = this.#options;
+    const { shards, clock, metrics } = this.#options;
     const { roomKeys, args } = this.#call(batches);
     const sentAtMs = clock.nowMs();
     try {
-      const reply = await ask(() => presenceScript.call(redis, roomKeys, args, metrics));
+      const call = ({ redis }: ShardAccess) => presenceScript.call(redis, roomKeys, args, metrics);
+      const reply = await shards.ask(batches[0]!.room.name, call, STAGE);
       return (reply as Buffer[]).map(String);
     } finally {
       const changes = batches.reduce((sum, { updates }) => sum + updates.length, 0);
@@ -151,10 +167,6 @@ export class PresenceWriter {
     }
   }
 
-  /**
-   * On a single Redis all rooms share a call. The one place to change for Redis Cluster: one for each
-   * partition.
-   */
   #call(batches: readonly UpdateBatch[]): { roomKeys: string[]; args: ScriptArgument[] } {
     const { keys, lease } = this.#options;
     const term = Buffer.allocUnsafe(4);
@@ -175,9 +187,9 @@ export class PresenceWriter {
     return { roomKeys, args };
   }
 
-  /** Throws if Redis refused some for now. */
-  #applyReplies(batches: readonly UpdateBatch[], problems: readonly string[]): void {
-    this.#inFlight = [];
+  /** Returns why Redis refused some for now, or null. */
+  #applyReplies(batches: readonly UpdateBatch[], problems: readonly string[]): BackplaneError | null {
+    for (const batch of batches) this.#inFlight.delete(batch);
     const emptied: string[] = [];
     let refusal: BackplaneError | null = null;
     for (const [i, batch] of batches.entries()) {
@@ -186,7 +198,7 @@ export class PresenceWriter {
       else if (this.#options.queue.written(batch)) emptied.push(batch.room.name);
     }
     this.#unregister(emptied);
-    if (refusal !== null) throw refusal;
+    return refusal;
   }
 
   /**
@@ -217,16 +229,18 @@ export class PresenceWriter {
   /** Not awaited: a room that stays on the list only costs a sweeper of this node one look. */
   #unregister(rooms: readonly string[]): void {
     if (rooms.length === 0) return;
-    const { ask, redis, keys, nodeId, log } = this.#options;
-    ask(() => redis.hdel(keys.nodeRooms(nodeId), ...rooms)).catch((error: BackplaneError) =>
-      log.debug({ error: error.message }, 'rooms stay on the list of this node'),
-    );
+    const { shards, keys, nodeId, log } = this.#options;
+    const call = ({ redis }: ShardAccess) => redis.hdel(keys.nodeRooms(nodeId), ...rooms);
+    shards
+      .ask(null, call, STAGE)
+      .catch((error: BackplaneError) =>
+        log.debug({ error: error.message }, 'rooms stay on the list of this node'),
+      );
   }
 
   #isWaiting({ room, number }: Pick<Waiter, 'room' | 'number'>): boolean {
     const { queue } = this.#options;
-    const isInFlight = this.#inFlight.some((batch) => room === null || batch.room.name === room);
-    if (isInFlight) return true;
+    for (const batch of this.#inFlight) if (room === null || batch.room.name === room) return true;
     return queue.oldest(room) <= number;
   }
 

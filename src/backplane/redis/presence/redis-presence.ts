@@ -1,5 +1,4 @@
 /** Who is in which room, in Redis: assembles the parts for it. */
-import type { Redis } from 'ioredis';
 import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import type {
   OwnEntry,
@@ -12,9 +11,10 @@ import type {
 } from '../../presence.ts';
 import { packWho, unpackWho } from '../../presence-event.ts';
 import { errorFromCall } from '../link/redis-errors.ts';
+import type { ShardAccess } from '../link/shard-calls.ts';
 import { membersScript } from '../scripts/scripts.ts';
 import { Lease } from './lease.ts';
-import type { PresenceParts } from './presence-parts.ts';
+import { type PresenceParts, STAGE } from './presence-parts.ts';
 import { PresenceQueue } from './presence-queue.ts';
 import { PresenceWriter } from './presence-writer.ts';
 import { scanRooms } from './room-scan.ts';
@@ -23,15 +23,12 @@ import { Sweeper } from './sweeper.ts';
 export interface RedisPresenceOptions extends PresenceParts {
   /** About how long the entries of a node outlive it. */
   readonly leaseMs: number;
-  /** Why Redis cannot be called now, or null. */
+  /** Why leases cannot be renewed now, or null. */
   problem(): string | null;
-  /** Of the Redis that `ask` reaches. */
-  lineage(): string;
-  /** The link for long replies, and how to call it. */
-  readonly reads: Redis;
-  askRead<T>(work: () => Promise<T>): Promise<T>;
-  /** Resolves when what was published on any channel before the call has arrived. Rejects with `BackplaneError`. */
-  heard(): Promise<void>;
+  /** Of the store as a whole. */
+  incarnation(): string;
+  /** Resolves when what was published in the room before the call has arrived. Rejects with `BackplaneError`. */
+  heard(room: string): Promise<void>;
 }
 
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -83,34 +80,34 @@ export class RedisPresence implements Presence {
   }
 
   async list(room: string, limit: number, after: string | null = null): Promise<PresencePage> {
-    if (this.#isStopped) throw unavailable('presence', SHUTTING_DOWN);
-    const { askRead, reads, keys, metrics } = this.#options;
-    return askRead(async () => {
+    if (this.#isStopped) throw unavailable(STAGE, SHUTTING_DOWN);
+    const { shards, keys, metrics } = this.#options;
+    const read = async ({ redis }: ShardAccess) => {
       await this.#writer.flushed(room);
       const roomKeys = [keys.presence(room), keys.presenceUsers(room), keys.presenceOrder(room)];
-      const reply = await membersScript.call(reads, roomKeys, [limit, after ?? ''], metrics);
+      const reply = await membersScript.call(redis, roomKeys, [limit, after ?? ''], metrics);
       const [count, users, more, ...fields] = reply as [number, number, number, ...Buffer[]];
       const last = fields.at(-2)?.toString() ?? after ?? '';
       return { count, users, members: this.#entries(fields), next: more === 1 ? last : null };
-    });
+    };
+    return shards.askRead(room, read, STAGE);
   }
 
   async view(room: string, limit: number): Promise<PresencePage> {
     const page = await this.list(room, limit);
     // The page came over another link than the changes, and may have overtaken some that it contains.
-    await this.#options.heard();
+    await this.#options.heard(room);
     return page;
   }
 
   async rooms(limit: number): Promise<RoomsPage> {
-    if (this.#isStopped) throw unavailable('presence', SHUTTING_DOWN);
+    if (this.#isStopped) throw unavailable(STAGE, SHUTTING_DOWN);
     await this.#writer.flushed(null);
-    const { reads: redis, askRead: ask, keys } = this.#options;
-    return scanRooms(await this.#lease.nodes(), limit, { redis, ask, keys });
+    return scanRooms(await this.#lease.nodes(), limit, this.#options);
   }
 
   async nodes(): Promise<readonly string[]> {
-    if (this.#isStopped) throw unavailable('presence', SHUTTING_DOWN);
+    if (this.#isStopped) throw unavailable(STAGE, SHUTTING_DOWN);
     return this.#lease.nodes();
   }
 
@@ -118,14 +115,12 @@ export class RedisPresence implements Presence {
     if (this.#isStopped) return;
     const deadline = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
     const late = new Promise<never>((_, reject) => {
-      deadline.addEventListener('abort', () =>
-        reject(unavailable('presence', 'redis did not answer in time')),
-      );
+      deadline.addEventListener('abort', () => reject(unavailable(STAGE, 'redis did not answer in time')));
     });
     try {
       await Promise.race([this.#giveUpLease(), late]);
     } catch (cause) {
-      const { message } = errorFromCall(cause, 'presence');
+      const { message } = errorFromCall(cause, STAGE);
       this.#options.log.warn({ error: message }, 'cannot release the presence lease: it will lapse');
     }
     this.stop();
@@ -154,7 +149,7 @@ export class RedisPresence implements Presence {
 
   async #giveUpLease(): Promise<void> {
     await this.#writer.flushed(null);
-    if (this.#queue.hasStored) throw unavailable('presence', 'some connections have not left');
+    if (this.#queue.hasStored) throw unavailable(STAGE, 'some connections have not left');
     await this.#lease.release();
   }
 
@@ -177,7 +172,7 @@ export class RedisPresence implements Presence {
       await this.#sweeper.sweepOwn(upTo);
       if (this.#sweepUpTo === upTo) this.#sweepUpTo = 0;
     } catch (error) {
-      const { message } = errorFromCall(error, 'presence');
+      const { message } = errorFromCall(error, STAGE);
       this.#options.log.debug({ error: message }, 'cannot remove entries of an earlier lease yet');
     } finally {
       this.#isSweeping = false;

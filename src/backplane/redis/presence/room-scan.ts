@@ -7,13 +7,10 @@ import type { Redis } from 'ioredis';
 import type { PresentRoom, RoomsPage } from '../../presence.ts';
 import { PresentRooms } from '../../present-rooms.ts';
 import type { Keys } from '../keys/keys.ts';
+import type { ShardAccess } from '../link/shard-calls.ts';
+import { type PresenceParts, STAGE } from './presence-parts.ts';
 
-export interface RoomScanOptions {
-  readonly redis: Redis;
-  readonly keys: Keys;
-  /** Rejects with a `BackplaneError`, at once while Redis is away. */
-  ask<T>(work: () => Promise<T>): Promise<T>;
-}
+export type RoomScanOptions = Pick<PresenceParts, 'shards' | 'keys'>;
 
 /** Rooms to look at in one call: about 0.3 ms of Redis's time, and others get their turns in between. */
 const STEP_ROOMS = 256;
@@ -24,25 +21,27 @@ export async function scanRooms(
   limit: number,
   options: RoomScanOptions,
 ): Promise<RoomsPage> {
-  const { ask, redis, keys } = options;
+  const { shards, keys } = options;
   const present = new PresentRooms(limit);
   for (const node of nodes) {
     let cursor = '0';
     do {
       const at = cursor;
-      const [next, fields] = await ask(() => redis.hscan(keys.nodeRooms(node), at, 'COUNT', STEP_ROOMS));
+      const scan = ({ redis }: ShardAccess) => redis.hscan(keys.nodeRooms(node), at, 'COUNT', STEP_ROOMS);
+      const [next, fields] = await shards.askRead(null, scan, STAGE);
       cursor = next;
       const rooms = namesOf(fields).filter((room) => present.wants(room));
-      if (rooms.length > 0) present.add(await ask(() => countEntries(rooms, options)));
+      for (const group of shards.grouped(rooms, (room) => room)) {
+        if (group.length === 0) continue;
+        const count = ({ redis }: ShardAccess) => countEntries(group, keys, redis);
+        present.add(await shards.askRead(group[0]!, count, STAGE));
+      }
     } while (cursor !== '0');
   }
   return present.page();
 }
 
-async function countEntries(
-  rooms: readonly string[],
-  { redis, keys }: RoomScanOptions,
-): Promise<PresentRoom[]> {
+async function countEntries(rooms: readonly string[], keys: Keys, redis: Redis): Promise<PresentRoom[]> {
   const pipeline = redis.pipeline();
   for (const room of rooms) pipeline.hlen(keys.presence(room));
   const replies = (await pipeline.exec()) ?? [];

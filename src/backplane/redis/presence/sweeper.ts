@@ -1,6 +1,7 @@
 import type { BackplaneError } from '../../backplane.ts';
+import type { Place, ShardAccess } from '../link/shard-calls.ts';
 import { claimScript, forgetScript, releaseScript, sweepScript } from '../scripts/scripts.ts';
-import type { PresenceParts } from './presence-parts.ts';
+import { type PresenceParts, STAGE } from './presence-parts.ts';
 
 export interface SweeperOptions extends PresenceParts {
   /** How long a claim lives without being prolonged. */
@@ -81,7 +82,7 @@ export class Sweeper {
     this.#options.metrics.claimMade();
     const swept = await this.#sweepRooms(claim);
     if (swept === null) return;
-    await this.#script(releaseScript, this.#leaseKeys(claim), [node, claim.record ?? '']);
+    await this.#script(null, releaseScript, this.#leaseKeys(claim), [node, claim.record ?? '']);
     this.#options.log.info({ node, entries: swept }, 'presence entries of a dead node removed');
   }
 
@@ -92,20 +93,21 @@ export class Sweeper {
     const { nodeId, leaseMs } = this.#options;
     const next = `${claim.term}:${++claim.beat}:${leaseMs}:${nodeId}`;
     const args = [claim.node, claim.record, next];
-    const reply = await this.#script(claimScript, [this.#options.keys.leases()], args);
+    const reply = await this.#script(null, claimScript, [this.#options.keys.leases()], args);
     claim.record = next;
     return reply === 1;
   }
 
   /** How many entries were removed, or null if the claim was lost. */
   async #sweepRooms(claim: Claim): Promise<number | null> {
-    const { redis, keys, ask } = this.#options;
+    const { shards, keys } = this.#options;
     let swept = 0;
     let cursor = '0';
     do {
       const at = cursor;
-      const scan = () => redis.hscan(keys.nodeRooms(claim.node), at, 'COUNT', ROOMS_AT_ONCE);
-      const [next, fields] = await ask(scan);
+      const scan = ({ redis }: ShardAccess) =>
+        redis.hscan(keys.nodeRooms(claim.node), at, 'COUNT', ROOMS_AT_ONCE);
+      const [next, fields] = await shards.ask(null, scan, STAGE);
       cursor = next;
       for (let i = 0; i < fields.length; i += 2 * ROOMS_AT_ONCE) {
         const count = await this.#sweepPage(claim, roomsOf(fields.slice(i, i + 2 * ROOMS_AT_ONCE)));
@@ -126,7 +128,7 @@ export class Sweeper {
       if (!(await this.#prolong(claim))) return null;
     }
     const args = [claim.term, ...page.map(({ room }) => room)];
-    await this.#script(forgetScript, [this.#options.keys.nodeRooms(claim.node)], args);
+    await this.#script(null, forgetScript, [this.#options.keys.nodeRooms(claim.node)], args);
     return swept;
   }
 
@@ -140,7 +142,7 @@ export class Sweeper {
       keys.channel(room),
     ];
     const args = [`${claim.node}-`, claim.term, announce ? '1' : '0', cursor, stepEntries];
-    const reply = await this.#script(sweepScript, roomKeys, args);
+    const reply = await this.#script(room, sweepScript, roomKeys, args);
     const [next, removed] = reply as [Buffer, number];
     target.cursor = next.toString();
     return removed;
@@ -151,12 +153,13 @@ export class Sweeper {
   }
 
   #script(
+    place: Place,
     script: typeof claimScript,
     keys: readonly string[],
     args: readonly (string | number)[],
   ): Promise<unknown> {
-    const { ask, redis, metrics } = this.#options;
-    return ask(() => script.call(redis, keys, args, metrics));
+    const { shards, metrics } = this.#options;
+    return shards.ask(place, ({ redis }) => script.call(redis, keys, args, metrics), STAGE);
   }
 }
 
