@@ -1,18 +1,7 @@
 /** What one connection publishes to a room keeps its order, messages and signals. */
-import type { Sending } from './sendings.ts';
+import type { HeardSignal, Sending } from './sendings.ts';
 import type { SimulatedClient } from './simulated-client.ts';
 import type { World } from './world.ts';
-
-/** A signal as a member was given it. */
-export interface HeardSignal {
-  readonly room: string;
-  /** Name of the client that sent it. */
-  readonly sender: string;
-  readonly number: number;
-  /** Where the member stood. */
-  readonly epoch: string;
-  readonly offset: number;
-}
 
 export function checkOrder(world: World): void {
   for (const client of world.clients) {

@@ -15,6 +15,17 @@ export interface Sending {
   offset: number;
 }
 
+/** A signal as a member was given it. */
+export interface HeardSignal {
+  readonly room: string;
+  /** Name of the client that sent it. */
+  readonly sender: string;
+  readonly number: number;
+  /** Where the member stood. */
+  readonly epoch: string;
+  readonly offset: number;
+}
+
 /** After these nobody knows whether it was stored. */
 const UNKNOWN = ['timeout', 'internal'];
 /** After these it is tried again, and what follows waits for it. */

@@ -12,8 +12,7 @@ import { MemberLog } from '../../support/member-log.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
 import type { Owner } from './loop.ts';
 import { Manners } from './manners.ts';
-import type { HeardSignal } from './order-checks.ts';
-import { Sendings } from './sendings.ts';
+import { type HeardSignal, Sendings } from './sendings.ts';
 import type { SimulatedWebSocket } from './web-socket-link.ts';
 
 export interface SimulatedClientParts {
