@@ -74,6 +74,7 @@ const CLIENT_AT_REST: Bounds = {
   'Presence.list.members': members,
   'Reading.position': ({ rooms }) => 2 * rooms,
   'Membership.#asked.since': ({ rooms }) => 2 * rooms,
+  'Membership.#options.since': ({ rooms }) => 2 * rooms,
 };
 
 /** What limits allow, in the middle of everything. */
