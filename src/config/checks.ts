@@ -4,6 +4,7 @@
  */
 
 import { compilePattern } from '../util/pattern.ts';
+import { redisAddresses } from '../util/redis-url.ts';
 import { repeatedKeys } from './groups/api-keys.ts';
 import type { Settings } from './schema.ts';
 import { SETTINGS } from './settings.ts';
@@ -53,6 +54,15 @@ const CHECKS: readonly Check[] = [
               : ': must start with rediss:// when redis.tls names a file, or the link is not encrypted',
           ]
         : [],
+  },
+  {
+    of: ['redis.cluster', 'redis.url'],
+    find: ({ redis: { cluster, url } }) =>
+      cluster && url === null ? [': needs redis.url, the address of one or more servers of the cluster'] : [],
+  },
+  {
+    of: ['redis.url', 'redis.cluster'],
+    find: ({ redis: { cluster, url } }) => (url === null ? [] : clusterUrlProblems(url, cluster)),
   },
   {
     of: ['proxyProtocol', 'trustProxy'],
@@ -226,6 +236,18 @@ const HTTP_PATHS: readonly string[] = [
 ];
 
 /** A WebSocket endpoint on the path of an HTTP route would hide the route, or be hidden by it. */
+function clusterUrlProblems(url: string, isCluster: boolean): string[] {
+  const addresses = redisAddresses(url);
+  if (!isCluster && addresses.length > 1) {
+    return [
+      `: names ${addresses.length} servers, which only a Redis Cluster has, and redis.cluster is false: remove that setting, or name one server`,
+    ];
+  }
+  const database = addresses[0]?.database ?? 0;
+  if (!isCluster || database === 0) return [];
+  return [`: names database ${database}, but a Redis Cluster has only database 0: remove it from the URL`];
+}
+
 function takenPath({ websocket: { path }, production, demo }: Settings): string[] {
   const isTaken = HTTP_PATHS.includes(path) || path === '/v1' || path.startsWith('/v1/');
   if (isTaken) return [`: ${path} is an HTTP route of the node: use another path, such as /ws`];

@@ -1,4 +1,5 @@
 /** Merges the sources: defaults, then the file, then given settings, then the environment, then flags. Later sources win. */
+import { splitRedisUrls } from '../util/redis-url.ts';
 import { type CheckContext, crossProblems, fileProblems } from './checks.ts';
 import { type Config, toConfig } from './config.ts';
 import { CONFIG_VARIABLE, type Environment, productionOf, readEnvironment, variable } from './environment.ts';
@@ -93,6 +94,8 @@ class MergedSettings {
     const root: Record<string, unknown> = {};
     for (const { path, keys } of SETTINGS) put(root, keys, this.values.get(path));
     root.demo ??= !root.production;
+    const redis = root.redis as { url: string | null; cluster?: boolean };
+    redis.cluster ??= redis.url !== null && splitRedisUrls(redis.url).length > 1;
     return settingsSchema.parse(root);
   }
 }

@@ -1,4 +1,5 @@
 /** The configuration without its secrets. */
+import { splitRedisUrls } from '../util/redis-url.ts';
 import type { Config } from './config.ts';
 import { hasHost } from './fields.ts';
 
@@ -11,7 +12,7 @@ export function maskSecrets(config: Config): Config {
     ...config,
     apiKeys: config.apiKeys.map(maskKey),
     tls: tls && { ...tls, passphrase: masked(tls.passphrase) },
-    redis: { ...redis, url: redis.url === null ? null : maskUrl(redis.url) },
+    redis: { ...redis, url: redis.url === null ? null : splitRedisUrls(redis.url).map(maskUrl).join(',') },
     auth: {
       ...auth,
       secret: masked(auth.secret),

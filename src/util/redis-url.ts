@@ -1,4 +1,7 @@
-/** The form of a Redis URL: `redis[s]://[user[:password]@]host[:port][/database]`, and nothing else. */
+/**
+ * The form of a Redis URL: `redis[s]://[user[:password]@]host[:port][/database]`, and nothing else; or several, of servers of
+ * one Redis Cluster, with commas between them.
+ */
 
 export interface RedisAddress {
   /** TLS: the URL starts with `rediss:`. */
@@ -13,6 +16,7 @@ export interface RedisAddress {
 }
 
 export type RedisUrl = { readonly address: RedisAddress } | { readonly problem: string };
+export type RedisUrls = { readonly addresses: readonly RedisAddress[] } | { readonly problem: string };
 
 const EXPECTED = 'expected a URL such as redis://localhost:6379 or rediss://user:password@host:6380/0';
 const ENCODE = 'percent-encode the characters / ? # % in its user and password, such as %2F for /';
@@ -20,6 +24,8 @@ const STANDARD_PORT = 6379;
 const HIGHEST_PORT = 65_535;
 const HOST = /^([\w.-]+|\[[0-9a-f:.]+\])$/i;
 const DATABASE = /^\/(0|[1-9]\d{0,8})?$/;
+/** No password contains this: `/` must be percent-encoded there. */
+const BETWEEN_URLS = /,(?=rediss?:\/\/)/;
 
 /** Reads a URL, or says what is wrong with it. A problem never repeats the text: it may be a secret. */
 export function readRedisUrl(text: string): RedisUrl {
@@ -43,9 +49,42 @@ export function redisAddress(url: string): RedisAddress {
   return read.address;
 }
 
+/** One URL, or several with commas between them. */
+export function splitRedisUrls(text: string): string[] {
+  return text.split(BETWEEN_URLS);
+}
+
+/** Reads one URL or several, or says what is wrong with them, again without repeating any of it. */
+export function readRedisUrls(text: string): RedisUrls {
+  const read = splitRedisUrls(text).map(readRedisUrl);
+  const addresses: RedisAddress[] = [];
+  for (const [i, url] of read.entries()) {
+    if ('address' in url) addresses.push(url.address);
+    else
+      return { problem: read.length === 1 ? url.problem : `URL ${i + 1} of ${read.length}: ${url.problem}` };
+  }
+  const [first, ...others] = addresses as [RedisAddress, ...RedisAddress[]];
+  const differing = others.findIndex((other) => loginOf(other) !== loginOf(first));
+  if (differing === -1) return { addresses };
+  return {
+    problem: `URL ${differing + 2} of ${read.length} differs from the first: all servers of a Redis Cluster need the same scheme, user, password and database`,
+  };
+}
+
+/** The servers that a URL, or a list of them, names. For what was already checked. Throws if it is wrong anyway. */
+export function redisAddresses(urls: string): readonly RedisAddress[] {
+  const read = readRedisUrls(urls);
+  if ('problem' in read) throw new Error(`redis.url: ${read.problem}`);
+  return read.addresses;
+}
+
 /** Host and port to show, without credentials. */
 export function shownAddress({ host, port }: RedisAddress): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function loginOf({ isSecure, username, password, database }: RedisAddress): string {
+  return JSON.stringify([isSecure, username, password, database]);
 }
 
 /** What the text alone shows, where a parser would be silent or say less. */

@@ -74,6 +74,10 @@ async function kill({ backplane }: Node): Promise<void> {
   await backplane.close();
 }
 
+function connectionsFrom({ nodeId }: Node, first: number, last: number): string {
+  return Array.from({ length: last - first + 1 }, (_, i) => `${nodeId}-${first + i}`).join();
+}
+
 async function keysLeft(): Promise<string[]> {
   return (await shared.client.keys(`${prefix}:*`)).sort();
 }
@@ -370,6 +374,10 @@ describe('a Redis that', () => {
     await server.stop();
     await waitFor(() => !node.backplane.status().ready);
     const { presence } = node.backplane;
+    node.presence.onLost = () => {
+      for (const n of [2, 3, 4, 5, 7]) presence.enter('room', entryOf(node, n, `u${n}`), true);
+    };
+    other.presence.onLost = () => enterMany(other, 'room', 1);
     presence.leave('room', entryOf(node, 1, 'u1'), true);
     presence.enter('room', entryOf(node, 6, 'u6'), true);
     presence.enter('room', entryOf(node, 7, 'u7'), true);
@@ -389,6 +397,35 @@ describe('a Redis that', () => {
     expect(own.sort()).toEqual([2, 3, 4, 5, 7].map((n) => `${node.nodeId}-${n}`));
     // Nobody could renew: that is no death, and after the outage nobody is swept for it.
     expect(deeds.claims).toBe(0);
+  });
+
+  it('starts again from an older disk gets back who came since, and loses who left since', async () => {
+    const server = await ownServer();
+    const start = cluster();
+    const node = await start(server.url, { rooms: ['room'] });
+    const { presence } = node.backplane;
+    const stays = () => {
+      for (const n of [2, 3, 4]) presence.enter('room', entryOf(node, n, `u${n}`), true);
+    };
+    for (const n of [1, 2]) presence.enter('room', entryOf(node, n, `u${n}`), true);
+    await node.presence.untilChanges('room', 2);
+    await server.client.save();
+    presence.leave('room', entryOf(node, 1, 'u1'), true);
+    stays();
+    await node.presence.untilChanges('room', 5);
+    node.presence.onLost = stays;
+    await server.kill();
+    await server.restart();
+    // Its lease is on the disk, and unchanged but for its beat.
+    await waitFor(() => node.presence.losses === 1, { for: 'the lease to be lost' });
+    await waitFor(
+      async () => {
+        const page = await presence.list('room', 10).catch(() => null);
+        return page?.members.map(({ connection }) => connection).join() === connectionsFrom(node, 2, 4);
+      },
+      { for: 'the members who stayed', timeoutMs: 10_000 },
+    );
+    expect(await presence.list('room', 10)).toMatchObject({ count: 3, users: 3, next: null });
   });
 
   it('freezes keeps what was sent and what was not, and applies it once', async () => {

@@ -212,13 +212,19 @@ describe('a database', () => {
 });
 
 describe('another kind of server', () => {
-  it('is refused where it is a Redis Cluster node', async () => {
+  it('is refused where it is a server of a Redis Cluster, and nobody said so', async () => {
     const server = await ownServer({ 'cluster-enabled': 'yes', 'cluster-port': String(await freePort()) });
     for (const url of [server.url, `${server.url}/1`]) {
       expect(await refusal(url)).toMatch(
-        /^cannot use the Redis at .*: it is a Redis Cluster node, which is not supported: use a single primary/,
+        /^cannot use the Redis at .*: it is part of a Redis Cluster: set redis\.cluster \(--redis-cluster\)/,
       );
     }
+  });
+
+  it('is refused where it is no server of a Redis Cluster, and is said to be one', async () => {
+    expect(await refusal(shared.url, { cluster: true })).toMatch(
+      /^cannot use the Redis at .*: it is not part of a Redis Cluster .*: remove redis\.cluster/,
+    );
   });
 
   it('is refused where it is a Sentinel', async () => {

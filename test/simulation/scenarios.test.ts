@@ -48,6 +48,24 @@ test('after a failover that lost a join and a leave, the members are those who a
     expect(ann.room('chat:a')?.members.members).toHaveLength(2);
   }));
 
+test('after a restart from an older disk the members are those who are there', () =>
+  inWorld((world) => {
+    const [ann, bob, eve] = [world.addClient(), world.addClient(), world.addClient()];
+    act(world, ann, () => ann.join('chat:a', { presence: { n: 1 } }));
+    act(world, bob, () => bob.join('chat:a'));
+    pass(world, 2_000);
+    const disk = world.redis.keys.copy();
+    act(world, bob, () => bob.leave('chat:a'));
+    act(world, eve, () => eve.join('chat:a'));
+    act(world, ann, () => ann.setPresence('chat:a', { n: 2 }));
+    pass(world, 2_000);
+    world.redis.restart(disk);
+    pass(world, 20_000);
+    checkCalm(world);
+    expect(world.violations).toEqual([]);
+    expect(ann.room('chat:a')?.members.members).toHaveLength(2);
+  }));
+
 test('a member list is read again when the link for reads comes back last', () =>
   inWorld((world) => {
     const [ann, bob] = [world.addClient(0), world.addClient(1)];

@@ -53,6 +53,15 @@ describe('defaults', () => {
     expect(shown).toMatchObject({ production: true, demo: true });
   });
 
+  it('take a Redis Cluster from several URLs', () => {
+    const clusterOf = (env: Record<string, string>) => load({ env }).redis.cluster;
+    expect(clusterOf({})).toBe(false);
+    expect(clusterOf({ REDIS_URL: 'redis://a,b@c' })).toBe(false);
+    expect(clusterOf({ REDIS_URL: 'redis://a,redis://b' })).toBe(true);
+    expect(clusterOf({ REDIS_URL: 'redis://a', ROOMCAST_REDIS_CLUSTER: 'true' })).toBe(true);
+    expect(load({ flags: { redis: 'redis://a', redisCluster: true } }).redis.cluster).toBe(true);
+  });
+
   it('are what the example file spells out, but for its rules', () => {
     const file = join(import.meta.dirname, '../../deploy/roomcast.example.yaml');
     const { rooms, ...example } = load({ file });
@@ -61,7 +70,7 @@ describe('defaults', () => {
     expect(rooms).toHaveLength(3);
     const spelt = parse(readFileSync(file, 'utf8'));
     const missing = SETTINGS.filter(({ keys }) => keys.reduce((at, key) => at?.[key], spelt) === undefined);
-    expect(missing.map(({ path }) => path)).toEqual(['production', 'demo']);
+    expect(missing.map(({ path }) => path)).toEqual(['production', 'demo', 'redis.cluster']);
   });
 });
 
@@ -513,6 +522,27 @@ describe('settings that have to fit each other', () => {
       { ROOMCAST_REDIS_TLS_CA_FILE: '/dev/null' },
       [
         'default redis.url: missing, and redis.tls names a file: set a rediss:// URL, or remove redis.tls for a node without Redis',
+      ],
+    ],
+    [
+      'a Redis Cluster has a URL',
+      { ROOMCAST_REDIS_CLUSTER: 'true' },
+      [
+        'environment ROOMCAST_REDIS_CLUSTER: needs redis.url, the address of one or more servers of the cluster',
+      ],
+    ],
+    [
+      'several servers are a Redis Cluster',
+      { ROOMCAST_REDIS_CLUSTER: 'false', REDIS_URL: 'redis://a,redis://b' },
+      [
+        'environment REDIS_URL: names 2 servers, which only a Redis Cluster has, and redis.cluster is false: remove that setting, or name one server',
+      ],
+    ],
+    [
+      'a Redis Cluster has only database 0',
+      { REDIS_URL: 'redis://a/2,redis://b/2' },
+      [
+        'environment REDIS_URL: names database 2, but a Redis Cluster has only database 0: remove it from the URL',
       ],
     ],
     [

@@ -25,3 +25,10 @@ it.each([
   expect(loaded.problems.join()).toContain(name);
   expect(loaded.problems.join()).not.toContain(SECRET);
 });
+
+it('the URLs of a Redis Cluster are printed without their passwords', () => {
+  const url = `redis://user:${SECRET}@a:7000,redis://user:${SECRET}@b:7001`;
+  const loaded = loadConfig({ env: { REDIS_URL: url } });
+  if ('problems' in loaded) throw new Error(loaded.problems.join());
+  expect(maskSecrets(loaded.config).redis.url).toBe('redis://user:***@a:7000,redis://user:***@b:7001');
+});

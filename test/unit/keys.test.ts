@@ -99,11 +99,17 @@ describe('the kind of a server', () => {
     [INFO.replace('standalone', 'sentinel'), 'it is a Sentinel'],
     // As Valkey says it.
     [INFO.replace('redis_mode:standalone', 'server_mode:sentinel'), 'it is a Sentinel'],
-    [INFO.replace('standalone', 'cluster'), 'it is a Redis Cluster node'],
-    [INFO.replace('enabled:0', 'enabled:1'), 'it is a Redis Cluster node'],
+    [INFO.replace('standalone', 'cluster'), 'it is part of a Redis Cluster: set redis.cluster'],
+    [INFO.replace('enabled:0', 'enabled:1'), 'it is part of a Redis Cluster: set redis.cluster'],
     [INFO.replace('7.2.4', '6.2.1'), 'it is version 6.2.1'],
   ])('is wrong for good in %j', (info, says) => {
     expect(serverProblem(info)).toContain(says);
+  });
+
+  it('is right for a cluster where it is part of one', () => {
+    expect(serverProblem(INFO.replace('standalone', 'cluster'), true)).toBeNull();
+    expect(serverProblem(INFO.replace('enabled:0', 'enabled:1'), true)).toBeNull();
+    expect(serverProblem(INFO, true)).toContain('it is not part of a Redis Cluster');
   });
 
   it.each([

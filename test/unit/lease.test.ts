@@ -15,7 +15,7 @@ interface Call {
 }
 
 /** A Redis that answers when the test says so. */
-function slowLease() {
+function slowLease(incarnation = () => '') {
   const calls: Call[] = [];
   const callBuffer = (_name: string, [sha, count, ...words]: [string, number, ...unknown[]]) =>
     new Promise((answer) => calls.push({ sha, args: words.slice(count).map(String), answer }));
@@ -30,7 +30,7 @@ function slowLease() {
     clock: new FakeClock(),
     log: silentLog,
     metrics: silentMetrics,
-    lineage: () => '',
+    incarnation,
     lost: () => undefined,
     renewed: () => undefined,
   });
@@ -66,5 +66,23 @@ test('nothing takes the lease again once it is given up', async () => {
   calls[1]!.answer(1);
   await released;
   expect(calls).toHaveLength(2);
+  lease.stop();
+});
+
+test('it is not held any more after Redis was started again, whatever the disk says of it', async () => {
+  let incarnation = 'run 1';
+  const { lease, calls } = slowLease(() => incarnation);
+  const started = lease.start();
+  calls[0]?.answer([0]);
+  await started;
+  expect(lease.term).toBe(1);
+  incarnation = 'run 2';
+  const renewed = lease.renew();
+  expect(calls[1]!.args[1]).toBe('0');
+  calls[1]!.answer([0]);
+  await renewed;
+  expect(lease.term).toBe(2);
+  void lease.renew();
+  expect(calls[2]!.args[1]).toBe('2');
   lease.stop();
 });

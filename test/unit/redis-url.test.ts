@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { readRedisUrl, redisAddress, shownAddress } from '../../src/util/redis-url.ts';
+import {
+  readRedisUrl,
+  readRedisUrls,
+  redisAddress,
+  redisAddresses,
+  shownAddress,
+} from '../../src/util/redis-url.ts';
 
 const PLAIN = { isSecure: false, host: 'h', port: 6379, username: null, password: null, database: 0 };
 
@@ -71,5 +77,36 @@ describe('a Redis URL', () => {
   it('is shown without credentials', () => {
     expect(shownAddress(redisAddress('redis://u:p@[::1]:7/2'))).toBe('[::1]:7');
     expect(shownAddress(redisAddress('redis://u:p@h'))).toBe('h:6379');
+  });
+});
+
+describe('several Redis URLs', () => {
+  it('are read where they differ only in host and port', () => {
+    const addresses = redisAddresses('redis://a:1,redis://b:2');
+    expect(addresses.map(shownAddress)).toEqual(['a:1', 'b:2']);
+    expect(redisAddresses('redis://u:p,w@a,redis://u:p,w@b')).toMatchObject([
+      { host: 'a', password: 'p,w' },
+      { host: 'b', password: 'p,w' },
+    ]);
+    expect(redisAddresses('redis://h')).toEqual([PLAIN]);
+  });
+
+  it.each([
+    ['redis://h/abc', /^the database/],
+    ['redis://a,redis://b:0', /^URL 2 of 2: the port must be/],
+    [
+      'redis://a,redis://:hush@b',
+      /^URL 2 of 2 differs from the first: all servers .* same scheme, user, password/,
+    ],
+    ['redis://a,rediss://b', /^URL 2 of 2 differs/],
+    ['redis://a,redis://b,redis://c/1', /^URL 3 of 3 differs/],
+    ['redis://a,b', /^the host is not valid/],
+    ['redis://a, redis://b', /^expected a URL/],
+    ['redis://a,', /^the host is not valid/],
+  ])('%s are refused, without repeating any of it', (urls, says) => {
+    const read = readRedisUrls(urls);
+    expect(read).toEqual({ problem: expect.stringMatching(says) });
+    expect(JSON.stringify(read)).not.toContain('hush');
+    expect(() => redisAddresses(urls)).toThrow(/^redis\.url: /);
   });
 });

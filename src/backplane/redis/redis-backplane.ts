@@ -35,6 +35,8 @@ import type { Shards, ShardsEvents } from './shard/shards.ts';
 export interface RedisBackplaneOptions {
   /** `redis://` or, with TLS, `rediss://`; may contain user, password and database. */
   readonly url: string;
+  /** Whether it is a Redis Cluster. Default false. */
+  readonly cluster?: boolean;
   readonly tls?: ConnectionOptions;
   /**
    * Nodes of one cluster share prefix and number of partitions (1 to 16384); clusters on one Redis do not.
@@ -218,7 +220,7 @@ export class RedisBackplane implements Backplane {
       log,
       metrics,
       problem: () => this.#shards.problem(null),
-      lineage: () => this.#shards.lineage(),
+      incarnation: () => this.#shards.incarnation(),
       heard: (room) => this.#shards.heard(room),
     });
   }

@@ -1,12 +1,12 @@
 /** Settings under `redis`. */
 import { z } from 'zod';
-import { readRedisUrl } from '../../util/redis-url.ts';
-import { optionalJudged, text, whole } from '../fields.ts';
+import { readRedisUrls } from '../../util/redis-url.ts';
+import { derivedYesNo, optionalJudged, text, whole } from '../fields.ts';
 import { MINUTE_MS } from './shared.ts';
 import { redisTls } from './tls.ts';
 
 function redisUrlProblem(text: string): string | null {
-  const read = readRedisUrl(text);
+  const read = readRedisUrls(text);
   return 'problem' in read ? read.problem : null;
 }
 
@@ -18,7 +18,14 @@ export const redis = z.strictObject({
     flag: '--redis <url>',
     alias: 'REDIS_URL',
     secret: true,
-    meaning: 'Redis that connects the nodes; without it, one node is the whole broker, in memory',
+    meaning:
+      'Redis that connects the nodes; without it, one node is the whole broker, in memory. For a Redis Cluster, several of its servers with commas between them: the node finds the others',
+  }),
+  // Derived: who names several servers means a cluster. One address of a cluster is enough where a name leads to all servers.
+  cluster: derivedYesNo({
+    defaultText: '`true` if `redis.url` names several servers',
+    flag: '--redis-cluster',
+    meaning: 'The Redis is a Redis Cluster',
   }),
   // No braces: they would replace the hash tag that keeps a room's keys together.
   keyPrefix: text({

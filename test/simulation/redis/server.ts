@@ -23,6 +23,9 @@ export interface RedisModelOptions {
 /** Commands that a client without a place in the table of commands may send. */
 const SUBSCRIBER_COMMANDS = ['subscribe', 'unsubscribe', 'ping', 'quit'];
 
+/** The replication id of a server that was never promoted, before its own. */
+const NOBODY = '0'.repeat(40);
+
 export class RedisModel {
   keys = new Keyspace();
   /** No memory is left for writes that need some. */
@@ -39,11 +42,17 @@ export class RedisModel {
   readonly #channels = new Map<string, Set<RedisConnection>>();
   readonly #ground: Ground;
   #replicationId: string;
-  #replicationId2 = '0'.repeat(40);
+  /** Of the process: another one after each start. */
+  #runId: string;
+  readonly #name: string;
+  #runs = 0;
+  #replicationId2 = NOBODY;
   #promotedAt = -1;
 
   constructor(options: RedisModelOptions) {
+    this.#name = options.name;
     this.#replicationId = idOf(options.name);
+    this.#runId = this.#nextRunId();
     const model = this;
     this.#ground = {
       get keys() {
@@ -82,12 +91,22 @@ export class RedisModel {
     for (const connection of this.connections) connection.end();
     this.keys = keys;
     this.#scripts.flush();
+    this.#runId = this.#nextRunId();
+    // Without replicas, nothing on the disk says what it was before.
+    this.#replicationId = this.#runId;
+    this.#replicationId2 = NOBODY;
+    this.#promotedAt = -1;
+  }
+
+  #nextRunId(): string {
+    return idOf(`${this.#name} run ${++this.#runs}`);
   }
 
   /** What was a replica with these keys takes its place. */
   promote(keys: Keyspace, name: string): void {
+    const before = this.#replicationId;
     this.restart(keys);
-    this.#replicationId2 = this.#replicationId;
+    this.#replicationId2 = before;
     this.#replicationId = idOf(name);
     this.#promotedAt = this.commands;
   }
@@ -169,6 +188,7 @@ export class RedisModel {
     const fields = {
       redis_version: '7.0.15',
       redis_mode: 'standalone',
+      run_id: this.#runId,
       loading: this.isLoading ? 1 : 0,
       role: this.isReplica ? 'slave' : 'master',
       master_replid: this.#replicationId,

@@ -18,6 +18,11 @@ export function lineageOf(info: string): string {
   return since >= 0 && /[^0]/.test(before) ? replid.slice(0, LINEAGE_BYTES) : '';
 }
 
+/** From the reply to INFO: which process answered. Another one after each start; '' where a server does not tell. */
+export function runOf(info: string): string {
+  return /^run_id:(\S+)/m.exec(info)?.[1] ?? '';
+}
+
 /**
  * Whether the server follows another one: it may be promoted at any moment, and accepts no writes until then.
  */

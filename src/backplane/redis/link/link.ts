@@ -9,7 +9,7 @@ import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import { type BackplaneError, unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
-import { lineageOf } from './lineage.ts';
+import { lineageOf, runOf } from './lineage.ts';
 import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
 import { serverOptions } from './server-options.ts';
 import { passingProblem, serverProblem } from './server-version.ts';
@@ -64,6 +64,7 @@ export class Link {
   #isClosed = false;
   #downSinceMs: number;
   #lineage = '';
+  #run = '';
   #lastError: Error | null = null;
   #waiter: { resolve(): void; reject(error: Error): void } | null = null;
 
@@ -91,6 +92,14 @@ export class Link {
   /** Lineage of the server, for a link that does not subscribe; see `lineageOf`. */
   get lineage(): string {
     return this.#lineage;
+  }
+
+  /**
+   * The server and its run, for a link that does not subscribe. Where it is another one, what was written may be gone: a replica may
+   * lack it, and so may the disk of a server that was started again.
+   */
+  get incarnation(): string {
+    return `${this.#run} ${this.#lineage}`;
   }
 
   /** Host and port, without credentials. */
@@ -160,6 +169,7 @@ export class Link {
         // If this fails, ioredis would continue in database 0.
         if (this.#server.database !== 0) await this.redis.select(this.#server.database);
         this.#lineage = lineageOf(info);
+        this.#run = runOf(info);
       } catch (error) {
         return this.#refuse(`redis did not answer INFO: ${(error as Error).message}`);
       }

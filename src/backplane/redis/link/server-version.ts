@@ -4,13 +4,17 @@ import { isReplica } from './lineage.ts';
 const OLDEST_MAJOR = 7;
 
 /** What kind of server it is if it is the wrong one, and what to do; else null. */
-export function serverProblem(info: string): string | null {
+export function serverProblem(info: string, isCluster = false): string | null {
   const mode = fieldOf(info, 'redis_mode') ?? fieldOf(info, 'server_mode');
   if (mode === 'sentinel') {
     return 'it is a Sentinel, which stores no data: set redis.url to the address of the primary';
   }
-  if (mode === 'cluster' || fieldOf(info, 'cluster_enabled') === '1') {
-    return 'it is a Redis Cluster node, which is not supported: use a single primary, with replicas for safety';
+  const isInCluster = mode === 'cluster' || fieldOf(info, 'cluster_enabled') === '1';
+  if (isInCluster && !isCluster) {
+    return 'it is part of a Redis Cluster: set redis.cluster (--redis-cluster), or name a single Redis in redis.url';
+  }
+  if (isCluster && !isInCluster) {
+    return 'it is not part of a Redis Cluster (its cluster-enabled is off): remove redis.cluster, or name servers of a cluster in redis.url';
   }
   return versionProblem(info);
 }

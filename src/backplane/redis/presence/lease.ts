@@ -14,8 +14,8 @@ import { type PresenceParts, STAGE } from './presence-parts.ts';
 
 export interface LeaseOptions extends PresenceParts {
   readonly leaseMs: number;
-  /** Of the store as a whole; see `lineageOf`. */
-  lineage(): string;
+  /** Of the store as a whole; see `Link`. */
+  incarnation(): string;
   /** The lease was lost, or Redis may have lost entries; there is a new one, with a new term. */
   lost(): void;
   /** A renewal was answered. `lapsed`: dead nodes and their records. */
@@ -39,7 +39,7 @@ export class Lease {
   #beat = 0;
   #record = '';
   /** Of the Redis in which the term began. */
-  #lineage = '';
+  #incarnation = '';
   #validUntilMs = -Infinity;
   #isStopped = false;
   #isReleased = false;
@@ -126,9 +126,10 @@ export class Lease {
     const kept = `${this.#term}:${beat}:${leaseMs}:`;
     const next = `${this.#term + 1}:${beat}:${leaseMs}:`;
     const sentAtMs = clock.nowMs();
-    const lineage = this.#options.lineage();
-    // A promoted replica may lack what this term entered and have what it removed: nothing of it counts any more.
-    const held = lineage === this.#lineage ? this.#term : 0;
+    const incarnation = this.#options.incarnation();
+    // A promoted replica, or the disk of a Redis that was started again, may lack what this term entered and have what it removed:
+    // nothing of it counts any more, even if the lease itself is there.
+    const held = incarnation === this.#incarnation ? this.#term : 0;
     const args = [nodeId, held, kept, next];
     const reply = await shards.ask(
       null,
@@ -139,13 +140,13 @@ export class Lease {
     this.#validUntilMs = sentAtMs + leaseMs;
     const [isHeld, ...fields] = reply as [number, ...Buffer[]];
     this.#record = isHeld === 1 ? kept : next;
-    if (isHeld !== 1) this.#began(lineage);
+    if (isHeld !== 1) this.#began(incarnation);
     this.#options.renewed(this.#lapsed(fields));
   }
 
-  #began(lineage: string): void {
+  #began(incarnation: string): void {
     this.#term++;
-    this.#lineage = lineage;
+    this.#incarnation = incarnation;
     if (this.#term === 1) return this.#options.metrics.leaseState(true);
     this.#options.metrics.leaseLost();
     this.#options.log.warn({ term: this.#term }, 'lost the presence lease: entering members again');

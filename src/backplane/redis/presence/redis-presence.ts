@@ -26,7 +26,7 @@ export interface RedisPresenceOptions extends PresenceParts {
   /** Why leases cannot be renewed now, or null. */
   problem(): string | null;
   /** Of the store as a whole. */
-  lineage(): string;
+  incarnation(): string;
   /** Resolves when what was published in the room before the call has arrived. Rejects with `BackplaneError`. */
   heard(room: string): Promise<void>;
 }

@@ -75,8 +75,8 @@ export class OneShard implements Shards {
     return this.#shard.problem();
   }
 
-  lineage(): string {
-    return this.#shard.lineage;
+  incarnation(): string {
+    return this.#shard.incarnation;
   }
 
   status(): BackplaneStatus {

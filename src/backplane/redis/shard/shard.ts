@@ -58,9 +58,9 @@ export class Shard {
     return shownAddress(this.#options.address);
   }
 
-  /** Of its server: see `lineageOf`. */
-  get lineage(): string {
-    return this.#links.command.lineage;
+  /** Of its server: see `Link`. */
+  get incarnation(): string {
+    return this.#links.command.incarnation;
   }
 
   /** Resolves when the links are up and the scripts loaded. Rejects after `timeoutMs`. */

@@ -19,6 +19,8 @@ import { describeObstacles, findObstacles, isPassing } from './rights.ts';
 
 export interface StartCheckOptions {
   readonly address: RedisAddress;
+  /** Whether it is to be part of a Redis Cluster. Default false. */
+  readonly cluster?: boolean;
   readonly tls?: ConnectionOptions | undefined;
   readonly keys: Keys;
   readonly commandTimeoutMs: number;
@@ -68,14 +70,15 @@ async function findProblem(options: StartCheckOptions): Promise<Problem | null> 
   }
 }
 
-async function examine(redis: Redis, { address, keys }: StartCheckOptions): Promise<Problem | null> {
+async function examine(redis: Redis, options: StartCheckOptions): Promise<Problem | null> {
+  const { address, keys, cluster } = options;
   const cannot = (problem: string) => `cannot use the Redis at ${shownAddress(address)}: ${problem}`;
   const info = await redis.info().catch((error: Error) => {
     // The obstacles name everything that is missing, including this.
     if (/^NOPERM\b/.test(error.message) || isUnknownCommand(error.message)) return '';
     throw error;
   });
-  const wrong = info === '' ? null : serverProblem(info);
+  const wrong = info === '' ? null : serverProblem(info, cluster);
   if (wrong !== null) return { says: cannot(wrong), passes: false };
   const passing = passingProblem(info);
   if (passing !== null) return { says: cannot(passing), passes: true };
