@@ -4,12 +4,18 @@ import type { Happening } from './actions.ts';
 import type { Owner } from './loop.ts';
 import type { World } from './world.ts';
 
-function fault(weight: number, happen: (world: World, random: Random) => string | null): Happening {
+export interface Fault extends Happening {
+  /** Whether it happened: some cannot while another goes on. */
+  happen(world: World, random: Random): boolean;
+}
+
+function fault(weight: number, happen: (world: World, random: Random) => string | null): Fault {
   return {
     weight,
     happen(world, random) {
       const what = happen(world, random);
       if (what !== null) world.trace(`FAULT ${what}`);
+      return what !== null;
     },
   };
 }
@@ -44,20 +50,21 @@ function once(world: World, what: string, forMs: number): boolean {
   return true;
 }
 
-export const FAULTS: Readonly<Record<string, Happening>> = {
-  // ---- clients -------------------------------------------------------------------------------------------
+type Faults = Readonly<Record<string, Fault>>;
+
+export const CLIENT_FAULTS: Faults = {
   cutClient: fault(12, (world, random) => {
-    const link = random.pick([...world.links]);
+    const link = random.pick([...world.links].filter(({ isCut }) => !isCut));
     if (!link) return null;
     const silent = random.next() < 0.2;
+    if (link.node !== null) world.count('clientCuts');
     link.cut('ECONNRESET', silent);
-    world.count('clientCuts');
     return `cut ${link.client.name}${silent ? ' without telling' : ''}`;
   }),
   cutAllClients: fault(2, (world, random) => {
     const node = random.pick(world.running);
     if (!node) return null;
-    const links = world.linksOf(node);
+    const links = world.linksOf(node).filter(({ isCut }) => !isCut);
     for (const link of links) link.cut('ECONNRESET');
     world.count('clientCuts', links.length);
     return `cut all clients of ${node.owner.name}`;
@@ -77,7 +84,9 @@ export const FAULTS: Readonly<Record<string, Happening>> = {
     freeze(world, owner, forMs);
     return `${owner.name} sleeps for ${forMs} ms`;
   }),
-  // ---- links to Redis ------------------------------------------------------------------------------------
+};
+
+export const LINK_FAULTS: Faults = {
   cutRedisLink: fault(10, (world, random) => {
     const link = random.pick([...world.redisLinks]);
     if (!link) return null;
@@ -105,7 +114,9 @@ export const FAULTS: Readonly<Record<string, Happening>> = {
     world.count('redisFaults');
     return `${node.owner.name} cannot reach Redis for ${forMs} ms (${how})`;
   }),
-  // ---- Redis ---------------------------------------------------------------------------------------------
+};
+
+export const REDIS_FAULTS: Faults = {
   freezeRedis: fault(5, (world, random) => {
     const forMs = ms(random, 100, 1_500, 6_000);
     if (!once(world, 'redis', forMs)) return null;
@@ -179,7 +190,9 @@ export const FAULTS: Readonly<Record<string, Happening>> = {
     world.count('redisFaults');
     return `the clock of Redis jumps by ${byMs} ms`;
   }),
-  // ---- nodes ---------------------------------------------------------------------------------------------
+};
+
+export const NODE_FAULTS: Faults = {
   killNode: fault(4, (world, random) => {
     const at = place(world, random);
     const node = world.nodes[at];
@@ -220,3 +233,5 @@ export const FAULTS: Readonly<Record<string, Happening>> = {
     return `the clock of ${node.owner.name} jumps by ${byMs} ms`;
   }),
 };
+
+export const FAULTS: Faults = { ...CLIENT_FAULTS, ...LINK_FAULTS, ...REDIS_FAULTS, ...NODE_FAULTS };

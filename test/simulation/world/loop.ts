@@ -156,8 +156,10 @@ export class Loop {
     try {
       work();
       runTicks();
-      owner.afterTask?.();
-      runTicks();
+      if (owner.afterTask !== null) {
+        owner.afterTask();
+        runTicks();
+      }
     } catch (error) {
       this.#threw(error, owner);
     } finally {
@@ -202,8 +204,10 @@ export class Loop {
 }
 
 /** Costs more than all else, so only where somebody looks for who left a timer. */
+const KEEPS_STACKS = process.env.SIMULATION_STACKS !== undefined;
+
 function stackNow(): string | undefined {
-  return process.env.SIMULATION_STACKS === undefined ? undefined : new Error('asked for').stack;
+  return KEEPS_STACKS ? new Error('asked for').stack : undefined;
 }
 
 function isBefore(a: Task, b: Task): boolean {
