@@ -229,7 +229,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'lease outlives a promotion',
     file: 'backplane/redis/presence/lease.ts',
-    find: 'const held = lineage === this.#lineage ? this.#term : 0;',
+    find: 'const held = incarnation === this.#incarnation ? this.#term : 0;',
     replace: 'const held = this.#term;',
     breaks: 'members that a replica lacks are missing',
   },
