@@ -1,6 +1,7 @@
 /** What goes wrong. Each ends by itself: a storm that is over leaves a world that can recover. */
 import type { Random } from '../../support/random.ts';
 import type { Happening } from './actions.ts';
+import { leases } from './lease-checks.ts';
 import type { Owner } from './loop.ts';
 import type { World } from './world.ts';
 
@@ -50,6 +51,8 @@ function once(world: World, what: string, forMs: number): boolean {
   return true;
 }
 
+const WAKE_LOOK_MS = 0.5;
+
 type Faults = Readonly<Record<string, Fault>>;
 
 export const CLIENT_FAULTS: Faults = {
@@ -83,6 +86,26 @@ export const CLIENT_FAULTS: Faults = {
     if (!once(world, owner.name, forMs)) return null;
     freeze(world, owner, forMs);
     return `${owner.name} sleeps for ${forMs} ms`;
+  }),
+  offline: fault(3, (world, random) => {
+    const { owner } = random.pick(world.clients);
+    const forMs = ms(random, 500, 4_000, 10_000);
+    if (!once(world, `network of ${owner.name}`, forMs)) return null;
+    world.offline.add(owner);
+    for (const link of world.links) if (link.client === owner) link.cut('ENETDOWN');
+    later(world, forMs, () => world.offline.delete(owner));
+    world.count('clientCuts');
+    return `${owner.name} has no network for ${forMs} ms`;
+  }),
+  noTokens: fault(3, (world, random) => {
+    const client = random.pick(world.clients);
+    const forMs = ms(random, 5_000, 40_000);
+    if (!once(world, `tokens of ${client.owner.name}`, forMs)) return null;
+    client.hasNoTokens = true;
+    later(world, forMs, () => {
+      client.hasNoTokens = false;
+    });
+    return `${client.owner.name} gets no token for ${forMs} ms`;
   }),
 };
 
@@ -223,6 +246,27 @@ export const NODE_FAULTS: Faults = {
     freeze(world, node.owner, forMs);
     world.count('nodeFaults');
     return `${node.owner.name} is frozen for ${forMs} ms`;
+  }),
+  /** A node stands still until another one begins to remove its members, and wakes at that moment. */
+  wakeSwept: fault(2, (world, random) => {
+    const node = random.pick(world.running);
+    const others = world.running.filter((other) => other !== node);
+    if (!node || others.length === 0 || !once(world, 'node', 12_000)) return null;
+    const { nodeId } = node.core.node;
+    world.loop.freeze(node.owner);
+    const untilMs = world.loop.nowMs + 12_000;
+    const look = () => {
+      const isClaimed = leases(world).some(([id, record]) => id === nodeId && !record.endsWith(':'));
+      if (!isClaimed && world.loop.nowMs < untilMs) return later(world, WAKE_LOOK_MS, look);
+      world.loop.thaw(node.owner);
+      world.trace(`${node.owner.name} wakes`);
+      // Whoever removes its members goes on a moment later.
+      if (isClaimed)
+        for (const { owner } of others) if (owner.held === null) freeze(world, owner, random.whole(1, 300));
+    };
+    later(world, WAKE_LOOK_MS, look);
+    world.count('nodeFaults');
+    return `${node.owner.name} is frozen until its lease is claimed`;
   }),
   clock: fault(2, (world, random) => {
     const node = random.pick(world.running);

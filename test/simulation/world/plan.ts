@@ -16,10 +16,12 @@ export interface PlanOptions extends Pick<Shape, 'actionsPerSecond' | 'faultsPer
   readonly seed: number;
   readonly actions: Shape['actions'];
   readonly faults: Shape['faults'];
+  /** These kinds of faults and no others. Default: about half of all kinds, drawn. */
+  readonly faultKinds?: readonly string[] | undefined;
 }
 
 export function plan(options: PlanOptions): PlannedEvent[] {
-  const { seed, stormMs, actionsPerSecond, faultsPerMinute } = options;
+  const { seed, stormMs, actionsPerSecond, faultsPerMinute, faultKinds } = options;
   const random = new Random(seed ^ 0x2545f491);
   const events: PlannedEvent[] = [];
   const add = (atMs: number, kind: string) =>
@@ -30,7 +32,7 @@ export function plan(options: PlanOptions): PlannedEvent[] {
   // A run has its own kinds of trouble: what all of them at once hides, a few of them show.
   const faults = weighted(
     Object.entries(FAULTS)
-      .filter(([kind]) => random.next() < 0.5 || kind in options.faults)
+      .filter(([kind]) => faultKinds?.includes(kind) ?? (random.next() < 0.5 || kind in options.faults))
       .map(([kind, { weight }]) => [kind, options.faults[kind] ?? weight]),
   );
   for (let atMs = 0; atMs < stormMs; atMs += (-Math.log(1 - random.next()) * 1000) / actionsPerSecond) {

@@ -4,11 +4,15 @@ import { ACTIONS, publishTo, restartPayloads } from './actions.ts';
 import { checkCalm, checkEnd, checkMessages, checkSwept } from './checks.ts';
 import { FAULTS } from './faults.ts';
 import { checkGaps } from './gap-checks.ts';
-import { checkKeptOut } from './keep-out.ts';
+import { checkKeptOut, lookForKeptOut } from './keep-out.ts';
+import { LagChecks } from './lag-checks.ts';
+import { watchLeases } from './lease-checks.ts';
+import { checkOrder } from './order-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
 import { SHAPES, type Shape, type ShapeName } from './shapes.ts';
 import { checkStays } from './stays.ts';
-import { type Counts, keptIn, ROOMS, World } from './world.ts';
+import { Steady } from './steady.ts';
+import { type Counts, keptIn, ROOMS, shownTasks, World } from './world.ts';
 
 export interface RunOptions {
   readonly seed: number;
@@ -16,7 +20,12 @@ export interface RunOptions {
   readonly shape?: ShapeName;
   /** Shorter or longer than that of its shape. */
   readonly stormMs?: number;
+  readonly actionsPerSecond?: number;
   readonly faultsPerMinute?: number;
+  /** These kinds of faults and no others. Default: about half of all kinds, drawn. */
+  readonly faultKinds?: readonly string[];
+  /** Time ends with the first violation. Default: the run goes on, to say all that is wrong. */
+  readonly stopsAtFirst?: boolean;
   /** Which of the planned events happen. Default: all. */
   readonly events?: readonly PlannedEvent[];
 }
@@ -40,18 +49,21 @@ const START_MS = 3_000;
 /** Longer than any wait of a client or a node: leases, backoff, rounds of checks. */
 const CALM_MS = 70_000;
 const LAST_MS = 10_000;
+/** Until what waits to be tried again waits for long. */
+const REFUSED_MS = 3_000;
 
-function shapeOf({ shape = 'ordinary', stormMs, faultsPerMinute }: RunOptions): Shape {
+function shapeOf({ shape = 'ordinary', stormMs, actionsPerSecond, faultsPerMinute }: RunOptions): Shape {
   const named: Shape = SHAPES[shape];
   return {
     ...named,
     stormMs: stormMs ?? named.stormMs,
+    actionsPerSecond: actionsPerSecond ?? named.actionsPerSecond,
     faultsPerMinute: faultsPerMinute ?? named.faultsPerMinute,
   };
 }
 
 export function plannedFor(options: RunOptions): PlannedEvent[] {
-  return plan({ ...shapeOf(options), seed: options.seed });
+  return plan({ ...shapeOf(options), seed: options.seed, faultKinds: options.faultKinds });
 }
 
 /** Must be called from a task of the event loop of its own, such as a timer: in a promise nothing else would run. */
@@ -59,7 +71,8 @@ export function run(options: RunOptions): RunResult {
   const { seed, events = plannedFor(options) } = options;
   const shape = shapeOf(options);
   const { stormMs } = shape;
-  const world = new World({ seed, nodes: shape.nodes, clients: shape.clients });
+  const { stopsAtFirst = false } = options;
+  const world = new World({ seed, nodes: shape.nodes, clients: shape.clients, stopsAtFirst });
   const { loop, violations, lines, counts } = world;
   restartPayloads();
   try {
@@ -78,6 +91,7 @@ export function run(options: RunOptions): RunResult {
 function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], seed: number): void {
   const { loop } = world;
   loop.run(START_MS, () => world.running.length === world.nodes.length);
+  watchAlways(world);
   for (let i = 0; i < shape.clients; i++) joinSome(world, shape.joinedShare);
   storm(world, events, shape.stormMs);
   world.trace('calm');
@@ -93,7 +107,8 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   loop.run(loop.nowMs + LAST_MS);
   checkMessages(world);
   checkGaps(world, keptIn);
-  for (const client of world.clients) loop.as(client.owner, () => client.close());
+  checkOrder(world);
+  closeClients(world, random);
   loop.run(loop.nowMs + LAST_MS);
   // The last one sweeps what others left.
   for (let place = 1; place < world.nodes.length; place++) world.drainNode(place);
@@ -112,10 +127,35 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   );
 }
 
+/** What must be true at any time, and not only in the end. */
+function watchAlways(world: World): void {
+  watchLeases(world);
+  const steady = new Steady(world);
+  const lag = new LagChecks(world, steady);
+  steady.watch(() => {
+    lag.look();
+    lookForKeptOut(world, steady);
+  });
+}
+
 function joinSome(world: World, share: number): void {
   const client = world.addClient();
   for (const room of ROOMS)
     if (world.random.next() < share) world.loop.as(client.owner, () => client.join(room));
+}
+
+/** While Redis refuses what they publish, so that they wait to try again. They leave no timer behind. */
+function closeClients(world: World, random: Random): void {
+  const { loop } = world;
+  world.redis.isFull = true;
+  for (const client of world.clients) publishTo(world, client, 'chat:a', random);
+  loop.run(loop.nowMs + REFUSED_MS);
+  for (const client of world.clients) loop.as(client.owner, () => client.close());
+  for (const { owner } of world.clients) {
+    const left = loop.pendingOf(owner).filter(({ isTimer }) => isTimer);
+    if (left.length > 0) world.violation(`${owner.name} is closed and left ${shownTasks(left)}`);
+  }
+  world.redis.isFull = false;
 }
 
 function storm(world: World, events: readonly PlannedEvent[], stormMs: number): void {
