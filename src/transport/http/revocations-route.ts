@@ -93,7 +93,7 @@ function olderThan(issuedBefore: unknown, { kind }: Revoked): Pick<Revoked, 'iss
     return { issuedBeforeMs: issuedBefore as number };
   }
   const got = typeof issuedBefore === 'number' ? `, got ${issuedBefore}` : '';
-  const says = 'issuedBefore must be a time in ms since the Unix epoch, such as Date.now()';
+  const says = 'issuedBefore must be a time in ms since the Unix epoch, such as 1790000000000';
   throw new HttpError('bad_request', `the body: ${says}${got}`);
 }
 
