@@ -41,9 +41,12 @@ export const SHAPES = {
   cuts: {
     ...ORDINARY,
     clients: 24,
-    stormMs: 120_000,
+    stormMs: 240_000,
     faultsPerMinute: 1_500,
+    actions: { join: 8, leave: 8 },
     faults: { cutClient: 1_400, cutAllClients: 4 },
+    // Members are told of each who comes and goes.
+    joinedShare: 0.3,
   },
   /** Rooms with many members, and many messages at once. */
   burst: {
@@ -56,8 +59,9 @@ export const SHAPES = {
   /** Something is wrong with Redis, or with the way to it, all the time. */
   store: {
     ...ORDINARY,
-    stormMs: 120_000,
-    faultsPerMinute: 75,
+    stormMs: 240_000,
+    actionsPerSecond: 8,
+    faultsPerMinute: 120,
     faults: { ...weights(LINK_FAULTS, 1), ...weights(REDIS_FAULTS, 2) },
   },
 } satisfies Readonly<Record<string, Shape>>;
