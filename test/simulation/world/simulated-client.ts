@@ -25,6 +25,7 @@ export interface SimulatedClientParts {
   readonly tokenLifeMs: number | null;
   /** It leaves rooms while it is given a message, and joins them again. */
   readonly isRestless: boolean;
+  readonly reconnectCapMs: number;
   readonly openSocket: (url: string, protocol: string) => SimulatedWebSocket;
   /** Something that must not happen. */
   readonly complain: (what: string) => void;
@@ -110,7 +111,7 @@ export class SimulatedClient {
     this.client = new BaseClient(
       urls,
       {
-        reconnect: { baseMs: 100, capMs: 2_000 },
+        reconnect: { baseMs: 100, capMs: parts.reconnectCapMs },
         connectTimeoutMs: 5_000,
         inspectFrames: 0,
         ...(user !== null && { getToken }),
