@@ -24,6 +24,11 @@ export function isAnswer(error: BackplaneError): boolean {
   return error.cause === undefined && error.message.startsWith('redis: ');
 }
 
+/** Whether a server of a Redis Cluster replied that it does not have the slot, or nobody has it, for now. */
+export function isElsewhere({ message }: BackplaneError): boolean {
+  return /^redis: (MOVED|ASK|TRYAGAIN|CLUSTERDOWN)\b/.test(message);
+}
+
 export function isRefusedWrite(message: string): boolean {
   return REFUSED_WRITES.test(message);
 }

@@ -183,8 +183,9 @@ export class Shard {
   }
 
   #buildSubscriptions(): Subscriptions {
-    const { keys, metrics, nodeId } = this.#options;
+    const { commandTimeoutMs, keys, metrics, nodeId } = this.#options;
     return new Subscriptions(this.#links.subscribe, keys, {
+      commandTimeoutMs,
       metrics,
       probeChannel: keys.probe(nodeId),
       signalChannel: keys.signals(),
@@ -203,7 +204,7 @@ export class Shard {
       clock,
       intervalMs: this.#intervalMs,
       timeoutMs: commandTimeoutMs,
-      canProbe: () => this.#links.commandProblem() === null && this.subscriptions.isRestored,
+      canProbe: () => this.#links.commandProblem() === null && this.subscriptions.hearsProbe,
       publish: (bytes) => this.ask(({ redis }) => redis.publish(channel, bytes), 'publish'),
       heard: (lagMs) => metrics.probe(lagMs),
       changed: () => this.#readiness.review(),
