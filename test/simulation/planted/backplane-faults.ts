@@ -84,7 +84,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'batch in flight is never answered',
     file: 'backplane/redis/publish/group-commit.ts',
-    find: '        batch.fail(outcome);',
+    find: 'else batch.fail(outcome);',
     replace: '',
     breaks: 'publishes never settle when Redis does not answer',
     hint: { faultKinds: ['freezeRedis', 'cutRedisLink'] },
