@@ -94,6 +94,7 @@ export class SimulatedClient {
   /** The newest signal of each sender in each room. */
   readonly #signals = new Map<string, number>();
   #connection = '';
+  #node = '';
 
   constructor(parts: SimulatedClientParts) {
     const { owner, urls, encoding, user, tokenLifeMs } = parts;
@@ -132,11 +133,18 @@ export class SimulatedClient {
     this.client.onStatus((status) => {
       this.manners.status(status);
       parts.trace(`${owner.name} ${status.state}${status.state === 'waiting' ? `: ${status.reason}` : ''}`);
-      if (status.state === 'connected') this.#connection = status.connection;
+      if (status.state === 'connected') this.#connected(status);
       if (status.state === 'waiting')
         for (const { log } of this.#memberships.values()) log.event({ kind: 'closed', code: 0 });
     });
     this.client.connect();
+  }
+
+  #connected({ connection, node }: { readonly connection: string; readonly node: string }): void {
+    this.#connection = connection;
+    // A signal may take longer to reach another node: it comes again to who moves there.
+    if (node !== this.#node) this.#signals.clear();
+    this.#node = node;
   }
 
   get user(): string | null {
