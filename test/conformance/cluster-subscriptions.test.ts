@@ -1,6 +1,7 @@
 /** What a node hears of a real Redis Cluster while one of its servers loses links, slots or its place: the rooms of the others go on. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Place } from '../../src/backplane/backplane.ts';
+import { silentMetrics } from '../../src/backplane/metrics.ts';
 import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import { RedisBackplane, type RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
 import { Heard, redisOptions } from '../support/backplanes.ts';
@@ -55,6 +56,7 @@ class Listener {
     open.push(listener.backplane);
     await listener.backplane.start(listener.heard);
     await Promise.all(listener.rooms.map((room) => listener.backplane.subscribe(room)));
+    await listener.#reached();
     listener.checked = [];
     return listener;
   }
@@ -74,6 +76,12 @@ class Listener {
     const sent = await Promise.all(wanted.map((room) => publishTiny(this.backplane, room, text)));
     expect(sent.map(({ error }) => error)).toEqual(wanted.map(() => null));
     for (const room of wanted) await this.hears(room, text);
+  }
+
+  /** Resolves when all servers can be called: a node is ready with most of them. */
+  async #reached(): Promise<void> {
+    const reach = () => Promise.all(this.rooms.map((room) => this.backplane.subscribers(room)));
+    await waitFor(async () => (await reach()).length > 0, { timeoutMs: 20_000, for: 'all servers' });
   }
 
   async hears(room: string, text: string): Promise<void> {
@@ -176,12 +184,18 @@ describe('a node on a Redis Cluster', () => {
     open.push({ close: () => server.client.config('SET', 'cluster-announce-port', 0).then(() => undefined) });
     // Until all servers say where the proxy is.
     await cluster.settled();
-    const listener = await Listener.start({ probeIntervalMs: 50, commandTimeoutMs: 1_000 });
+    const replaced: string[] = [];
+    const metrics = { ...silentMetrics, reconnected: (link: string) => replaced.push(link) };
+    const listener = await Listener.start({ probeIntervalMs: 50, metrics });
     const places: Place[] = listener.rooms.filter((_, i) => slots.has(listener.keys.slotOfPartition(i)));
     if (slots.has(listener.keys.slotOfNodes)) places.push(null);
+    await listener.exchange(listener.rooms, 'before');
+    listener.checked = [];
     expect(proxy.deafen(`roomcast-${listener.options.nodeId}-sub`)).toBe(1);
+    await waitFor(() => replaced.length > 0, { for: 'the link to be replaced' });
     await listener.untilChecked(places);
     await listener.exchange(listener.rooms, 'after');
+    expect(replaced).toEqual(['subscribe']);
     for (const room of listener.rooms) {
       expect(await publishTiny(listener.backplane, room, 'unkept', { history: UNKEPT })).toMatchObject({
         error: null,
