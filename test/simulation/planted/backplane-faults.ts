@@ -5,8 +5,8 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'SUBSCRIBE is not repeated on a new link',
     file: 'backplane/redis/subscribe/subscriptions.ts',
-    find: 'for (const chunk of chunks(subscriptions)) sending.push(this.#subscribeChunk(chunk));',
-    replace: 'void subscriptions;',
+    find: 'const errors = await Promise.all(groups.map((group) => this.#subscribeGroup(group)));',
+    replace: 'const errors = groups.map(() => null);',
     breaks: 'a node is deaf after a lost link',
     hint: { faultKinds: ['cutSubscribers', 'cutRedisLink'] },
   },
@@ -84,7 +84,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'batch in flight is never answered',
     file: 'backplane/redis/publish/group-commit.ts',
-    find: '        batch.fail(outcome);',
+    find: 'else batch.fail(outcome);',
     replace: '',
     breaks: 'publishes never settle when Redis does not answer',
     hint: { faultKinds: ['freezeRedis', 'cutRedisLink'] },
@@ -272,7 +272,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'lease outlives a promotion',
     file: 'backplane/redis/presence/lease.ts',
-    find: 'const held = lineage === this.#lineage ? this.#term : 0;',
+    find: 'const held = incarnation === this.#incarnation ? this.#term : 0;',
     replace: 'const held = this.#term;',
     breaks: 'members that a replica lacks are missing',
     hint: { faultKinds: ['failOver'] },

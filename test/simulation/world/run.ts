@@ -8,6 +8,7 @@ import { checkGaps } from './gap-checks.ts';
 import { checkKeptOut, lookForKeptOut } from './keep-out.ts';
 import { LagChecks } from './lag-checks.ts';
 import { watchLeases } from './lease-checks.ts';
+import { checkMemoryAtRest, checkMemoryInStorm, checkMemoryLeft, noteFreshNode } from './memory-checks.ts';
 import { checkOrder } from './order-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
 import { SHAPES, type Shape, type ShapeName } from './shapes.ts';
@@ -78,7 +79,7 @@ export function run(options: RunOptions): RunResult {
   const shape = shapeOf(options);
   const { stormMs } = shape;
   const { stopsAtFirst = false } = options;
-  const world = new World({ seed, nodes: shape.nodes, clients: shape.clients, stopsAtFirst });
+  const world = new World({ ...shape, seed, stopsAtFirst });
   const { loop, violations, lines, counts } = world;
   restartPayloads();
   try {
@@ -98,13 +99,16 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   const { loop } = world;
   loop.run(START_MS, () => world.running.length === world.nodes.length);
   watchAlways(world);
+  noteFreshNode(world);
   for (let i = 0; i < shape.clients; i++) joinSome(world, shape.joinedShare);
   storm(world, events, shape.stormMs);
+  checkMemoryInStorm(world, seed);
   world.trace('calm');
   endFaults(world);
   loop.run(loop.nowMs + CALM_MS / 2, () => world.violations.length > 20);
   checkStays(world, () => loop.run(loop.nowMs + CALM_MS / 2, () => world.violations.length > 20));
   checkCalm(world);
+  checkMemoryAtRest(world, seed);
   checkKeptOut(world);
   const random = new Random(seed ^ 0x1b873593);
   for (const client of world.clients) {
@@ -121,6 +125,7 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   for (let place = 1; place < world.nodes.length; place++) world.drainNode(place);
   loop.run(loop.nowMs + CALM_MS / 2);
   checkSwept(world);
+  checkMemoryLeft(world, seed);
   world.drainNode(0);
   loop.run(loop.nowMs + LAST_MS);
   checkEnd(world);

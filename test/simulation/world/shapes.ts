@@ -17,6 +17,8 @@ export interface Shape {
   readonly faults: Readonly<Record<string, number>>;
   /** The part of the rooms that each client begins with. */
   readonly joinedShare: number;
+  /** How long clients wait at most before they try again. Default: as long as clients do there. */
+  readonly reconnectCapMs?: number;
 }
 
 function weights(faults: Readonly<Record<string, Happening>>, times: number): Record<string, number> {
@@ -42,8 +44,12 @@ export const SHAPES = {
     ...ORDINARY,
     clients: 24,
     stormMs: 120_000,
-    faultsPerMinute: 1_500,
-    faults: { cutClient: 1_400, cutAllClients: 4 },
+    faultsPerMinute: 1_800,
+    actions: { join: 8, leave: 8 },
+    faults: { resetClient: 4_000 },
+    reconnectCapMs: 500,
+    // Members are told of each who comes and goes.
+    joinedShare: 0.3,
   },
   /** Rooms with many members, and many messages at once. */
   burst: {
@@ -56,8 +62,9 @@ export const SHAPES = {
   /** Something is wrong with Redis, or with the way to it, all the time. */
   store: {
     ...ORDINARY,
-    stormMs: 120_000,
-    faultsPerMinute: 75,
+    stormMs: 240_000,
+    actionsPerSecond: 8,
+    faultsPerMinute: 120,
     faults: { ...weights(LINK_FAULTS, 1), ...weights(REDIS_FAULTS, 2) },
   },
 } satisfies Readonly<Record<string, Shape>>;
