@@ -225,7 +225,7 @@ export class RedisBackplane implements Backplane {
       clock,
       log,
       metrics,
-      problem: () => this.#shards.problem(null),
+      problem: (place) => this.#shards.problem(place),
       incarnation: () => this.#shards.incarnation(),
       heard: (room) => this.#shards.heard(room),
     });
