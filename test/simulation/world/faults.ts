@@ -67,10 +67,18 @@ export const CLIENT_FAULTS: Faults = {
   cutAllClients: fault(2, (world, random) => {
     const node = random.pick(world.running);
     if (!node) return null;
-    const links = world.linksOf(node).filter(({ isCut }) => !isCut);
+    const links = world.linksOf(node).filter(({ isCut, node }) => !isCut && node !== null);
     for (const link of links) link.cut('ECONNRESET');
     world.count('clientCuts', links.length);
     return `cut all clients of ${node.owner.name}`;
+  }),
+  /** For shapes that ask for it: cuts that both ends learn of, so that the client comes back at once. */
+  resetClient: fault(0, (world, random) => {
+    const link = random.pick([...world.links].filter(({ isCut }) => !isCut));
+    if (!link) return null;
+    if (link.node !== null) world.count('clientCuts');
+    link.cut('ECONNRESET');
+    return `reset ${link.client.name}`;
   }),
   slowReader: fault(6, (world, random) => {
     const link = random.pick([...world.links]);

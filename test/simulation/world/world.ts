@@ -15,9 +15,13 @@ export interface WorldOptions {
   readonly seed: number;
   readonly nodes: number;
   readonly clients: number;
+  /** How long clients wait at most before they try again. */
+  readonly reconnectCapMs?: number | undefined;
   /** Nothing happens any more after the first violation. Default false. */
   readonly stopsAtFirst?: boolean;
 }
+
+const RECONNECT_CAP_MS = 2_000;
 
 /** Rooms by the first part of their name: `chat` keeps much, `short` little, `live` nothing. */
 export const ROOMS = ['chat:a', 'chat:b', 'short:a', 'live:a'];
@@ -269,6 +273,7 @@ export class World {
       user,
       tokenLifeMs: random.next() < 0.5 ? random.whole(20_000, 60_000) : null,
       isRestless: number % 4 === 3,
+      reconnectCapMs: this.#options.reconnectCapMs ?? RECONNECT_CAP_MS,
       openSocket: (url: string, protocol: string) => this.#openSocket(owner, url, protocol),
       complain: (what: string) => this.violation(what),
       trace: this.trace,
