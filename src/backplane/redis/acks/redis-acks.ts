@@ -112,9 +112,9 @@ export class RedisAcks implements Acks {
   async list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
     const { shards, keys, metrics } = this.#parts;
     const page = await this.#inPresentEpoch(room, history, async (epoch) => {
-      const args = [epoch, from ?? '', limit];
       const names = [keys.meta(room), keys.acks(room, epoch)];
-      const read = (shard: ShardAccess) => acksScript.call(shard, names, args, metrics);
+      const read = (shard: ShardAccess) =>
+        acksScript.call(shard, names, [epoch, from ?? '', limit, shard.lineageOf(room)], metrics);
       const reply = await shards.askRead(room, read, STAGE);
       const [newest, count, ...listed] = reply as [number, number, ...Buffer[]];
       return newest === -1 ? null : { epoch, offset: newest, count, users: pairs(listed) };
@@ -170,10 +170,11 @@ export class RedisAcks implements Acks {
   async #call(all: readonly Waiting[]): Promise<void> {
     const { shards, keys, ttlMs, metaTtlMs, metrics } = this.#parts;
     const names = all.flatMap(({ entry: { room, epoch } }) => [keys.meta(room), keys.acks(room, epoch)]);
-    const args: ScriptArgument[] = [ttlMs, metaTtlMs];
-    for (const { entry } of all) args.push(entry.epoch, entry.user, entry.offset);
     try {
       const send = async (shard: ShardAccess) => {
+        const args: ScriptArgument[] = [ttlMs, metaTtlMs];
+        for (const { entry } of all)
+          args.push(entry.epoch, entry.user, entry.offset, shard.lineageOf(entry.room));
         const reply = await ackScript.callMany(shard, names, args, metrics);
         // Of a slot that moves: alone it can be asked again, wherever that is.
         if (all.length === 1) throwIfNotRun(reply as (number | Buffer)[]);
