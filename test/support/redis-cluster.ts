@@ -54,6 +54,8 @@ export class RedisCluster {
   readonly #options: RedisClusterOptions;
   /** Those that were killed or frozen: nobody asks them. */
   readonly #silent = new Set<RedisServer>();
+  /** A slot that each had when it was last seen with slots, by port. */
+  readonly #slotOf = new Map<number, number>();
 
   private constructor(options: RedisClusterOptions) {
     this.#options = options;
@@ -157,16 +159,17 @@ export class RedisCluster {
 
   /** Resolves with the replica of this master that has taken over, once it has: after `kill` or `freeze`. */
   async successor(master: RedisServer): Promise<RedisServer> {
-    const members = await this.#members();
-    const before = members.find(({ port }) => port === master.port)!;
-    const heirs = members.filter(({ id, masterId }) => masterId === before.id || id === before.id);
-    const isSuccessor = ({ port }: Member) =>
-      heirs.some((heir) => heir.port === port) && port !== master.port;
-    const found = await waitFor(
-      async () => (await this.#members()).find((member) => isMaster(member) && isSuccessor(member)),
+    const slot = this.#slotOf.get(master.port);
+    if (slot === undefined) throw new Error(`${master.port} was no master when it was last looked at`);
+    return waitFor(
+      async () => {
+        const now = await this.#members();
+        const heir = now.find((member) => isMaster(member) && hasSlot(member, slot));
+        if (heir !== undefined && heir.port !== master.port) return this.#at(heir.port);
+        throw new Error(`nobody has:\n${shapeOf(now)}`);
+      },
       { timeoutMs: SETTLE_MS, intervalMs: 20, for: 'a replica to take over' },
     );
-    return this.#at(found.port);
   }
 
   /** One more master, without slots. Resolves when all know it. */
@@ -280,7 +283,9 @@ export class RedisCluster {
       this.#awake.map(async (server) => [await configEpoch(server), server] as const),
     );
     const newest = epochs.reduce((best, one) => (one[0] > best[0] ? one : best));
-    return membersAsSeenBy(newest[1]);
+    const members = await membersAsSeenBy(newest[1]);
+    for (const { port, slots } of members.filter(isMaster)) this.#slotOf.set(port, slots[0]![0]);
+    return members;
   }
 
   #at(port: number): RedisServer {
@@ -316,7 +321,10 @@ function hasSlot({ slots }: Member, slot: number): boolean {
 
 /** Who has what, in words that are the same wherever all agree. */
 function shapeOf(members: readonly Member[]): string {
-  const lines = members.map(({ port, masterId, slots }) => `${port} ${masterId} ${slots.join(' ')}`);
+  const lines = members.map(
+    ({ port, masterId, flags, slots }) =>
+      `${port} ${masterId ?? flags.filter((flag) => flag !== 'myself')} ${slots.map((range) => range.join('-')).join(' ')}`,
+  );
   return lines.sort().join('\n');
 }
 
