@@ -31,7 +31,14 @@ const TABLE = {
   'backplane/memory': { folders: ['backplane', 'protocol', 'metrics', 'util'], packages: [], node: true },
   // Puts its folders together. They know no other of them than those below: the keys, the scripts, the link.
   'backplane/redis': {
-    folders: [...REDIS_BASE, ...REDIS_PARTS, 'backplane/redis/shard', 'backplane', 'util'],
+    folders: [
+      ...REDIS_BASE,
+      ...REDIS_PARTS,
+      'backplane/redis/shard',
+      'backplane/redis/cluster',
+      'backplane',
+      'util',
+    ],
     packages: [],
     node: true,
   },
@@ -40,6 +47,11 @@ const TABLE = {
     folders: [...REDIS_BASE, ...SHARD_PARTS, 'backplane', 'util'],
     packages: [],
     node: false,
+  },
+  'backplane/redis/cluster': {
+    folders: [...REDIS_BASE, 'backplane/redis/shard', 'backplane/redis/start', 'backplane', 'util'],
+    packages: ['ioredis'],
+    node: true,
   },
   'backplane/redis/keys': { folders: [], packages: ['cluster-key-slot'], node: false },
   'backplane/redis/scripts': { folders: ['backplane'], packages: ['ioredis'], node: true },

@@ -8,8 +8,6 @@ import type { BrokerNode } from '../node/broker-node.ts';
 import type { Clock } from '../util/clock.ts';
 import type { Logger } from '../util/log.ts';
 
-/** Maximum commands that wait while a connection's token is being checked. */
-const MAX_HELD_COMMANDS = 1000;
 /**
  * Maximum message size before a token is presented: room for a token as long as the headers of an upgrade may
  * be.
@@ -35,11 +33,11 @@ export function connectionContext(
     ...parts,
     flushQueue: node.flushQueue,
     turn: node.endOfTurn,
+    turns: node.commandTurns,
     nodeId: node.nodeId,
     stalled: (connection) => node.stalled(connection),
     limits: sendingLimits({ ...config.limits, maxPayloadBytes, dedupWindowMs: config.dedupWindowMs }),
     maxBytesBeforeAuth: Math.min(MAX_BYTES_BEFORE_AUTH, maxPayloadBytes),
-    maxHeldCommands: MAX_HELD_COMMANDS,
     maxUnsentBytes: config.websocket.backpressureBytes,
     heartbeatMs: config.heartbeat.intervalMs,
     maxPayloadBytes,

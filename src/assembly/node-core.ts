@@ -55,7 +55,7 @@ export function createNodeCore(config: Config, parts: NodeCoreParts): NodeCore {
   const authenticator = createGate(config, metrics, node, parts);
   const heartbeats = createHeartbeats(config, metrics, scheduler);
   const pendingAuth = new PendingAuth(config.websocket.authTimeoutMs, scheduler);
-  const commands = createCommands(rule, { node, pendingAuth, authenticator, scheduler, log });
+  const commands = createCommands(rule, { node, pendingAuth, authenticator, log });
   const mustAuthenticate = authenticator !== null && !config.auth.anonymous;
   const shared = { node, commands, mustAuthenticate, clock: scheduler, metrics, log };
   const context = connectionContext(config, shared);
@@ -122,9 +122,8 @@ function createCommands(
     node,
     pendingAuth,
     authenticator,
-    scheduler,
     log,
-  }: Pick<NodeCore, 'node' | 'pendingAuth' | 'authenticator'> & Pick<NodeCoreParts, 'scheduler' | 'log'>,
+  }: Pick<NodeCore, 'node' | 'pendingAuth' | 'authenticator'> & Pick<NodeCoreParts, 'log'>,
 ): CommandTable<Connection> {
   return clientCommands({
     services: node,
@@ -136,7 +135,6 @@ function createCommands(
       pendingAuth.remove(connection);
       node.identified(connection, identity);
     },
-    scheduler,
     log,
   });
 }

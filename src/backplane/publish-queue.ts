@@ -7,6 +7,8 @@ export interface TakeLimits {
   readonly batches: number;
   readonly messages: number;
   readonly bytes: number;
+  /** At most one batch of each room. Default false. */
+  readonly distinctRooms?: boolean;
 }
 
 export class PublishQueue {
@@ -51,6 +53,24 @@ export class PublishQueue {
     return taken;
   }
 
+  /** Adds batches as they are, after all others. */
+  append(batches: readonly RoomBatch[]): void {
+    for (const batch of batches) {
+      this.#open.delete(batch.room);
+      this.#batches.push(batch);
+      this.#messages += batch.requests.length;
+      this.#bytes += batch.bytes;
+    }
+  }
+
+  /** Takes all batches of these rooms, in order. */
+  takeOf(has: (room: string) => boolean): RoomBatch[] {
+    const all = this.takeAll();
+    // What stays no longer grows, which costs some batches more.
+    this.append(all.filter((batch) => !has(batch.room)));
+    return all.filter((batch) => has(batch.room));
+  }
+
   takeAll(): RoomBatch[] {
     return this.take({ batches: Infinity, messages: Infinity, bytes: Infinity });
   }
@@ -59,7 +79,10 @@ export class PublishQueue {
     let count = 0;
     let messages = 0;
     let bytes = 0;
+    const rooms = limits.distinctRooms === true ? new Set<string>() : null;
     for (const batch of this.#batches) {
+      if (rooms?.has(batch.room) === true) break;
+      rooms?.add(batch.room);
       messages += batch.requests.length;
       bytes += batch.bytes;
       if (count > 0 && (count === limits.batches || messages > limits.messages || bytes > limits.bytes))

@@ -46,7 +46,6 @@ const SAYS: Readonly<Record<SendingLimit, string>> = {
 /** How much of its limits one connection has used. Every connection has one, so it is only a few numbers. */
 export class Allowance {
   #turn = 0;
-  #turnCommands = 0;
   #turnBytes = 0;
   #idleWindow = 0;
   #idleFrames = 0;
@@ -83,7 +82,6 @@ export class Allowance {
   message(limits: SendingLimits, user: string | null, bytes: number, turn: number, nowMs: number): number {
     if (turn !== this.#turn) {
       this.#turn = turn;
-      this.#turnCommands = 0;
       this.#turnBytes = 0;
     }
     this.#turnBytes += bytes;
@@ -107,10 +105,6 @@ export class Allowance {
    * milliseconds after which it would pass.
    */
   command(limits: SendingLimits, user: string | null, waiting: number, nowMs: number): number {
-    if (++this.#turnCommands > limits.turnCommands) {
-      this.#limit = 'limits.commandsPerSecond';
-      return FLOOD;
-    }
     if (waiting >= limits.pendingRequests) {
       this.#limit = 'limits.pendingRequests';
       return this.#refused(limits, 1, nowMs, PENDING_RETRY_MS);

@@ -6,11 +6,10 @@ import {
   type RoomAccess,
   type RoomAction,
 } from '../auth/authorize.ts';
-import type { Scheduler } from '../util/scheduler.ts';
 import { type AuthenticationParts, presentToken } from './authentication.ts';
+import { EXTRA_UNITS } from './command-turns.ts';
 import type { Connection } from './connection.ts';
 import type { CommandTable } from './context.ts';
-import { JoinTurns } from './join-turns.ts';
 import type { Request, RoomServices } from './services.ts';
 
 export interface CommandParts extends AuthenticationParts {
@@ -18,7 +17,6 @@ export interface CommandParts extends AuthenticationParts {
   /** The access rule of a room. */
   readonly access: (room: string) => RoomAccess;
   readonly keptOut: KeptOut;
-  readonly scheduler: Pick<Scheduler, 'atEndOfTurn'>;
 }
 
 export function clientCommands(parts: CommandParts): CommandTable<Connection> {
@@ -30,18 +28,17 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
     connection.refuse(id, refusal);
     return false;
   };
-  const joinTurns = new JoinTurns(parts.scheduler, (connection, command) => {
-    const { id, room } = command;
-    const refusal = authorizeJoin(room, command, connection, access(room), keptOut);
-    if (refusal === null) services.join(requestOf(connection, id), room, command);
-    else connection.refuse(id, refusal);
-  });
   return {
     publish(connection, command) {
       if (may('publish', connection, command.id, command.room)) services.publish(connection, command);
     },
     join(connection, command) {
-      if (connection.takesJoin(command.id)) joinTurns.take(connection, command);
+      if (!connection.takesJoin(command.id)) return;
+      const { id, room } = command;
+      connection.context.turns.left -= EXTRA_UNITS.join;
+      const refusal = authorizeJoin(room, command, connection, access(room), keptOut);
+      if (refusal === null) services.join(requestOf(connection, id), room, command);
+      else connection.refuse(id, refusal);
     },
     leave(connection, { id, room }) {
       if (may('leave', connection, id, room)) services.leave(requestOf(connection, id), room);
@@ -51,10 +48,12 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
     },
     members(connection, { id, room, limit, after }) {
       if (!may('members', connection, id, room)) return;
+      connection.context.turns.left -= EXTRA_UNITS.read;
       services.members(requestOf(connection, id), room, { limit, after });
     },
     history(connection, { id, room, since, limit }) {
       if (!may('history', connection, id, room)) return;
+      connection.context.turns.left -= EXTRA_UNITS.read;
       services.history(requestOf(connection, id), room, since, limit);
     },
     ack(connection, { id, room, position }) {
@@ -62,7 +61,10 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
       // Permitted to users only.
       services.ack(requestOf(connection, id), connection.user!, room, position);
     },
-    auth: (connection, command) => presentToken(connection, command, parts),
+    auth(connection, command) {
+      connection.context.turns.left -= EXTRA_UNITS.auth;
+      presentToken(connection, command, parts);
+    },
     ping: (connection, { id }) => connection.ok(id, {}),
   };
 }

@@ -6,9 +6,7 @@ import { CLOSE, type CloseReason, type ErrorCode } from '../protocol/codes.ts';
 import type {
   Command,
   CommandReader,
-  DecodedCommand,
   ErrorDetails,
-  JoinCommand,
   RejectedCommand,
   Result,
   ServerFrame,
@@ -16,6 +14,7 @@ import type {
 } from '../protocol/frames.ts';
 import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { Allowance, FLOOD, WITHIN } from './allowance.ts';
+import type { TurnTaker } from './command-turns.ts';
 import type { ConnectionContext } from './context.ts';
 import { HeldCommands } from './held-commands.ts';
 import type { OverLimit } from './over-limit.ts';
@@ -36,7 +35,7 @@ const MAX_VIOLATIONS = 100;
  * queues the replies. A node holds tens of thousands of these, so every field counts: lists are made when
  * needed.
  */
-export class Connection {
+export class Connection implements TurnTaker {
   readonly number: number;
   readonly socket: Socket;
   readonly codec: ServerCodec;
@@ -57,8 +56,9 @@ export class Connection {
   #outbox: (Uint8Array | string)[] | null = null;
   readonly #allowance: Allowance;
   #violations = 0;
-  /** What arrived while a token was being checked, or behind a join that waits for its turn; else null. */
+  /** What arrived while a token was being checked, or waits for its turn; else null. */
   #held: HeldCommands | null = null;
+  #isChecking = false;
 
   constructor(
     number: number,
@@ -139,14 +139,25 @@ export class Connection {
     const nowMs = clock.nowMs();
     const verdict = this.#allowance.message(limits, this.user, message.length, turn.number, nowMs);
     if (verdict === FLOOD) return this.#flooded('bytes', 0);
-    const isOtherKind = isBinary === this.readsText;
-    const commands = isOtherKind ? NOTHING_MORE : this.codec.readCommands(message);
-    const first = isOtherKind ? this.codec.otherKind : commands.next();
-    if (first === null) this.#idleFrame('messages', nowMs);
-    else if (verdict !== WITHIN) this.#refuse(first, commands, verdict, nowMs);
-    else if (this.#held !== null) this.#hold(this.#held, first, commands);
-    else if (this.#hasExpired() && first.type !== 'auth') this.#expire();
-    else this.#take(first, commands, nowMs);
+    const commands =
+      isBinary === this.readsText ? onlyOne(this.codec.otherKind) : this.codec.readCommands(message);
+    let refusal: OverLimit | null = null;
+    if (verdict !== WITHIN) {
+      metrics.traffic.messagesRateLimited++;
+      refusal = this.#allowance.refusal(limits, verdict);
+    }
+    const { turns } = this.context;
+    turns.spendBytes(message.length);
+    if (this.#held !== null || turns.left <= 0) this.#hold(commands, refusal, true);
+    else if (!this.#carryOut(commands, refusal, true, 0, nowMs)) this.#hold(commands, refusal, false);
+  }
+
+  /** Carries out commands that came in another way than as a message. */
+  give(commands: CommandReader): void {
+    const { turn, turns, clock } = this.context;
+    turn.request();
+    const waits = this.#held !== null || turns.left <= 0;
+    if (waits || !this.#carryOut(commands, null, false, 0, clock.nowMs())) this.#hold(commands, null, false);
   }
 
   /** Its WebSocket message has more bytes than it may have. */
@@ -164,15 +175,37 @@ export class Connection {
     if (this.#allowance.idleFrame(this.context.limits, nowMs) === FLOOD) this.#flooded(kind, 0);
   }
 
-  /** Stops decoding once the connection is closed: what a peer sends after that costs only its bytes. */
-  #take(first: DecodedCommand | null, rest: CommandReader, nowMs: number): void {
-    for (let command = first; command !== null; command = this.#open ? rest.next() : null) {
+  /**
+   * Carries out a message, or what is left of one, until the turn has no more than `floor` units left, or a token
+   * has to be checked. Returns false if commands may be left. Stops decoding once the connection is closed: what a
+   * peer sends after that costs only its bytes.
+   */
+  #carryOut(
+    rest: CommandReader,
+    refusal: OverLimit | null,
+    isWhole: boolean,
+    floor: number,
+    nowMs: number,
+  ): boolean {
+    const { turns } = this.context;
+    const first = rest.next();
+    if (first === null && isWhole) this.#idleFrame('messages', nowMs);
+    if (first !== null && refusal === null && this.#hasExpired() && first.type !== 'auth') this.#expire();
+    for (
+      let command = this.#open ? first : null;
+      command !== null;
+      command = this.#open ? rest.next() : null
+    ) {
+      turns.left--;
       if (command.type === 'undecodable') this.#undecodable(command);
-      else if (!this.#withinRate(command, nowMs)) continue;
-      else if (command.type === 'rejected') this.#violation(command);
+      else if (refusal !== null) this.#refuse(command.id, refusal, nowMs);
+      else if (!this.#withinRate(command, nowMs)) {
+        // It has been answered.
+      } else if (command.type === 'rejected') this.#violation(command);
       else this.#run(command);
-      if (this.#held !== null) return this.#holdRest(this.#held, rest);
+      if (this.#isChecking || turns.left <= floor) return false;
     }
+    return true;
   }
 
   #undecodable({ reason }: Undecodable): void {
@@ -231,21 +264,10 @@ export class Connection {
     return false;
   }
 
-  /** Answers each command of a message that takes the connection, or its user, over its bytes a second. */
-  #refuse(first: DecodedCommand, rest: CommandReader, retryAfterMs: number, nowMs: number): void {
-    const { metrics, limits } = this.context;
-    const refusal = this.#allowance.refusal(limits, retryAfterMs);
-    metrics.traffic.messagesRateLimited++;
-    for (
-      let command: DecodedCommand | null = first;
-      command !== null;
-      command = this.#open ? rest.next() : null
-    ) {
-      if (command.type === 'undecodable') this.#undecodable(command);
-      else if (this.#allowance.refusedCommand(this.context.limits, nowMs) === FLOOD) {
-        this.#flooded('bytes', command.id);
-      } else this.overLimit(command.id, refusal);
-    }
+  /** Answers a command of a message that takes the connection, or its user, over its bytes a second. */
+  #refuse(id: number, refusal: OverLimit, nowMs: number): void {
+    if (this.#allowance.refusedCommand(this.context.limits, nowMs) === FLOOD) this.#flooded('bytes', id);
+    else this.overLimit(id, refusal);
   }
 
   #flooded(what: FloodLabel, id: number): void {
@@ -264,65 +286,71 @@ export class Connection {
     if (++this.#violations > MAX_VIOLATIONS) this.close(CLOSE.violations);
   }
 
-  #holdRest(held: HeldCommands, rest: CommandReader): void {
-    // What waits behind many joins is not copied for each of them.
-    if (!(rest instanceof HeldCommands)) return this.#hold(held, rest.next(), rest);
-    rest.isBehindJoin ||= held.isBehindJoin;
-    this.#held = rest;
+  // ---- what waits -----------------------------------------------------------------------------------------
+
+  /** Keeps what a message has left, and closes the connection if that is too much. */
+  #hold(commands: CommandReader, refusal: OverLimit | null, isWhole: boolean): void {
+    if (!this.#open) return;
+    const bytes = commands.keep();
+    if (bytes === 0 && !isWhole) return;
+    this.#held ??= new HeldCommands(this.context.turns);
+    this.#held.add({ commands, refusal, isWhole }, bytes);
+    if (this.#held.bytes > this.#mostHeldBytes) return this.#heldTooMuch();
+    if (!this.#isChecking) this.context.turns.wait(this);
   }
 
-  #hold(held: HeldCommands, first: DecodedCommand | null, rest: CommandReader): void {
-    const { commands, bytes } = this.#mayHold(held);
-    for (let command = first; command !== null; command = rest.next()) {
-      held.add(command);
-      if (held.length > commands || held.bytes > bytes) return this.#heldTooMuch(held);
-    }
+  /** As much as one turn may bring in while the node has room for it; little for a client that has not authenticated. */
+  get #mostHeldBytes(): number {
+    const { limits, turns, maxPayloadBytes, maxUnsentBytes } = this.context;
+    if (this.awaitsAuth) return Math.min(maxPayloadBytes, maxUnsentBytes);
+    // A single message may always wait.
+    return Math.max(2 * maxPayloadBytes, Math.min(limits.turnBytes, turns.share));
   }
 
-  #mayHold({ isBehindJoin }: HeldCommands): { readonly commands: number; readonly bytes: number } {
-    const { limits, maxHeldCommands, maxPayloadBytes, maxUnsentBytes } = this.context;
-    // As much as one turn may bring in.
-    if (isBehindJoin) return { commands: limits.turnCommands, bytes: limits.turnBytes };
-    // The node keeps little for a client that has not authenticated.
-    const bytes = this.awaitsAuth ? Math.min(maxPayloadBytes, maxUnsentBytes) : maxUnsentBytes;
-    return { commands: maxHeldCommands, bytes };
-  }
-
-  #heldTooMuch({ isBehindJoin }: HeldCommands): void {
-    if (!isBehindJoin) {
+  #heldTooMuch(): void {
+    if (this.#isChecking) {
       this.fail(0, 'limit_exceeded', 'too many commands while the token is being checked');
       return this.close(CLOSE.violations);
     }
     this.context.metrics.connections.floods.commands++;
-    this.fail(0, 'rate_limited', 'too many commands wait behind a join: wait for its reply');
+    this.fail(0, 'rate_limited', 'too many commands wait for their turn: wait for replies');
     this.close(CLOSE.rateLimited);
   }
 
-  /** From now on commands wait, in order, for `resume`. */
+  /** A token is being checked. From now on commands wait, in order, for `resume`. */
   pause(): void {
-    this.#held ??= new HeldCommands();
+    this.#isChecking = true;
+    this.#held ??= new HeldCommands(this.context.turns);
   }
 
-  /** A join waits for its turn. From now on commands wait behind it, in order, for `carryOn`. */
-  waitForJoin(): void {
-    this.#held ??= new HeldCommands(true);
-  }
-
-  /** Its turn has come: runs the join, then what waits behind it. */
-  carryOn(run: CommandHandler<JoinCommand>, command: JoinCommand): void {
-    this.#attempt(run, command);
-    this.resume();
-  }
-
-  /** A token is being checked, or a join waits for its turn. */
+  /** A token is being checked, or commands wait for their turn. */
   get isPaused(): boolean {
     return this.#held !== null;
   }
 
+  /** The token has been checked. */
   resume(): void {
+    this.#isChecking = false;
+    if (this.carryOn(this.context.turns.left)) this.context.turns.wait(this);
+  }
+
+  /** Its turn has come: see `TurnTaker`. */
+  carryOn(units: number): boolean {
     const held = this.#held;
+    if (held === null || this.#isChecking) return false;
+    const { turns, clock } = this.context;
+    const nowMs = clock.nowMs();
+    const floor = Math.max(0, turns.left - units);
+    for (let message = held.first; message !== null && this.#open; message = held.first) {
+      if (turns.left <= floor) return true;
+      const { commands, refusal, isWhole } = message;
+      message.isWhole = false;
+      const isDone = this.#carryOut(commands, refusal, isWhole, floor, nowMs);
+      if (!this.#open || (!isDone && this.#isChecking)) return false;
+      if (isDone) held.shift();
+    }
     this.#held = null;
-    if (held !== null && this.#open) this.#take(held.next(), held, this.context.clock.nowMs());
+    return false;
   }
 
   /** Checked when the peer sends something and at each heartbeat, so that expiry needs no timer. */
@@ -441,7 +469,7 @@ export class Connection {
    * checked.
    */
   ping(): void {
-    if (this.#held === null && this.#hasExpired()) this.#expire();
+    if (!this.#isChecking && this.#hasExpired()) this.#expire();
     else this.socket.ping();
   }
 
@@ -460,19 +488,37 @@ export class Connection {
     // The flush may just have closed a peer that does not read.
     if (!this.#open) return;
     this.#open = false;
+    this.#dropHeld();
     this.socket.end(reason);
+  }
+
+  #dropHeld(): void {
+    this.#held?.drop();
+    this.#held = null;
   }
 
   /** The socket is gone. */
   closed(): void {
     this.#open = false;
     this.#outbox = null;
-    this.#held = null;
+    this.#dropHeld();
   }
 }
 
 const NO_ROOMS: readonly string[] = Object.freeze([]);
-const NOTHING_MORE: CommandReader = { next: () => null };
+
+/** Reads as a message of one command, which refers to no buffer. */
+function onlyOne(command: RejectedCommand): CommandReader {
+  let next: RejectedCommand | null = command;
+  return {
+    next: () => {
+      const only = next;
+      next = null;
+      return only;
+    },
+    keep: () => (next === null ? 0 : 1),
+  };
+}
 
 /** The error that a client gets before it is closed with 4009. */
 const FLOOD_MESSAGES: Readonly<Record<FloodLabel, string>> = {

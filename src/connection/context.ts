@@ -3,6 +3,7 @@ import type { Command, CommandType } from '../protocol/frames.ts';
 import type { Clock } from '../util/clock.ts';
 import type { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Logger } from '../util/log.ts';
+import type { CommandTurns } from './command-turns.ts';
 import type { FlushQueue } from './flush-queue.ts';
 import type { HelloFacts } from './hello-facts.ts';
 import type { SendingLimits } from './sending-limits.ts';
@@ -29,11 +30,9 @@ export interface ConnectionContext<C> {
   /** Maximum bytes in one message of a connection that has not presented its token yet. */
   readonly maxBytesBeforeAuth: number;
   readonly turn: Pick<EndOfTurn, 'number' | 'request'>;
-  /** Maximum commands that wait while a token is being checked. */
-  readonly maxHeldCommands: number;
-  /**
-   * Maximum bytes kept: replies for a socket that does not read, and commands while a token is being checked.
-   */
+  /** What the commands of all connections may take in one turn. */
+  readonly turns: CommandTurns;
+  /** Maximum bytes kept: replies for a socket that does not read, and commands while its first token is being checked. */
   readonly maxUnsentBytes: number;
   readonly heartbeatMs: number;
   readonly maxPayloadBytes: number;

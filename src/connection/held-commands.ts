@@ -1,51 +1,66 @@
-import type { CommandReader, DecodedCommand } from '../protocol/frames.ts';
+import type { CommandReader } from '../protocol/frames.ts';
+import type { OverLimit } from './over-limit.ts';
 
-/** More read commands than this are worth removing. */
-const MIN_READ = 256;
+/** What it takes to keep a message, however short it is. */
+const MESSAGE_COST = 64;
 
-/**
- * Commands that wait, in order, while a token is being checked, or behind a join that waits for its turn. They
- * outlive the buffer that they arrived in.
- */
-export class HeldCommands implements CommandReader {
-  /** They wait behind a join. */
-  isBehindJoin: boolean;
-  #commands: DecodedCommand[] = [];
-  #at = 0;
-  /** Bytes of payloads and tokens that wait: the parts that a peer can make large. */
-  bytes = 0;
-
-  constructor(isBehindJoin = false) {
-    this.isBehindJoin = isBehindJoin;
-  }
-
-  /** How many wait. */
-  get length(): number {
-    return this.#commands.length - this.#at;
-  }
-
-  add(command: DecodedCommand): void {
-    this.bytes += bytesOf(command);
-    if ('data' in command && command.data !== null) {
-      // Copied explicitly: the `slice` of a Buffer does not copy.
-      this.#commands.push({ ...command, data: new Uint8Array(command.data) });
-    } else this.#commands.push(command);
-  }
-
-  next(): DecodedCommand | null {
-    const command = this.#commands[this.#at] ?? null;
-    if (command === null) return null;
-    this.bytes -= bytesOf(command);
-    this.#at++;
-    if (this.#at >= MIN_READ && 2 * this.#at >= this.#commands.length) {
-      this.#commands = this.#commands.slice(this.#at);
-      this.#at = 0;
-    }
-    return command;
-  }
+/** What is left of a message. */
+export interface HeldMessage {
+  readonly commands: CommandReader;
+  /** Each command is answered with this; null: it is carried out. */
+  readonly refusal: OverLimit | null;
+  /** None of its commands has been read. */
+  isWhole: boolean;
 }
 
-function bytesOf(command: DecodedCommand): number {
-  if ('data' in command && command.data !== null) return command.data.length;
-  return command.type === 'auth' ? command.token.length : 0;
+/** More messages than this that were carried out are worth removing. */
+const MIN_DONE = 256;
+
+/**
+ * Messages whose commands wait, in order, while a token is being checked, or for their turn. They are kept as they
+ * came: what waits costs a copy, and is decoded when it is carried out.
+ */
+export class HeldCommands {
+  #messages: HeldMessage[] = [];
+  #sizes: number[] = [];
+  #at = 0;
+  /** About what all of it takes. */
+  bytes = 0;
+  readonly #node: { heldBytes: number };
+
+  /** `node`: counts what all connections of the node have waiting. */
+  constructor(node: { heldBytes: number }) {
+    this.#node = node;
+  }
+
+  /** Keeps the commands that `message` has not given yet, which take so many bytes: see `CommandReader.keep`. */
+  add(message: HeldMessage, bytes: number): void {
+    const size = bytes + MESSAGE_COST;
+    this.bytes += size;
+    this.#node.heldBytes += size;
+    this.#messages.push(message);
+    this.#sizes.push(size);
+  }
+
+  /** The oldest. */
+  get first(): HeldMessage | null {
+    return this.#messages[this.#at] ?? null;
+  }
+
+  /** The oldest has been carried out. */
+  shift(): void {
+    const size = this.#sizes[this.#at++] ?? 0;
+    this.bytes -= size;
+    this.#node.heldBytes -= size;
+    if (this.#at < MIN_DONE || 2 * this.#at < this.#messages.length) return;
+    this.#messages = this.#messages.slice(this.#at);
+    this.#sizes = this.#sizes.slice(this.#at);
+    this.#at = 0;
+  }
+
+  /** Nothing of it will be carried out. Called last. */
+  drop(): void {
+    this.#node.heldBytes -= this.bytes;
+    this.bytes = 0;
+  }
 }

@@ -31,7 +31,7 @@ export interface SendingSettings {
 
 /**
  * What one connection may send, the same for all connections of a node. There are two kinds of limit: rates
- * over time, and a budget for one turn of the event loop. The budget also applies where no rate is set:
+ * over time, and bytes in one turn of the event loop. Those also apply where no rate is set:
  * uWebSockets.js keeps reading from one socket, and runs nothing else, while that socket fills the receive
  * buffer faster than the node handles it.
  */
@@ -56,9 +56,7 @@ export interface SendingLimits {
   readonly refusals: RateLimit;
   readonly bytes: RateLimit;
   readonly userBytes: KeyedRate;
-  /** Commands of one connection in one turn. */
-  readonly turnCommands: number;
-  /** Bytes of one connection in one turn. */
+  /** Bytes of one connection in one turn, and bytes of it that wait for their turn. */
   readonly turnBytes: number;
   /** Pings, pongs and messages without a command, of one connection in a window of `IDLE_WINDOW_MS`. */
   readonly idleFrames: number;
@@ -81,8 +79,7 @@ export const JOIN_EXTRA_COMMANDS = 4;
  */
 const MIN_REFUSALS = 100;
 const MAX_REFUSALS = 1000;
-/** Each of these costs less than 100 ms. Higher configured limits replace them. */
-const TURN_COMMANDS = 10_000;
+/** Less than 100 ms of work. A higher configured limit replaces it. */
 const TURN_BYTES = 4 * 1_048_576;
 
 export function sendingLimits(settings: SendingSettings): SendingLimits {
@@ -119,7 +116,6 @@ export function sendingLimits(settings: SendingSettings): SendingLimits {
     refusals: new RateLimit(refusals(commandsPerSecond), refusals(commandBurst)),
     bytes: new RateLimit(bytesPerSecond, byteBurst),
     userBytes: new KeyedRate(new RateLimit(userBytesPerSecond, userByteBurst)),
-    turnCommands: Math.max(TURN_COMMANDS, commandBurst),
     turnBytes: Math.max(TURN_BYTES, byteBurst),
     idleFrames: IDLE_FRAMES,
   };

@@ -5,6 +5,7 @@ import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus, type Place } from '../backplane/backplane.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
 import type { RoomRule } from '../config/room-rule.ts';
+import { CommandTurns } from '../connection/command-turns.ts';
 import type { Connection } from '../connection/connection.ts';
 import { FlushQueue } from '../connection/flush-queue.ts';
 import { type OverLimit, overLimit } from '../connection/over-limit.ts';
@@ -81,6 +82,7 @@ export class BrokerNode implements RoomServices {
   /** The end of the turn for all connections of this node and its deliveries. */
   readonly endOfTurn: EndOfTurn;
   readonly flushQueue: FlushQueue;
+  readonly commandTurns: CommandTurns;
   readonly #feeds: Feeds;
   readonly #catchUp: CatchUp;
   readonly #delivery: Delivery;
@@ -100,8 +102,9 @@ export class BrokerNode implements RoomServices {
   /** Each part knows only the parts made before it. */
   constructor(parts: BrokerNodeParts) {
     const { backplane, limits, scheduler } = parts;
-    const endOfTurn = new EndOfTurn(scheduler, () => this.#delivery.endTurn());
+    const endOfTurn = new EndOfTurn(scheduler, () => this.#endTurn());
     this.endOfTurn = endOfTurn;
+    this.commandTurns = new CommandTurns(endOfTurn);
     const shared = { ...parts, clock: scheduler, endOfTurn, hub: this.hub };
     this.nodeId = parts.nodeId;
     this.#parts = parts;
@@ -191,6 +194,11 @@ export class BrokerNode implements RoomServices {
     this.#sweeper = this.#parts.scheduler.every(1000, () => this.#sweep());
   }
 
+  #endTurn(): void {
+    this.#delivery.endTurn();
+    this.commandTurns.nextTurn();
+  }
+
   #resumed(has: (place: Place) => boolean = everywhere): void {
     if (has(null)) this.#denied.reload();
     void this.#feeds.checkAll(has);
@@ -246,8 +254,9 @@ export class BrokerNode implements RoomServices {
     return this.#parts.backplane.status();
   }
 
-  /** Each second: closes rooms that have been empty for a while, and checks some of the others. */
+  /** Each second: reads what could not be read, closes rooms that have been empty for a while, and checks some of the others. */
   #sweep(): void {
+    void this.#feeds.retry();
     void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
     this.#presences.checkSome();
     this.#memberships.closeIdle();

@@ -187,6 +187,8 @@ export type DecodedCommand = Command | RejectedCommand | Undecodable;
 export interface CommandReader {
   /** The next command; null at the end. Never throws. */
   next(): DecodedCommand | null;
+  /** From now on the rest outlives the message's buffer. Returns about how many bytes that takes; 0 at the end. */
+  keep(): number;
 }
 
 // ---- node to client -------------------------------------------------------------------------------------

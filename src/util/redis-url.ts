@@ -72,10 +72,10 @@ export function readRedisUrls(text: string): RedisUrls {
 }
 
 /** The servers that a URL, or a list of them, names. For what was already checked. Throws if it is wrong anyway. */
-export function redisAddresses(urls: string): readonly RedisAddress[] {
+export function redisAddresses(urls: string): readonly [RedisAddress, ...RedisAddress[]] {
   const read = readRedisUrls(urls);
   if ('problem' in read) throw new Error(`redis.url: ${read.problem}`);
-  return read.addresses;
+  return read.addresses as [RedisAddress, ...RedisAddress[]];
 }
 
 /** Host and port to show, without credentials. */

@@ -29,9 +29,11 @@ function attacker(name: string): Attacker {
   return new Attacker(attack, { host, port: Number(port) });
 }
 
-async function floods(reason: string): Promise<number> {
+async function floods(reasons: readonly string[]): Promise<number> {
   const answer = await fetch(`${node.url}/metrics`);
-  return readMetric(await answer.text(), `roomcast_floods_total{reason="${reason}"}`) ?? 0;
+  const text = await answer.text();
+  const counts = reasons.map((reason) => readMetric(text, `roomcast_floods_total{reason="${reason}"}`) ?? 0);
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 function residentBytes(): number {
@@ -61,13 +63,14 @@ describe('a socket that sends as fast as it can', { timeout: 60_000 }, () => {
     ['messages of line ends, JSON', 'bytes'],
     ['pongs', 'control_frames'],
     ['pings of 125 bytes', 'control_frames'],
-    ['4,000 pings a message', 'commands'],
-    ['4,000 pings a message, JSON', 'commands'],
+    // Commands wait for their turn, so what comes first depends on the speed of the sender.
+    ['4,000 pings a message', 'commands', 'bytes'],
+    ['4,000 pings a message, JSON', 'commands', 'bytes'],
     ['single pings', 'commands'],
     ['publishes of 60 kB', 'bytes'],
     ['publishes of 60 kB, JSON', 'bytes'],
-  ])('(%s) is closed with 4009 and counted; nobody else notices', async (name, reason) => {
-    const before = await floods(reason);
+  ])('(%s) is closed with 4009 and counted; nobody else notices', async (name, ...reasons) => {
+    const before = await floods(reasons);
     await beside(name, async () => {
       const one = attacker(name);
       one.start();
@@ -78,7 +81,7 @@ describe('a socket that sends as fast as it can', { timeout: 60_000 }, () => {
       });
       one.stop();
     });
-    expect(await floods(reason)).toBeGreaterThanOrEqual(before + 3);
+    expect(await floods(reasons)).toBeGreaterThanOrEqual(before + 3);
   });
 });
 

@@ -99,6 +99,26 @@ describe('a new epoch', () => {
       ],
       told: { ann: 'ok@3 reset@0 1 2 3 a', bob: 'ok@4 reset@0 1 2 3 a' },
     },
+    'that the node learns of during the read of a join: nothing of it is taken for what was missed': {
+      steps: [
+        four,
+        (on) => on.store.trim(ROOM, 0),
+        (on) => on.bob.join(),
+        (on) => on.port.reads.shut(),
+        (on) => on.ann.joinSince(1),
+        // The node has none of it in its memory, and finds nothing for that; so it asks for a page.
+        (on) => on.port.reads.openOne(),
+        (on) => on.store.flush(),
+        (on) => on.pub.publish('a', 'b', 'c'),
+        // What the room has now, and then all of it.
+        (on) => on.port.reads.openOne(1),
+        (on) => on.port.reads.openOne(1),
+        (on) => on.port.reads.open(),
+        (on) => on.world.pass(500),
+        (on) => on.pub.publish('d'),
+      ],
+      told: { ann: 'ok@3 reset@0 a b c d', bob: 'ok@4 reset@0 a b c d' },
+    },
     'in the turn in which a member joins: the reply has the new one, and no reset follows it': {
       steps: [
         (on) => on.bob.join(),

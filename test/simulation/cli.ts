@@ -1,10 +1,13 @@
 /** `npm run simulate`: runs seeds and says what they found. */
 import { parseArgs } from 'node:util';
+import { append, lineOf, nextSeed, readCampaign, replayOf } from './campaign.ts';
+import { inTask } from './in-task.ts';
+import { summary, summaryLine, totalsOf } from './summary.ts';
 import { ACTIONS } from './world/actions.ts';
 import { plannedFor, type RunResult, run } from './world/run.ts';
+import { SHAPE_NAMES, type ShapeName } from './world/shapes.ts';
 import { shrink } from './world/shrink.ts';
 
-const { setImmediate: soon } = globalThis;
 const { now } = performance;
 
 const { values } = parseArgs({
@@ -12,98 +15,112 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     seeds: { type: 'string' },
     from: { type: 'string', default: '1' },
+    /** What runs look like: one or several of `world/shapes.ts`, or `all`, in turn. */
+    shape: { type: 'string', default: 'ordinary' },
+    /** Simulated. */
     hours: { type: 'string' },
+    /** Real. */
+    minutes: { type: 'string' },
     'until-failure': { type: 'boolean', default: false },
     events: { type: 'string' },
     /** Only these kinds of faults. */
     faults: { type: 'string' },
     trace: { type: 'boolean', default: false },
     shrink: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
+    /** Each seed becomes a line of this file, and those that it has are not run again. */
+    campaign: { type: 'string' },
+    /** Runs nothing: what a campaign adds up to. */
+    summary: { type: 'string' },
   },
 });
 
-const totals = { seeds: 0, failed: 0, simulatedMs: 0, tasks: 0 };
-const counts: Record<string, number> = {};
 const beganMs = now.call(performance);
 const realMs = () => now.call(performance) - beganMs;
+const commit = process.env.SIMULATION_COMMIT ?? null;
+const earlier = values.campaign === undefined ? [] : readCampaign(values.campaign);
+const lines: ReturnType<typeof lineOf>[] = [];
 
 process.on('unhandledRejection', (error) => {
   console.error('unhandled rejection', error);
   process.exitCode = 1;
 });
 
-/** In a task of its own: in a promise no other promise would run. */
-function inTask<T>(work: () => T): Promise<T> {
-  return new Promise((resolve, reject) => {
-    soon(() => {
-      try {
-        resolve(work());
-      } catch (error) {
-        reject(error);
-      }
-    });
-  });
-}
-
-function report(result: RunResult): void {
-  const { seed, violations, lines } = result;
-  if (values.trace || violations.length > 0) {
-    const shown = values.trace ? lines : lines.slice(-40);
-    if (!values.json) console.log(shown.join('\n'));
+function shapes(): ShapeName[] {
+  const names = values.shape === 'all' ? SHAPE_NAMES : (values.shape.split(',') as ShapeName[]);
+  for (const name of names) {
+    if (!SHAPE_NAMES.includes(name))
+      throw new Error(`no shape is called ${name}: there are ${SHAPE_NAMES.join(', ')}, and all`);
   }
-  for (const violation of violations.slice(0, 10)) console.log(`seed ${seed}: ${violation}`);
+  return names;
 }
 
-function add(result: RunResult): void {
-  totals.seeds++;
-  totals.simulatedMs += result.simulatedMs;
-  totals.tasks += result.tasks;
-  if (result.violations.length > 0) totals.failed++;
-  for (const [what, count] of Object.entries(result.counts)) counts[what] = (counts[what] ?? 0) + count;
-}
+const limitOf = (value: string | undefined) =>
+  value === undefined ? Number.POSITIVE_INFINITY : Number(value);
 
-function* seeds(): Generator<number> {
+/** Several shapes take turns. */
+function* seeds(): Generator<[shape: ShapeName, seed: number]> {
+  const chosen = shapes();
   if (values.seed !== undefined) {
-    yield Number(values.seed);
+    for (const shape of chosen) yield [shape, Number(values.seed)];
     return;
   }
-  const most = values.seeds === undefined ? Number.POSITIVE_INFINITY : Number(values.seeds);
-  const hours = values.hours === undefined ? Number.POSITIVE_INFINITY : Number(values.hours);
-  const first = Number(values.from);
-  for (let i = 0; i < most && totals.simulatedMs < hours * 3_600_000; i++) yield first + i;
+  const [most, hours, minutes] = [values.seeds, values.hours, values.minutes].map(limitOf);
+  const next = new Map(chosen.map((shape) => [shape, nextSeed(earlier, shape, Number(values.from))]));
+  const isOver = () =>
+    lines.length >= most! * chosen.length ||
+    totalsOf(lines).simulatedHours >= hours! ||
+    realMs() >= minutes! * 60_000;
+  for (let turn = 0; !isOver(); turn++) {
+    const shape = chosen[turn % chosen.length]!;
+    const seed = next.get(shape)!;
+    next.set(shape, seed + 1);
+    yield [shape, seed];
+  }
 }
 
-for (const seed of seeds()) {
+function tell({ lines: happened, violations }: RunResult, shape: ShapeName, seed: number): void {
+  if (values.trace) console.log(happened.join('\n'));
+  else if (violations.length > 0 && values.campaign === undefined)
+    console.log(happened.slice(-40).join('\n'));
+  for (const violation of violations.slice(0, 10)) console.log(`${shape} seed ${seed}: ${violation}`);
+  if (violations.length > 0 && !values.shrink) console.log(`  ${replayOf({ shape, seed })}`);
+}
+
+async function shrinkIt(result: RunResult, shape: ShapeName): Promise<void> {
+  const { seed } = result;
+  const kept = await shrink(result, (some) => inTask(() => run({ seed, shape, events: some })));
+  const numbers = kept.map(({ number }) => number).join(',');
+  console.log(`these events alone make it fail: --shape ${shape} --seed ${seed} --events ${numbers}`);
+  for (const { atMs, kind } of kept) console.log(`  ${(atMs / 1000).toFixed(3)} s ${kind}`);
+}
+
+function runSeed(seed: number, shape: ShapeName): Promise<RunResult> {
   const only = values.events?.split(',').map(Number);
   const kinds = values.faults?.split(',');
-  const events = plannedFor({ seed }).filter(
+  const events = plannedFor({ seed, shape }).filter(
     ({ number, kind }) =>
       (only === undefined || only.includes(number)) &&
       (kinds === undefined || kind in ACTIONS || kinds.includes(kind)),
   );
-  const result = await inTask(() => run({ seed, events }));
-  add(result);
-  if (result.violations.length === 0 && !values.trace) continue;
-  report(result);
-  if (values.shrink && result.violations.length > 0) {
-    const kept = await shrink(result, (some) => inTask(() => run({ seed, events: some })));
-    console.log(
-      `seed ${seed} fails with these events alone: --events ${kept.map(({ number }) => number).join(',')}`,
-    );
-    for (const { atMs, kind } of kept) console.log(`  ${(atMs / 1000).toFixed(3)} s ${kind}`);
-  }
-  if (values['until-failure'] && result.violations.length > 0) break;
+  return inTask(() => run({ seed, shape, events }));
 }
 
-const hours = totals.simulatedMs / 3_600_000;
-console.log(
-  JSON.stringify({
-    ...totals,
-    simulatedHours: Number(hours.toFixed(3)),
-    realSeconds: Math.round(realMs() / 1000),
-    simulatedHoursPerHour: Number((totals.simulatedMs / realMs()).toFixed(1)),
-    ...Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1))),
-  }),
-);
-if (totals.failed > 0) process.exitCode = 1;
+for (const [shape, seed] of values.summary === undefined ? seeds() : []) {
+  const [startMs, usedBefore] = [realMs(), process.cpuUsage()];
+  const result = await runSeed(seed, shape);
+  const { user, system } = process.cpuUsage(usedBefore);
+  const cost = { realMs: realMs() - startMs, cpuMs: (user + system) / 1000 };
+  const line = lineOf(result, shape, commit, cost);
+  lines.push(line);
+  if (values.campaign !== undefined) append(values.campaign, line);
+  tell(result, shape, seed);
+  if (result.violations.length === 0) continue;
+  if (values.shrink) await shrinkIt(result, shape);
+  if (values['until-failure']) break;
+}
+
+if (values.summary !== undefined) console.log(summary(readCampaign(values.summary)));
+else {
+  console.log(`${summary(lines)}\n\n${summaryLine(lines)}`);
+  if (totalsOf(lines).failed > 0) process.exitCode = 1;
+}

@@ -51,8 +51,8 @@ beforeAll(async () => {
   real = new Redis(server.url, options);
   modelled = new Redis(typeof address === 'object' ? (address?.port ?? 0) : 0, '127.0.0.1', options);
   for (const script of scripts.ALL_SCRIPTS) {
-    await script.load(real);
-    await script.load(modelled);
+    await script.load({ redis: real, isCluster: false });
+    await script.load({ redis: modelled, isCluster: false });
   }
 });
 

@@ -1,5 +1,6 @@
 /** `npm run simulate -- --seed 1 --trace`, `--hours 1`, `--seeds 100`, `--until-failure`, `--shrink`: see README.md. */
-import { mkdtempSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { bundle } from './bundle.mjs';
@@ -7,5 +8,9 @@ import { bundle } from './bundle.mjs';
 // Inside the repository, where Node finds the packages.
 const folder = mkdtempSync(fileURLToPath(new URL('../../node_modules/.simulation-', import.meta.url)));
 const output = join(folder, 'simulate.mjs');
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+// Lines of a campaign say what was run.
+const { status, stdout } = spawnSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' });
+if (status === 0) process.env.SIMULATION_COMMIT = stdout.trim();
 await bundle(fileURLToPath(new URL('cli.ts', import.meta.url)), output);
 await import(pathToFileURL(output).href);

@@ -1,21 +1,11 @@
 /** Runs of the simulation with fixed seeds; see README.md. `SIMULATION_SEEDS` runs more of them. */
 import { expect, test } from 'vitest';
+import { inTask } from './in-task.ts';
 import { type RunOptions, type RunResult, run } from './world/run.ts';
 
 const SEEDS = Number(process.env.SIMULATION_SEEDS ?? 4);
 
-/** In a task of its own: in a promise no other promise would run. */
-function runAlone(options: RunOptions): Promise<RunResult> {
-  return new Promise((resolve, reject) => {
-    setImmediate(() => {
-      try {
-        resolve(run(options));
-      } catch (error) {
-        reject(error);
-      }
-    });
-  });
-}
+const runAlone = (options: RunOptions): Promise<RunResult> => inTask(() => run(options));
 
 /** The end of the trace says what went wrong. */
 function expectNothingWrong({ seed, violations, lines }: RunResult): void {

@@ -129,6 +129,7 @@ class MemberCheck {
     const span = this.#span;
     if (event.kind === 'joined') {
       if (event.since === null) this.#begin(event.epoch, event.from ?? event.offset);
+      else if (event.since[1] === 0 && event.epoch !== event.since[0]) this.#restart(event.epoch, 0);
       else if (event.recovered && event.epoch !== event.since[0]) {
         this.#fault(
           'unannounced gap',
@@ -137,9 +138,7 @@ class MemberCheck {
         );
       }
     } else if (event.kind === 'reset') {
-      if (span) span.end = 'reset';
-      this.#givenInEpoch = new Set();
-      this.#begin(event.epoch, event.offset);
+      this.#restart(event.epoch, event.offset);
     } else if (event.kind === 'left') {
       if (span) span.end = 'left';
     } else if (event.kind === 'gap' && span) {
@@ -153,6 +152,14 @@ class MemberCheck {
       this.#gaps.push({ epoch: span.epoch, from: event.from, to: event.to });
       span.upTo = Math.max(span.upTo, event.to);
     }
+  }
+
+  /** Another numbering: by a `reset`, or because who has seen no message takes the one that the node has. */
+  #restart(epoch: string, offset: number): void {
+    const span = this.#span;
+    if (span) span.end = 'reset';
+    this.#givenInEpoch = new Set();
+    this.#begin(epoch, offset);
   }
 
   #begin(epoch: string, offset: number): void {

@@ -68,7 +68,6 @@ export class LocalNode<B extends Backplane = GatedBackplane> {
       authenticator: null,
       userFull: () => null,
       identified: () => undefined,
-      scheduler: systemScheduler,
       log: silentLog,
     });
     this.#context = {
@@ -81,7 +80,7 @@ export class LocalNode<B extends Backplane = GatedBackplane> {
       limits: sendingLimits(NO_LIMITS),
       maxBytesBeforeAuth: 65_536,
       turn: this.node.endOfTurn,
-      maxHeldCommands: 10,
+      turns: this.node.commandTurns,
       maxUnsentBytes: 100_000,
       heartbeatMs: 25_000,
       maxPayloadBytes: 65_536,

@@ -63,6 +63,8 @@ export class MemberLog {
     this.marks.push({ at: this.offsets.length, event });
     if (event.kind === 'joined' && event.since === null)
       this.#position = [event.epoch, event.from ?? event.offset];
+    // Who has seen no message takes the numbering that the node has.
+    else if (event.kind === 'joined' && event.since?.[1] === 0) this.#position = [event.epoch, 0];
     else if (event.kind === 'gap') this.#position = [this.#position?.[0] ?? '', event.to];
     else if (event.kind === 'reset') this.#position = [event.epoch, event.offset];
     else if (event.kind === 'left') {

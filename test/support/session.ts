@@ -1,6 +1,7 @@
 /** A connection on a list in place of a socket, with a clock, a turn and a node that the test holds in its hands. */
 import { NOBODY_KEPT_OUT, type RoomAccess } from '../../src/auth/authorize.ts';
 import type { Authenticator, Identity } from '../../src/auth/identity.ts';
+import { CommandTurns } from '../../src/connection/command-turns.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
 import type { ConnectionContext } from '../../src/connection/context.ts';
@@ -78,7 +79,6 @@ export interface SessionOptions {
   /** Of bytes; default no limit. */
   readonly limits?: Partial<SendingSettings>;
   readonly maxBytesBeforeAuth?: number;
-  readonly maxHeldCommands?: number;
   readonly maxUnsentBytes?: number;
 }
 
@@ -94,7 +94,6 @@ export class Session {
   turnRequests = 0;
   readonly flushQueue = new FlushQueue({ request: () => this.turnRequests++ });
   readonly #encoding: Encoding;
-  readonly #atEndOfTurn: (() => void)[] = [];
 
   constructor(options: SessionOptions = {}) {
     const { encoding = 'msgpack', identity = null } = options;
@@ -125,11 +124,13 @@ export class Session {
   /** The number of the turn, which `endTurn` raises. */
   readonly turn = { number: 1, request: () => undefined };
 
+  readonly turns = new CommandTurns(this.turn);
+
   endTurn(): void {
     this.turn.number++;
-    for (const work of this.#atEndOfTurn.splice(0)) work();
     this.flushQueue.flushFirst();
     this.flushQueue.flushRest();
+    this.turns.nextTurn();
   }
 
   #context(options: SessionOptions): ConnectionContext<Connection> {
@@ -146,7 +147,6 @@ export class Session {
         connection.identity = identity;
         if (isAwaited) connection.welcome();
       },
-      scheduler: { atEndOfTurn: (work) => this.#atEndOfTurn.push(work) },
       log: silentLog,
     });
     return {
@@ -168,7 +168,7 @@ export class Session {
       },
       maxBytesBeforeAuth: options.maxBytesBeforeAuth ?? 65_536,
       turn: this.turn,
-      maxHeldCommands: options.maxHeldCommands ?? 10,
+      turns: this.turns,
       maxUnsentBytes: options.maxUnsentBytes ?? 100_000,
       heartbeatMs: 25_000,
       maxPayloadBytes: 65_536,

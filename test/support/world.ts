@@ -130,7 +130,6 @@ export class WorldNode {
       authenticator: null,
       userFull: () => null,
       identified: (connection, identity) => this.broker.identified(connection, identity),
-      scheduler,
       log: silentLog,
     });
     this.context = {
@@ -142,7 +141,7 @@ export class WorldNode {
       limits: sendingLimits(NO_LIMITS),
       maxBytesBeforeAuth: 65_536,
       turn: this.broker.endOfTurn,
-      maxHeldCommands: 10,
+      turns: this.broker.commandTurns,
       maxUnsentBytes: options.maxUnsentBytes ?? 4000,
       heartbeatMs: 25_000,
       maxPayloadBytes: 65_536,

@@ -154,4 +154,22 @@ describe('the checker finds', () => {
     log.event({ kind: 'joined', epoch: 'e2', offset: 3, since: ['e1', 5], recovered: true });
     expect(kinds(log)).toContain('unannounced gap');
   });
+
+  it('a message that is given twice in a numbering that was taken over', () => {
+    const log = member();
+    log.event({ kind: 'reset', epoch: 'e2', offset: 0 });
+    log.event({ kind: 'joined', epoch: 'e3', offset: 2, since: ['e2', 0], recovered: true });
+    log.message(1, 201);
+    log.message(2, 201);
+    expect(log.position).toEqual(['e3', 2]);
+    expect(check([], [log]).faults.map(({ kind }) => kind)).toContain('repeated');
+  });
+});
+
+it('who has seen no message takes the numbering of the node, without a reset', () => {
+  const log = give(member(), 1, 5);
+  log.event({ kind: 'reset', epoch: 'e2', offset: 0 });
+  log.event({ kind: 'joined', epoch: 'e1', offset: 5, since: ['e2', 0], recovered: true });
+  expect(log.position).toEqual(['e1', 0]);
+  expect(kinds(give(log, 1, TOTAL))).toEqual([]);
 });

@@ -72,7 +72,6 @@ describe('the tables have', () => {
       authenticator: null,
       userFull: () => null,
       identified: () => undefined,
-      scheduler: { atEndOfTurn: () => undefined },
       log: silentLog,
     });
     expect([...COMMANDS, ...ROOMLESS_COMMANDS].sort()).toEqual(Object.keys(commands).sort());

@@ -1,30 +1,35 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PushReader } from '../../src/backplane/redis/subscribe/push-reader.ts';
+import { type PushKind, PushReader } from '../../src/backplane/redis/subscribe/push-reader.ts';
 
 function bulk(bytes: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n')]);
 }
 
-function message(channel: Uint8Array, payload: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from('*3\r\n'), bulk(Buffer.from('message')), bulk(channel), bulk(payload)]);
+function message(channel: Uint8Array, payload: Uint8Array, kind: PushKind = 'message'): Buffer {
+  return Buffer.concat([Buffer.from('*3\r\n'), bulk(Buffer.from(kind)), bulk(channel), bulk(payload)]);
 }
 
 /** Neighbours of the same kind are one, as only the order between kinds is promised. */
 class Log {
   readonly lines: string[] = [];
-  readonly reader = new PushReader({
-    push: (channel, payload) => this.lines.push(`push ${channel} ${payload.toString('latin1')}`),
-    rest: (bytes) => {
-      const text = bytes.toString('latin1');
-      if (this.lines.at(-1)?.startsWith('rest ')) this.lines.push(this.lines.pop() + text);
-      else this.lines.push(`rest ${text}`);
-    },
-  });
+  readonly reader: PushReader;
+
+  constructor(kind?: PushKind) {
+    const push = (channel: string, payload: Buffer) => {
+      this.lines.push(`push ${channel} ${payload.toString('latin1')}`);
+    };
+    this.reader = new PushReader({ push, rest: (bytes) => this.#rest(bytes.toString('latin1')) }, kind);
+  }
+
+  #rest(text: string): void {
+    if (this.lines.at(-1)?.startsWith('rest ')) this.lines.push(this.lines.pop() + text);
+    else this.lines.push(`rest ${text}`);
+  }
 }
 
-function read(chunks: readonly Buffer[]): string[] {
-  const log = new Log();
+function read(chunks: readonly Buffer[], kind?: PushKind): string[] {
+  const log = new Log(kind);
   for (const chunk of chunks) log.reader.write(chunk);
   return log.lines;
 }
@@ -78,6 +83,21 @@ describe('a push reader', () => {
       'push c ',
       `rest ${confirmed}:1\r\n`,
     ]);
+  });
+
+  it('of sharded channels hands on their pushes, and those of others as the rest', () => {
+    const sharded = message(Buffer.from('c'), Buffer.from('one'), 'smessage');
+    const other = message(Buffer.from('c'), Buffer.from('two'));
+    const lost = '*3\r\n$12\r\nsunsubscribe\r\n$1\r\nc\r\n:0\r\n';
+    const stream = Buffer.concat([sharded, other, Buffer.from(lost), sharded]);
+    const lines = ['push c one', `rest ${other}${lost}`, 'push c one'];
+    expect(read([stream], 'smessage')).toEqual(lines);
+    expect(
+      read(
+        Array.from(stream, (byte) => Buffer.of(byte)),
+        'smessage',
+      ),
+    ).toEqual(lines);
   });
 
   it('reads the same from any chunks', () => {

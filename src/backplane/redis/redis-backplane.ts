@@ -3,7 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import { randomId } from '../../util/ids.ts';
 import type { Logger } from '../../util/log.ts';
-import { redisAddress } from '../../util/redis-url.ts';
+import { redisAddresses } from '../../util/redis-url.ts';
 import type { Acks } from '../acks.ts';
 import {
   type Backplane,
@@ -21,6 +21,7 @@ import { ID_BYTES } from '../envelope.ts';
 import type { HistoryPolicy } from '../history-policy.ts';
 import type { BackplaneMetrics } from '../metrics.ts';
 import { RedisAcks } from './acks/redis-acks.ts';
+import { ClusterShards } from './cluster/cluster-shards.ts';
 import { RedisDenials } from './denials/redis-denials.ts';
 import { Keys } from './keys/keys.ts';
 import { errorFromCall } from './link/redis-errors.ts';
@@ -33,7 +34,7 @@ import { OneShard } from './shard/one-shard.ts';
 import type { Shards, ShardsEvents } from './shard/shards.ts';
 
 export interface RedisBackplaneOptions {
-  /** `redis://` or, with TLS, `rediss://`; may contain user, password and database. */
+  /** `redis://` or, with TLS, `rediss://`; may contain user, password and database. Of a cluster several, with commas between them. */
   readonly url: string;
   /** Whether it is a Redis Cluster. Default false. */
   readonly cluster?: boolean;
@@ -84,9 +85,13 @@ export class RedisBackplane implements Backplane {
 
   constructor(options: RedisBackplaneOptions) {
     this.#options = options;
-    const address = redisAddress(options.url);
-    this.#keys = new Keys(options.keyPrefix, options.partitions, address.database);
-    this.#shards = new OneShard({ ...options, address, keys: this.#keys }, this.#shardsEvents());
+    const [first, ...others] = redisAddresses(options.url);
+    this.#keys = new Keys(options.keyPrefix, options.partitions, first.database);
+    const parts = { ...options, keys: this.#keys };
+    this.#shards =
+      options.cluster === true
+        ? new ClusterShards({ ...parts, seeds: [first, ...others] }, this.#shardsEvents())
+        : new OneShard({ ...parts, address: first }, this.#shardsEvents());
     this.acks = this.#buildAcks();
     this.denials = this.#buildDenials();
     this.presence = this.#buildPresence();
@@ -123,9 +128,10 @@ export class RedisBackplane implements Backplane {
     const { metaTtlMs, metrics } = this.#options;
     const emptyMetaTtlMs = Math.min(this.#options.emptyMetaTtlMs ?? EMPTY_META_TTL_MS, metaTtlMs);
     const epoch = randomId(ID_BYTES);
-    const read = ({ redis, lineage }: ShardAccess) => {
+    const read = (shard: ShardAccess) => {
+      const { lineage } = shard;
       const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage };
-      return readHistory(redis, this.#keys, call, metrics);
+      return readHistory(shard, this.#keys, call, metrics);
     };
     // A position alone is short, and joins wait for it.
     return options.limit === 0
@@ -136,7 +142,7 @@ export class RedisBackplane implements Backplane {
   async readNewest(room: string, history: HistoryPolicy): Promise<NewestPage> {
     const { metrics } = this.#options;
     const key = this.#keys.newest(room);
-    const read = ({ redis }: ShardAccess) => readNewest(redis, key, history.ageMs, metrics);
+    const read = (shard: ShardAccess) => readNewest(shard, key, history.ageMs, metrics);
     return this.#shards.askRead(room, read, 'read');
   }
 
@@ -144,7 +150,7 @@ export class RedisBackplane implements Backplane {
     if (history.messages === 0) return;
     const args = [epoch, seen, randomId(ID_BYTES)];
     const keys = [this.#keys.meta(room)];
-    const renew = ({ redis }: ShardAccess) => renewScript.call(redis, keys, args, this.#options.metrics);
+    const renew = (shard: ShardAccess) => renewScript.call(shard, keys, args, this.#options.metrics);
     await this.#shards.ask(room, renew, 'read');
   }
 
@@ -152,8 +158,8 @@ export class RedisBackplane implements Backplane {
     if (history.messages === 0) return NO_HISTORY;
     const keys = [this.#keys.meta(room), this.#keys.log(room)];
     const candidate = randomId(ID_BYTES);
-    const clear = ({ redis, lineage }: ShardAccess) =>
-      clearScript.call(redis, keys, [candidate, lineage], this.#options.metrics);
+    const clear = (shard: ShardAccess) =>
+      clearScript.call(shard, keys, [candidate, shard.lineage], this.#options.metrics);
     const [epoch, offset] = (await this.#shards.ask(room, clear, 'clear')) as Buffer[];
     return { epoch: epoch!.toString(), offset: Number(offset!.toString()) };
   }
@@ -183,7 +189,7 @@ export class RedisBackplane implements Backplane {
       envelope: (room, envelope) => this.#events?.envelope(room, envelope),
       presence: (room, changes) => this.presence.arrived(room, changes),
       signal: (text) => this.#events?.signal(text),
-      resumed: () => this.#events?.resumed(),
+      resumed: (has) => this.#events?.resumed(has),
       changed: () => this.presence.available(),
     };
   }

@@ -310,8 +310,9 @@ export class CatchUp {
     const limit = lacksTooMuch(cursor, feed, replacedIn(cursor)) ? 1 : MAX_PAGE_MESSAGES;
     const limits = { limit, bytes: connection.fillBytes };
     const page = await this.#pages.read(feed, this.#readsAfter(cursor), limits, count);
-    // It may have been cut meanwhile.
-    if (!this.#isFiled(cursor) || page.epoch !== feed.sentEpoch || cursor.isCut) return;
+    // It may have been cut meanwhile, or its numbering may have ended: the page is of the one that the room has now.
+    const isOfItsEpoch = page.epoch === feed.sentEpoch && (cursor.isFresh || page.epoch === cursor.epoch);
+    if (!this.#isFiled(cursor) || !isOfItsEpoch || cursor.isCut) return;
     const gone = Math.min((page.envelopes[0]?.first ?? page.offset + 1) - 1, feed.sentOffset);
     if (cursor.isFresh) cursor.startAfter([page.epoch, newestStart(cursor, gone)]);
     else if (lacksTooMuch(cursor, feed, replacedIn(cursor))) return this.#limit(cursor, gone);

@@ -47,7 +47,11 @@ export class ReadRefused extends Error {
       most === null
         ? { message: 'too many waiting reads', details: { retryAfterMs } }
         : overLimit('rate_limited', 'too many waiting reads', limit, most, retryAfterMs);
+    // Nobody reads its stack, and taking one is most of what a refusal costs.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(refusal.message);
+    Error.stackTraceLimit = stackTraceLimit;
     this.retryAfterMs = retryAfterMs;
     this.details = refusal.details;
   }

@@ -10,6 +10,8 @@ import { RECONNECT_MS, RecentMemory } from './recent.ts';
 
 /** Maximum feeds checked at once. */
 const CHECKED_AT_ONCE = 500;
+/** Maximum feeds read at once after their reads failed: as long as one fails, Redis has trouble. */
+const RETRIED_AT_ONCE = 50;
 /** A room's messages arrive here within this time, or its subscription counts as lost. */
 const ARRIVAL_MS = 1_000;
 
@@ -32,6 +34,9 @@ export class Feeds {
   /** Feeds with something to deliver. */
   #dirty: Feed[] = [];
   #nextCheck = 0;
+  /** Feeds whose last read failed: until one succeeds their members wait. */
+  readonly #unread = new Set<Feed>();
+  #isRetrying = false;
   readonly #recent = new RecentMemory();
 
   constructor(parts: FeedsParts) {
@@ -72,6 +77,7 @@ export class Feeds {
   close(feed: Feed): void {
     if (this.#feeds.get(feed.room.name) !== feed) return;
     this.#feeds.delete(feed.room.name);
+    this.#unread.delete(feed);
     feed.recent.release();
     this.#parts.backplane.unsubscribe(feed.room.name);
   }
@@ -149,13 +155,28 @@ export class Feeds {
     try {
       await work();
     } catch (error) {
-      // It stays `repairing`: members keep their place, and the next check of the room reads on from there.
+      // It stays `repairing`: members keep their place, and `retry` reads on from there.
       this.#parts.log.debug({ error }, 'cannot catch a room up yet');
+      if (this.#feeds.get(feed.room.name) === feed) this.#unread.add(feed);
       return;
     } finally {
       feed.isReading = false;
     }
+    this.#unread.delete(feed);
     this.#live(feed);
+  }
+
+  /** Reads on where reads failed, until one fails again. Called now and then; never rejects. */
+  async retry(): Promise<void> {
+    if (this.#isRetrying) return;
+    this.#isRetrying = true;
+    const unread = [...this.#unread];
+    for (let at = 0; at < unread.length; at += RETRIED_AT_ONCE) {
+      const some = unread.slice(at, at + RETRIED_AT_ONCE);
+      await Promise.all(some.filter((feed) => this.#unread.has(feed)).map((feed) => this.repair(feed)));
+      if (some.some((feed) => this.#unread.has(feed))) break;
+    }
+    this.#isRetrying = false;
   }
 
   /**
@@ -182,9 +203,7 @@ export class Feeds {
     if (this.#nextCheck >= feeds.length) this.#nextCheck = 0;
     const chosen = feeds.slice(this.#nextCheck, this.#nextCheck + count);
     this.#nextCheck += count;
-    await Promise.all(
-      chosen.map((feed) => (feed.state === 'repairing' ? this.repair(feed) : this.#check(feed))),
-    );
+    await Promise.all(chosen.map((feed) => this.#check(feed)));
   }
 
   get size(): number {

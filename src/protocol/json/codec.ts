@@ -39,6 +39,11 @@ export class JsonReader implements CommandReader {
     return frame === INVALID ? this.#end(undecodable('a line is not JSON')) : readFrame(frame);
   }
 
+  /** Its text is a copy. */
+  keep(): number {
+    return this.#trouble === null ? this.#text.length - this.#at : 1;
+  }
+
   /** The next line that is not blank. A message of only line ends costs one search, not a string for each. */
   #nextLine(): string | null {
     const text = this.#text;

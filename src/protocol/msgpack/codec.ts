@@ -42,12 +42,19 @@ const okWriter = new Writer();
  * decoded.
  */
 export class MessagePackReader implements CommandReader {
-  readonly #bytes: Uint8Array;
+  #bytes: Uint8Array;
   #at = 0;
 
   constructor(bytes: Uint8Array) {
     codecCalls.decodeCommands++;
     this.#bytes = bytes;
+  }
+
+  keep(): number {
+    // Copied explicitly: the `slice` of a Buffer does not copy.
+    this.#bytes = new Uint8Array(this.#bytes.subarray(this.#at));
+    this.#at = 0;
+    return this.#bytes.length;
   }
 
   next(): DecodedCommand | null {

@@ -21,7 +21,7 @@ export const HEARTBEAT = utf8(':\n\n');
 /** Told with `bye`, no shorter: a reader whose next attempt fails waits as long again. */
 const MIN_RETRY_MS = 100;
 
-const NOTHING: CommandReader = { next: () => null };
+const NOTHING: CommandReader = { next: () => null, keep: () => 0 };
 
 export const sseCodec: ServerCodec = {
   encoding: 'sse',

@@ -81,19 +81,11 @@ export class EventStream implements EventSocketOwner, JoinOutcomes {
     node.streamOpened(this.#connection);
   }
 
-  /** Called once. */
+  /** Called once. Joins count among the commands of all connections. */
   joinAll(): void {
-    const { commands, log } = this.#parts.context;
-    for (const join of this.#joins) {
-      if (!this.#connection.isOpen) return;
-      try {
-        commands.join(this.#connection, join);
-      } catch (error) {
-        // Our own fault must not take the node down with all of its connections.
-        log.error({ error, address: this.#exchange.clientAddress }, 'cannot open an event stream');
-        this.failed(join.id, 'internal', 'the node failed to join this room');
-      }
-    }
+    const joins = this.#joins;
+    let at = 0;
+    this.#connection.give({ next: () => joins[at++] ?? null, keep: () => joins.length - at });
   }
 
   // ---- its joins -------------------------------------------------------------------------------------------

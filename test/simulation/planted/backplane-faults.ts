@@ -5,9 +5,10 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'SUBSCRIBE is not repeated on a new link',
     file: 'backplane/redis/subscribe/subscriptions.ts',
-    find: 'for (const chunk of chunks(subscriptions)) sending.push(this.#subscribeChunk(chunk));',
-    replace: 'void subscriptions;',
+    find: 'const errors = await Promise.all(groups.map((group) => this.#subscribeGroup(group)));',
+    replace: 'const errors = groups.map(() => null);',
     breaks: 'a node is deaf after a lost link',
+    hint: { faultKinds: ['cutSubscribers', 'cutRedisLink'] },
   },
   {
     name: 'room is not forgotten when unsubscribed',
@@ -15,6 +16,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'for (const subscription of removed) this.#forget(subscription, error);',
     replace: 'void error;',
     breaks: 'a room that is opened again is deaf',
+    hint: { faultKinds: ['cutSubscribers', 'cutOff', 'cutAllClients'], faultsPerMinute: 40 },
   },
   {
     name: 'a reply in two pieces is cut',
@@ -29,6 +31,11 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;",
     replace: 'if (!(error instanceof Error) || !/^NOSCRIPT|timed out/.test(error.message)) throw error;',
     breaks: 'a batch is sent twice',
+    hint: {
+      faultKinds: ['cutRedisLink', 'freezeRedis', 'cutOff'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 40,
+    },
   },
   {
     name: 'script is not loaded again',
@@ -36,6 +43,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: '      await this.load(redis);\n',
     replace: '',
     breaks: 'nothing works after Redis forgot its scripts',
+    hint: { faultKinds: ['flushScripts', 'restartRedis'] },
   },
   {
     name: 'node does not recover from a late answer',
@@ -43,6 +51,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: '      () => this.#setSuspect(false),',
     replace: '      () => undefined,',
     breaks: 'a node refuses everything after Redis was frozen',
+    hint: { faultKinds: ['freezeRedis'] },
   },
   {
     name: 'new link is suspect like the one before',
@@ -50,6 +59,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: '  linkUp(): void {\n    this.#setSuspect(false);',
     replace: '  linkUp(): void {',
     breaks: 'a node refuses everything after a link was dropped',
+    hint: { faultKinds: ['freezeRedis', 'cutRedisLink', 'cutOff'], faultsPerMinute: 40 },
   },
   {
     name: 'waiting publishes outlive their link',
@@ -57,6 +67,11 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "this.#failWaiting(this.#options.problem() ?? 'the link to Redis was lost');",
     replace: '',
     breaks: 'publishes wait for ever',
+    hint: {
+      faultKinds: ['cutRedisLink', 'cutOff', 'freezeRedis'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 60,
+    },
   },
   {
     name: 'calls go on while an answer is late',
@@ -64,13 +79,15 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'if (isLate) this.#suspect();\n    else this.#schedule();',
     replace: 'void isLate;\n    this.#schedule();',
     breaks: 'later messages overtake those of a late call',
+    hint: { faultKinds: ['freezeRedis', 'cutRedisLink'], faultsPerMinute: 40, actionsPerSecond: 60 },
   },
   {
     name: 'batch in flight is never answered',
     file: 'backplane/redis/publish/group-commit.ts',
-    find: '        batch.fail(outcome);',
+    find: 'else batch.fail(outcome);',
     replace: '',
     breaks: 'publishes never settle when Redis does not answer',
+    hint: { faultKinds: ['freezeRedis', 'cutRedisLink'] },
   },
   {
     name: 'answers of a batch go to the wrong rooms',
@@ -85,6 +102,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'autoResendUnfulfilledCommands: false,',
     replace: 'autoResendUnfulfilledCommands: true,',
     breaks: 'what was in flight is sent twice',
+    hint: { faultKinds: ['cutRedisLink'], faultsPerMinute: 60, actionsPerSecond: 40 },
   },
   {
     name: 'duplicates keep the offset of the retry',
@@ -92,6 +110,11 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'if (before !== undefined) request.settled(null, before.epoch, before.offset, true);',
     replace: 'if (before !== undefined) request.settled(null, epoch, first === 0 ? 0 : offset++, true);',
     breaks: 'a publisher is told an offset that another message has',
+    hint: {
+      faultKinds: ['cutRedisLink', 'cutClient', 'cutAllClients'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 40,
+    },
   },
   {
     name: 'dedup keys are forgotten',
@@ -106,6 +129,11 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "local earlier = call('SET', key, value, 'NX', 'GET', 'PX', window)",
     replace: "local earlier = call('SET', key, value, 'NX', 'GET', 'PX', 1000)",
     breaks: 'a retry after the dedup window is stored twice',
+    hint: {
+      faultKinds: ['cutRedisLink', 'sleepingClient', 'freezeRedis', 'cutClient'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 40,
+    },
   },
   {
     name: 'duplicates are stored again',
@@ -113,6 +141,11 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'if duplicates < count then draft = without(draft, flags, count, gone, count - duplicates) end',
     replace: '',
     breaks: 'an envelope has more messages than offsets',
+    hint: {
+      faultKinds: ['cutRedisLink', 'cutClient', 'cutAllClients'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 40,
+    },
   },
   {
     name: 'epoch does not change after a flush',
@@ -120,6 +153,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'const epoch = randomId(ID_BYTES);',
     replace: "const epoch = 'aaaaaaaa';",
     breaks: 'offsets are given out twice under one epoch',
+    hint: { faultKinds: ['flushRedis'], faultsPerMinute: 10 },
   },
   {
     name: 'promotion is not noticed by publishes',
@@ -127,6 +161,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "if lineage ~= '' and ancestry ~= lineage then epoch, fresh, ancestry = candidate, 0, lineage end",
     replace: '',
     breaks: 'offsets are given out twice after a failover',
+    hint: { faultKinds: ['failOver'], actionsPerSecond: 40 },
   },
   {
     name: 'promotion is not noticed by reads',
@@ -134,6 +169,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "if lineage ~= '' and string.sub(meta, 25) ~= lineage then",
     replace: 'if false then',
     breaks: 'a client goes on in a numbering that a failover ended',
+    hint: { faultKinds: ['failOver', 'cutAllClients'] },
   },
   {
     name: 'history is trimmed below what is promised',
@@ -141,6 +177,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'local id, oldest = format(id_format, last, count), last - messages + 1',
     replace: 'local id, oldest = format(id_format, last, count), last - floor(messages / 4) + 1',
     breaks: 'history lacks messages that it should keep',
+    hint: { faultKinds: ['cutAllClients', 'cutClient', 'cutOff'], faultsPerMinute: 60, actionsPerSecond: 60 },
   },
   {
     name: 'history is too young',
@@ -148,6 +185,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'math.floor(clock[2] / 1000) - age',
     replace: 'math.floor(clock[2] / 1000) - age / 20',
     breaks: 'messages expire long before their time',
+    hint: { faultKinds: ['sleepingClient', 'cutOff', 'freezeNode'], faultsPerMinute: 40 },
   },
   {
     name: 'page of history begins one message late',
@@ -169,6 +207,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "changed = call('ZADD', acks, 'GT', 'CH', offset, user)",
     replace: "changed = call('ZADD', acks, 'CH', offset, user)",
     breaks: 'what a user has read is unread again',
+    hint: { faultKinds: ['cutClient'], actionsPerSecond: 60 },
   },
   {
     name: 'leave keeps the entry',
@@ -204,6 +243,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "and struct.unpack('>I4', entry) <= term",
     replace: '',
     breaks: 'members of a node that was only frozen are gone',
+    hint: { faultKinds: ['freezeNode', 'cutOff'], faultsPerMinute: 40 },
   },
   {
     name: 'sweep is not announced',
@@ -211,6 +251,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "if removed > 0 and ARGV[3] == '1' then",
     replace: "if removed > 0 and ARGV[3] == '2' then",
     breaks: 'members of a dead node stay in the lists',
+    hint: { faultKinds: ['killNode'] },
   },
   {
     name: 'lease is always held',
@@ -218,6 +259,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "local held = before and string.match(before, '^(%d+):%d+:%d+:$') == ARGV[2]",
     replace: 'local held = true',
     breaks: 'a node does not notice that it was swept',
+    hint: { faultKinds: ['flushRedis', 'freezeNode', 'cutOff', 'failOver'], faultsPerMinute: 40 },
   },
   {
     name: 'lease is not fenced',
@@ -225,13 +267,15 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "if (!lease.isValid && !(await lease.renew())) throw unavailable(STAGE, 'cannot renew the presence lease');",
     replace: '',
     breaks: 'entries are written under a lease that has lapsed, and stay',
+    hint: { faultKinds: ['freezeNode', 'cutOff', 'freezeRedis', 'flushRedis'], faultsPerMinute: 40 },
   },
   {
     name: 'lease outlives a promotion',
     file: 'backplane/redis/presence/lease.ts',
-    find: 'const held = lineage === this.#lineage ? this.#term : 0;',
+    find: 'const held = incarnation === this.#incarnation ? this.#term : 0;',
     replace: 'const held = this.#term;',
     breaks: 'members that a replica lacks are missing',
+    hint: { faultKinds: ['failOver'] },
   },
   {
     name: 'lease is not renewed',
@@ -246,6 +290,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: '    await this.#renewing;\n',
     replace: '',
     breaks: 'a node that stopped leaves its lease',
+    hint: { faultKinds: ['drainNode'], faultsPerMinute: 40 },
   },
   {
     name: 'frozen node takes the others for dead',
@@ -254,6 +299,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     replace:
       'seen.set(node, before?.record === record ? before : { record, sinceMs: hasGap ? nowMs : nowMs });',
     breaks: 'members of nodes that live are swept',
+    hint: { faultKinds: ['freezeNode', 'freezeRedis', 'cutOff'], faultsPerMinute: 40 },
   },
   {
     name: 'claim takes any lease',
@@ -261,6 +307,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end",
     replace: '',
     breaks: 'a node that is back is swept all the same',
+    hint: { faultKinds: ['freezeNode', 'cutOff', 'killNode'], faultsPerMinute: 40 },
   },
   {
     name: 'rooms of a dead node stay on its list',
@@ -268,6 +315,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'await this.#script(null, forgetScript, [this.#options.keys.nodeRooms(claim.node)], args);',
     replace: 'void forgetScript; void args;',
     breaks: 'the lease of a dead node is never given up',
+    hint: { faultKinds: ['killNode'] },
   },
   {
     name: 'own sweep is forgotten',
@@ -275,6 +323,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'this.#sweepUpTo = this.#lease.term - 1;',
     replace: 'this.#sweepUpTo = 0;',
     breaks: 'members whose leave a failover lost stay',
+    hint: { faultKinds: ['failOver', 'cutClient'], actionsPerSecond: 40 },
   },
   {
     name: 'list overtakes its changes',
@@ -282,6 +331,11 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'await this.#options.heard(room);',
     replace: '',
     breaks: 'changes that a list contains take it back',
+    hint: {
+      faultKinds: ['cutSubscribers', 'cutAllClients', 'cutClient'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 60,
+    },
   },
   {
     name: 'changes that Redis refused are dropped',
@@ -290,6 +344,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     replace:
       'const kept = lastUpdates(updates, room.stored).slice(updates.length);\n    this.#count += kept.length;',
     breaks: 'members are missing or left over after Redis was away',
+    hint: { faultKinds: ['fullRedis', 'noDisk', 'restartRedis'] },
   },
   {
     name: 'rooms are not put on the list of their node',
@@ -297,6 +352,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'return room.registered !== room.announce && room.stored.size > 0;',
     replace: 'return room.registered !== room.announce && room.stored.size > 1000;',
     breaks: 'members of a dead node are never removed',
+    hint: { faultKinds: ['killNode'] },
   },
   {
     name: 'two updates of one connection are both kept',

@@ -52,6 +52,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'if (to > seen) this.#move([epoch, to]);',
     replace: '',
     breaks: 'a client that was told of a gap asks for it again',
+    hint: { faultKinds: ['slowReader', 'cutClient', 'cutAllClients', 'cutOff'], faultsPerMinute: 60 },
   },
   {
     name: 'joins each room twice',
@@ -74,6 +75,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'return fields({ members: this.#isListWanted || undefined, ...this.#own });',
     replace: 'return fields({ members: this.#isListWanted || undefined });',
     breaks: 'presence data is gone after a lost connection',
+    hint: { faultKinds: ['cutClient', 'cutAllClients', 'killNode'] },
   },
   {
     name: 'data set during a join is forgotten',
@@ -81,6 +83,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'if (own !== null && own.data !== asked.data) this.say(own.data).catch(this.#parts.onError);',
     replace: 'void own;',
     breaks: 'presence data that was set while joining never arrives',
+    hint: { faultKinds: ['cutClient', 'cutAllClients'], faultsPerMinute: 120, actionsPerSecond: 30 },
   },
   {
     name: 'refused join is not tried again',
@@ -124,6 +127,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: "else this.#reject(entry, new UnknownOutcomeError('nodes no longer remember its key'));",
     replace: 'else entry.doubtfulSince = null;',
     breaks: 'a message is stored twice when its publisher was away for long',
+    hint: { faultKinds: ['sleepingClient', 'cutRedisLink', 'cutClient', 'freezeRedis'], faultsPerMinute: 60 },
   },
   {
     name: 'later publishes overtake a refused one',
@@ -131,6 +135,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: '    this.#mayBeInFlight = 1;\n',
     replace: '',
     breaks: 'messages of one publisher change their order',
+    hint: { faultKinds: ['fullRedis', 'noDisk'], actionsPerSecond: 40 },
   },
   {
     name: 'pause is not over when the connection is',
@@ -138,6 +143,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: '    this.#session = null;\n    this.#flow.stop();\n',
     replace: '    this.#session = null;\n',
     breaks: 'a timer is left, and the next connection waits for it',
+    hint: { faultKinds: ['fullRedis', 'noDisk', 'cutClient', 'cutAllClients'], faultsPerMinute: 60 },
   },
   {
     name: 'frames leave in reverse',
@@ -145,6 +151,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'const frames = this.#frames;',
     replace: 'const frames = this.#frames.reverse();',
     breaks: 'what is sent in one turn changes its order',
+    hint: { faultKinds: ['cutClient'], actionsPerSecond: 40 },
   },
   {
     name: 'token is not refreshed',
@@ -159,6 +166,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: "return this.#leftMs > 0 ? this.#token : this.#fetch('expired');",
     replace: 'return this.#token;',
     breaks: 'a client whose token expired never comes back',
+    hint: { faultKinds: ['sleepingClient', 'cutClient', 'cutAllClients'], faultsPerMinute: 60 },
   },
   {
     name: 'backoff never begins anew',
@@ -173,6 +181,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'timing.baseMs * 2 ** this.#attempt++',
     replace: 'timing.baseMs * 2 ** Math.min(0, this.#attempt++)',
     breaks: 'clients storm a node that is away',
+    hint: { faultKinds: ['killNode', 'drainNode', 'freezeNode'], faultsPerMinute: 40 },
   },
   {
     name: 'wait before the next connection never ends',
@@ -222,6 +231,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'this.#outbox = frames.map(toKeep);',
     replace: 'this.#outbox = null;',
     breaks: 'a slow reader loses replies',
+    hint: { faultKinds: ['slowReader'], faultsPerMinute: 90, actionsPerSecond: 40 },
   },
   {
     name: 'messages overtake replies that wait',
@@ -229,6 +239,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'this.context.stalled(this);',
     replace: '',
     breaks: 'a slow reader gets messages before what came ahead of them',
+    hint: { faultKinds: ['slowReader'], faultsPerMinute: 90, actionsPerSecond: 40 },
   },
   {
     name: 'messages overtake the reply of their join',
@@ -236,6 +247,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: "    this.#lane = 'first';\n    this.context.flushQueue.addFirst(this);",
     replace: '',
     breaks: 'a member gets messages before it is told where it begins',
+    hint: { faultKinds: ['cutClient', 'cutAllClients'], faultsPerMinute: 60, actionsPerSecond: 40 },
   },
   {
     name: 'commands held during a check of a token are dropped',
@@ -243,6 +255,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'if (held !== null && this.#open) this.#take(held.next(), held, this.context.clock.nowMs());',
     replace: 'void held;',
     breaks: 'what a client sends beside its token is never answered',
+    hint: { faultKinds: ['cutClient'], actionsPerSecond: 40 },
   },
   {
     name: 'expired token is accepted for ever',
@@ -250,6 +263,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'return expiresAtMs !== null && this.context.clock.wallMs() >= expiresAtMs + CLOCK_TOLERANCE_MS;',
     replace: 'return expiresAtMs === CLOCK_TOLERANCE_MS;',
     breaks: 'a connection outlives its token',
+    hint: { faultKinds: ['sleepingClient', 'clock'] },
   },
   {
     name: 'part of what a slow reader is owed is left out',
@@ -257,5 +271,6 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'return frames.slice(from);',
     replace: 'return frames.slice(to);',
     breaks: 'a slow reader loses frames',
+    hint: { faultKinds: ['slowReader'], faultsPerMinute: 90, actionsPerSecond: 40 },
   },
 ];

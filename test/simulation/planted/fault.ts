@@ -8,6 +8,19 @@ export interface Fault {
   readonly replace: string;
   /** What it breaks, for the table. */
   readonly breaks: string;
+  /** Every other seed runs like this, where chance alone takes long to get there. The table tells which seed found it. */
+  readonly hint?: Hint;
+  /** Why no run finds it. */
+  readonly unfound?: string;
+}
+
+/** What a run has more of than others. */
+export interface Hint {
+  /** These kinds of faults and no others; see `world/faults.ts`. */
+  readonly faultKinds?: readonly string[];
+  readonly faultsPerMinute?: number;
+  readonly actionsPerSecond?: number;
+  readonly stormMs?: number;
 }
 
 /** As `bundle.mjs` takes it. */

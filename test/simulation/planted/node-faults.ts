@@ -8,6 +8,11 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: "if (cursor.offset > feed.sentOffset) return 'next turn';",
     replace: "if (cursor.offset > feed.sentOffset) return 'go live';",
     breaks: 'a member gets pending messages twice',
+    hint: {
+      faultKinds: ['slowReader', 'cutClient', 'cutAllClients'],
+      faultsPerMinute: 90,
+      actionsPerSecond: 60,
+    },
   },
   {
     name: 'cursor goes live one message early',
@@ -23,6 +28,11 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: "if (feed.sentEpoch !== feed.epoch) return 'next turn';",
     replace: '',
     breaks: 'a member is told of two numberings at once',
+    hint: {
+      faultKinds: ['flushRedis', 'failOver', 'slowReader', 'cutClient'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 40,
+    },
   },
   {
     name: 'epoch is not compared after a reconnect',
@@ -37,6 +47,11 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: "if (cursor.offset > feed.offset) return 'reach';",
     replace: "if (cursor.offset > feed.offset) return 'go live';",
     breaks: 'a client that is ahead of its node gets messages again',
+    hint: {
+      faultKinds: ['cutSubscribers', 'cutRedisLink', 'cutClient', 'cutOff', 'cutAllClients'],
+      faultsPerMinute: 90,
+      actionsPerSecond: 40,
+    },
   },
   {
     name: 'expired messages are left out without a gap',
@@ -58,6 +73,11 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (envelope.last > cursor.feed.sentOffset || bytes > most) break;',
     replace: 'if (bytes > most) break;',
     breaks: 'a member gets messages from history and again from the topic',
+    hint: {
+      faultKinds: ['cutAllClients', 'cutClient', 'killNode'],
+      faultsPerMinute: 90,
+      actionsPerSecond: 60,
+    },
   },
   {
     name: 'conflation drops the newest',
@@ -65,6 +85,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: "return id !== '' && (this.#newest.get(id) ?? 0) > envelope.first + index;",
     replace: "return id !== '' && (this.#newest.get(id) ?? 0) >= envelope.first + index;",
     breaks: 'who is behind does not get the newest of a key',
+    hint: { faultKinds: ['slowReader', 'cutClient'], faultsPerMinute: 60 },
   },
   {
     name: 'slow reader resumes where the topic is',
@@ -72,6 +93,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'const from: Position = lacks ? [lacks.afterEpoch, lacks.afterOffset] : [feed.sentEpoch, feed.sentOffset];',
     replace: 'const from: Position = [feed.sentEpoch, feed.sentOffset];',
     breaks: 'messages of a slow reader are skipped without a gap',
+    hint: { faultKinds: ['slowReader'], faultsPerMinute: 90, actionsPerSecond: 40 },
   },
   {
     name: 'slow reader stays on the topic',
@@ -79,6 +101,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: '    this.#slow.set(connection, at);\n    this.#parts.endOfTurn.request();',
     replace: '',
     breaks: 'messages that a socket dropped are lost',
+    hint: { faultKinds: ['slowReader'], faultsPerMinute: 90, actionsPerSecond: 40 },
   },
   {
     name: 'slow reader gets a cursor and its topic',
@@ -86,6 +109,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'leaveTopics(connection, feed.room, feed);',
     replace: '',
     breaks: 'messages come twice, and ahead of those before them',
+    hint: { faultKinds: ['slowReader'], faultsPerMinute: 90, actionsPerSecond: 40 },
   },
   {
     name: 'gap of a feed is not told',
@@ -93,6 +117,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: "this.push(['gap', this.room.name, this.offset + 1, to, 'expired']);",
     replace: '',
     breaks: 'members of a node that was cut off for long miss messages and are not told',
+    hint: { faultKinds: ['cutOff', 'cutRedisLink', 'freezeNode'], faultsPerMinute: 40, actionsPerSecond: 40 },
   },
   {
     name: 'reset of a feed is not told',
@@ -107,6 +132,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: '    this.recent.clear();\n    this.epoch = epoch;',
     replace: '    this.epoch = epoch;',
     breaks: 'members are fed messages of another numbering',
+    hint: { faultKinds: ['flushRedis', 'failOver', 'cutClient'], faultsPerMinute: 40 },
   },
   {
     name: 'feed takes what does not follow',
@@ -114,6 +140,11 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (envelope.first !== this.offset + 1) return false;',
     replace: '',
     breaks: 'messages that were lost on the way are skipped',
+    hint: {
+      faultKinds: ['cutRedisLink', 'cutSubscribers', 'cutOff'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 40,
+    },
   },
   {
     name: 'feed takes any numbering',
@@ -121,6 +152,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (epoch !== this.epoch) return false;',
     replace: 'void epoch;',
     breaks: 'messages of a new numbering are taken for those of the old one',
+    hint: { faultKinds: ['flushRedis', 'failOver', 'cutSubscribers'], faultsPerMinute: 40 },
   },
   {
     name: 'signal is delivered twice',
@@ -136,6 +168,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (isPlaced && (envelope.epoch !== this.epoch || envelope.sentAfter > this.offset)) return false;',
     replace: '',
     breaks: 'a signal that overtakes a message is dropped',
+    hint: { faultKinds: ['cutSubscribers', 'cutRedisLink'], faultsPerMinute: 90, actionsPerSecond: 40 },
   },
   {
     name: 'feed does not follow a new numbering',
@@ -143,6 +176,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (page.epoch !== feed.epoch) await this.#restart(feed);\n      else if',
     replace: 'if (page.epoch === "") await this.#restart(feed);\n      else if',
     breaks: 'a room is numbered as before although Redis lost it',
+    hint: { faultKinds: ['flushRedis', 'failOver'] },
   },
   {
     name: 'lost writes of Redis are not noticed',
@@ -150,6 +184,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'else if (page.offset < feed.offset) await this.#renewEpoch(feed, feed.offset);',
     replace: '',
     breaks: 'offsets are given out twice after Redis lost its newest writes',
+    hint: { faultKinds: ['failOver', 'cutOff', 'cutRedisLink'], faultsPerMinute: 40 },
   },
   {
     name: 'another message under the same offset is not noticed',
@@ -157,6 +192,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'else if (hasDiverged(feed, page)) await this.#renewEpoch(feed, Number.MAX_SAFE_INTEGER);',
     replace: 'else if (hasDiverged === undefined) return;',
     breaks: 'members have other messages under the same offset',
+    hint: { faultKinds: ['failOver', 'cutOff', 'cutRedisLink'], faultsPerMinute: 40 },
   },
   {
     name: 'hole in history is passed without a gap',
@@ -164,6 +200,11 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (envelope.first > feed.offset + 1) this.#gap(feed, envelope.first - 1);',
     replace: 'if (envelope.first > feed.offset + 1) feed.offset = envelope.first - 1;',
     breaks: 'offsets are missing and nobody is told',
+    hint: {
+      faultKinds: ['cutOff', 'freezeNode', 'cutSubscribers'],
+      faultsPerMinute: 40,
+      actionsPerSecond: 40,
+    },
   },
   {
     name: 'rooms are not checked when Redis is back',
@@ -171,6 +212,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'void this.#feeds.checkAll(has);',
     replace: '',
     breaks: 'what was missed comes only with the next message',
+    hint: { faultKinds: ['cutSubscribers', 'cutOff'] },
   },
   {
     name: 'rooms are never checked by turns',
@@ -178,6 +220,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));',
     replace: 'void CHECK_ROUND_S;',
     breaks: 'a room that lost its subscription stays silent',
+    hint: { faultKinds: ['cutSubscribers', 'cutRedisLink', 'failOver'] },
   },
   {
     name: 'kept-out list is not read again',
@@ -185,6 +228,11 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (has(null)) this.#denied.reload();',
     replace: '',
     breaks: 'a user who is kept out stays on a node that was cut off',
+    hint: {
+      faultKinds: ['cutOff', 'cutSubscribers', 'cutRedisLink'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 40,
+    },
   },
   {
     name: 'members are not read again when Redis is back',
@@ -192,6 +240,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'this.#presences.resumed(has);',
     replace: '',
     breaks: 'members that came or left meanwhile are not told',
+    hint: { faultKinds: ['cutSubscribers', 'cutOff'] },
   },
   {
     name: 'changes during a read of members are lost',
@@ -199,6 +248,11 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'for (const change of watched.late) roster.apply(change);',
     replace: '',
     breaks: 'the list lacks who came while it was read',
+    hint: {
+      faultKinds: ['cutAllClients', 'cutSubscribers', 'cutClient'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 40,
+    },
   },
   {
     name: 'slow reader is not told who came meanwhile',
@@ -206,6 +260,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: "connection.push(['members', feed.room.name, watched.roster.snapshot(null)]);",
     replace: '',
     breaks: 'a slow reader keeps an old list',
+    hint: { faultKinds: ['slowReader', 'cutClient'], faultsPerMinute: 90, actionsPerSecond: 40 },
   },
   {
     name: 'another list is found and not told',
@@ -213,6 +268,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: "if (isInDoubt) feed.push(['members', feed.room.name, roster.snapshot(null)]);",
     replace: 'void isInDoubt;',
     breaks: 'members keep an old list after Redis was away',
+    hint: { faultKinds: ['cutSubscribers', 'cutOff'] },
   },
   {
     name: 'data that waits is told after its member left',
@@ -220,6 +276,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'this.#data.drop(feed, who.connection);',
     replace: '',
     breaks: 'data pushes are older than the list',
+    hint: { faultKinds: ['cutClient', 'slowReader'], actionsPerSecond: 60 },
   },
   {
     name: 'second change of data is not written',
@@ -227,6 +284,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: '      this.#parts.write(brought.connection, brought.feed);\n      this.#wrote(brought, this.#window + 1);',
     replace: '',
     breaks: 'others see old data of a member',
+    hint: { faultKinds: ['cutClient'], actionsPerSecond: 120, stormMs: 30_000 },
   },
   {
     name: 'windows of data never end',
@@ -255,6 +313,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (cursor) catchUp.stop(cursor);',
     replace: 'void cursor;',
     breaks: 'who left and came back is fed twice',
+    hint: { faultKinds: ['slowReader', 'freezeRedis'], faultsPerMinute: 60, actionsPerSecond: 60 },
   },
   {
     name: 'member stays on the topic when it leaves',
@@ -262,6 +321,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (room) leaveTopics(connection, room, feed);',
     replace: 'void leaveTopics;',
     breaks: 'messages come after a leave, and ahead of a join',
+    hint: { faultKinds: ['cutClient'], actionsPerSecond: 40 },
   },
   {
     name: 'empty rooms are never closed',
@@ -276,6 +336,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (this.#joins.hold(connection, command)) return;',
     replace: '',
     breaks: 'a client that joins and publishes does not get its own message',
+    hint: { faultKinds: ['cutClient', 'cutAllClients'], faultsPerMinute: 60, actionsPerSecond: 40 },
   },
   {
     name: 'message that was read at the start is delivered again',
@@ -283,5 +344,10 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'return mark !== 0 && mark <= this.#startMark;',
     replace: 'return mark < 0 && this.#startMark < 0;',
     breaks: 'a member of a room without history gets a message twice',
+    hint: {
+      faultKinds: ['cutAllClients', 'killNode', 'cutClient'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 40,
+    },
   },
 ];

@@ -43,7 +43,7 @@ function earlier() {
 /** Seconds of a processor that a seed takes at most: a run that takes more never ends, however busy the machine is. */
 const SEED_S = 30;
 
-const NOTHING_YET = { seeds: 0, seed: null, violation: null, simulatedMs: 0, realMs: 0 };
+const NOTHING_YET = { seeds: 0, seed: null, isHinted: false, violation: null, simulatedMs: 0, realMs: 0 };
 
 function isDone({ seeds, violation }) {
   return violation !== null || seeds >= Number(values.seeds);
@@ -63,7 +63,7 @@ async function tryOn(fault, before) {
 async function runFrom(fault, first, seeds) {
   const output = join(folder, 'run.mjs');
   await bundle(here('one.ts'), output, mutationOf(fault));
-  const args = [output, first, seeds, values.seconds];
+  const args = [output, first, seeds, values.seconds, JSON.stringify(fault.hint ?? null)];
   const limited = `ulimit -t ${Number(values.seconds) + SEED_S} && exec "$0" "$@"`;
   const { stdout, stderr, signal } = spawnSync('sh', ['-c', limited, process.execPath, ...args], {
     encoding: 'utf8',

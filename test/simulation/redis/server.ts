@@ -92,10 +92,11 @@ export class RedisModel {
     this.keys = keys;
     this.#scripts.flush();
     this.#runId = this.#nextRunId();
-    // Without replicas, nothing on the disk says what it was before.
+    // Who was promoted has the numbering in its RDB (not in an AOF), and goes on from it; of all others the disk says nothing.
+    const wasPromoted = this.#promotedAt >= 0;
+    this.#replicationId2 = wasPromoted ? this.#replicationId : NOBODY;
     this.#replicationId = this.#runId;
-    this.#replicationId2 = NOBODY;
-    this.#promotedAt = -1;
+    this.#promotedAt = wasPromoted ? this.commands : -1;
   }
 
   #nextRunId(): string {

@@ -53,6 +53,14 @@ export const ACTIONS: Readonly<Record<string, Happening>> = {
     };
     world.loop.as(client.owner, () => client.join(name, options));
   }),
+  /** Says something of itself before its join is answered. */
+  joinAndSay: byClient(3, (world, client, random) => {
+    const name = random.pick(ROOMS);
+    world.loop.as(client.owner, () => {
+      client.join(name);
+      client.setPresence(name, { n: random.whole(0, 99) });
+    });
+  }),
   leave: byClient(5, (world, client, random) => {
     const name = random.pick(ROOMS);
     world.loop.as(client.owner, () => client.leave(name));

@@ -1,15 +1,22 @@
 /** What goes wrong. Each ends by itself: a storm that is over leaves a world that can recover. */
 import type { Random } from '../../support/random.ts';
 import type { Happening } from './actions.ts';
+import { leases } from './lease-checks.ts';
 import type { Owner } from './loop.ts';
 import type { World } from './world.ts';
 
-function fault(weight: number, happen: (world: World, random: Random) => string | null): Happening {
+export interface Fault extends Happening {
+  /** Whether it happened: some cannot while another goes on. */
+  happen(world: World, random: Random): boolean;
+}
+
+function fault(weight: number, happen: (world: World, random: Random) => string | null): Fault {
   return {
     weight,
     happen(world, random) {
       const what = happen(world, random);
       if (what !== null) world.trace(`FAULT ${what}`);
+      return what !== null;
     },
   };
 }
@@ -44,20 +51,23 @@ function once(world: World, what: string, forMs: number): boolean {
   return true;
 }
 
-export const FAULTS: Readonly<Record<string, Happening>> = {
-  // ---- clients -------------------------------------------------------------------------------------------
+const WAKE_LOOK_MS = 0.5;
+
+type Faults = Readonly<Record<string, Fault>>;
+
+export const CLIENT_FAULTS: Faults = {
   cutClient: fault(12, (world, random) => {
-    const link = random.pick([...world.links]);
+    const link = random.pick([...world.links].filter(({ isCut }) => !isCut));
     if (!link) return null;
     const silent = random.next() < 0.2;
+    if (link.node !== null) world.count('clientCuts');
     link.cut('ECONNRESET', silent);
-    world.count('clientCuts');
     return `cut ${link.client.name}${silent ? ' without telling' : ''}`;
   }),
   cutAllClients: fault(2, (world, random) => {
     const node = random.pick(world.running);
     if (!node) return null;
-    const links = world.linksOf(node);
+    const links = world.linksOf(node).filter(({ isCut }) => !isCut);
     for (const link of links) link.cut('ECONNRESET');
     world.count('clientCuts', links.length);
     return `cut all clients of ${node.owner.name}`;
@@ -77,7 +87,29 @@ export const FAULTS: Readonly<Record<string, Happening>> = {
     freeze(world, owner, forMs);
     return `${owner.name} sleeps for ${forMs} ms`;
   }),
-  // ---- links to Redis ------------------------------------------------------------------------------------
+  offline: fault(3, (world, random) => {
+    const { owner } = random.pick(world.clients);
+    const forMs = ms(random, 500, 4_000, 10_000);
+    if (!once(world, `network of ${owner.name}`, forMs)) return null;
+    world.offline.add(owner);
+    for (const link of world.links) if (link.client === owner) link.cut('ENETDOWN');
+    later(world, forMs, () => world.offline.delete(owner));
+    world.count('clientCuts');
+    return `${owner.name} has no network for ${forMs} ms`;
+  }),
+  noTokens: fault(3, (world, random) => {
+    const client = random.pick(world.clients);
+    const forMs = ms(random, 5_000, 40_000);
+    if (!once(world, `tokens of ${client.owner.name}`, forMs)) return null;
+    client.hasNoTokens = true;
+    later(world, forMs, () => {
+      client.hasNoTokens = false;
+    });
+    return `${client.owner.name} gets no token for ${forMs} ms`;
+  }),
+};
+
+export const LINK_FAULTS: Faults = {
   cutRedisLink: fault(10, (world, random) => {
     const link = random.pick([...world.redisLinks]);
     if (!link) return null;
@@ -105,7 +137,9 @@ export const FAULTS: Readonly<Record<string, Happening>> = {
     world.count('redisFaults');
     return `${node.owner.name} cannot reach Redis for ${forMs} ms (${how})`;
   }),
-  // ---- Redis ---------------------------------------------------------------------------------------------
+};
+
+export const REDIS_FAULTS: Faults = {
   freezeRedis: fault(5, (world, random) => {
     const forMs = ms(random, 100, 1_500, 6_000);
     if (!once(world, 'redis', forMs)) return null;
@@ -179,7 +213,9 @@ export const FAULTS: Readonly<Record<string, Happening>> = {
     world.count('redisFaults');
     return `the clock of Redis jumps by ${byMs} ms`;
   }),
-  // ---- nodes ---------------------------------------------------------------------------------------------
+};
+
+export const NODE_FAULTS: Faults = {
   killNode: fault(4, (world, random) => {
     const at = place(world, random);
     const node = world.nodes[at];
@@ -211,6 +247,27 @@ export const FAULTS: Readonly<Record<string, Happening>> = {
     world.count('nodeFaults');
     return `${node.owner.name} is frozen for ${forMs} ms`;
   }),
+  /** A node stands still until another one begins to remove its members, and wakes at that moment. */
+  wakeSwept: fault(2, (world, random) => {
+    const node = random.pick(world.running);
+    const others = world.running.filter((other) => other !== node);
+    if (!node || others.length === 0 || !once(world, 'node', 12_000)) return null;
+    const { nodeId } = node.core.node;
+    world.loop.freeze(node.owner);
+    const untilMs = world.loop.nowMs + 12_000;
+    const look = () => {
+      const isClaimed = leases(world).some(([id, record]) => id === nodeId && !record.endsWith(':'));
+      if (!isClaimed && world.loop.nowMs < untilMs) return later(world, WAKE_LOOK_MS, look);
+      world.loop.thaw(node.owner);
+      world.trace(`${node.owner.name} wakes`);
+      // Whoever removes its members goes on a moment later.
+      if (isClaimed)
+        for (const { owner } of others) if (owner.held === null) freeze(world, owner, random.whole(1, 300));
+    };
+    later(world, WAKE_LOOK_MS, look);
+    world.count('nodeFaults');
+    return `${node.owner.name} is frozen until its lease is claimed`;
+  }),
   clock: fault(2, (world, random) => {
     const node = random.pick(world.running);
     if (!node) return null;
@@ -220,3 +277,5 @@ export const FAULTS: Readonly<Record<string, Happening>> = {
     return `the clock of ${node.owner.name} jumps by ${byMs} ms`;
   }),
 };
+
+export const FAULTS: Faults = { ...CLIENT_FAULTS, ...LINK_FAULTS, ...REDIS_FAULTS, ...NODE_FAULTS };

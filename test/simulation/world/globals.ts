@@ -98,6 +98,7 @@ function replace(target: object, name: string, value: unknown): () => void {
 function timeout(loop: Loop, work: () => void, delayMs: number): SimulatedTimer {
   const timer = new SimulatedTimer();
   timer.task = loop.after(Math.max(1, delayMs), work);
+  timer.task.isTimer = true;
   return timer;
 }
 

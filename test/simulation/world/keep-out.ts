@@ -1,5 +1,6 @@
 /** The server API keeps users out of rooms, on all nodes, whatever happens to them. */
 import type { Random } from '../../support/random.ts';
+import type { Steady } from './steady.ts';
 import { ROOMS, type World } from './world.ts';
 
 /** Longer than a run. */
@@ -13,13 +14,32 @@ export function keepOut(world: World, random: Random): void {
   world.loop.as(node.owner, () => {
     node.core.node.removeFromRoom(room, user, { reason: 'as the server says', forMs: FOR_MS }).then(
       () => {
-        world.keptOut.push({ room, user });
+        world.keptOut.push({ room, user, sinceMs: world.loop.nowMs });
         world.count('keptOut');
         world.trace(`${user} is kept out of ${room}`);
       },
       () => undefined,
     );
   });
+}
+
+/** So long after its trouble a node knows who is kept out. */
+const KNOWN_AFTER_MS = 5_000;
+/** A node may be deaf for so long without knowing it. */
+const HEARD_AFTER_MS = 25_000;
+
+/** On nodes without trouble nobody is where they may not be. */
+export function lookForKeptOut(world: World, steady: Steady): void {
+  const dueMs = world.loop.nowMs - HEARD_AFTER_MS;
+  if (world.hasForgotten) return;
+  for (const { room, user } of world.keptOut.filter(({ sinceMs }) => sinceMs < dueMs)) {
+    for (const node of world.running) {
+      if (steady.ofNode(node) < KNOWN_AFTER_MS) continue;
+      const connections = [...node.core.node.hub.connections()];
+      if (connections.some((connection) => connection.user === user && connection.rooms.includes(room)))
+        world.violation(`${node.owner.name} has ${user} in ${room}, who is kept out for long`);
+    }
+  }
 }
 
 export function checkKeptOut(world: World): void {

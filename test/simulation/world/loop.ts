@@ -28,6 +28,8 @@ export interface Task {
   work: (() => void) | null;
   dueMs: number;
   order: number;
+  /** Asked for by `setTimeout` or `setInterval`; else by the world. */
+  isTimer?: boolean;
   /** Where it was asked for, with `SIMULATION_STACKS`. */
   readonly stack: string | undefined;
 }
@@ -38,6 +40,8 @@ const { _tickCallback: runTicks } = process as unknown as { _tickCallback(): voi
 /** When the world begins, in ms since the Unix epoch. */
 const BEGINNING_MS = Date.UTC(2030, 0, 1);
 const MOST_LATE_MS = 1;
+/** Tasks at one moment. Runs have some hundreds of them; more is somebody who asks for a next turn in each turn, for ever. */
+const MOST_AT_ONCE = 20_000;
 
 export class Loop {
   nowMs = 0;
@@ -45,17 +49,27 @@ export class Loop {
   current: Owner;
   /** Tasks that ran. */
   tasks = 0;
+  /** No task runs any more. */
+  isStopped = false;
   readonly world = new Owner('world');
   readonly #random: Random;
   readonly #threw: (error: unknown, owner: Owner) => void;
+  readonly #neverRests: (owner: Owner) => void;
   readonly #timed: Task[] = [];
+  #momentMs = 0;
+  #atOnce = 0;
   #atEnd: Task[] = [];
   #order = 0;
 
-  /** `threw`: a task threw, which would have ended a process. */
-  constructor(random: Random, threw: (error: unknown, owner: Owner) => void) {
+  /** `threw`: a task threw, which would have ended a process. `neverRests`: its turns follow each other without end. */
+  constructor(
+    random: Random,
+    threw: (error: unknown, owner: Owner) => void,
+    neverRests: (owner: Owner) => void,
+  ) {
     this.#random = random;
     this.#threw = threw;
+    this.#neverRests = neverRests;
     this.current = this.world;
   }
 
@@ -111,10 +125,10 @@ export class Loop {
 
   /** Until a moment, or until `isOver`. */
   run(untilMs: number, isOver: () => boolean = () => false): void {
-    while (!isOver() && this.#turn(untilMs)) {
+    while (!this.isStopped && !isOver() && this.#turn(untilMs)) {
       // A turn at a time.
     }
-    if (!isOver()) this.nowMs = Math.max(this.nowMs, untilMs);
+    if (!this.isStopped && !isOver()) this.nowMs = Math.max(this.nowMs, untilMs);
   }
 
   /** One turn: what is due, in its order, then what was asked for its end. False when nothing is due by then. */
@@ -127,7 +141,11 @@ export class Loop {
       if (this.#random.next() < 0.2)
         this.nowMs = Math.min(untilMs, this.nowMs + this.#random.next() * MOST_LATE_MS);
     }
-    for (let next = this.#first(); next !== undefined && next.dueMs <= this.nowMs; next = this.#first()) {
+    for (
+      let next = this.#first();
+      next !== undefined && next.dueMs <= this.nowMs && !this.isStopped;
+      next = this.#first()
+    ) {
       this.#pop();
       this.#run(next);
     }
@@ -147,6 +165,16 @@ export class Loop {
     task.work = null;
     this.tasks++;
     this.as(owner, work);
+    this.#checkMoves(owner);
+  }
+
+  /** Time that no longer moves is a busy loop: the run ends there. */
+  #checkMoves(owner: Owner): void {
+    if (this.#momentMs !== this.nowMs) this.#atOnce = 0;
+    this.#momentMs = this.nowMs;
+    if (++this.#atOnce !== MOST_AT_ONCE) return;
+    this.isStopped = true;
+    this.#neverRests(owner);
   }
 
   /** Runs work of an owner now, with all that its promises bring. */
@@ -156,8 +184,10 @@ export class Loop {
     try {
       work();
       runTicks();
-      owner.afterTask?.();
-      runTicks();
+      if (owner.afterTask !== null) {
+        owner.afterTask();
+        runTicks();
+      }
     } catch (error) {
       this.#threw(error, owner);
     } finally {
@@ -202,8 +232,10 @@ export class Loop {
 }
 
 /** Costs more than all else, so only where somebody looks for who left a timer. */
+const KEEPS_STACKS = process.env.SIMULATION_STACKS !== undefined;
+
 function stackNow(): string | undefined {
-  return process.env.SIMULATION_STACKS === undefined ? undefined : new Error('asked for').stack;
+  return KEEPS_STACKS ? new Error('asked for').stack : undefined;
 }
 
 function isBefore(a: Task, b: Task): boolean {

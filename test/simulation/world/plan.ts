@@ -2,6 +2,7 @@
 import { Random } from '../../support/random.ts';
 import { ACTIONS } from './actions.ts';
 import { FAULTS } from './faults.ts';
+import type { Shape } from './shapes.ts';
 
 export interface PlannedEvent {
   readonly number: number;
@@ -11,24 +12,28 @@ export interface PlannedEvent {
   readonly seed: number;
 }
 
-export interface PlanOptions {
+export interface PlanOptions extends Pick<Shape, 'actionsPerSecond' | 'faultsPerMinute' | 'stormMs'> {
   readonly seed: number;
-  readonly stormMs: number;
-  readonly actionsPerSecond: number;
-  readonly faultsPerMinute: number;
+  readonly actions: Shape['actions'];
+  readonly faults: Shape['faults'];
+  /** These kinds of faults and no others. Default: about half of all kinds, drawn. */
+  readonly faultKinds?: readonly string[] | undefined;
 }
 
-export function plan({ seed, stormMs, actionsPerSecond, faultsPerMinute }: PlanOptions): PlannedEvent[] {
+export function plan(options: PlanOptions): PlannedEvent[] {
+  const { seed, stormMs, actionsPerSecond, faultsPerMinute, faultKinds } = options;
   const random = new Random(seed ^ 0x2545f491);
   const events: PlannedEvent[] = [];
   const add = (atMs: number, kind: string) =>
     events.push({ number: events.length, atMs, kind, seed: random.whole(0, 2 ** 31) });
-  const actions = weighted(Object.entries(ACTIONS).map(([kind, { weight }]) => [kind, weight]));
+  const actions = weighted(
+    Object.entries(ACTIONS).map(([kind, { weight }]) => [kind, options.actions[kind] ?? weight]),
+  );
   // A run has its own kinds of trouble: what all of them at once hides, a few of them show.
   const faults = weighted(
     Object.entries(FAULTS)
-      .filter(() => random.next() < 0.5)
-      .map(([kind, { weight }]) => [kind, weight]),
+      .filter(([kind]) => faultKinds?.includes(kind) ?? (random.next() < 0.5 || kind in options.faults))
+      .map(([kind, { weight }]) => [kind, options.faults[kind] ?? weight]),
   );
   for (let atMs = 0; atMs < stormMs; atMs += (-Math.log(1 - random.next()) * 1000) / actionsPerSecond) {
     add(atMs, random.pick(actions));

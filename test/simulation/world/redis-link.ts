@@ -20,9 +20,13 @@ export interface RedisLinkParts {
 /** Bytes that the network holds for a peer that does not read. */
 const WINDOW_BYTES = 256 * 1024;
 
+let lastNumber = 0;
+
 export class RedisLink {
   readonly node: Owner;
   readonly socket: RedisSocket;
+  /** No other link of the process has it. */
+  readonly number = ++lastNumber;
   readonly #parts: RedisLinkParts;
   readonly #toRedis: Wire<Buffer>;
   readonly #toNode: Wire<Buffer>;

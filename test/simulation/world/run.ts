@@ -4,18 +4,29 @@ import { ACTIONS, publishTo, restartPayloads } from './actions.ts';
 import { checkCalm, checkEnd, checkMessages, checkSwept } from './checks.ts';
 import { FAULTS } from './faults.ts';
 import { checkGaps } from './gap-checks.ts';
-import { checkKeptOut } from './keep-out.ts';
+import { checkKeptOut, lookForKeptOut } from './keep-out.ts';
+import { LagChecks } from './lag-checks.ts';
+import { watchLeases } from './lease-checks.ts';
+import { checkMemoryAtRest, checkMemoryInStorm, checkMemoryLeft, noteFreshNode } from './memory-checks.ts';
+import { checkOrder } from './order-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
+import { SHAPES, type Shape, type ShapeName } from './shapes.ts';
 import { checkStays } from './stays.ts';
-import { type Counts, keptIn, ROOMS, World } from './world.ts';
+import { Steady } from './steady.ts';
+import { type Counts, keptIn, ROOMS, shownTasks, World } from './world.ts';
 
 export interface RunOptions {
   readonly seed: number;
-  readonly nodes?: number;
-  readonly clients?: number;
+  /** Default: `ordinary`. */
+  readonly shape?: ShapeName;
+  /** Shorter or longer than that of its shape. */
   readonly stormMs?: number;
   readonly actionsPerSecond?: number;
   readonly faultsPerMinute?: number;
+  /** These kinds of faults and no others. Default: about half of all kinds, drawn. */
+  readonly faultKinds?: readonly string[];
+  /** Time ends with the first violation. Default: the run goes on, to say all that is wrong. */
+  readonly stopsAtFirst?: boolean;
   /** Which of the planned events happen. Default: all. */
   readonly events?: readonly PlannedEvent[];
 }
@@ -30,52 +41,68 @@ export interface RunResult {
   readonly digest: string;
   readonly counts: Counts;
   readonly simulatedMs: number;
+  /** The part in which anything happens. */
+  readonly stormMs: number;
   readonly tasks: number;
 }
 
-const STORM_MS = 60_000;
 const START_MS = 3_000;
 /** Longer than any wait of a client or a node: leases, backoff, rounds of checks. */
 const CALM_MS = 70_000;
 const LAST_MS = 10_000;
+/** Until what waits to be tried again waits for long. */
+const REFUSED_MS = 3_000;
 
-export function plannedFor({
-  seed,
-  stormMs = STORM_MS,
-  actionsPerSecond = 15,
-  faultsPerMinute = 20,
-}: RunOptions): PlannedEvent[] {
-  return plan({ seed, stormMs, actionsPerSecond, faultsPerMinute });
+function shapeOf({ shape = 'ordinary', stormMs, actionsPerSecond, faultsPerMinute }: RunOptions): Shape {
+  const named: Shape = SHAPES[shape];
+  return {
+    ...named,
+    stormMs: stormMs ?? named.stormMs,
+    actionsPerSecond: actionsPerSecond ?? named.actionsPerSecond,
+    faultsPerMinute: faultsPerMinute ?? named.faultsPerMinute,
+  };
+}
+
+export function plannedFor(options: RunOptions): PlannedEvent[] {
+  return plan({ ...shapeOf(options), seed: options.seed, faultKinds: options.faultKinds });
 }
 
 /** Must be called from a task of the event loop of its own, such as a timer: in a promise nothing else would run. */
 export function run(options: RunOptions): RunResult {
-  const { seed, nodes = 3, clients = 8, stormMs = STORM_MS, events = plannedFor(options) } = options;
-  const world = new World({ seed, nodes, clients });
+  const { seed, events = plannedFor(options) } = options;
+  const shape = shapeOf(options);
+  const { stormMs } = shape;
+  const { stopsAtFirst = false } = options;
+  const world = new World({ seed, nodes: shape.nodes, clients: shape.clients, stopsAtFirst });
+  const { loop, violations, lines, counts } = world;
   restartPayloads();
   try {
-    return inWorld(world, clients, stormMs, events, seed);
+    inWorld(world, shape, events, seed);
+  } catch (error) {
+    // The model does not know a command, or the like.
+    world.violation(`the run threw ${error instanceof Error ? error.stack : String(error)}`);
   } finally {
     world.dispose();
   }
+  const { digest } = world;
+  const [simulatedMs, { tasks }] = [loop.nowMs, loop];
+  return { seed, violations, lines, events, digest, counts, simulatedMs, stormMs, tasks };
 }
 
-function inWorld(
-  world: World,
-  clients: number,
-  stormMs: number,
-  events: readonly PlannedEvent[],
-  seed: number,
-): RunResult {
+function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], seed: number): void {
   const { loop } = world;
   loop.run(START_MS, () => world.running.length === world.nodes.length);
-  for (let i = 0; i < clients; i++) joinSome(world);
-  storm(world, events, stormMs);
+  watchAlways(world);
+  noteFreshNode(world);
+  for (let i = 0; i < shape.clients; i++) joinSome(world, shape.joinedShare);
+  storm(world, events, shape.stormMs);
+  checkMemoryInStorm(world, seed);
   world.trace('calm');
   endFaults(world);
   loop.run(loop.nowMs + CALM_MS / 2, () => world.violations.length > 20);
   checkStays(world, () => loop.run(loop.nowMs + CALM_MS / 2, () => world.violations.length > 20));
   checkCalm(world);
+  checkMemoryAtRest(world, seed);
   checkKeptOut(world);
   const random = new Random(seed ^ 0x1b873593);
   for (const client of world.clients) {
@@ -84,12 +111,14 @@ function inWorld(
   loop.run(loop.nowMs + LAST_MS);
   checkMessages(world);
   checkGaps(world, keptIn);
-  for (const client of world.clients) loop.as(client.owner, () => client.close());
+  checkOrder(world);
+  closeClients(world, random);
   loop.run(loop.nowMs + LAST_MS);
   // The last one sweeps what others left.
   for (let place = 1; place < world.nodes.length; place++) world.drainNode(place);
   loop.run(loop.nowMs + CALM_MS / 2);
   checkSwept(world);
+  checkMemoryLeft(world, seed);
   world.drainNode(0);
   loop.run(loop.nowMs + LAST_MS);
   checkEnd(world);
@@ -101,14 +130,37 @@ function inWorld(
     'signals',
     world.clients.reduce((sum, { signals }) => sum + signals, 0),
   );
-  const { violations, lines, digest, counts } = world;
-  return { seed, violations, lines, events, digest, counts, simulatedMs: loop.nowMs, tasks: loop.tasks };
 }
 
-function joinSome(world: World): void {
+/** What must be true at any time, and not only in the end. */
+function watchAlways(world: World): void {
+  watchLeases(world);
+  const steady = new Steady(world);
+  const lag = new LagChecks(world, steady);
+  steady.watch(() => {
+    lag.look();
+    lookForKeptOut(world, steady);
+  });
+}
+
+function joinSome(world: World, share: number): void {
   const client = world.addClient();
   for (const room of ROOMS)
-    if (world.random.next() < 0.6) world.loop.as(client.owner, () => client.join(room));
+    if (world.random.next() < share) world.loop.as(client.owner, () => client.join(room));
+}
+
+/** While Redis refuses what they publish, so that they wait to try again. They leave no timer behind. */
+function closeClients(world: World, random: Random): void {
+  const { loop } = world;
+  world.redis.isFull = true;
+  for (const client of world.clients) publishTo(world, client, 'chat:a', random);
+  loop.run(loop.nowMs + REFUSED_MS);
+  for (const client of world.clients) loop.as(client.owner, () => client.close());
+  for (const { owner } of world.clients) {
+    const left = loop.pendingOf(owner).filter(({ isTimer }) => isTimer);
+    if (left.length > 0) world.violation(`${owner.name} is closed and left ${shownTasks(left)}`);
+  }
+  world.redis.isFull = false;
 }
 
 function storm(world: World, events: readonly PlannedEvent[], stormMs: number): void {
@@ -116,9 +168,9 @@ function storm(world: World, events: readonly PlannedEvent[], stormMs: number): 
   const beganMs = loop.nowMs;
   for (const event of events) {
     loop.run(beganMs + event.atMs);
-    const happening = ACTIONS[event.kind] ?? FAULTS[event.kind];
-    happening?.happen(world, new Random(event.seed));
-    if (FAULTS[event.kind]) world.count(`fault ${event.kind}`);
+    const random = new Random(event.seed);
+    ACTIONS[event.kind]?.happen(world, random);
+    if (FAULTS[event.kind]?.happen(world, random)) world.count(`fault ${event.kind}`);
   }
   loop.run(beganMs + stormMs);
 }

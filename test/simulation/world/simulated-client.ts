@@ -12,6 +12,7 @@ import { MemberLog } from '../../support/member-log.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
 import type { Owner } from './loop.ts';
 import { Manners } from './manners.ts';
+import { type HeardSignal, Sendings } from './sendings.ts';
 import type { SimulatedWebSocket } from './web-socket-link.ts';
 
 export interface SimulatedClientParts {
@@ -22,6 +23,8 @@ export interface SimulatedClientParts {
   readonly user: string | null;
   /** How long its tokens live. Null: for ever. */
   readonly tokenLifeMs: number | null;
+  /** It leaves rooms while it is given a message, and joins them again. */
+  readonly isRestless: boolean;
   readonly openSocket: (url: string, protocol: string) => SimulatedWebSocket;
   /** Something that must not happen. */
   readonly complain: (what: string) => void;
@@ -30,10 +33,13 @@ export interface SimulatedClientParts {
   readonly acking: (user: string, room: string) => (epoch: string, offset: number) => void;
 }
 
+/** Of the numbers of messages: each of them makes who is restless leave and join again. */
+const REJOIN_EVERY = 16;
+
 interface Membership {
   readonly stay: Stay;
   readonly log: MemberLog;
-  readonly room: Room;
+  room: Room;
   presence: unknown;
 }
 
@@ -75,8 +81,12 @@ export class SimulatedClient {
   readonly scopes = new Map<number, string>();
   readonly gaps: ToldGap[] = [];
   readonly manners: Manners;
+  readonly sendings: Sendings;
+  readonly heard: HeardSignal[] = [];
   messages = 0;
   signals = 0;
+  /** It gets no fresh tokens. */
+  hasNoTokens = false;
   readonly #parts: SimulatedClientParts;
   readonly #memberships = new Map<string, Membership>();
   readonly #joinIds = new Map<string, number>();
@@ -88,11 +98,15 @@ export class SimulatedClient {
     const { owner, urls, encoding, user, tokenLifeMs } = parts;
     this.#parts = parts;
     this.owner = owner;
-    this.manners = new Manners((what) => parts.complain(`${owner.name} ${what}`));
-    const getToken = () =>
-      tokenLifeMs === null
+    const complain = (what: string) => parts.complain(`${owner.name} ${what}`);
+    this.manners = new Manners(complain);
+    this.sendings = new Sendings(complain);
+    const getToken = () => {
+      if (this.hasNoTokens) throw new Error('the server that gives out tokens is away');
+      return tokenLifeMs === null
         ? `${user}~`
         : `${user}~${Math.floor(Date.now() - owner.wallAheadMs + tokenLifeMs)}`;
+    };
     this.client = new BaseClient(
       urls,
       {
@@ -106,6 +120,8 @@ export class SimulatedClient {
           scheduler: { ...portableScheduler, random: () => Math.random() },
           openSocket: (url, protocol) => {
             this.#joinIds.clear();
+            this.sendings.connecting();
+            this.manners.connecting(url);
             return parts.openSocket(url, protocol) as unknown as WebSocketLike;
           },
         },
@@ -160,16 +176,36 @@ export class SimulatedClient {
     this.stays.push(stay);
     const room = this.client.room(name, { members: true, ...options });
     this.#memberships.set(name, { stay, log, room, presence: options.presence });
-    room.on('message', ({ offset, data }) => this.#message(log, offset, numberOf(data)));
+    this.#listen(name, log, room);
+  }
+
+  #listen(name: string, log: MemberLog, room: Room): void {
+    room.on('message', ({ offset, data }) => {
+      const payload = numberOf(data);
+      this.#message(log, offset, payload);
+      if (this.#parts.isRestless && offset > 0 && payload % REJOIN_EVERY === 0) this.#rejoin(name, room);
+    });
     room.on('gap', ({ from, to, reason }) => {
       const epoch = log.position?.[0] ?? '';
       this.gaps.push({ room: name, epoch, from, to, reason, atMs: performance.now() });
       log.event({ kind: 'gap', from, to });
     });
     room.on('reset', ({ position: [epoch, offset] }) => log.event({ kind: 'reset', epoch, offset }));
-    room.on('signal', ({ data }) => this.#signal(name, data as readonly [string, number]));
+    room.on('signal', ({ data }) => this.#signal(log, name, data as readonly [string, number]));
     room.on('refused', (error) => this.#ended(name, `refused: ${error.message}`));
     room.on('removed', ({ reason }) => this.#ended(name, `removed: ${reason}`));
+  }
+
+  /** Leaves and joins again in a listener, from where it stands: the same stay goes on. */
+  #rejoin(name: string, room: Room): void {
+    const membership = this.#memberships.get(name);
+    if (membership?.room !== room || room.position === null) return;
+    const { log, presence } = membership;
+    const said = presence === undefined ? {} : { presence };
+    const since = room.position;
+    room.leave();
+    membership.room = this.client.room(name, { members: true, since, ...said });
+    this.#listen(name, log, membership.room);
   }
 
   leave(name: string): void {
@@ -231,8 +267,10 @@ export class SimulatedClient {
     log.message(offset, payload);
   }
 
-  #signal(room: string, [sender, number]: readonly [string, number]): void {
+  #signal(log: MemberLog, room: string, [sender, number]: readonly [string, number]): void {
     this.signals++;
+    const [epoch, offset] = log.position ?? ['', 0];
+    this.heard.push({ room, sender, number, epoch, offset });
     const key = `${room} ${sender}`;
     const before = this.#signals.get(key) ?? 0;
     if (number <= before) {
@@ -256,7 +294,8 @@ export class SimulatedClient {
   /** Each frame before the client library acts on it. */
   #watch(inspected: InspectedFrame): void {
     const { direction, frame } = inspected;
-    this.manners.frame(inspected);
+    this.manners.frame(inspected, (room) => this.presenceIn(room));
+    this.sendings.frame(inspected);
     const [type] = frame;
     if (type === 'message') this.#messageFrame(String(frame[1]), frame[2] as number, frame[5]);
     else if (direction === 'sent' && type === 'join')

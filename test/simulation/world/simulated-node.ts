@@ -12,6 +12,8 @@ import type { Owner } from './loop.ts';
 import { NodeSocket, type SocketEvents, Topics, type WebSocketLink } from './web-socket-link.ts';
 
 const DRAIN_STEP_MS = 20;
+/** A check of a token takes as long at most. */
+const KEYS_MS = 60;
 
 export interface SimulatedNodeParts {
   readonly owner: Owner;
@@ -146,6 +148,9 @@ function shownFields(fields: object): string {
 /** A token is a user and the time at which it expires, in ms since the Unix epoch. */
 const TOKENS: Authenticator = {
   async authenticate(token) {
+    // Mostly the keys are there; else they are fetched.
+    if (Math.random() < 0.2)
+      await new Promise<void>((known) => systemScheduler.after(KEYS_MS * Math.random(), known));
     const [user = '', expires = ''] = token.split('~');
     const expiresAtMs = expires === '' ? null : Number(expires);
     if (expiresAtMs !== null && expiresAtMs < Date.now())

@@ -123,6 +123,11 @@ export class WebSocketLink {
     return this.#toClient.isPaused ? Math.max(0, this.#toClient.bytes - this.#parts.windowBytes) : 0;
   }
 
+  /** Whether its client reads nothing. */
+  get isPaused(): boolean {
+    return this.#toClient.isPaused;
+  }
+
   get bytesAtClient(): number {
     return this.#toNode.bytes;
   }

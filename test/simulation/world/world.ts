@@ -15,6 +15,8 @@ export interface WorldOptions {
   readonly seed: number;
   readonly nodes: number;
   readonly clients: number;
+  /** Nothing happens any more after the first violation. Default false. */
+  readonly stopsAtFirst?: boolean;
 }
 
 /** Rooms by the first part of their name: `chat` keeps much, `short` little, `live` nothing. */
@@ -52,6 +54,7 @@ function configOf(settings: object): Config {
 export interface KeptOut {
   readonly room: string;
   readonly user: string;
+  readonly sinceMs: number;
 }
 
 /** What a room keeps. */
@@ -83,6 +86,8 @@ export class World {
   readonly lives: SimulatedNode[] = [];
   /** Nodes that cannot reach Redis, by place, and how they notice. */
   readonly cutOff = new Map<number, 'refused' | 'silent'>();
+  /** Clients without a network. */
+  readonly offline = new Set<Owner>();
   /** Whom the server API keeps out of rooms. */
   readonly keptOut: KeptOut[] = [];
   /** Redis forgot keys: a retry may be stored a second time. */
@@ -96,8 +101,11 @@ export class World {
   constructor(options: WorldOptions) {
     this.#options = options;
     this.random = new Random(options.seed);
-    this.loop = new Loop(this.random, (error, owner) =>
-      this.violation(`${owner.name} threw ${error instanceof Error ? error.stack : String(error)}`),
+    this.loop = new Loop(
+      this.random,
+      (error, owner) =>
+        this.violation(`${owner.name} threw ${error instanceof Error ? error.stack : String(error)}`),
+      (owner) => this.violation(`${owner.name} never rests: it asks for another turn in each turn`),
     );
     this.redis = new RedisModel({
       nowMicros: () => this.loop.wallMsOf(this.redisOwner) * 1000,
@@ -130,6 +138,7 @@ export class World {
   violation(what: string): void {
     this.trace(`VIOLATION ${what}`);
     this.violations.push(what);
+    if (this.#options.stopsAtFirst) this.loop.isStopped = true;
   }
 
   count(what: string, by = 1): void {
@@ -259,6 +268,7 @@ export class World {
       encoding: random.pick(['msgpack', 'msgpack', 'json'] as const),
       user,
       tokenLifeMs: random.next() < 0.5 ? random.whole(20_000, 60_000) : null,
+      isRestless: number % 4 === 3,
       openSocket: (url: string, protocol: string) => this.#openSocket(owner, url, protocol),
       complain: (what: string) => this.violation(what),
       trace: this.trace,
@@ -283,7 +293,7 @@ export class World {
         latencyMs: () => this.#latencyMs(),
         windowBytes: this.random.pick([0, 4_096, 65_536]),
         knocked: (knocking) => {
-          if (!node || node.owner.isDead) return null;
+          if (!node || node.owner.isDead || this.offline.has(client)) return null;
           node.knocked(knocking);
           return node.owner;
         },

@@ -114,7 +114,7 @@ export class RedisAcks implements Acks {
     const page = await this.#inPresentEpoch(room, history, async (epoch) => {
       const args = [epoch, from ?? '', limit];
       const names = [keys.meta(room), keys.acks(room, epoch)];
-      const read = ({ redis }: ShardAccess) => acksScript.call(redis, names, args, metrics);
+      const read = (shard: ShardAccess) => acksScript.call(shard, names, args, metrics);
       const reply = await shards.askRead(room, read, STAGE);
       const [newest, count, ...listed] = reply as [number, number, ...Buffer[]];
       return newest === -1 ? null : { epoch, offset: newest, count, users: pairs(listed) };
@@ -173,7 +173,7 @@ export class RedisAcks implements Acks {
     const args: ScriptArgument[] = [ttlMs, metaTtlMs];
     for (const { entry } of all) args.push(entry.epoch, entry.user, entry.offset);
     try {
-      const send = ({ redis }: ShardAccess) => ackScript.call(redis, names, args, metrics);
+      const send = (shard: ShardAccess) => ackScript.callMany(shard, names, args, metrics);
       const reply = (await shards.ask(all[0]!.entry.room, send, STAGE)) as (number | Buffer)[];
       all.forEach(({ resolve, reject }, i) => {
         const [newest, kept, changed] = reply.slice(i * 3, i * 3 + 3);

@@ -79,7 +79,7 @@ export class RedisDenials implements Denials {
     const args = [from, skipped, READ_AT_ONCE];
     const reply = await shards.askRead(
       null,
-      ({ redis }) => denialsScript.call(redis, [keys.denials()], args, metrics),
+      (shard) => denialsScript.call(shard, [keys.denials()], args, metrics),
       STAGE,
     );
     const [nowMs, found] = reply as [Buffer, Buffer[]];
@@ -101,7 +101,7 @@ export class RedisDenials implements Denials {
     const args = denials.flatMap(({ subject, leftMs }) => [subject, Math.ceil(leftMs)]);
     const reply = await shards.ask(
       null,
-      ({ redis }) => denyScript.call(redis, [keys.denials()], [does, most, ...args], metrics),
+      (shard) => denyScript.call(shard, [keys.denials()], [does, most, ...args], metrics),
       STAGE,
     );
     return reply === 1;

@@ -10,6 +10,8 @@ export interface ReadinessOptions {
   /** All is well again: envelopes may have been missed, or checks for them have failed. */
   resumed(): void;
   readonly log: Logger;
+  /** Address of the server, where it is one of many. */
+  readonly shard?: string;
 }
 
 export class Readiness {
@@ -49,9 +51,15 @@ export class Readiness {
     this.#wasHearing = isHearing;
     if (ready !== this.#wasReady) {
       this.#wasReady = ready;
-      if (ready) this.#options.log.info({}, 'backplane is ready again');
-      else this.#options.log.warn({ reason }, 'backplane is not ready');
+      this.#log(ready, reason);
     }
     if (hasResumed) this.#options.resumed();
+  }
+
+  #log(ready: boolean, reason: string | null): void {
+    const { log, shard } = this.#options;
+    const [fields, what] = shard === undefined ? [{}, 'backplane'] : [{ shard }, 'redis shard'];
+    if (ready) log.info(fields, `${what} is ready again`);
+    else log.warn({ ...fields, reason }, `${what} is not ready`);
   }
 }

@@ -112,9 +112,9 @@ export class Keys {
     return `${this.#prefix}nodes}:denials`;
   }
 
-  /** The pub/sub channel on which a node hears itself. */
-  probe(nodeId: string): string {
-    return `${this.#head(nodeId)}probe${this.#database}:${nodeId}`;
+  /** The pub/sub channel on which a node hears itself; of a cluster, with the tag of a partition of the server that it is about. */
+  probe(nodeId: string, partition = this.partitionOf(nodeId)): string {
+    return `${this.#heads[partition]!}probe${this.#database}:${nodeId}`;
   }
 
   /** The pub/sub channel that all nodes hear. */
@@ -125,6 +125,11 @@ export class Keys {
   /** The cluster slot of everything that belongs to a partition. */
   slotOfPartition(partition: number): number {
     return slotOf(this.#heads[partition]!.slice(this.#prefix.length, -2));
+  }
+
+  /** That of what is one for the whole cluster: leases, denials and signals. */
+  get slotOfNodes(): number {
+    return slotOf('nodes');
   }
 
   #head(room: string): string {

@@ -25,6 +25,8 @@ const SHORT_NAMES: Readonly<Record<LinkRole, string>> = { command: 'cmd', read: 
 
 export interface LinkOptions {
   readonly address: RedisAddress;
+  /** The server is part of a Redis Cluster. Default false. */
+  readonly isCluster?: boolean;
   readonly tls?: ConnectionOptions;
   /** Exactly eight ASCII characters. */
   readonly nodeId: string;
@@ -94,6 +96,10 @@ export class Link {
     return this.#lineage;
   }
 
+  get isCluster(): boolean {
+    return this.#options.isCluster ?? false;
+  }
+
   /**
    * The server and its run, for a link that does not subscribe. Where it is another one, what was written may be gone: a replica may
    * lack it, and so may the disk of a server that was started again.
@@ -111,7 +117,8 @@ export class Link {
   problem(): string | null {
     if (this.#isUp) return null;
     const seconds = Math.round((this.#options.clock.nowMs() - this.#downSinceMs) / 1000);
-    return `redis ${this.role} link is down: ${this.#cause()} since ${seconds} s`;
+    const server = this.isCluster ? `redis ${this.address}:` : 'redis';
+    return `${server} ${this.role} link is down: ${this.#cause()} since ${seconds} s`;
   }
 
   /**
@@ -132,6 +139,11 @@ export class Link {
       this.#waiter = null;
       timer.cancel();
     }
+  }
+
+  /** On a channel: of a cluster one that is sharded. */
+  publish(channel: string, text: string | Buffer): Promise<unknown> {
+    return this.isCluster ? this.redis.spublish(channel, text) : this.redis.publish(channel, text);
   }
 
   /** The link works: when it is lost, the first attempt to reconnect comes soon. */
@@ -164,7 +176,7 @@ export class Link {
     if (this.role !== 'subscribe') {
       try {
         const info = await this.redis.info();
-        const problem = serverProblem(info) ?? passingProblem(info);
+        const problem = serverProblem(info, this.isCluster) ?? passingProblem(info);
         if (problem !== null) return this.#refuse(`cannot use this Redis: ${problem}`);
         // If this fails, ioredis would continue in database 0.
         if (this.#server.database !== 0) await this.redis.select(this.#server.database);
@@ -252,6 +264,7 @@ function redisOptions(role: LinkRole, options: LinkOptions): RedisOptions & { re
     maxRetriesPerRequest: 0,
     // `subscriptions.ts` does it, to know when it is complete.
     autoResubscribe: false,
-    reconnectOnError: (error) => isReadOnly(error.message),
+    // One of a cluster stays a replica: the slot map says who took over.
+    reconnectOnError: (error) => options.isCluster !== true && isReadOnly(error.message),
   };
 }

@@ -7,6 +7,11 @@ import { BackplaneError, type BackplaneErrorCode, unavailable } from '../../back
  */
 const REFUSALS =
   /^(OOM|READONLY|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|NOPERM)\b|The user executing the script/;
+/**
+ * Replies by which a server of a cluster says that another one has the keys or will soon have them, or that nobody can take them
+ * now. It ran nothing.
+ */
+const NOT_RUN = /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY)\b|\bnon local key\b|while the cluster is down\b/;
 /** The subset by which it refuses all writes but continues to read. */
 const REFUSED_WRITES = /^(OOM|READONLY|MISCONF|NOREPLICAS)\b/;
 /** Renamed, disabled, or of another kind of server. Inside a script Redis words it differently. */
@@ -15,13 +20,23 @@ const WRONG_CREDENTIALS = /\b(WRONGPASS|NOAUTH|invalid password|invalid username
 
 /** For error replies of Redis: their text starts with a code in capitals. */
 export function errorFromReply(message: string, stage: string): BackplaneError {
-  const isRefused = REFUSALS.test(message) || /^ERR unknown command\b/.test(message);
+  const isRefused = REFUSALS.test(message) || NOT_RUN.test(message) || /^ERR unknown command\b/.test(message);
   return new BackplaneError(isRefused ? 'unavailable' : 'internal', stage, `redis: ${message}`);
 }
 
 /** Whether Redis itself replied so: then nothing is in flight any more. */
 export function isAnswer(error: BackplaneError): boolean {
   return error.cause === undefined && error.message.startsWith('redis: ');
+}
+
+/** Whether a server of a cluster replied that it did not run the call, and it may run elsewhere or later. */
+export function isNotRun({ message }: Pick<BackplaneError, 'message'>): boolean {
+  return NOT_RUN.test(message.replace(/^redis: /, ''));
+}
+
+/** Whether a server of a Redis Cluster replied that it does not have the slot, or nobody has it, for now. */
+export function isElsewhere({ message }: BackplaneError): boolean {
+  return /^redis: (MOVED|ASK|TRYAGAIN|CLUSTERDOWN)\b/.test(message);
 }
 
 export function isRefusedWrite(message: string): boolean {

@@ -3,13 +3,13 @@
  * which of them has a room.
  */
 import type { Redis } from 'ioredis';
-
-/** Where a call belongs: a room, or null for the keys that are one for the whole cluster. */
-export type Place = string | null;
+import type { Place } from '../../backplane.ts';
 
 /** One server, for the time of one call. */
 export interface ShardAccess {
   readonly redis: Redis;
+  /** It is part of a Redis Cluster. */
+  readonly isCluster: boolean;
   /** Of the place: see `lineageOf`. */
   readonly lineage: string;
 }

@@ -89,7 +89,7 @@ export class Lease {
     const { shards, keys, nodeId, metrics } = this.#options;
     const names = [keys.leases(), keys.nodeRooms(nodeId)];
     const args = [nodeId, this.#record];
-    await shards.ask(null, ({ redis }) => releaseScript.call(redis, names, args, metrics), STAGE);
+    await shards.ask(null, (shard) => releaseScript.call(shard, names, args, metrics), STAGE);
   }
 
   /** Nodes whose leases have not lapsed. Rejects with a `BackplaneError`. */
@@ -133,7 +133,7 @@ export class Lease {
     const args = [nodeId, held, kept, next];
     const reply = await shards.ask(
       null,
-      ({ redis }) => leaseScript.call(redis, [keys.leases()], args, metrics),
+      (shard) => leaseScript.call(shard, [keys.leases()], args, metrics),
       STAGE,
     );
     if (this.#isStopped) return;

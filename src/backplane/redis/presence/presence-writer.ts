@@ -158,7 +158,7 @@ export class PresenceWriter {
     const { roomKeys, args } = this.#call(batches);
     const sentAtMs = clock.nowMs();
     try {
-      const call = ({ redis }: ShardAccess) => presenceScript.call(redis, roomKeys, args, metrics);
+      const call = (shard: ShardAccess) => presenceScript.callMany(shard, roomKeys, args, metrics);
       const reply = await shards.ask(batches[0]!.room.name, call, STAGE);
       return (reply as Buffer[]).map(String);
     } finally {

@@ -82,10 +82,10 @@ export class RedisPresence implements Presence {
   async list(room: string, limit: number, after: string | null = null): Promise<PresencePage> {
     if (this.#isStopped) throw unavailable(STAGE, SHUTTING_DOWN);
     const { shards, keys, metrics } = this.#options;
-    const read = async ({ redis }: ShardAccess) => {
+    const read = async (shard: ShardAccess) => {
       await this.#writer.flushed(room);
       const roomKeys = [keys.presence(room), keys.presenceUsers(room), keys.presenceOrder(room)];
-      const reply = await membersScript.call(redis, roomKeys, [limit, after ?? ''], metrics);
+      const reply = await membersScript.call(shard, roomKeys, [limit, after ?? ''], metrics);
       const [count, users, more, ...fields] = reply as [number, number, number, ...Buffer[]];
       const last = fields.at(-2)?.toString() ?? after ?? '';
       return { count, users, members: this.#entries(fields), next: more === 1 ? last : null };

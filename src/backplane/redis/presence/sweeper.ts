@@ -1,5 +1,5 @@
-import type { BackplaneError } from '../../backplane.ts';
-import type { Place, ShardAccess } from '../link/shard-calls.ts';
+import type { BackplaneError, Place } from '../../backplane.ts';
+import type { ShardAccess } from '../link/shard-calls.ts';
 import { claimScript, forgetScript, releaseScript, sweepScript } from '../scripts/scripts.ts';
 import { type PresenceParts, STAGE } from './presence-parts.ts';
 
@@ -159,7 +159,7 @@ export class Sweeper {
     args: readonly (string | number)[],
   ): Promise<unknown> {
     const { shards, metrics } = this.#options;
-    return shards.ask(place, ({ redis }) => script.call(redis, keys, args, metrics), STAGE);
+    return shards.ask(place, (shard) => script.call(shard, keys, args, metrics), STAGE);
   }
 }
 

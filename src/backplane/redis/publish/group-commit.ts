@@ -16,7 +16,7 @@ import { systemScheduler } from '../../../util/scheduler.ts';
 import { BackplaneError, type PublishRequest, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import { PublishQueue, type TakeLimits } from '../../publish-queue.ts';
 import type { RoomBatch } from '../../room-batch.ts';
-import { StoredError } from '../link/redis-errors.ts';
+import { isNotRun, StoredError } from '../link/redis-errors.ts';
 import type { Outcome } from './publisher.ts';
 
 export interface GroupCommitOptions {
@@ -33,6 +33,11 @@ export interface GroupCommitOptions {
   reconnect(reason: string): void;
   /** `isSuspect` changed. */
   suspectChanged(): void;
+  /**
+   * Of a Redis Cluster: the server replied that it did not run these batches, in order. Whoever takes them settles them. Then a call has
+   * one batch of each room at most, so none can overtake one that was not run.
+   */
+  notRun?(batches: readonly RoomBatch[]): void;
 }
 
 /** At most about 5 ms of Redis's time a call: others wait behind it. */
@@ -45,11 +50,13 @@ export class GroupCommit {
   readonly #queue = new PublishQueue();
   #inFlight: readonly RoomBatch[] | null = null;
   readonly #endOfTurn = new EndOfTurn(systemScheduler, () => this.#flush());
+  readonly #limits: TakeLimits;
   #isSuspect = false;
   #isClosed = false;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
+    this.#limits = options.notRun === undefined ? CALL_LIMITS : { ...CALL_LIMITS, distinctRooms: true };
   }
 
   /** A call was not answered in time, and Redis has not answered since. */
@@ -68,6 +75,22 @@ export class GroupCommit {
     this.#schedule();
   }
 
+  /** Sends batches that wait elsewhere, after all others. */
+  append(batches: readonly RoomBatch[]): void {
+    this.#queue.append(batches);
+    this.#schedule();
+  }
+
+  /** Takes back what waits of these rooms. */
+  withdraw(has: (room: string) => boolean): RoomBatch[] {
+    return this.#queue.takeOf(has);
+  }
+
+  /** Whether the outcome of a batch of such a room is open. */
+  isSending(has: (room: string) => boolean): boolean {
+    return this.#inFlight?.some((batch) => has(batch.room)) === true;
+  }
+
   /** The link is down: waiting messages were never sent. The link itself rejects those in flight. */
   linkDown(): void {
     this.#failWaiting(this.#options.problem() ?? 'the link to Redis was lost');
@@ -79,12 +102,12 @@ export class GroupCommit {
   }
 
   /** Settles everything at once. */
-  close(): void {
+  close(reason = SHUTTING_DOWN): void {
     this.#isClosed = true;
-    this.#failWaiting(SHUTTING_DOWN);
+    this.#failWaiting(reason);
     const inFlight = this.#inFlight;
     this.#inFlight = null;
-    const error = new BackplaneError('timeout', 'publish', 'the node shut down before Redis answered');
+    const error = new BackplaneError('timeout', 'publish', `${reason}, before Redis answered`);
     for (const batch of inFlight ?? []) batch.fail(error);
   }
 
@@ -118,7 +141,7 @@ export class GroupCommit {
   #takeUnexpired(): RoomBatch[] {
     const oldestMs = this.#options.clock.nowMs() - this.#options.maxWaitMs;
     while (true) {
-      const taken = this.#queue.take(CALL_LIMITS);
+      const taken = this.#queue.take(this.#limits);
       const fresh = taken.filter((batch) => batch.sinceMs >= oldestMs);
       if (fresh.length === taken.length) return fresh;
       const error = unavailable('publish', 'waited too long for Redis');
@@ -132,13 +155,16 @@ export class GroupCommit {
     if (this.#inFlight !== batches) return;
     this.#inFlight = null;
     let isLate = false;
+    const notRun: RoomBatch[] = [];
     batches.forEach((batch, i) => {
       const outcome = outcomes[i]!;
       if (outcome instanceof BackplaneError) {
         isLate ||= outcome.code === 'timeout' && !(outcome instanceof StoredError);
-        batch.fail(outcome);
+        if (this.#options.notRun !== undefined && isNotRun(outcome)) notRun.push(batch);
+        else batch.fail(outcome);
       } else batch.settle(outcome);
     });
+    if (notRun.length > 0) this.#options.notRun?.(notRun);
     if (isLate) this.#suspect();
     else this.#schedule();
   }

@@ -12,6 +12,8 @@ export interface PublishCallOptions {
   readonly sentAtMs: number;
   /** The arguments before those of the batches: see `publish.lua`. */
   readonly head: readonly string[];
+  /** In the form for Redis Cluster: see `Script.callMany`. */
+  readonly isCluster?: boolean;
 }
 
 /** `*<up to 10 digits>\r\n`, and `$` likewise, including the end of the previous bulk string. */
@@ -39,21 +41,27 @@ export function publishCall(
     keyCount += 2 + (keepsNewest ? 1 : 0) + keyed;
     argCount += keyed > 0 ? 2 : 1;
   }
-  const words = ['evalsha', publishScript.sha, String(keyCount)];
+  const { isCluster = false } = options;
+  const words = ['evalsha', publishScript.shaOfMany({ isCluster }), isCluster ? '0' : String(keyCount)];
   const size = mostBytes(batches, keys, [...words, ...head]);
   const writer = new CallWriter(
     size <= space.length ? space : Buffer.allocUnsafeSlow(Math.max(size, LEAST_SPACE)),
   );
-  writer.count(STAR, words.length + keyCount + argCount);
+  writer.count(STAR, words.length + keyCount + argCount + (isCluster ? 1 : 0));
   for (const word of words) writer.text('', word);
-  for (const batch of batches) writeKeys(writer, batch, keys);
+  if (!isCluster) for (const batch of batches) writeKeys(writer, batch, keys);
   for (const word of head) writer.text('', word);
   for (const batch of batches) writer.batch(batch, options);
+  if (isCluster) {
+    for (const batch of batches) writeKeys(writer, batch, keys);
+    writer.text('', String(keyCount));
+  }
   return writer.written();
 }
 
 function mostBytes(batches: readonly RoomBatch[], keys: Keys, words: readonly string[]): number {
-  let size = HEADER_BYTES;
+  // Of the whole, and of the number of keys.
+  let size = HEADER_BYTES + BULK_BYTES + HEADER_BYTES;
   for (const word of words) size += word.length + BULK_BYTES;
   const headUnits = keys.metaHeads[0]!.length + keys.logHeads[0]!.length;
   for (const { room, requests, keyed, keepsNewest } of batches) {

@@ -81,14 +81,15 @@ export class Publisher {
     const head = [randomId(ID_BYTES), String(metaTtlMs), String(dedupWindowMs), this.#link.lineage];
     const space = this.#space;
     this.#space = NO_SPACE;
+    const { isCluster } = this.#link;
     try {
-      const call = publishCall(batches, this.#keys, { nodeId, sentAtMs, head }, space);
-      const reply = await publishScript.callPacked(this.#link.redis, call, metrics);
+      const call = publishCall(batches, this.#keys, { nodeId, sentAtMs, head, isCluster }, space);
+      const reply = await publishScript.callPacked(this.#link, call, metrics);
       // Redis has read all of it. After an error some may still be in the socket, which keeps the memory.
       if (call.buffer.byteLength <= MAX_SPACE) this.#space = Buffer.from(call.buffer);
       const reader = new ReplyReader(reply as Buffer);
       const outcomes = batches.map((batch) => reader.next(batch.hasHistory));
-      if (reader.sawReadOnly) this.#link.reconnect('this Redis became a read-only replica');
+      if (reader.sawReadOnly && !isCluster) this.#link.reconnect('this Redis became a read-only replica');
       if (reader.refusal !== null) this.#options.refused?.(reader.refusal);
       return outcomes;
     } catch (cause) {
@@ -100,10 +101,10 @@ export class Publisher {
 
   /** Rooms without history have nothing to number or to store. */
   #publish(batches: readonly RoomBatch[], sentAtMs: number): Promise<Outcome[]> {
-    const { redis } = this.#link;
     const publishing = batches.map(async (batch): Promise<Outcome> => {
       try {
-        await redis.publish(this.#keys.channel(batch.room), batch.draft(this.#options.nodeId, sentAtMs));
+        const draft = batch.draft(this.#options.nodeId, sentAtMs);
+        await this.#link.publish(this.#keys.channel(batch.room), draft);
         return NUMBERLESS;
       } catch (cause) {
         const error = publishErrorFromCall(cause);
@@ -123,8 +124,7 @@ export class Publisher {
 const MAX_PLAIN = 8;
 
 /**
- * Which batches share a call: on a single Redis, all that need the script. This is the one place to change
- * for Redis Cluster, where it becomes one call for each partition.
+ * Which batches share a call: all of this server that need the script.
  *
  * Rooms without history go one way or the other together: a batch with keys, which needs the script, must not
  * overtake one of the same room without. Signals need the script, which tells them where the room stands, and so does what replaces something.

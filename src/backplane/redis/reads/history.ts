@@ -1,10 +1,10 @@
 /** Reads a room from Redis: writes a call of `history.lua` and reads its reply. */
-import type { Redis } from 'ioredis';
 import type { HistoryPage, ReadOptions } from '../../backplane.ts';
 import { Envelope } from '../../envelope.ts';
 import type { HistoryPolicy } from '../../history-policy.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
+import type { ShardAccess } from '../link/shard-calls.ts';
 import { historyScript } from '../scripts/scripts.ts';
 
 export interface HistoryCall {
@@ -22,7 +22,7 @@ export interface HistoryCall {
 
 /** Rejects with whatever ioredis does. */
 export async function readHistory(
-  redis: Redis,
+  shard: ShardAccess,
   keys: Keys,
   { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage }: HistoryCall,
   metrics: BackplaneMetrics,
@@ -31,7 +31,7 @@ export async function readHistory(
   const emptyLife = begin ? emptyMetaTtlMs : 0;
   const policy = [history.messages, history.ageMs];
   const args = [after, limit, ...policy, epoch, metaTtlMs, lineage, emptyLife, newest ? 1 : 0, bytes];
-  const reply = await historyScript.call(redis, [keys.meta(room), keys.log(room)], args, metrics);
+  const reply = await historyScript.call(shard, [keys.meta(room), keys.log(room)], args, metrics);
   const [storedEpoch, offset, ...entries] = reply as Buffer[];
   return {
     epoch: storedEpoch!.toString(),

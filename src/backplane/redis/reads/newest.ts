@@ -1,19 +1,19 @@
 /** Reads the newest message of each conflation id from Redis: see `newest.lua`. */
-import type { Redis } from 'ioredis';
 import { readUint64 } from '../../../util/bytes.ts';
 import type { NewestPage } from '../../backplane.ts';
 import { CONFLATION_BYTES } from '../../envelope.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
+import type { ShardAccess } from '../link/shard-calls.ts';
 import { newestScript } from '../scripts/scripts.ts';
 
 /** Rejects with whatever ioredis does. */
 export async function readNewest(
-  redis: Redis,
+  shard: ShardAccess,
   key: string,
   ageMs: number,
   metrics: BackplaneMetrics,
 ): Promise<NewestPage> {
-  const reply = (await newestScript.call(redis, [key], [ageMs], metrics)) as Buffer[];
+  const reply = (await newestScript.call(shard, [key], [ageMs], metrics)) as Buffer[];
   const [mark, ...entries] = reply;
   const marked = entries.map((entry) => ({
     mark: readUint64(entry, CONFLATION_BYTES),

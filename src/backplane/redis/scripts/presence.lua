@@ -67,6 +67,8 @@ end
 local function apply(k, a, changes, announced)
   if full and enters(a, changes) then return full end
   local entries, users, order = KEYS[k], KEYS[k + 1], KEYS[k + 2]
+  -- While a slot moves, some keys may be gone already: then this is refused, and nothing is half done.
+  --@cluster call('EXISTS', entries, users, order)
   local count, event, n = call('HLEN', entries), { '\2' }, 1
   for i = a, a + 2 * changes - 2, 2 do
     local connection, who, head = ARGV[i], ARGV[i + 1], nil

@@ -1,6 +1,12 @@
 /** A single Redis: every place is on it. */
-import { type BackplaneStatus, type PublishRequest, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
-import type { Place, ShardAccess } from '../link/shard-calls.ts';
+import {
+  type BackplaneStatus,
+  type Place,
+  type PublishRequest,
+  SHUTTING_DOWN,
+  unavailable,
+} from '../../backplane.ts';
+import type { ShardAccess } from '../link/shard-calls.ts';
 import { checkStart } from '../start/start-checks.ts';
 import { Shard, type ShardOptions } from './shard.ts';
 import type { Shards, ShardsEvents } from './shards.ts';

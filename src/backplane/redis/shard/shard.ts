@@ -6,25 +6,36 @@ import {
   type PublishRequest,
   unavailable,
 } from '../../backplane.ts';
+import type { RoomBatch } from '../../room-batch.ts';
 import { Probe } from '../health/probe.ts';
 import { Readiness } from '../health/readiness.ts';
 import { WriteCheck } from '../health/write-check.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { LinkOptions } from '../link/link.ts';
 import { Links } from '../link/links.ts';
-import { isReadOnly, refusedWrite } from '../link/redis-errors.ts';
+import { isNotRun, isReadOnly, refusedWrite } from '../link/redis-errors.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import { GroupCommit } from '../publish/group-commit.ts';
 import { Publisher } from '../publish/publisher.ts';
 import { ALL_SCRIPTS } from '../scripts/scripts.ts';
-import { describeObstacles, tryScripts } from '../start/rights.ts';
+import { describeObstacles, type ServedPlaces, tryScripts } from '../start/rights.ts';
 import { Subscriptions } from '../subscribe/subscriptions.ts';
 import type { ShardsEvents } from './shards.ts';
+
+/** What one server tells. */
+export interface ShardEvents extends ShardsEvents {
+  /** Of a cluster: see `GroupCommitOptions`. */
+  notRun?(batches: readonly RoomBatch[]): void;
+  /** Of a cluster: it does not have a slot that it was believed to have. */
+  misplaced?(): void;
+}
 
 export interface ShardOptions extends LinkOptions {
   readonly keys: Keys;
   readonly dedupWindowMs: number;
   readonly metaTtlMs: number;
+  /** Of a server of a cluster: what it has. See `serve`. */
+  readonly served?: ServedPlaces;
   /** Default 5 s. */
   readonly probeIntervalMs?: number;
 }
@@ -34,16 +45,19 @@ const DEFAULT_PROBE_INTERVAL_MS = 5_000;
 export class Shard {
   readonly subscriptions: Subscriptions;
   readonly #options: ShardOptions;
-  readonly #events: ShardsEvents;
+  readonly #events: ShardEvents;
   readonly #links: Links;
   readonly #commits: GroupCommit;
   readonly #probe: Probe;
   readonly #writes: WriteCheck;
   readonly #readiness: Readiness;
+  /** Null for a single Redis. */
+  #served: ServedPlaces | null;
   #restoring: Promise<void> | null = null;
 
-  constructor(options: ShardOptions, events: ShardsEvents) {
+  constructor(options: ShardOptions, events: ShardEvents) {
     this.#options = options;
+    this.#served = options.served ?? null;
     this.#events = events;
     this.#links = this.#buildLinks();
     this.#commits = this.#buildCommits();
@@ -67,7 +81,30 @@ export class Shard {
   async connect(timeoutMs: number): Promise<void> {
     await this.#links.connect(timeoutMs);
     await this.#restoring;
-    for (const script of ALL_SCRIPTS) await script.load(this.#links.command.redis);
+    for (const script of ALL_SCRIPTS) await script.load(this.#links.command);
+  }
+
+  /** Null for a single Redis. */
+  get served(): ServedPlaces | null {
+    return this.#served;
+  }
+
+  /** Makes the links and looks after them, however long it takes until they are up. */
+  open(): void {
+    const { commandTimeoutMs, log } = this.#options;
+    this.connect(commandTimeoutMs).catch((error: Error) =>
+      log.debug({ address: this.address, error: error.message }, 'redis is not reachable yet'),
+    );
+    this.watch();
+  }
+
+  /** Of a cluster: what it has from now on. */
+  serve(served: ServedPlaces): void {
+    const before = this.#served?.partition;
+    this.#served = served;
+    if (served.partition === before) return;
+    this.subscriptions.probeOn(this.#probeChannel);
+    this.#probe.linksChanged();
   }
 
   /** Begins to look after the links. */
@@ -81,6 +118,21 @@ export class Shard {
     this.#commits.publish(request);
   }
 
+  /** Sends batches that waited elsewhere. */
+  append(batches: readonly RoomBatch[]): void {
+    this.#commits.append(batches);
+  }
+
+  /** Takes back what waits of these rooms. */
+  withdraw(has: (room: string) => boolean): RoomBatch[] {
+    return this.#commits.withdraw(has);
+  }
+
+  /** Whether the outcome of something published in such a room is open. */
+  isSending(has: (room: string) => boolean): boolean {
+    return this.#commits.isSending(has);
+  }
+
   ask<T>(work: (shard: ShardAccess) => Promise<T>, stage: string): Promise<T> {
     return this.#links.ask(work, stage);
   }
@@ -91,7 +143,8 @@ export class Shard {
 
   async subscribers(room: string): Promise<number> {
     const channel = this.#options.keys.channel(room);
-    const reply = await this.ask(({ redis }) => redis.call('PUBSUB', 'NUMSUB', channel), 'subscribe');
+    const count = this.#links.command.isCluster ? 'SHARDNUMSUB' : 'NUMSUB';
+    const reply = await this.ask(({ redis }) => redis.call('PUBSUB', count, channel), 'subscribe');
     return Number((reply as unknown[])[1]);
   }
 
@@ -99,12 +152,17 @@ export class Shard {
     // A deaf node would not do what it asks of all nodes.
     const reason = this.#linkProblem();
     if (reason !== null) throw unavailable('signal', reason);
-    await this.ask(({ redis }) => redis.publish(this.#options.keys.signals(), text), 'signal');
+    await this.ask(() => this.#links.command.publish(this.#options.keys.signals(), text), 'signal');
   }
 
   /** Why it cannot be called now, or null. */
   problem(): string | null {
     return this.#links.commandProblem();
+  }
+
+  /** Whether it can be asked: late answers or not. */
+  get isUp(): boolean {
+    return this.#links.command.isUp;
   }
 
   status(): BackplaneStatus {
@@ -118,8 +176,9 @@ export class Shard {
     this.#writes.stop();
   }
 
-  close(): void {
-    this.#commits.close();
+  /** `reason`: why what is in flight may or may not have been stored. */
+  close(reason?: string): void {
+    this.#commits.close(reason);
     this.subscriptions.close();
     this.#links.close();
   }
@@ -169,7 +228,10 @@ export class Shard {
 
   #buildCommits(): GroupCommit {
     const { command } = this.#links;
-    const refused = (error: BackplaneError) => this.#writes.suspect(refusedWrite(error));
+    const refused = (error: BackplaneError) => {
+      if (this.#served === null || !isNotRun(error)) this.#writes.suspect(refusedWrite(error));
+    };
+    const { notRun } = this.#events;
     const publisher = new Publisher(command, this.#options.keys, { ...this.#options, refused });
     return new GroupCommit({
       clock: this.#options.clock,
@@ -179,32 +241,37 @@ export class Shard {
       ping: () => this.#links.ping(),
       reconnect: (reason) => command.reconnect(reason),
       suspectChanged: () => this.#changed(),
+      ...(notRun === undefined ? {} : { notRun }),
     });
   }
 
   #buildSubscriptions(): Subscriptions {
-    const { keys, metrics, nodeId } = this.#options;
+    const { commandTimeoutMs, keys, metrics } = this.#options;
     return new Subscriptions(this.#links.subscribe, keys, {
+      isSharded: this.#served !== null,
+      commandTimeoutMs,
       metrics,
-      probeChannel: keys.probe(nodeId),
+      probeChannel: this.#probeChannel,
+      hasSignals: this.#served?.hasNodes ?? true,
       signalChannel: keys.signals(),
       envelope: (room, envelope) => this.#events.envelope(room, envelope),
       presence: (room, changes) => this.#events.presence(room, changes),
       probe: (bytes) => this.#probe.arrived(bytes),
       signal: (bytes) => this.#events.signal(bytes.toString()),
       restored: () => this.#changed(),
+      regained: (places) => this.#events.resumed((place) => places.has(place)),
+      misplaced: () => this.#events.misplaced?.(),
     });
   }
 
   #buildProbe(): Probe {
-    const { clock, commandTimeoutMs, keys, metrics, nodeId } = this.#options;
-    const channel = keys.probe(nodeId);
+    const { clock, commandTimeoutMs, metrics } = this.#options;
     return new Probe({
       clock,
       intervalMs: this.#intervalMs,
       timeoutMs: commandTimeoutMs,
-      canProbe: () => this.#links.commandProblem() === null && this.subscriptions.isRestored,
-      publish: (bytes) => this.ask(({ redis }) => redis.publish(channel, bytes), 'publish'),
+      canProbe: () => this.#links.commandProblem() === null && this.subscriptions.hearsProbe,
+      publish: (bytes) => this.ask(() => this.#links.command.publish(this.#probeChannel, bytes), 'publish'),
       heard: (lagMs) => metrics.probe(lagMs),
       changed: () => this.#readiness.review(),
       reconnect: (reason) => this.#links.subscribe.reconnect(reason),
@@ -223,7 +290,7 @@ export class Shard {
   async #tryWriting(): Promise<string | null> {
     const { command } = this.#links;
     const { address, keys, metrics } = this.#options;
-    const obstacles = await tryScripts(command.redis, keys, metrics);
+    const obstacles = await tryScripts(command, keys, metrics, this.#served);
     const isReplica = obstacles.some((obstacle) => obstacle.kind === 'writes' && isReadOnly(obstacle.reply));
     if (isReplica) command.reconnect('this Redis became a read-only replica');
     return obstacles.length === 0 ? null : describeObstacles(obstacles, address.username, 'redis');
@@ -235,7 +302,13 @@ export class Shard {
       linkProblem: () => this.#linkProblem(),
       resumed: () => this.#events.resumed(),
       log: this.#options.log,
+      ...(this.#served === null ? {} : { shard: this.address }),
     });
+  }
+
+  get #probeChannel(): string {
+    const { keys, nodeId } = this.#options;
+    return keys.probe(nodeId, this.#served?.partition);
   }
 
   get #intervalMs(): number {

@@ -1,8 +1,8 @@
 /** All of the servers that a node works with, as one: a single Redis or many. */
-import type { BackplaneStatus, PublishRequest } from '../../backplane.ts';
+import type { BackplaneStatus, Place, PublishRequest } from '../../backplane.ts';
 import type { Envelope } from '../../envelope.ts';
 import type { PresenceChange } from '../../presence.ts';
-import type { Place, ShardCalls } from '../link/shard-calls.ts';
+import type { ShardCalls } from '../link/shard-calls.ts';
 
 /** What shards tell. Handlers MUST NOT throw. */
 export interface ShardsEvents {
@@ -10,7 +10,7 @@ export interface ShardsEvents {
   presence(room: string, changes: readonly PresenceChange[]): void;
   signal(text: string): void;
   /** As in `BackplaneEvents`. */
-  resumed(): void;
+  resumed(has?: (place: Place) => boolean): void;
   /** A link came up or went down, or a room can be reached again: what was put off may go on. */
   changed(): void;
 }

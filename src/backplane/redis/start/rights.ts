@@ -2,8 +2,8 @@
 import type { Redis } from 'ioredis';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
-import { isRefusedWrite, isUnknownCommand } from '../link/redis-errors.ts';
-import { checkScript } from '../scripts/scripts.ts';
+import { isNotRun, isRefusedWrite, isUnknownCommand } from '../link/redis-errors.ts';
+import { checkScript, type ScriptTarget } from '../scripts/scripts.ts';
 
 /** What Redis refuses a node. */
 export type Obstacle =
@@ -29,6 +29,12 @@ const TRIED = [
 /** No room has a `*` in its name, and no node. */
 const NO_ROOM = '*check';
 
+/** What a server of a cluster can be tried on: one of its partitions, and whether it has what is one for the whole cluster. */
+export interface ServedPlaces {
+  readonly partition: number;
+  readonly hasNodes: boolean;
+}
+
 /** Everything that a node's Redis user needs, and nothing more, as ACL rules. */
 export function neededRights(keys: Keys, database: number): string[] {
   const commands = [...SENT, ...TRIED, ...(database === 0 ? [] : ['select'])].sort();
@@ -44,7 +50,13 @@ export function aclLine(user: string, keys: Keys, database: number): string {
  * Everything that stops a node from working, found by trying it. Use a separate connection: it ends up
  * subscribed. Rejects if Redis does not answer.
  */
-export async function findObstacles(redis: Redis, keys: Keys, database: number): Promise<Obstacle[]> {
+export async function findObstacles(
+  redis: Redis,
+  keys: Keys,
+  database: number,
+  served: ServedPlaces | null = null,
+): Promise<Obstacle[]> {
+  const target = { redis, isCluster: served !== null };
   const found: Obstacle[] = [];
   const attempt = async (command: string, sending: Promise<unknown>) => {
     const reply = await refusalOf(sending);
@@ -53,19 +65,40 @@ export async function findObstacles(redis: Redis, keys: Keys, database: number):
   await attempt('info', redis.info('server'));
   if (database !== 0) await attempt('select', redis.select(database));
   await attempt('ping', redis.ping());
-  await attempt('script|load', checkScript.load(redis));
-  const run = () => redis.call('evalsha', checkScript.sha, 0, ...names(keys));
-  found.push(...(await tryCommands(run, keys)));
-  const channels = [keys.signals(), keys.channel(NO_ROOM)];
-  await attempt('subscribe', redis.subscribe(...channels));
-  await attempt('unsubscribe', redis.unsubscribe(...channels));
+  await attempt('script|load', checkScript.load(target));
+  const run = () => redis.call('evalsha', checkScript.shaOf(target), 0, ...names(keys, served));
+  found.push(...withoutMoved(await tryCommands(run, keys), served));
+  if (served === null) {
+    const channels = [keys.signals(), keys.channel(NO_ROOM)];
+    await attempt('subscribe', redis.subscribe(...channels));
+    await attempt('unsubscribe', redis.unsubscribe(...channels));
+  } else {
+    await attempt('cluster|nodes', redis.call('CLUSTER', 'NODES'));
+    await attempt('cluster|info', redis.call('CLUSTER', 'INFO'));
+    const channel = `${keys.logHeads[served.partition]}${NO_ROOM}`;
+    await attempt('ssubscribe', redis.ssubscribe(channel));
+    await attempt('sunsubscribe', redis.sunsubscribe(channel));
+  }
   // If loading is forbidden, that was found already.
   return unique(found).filter((one) => one.kind !== 'other' || !one.reply.startsWith('NOSCRIPT'));
 }
 
 /** Like `findObstacles`, for what the scripts need, on a link in use. Rejects if Redis does not answer. */
-export function tryScripts(redis: Redis, keys: Keys, metrics: BackplaneMetrics): Promise<Obstacle[]> {
-  return tryCommands(() => checkScript.call(redis, [], names(keys), metrics), keys);
+export async function tryScripts(
+  target: ScriptTarget,
+  keys: Keys,
+  metrics: BackplaneMetrics,
+  served: ServedPlaces | null,
+): Promise<Obstacle[]> {
+  const found = await tryCommands(() => checkScript.call(target, [], names(keys, served), metrics), keys);
+  return withoutMoved(found, served);
+}
+
+/** Of a slot that moves just now, a server of a cluster refuses everything. */
+function withoutMoved(found: Obstacle[], served: ServedPlaces | null): Obstacle[] {
+  return served === null
+    ? found
+    : found.filter((one) => !('reply' in one) || !isNotRun({ message: one.reply }));
 }
 
 async function tryCommands(run: () => Promise<unknown>, keys: Keys): Promise<Obstacle[]> {
@@ -124,10 +157,17 @@ export function isPassing({ kind }: Obstacle): boolean {
   return kind === 'writes';
 }
 
-function names(keys: Keys): string[] {
+function names(keys: Keys, served: ServedPlaces | null): string[] {
+  if (served !== null) return namesOn(keys, served);
   const [text, stream] = [keys.meta(NO_ROOM), keys.log(NO_ROOM)];
   const [hash, sorted] = [keys.presence(NO_ROOM), keys.acks(NO_ROOM, '')];
   return [text, stream, hash, sorted, keys.nodeRooms(NO_ROOM), keys.channel(NO_ROOM)];
+}
+
+function namesOn(keys: Keys, { partition, hasNodes }: ServedPlaces): string[] {
+  const [text, stream] = [keys.metaHeads[partition]! + NO_ROOM, keys.logHeads[partition]! + NO_ROOM];
+  const hash = keys.newestHeads[partition]! + NO_ROOM;
+  return [text, stream, hash, `${text}*`, hasNodes ? keys.nodeRooms(NO_ROOM) : `${hash}*`, stream];
 }
 
 function obstacleOf(command: string, reply: string, keys: Keys): Obstacle {

@@ -15,12 +15,12 @@ import type { Keys } from '../keys/keys.ts';
 import { isFull, isUnknownCommand, isWrongCredentials } from '../link/redis-errors.ts';
 import { onTrial } from '../link/server-options.ts';
 import { passingProblem, serverProblem } from '../link/server-version.ts';
-import { describeObstacles, findObstacles, isPassing } from './rights.ts';
+import { describeObstacles, findObstacles, isPassing, type ServedPlaces } from './rights.ts';
 
 export interface StartCheckOptions {
   readonly address: RedisAddress;
-  /** Whether it is to be part of a Redis Cluster. Default false. */
-  readonly cluster?: boolean;
+  /** Of a server that is to be part of a Redis Cluster: what it has. Default null: a single Redis. */
+  readonly served?: ServedPlaces | null;
   readonly tls?: ConnectionOptions | undefined;
   readonly keys: Keys;
   readonly commandTimeoutMs: number;
@@ -32,7 +32,7 @@ export interface StartCheckOptions {
 }
 
 /** Why a node cannot start. */
-interface Problem {
+export interface StartProblem {
   /** A sentence without a full stop: what is wrong and what to do. */
   readonly says: string;
   readonly passes: boolean;
@@ -44,11 +44,21 @@ const MIN_TIMEOUT_MS = 1_000;
 /**
  * Resolves when a node can work. Rejects with a `BackplaneError` that says what to do. Tries at least once.
  */
-export async function checkStart(options: StartCheckOptions): Promise<void> {
+export function checkStart(options: StartCheckOptions): Promise<void> {
+  return untilUsable(options, () => findProblem(options));
+}
+
+export type UntilUsableOptions = Pick<StartCheckOptions, 'clock' | 'startupTimeoutMs' | 'signal' | 'log'>;
+
+/** Tries until `find` returns null, or a problem that does not pass, or the time is over. */
+export async function untilUsable(
+  options: UntilUsableOptions,
+  find: () => Promise<StartProblem | null>,
+): Promise<void> {
   const { clock, startupTimeoutMs, signal, log } = options;
   const deadlineMs = clock.nowMs() + startupTimeoutMs;
   for (let attempt = 0; ; attempt++) {
-    const problem = await findProblem(options);
+    const problem = await find();
     if (signal.aborted) throw unavailable('connect', SHUTTING_DOWN);
     if (problem === null) return;
     const waitMs = backoffMs(attempt, RETRY);
@@ -60,7 +70,8 @@ export async function checkStart(options: StartCheckOptions): Promise<void> {
   }
 }
 
-async function findProblem(options: StartCheckOptions): Promise<Problem | null> {
+/** What is wrong with one server, or null. */
+export async function findProblem(options: StartCheckOptions): Promise<StartProblem | null> {
   const { address, tls, commandTimeoutMs } = options;
   const timeoutMs = Math.max(MIN_TIMEOUT_MS, commandTimeoutMs);
   try {
@@ -70,25 +81,26 @@ async function findProblem(options: StartCheckOptions): Promise<Problem | null> 
   }
 }
 
-async function examine(redis: Redis, options: StartCheckOptions): Promise<Problem | null> {
-  const { address, keys, cluster } = options;
+async function examine(redis: Redis, options: StartCheckOptions): Promise<StartProblem | null> {
+  const { address, keys, served = null } = options;
   const cannot = (problem: string) => `cannot use the Redis at ${shownAddress(address)}: ${problem}`;
   const info = await redis.info().catch((error: Error) => {
     // The obstacles name everything that is missing, including this.
     if (/^NOPERM\b/.test(error.message) || isUnknownCommand(error.message)) return '';
     throw error;
   });
-  const wrong = info === '' ? null : serverProblem(info, cluster);
+  const wrong = info === '' ? null : serverProblem(info, served !== null);
   if (wrong !== null) return { says: cannot(wrong), passes: false };
   const passing = passingProblem(info);
   if (passing !== null) return { says: cannot(passing), passes: true };
-  const obstacles = await findObstacles(redis, keys, address.database);
+  const obstacles = await findObstacles(redis, keys, address.database, served);
   if (obstacles.length === 0) return null;
   const says = cannot(describeObstacles(obstacles, address.username, 'it'));
   return { says, passes: obstacles.every(isPassing) };
 }
 
-function connectProblem(error: NodeJS.ErrnoException, options: StartCheckOptions): Problem {
+/** Why a server cannot be reached, and what to do. */
+export function connectProblem(error: NodeJS.ErrnoException, options: StartCheckOptions): StartProblem {
   const { address, startupTimeoutMs } = options;
   const where = shownAddress(address);
   if (isWrongCredentials(error)) {

@@ -3,7 +3,7 @@
  * array and three Buffers for each of them, and calls a dozen functions to classify it; that was a tenth of a
  * node's JavaScript.
  *
- * The stream is cut at the ends of whole RESP2 replies: a `message` push goes to `push`, and every run of
+ * The stream is cut at the ends of whole RESP2 replies: a push with a message goes to `push`, and every run of
  * other replies (confirmations, pongs, errors) to `rest` unchanged, in order. An incomplete reply waits for
  * its next chunk. The reader must see the stream from its first byte, since only what is before a reply tells
  * it from a payload.
@@ -18,24 +18,37 @@ export interface PushHandlers {
   rest(bytes: Buffer): void;
 }
 
+/** Of what was published with PUBLISH, and with SPUBLISH. A link subscribes to channels of one kind. */
+export type PushKind = 'message' | 'smessage';
+
+export interface DivertOptions {
+  readonly kind: PushKind;
+  readonly push: PushHandlers['push'];
+  /** Returns whether it took the replies: they are then not for the stream's own listeners. */
+  takes?(replies: Buffer): boolean;
+}
+
 /**
  * Puts a reader between a stream and its listeners, which get the rest. Call it before any data arrives: on
  * `connect`, when ioredis has just added its listener.
  */
-export function divertPushes(stream: EventEmitter, push: PushHandlers['push']): void {
+export function divertPushes(stream: EventEmitter, { kind, push, takes }: DivertOptions): void {
   const readers = stream.listeners('data');
-  const reader = new PushReader({
-    push,
-    rest: (bytes) => {
-      for (const read of readers) read.call(stream, bytes);
-    },
-  });
+  const rest = (bytes: Buffer) => {
+    if (takes?.(bytes) === true) return;
+    for (const read of readers) read.call(stream, bytes);
+  };
+  const reader = new PushReader({ push, rest }, kind);
   // Add ours first: a stream without a listener stops.
   stream.on('data', (chunk: Buffer) => reader.write(chunk));
   for (const read of readers) stream.removeListener('data', read as (chunk: Buffer) => void);
 }
 
-const HEAD = Buffer.from('*3\r\n$7\r\nmessage\r\n$');
+/** How such a push starts, up to the length of the channel. */
+const HEADS: Readonly<Record<PushKind, Buffer>> = {
+  message: Buffer.from('*3\r\n$7\r\nmessage\r\n$'),
+  smessage: Buffer.from('*3\r\n$8\r\nsmessage\r\n$'),
+};
 const CR = 13;
 const COLON = 58;
 const PLUS = 43;
@@ -45,6 +58,7 @@ const STAR = 42;
 
 export class PushReader {
   readonly #handlers: PushHandlers;
+  readonly #head: Buffer;
   /**
    * The start of a reply, in chunks: joined when `#needed` bytes are there, so that a large one is copied
    * once.
@@ -56,17 +70,19 @@ export class PushReader {
   /** Of the last bulk string whose header was read. */
   #length = 0;
 
-  constructor(handlers: PushHandlers) {
+  constructor(handlers: PushHandlers, kind: PushKind = 'message') {
     this.#handlers = handlers;
+    this.#head = HEADS[kind];
   }
 
   write(chunk: Buffer): void {
     const bytes = this.#heldBytes === 0 ? chunk : this.#join(chunk);
     if (bytes === null) return;
+    const head = this.#head;
     let at = 0;
     let restFrom = 0;
     while (at < bytes.length) {
-      const isPush = startsWith(bytes, at, HEAD);
+      const isPush = startsWith(bytes, at, head);
       if (isPush && restFrom < at) this.#handlers.rest(bytes.subarray(restFrom, at));
       const end = isPush ? this.#push(bytes, at) : this.#endOf(bytes, at, at);
       if (end === -1) {
@@ -98,7 +114,7 @@ export class PushReader {
 
   /** Passes on the push at `at`. Returns where it ends, or -1 if it is incomplete. */
   #push(bytes: Buffer, at: number): number {
-    const channelAt = this.#bulkAt(bytes, at + HEAD.length - 1, at);
+    const channelAt = this.#bulkAt(bytes, at + this.#head.length - 1, at);
     if (channelAt === -1) return -1;
     const channelEnd = channelAt + this.#length;
     const payloadAt = this.#bulkAt(bytes, channelEnd + 2, at);

@@ -1,0 +1,164 @@
+/**
+ * Who has which slots of a Redis Cluster, from what its servers say of each other (CLUSTER NODES). Any of them may be behind, or
+ * cut off, or not know yet that it was replaced. But each claim of slots has a configuration epoch, and whoever takes slots has a
+ * higher one than all before: so of two claims the higher one is true, in whatever order the answers come.
+ */
+import { SLOTS } from '../keys/slots.ts';
+
+/** One server, as servers name it. */
+export interface ClusterServer {
+  /** 40 hexadecimal digits, for as long as the server lives. */
+  readonly id: string;
+  /** Address; `hostname` is what it announces besides, or ''. */
+  readonly host: string;
+  readonly hostname: string;
+  readonly port: number;
+}
+
+export interface Master extends ClusterServer {
+  /** Of its claims. */
+  readonly epoch: number;
+  /** Ids of the servers that follow it. */
+  readonly replicas: readonly string[];
+}
+
+/** What one server said. */
+export interface ClusterView {
+  /** Whose view it is. */
+  readonly self: string;
+  readonly lines: readonly NodeLine[];
+  /** It says that the cluster is down, as where it has no majority or some slots have no master. */
+  readonly isDown: boolean;
+}
+
+export interface NodeLine extends ClusterServer {
+  readonly isSelf: boolean;
+  readonly isMaster: boolean;
+  /** It has failed, in the opinion of the majority. */
+  readonly hasFailed: boolean;
+  readonly masterId: string | null;
+  readonly epoch: number;
+  /** First and last of each range, without those that are on their way. */
+  readonly slots: readonly (readonly [first: number, last: number])[];
+}
+
+const NOBODY = -1;
+
+export class SlotMap {
+  /** Those that have slots. */
+  readonly masters: readonly Master[];
+  /** All servers that the cluster knows, by their ids. */
+  readonly servers: ReadonlyMap<string, ClusterServer>;
+  /** Ids of masters that say that the cluster is down. */
+  readonly down: ReadonlySet<string>;
+  readonly #owners: Int16Array;
+
+  constructor(
+    masters: readonly Master[],
+    owners: Int16Array,
+    servers: ReadonlyMap<string, ClusterServer>,
+    down: ReadonlySet<string>,
+  ) {
+    this.masters = masters;
+    this.#owners = owners;
+    this.servers = servers;
+    this.down = down;
+  }
+
+  /** Null if nobody has it. */
+  owner(slot: number): Master | null {
+    return this.masters[this.#owners[slot]!] ?? null;
+  }
+}
+
+/** The reply to CLUSTER NODES; `asked` is where it came from, for a server that does not know its own address. */
+export function parseView(nodes: string, info: string, asked: { readonly host: string }): ClusterView {
+  const lines = nodes
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => parseLine(line.trim(), asked.host));
+  const self = lines.find(({ isSelf }) => isSelf)?.id ?? '';
+  return { self, lines, isDown: /^cluster_state:fail/m.test(info) };
+}
+
+/** `<id> <host:port@bus[,hostname]> <flags> <master> <ping> <pong> <epoch> <state> <slots>…` */
+function parseLine(line: string, askedHost: string): NodeLine {
+  const [id = '', where = '', flagList = '', master = '-', , , epoch = '0', , ...ranges] = line.split(' ');
+  const [endpoint = '', hostname = ''] = where.split(',');
+  const [, host = '', port = '0'] = /^(.*):(\d+)(?:@\d+)?$/.exec(endpoint) ?? [];
+  const flags = flagList.split(',');
+  return {
+    id,
+    host: host === '' ? askedHost : host,
+    hostname,
+    port: Number(port),
+    isSelf: flags.includes('myself'),
+    isMaster: flags.includes('master'),
+    hasFailed: flags.includes('fail'),
+    masterId: master === '-' ? null : master,
+    epoch: Number(epoch),
+    // `[93->-id]` and `[93-<-id]` are slots on their way.
+    slots: ranges.filter((range) => /^\d/.test(range)).map(parseRange),
+  };
+}
+
+function parseRange(range: string): readonly [number, number] {
+  const [first, last = first] = range.split('-').map(Number) as [number, number?];
+  return [first, last];
+}
+
+/** The map that these views show together. */
+export function mergeViews(views: readonly ClusterView[]): SlotMap {
+  const best = bestLines(views);
+  const claims = [...best.values()].filter(({ isMaster, slots }) => isMaster && slots.length > 0);
+  // The highest claim is written last.
+  claims.sort((a, b) => a.epoch - b.epoch || (a.id < b.id ? -1 : 1));
+  const owners = new Int16Array(SLOTS).fill(NOBODY);
+  claims.forEach(({ slots }, index) => {
+    for (const [first, last] of slots) owners.fill(index, first, last + 1);
+  });
+  const masters = claims.map(({ id, host, hostname, port, epoch }) => ({
+    ...{ id, host, hostname, port, epoch },
+    replicas: [...best.values()].filter(({ masterId }) => masterId === id).map((line) => line.id),
+  }));
+  return withoutIdle(masters, owners, best, views);
+}
+
+/** What is known of each server: its own word, or else that of whoever has heard of its newest epoch. */
+function bestLines(views: readonly ClusterView[]): Map<string, NodeLine> {
+  const best = new Map<string, NodeLine>();
+  for (const { lines } of views) {
+    for (const line of lines) {
+      const known = best.get(line.id);
+      const isBetter = known === undefined || line.isSelf || (!known.isSelf && line.epoch > known.epoch);
+      if (isBetter) best.set(line.id, line);
+    }
+  }
+  return best;
+}
+
+/** A master whose slots others have claimed since has none. */
+function withoutIdle(
+  claimants: readonly Master[],
+  owners: Int16Array,
+  servers: ReadonlyMap<string, ClusterServer>,
+  views: readonly ClusterView[],
+): SlotMap {
+  const serving = new Set(owners);
+  const masters = claimants.filter((_, index) => serving.has(index));
+  const places = claimants.map((master) => masters.indexOf(master));
+  const compact = owners.map((owner) => (owner === NOBODY ? NOBODY : places[owner]!));
+  const down = new Set(views.filter(({ isDown }) => isDown).map(({ self }) => self));
+  return new SlotMap(masters, compact, servers, down);
+}
+
+/** Whether `heir` took over all of the slots that `master` had, as its replica: then it may lack writes, and `master` may be frozen. */
+export function isFailover(before: SlotMap, after: SlotMap, master: Master): boolean {
+  if (after.masters.some(({ id }) => id === master.id)) return false;
+  for (let slot = 0; slot < SLOTS; slot++) {
+    if (before.owner(slot)?.id !== master.id) continue;
+    const heir = after.owner(slot);
+    if (heir !== null && master.replicas.includes(heir.id)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,104 @@
+/**
+ * Keeps the slot map: asks each master now and then, and all of them at once when something hints that slots have moved. Nobody is
+ * waited for: each answer is put to what the others said last.
+ */
+import { EndOfTurn } from '../../../util/end-of-turn.ts';
+import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
+import { type ClusterView, mergeViews, type SlotMap } from './slot-map.ts';
+
+export interface TopologyOptions {
+  /** Servers that can be asked now, by any name that stays. */
+  servers(): readonly string[];
+  /** Rejects if it does not answer. */
+  ask(server: string): Promise<ClusterView>;
+  /** Where nobody can be asked: tries whatever address there is. Null if none answers. */
+  search(): Promise<ClusterView | null>;
+  /** Some partitions cannot be served: the next map may say who can. */
+  isTroubled(): boolean;
+  /** Another answer is in. */
+  read(map: SlotMap): void;
+}
+
+const INTERVAL_MS = 1_000;
+/** While something is not served. */
+const TROUBLED_INTERVAL_MS = 100;
+
+export class Topology {
+  readonly #options: TopologyOptions;
+  readonly #views = new Map<string, ClusterView>();
+  /** Being asked; true: once more afterwards. */
+  readonly #asking = new Map<string, boolean>();
+  readonly #merging = new EndOfTurn(systemScheduler, () => this.#merge());
+  #timer: Timer | undefined;
+  #askedAtMs = -Infinity;
+  #isSearching = false;
+  #isStopped = false;
+
+  constructor(options: TopologyOptions) {
+    this.#options = options;
+  }
+
+  /** With what the server said that was found first. */
+  start(first: ClusterView): void {
+    this.#views.set('', first);
+    this.#timer = systemScheduler.every(TROUBLED_INTERVAL_MS, () => this.#tick());
+    this.#merge();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** Slots may have moved. */
+  hint(): void {
+    if (this.#isStopped) return;
+    this.#askedAtMs = systemScheduler.nowMs();
+    const servers = this.#options.servers();
+    for (const known of this.#views.keys()) {
+      if (known !== '' && !servers.includes(known)) this.#views.delete(known);
+    }
+    for (const server of servers) this.#ask(server);
+    if (servers.length === 0) void this.#search();
+  }
+
+  #tick(): void {
+    const sinceMs = systemScheduler.nowMs() - this.#askedAtMs;
+    if (sinceMs >= INTERVAL_MS - TROUBLED_INTERVAL_MS / 2 || this.#options.isTroubled()) this.hint();
+  }
+
+  #ask(server: string): void {
+    if (this.#asking.has(server)) return void this.#asking.set(server, true);
+    this.#asking.set(server, false);
+    this.#options
+      .ask(server)
+      .then(
+        (view) => {
+          // What was found by searching is older than what those who can be asked say.
+          this.#views.delete('');
+          this.#views.set(server, view);
+        },
+        () => this.#views.delete(server),
+      )
+      .finally(() => {
+        const isAskedAgain = this.#asking.get(server) === true;
+        this.#asking.delete(server);
+        this.#merging.request();
+        if (isAskedAgain && !this.#isStopped && this.#options.servers().includes(server)) this.#ask(server);
+      });
+  }
+
+  async #search(): Promise<void> {
+    if (this.#isSearching) return;
+    this.#isSearching = true;
+    const view = await this.#options.search();
+    this.#isSearching = false;
+    if (view === null || this.#isStopped) return;
+    this.#views.set('', view);
+    this.#merging.request();
+  }
+
+  #merge(): void {
+    if (!this.#isStopped && this.#views.size > 0) this.#options.read(mergeViews([...this.#views.values()]));
+  }
+}

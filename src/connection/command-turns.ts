@@ -1,0 +1,92 @@
+import type { EndOfTurn } from '../util/end-of-turn.ts';
+
+/**
+ * What a node does for the commands of all its connections in one turn of the event loop, in units of about 10 us:
+ * a ping, a publish and most others are one. So a turn takes about 10 ms, however much arrives at once.
+ */
+export const UNITS_A_TURN = 1000;
+/** A connection that waits gets so much before it is the turn of the next one. */
+const UNITS_A_ROUND = 20;
+
+/** What a command takes beyond the unit of any other. */
+export const EXTRA_UNITS = {
+  /** A hundred in a turn: what a client that comes back asks for at once by default. */
+  join: 9,
+  /** A token, whose signature is checked. */
+  auth: 9,
+  /** A read of the store, that waits for its turn among reads. */
+  read: 1,
+} as const;
+/** A unit for each 8 KiB of a message, besides its commands. */
+const UNIT_SHIFT = 13;
+
+/** What waits on a node should stay below this. */
+const HELD_BYTES = 64 * 1_048_576;
+/** A connection may have this share of what is left of that waiting. */
+const SHARE_SHIFT = 3;
+
+/** The part of a connection that the turns need. */
+export interface TurnTaker {
+  /**
+   * Carries out commands that wait, for about so many units. Returns whether more of them wait for another turn.
+   */
+  carryOn(units: number): boolean;
+}
+
+/**
+ * Spreads commands over turns, so that others are served in between however many connections send at once: a budget of one
+ * connection does not bound what all of them send. A connection whose commands wait waits as a whole, so that their order holds, and
+ * those that wait go around. A connection costs nothing here while the node keeps up.
+ */
+export class CommandTurns {
+  readonly #endOfTurn: Pick<EndOfTurn, 'request'>;
+  /** In the order of their turns. */
+  readonly #waiting = new Set<TurnTaker>();
+  /** Units left in this turn. Nothing new begins at 0 or less; read and written for every command. */
+  left = UNITS_A_TURN;
+
+  /** What waits of all connections. Written by `HeldCommands`. */
+  heldBytes = 0;
+
+  constructor(endOfTurn: Pick<EndOfTurn, 'request'>) {
+    this.#endOfTurn = endOfTurn;
+  }
+
+  /** Connections whose commands wait. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * What one connection may have waiting: a share of what is free, so that few may have much, and many together never
+   * fill the memory.
+   */
+  get share(): number {
+    return (HELD_BYTES - this.heldBytes) >> SHARE_SHIFT;
+  }
+
+  /** A message of so many bytes is read. */
+  spendBytes(bytes: number): void {
+    this.left -= bytes >> UNIT_SHIFT;
+  }
+
+  /** This connection has commands for a later turn. Harmless when it waits already. */
+  wait(connection: TurnTaker): void {
+    this.#waiting.add(connection);
+    this.#endOfTurn.request();
+  }
+
+  /** Called when the output of a turn has left: those that wait are served first in the next one. */
+  nextTurn(): void {
+    this.left = UNITS_A_TURN;
+    const waiting = this.#waiting;
+    if (waiting.size === 0) return;
+    // Goes on with those that are added meanwhile, at the end.
+    for (const connection of waiting) {
+      if (this.left <= 0) break;
+      waiting.delete(connection);
+      if (connection.carryOn(UNITS_A_ROUND)) waiting.add(connection);
+    }
+    if (waiting.size > 0) this.#endOfTurn.request();
+  }
+}

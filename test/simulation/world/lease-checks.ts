@@ -1,0 +1,50 @@
+/**
+ * Nobody is taken for dead who is not: a lease is claimed only when its record stood still for as long as it says. What a wrong claim
+ * does is undone soon, when its node enters everybody again, so the end of a run would not show it.
+ */
+import type { World } from './world.ts';
+
+const LOOK_EVERY_MS = 100;
+/** A record may have changed just before or just after a look. */
+const UNSURE_MS = 2 * LOOK_EVERY_MS;
+
+interface Seen {
+  readonly beat: string;
+  readonly sinceMs: number;
+  isClaimed: boolean;
+}
+
+/** Looks at the leases from now on, until the world ends. */
+export function watchLeases(world: World): void {
+  const known = new Map<string, Seen>();
+  const look = () => {
+    for (const [node, record] of leases(world)) judge(world, known, node, record);
+    world.loop.after(LOOK_EVERY_MS, look, world.loop.world);
+  };
+  look();
+}
+
+/** By id of the node. */
+export function leases(world: World): [node: string, record: string][] {
+  const { keys } = world.redis;
+  const key = [...keys.names()].find((name) => name.endsWith(':leases'));
+  if (key === undefined) return [];
+  const fields = keys.hash(key, world.loop.wallMsOf(world.redisOwner))?.fields ?? new Map<string, never>();
+  return [...fields].map(([node, { value }]) => [node, value]);
+}
+
+/** `record`: `<term>:<beat>:<ms>:<claimer>`. */
+function judge(world: World, known: Map<string, Seen>, node: string, record: string): void {
+  const [term, beat, leaseMs, claimer = ''] = record.split(':');
+  const { nowMs } = world.loop;
+  const seen = known.get(node);
+  if (claimer !== '') {
+    const stoodMs = nowMs - (seen?.sinceMs ?? Number.NEGATIVE_INFINITY);
+    if (seen !== undefined && !seen.isClaimed && stoodMs < Number(leaseMs) - UNSURE_MS)
+      world.violation(`the lease of ${node} was claimed ${Math.round(stoodMs)} ms after it was renewed`);
+    if (seen !== undefined) seen.isClaimed = true;
+    return;
+  }
+  const now = `${term}:${beat}`;
+  if (seen?.beat !== now || seen.isClaimed) known.set(node, { beat: now, sinceMs: nowMs, isClaimed: false });
+}

@@ -1,0 +1,191 @@
+/**
+ * Memory is bounded: what nodes and clients hold, counted entry by entry (`holdings.ts`), is what is said here. Whatever is not named
+ * must be empty, so a new list or map has to be thought about.
+ */
+import { RECENT_BYTES } from '../../../src/node/rooms/recent.ts';
+import { type Holdings, holdingsOf } from './holdings.ts';
+import type { SimulatedClient } from './simulated-client.ts';
+import type { SimulatedNode } from './simulated-node.ts';
+import { ROOMS, type World } from './world.ts';
+
+/** How much there is of what memory is spent on. */
+interface Scale {
+  /** Of the node. */
+  readonly connections: number;
+  readonly clients: number;
+  /** Rooms that exist, with those of users. */
+  readonly rooms: number;
+  /** Nodes that lived. */
+  readonly lives: number;
+  /** What the server API denied. */
+  readonly denials: number;
+}
+
+type Bounds = Readonly<Record<string, (scale: Scale) => number>>;
+
+/** Users have a room each. */
+const USER_ROOMS = 5;
+const UNBOUNDED_NAMES = 1024;
+const PLAIN_MESSAGES = 2_560;
+const HELD_BYTES = 8 * 1024 * 1024;
+
+/** What stays when everybody left: small, and of a size that does not depend on how long a node runs. */
+const LEFT: Bounds = {
+  // Names that have paid are forgotten when there are this many.
+  'KeyedRate.#accounts': () => 6 * UNBOUNDED_NAMES,
+  'RedisAcks.#epochs': ({ rooms }) => rooms,
+  'LeaseWatch.#seen': ({ lives }) => lives,
+  // A call that was never answered may still arrive: the room stays on the node's list.
+  'PresenceQueue.#doubtful': ({ rooms }) => rooms,
+  'Denied.#ends': ({ denials }) => denials,
+  // By user, and then by room.
+  'Denied.#byUser': ({ denials }) => 2 * denials,
+};
+
+/** What nodes hold while members are there and nothing happens. */
+const AT_REST: Bounds = {
+  ...LEFT,
+  ...perConnection(['Connection itself', 'Allowance itself', 'Hub.#connections', 'ReadGate.#lanes']),
+  'ByteBudget itself': ({ connections }) => 1 + 2 * connections,
+  // By user, and then by connection.
+  'Hub.#byUser': ({ connections }) => 2 * connections,
+  'MemberData.#brought': (scale) => 2 * members(scale),
+  'Heartbeats.#slots': ({ connections }) => 64 + 2 * connections,
+  ...perRoom(['Feed itself', 'Feeds.#feeds', 'Room itself', 'Hub.#rooms', 'RecentEnvelopes itself']),
+  ...perRoom(['KeptEnvelopes itself', 'Replaced itself', 'Subscriptions.#rooms', 'Subscriptions.#channels']),
+  ...perRoom(['NewestPerKey itself', 'NewestMessages itself', 'PresenceQueue.#rooms']),
+  ...perRoom(['Roster itself', 'Rosters.#watched']),
+  ...perMember(['Connection.rooms', 'Roster.#entries', 'PresenceQueue.#rooms.stored']),
+  ...perMember(['Rosters.#watched.watchers', 'Feed.unaware', 'Room.members']),
+  'MemberData.#brought.data bytes': (scale) => 64 * members(scale),
+  'Roster.#entries.data bytes': (scale) => 64 * members(scale),
+  // Three keys for each user, and for each connection that is nobody's.
+  'Replaced.#newest': ({ rooms, clients }) => 3 * clients * rooms,
+  'NewestMessages.#messages': ({ rooms, clients }) => 3 * clients * rooms,
+  'NewestMessages.#messages.frame bytes': ({ rooms, clients }) => 3 * clients * rooms * 4_096,
+  'Replaced.#plain': ({ rooms }) => rooms * PLAIN_MESSAGES,
+  'KeptEnvelopes.#slabs': ({ rooms }) => (rooms * RECENT_BYTES) / 512,
+};
+
+/** What clients hold while nothing happens. */
+const CLIENT_AT_REST: Bounds = {
+  ...perRoom(['Rooms.#memberships', 'Membership itself', 'HeldFrames itself', 'OwnMessages itself']),
+  ...perRoom(['Presence itself', 'Reading itself']),
+  'Presence.list.members': members,
+  'Reading.position': ({ rooms }) => 2 * rooms,
+  'Membership.#asked.since': ({ rooms }) => 2 * rooms,
+  'Membership.#options.since': ({ rooms }) => 2 * rooms,
+};
+
+/** What limits allow, in the middle of everything. */
+const IN_STORM: Bounds = {
+  'ReadGate.#lanes.waiting': ({ connections }) => 128 * connections,
+  // Beyond that they are read from history.
+  'Feed.held.bytes bytes': ({ rooms }) => rooms * HELD_BYTES,
+  'NewestMessages.#messages': ({ rooms }) => 1_000 * rooms,
+  'PresenceQueue.#rooms.waiting': (scale) => 8_192 + 2 * members(scale),
+  'PublishQueue.#entries': () => 1_000,
+  'PublishQueue.#entries.data bytes': () => 1024 * 1024,
+};
+
+/** Of what works for the connection: it may be there or not. */
+const CLIENT_PARTS = [
+  'Session itself',
+  'WebSocketLink itself',
+  'Outbox itself',
+  'Pulse itself',
+  'Pace itself',
+  'Meter itself',
+  'Connector.#parts.urls',
+  'ClosedError itself',
+  'RefusedError itself',
+];
+
+/** Not looked into: the world's own, other people's, and numbers alone. */
+const BORDERS =
+  /^(Redis|NodeSocket|Topics|SimulatedWebSocket|Loop|Owner|World|Registry|Timeout|SimulatedTimer|AbortController|Promise|WeakRef|WeakMap|WeakSet|Slab|RateLimit|Script|Error)$|Stats$|Emitter|Stream|Gauge|Counter|Histogram/;
+
+const isBorder = (name: string) => BORDERS.test(name);
+
+/** A node that has just started: tables that never change. Of the first run of this process. */
+let fresh: Holdings | null = null;
+
+export function noteFreshNode(world: World): void {
+  const [node] = world.running;
+  if (node !== undefined) fresh ??= holdingsOf(node.core, isBorder);
+}
+
+/** While faults happen: one of the nodes, and a client. */
+export function checkMemoryInStorm(world: World, at: number): void {
+  const node = world.running[at % Math.max(1, world.running.length)];
+  const client = world.clients[at % world.clients.length]!;
+  for (const [owner, root] of [[node?.owner, node?.core] as const, [client.owner, client.client] as const]) {
+    if (owner === undefined || root === undefined) continue;
+    const scale = scaleOf(world, node ?? null);
+    for (const [place, count] of holdingsOf(root, isBorder)) {
+      const most = IN_STORM[place]?.(scale) ?? Number.POSITIVE_INFINITY;
+      if (count > most) world.violation(`${owner.name} holds ${count} in ${place}, and the limit is ${most}`);
+    }
+  }
+}
+
+/** Nothing happens: one of the nodes, and two clients, hold what their members need. */
+export function checkMemoryAtRest(world: World, at: number): void {
+  const node = world.running[at % world.running.length];
+  if (node !== undefined) checkNode(world, node, AT_REST);
+  for (let i = 0; i < 2; i++)
+    checkClient(world, world.clients[(at + i) % world.clients.length]!, CLIENT_AT_REST);
+}
+
+/** Everybody left a while ago. */
+export function checkMemoryLeft(world: World, at: number): void {
+  for (const node of world.running) checkNode(world, node, LEFT);
+  checkClient(world, world.clients[at % world.clients.length]!, {});
+}
+
+function checkNode(world: World, node: SimulatedNode, bounds: Bounds): void {
+  const known = new Set(fresh?.keys());
+  const scale = scaleOf(world, node);
+  for (const [place, count] of holdingsOf(node.core, isBorder)) {
+    const most = Math.max(bounds[place]?.(scale) ?? 0, fresh?.get(place) ?? 0);
+    // A part that is made when it is needed.
+    if (count <= most || (place.endsWith(' itself') && count === 1 && !known.has(place))) continue;
+    world.violation(`${node.owner.name} holds ${count} in ${place}, and ${most} are enough`);
+  }
+}
+
+function checkClient(world: World, client: SimulatedClient, bounds: Bounds): void {
+  const scale = { ...scaleOf(world, null), connections: 1 };
+  for (const [place, count] of holdingsOf(client.client, isBorder)) {
+    if (CLIENT_PARTS.includes(place)) continue;
+    const most = bounds[place]?.(scale) ?? (place.endsWith(' itself') ? 1 : 0);
+    if (count > most)
+      world.violation(`${client.owner.name} holds ${count} in ${place}, and ${most} are enough`);
+  }
+}
+
+function scaleOf(world: World, node: SimulatedNode | null): Scale {
+  return {
+    connections: node?.core.node.hub.connectionCount ?? 1,
+    clients: world.clients.length,
+    rooms: ROOMS.length + USER_ROOMS,
+    lives: world.lives.length,
+    denials: world.keptOut.length + (world.counts.denials ?? 0),
+  };
+}
+
+function members({ connections, clients, rooms }: Scale): number {
+  return Math.max(connections, clients) * rooms;
+}
+
+function perConnection(places: readonly string[]): Bounds {
+  return Object.fromEntries(places.map((place) => [place, ({ connections }: Scale) => connections]));
+}
+
+function perRoom(places: readonly string[]): Bounds {
+  return Object.fromEntries(places.map((place) => [place, ({ rooms }: Scale) => rooms]));
+}
+
+function perMember(places: readonly string[]): Bounds {
+  return Object.fromEntries(places.map((place) => [place, members]));
+}
