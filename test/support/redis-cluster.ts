@@ -1,4 +1,5 @@
 /** A real Redis Cluster of the test's own: masters, each with replicas, that can be killed, frozen, failed over and resharded. */
+import { existsSync } from 'node:fs';
 import { slotOf } from '../../src/backplane/redis/keys/slots.ts';
 import { freePort } from './ports.ts';
 import { RedisServer, type RedisSettings } from './redis.ts';
@@ -29,6 +30,11 @@ interface Member {
 /** CLUSTER FAILOVER alone is planned: nothing is lost. The others may lose writes. */
 export type Failover = 'planned' | 'FORCE' | 'TAKEOVER';
 
+/**
+ * A server writes its view of the cluster to disk, and waits for the disk, at each step of a move: on a busy machine that stops
+ * it for half a second, which is not what these tests are about.
+ */
+const MEMORY_FOLDER = '/dev/shm';
 const SLOTS = 16_384;
 const NODE_TIMEOUT_MS = 2_000;
 const SETTLE_MS = 30_000;
@@ -178,6 +184,7 @@ export class RedisCluster {
     const server = await this.#spawn();
     this.servers.push(server);
     await this.#introduce([server, ...known]);
+    await waitFor(async () => (await state(server)) === 'ok', { timeoutMs: SETTLE_MS, for: 'it to take part' });
     return server;
   }
 
@@ -247,7 +254,7 @@ export class RedisCluster {
     const busPort = { 'cluster-port': String(await freePort()) };
     return RedisServer.start(
       { ...SETTINGS, ...busPort, ...settings },
-      program === undefined ? {} : { program },
+      { ...(program && { program }), ...(existsSync(MEMORY_FOLDER) && { folder: MEMORY_FOLDER }) },
     );
   }
 
