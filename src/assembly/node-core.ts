@@ -96,12 +96,12 @@ function createGate(
   { auth: { refusalsPerSecond } }: Config,
   { tokens }: NodeMetrics,
   { revocations }: BrokerNode,
-  { authenticator, scheduler: clock, sparesAddress }: NodeCoreParts,
+  { authenticator, scheduler, sparesAddress }: NodeCoreParts,
 ): Authenticator | null {
   if (authenticator === null) return null;
   const outcome = (outcome: TokenOutcome) => tokens.checks[outcome]++;
   const spares = sparesAddress && { spares: sparesAddress };
-  return new TokenGate({ authenticator, revocations, refusalsPerSecond, ...spares, clock, outcome });
+  return new TokenGate({ authenticator, revocations, refusalsPerSecond, ...spares, scheduler, outcome });
 }
 
 function createHeartbeats(

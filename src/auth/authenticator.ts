@@ -130,7 +130,7 @@ function keysOf(
 }
 
 function identityFrom(payload: JWTPayload): Identity {
-  const { sub, exp } = payload;
+  const { sub, exp, iat } = payload;
   if (typeof sub !== 'string' || sub === '' || utf8Length(sub) > MAX_USER_BYTES) {
     throw new AuthFailure(
       'unauthorized',
@@ -145,6 +145,7 @@ function identityFrom(payload: JWTPayload): Identity {
     user: sub,
     ...(payload.info === undefined ? {} : { info: payload.info }),
     expiresAtMs: exp === undefined ? null : exp * 1000,
+    ...(iat === undefined ? {} : { issuedAtMs: iat * 1000 }),
     ...tokenIdOf(payload.jti),
     permissions: permissionsFrom(payload.rooms),
   };

@@ -25,6 +25,8 @@ export interface Identity {
   readonly info?: unknown;
   /** Milliseconds since the Unix epoch, or null for a token that does not expire. */
   readonly expiresAtMs: number | null;
+  /** The token's `iat` in ms since the Unix epoch: absent where it has none, which counts as older than any. */
+  readonly issuedAtMs?: number;
   /** The token's `jti`: absent where it has none, or none that it can be revoked by. */
   readonly tokenId?: string;
   readonly permissions: Permissions;

@@ -1,6 +1,7 @@
 /** What every token passes, whichever way it comes: its size, the budget of its address, its signature, and what is revoked. */
 import { utf8Length } from '../protocol/limits.ts';
-import type { Clock } from '../util/clock.ts';
+import type { Scheduler } from '../util/scheduler.ts';
+import { CheckTurns } from './check-turns.ts';
 import { type Authenticator, AuthFailure, type AuthFailureCode, type Identity } from './identity.ts';
 import { TokenBudget } from './token-budget.ts';
 
@@ -18,7 +19,7 @@ export interface TokenGateParts {
   readonly refusalsPerSecond: number;
   /** Whether an address that is beyond the limit is not held to it. Default: none. */
   readonly spares?: (addressKey: string) => boolean;
-  readonly clock: Clock;
+  readonly scheduler: Pick<Scheduler, 'nowMs' | 'after'>;
   /** Called once for each token. */
   readonly outcome: (outcome: TokenOutcome) => void;
 }
@@ -30,10 +31,12 @@ export const MAX_TOKEN_BYTES = 32 * 1024;
 export class TokenGate implements Authenticator {
   readonly #parts: TokenGateParts;
   readonly #budget: TokenBudget;
+  readonly #turns: CheckTurns;
 
   constructor(parts: TokenGateParts) {
     this.#parts = parts;
     this.#budget = new TokenBudget(parts.refusalsPerSecond);
+    this.#turns = new CheckTurns(parts.scheduler);
   }
 
   /** Rejects with `AuthFailure`. With null the check counts for nobody. */
@@ -54,7 +57,7 @@ export class TokenGate implements Authenticator {
     // Nothing of it is read.
     if (token.length > MAX_TOKEN_BYTES) throw tooLarge(token);
     const hasPaid = addressKey !== null && this.#pay(addressKey);
-    const identity = await authenticator.authenticate(token, addressKey);
+    const identity = await this.#turns.run(addressKey, () => authenticator.authenticate(token, addressKey));
     // Asked after the check, which may have taken a while.
     if (revocations.isRevoked(identity)) throw new AuthFailure('token_revoked', REVOKED);
     if (hasPaid) this.#budget.accepted(addressKey);
@@ -63,8 +66,8 @@ export class TokenGate implements Authenticator {
 
   /** Takes the price of a check. Returns whether it did: some addresses owe nothing. Throws `AuthFailure`. */
   #pay(addressKey: string): boolean {
-    const { clock, refusalsPerSecond, spares } = this.#parts;
-    const waitMs = this.#budget.take(addressKey, clock.nowMs());
+    const { scheduler, refusalsPerSecond, spares } = this.#parts;
+    const waitMs = this.#budget.take(addressKey, scheduler.nowMs());
     if (waitMs === 0) return true;
     if (spares?.(addressKey) === true) return false;
     throw tooMany(refusalsPerSecond, waitMs);

@@ -8,6 +8,7 @@ import { addDoctorOptions } from './doctor-options.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Io } from './io.ts';
 import { addConfigOption, addSettingOptions } from './options.ts';
+import { addRevoke } from './revoke/commands.ts';
 import { addRoomCommands } from './rooms/commands.ts';
 import { addToken } from './token/commands.ts';
 
@@ -67,6 +68,7 @@ function createProgram(io: Io, ended: (exitCode: number) => void): Command {
   addRoomCommands(program, io, ended);
   addToken(program, io, ended);
   addApiKey(program, io, ended);
+  addRevoke(program, io, ended);
   addCompletion(program, io, ended);
   nameHelp(program, 'roomcast');
   return program;

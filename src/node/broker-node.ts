@@ -146,6 +146,8 @@ export class BrokerNode implements RoomServices {
       ...shared,
       rights,
       presence: backplane.presence,
+      // Without a lost link nothing else tells so soon. The store may lose its last witnesses before the next round.
+      leaseLost: () => this.#denied.reload(),
       feeds,
       gate: this.#gate,
       membersPage: limits.membersPage,

@@ -24,6 +24,16 @@ export type ControlMessage =
       readonly id: string;
       readonly forMs: number;
     }
+  /**
+   * Tokens of the user that were issued before are revoked for that long. A type of its own: a node that does not know it
+   * must not take it for a revocation of the user.
+   */
+  | {
+      readonly type: 'sign_out';
+      readonly user: string;
+      readonly issuedBeforeMs: number;
+      readonly forMs: number;
+    }
   /** The store got back denials that it had lost: copies made before that lack them. */
   | { readonly type: 'restored' }
   /** The room's history was dropped. */
@@ -38,6 +48,7 @@ export function parseControlMessage(text: string): ControlMessage | null {
   if (type === 'cleared') return isName(room) ? { type, room } : null;
   if (!isName(user)) return null;
   if (type === 'disconnect') return { type, user };
+  if (type === 'sign_out') return signOutOf(user, fields);
   if (!isName(room)) return null;
   if (type === 'add') return { type, room, user };
   if (type !== 'remove' || typeof reason !== 'string') return null;
@@ -47,6 +58,11 @@ export function parseControlMessage(text: string): ControlMessage | null {
 function revocationOf({ kind, id, forMs }: Record<string, unknown>): ControlMessage | null {
   if ((kind !== 'user' && kind !== 'token') || !isName(id) || typeof forMs !== 'number') return null;
   return { type: 'revoke', kind, id, forMs };
+}
+
+function signOutOf(user: string, { issuedBeforeMs, forMs }: Record<string, unknown>): ControlMessage | null {
+  if (typeof issuedBeforeMs !== 'number' || typeof forMs !== 'number') return null;
+  return { type: 'sign_out', user, issuedBeforeMs, forMs };
 }
 
 function fieldsOf(text: string): Record<string, unknown> {

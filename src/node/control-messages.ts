@@ -7,7 +7,7 @@ import type { Logger } from '../util/log.ts';
 import { type ControlMessage, parseControlMessage } from './control-message.ts';
 import { type Denied, memberSubject } from './denied.ts';
 import type { Memberships } from './membership/memberships.ts';
-import { revokedSubject } from './revoked.ts';
+import { type Revoked, revokedSubject } from './revoked.ts';
 import type { Revoking } from './revoking.ts';
 import type { Feeds } from './rooms/feeds.ts';
 
@@ -59,7 +59,11 @@ export class ControlMessages {
       case 'add':
         return this.#add(message.room, message.user);
       case 'revoke':
-        return this.#revoke(message);
+        return this.#revoke(message, message.forMs);
+      case 'sign_out': {
+        const { user: id, issuedBeforeMs } = message;
+        return this.#revoke({ kind: 'user', id, issuedBeforeMs }, message.forMs);
+      }
       case 'restored':
         return this.#parts.denied.readAgain();
       case 'cleared':
@@ -97,12 +101,12 @@ export class ControlMessages {
   }
 
   /** First denied, so that nobody comes back while connections are being closed. */
-  #revoke({ kind, id, forMs }: Extract<ControlMessage, { type: 'revoke' }>): void {
+  #revoke({ kind, id, issuedBeforeMs }: Revoked, forMs: number): void {
     const { denied, revoking } = this.#parts;
-    const subject = revokedSubject({ kind, id });
-    if (forMs === 0) return denied.lift(subject);
-    denied.deny(subject, forMs);
-    revoking.end({ kind, id });
+    const revoked = { kind, id, ...(issuedBeforeMs !== undefined && { issuedBeforeMs }) };
+    if (forMs === 0) return denied.endRevocations(revoked);
+    denied.deny(revokedSubject(revoked), forMs);
+    revoking.end(revoked);
   }
 
   #add(room: string, user: string): void {

@@ -5,7 +5,7 @@ import type { Denial, Denials } from '../backplane/denials.ts';
 import { REVOCATION_KINDS, type RevocationKindLabel, zeros } from '../metrics/labels.ts';
 import type { Logger } from '../util/log.ts';
 import type { Scheduler, Timer } from '../util/scheduler.ts';
-import { type Revoked, revokedOf, revokedSubject, subjectsOf } from './revoked.ts';
+import { isOlder, type Revoked, revokedOf, revokedSubject, subjectsOf } from './revoked.ts';
 
 export interface DeniedParts {
   readonly denials: Denials;
@@ -58,6 +58,8 @@ export class Denied implements KeptOut, Revocations {
   #ends = new Map<string, number>();
   /** The same for rooms: by user, then by room. A lookup allocates nothing, and most users are in none. */
   #byUser = new Map<string, Map<string, number>>();
+  /** Of users whose tokens of before a time are revoked: those times. */
+  #oldTokens = new Map<string, Set<number>>();
   /** What was said while a copy is being made; null while none is. */
   #meanwhile: Map<string, number | null> | null = null;
   #revoked = zeros(REVOCATION_KINDS);
@@ -87,12 +89,21 @@ export class Denied implements KeptOut, Revocations {
 
   isRevoked(identity: Identity): boolean {
     if (this.#revoked.user === 0 && this.#revoked.token === 0) return false;
-    return subjectsOf(identity).some((subject) => this.#left(subject) > 0);
+    return subjectsOf(identity).some((subject) => this.#left(subject) > 0) || this.#isOldToken(identity);
   }
 
-  /** All of them, or one: empty where it is not revoked. The longest known first. */
+  #isOldToken(identity: Identity): boolean {
+    const times = this.#oldTokens.get(identity.user);
+    if (times === undefined) return false;
+    return [...times].some((issuedBeforeMs) => {
+      const subject = revokedSubject({ kind: 'user', id: identity.user, issuedBeforeMs });
+      return isOlder(identity, issuedBeforeMs) && this.#left(subject) > 0;
+    });
+  }
+
+  /** All of them, or those of one user or token: empty where it is not revoked. The longest known first. */
   revocations(of: Revoked | null): Revocation[] {
-    const subjects = of === null ? this.#ends.keys() : [revokedSubject(of)];
+    const subjects = of === null ? this.#ends.keys() : this.#subjectsAbout(of);
     const list: Revocation[] = [];
     for (const subject of subjects) {
       const revoked = revokedOf(subject);
@@ -100,6 +111,13 @@ export class Denied implements KeptOut, Revocations {
       if (revoked !== null && leftMs > 0) list.push({ ...revoked, leftMs });
     }
     return list;
+  }
+
+  /** Of a user also those that let in tokens of after a time. */
+  #subjectsAbout({ kind, id }: Revoked): string[] {
+    const times = kind === 'user' ? [...(this.#oldTokens.get(id) ?? [])] : [];
+    const old = times.map((issuedBeforeMs) => revokedSubject({ kind, id, issuedBeforeMs }));
+    return [revokedSubject({ kind, id }), ...old];
   }
 
   /** Milliseconds until a denial ends, as far as this node knows; 0 for none. */
@@ -114,6 +132,11 @@ export class Denied implements KeptOut, Revocations {
 
   lift(subject: string): void {
     this.#set(subject, null);
+  }
+
+  /** All of a user, or that of a token. */
+  endRevocations(of: Revoked): void {
+    for (const subject of this.#subjectsAbout(of)) this.lift(subject);
   }
 
   /**
@@ -135,6 +158,7 @@ export class Denied implements KeptOut, Revocations {
     const lost = lostOf(known, new Set([...stored, ...meanwhile.keys()]), nowMs);
     this.#ends = new Map();
     this.#byUser = new Map();
+    this.#oldTokens = new Map();
     this.#revoked = zeros(REVOCATION_KINDS);
     for (const { subject, leftMs } of [...denied, ...lost]) this.#set(subject, nowMs + leftMs);
     for (const [subject, endMs] of meanwhile) this.#set(subject, endMs);
@@ -190,7 +214,17 @@ export class Denied implements KeptOut, Revocations {
     }
     if (endMs === null) this.#ends.delete(subject);
     else this.#ends.set(subject, endMs);
+    if (revoked?.issuedBeforeMs !== undefined)
+      this.#indexOldTokens(revoked.id, revoked.issuedBeforeMs, endMs);
     this.#index(subject, endMs);
+  }
+
+  #indexOldTokens(user: string, issuedBeforeMs: number, endMs: number | null): void {
+    const times = this.#oldTokens.get(user) ?? new Set<number>();
+    if (endMs === null) times.delete(issuedBeforeMs);
+    else times.add(issuedBeforeMs);
+    if (times.size === 0) this.#oldTokens.delete(user);
+    else this.#oldTokens.set(user, times);
   }
 
   #index(subject: string, endMs: number | null): void {

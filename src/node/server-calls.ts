@@ -81,15 +81,21 @@ export class ServerCalls {
   async revoke(revoked: Revoked, forMs: number): Promise<void> {
     const { backplane, control } = this.#parts;
     if (!(await backplane.denials.deny(revokedSubject(revoked), forMs))) throw new TooManyDenials();
-    await control.send({ type: 'revoke', ...revoked, forMs });
+    const { kind, id, issuedBeforeMs } = revoked;
+    if (issuedBeforeMs === undefined) await control.send({ type: 'revoke', kind, id, forMs });
+    else await control.send({ type: 'sign_out', user: id, issuedBeforeMs, forMs });
   }
 
-  /** Ends a revocation, also where this node knows of none. */
+  /** Ends a revocation, of a user also those of tokens of before a time, also where this node knows of none. */
   async endRevocation(revoked: Revoked): Promise<void> {
     const { backplane, denied, control } = this.#parts;
-    const [known] = denied.revocations(revoked);
-    await backplane.denials.lift(revokedSubject(revoked), Math.max(1, known?.leftMs ?? 0));
-    await control.send({ type: 'revoke', ...revoked, forMs: 0 });
+    const { kind, id } = revoked;
+    const subject = revokedSubject({ kind, id });
+    const lefts = new Map([[subject, 1]]);
+    for (const known of denied.revocations(revoked))
+      lefts.set(revokedSubject(known), Math.max(1, known.leftMs));
+    for (const [of, leftMs] of lefts) await backplane.denials.lift(of, leftMs);
+    await control.send({ type: 'revoke', kind, id, forMs: 0 });
   }
 
   /** Resolves with the room's new position, null for a room without numbering. */

@@ -114,6 +114,8 @@ export type RevocationTarget =
 export interface RevokeOptions {
   /** For how long, in milliseconds; 0 ends it. Default: 30 days. */
   readonly forMs?: number;
+  /** Of a user: only tokens issued before, in ms since the Unix epoch. Default: whatever token comes. */
+  readonly issuedBefore?: number;
 }
 
 const STANDARD_REVOCATION_MS = 30 * 86_400_000;
@@ -121,14 +123,16 @@ const STANDARD_REVOCATION_MS = 30 * 86_400_000;
 export async function revoke(
   node: BrokerNode,
   { user, jti }: RevocationTarget,
-  { forMs = STANDARD_REVOCATION_MS }: RevokeOptions,
+  { forMs = STANDARD_REVOCATION_MS, issuedBefore }: RevokeOptions,
 ): Promise<void> {
   const id = user ?? jti;
   if (typeof id !== 'string' || id === '') throw new TypeError('name a user or the jti of a token to revoke');
   if (!(Number.isSafeInteger(forMs) && forMs >= 0)) {
     throw new RangeError(`forMs must be a whole number of milliseconds, got ${forMs}`);
   }
-  const revoked = { kind: user === undefined ? 'token' : 'user', id } as const;
+  if (issuedBefore !== undefined && user === undefined) throw new TypeError('issuedBefore is for a user');
+  const older = issuedBefore === undefined ? {} : { issuedBeforeMs: issuedBefore };
+  const revoked = { kind: user === undefined ? 'token' : 'user', id, ...older } as const;
   return forMs === 0 ? node.endRevocation(revoked) : node.revoke(revoked, forMs);
 }
 

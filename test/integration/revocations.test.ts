@@ -211,6 +211,44 @@ describe('nodes and Redis that fail', { timeout: 60_000 }, () => {
   });
 });
 
+describe('a Redis that keeps its data', { timeout: 60_000 }, () => {
+  it('has revocations, after it and every node were killed', async () => {
+    const kept = await RedisServer.start({ appendonly: 'yes', appendfsync: 'always' });
+    const env = { ROOMCAST_AUTH_SECRET: SECRET, ROOMCAST_API_KEYS: KEY };
+    const alone = await Cluster.start({ redis: [kept.url], nodes: 1, env });
+    try {
+      const post = (path: string, key: string, body: object) =>
+        fetch(`${alone.node(0).url}${path}`, {
+          method: 'POST',
+          headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+          body: JSON.stringify(body),
+        });
+      const send = async (text: string) => (await post('/v1/rooms/chat/messages', text, { data: 1 })).status;
+      const at = Math.floor(Date.now() / 1000);
+      const issued = (sub: string, iat: number) => token({ sub, iat });
+      for (const body of [{ user: 'eve' }, { jti: 'f' }, { user: 'kim', issuedBefore: at * 1000 }]) {
+        expect((await post('/v1/revocations', KEY, { ...body, forMs: LONG_MS })).status).toBe(200);
+      }
+      // No node is left that could give it back.
+      await alone.kill(0);
+      await kept.kill();
+      await kept.restart();
+      await alone.run(0);
+      const statuses = [
+        await send(await token({ sub: 'eve' })),
+        await send(await token({ sub: 'fay', jti: 'f' })),
+        await send(await issued('kim', at - 1)),
+        await send(await issued('kim', at)),
+        await send(await token({ sub: 'fay', jti: 'g' })),
+      ];
+      expect(statuses).toEqual([401, 401, 401, 200, 200]);
+    } finally {
+      await alone.dispose();
+      await kept.dispose();
+    }
+  });
+});
+
 describe('what the routes refuse', () => {
   const bad = (says: string) => ({
     status: 400,

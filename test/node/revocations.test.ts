@@ -52,6 +52,48 @@ describe('revoking', () => {
     }
   });
 
+  it('older tokens of a user closes their connections, and admits newer ones', async () => {
+    const at = 1_800_000_000_000;
+    const issued = (node: WorldNode, user: string, issuedAtMs?: number): Client => {
+      const client = node.client(user);
+      client.connection.identity = {
+        ...client.connection.identity!,
+        ...(issuedAtMs !== undefined && { issuedAtMs }),
+      };
+      return client;
+    };
+    const clients = [
+      issued(here, 'ann', at - 1),
+      issued(there, 'ann', at),
+      issued(there, 'ann'),
+      issued(there, 'bob', at - 1),
+    ];
+    const target = { kind: 'user', id: 'ann', issuedBeforeMs: at } as const;
+    await call(here.broker.revoke(target, LONG_MS));
+    expect(clients.map(isOpen)).toEqual([false, true, false, true]);
+    const isRevoked = ({ broker }: WorldNode, issuedAtMs: number) =>
+      broker.revocations.isRevoked({ ...identity('ann', 'x'), issuedAtMs });
+    const late = await world.node();
+    for (const node of [here, there, late]) {
+      expect([isRevoked(node, at - 1), isRevoked(node, at)]).toEqual([true, false]);
+      expect(node.broker.revocations.isRevoked(identity('ann', 'x'))).toBe(true);
+      expect(node.broker.listRevocations({ kind: 'user', id: 'ann' })).toEqual([
+        { ...target, leftMs: LONG_MS },
+      ]);
+    }
+    // A later one stands beside it, and both end together.
+    await call(there.broker.revoke({ ...target, issuedBeforeMs: at + 1000 }, LONG_MS));
+    expect(isRevoked(here, at)).toBe(true);
+    await call(here.broker.endRevocation({ kind: 'user', id: 'ann' }));
+    for (const node of [here, there, late]) {
+      expect(isRevoked(node, at - 1)).toBe(false);
+      expect(node.broker.listRevocations(null)).toEqual([]);
+      expect(node.broker.revocations.counts).toEqual({ user: 0, token: 0 });
+    }
+    const again = await world.node();
+    expect(isRevoked(again, at - 1)).toBe(false);
+  });
+
   it('a token closes the connections that have it, and not those that were given another one since', async () => {
     const [ann, other, refreshed, bob] = [
       withToken(here, 'ann', 'x'),

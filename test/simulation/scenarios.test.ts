@@ -66,6 +66,24 @@ test('after a restart from an older disk the members are those who are there', (
     expect(ann.room('chat:a')?.members.members).toHaveLength(2);
   }));
 
+test('who is kept out of a room stays out when Redis is flushed and those who knew of it die seconds later', () =>
+  inWorld((world) => {
+    const ann = world.addClient(0);
+    const [first] = world.nodes;
+    const isKnown = (at: number) => (world.nodes[at]?.core.node.keptOut.leftMs('ann', 'chat:a') ?? 0) > 0;
+    world.loop.as(first!.owner, () => {
+      void first!.core.node.removeFromRoom('chat:a', 'ann', { reason: '', forMs: 600_000 });
+    });
+    act(world, ann, () => ann.join('chat:b'));
+    pass(world, 2_000);
+    world.redis.flushAll();
+    pass(world, 3_000);
+    for (const at of [0, 1]) world.killNode(at, false);
+    world.startNode(0);
+    pass(world, 3_000);
+    expect(isKnown(0)).toBe(true);
+  }));
+
 test('a member list is read again when the link for reads comes back last', () =>
   inWorld((world) => {
     const [ann, bob] = [world.addClient(0), world.addClient(1)];

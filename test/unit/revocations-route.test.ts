@@ -23,7 +23,18 @@ it('a revocation that is given the rest of a token lasts as long as clocks may d
   ]);
 });
 
+it('a revocation of older tokens names the time, and its user', async () => {
+  const issuedBefore = Date.UTC(2026, 4, 1);
+  expect(await revoked({ user: 'ann', issuedBefore, forMs: 1 })).toEqual([
+    [{ kind: 'user', id: 'ann', issuedBeforeMs: issuedBefore }, 1 + CLOCK_TOLERANCE_MS],
+  ]);
+});
+
 it.each([
+  [{ jti: 'x', issuedBefore: Date.UTC(2026, 4, 1) }, 'issuedBefore is for a user'],
+  [{ user: 'ann', issuedBefore: '2026-05-01' }, 'issuedBefore must be a time in ms since the Unix epoch'],
+  // Seconds.
+  [{ user: 'ann', issuedBefore: 1_777_593_600 }, 'such as 1790000000000, got 1777593600'],
   [{ jti: '' }, 'jti must be 1 to 256 bytes, got 0'],
   [{ jti: 'é'.repeat(129) }, 'jti must be 1 to 256 bytes, got 258'],
   // Redis would give it back as another one.

@@ -37,7 +37,7 @@ function gate(refusalsPerSecond = 10, spares = (_addressKey: string) => false): 
     revocations: { isRevoked: ({ user, tokenId }) => revoked.has(user) || revoked.has(tokenId!) },
     refusalsPerSecond,
     spares,
-    clock,
+    scheduler: { nowMs: clock.nowMs, after: () => ({ cancel: () => undefined }) },
     outcome: (outcome) => outcomes.push(outcome),
   });
 }

@@ -43,6 +43,8 @@ export interface PresencesParts {
   readonly detailedMembers: number;
   /** Of changed data, that each member of a room is sent; 0: no limit. */
   readonly dataBytesPerSecond: number;
+  /** The lease was lost: the store may have lost more than that. */
+  readonly leaseLost: () => void;
   readonly metrics: NodeMetrics;
   readonly scheduler: Scheduler;
   readonly log: Logger;
@@ -172,6 +174,7 @@ export class Presences {
   /** The store forgot this node: all of its members enter again. */
   #enterAll(): void {
     this.#parts.log.warn({}, 'lost the presence lease: entering all members again');
+    this.#parts.leaseLost();
     for (const connection of this.#parts.hub.connections()) {
       for (const name of connection.rooms) {
         const feed = this.#parts.feeds.get(name);

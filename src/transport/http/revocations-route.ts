@@ -12,6 +12,8 @@ const DAY_MS = 86_400_000;
 const STANDARD_FOR_MS = 30 * DAY_MS;
 const MAX_FOR_MS = 366 * DAY_MS;
 const MAX_LISTED = 1000;
+/** A smaller number was meant in seconds. */
+const FIRST_ISSUED_MS = Date.UTC(2001, 0, 1);
 
 /** What a query names: at most one of the two. */
 export interface RevocationQuery {
@@ -19,13 +21,15 @@ export interface RevocationQuery {
   readonly jti: string | undefined;
 }
 
-/** `POST /v1/revocations` `{user or jti, forMs?}` */
+/** `POST /v1/revocations` `{user or jti, issuedBefore?, forMs?}` */
 export async function revokeRoute(exchange: Exchange, node: BrokerNode, bodyBytes: number): Promise<void> {
-  const { user, jti, forMs } = await readFields(exchange, bodyBytes, ['user', 'jti', 'forMs']);
+  const names = ['user', 'jti', 'issuedBefore', 'forMs'] as const;
+  const { user, jti, issuedBefore, forMs } = await readFields(exchange, bodyBytes, names);
   const revoked = revokedBy('the body', user ?? undefined, jti ?? undefined);
   if (revoked === null) throw new HttpError('bad_request', 'the body: name a user or the jti of a token');
+  const older = olderThan(issuedBefore, revoked);
   // A token is accepted for that long after its end.
-  await node.revoke(revoked, checkedForMs(forMs) + CLOCK_TOLERANCE_MS);
+  await node.revoke({ ...revoked, ...older }, checkedForMs(forMs) + CLOCK_TOLERANCE_MS);
   exchange.reply(200, {});
 }
 
@@ -50,8 +54,9 @@ export function revocationsRoute(
 ): void {
   const all = node.listRevocations(revokedBy('the query', user, jti));
   const most = Math.min(parseLimit(limit) ?? MAX_LISTED, MAX_LISTED);
-  const revocations = all.slice(0, most).map(({ kind, id, leftMs }) => {
-    return { [kind === 'user' ? 'user' : 'jti']: id, leftMs: Math.ceil(leftMs) };
+  const revocations = all.slice(0, most).map(({ kind, id, issuedBeforeMs, leftMs }) => {
+    const older = issuedBeforeMs === undefined ? {} : { issuedBefore: issuedBeforeMs };
+    return { [kind === 'user' ? 'user' : 'jti']: id, ...older, leftMs: Math.ceil(leftMs) };
   });
   const truncated = revocations.length < all.length ? { truncated: true } : {};
   exchange.reply(200, { revocations, count: all.length, ...truncated });
@@ -76,6 +81,20 @@ function named(
   const problem = problemOf(value);
   if (problem !== null) throw new HttpError('bad_request', `${where}: ${field} ${problem}`);
   return value;
+}
+
+/** Only tokens of a user that were issued before: in ms since the Unix epoch. */
+function olderThan(issuedBefore: unknown, { kind }: Revoked): Pick<Revoked, 'issuedBeforeMs'> {
+  if (issuedBefore === undefined || issuedBefore === null) return {};
+  if (kind === 'token') {
+    throw new HttpError('bad_request', 'the body: issuedBefore is for a user; a jti is of one token');
+  }
+  if (Number.isSafeInteger(issuedBefore) && (issuedBefore as number) > FIRST_ISSUED_MS) {
+    return { issuedBeforeMs: issuedBefore as number };
+  }
+  const got = typeof issuedBefore === 'number' ? `, got ${issuedBefore}` : '';
+  const says = 'issuedBefore must be a time in ms since the Unix epoch, such as 1790000000000';
+  throw new HttpError('bad_request', `the body: ${says}${got}`);
 }
 
 function checkedForMs(forMs: unknown): number {

@@ -52,7 +52,10 @@ const AT_REST: Bounds = {
   'MemberData.#brought': (scale) => 2 * members(scale),
   'Heartbeats.#slots': ({ connections }) => 64 + 2 * connections,
   ...perRoom(['Feed itself', 'Feeds.#feeds', 'Room itself', 'Hub.#rooms', 'RecentEnvelopes itself']),
-  ...perRoom(['KeptEnvelopes itself', 'Replaced itself', 'Subscriptions.#rooms', 'Subscriptions.#channels']),
+  ...perRoom(['KeptEnvelopes itself', 'Replaced itself']),
+  // One is for what nodes tell each other.
+  'Subscriptions.#rooms': ({ rooms }) => rooms + 1,
+  'Arrivals.#rooms': ({ rooms }) => rooms + 1,
   ...perRoom(['NewestPerKey itself', 'NewestMessages itself', 'PresenceQueue.#rooms']),
   ...perRoom(['Roster itself', 'Rosters.#watched']),
   ...perMember(['Connection.rooms', 'Roster.#entries', 'PresenceQueue.#rooms.stored']),
