@@ -184,7 +184,10 @@ export class RedisCluster {
     const server = await this.#spawn();
     this.servers.push(server);
     await this.#introduce([server, ...known]);
-    await waitFor(async () => (await state(server)) === 'ok', { timeoutMs: SETTLE_MS, for: 'it to take part' });
+    await waitFor(async () => (await state(server)) === 'ok', {
+      timeoutMs: SETTLE_MS,
+      for: 'it to take part',
+    });
     return server;
   }
 
