@@ -8,11 +8,21 @@
 
 /** The folders of `backplane/redis/`: what the parts share, and the parts. */
 const REDIS_BASE = ['keys', 'scripts', 'link'].map((name) => `backplane/redis/${name}`);
-const REDIS_PARTS = ['publish', 'subscribe', 'reads', 'acks', 'denials', 'presence', 'health', 'start'].map(
+const REDIS_PARTS = [
+  'lineage',
+  'publish',
+  'subscribe',
+  'reads',
+  'acks',
+  'denials',
+  'presence',
+  'health',
+  'start',
+].map((name) => `backplane/redis/${name}`);
+/** Those that work on one server. The others ask whichever has the room. */
+const SHARD_PARTS = ['lineage', 'publish', 'subscribe', 'health', 'start'].map(
   (name) => `backplane/redis/${name}`,
 );
-/** Those that work on one server. The others ask whichever has the room. */
-const SHARD_PARTS = ['publish', 'subscribe', 'health', 'start'].map((name) => `backplane/redis/${name}`);
 
 /**
  * One row for each folder: the folders and packages that it may import (its own files always), and whether it may use
@@ -49,7 +59,14 @@ const TABLE = {
     node: false,
   },
   'backplane/redis/cluster': {
-    folders: [...REDIS_BASE, 'backplane/redis/shard', 'backplane/redis/start', 'backplane', 'util'],
+    folders: [
+      ...REDIS_BASE,
+      'backplane/redis/lineage',
+      'backplane/redis/shard',
+      'backplane/redis/start',
+      'backplane',
+      'util',
+    ],
     packages: ['ioredis'],
     node: true,
   },

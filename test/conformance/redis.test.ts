@@ -222,7 +222,8 @@ describe('keys', () => {
       keys.log('chat:lobby'),
       keys.meta('chat:lobby'),
     ];
-    expect(found).toEqual([dedup, log, meta]);
+    const lineages = [0, 1, 2, 3, null].map((part) => keys.lineage(part));
+    expect(found).toEqual([dedup, log, meta, ...lineages].sort());
     expect(meta).toMatch(/^layout:\{[0-9a-z]+\}:meta:chat:lobby$/);
     const lives = await Promise.all([log, meta, dedup].map((key) => shared.client.pttl(key)));
     [22_000, 55_000, 60_000].forEach((life, i) => {

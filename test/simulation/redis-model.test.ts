@@ -158,8 +158,8 @@ async function contents(redis: Redis): Promise<Record<string, unknown>> {
     const life = Number(await ask('PTTL', key));
     // Rounded, since calls reach the two at different moments.
     const all = { life: life < 0 ? life : Math.round(life / 20_000) };
-    const kind = key.split(':')[0] ?? '';
-    if (kind === 'meta' || kind === 'dedup' || kind === 'text')
+    const kind = key.replace('{0}:', '').split(':')[0] ?? '';
+    if (['meta', 'dedup', 'text', 'lineage'].includes(kind))
       found[key] = { ...all, text: unmarked(await ask('GET', key)) };
     else if (kind === 'log') found[key] = { ...all, has: await readAll(redis, key) };
     else if (kind === 'preso' || kind === 'acks' || kind === 'sorted') {
@@ -200,14 +200,18 @@ const EPOCHS = ['epoch--1', 'epoch--2'];
 const KEYS_OF_PUBLISHERS = ['k1', 'k2', 'k3', 'k4', 'k5', 'k6'];
 const NODES = ['node---1', 'node---2'];
 const TEXTS = ['text:1', 'text:2'];
+const LINEAGES = ['lineage1', 'lineage2'];
+const SERVERS = ['lineage2', 'server-3'].map((start) => start.padEnd(80, '0'));
+const RECORDS = ['', ...SERVERS.flatMap((server) => ['', ...LINEAGES].map((lineage) => server + lineage))];
 const ALL_KEYS = [
   ...ROOMS.flatMap((room) =>
-    ['meta', 'log', 'pres', 'presu', 'preso', 'newest'].map((kind) => `${kind}:${room}`),
+    ['{0}:meta', 'log', 'pres', 'presu', 'preso', 'newest'].map((kind) => `${kind}:${room}`),
   ),
   ...ROOMS.flatMap((room) => KEYS_OF_PUBLISHERS.map((key) => `dedup:${room}*${key}`)),
   ...ROOMS.flatMap((room) => EPOCHS.map((epoch) => `acks:${room}*${epoch}`)),
   ...NODES.map((node) => `rooms:${node}`),
   ...TEXTS,
+  '{0}:lineage',
   'hash:1',
   'sorted:1',
   'leases',
@@ -247,7 +251,7 @@ function publish(random: Random): Call {
     random.pick(EPOCHS),
     String(LIFE_MS),
     String(LIFE_MS),
-    random.pick(['', '', '', 'lineage1']),
+    random.pick(['', '', '', ...LINEAGES]),
   ];
   for (const room of rooms(random)) {
     const isSignal = random.next() < 0.1;
@@ -257,7 +261,7 @@ function publish(random: Random): Call {
     const keyed = isSignal ? [] : frames.map((_, i) => i).filter(() => random.next() < 0.2);
     const draft = Buffer.from(draftEnvelope(frames, NODES[0] ?? '', 1000));
     writePublishOptions(draft, 0, { messages, ageMs: LIFE_MS, bytes: 0 }, keyed.length);
-    keys.push(`meta:${room}`, `log:${room}`);
+    keys.push(`{0}:meta:${room}`, `log:${room}`);
     if (messages === 0 && conflates) keys.push(`newest:${room}`);
     args.push(draft);
     if (keyed.length === 0) continue;
@@ -284,12 +288,12 @@ function history(random: Random): Call {
     LIFE_MS,
     random.pick(EPOCHS),
     LIFE_MS,
-    random.pick(['', '', 'lineage1']),
+    random.pick(['', '', ...LINEAGES]),
     random.pick([0, LIFE_MS]),
     random.pick([0, 1]),
     random.pick([0, 0, 100, 2000]),
   ];
-  return script('historyScript', [`meta:${room}`, `log:${room}`], args);
+  return script('historyScript', [`{0}:meta:${room}`, `log:${room}`], args);
 }
 
 const WHOS = [
@@ -337,8 +341,8 @@ const OTHERS: ((random: Random) => Call)[] = [
     const room = random.pick(ROOMS);
     return script(
       'renewScript',
-      [`meta:${room}`],
-      [random.pick(EPOCHS), random.whole(1, 100), random.pick(EPOCHS)],
+      [`{0}:meta:${room}`],
+      [random.pick(EPOCHS), random.whole(1, 100), random.pick(EPOCHS), random.pick(['', ...LINEAGES])],
     );
   },
   (random) => {
@@ -346,8 +350,13 @@ const OTHERS: ((random: Random) => Call)[] = [
     const args: (string | number)[] = [LIFE_MS, LIFE_MS];
     for (let i = random.whole(1, 3); i > 0; i--) {
       const [room, epoch] = [random.pick(ROOMS), random.pick(EPOCHS)];
-      keys.push(`meta:${room}`, `acks:${room}*${epoch}`);
-      args.push(epoch, random.pick(['ann', 'bob']), random.pick([-1, 0, random.whole(1, 80)]));
+      keys.push(`{0}:meta:${room}`, `acks:${room}*${epoch}`);
+      args.push(
+        epoch,
+        random.pick(['ann', 'bob']),
+        random.pick([-1, 0, random.whole(1, 80)]),
+        random.pick(['', ...LINEAGES]),
+      );
     }
     return script('ackScript', keys, args);
   },
@@ -355,17 +364,18 @@ const OTHERS: ((random: Random) => Call)[] = [
     const [room, epoch] = [random.pick(ROOMS), random.pick(EPOCHS)];
     return script(
       'acksScript',
-      [`meta:${room}`, `acks:${room}*${epoch}`],
-      [epoch, random.pick(['', '0', '20']), random.whole(1, 3)],
+      [`{0}:meta:${room}`, `acks:${room}*${epoch}`],
+      [epoch, random.pick(['', '0', '20']), random.whole(1, 3), random.pick(['', ...LINEAGES])],
     );
   },
+  (random) => script('lineageScript', ['{0}:lineage'], [random.pick(RECORDS), random.pick(RECORDS.slice(1))]),
   (random) => {
     const room = random.pick(ROOMS);
     if (random.next() < 0.8) return history(random);
     return script(
       'clearScript',
-      [`meta:${room}`, `log:${room}`],
-      [random.pick(EPOCHS), random.pick(['', 'lineage1'])],
+      [`{0}:meta:${room}`, `log:${room}`],
+      [random.pick(EPOCHS), random.pick(['', ...LINEAGES])],
     );
   },
   (random) => {

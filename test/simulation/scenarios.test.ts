@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { checkCalm } from './world/checks.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
-import { World } from './world/world.ts';
+import { FORMER_HOST, World } from './world/world.ts';
 
 /** In a task of its own: in a promise no other promise would run. */
 function inWorld(work: (world: World) => void): Promise<void> {
@@ -99,4 +99,49 @@ test('a member list is read again when the link for reads comes back last', () =
     pass(world, 40_000);
     checkCalm(world);
     expect(world.violations).toEqual([]);
+  }));
+
+test('a planned failover costs no reset: the former primary tells that it handed over everything', () =>
+  inWorld((world) => {
+    const [ann, bob] = [world.addClient(), world.addClient()];
+    let payload = 0;
+    act(world, ann, () => ann.join('chat:a'));
+    act(world, bob, () => bob.publish('chat:a', ++payload, 20, {}));
+    pass(world, 2_000);
+    world.formerRedis = world.redis.promote(world.redis.keys, 'the replica');
+    // Nodes are back, and ask it, before it follows.
+    pass(world, 400);
+    act(world, bob, () => bob.publish('chat:a', ++payload, 20, {}));
+    world.formerRedis.follow(world.redis, true);
+    world.redis.replicas = [FORMER_HOST];
+    pass(world, 20_000);
+    act(world, ann, () => ann.publish('chat:a', ++payload, 20, {}));
+    pass(world, 5_000);
+    checkCalm(world);
+    expect(world.violations).toEqual([]);
+    expect(ann.acknowledged[0]).toMatchObject({ epoch: bob.acknowledged[0]?.epoch, offset: payload });
+  }));
+
+test('a former primary that had more than its successor does not keep a room in its numbering', () =>
+  inWorld((world) => {
+    const [ann, bob] = [world.addClient(), world.addClient()];
+    let payload = 0;
+    act(world, ann, () => ann.join('chat:a'));
+    act(world, bob, () => bob.publish('chat:a', ++payload, 20, {}));
+    pass(world, 2_000);
+    const replica = world.redis.keys.copy();
+    act(world, bob, () => bob.publish('chat:a', ++payload, 20, {}));
+    pass(world, 2_000);
+    world.hasForgotten = true;
+    world.formerRedis = world.redis.promote(replica, 'the replica');
+    world.formerRedis.follow(world.redis, false);
+    world.redis.replicas = [FORMER_HOST];
+    pass(world, 20_000);
+    act(world, ann, () => ann.publish('chat:a', ++payload, 20, {}));
+    pass(world, 5_000);
+    checkCalm(world);
+    expect(world.violations).toEqual([]);
+    expect(bob.acknowledged.map(({ offset }) => offset)).toEqual([1, 2]);
+    expect(ann.acknowledged[0]?.offset).toBe(2);
+    expect(ann.acknowledged[0]?.epoch).not.toBe(bob.acknowledged[0]?.epoch);
   }));

@@ -3,7 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import { randomId } from '../../util/ids.ts';
 import type { Logger } from '../../util/log.ts';
-import { redisAddresses } from '../../util/redis-url.ts';
+import { type RedisAddress, redisAddresses } from '../../util/redis-url.ts';
 import type { Acks } from '../acks.ts';
 import {
   type Backplane,
@@ -24,7 +24,9 @@ import { RedisAcks } from './acks/redis-acks.ts';
 import { ClusterShards } from './cluster/cluster-shards.ts';
 import { RedisDenials } from './denials/redis-denials.ts';
 import { Keys } from './keys/keys.ts';
+import { Lineages } from './lineage/lineages.ts';
 import { errorFromCall } from './link/redis-errors.ts';
+import { onTrial } from './link/server-options.ts';
 import type { ShardAccess } from './link/shard-calls.ts';
 import { RedisPresence } from './presence/redis-presence.ts';
 import { readHistory } from './reads/history.ts';
@@ -70,6 +72,8 @@ export interface RedisBackplaneOptions {
 }
 
 const DEFAULT_LEASE_MS = 6_000;
+/** For a server that rooms wait for; see `FormerPrimary`. */
+const PEER_TIMEOUT_MS = 300;
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
 
 export class RedisBackplane implements Backplane {
@@ -79,6 +83,7 @@ export class RedisBackplane implements Backplane {
   readonly denials: Denials;
   readonly #options: RedisBackplaneOptions;
   readonly #keys: Keys;
+  readonly #lineages: Lineages;
   readonly #shards: Shards;
   #events: BackplaneEvents | null = null;
   #isClosed = false;
@@ -87,7 +92,8 @@ export class RedisBackplane implements Backplane {
     this.#options = options;
     const [first, ...others] = redisAddresses(options.url);
     this.#keys = new Keys(options.keyPrefix, options.partitions, first.database);
-    const parts = { ...options, keys: this.#keys };
+    this.#lineages = this.#buildLineages(first);
+    const parts = { ...options, keys: this.#keys, lineages: this.#lineages };
     this.#shards =
       options.cluster === true
         ? new ClusterShards({ ...parts, seeds: [first, ...others] }, this.#shardsEvents())
@@ -129,7 +135,7 @@ export class RedisBackplane implements Backplane {
     const emptyMetaTtlMs = Math.min(this.#options.emptyMetaTtlMs ?? EMPTY_META_TTL_MS, metaTtlMs);
     const epoch = randomId(ID_BYTES);
     const read = (shard: ShardAccess) => {
-      const { lineage } = shard;
+      const lineage = shard.lineageOf(room);
       const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage };
       return readHistory(shard, this.#keys, call, metrics);
     };
@@ -148,9 +154,10 @@ export class RedisBackplane implements Backplane {
 
   async renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (history.messages === 0) return;
-    const args = [epoch, seen, randomId(ID_BYTES)];
     const keys = [this.#keys.meta(room)];
-    const renew = (shard: ShardAccess) => renewScript.call(shard, keys, args, this.#options.metrics);
+    const next = randomId(ID_BYTES);
+    const renew = (shard: ShardAccess) =>
+      renewScript.call(shard, keys, [epoch, seen, next, shard.lineageOf(room)], this.#options.metrics);
     await this.#shards.ask(room, renew, 'read');
   }
 
@@ -159,7 +166,7 @@ export class RedisBackplane implements Backplane {
     const keys = [this.#keys.meta(room), this.#keys.log(room)];
     const candidate = randomId(ID_BYTES);
     const clear = (shard: ShardAccess) =>
-      clearScript.call(shard, keys, [candidate, shard.lineage], this.#options.metrics);
+      clearScript.call(shard, keys, [candidate, shard.lineageOf(room)], this.#options.metrics);
     const [epoch, offset] = (await this.#shards.ask(room, clear, 'clear')) as Buffer[];
     return { epoch: epoch!.toString(), offset: Number(offset!.toString()) };
   }
@@ -194,6 +201,20 @@ export class RedisBackplane implements Backplane {
     };
   }
 
+  #buildLineages(address: RedisAddress): Lineages {
+    const { tls, clock, log, metrics } = this.#options;
+    return new Lineages({
+      keys: this.#keys,
+      clock,
+      log,
+      metrics,
+      info: ({ host, port }) => {
+        const trial = { address: { ...address, host, port }, tls, timeoutMs: PEER_TIMEOUT_MS };
+        return onTrial(trial, (redis) => redis.info());
+      },
+    });
+  }
+
   #buildAcks(): Acks {
     const { acksTtlMs, metaTtlMs, metrics } = this.#options;
     return new RedisAcks({
@@ -226,7 +247,7 @@ export class RedisBackplane implements Backplane {
       log,
       metrics,
       problem: () => this.#shards.problem(null),
-      incarnation: () => this.#shards.incarnation(),
+      incarnation: () => this.#lineages.incarnation,
       heard: (room) => this.#shards.heard(room),
     });
   }

@@ -158,7 +158,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'promotion is not noticed by publishes',
     file: 'backplane/redis/scripts/publish.lua',
-    find: "if lineage ~= '' and ancestry ~= lineage then epoch, fresh, ancestry = candidate, 0, lineage end",
+    find: 'if next then epoch, fresh, ancestry = candidate, 0, next end',
     replace: '',
     breaks: 'offsets are given out twice after a failover',
     hint: { faultKinds: ['failOver'], actionsPerSecond: 40 },
@@ -166,8 +166,8 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'promotion is not noticed by reads',
     file: 'backplane/redis/scripts/history.lua',
-    find: "if lineage ~= '' and string.sub(meta, 25) ~= lineage then",
-    replace: 'if false then',
+    find: '  if next then\n    epoch = ARGV[5]',
+    replace: '  if false then\n    epoch = ARGV[5]',
     breaks: 'a client goes on in a numbering that a failover ended',
     hint: { faultKinds: ['failOver', 'cutAllClients'] },
   },

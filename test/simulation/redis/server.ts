@@ -33,6 +33,8 @@ export class RedisModel {
   /** Why it refuses all writes, such as `MISCONF …`, or null. */
   refusal: string | null = null;
   isReplica = false;
+  /** The hosts of those that follow it. */
+  replicas: readonly string[] = [];
   isLoading = false;
   /** Commands that it carried out. */
   commands = 0;
@@ -44,13 +46,13 @@ export class RedisModel {
   #replicationId: string;
   /** Of the process: another one after each start. */
   #runId: string;
-  readonly #name: string;
+  readonly #options: RedisModelOptions;
   #runs = 0;
   #replicationId2 = NOBODY;
   #promotedAt = -1;
 
   constructor(options: RedisModelOptions) {
-    this.#name = options.name;
+    this.#options = options;
     this.#replicationId = idOf(options.name);
     this.#runId = this.#nextRunId();
     const model = this;
@@ -97,19 +99,31 @@ export class RedisModel {
     this.#replicationId2 = wasPromoted ? this.#replicationId : NOBODY;
     this.#replicationId = this.#runId;
     this.#promotedAt = wasPromoted ? this.commands : -1;
+    this.replicas = [];
   }
 
   #nextRunId(): string {
-    return idOf(`${this.#name} run ${++this.#runs}`);
+    return idOf(`${this.#options.name} run ${++this.#runs}`);
   }
 
-  /** What was a replica with these keys takes its place. */
-  promote(keys: Keyspace, name: string): void {
-    const before = this.#replicationId;
+  /** What was a replica with these keys takes its place. Returns what was the primary, as it is when it hears of the other. */
+  promote(keys: Keyspace, name: string): RedisModel {
+    const former = new RedisModel({ ...this.#options, name: `${name}, before` });
+    former.isReplica = true;
+    former.#runId = this.#runId;
+    former.#replicationId = this.#replicationId;
     this.restart(keys);
-    this.#replicationId2 = before;
+    this.#replicationId2 = former.#replicationId;
     this.#replicationId = idOf(name);
     this.#promotedAt = this.commands;
+    return former;
+  }
+
+  /** It reached the one that was promoted. `hadAll`: that one has all that it had; else it drops its data and copies the other's. */
+  follow(primary: RedisModel, hadAll: boolean): void {
+    this.#replicationId = primary.#replicationId;
+    this.#replicationId2 = hadAll ? primary.#replicationId2 : NOBODY;
+    this.#promotedAt = hadAll ? primary.#promotedAt : -1;
   }
 
   // ---- for connections -----------------------------------------------------------------------------------
@@ -195,6 +209,9 @@ export class RedisModel {
       master_replid: this.#replicationId,
       master_replid2: this.#replicationId2,
       second_repl_offset: this.#promotedAt,
+      ...Object.fromEntries(
+        this.replicas.map((host, i) => [`slave${i}`, `ip=${host},port=6379,state=online`]),
+      ),
     };
     return Object.entries(fields)
       .map(([name, value]) => `${name}:${value}\r\n`)

@@ -1,9 +1,10 @@
 /** What goes wrong. Each ends by itself: a storm that is over leaves a world that can recover. */
 import type { Random } from '../../support/random.ts';
+import type { RedisModel } from '../redis/server.ts';
 import type { Happening } from './actions.ts';
 import { leases } from './lease-checks.ts';
 import type { Owner } from './loop.ts';
-import type { World } from './world.ts';
+import { FORMER_HOST, type World } from './world.ts';
 
 export interface Fault extends Happening {
   /** Whether it happened: some cannot while another goes on. */
@@ -53,6 +54,14 @@ function once(world: World, what: string, forMs: number): boolean {
 
 const WAKE_LOOK_MS = 0.5;
 
+function followLater(world: World, former: RedisModel, random: Random, hadAll: boolean): void {
+  later(world, ms(random, 10, 60, 400), () => {
+    if (world.formerRedis !== former) return;
+    former.follow(world.redis, hadAll);
+    world.redis.replicas = [FORMER_HOST];
+  });
+}
+
 type Faults = Readonly<Record<string, Fault>>;
 
 export const CLIENT_FAULTS: Faults = {
@@ -67,10 +76,18 @@ export const CLIENT_FAULTS: Faults = {
   cutAllClients: fault(2, (world, random) => {
     const node = random.pick(world.running);
     if (!node) return null;
-    const links = world.linksOf(node).filter(({ isCut }) => !isCut);
+    const links = world.linksOf(node).filter(({ isCut, node }) => !isCut && node !== null);
     for (const link of links) link.cut('ECONNRESET');
     world.count('clientCuts', links.length);
     return `cut all clients of ${node.owner.name}`;
+  }),
+  /** For shapes that ask for it: cuts that both ends learn of, so that the client comes back at once. */
+  resetClient: fault(0, (world, random) => {
+    const link = random.pick([...world.links].filter(({ isCut }) => !isCut));
+    if (!link) return null;
+    if (link.node !== null) world.count('clientCuts');
+    link.cut('ECONNRESET');
+    return `reset ${link.client.name}`;
   }),
   slowReader: fault(6, (world, random) => {
     const link = random.pick([...world.links]);
@@ -175,16 +192,32 @@ export const REDIS_FAULTS: Faults = {
     if (!once(world, 'redis', lagMs + downMs)) return null;
     const keys = world.redis.keys.copy();
     world.hasForgotten = true;
+    const lives = random.next() < 0.3;
     later(world, lagMs, () => {
       world.trace('FAULT the primary is gone');
       world.isRedisDown = true;
-      world.redis.promote(keys, `redis-${world.loop.nowMs}`);
+      const former = world.redis.promote(keys, `redis-${world.loop.nowMs}`);
+      world.formerRedis = lives ? former : null;
+      if (lives) followLater(world, former, random, false);
     });
     later(world, lagMs + downMs, () => {
       world.isRedisDown = false;
     });
     world.count('redisFaults');
     return `Redis fails over to a replica that lacks the last ${lagMs} ms`;
+  }),
+  handOver: fault(3, (world, random) => {
+    const downMs = ms(random, 20, 200);
+    if (!once(world, 'redis', downMs)) return null;
+    const former = world.redis.promote(world.redis.keys, `redis-${world.loop.nowMs}`);
+    world.formerRedis = former;
+    world.isRedisDown = true;
+    later(world, downMs, () => {
+      world.isRedisDown = false;
+    });
+    followLater(world, former, random, true);
+    world.count('redisFaults');
+    return 'Redis hands over to its replica, which has everything';
   }),
   fullRedis: fault(4, (world, random) => {
     const forMs = ms(random, 100, 2_000, 6_000);

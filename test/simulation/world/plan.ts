@@ -30,9 +30,12 @@ export function plan(options: PlanOptions): PlannedEvent[] {
     Object.entries(ACTIONS).map(([kind, { weight }]) => [kind, options.actions[kind] ?? weight]),
   );
   // A run has its own kinds of trouble: what all of them at once hides, a few of them show.
+  const isDrawn = (weight: number) => weight > 0 && random.next() < 0.5;
   const faults = weighted(
     Object.entries(FAULTS)
-      .filter(([kind]) => faultKinds?.includes(kind) ?? (random.next() < 0.5 || kind in options.faults))
+      .filter(
+        ([kind, { weight }]) => faultKinds?.includes(kind) ?? (isDrawn(weight) || kind in options.faults),
+      )
       .map(([kind, { weight }]) => [kind, options.faults[kind] ?? weight]),
   );
   for (let atMs = 0; atMs < stormMs; atMs += (-Math.log(1 - random.next()) * 1000) / actionsPerSecond) {

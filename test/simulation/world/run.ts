@@ -73,7 +73,7 @@ export function run(options: RunOptions): RunResult {
   const shape = shapeOf(options);
   const { stormMs } = shape;
   const { stopsAtFirst = false } = options;
-  const world = new World({ seed, nodes: shape.nodes, clients: shape.clients, stopsAtFirst });
+  const world = new World({ ...shape, seed, stopsAtFirst });
   const { loop, violations, lines, counts } = world;
   restartPayloads();
   try {

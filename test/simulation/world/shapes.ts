@@ -17,6 +17,8 @@ export interface Shape {
   readonly faults: Readonly<Record<string, number>>;
   /** The part of the rooms that each client begins with. */
   readonly joinedShare: number;
+  /** How long clients wait at most before they try again. Default: as long as clients do there. */
+  readonly reconnectCapMs?: number;
 }
 
 function weights(faults: Readonly<Record<string, Happening>>, times: number): Record<string, number> {
@@ -41,10 +43,11 @@ export const SHAPES = {
   cuts: {
     ...ORDINARY,
     clients: 24,
-    stormMs: 240_000,
-    faultsPerMinute: 1_500,
+    stormMs: 120_000,
+    faultsPerMinute: 1_800,
     actions: { join: 8, leave: 8 },
-    faults: { cutClient: 1_400, cutAllClients: 4 },
+    faults: { resetClient: 4_000 },
+    reconnectCapMs: 500,
     // Members are told of each who comes and goes.
     joinedShare: 0.3,
   },

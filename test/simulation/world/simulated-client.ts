@@ -25,6 +25,7 @@ export interface SimulatedClientParts {
   readonly tokenLifeMs: number | null;
   /** It leaves rooms while it is given a message, and joins them again. */
   readonly isRestless: boolean;
+  readonly reconnectCapMs: number;
   readonly openSocket: (url: string, protocol: string) => SimulatedWebSocket;
   /** Something that must not happen. */
   readonly complain: (what: string) => void;
@@ -93,6 +94,7 @@ export class SimulatedClient {
   /** The newest signal of each sender in each room. */
   readonly #signals = new Map<string, number>();
   #connection = '';
+  #node = '';
 
   constructor(parts: SimulatedClientParts) {
     const { owner, urls, encoding, user, tokenLifeMs } = parts;
@@ -110,7 +112,7 @@ export class SimulatedClient {
     this.client = new BaseClient(
       urls,
       {
-        reconnect: { baseMs: 100, capMs: 2_000 },
+        reconnect: { baseMs: 100, capMs: parts.reconnectCapMs },
         connectTimeoutMs: 5_000,
         inspectFrames: 0,
         ...(user !== null && { getToken }),
@@ -131,11 +133,18 @@ export class SimulatedClient {
     this.client.onStatus((status) => {
       this.manners.status(status);
       parts.trace(`${owner.name} ${status.state}${status.state === 'waiting' ? `: ${status.reason}` : ''}`);
-      if (status.state === 'connected') this.#connection = status.connection;
+      if (status.state === 'connected') this.#connected(status);
       if (status.state === 'waiting')
         for (const { log } of this.#memberships.values()) log.event({ kind: 'closed', code: 0 });
     });
     this.client.connect();
+  }
+
+  #connected({ connection, node }: { readonly connection: string; readonly node: string }): void {
+    this.#connection = connection;
+    // A signal may take longer to reach another node: it comes again to who moves there.
+    if (node !== this.#node) this.#signals.clear();
+    this.#node = node;
   }
 
   get user(): string | null {

@@ -15,9 +15,13 @@ export interface WorldOptions {
   readonly seed: number;
   readonly nodes: number;
   readonly clients: number;
+  /** How long clients wait at most before they try again. */
+  readonly reconnectCapMs?: number | undefined;
   /** Nothing happens any more after the first violation. Default false. */
   readonly stopsAtFirst?: boolean;
 }
+
+const RECONNECT_CAP_MS = 2_000;
 
 /** Rooms by the first part of their name: `chat` keeps much, `short` little, `live` nothing. */
 export const ROOMS = ['chat:a', 'chat:b', 'short:a', 'live:a'];
@@ -69,11 +73,15 @@ export function shownTasks(tasks: readonly Task[]): string {
 export interface Counts {
   [what: string]: number;
 }
+/** Where the Redis is that a replica took over from. */
+export const FORMER_HOST = '203.0.113.2';
 
 export class World {
   readonly loop: Loop;
   readonly random: Random;
   readonly redis: RedisModel;
+  /** What was the primary before, if it lives: at `FORMER_HOST`. */
+  formerRedis: RedisModel | null = null;
   readonly redisOwner = new Owner('redis');
   readonly nodes: (SimulatedNode | null)[] = [];
   readonly clients: SimulatedClient[] = [];
@@ -112,7 +120,7 @@ export class World {
       name: 'redis',
     });
     const code = new Random(options.seed ^ 0x5bd1e995);
-    this.#restore = replaceGlobals(this.loop, code, () => this.#connect());
+    this.#restore = replaceGlobals(this.loop, code, (host) => this.#connect(host));
     for (let place = 0; place < options.nodes; place++) this.startNode(place);
   }
 
@@ -221,17 +229,18 @@ export class World {
     );
   }
 
-  #connect(): unknown {
-    const { loop, random, redis: model, redisOwner } = this;
+  #connect(host: string): unknown {
+    const { loop, random, redisOwner } = this;
+    const model = host === FORMER_HOST ? this.formerRedis : this.redis;
     const place = this.nodes.findIndex((node) => node?.owner === loop.current);
     const link: RedisLink = new RedisLink({
       loop,
       random,
       node: loop.current,
       redis: redisOwner,
-      model,
+      model: model ?? this.redis,
       latencyMs: () => this.#latencyMs(),
-      refuses: () => (this.isRedisDown ? 'refused' : (this.cutOff.get(place) ?? null)),
+      refuses: () => (this.isRedisDown || model === null ? 'refused' : (this.cutOff.get(place) ?? null)),
       over: () => this.redisLinks.delete(link),
     });
     this.redisLinks.add(link);
@@ -269,6 +278,7 @@ export class World {
       user,
       tokenLifeMs: random.next() < 0.5 ? random.whole(20_000, 60_000) : null,
       isRestless: number % 4 === 3,
+      reconnectCapMs: this.#options.reconnectCapMs ?? RECONNECT_CAP_MS,
       openSocket: (url: string, protocol: string) => this.#openSocket(owner, url, protocol),
       complain: (what: string) => this.violation(what),
       trace: this.trace,

@@ -112,9 +112,9 @@ export class RedisAcks implements Acks {
   async list(room: string, history: HistoryPolicy, from: number | null, limit: number): Promise<AckPage> {
     const { shards, keys, metrics } = this.#parts;
     const page = await this.#inPresentEpoch(room, history, async (epoch) => {
-      const args = [epoch, from ?? '', limit];
       const names = [keys.meta(room), keys.acks(room, epoch)];
-      const read = (shard: ShardAccess) => acksScript.call(shard, names, args, metrics);
+      const read = (shard: ShardAccess) =>
+        acksScript.call(shard, names, [epoch, from ?? '', limit, shard.lineageOf(room)], metrics);
       const reply = await shards.askRead(room, read, STAGE);
       const [newest, count, ...listed] = reply as [number, number, ...Buffer[]];
       return newest === -1 ? null : { epoch, offset: newest, count, users: pairs(listed) };
@@ -170,10 +170,13 @@ export class RedisAcks implements Acks {
   async #call(all: readonly Waiting[]): Promise<void> {
     const { shards, keys, ttlMs, metaTtlMs, metrics } = this.#parts;
     const names = all.flatMap(({ entry: { room, epoch } }) => [keys.meta(room), keys.acks(room, epoch)]);
-    const args: ScriptArgument[] = [ttlMs, metaTtlMs];
-    for (const { entry } of all) args.push(entry.epoch, entry.user, entry.offset);
     try {
-      const send = (shard: ShardAccess) => ackScript.callMany(shard, names, args, metrics);
+      const send = (shard: ShardAccess) => {
+        const args: ScriptArgument[] = [ttlMs, metaTtlMs];
+        for (const { entry } of all)
+          args.push(entry.epoch, entry.user, entry.offset, shard.lineageOf(entry.room));
+        return ackScript.callMany(shard, names, args, metrics);
+      };
       const reply = (await shards.ask(all[0]!.entry.room, send, STAGE)) as (number | Buffer)[];
       all.forEach(({ resolve, reject }, i) => {
         const [newest, kept, changed] = reply.slice(i * 3, i * 3 + 3);

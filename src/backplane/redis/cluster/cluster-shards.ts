@@ -13,7 +13,9 @@ import {
   unavailable,
 } from '../../backplane.ts';
 import type { RoomBatch } from '../../room-batch.ts';
+import type { Part } from '../lineage/lineages.ts';
 import { isNotRun } from '../link/redis-errors.ts';
+import { type Replication, readReplication } from '../link/replication.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import type { OneShardOptions } from '../shard/one-shard.ts';
 import { Shard } from '../shard/shard.ts';
@@ -33,6 +35,7 @@ export interface ClusterShardsOptions extends Omit<OneShardOptions, 'address'> {
 
 /** Of one partition, or of what is one for the whole cluster. */
 interface Lane {
+  readonly part: Part;
   readonly slot: number;
   /** Null: no master has it. */
   member: Member | null;
@@ -40,6 +43,8 @@ interface Lane {
 
 /** How often what Redis did not run is tried again. */
 const RETRY_MS = 20;
+/** For masters that are asked about others. */
+const PEER_TIMEOUT_MS = 300;
 
 export class ClusterShards implements Shards {
   readonly #options: ClusterShardsOptions;
@@ -65,10 +70,11 @@ export class ClusterShards implements Shards {
     const { keys, clock, commandTimeoutMs } = options;
     this.#held = new HeldBatches({ clock, maxWaitMs: commandTimeoutMs });
     this.#lanes = Array.from({ length: keys.partitions }, (_, partition) => ({
+      part: partition,
       slot: keys.slotOfPartition(partition),
       member: null,
     }));
-    this.#control = { slot: keys.slotOfNodes, member: null };
+    this.#control = { part: null, slot: keys.slotOfNodes, member: null };
     this.#topology = this.#buildTopology();
   }
 
@@ -132,16 +138,19 @@ export class ClusterShards implements Shards {
     }
   }
 
-  #usable({ member, slot }: Lane, stage: string): Member {
+  #usable(lane: Lane, stage: string): Member {
+    const { member, slot } = lane;
     if (member === null) throw unavailable(stage, `no master of the Redis Cluster has slot ${slot}`);
     const problem = member.isDown ? member.problem() : null;
     if (problem !== null) throw unavailable(stage, problem);
+    if (isSettling(lane)) throw unavailable(stage, `slot ${slot} has just come to ${member.shard.address}`);
     return member;
   }
 
   /** Whether its links are being made: then it is waited for. */
-  #isArriving({ member }: Lane): boolean {
-    if (member === null) return true;
+  #isArriving(lane: Lane): boolean {
+    const { member } = lane;
+    if (member === null || isSettling(lane)) return true;
     const sinceMs = this.#options.clock.nowMs() - member.openedAtMs;
     return member.shard.problem() !== null && sinceMs < this.#options.commandTimeoutMs;
   }
@@ -154,8 +163,10 @@ export class ClusterShards implements Shards {
 
   publish(request: PublishRequest): void {
     const partition = this.#options.keys.partitionOf(request.room);
-    const { member } = this.#lanes[partition]!;
-    if (member === null || member.isDown || this.#held.isHeld(partition)) this.#hold(partition, request);
+    const lane = this.#lanes[partition]!;
+    const { member } = lane;
+    const isHeld = this.#held.isHeld(partition) || isSettling(lane);
+    if (member === null || member.isDown || isHeld) this.#hold(partition, request);
     else member.shard.publish(request);
   }
 
@@ -202,7 +213,7 @@ export class ClusterShards implements Shards {
 
   #tryRelease(partition: number): void {
     const lane = this.#lanes[partition]!;
-    if (lane.member === null || lane.member.isDown) return;
+    if (lane.member === null || lane.member.isDown || isSettling(lane)) return;
     if (lane.member.shard.problem() !== null && this.#isArriving(lane)) return;
     const former = this.#leaving.get(partition);
     // What is in flight there may have to come first.
@@ -250,14 +261,6 @@ export class ClusterShards implements Shards {
 
   #problemOf({ member, slot }: Lane): string | null {
     return member === null ? `no master of the Redis Cluster has slot ${slot}` : member.problem();
-  }
-
-  incarnation(): string {
-    const all = [...this.#members.values()].map(({ shard }) => shard.incarnation);
-    return all
-      .filter((one) => one.trim() !== '')
-      .sort()
-      .join(' ');
   }
 
   /** Ready while most partitions are served, and what is one for the whole cluster. */
@@ -310,7 +313,9 @@ export class ClusterShards implements Shards {
   }
 
   #isTroubled(): boolean {
-    return [this.#control, ...this.#lanes].some(({ member }) => member === null || member.problem() !== null);
+    return [this.#control, ...this.#lanes].some(
+      (lane) => lane.member === null || lane.member.problem() !== null || isSettling(lane),
+    );
   }
 
   #follow(map: SlotMap): void {
@@ -326,6 +331,7 @@ export class ClusterShards implements Shards {
     for (const [id, member] of this.#members) {
       if (![...needed].some((master) => master?.id === id)) this.#retire(member, before, map);
     }
+    this.#settleArrivals();
     this.#review();
     if (!this.#held.isEmpty) this.#retry();
   }
@@ -356,7 +362,11 @@ export class ClusterShards implements Shards {
     const address = addressOf(master, seeds[0]);
     const served = this.#servedBy(master, map);
     const shard: Shard = new Shard(
-      { ...this.#options, keys, address, isCluster: true, served },
+      {
+        ...this.#options,
+        ...{ keys, address, isCluster: true, served },
+        has: { parts: () => this.#partsOf(shard), others: () => this.#others(shard) },
+      },
       {
         envelope: (room, envelope) => this.#events.envelope(room, envelope),
         presence: (room, changes) => this.#events.presence(room, changes),
@@ -395,7 +405,9 @@ export class ClusterShards implements Shards {
       if (member === null) return;
       const former = lane.member;
       lane.member = member;
+      member.shard.forget([lane.part]);
       if (former === null) return;
+      former.shard.forget([lane.part]);
       const places = moved.get(former) ?? new Set();
       moved.set(former, places.add(i - 1));
     });
@@ -445,7 +457,44 @@ export class ClusterShards implements Shards {
     shard.close('another master took over');
   }
 
+  /** Partitions that came to a master whose links are up. */
+  #settleArrivals(): void {
+    for (const member of this.#members.values()) {
+      const parts = this.#partsOf(member.shard).filter((part) => !member.shard.hasSettled(part));
+      if (parts.length === 0 || member.isSettling || member.shard.problem() !== null) continue;
+      member.isSettling = true;
+      member.shard
+        .settle(parts)
+        .then(
+          () => this.#retryLater(),
+          (error: Error) => this.#options.log.debug({ error: error.message }, 'cannot settle partitions yet'),
+        )
+        .finally(() => {
+          member.isSettling = false;
+        });
+    }
+  }
+
+  #partsOf(shard: Shard): Part[] {
+    return [this.#control, ...this.#lanes].flatMap(({ part, member }) =>
+      member?.shard === shard ? [part] : [],
+    );
+  }
+
+  /** What the other masters say of their replication: those that answer at once. */
+  async #others(shard: Shard): Promise<Replication[]> {
+    const asking = [...this.#members.values()].map(async (member) => {
+      if (member.shard === shard) return [];
+      const late = pause(PEER_TIMEOUT_MS).then(() => '');
+      const info = member.shard.ask(({ redis }) => redis.info(), 'connect').catch(() => '');
+      const said = await Promise.race([info, late]);
+      return said === '' ? [] : [readReplication(said)];
+    });
+    return (await Promise.all(asking)).flat();
+  }
+
   #changed(): void {
+    this.#settleArrivals();
     this.#topology.hint();
     this.#review();
     this.#events.changed();
@@ -459,6 +508,11 @@ export class ClusterShards implements Shards {
     if (ready) this.#options.log.info({}, 'backplane is ready again');
     else this.#options.log.warn({ reason }, 'backplane is not ready');
   }
+}
+
+/** Whether its master is there, and it is not known yet what it lacks. */
+function isSettling({ part, member }: Lane): boolean {
+  return member?.shard.isUp === true && !member.shard.hasSettled(part);
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -9,6 +9,8 @@ export class Member {
   readonly openedAtMs: number;
   /** It says that the cluster is down: then what it hears and sends proves nothing. */
   isDown = false;
+  /** Partitions that came to it are being settled. */
+  isSettling = false;
 
   constructor(master: Master, shard: Shard, openedAtMs: number) {
     this.master = master;

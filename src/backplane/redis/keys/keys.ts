@@ -122,6 +122,11 @@ export class Keys {
     return `${this.#prefix}nodes}:signals${this.#database}`;
   }
 
+  /** String: the record of a partition's lineage, as `lineage.lua` describes it; null for that of the leases and denials. */
+  lineage(partition: number | null): string {
+    return `${partition === null ? `${this.#prefix}nodes}:` : this.#heads[partition]}lineage`;
+  }
+
   /** The cluster slot of everything that belongs to a partition. */
   slotOfPartition(partition: number): number {
     return slotOf(this.#heads[partition]!.slice(this.#prefix.length, -2));

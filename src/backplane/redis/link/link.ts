@@ -1,5 +1,6 @@
 /** One connection to Redis that reconnects by itself, and knows since when it is down and why. */
 
+import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Redis, type RedisOptions } from 'ioredis';
 import { backoffMs } from '../../../util/backoff.ts';
@@ -7,10 +8,10 @@ import type { Clock } from '../../../util/clock.ts';
 import type { Logger } from '../../../util/log.ts';
 import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
-import { type BackplaneError, unavailable } from '../../backplane.ts';
+import { BackplaneError, unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
-import { lineageOf, runOf } from './lineage.ts';
 import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
+import { readReplication, type ServerAddress } from './replication.ts';
 import { serverOptions } from './server-options.ts';
 import { passingProblem, serverProblem } from './server-version.ts';
 
@@ -40,6 +41,8 @@ export interface LinkOptions {
 export interface LinkWatcher {
   up(): void;
   down(): void;
+  /** Before it comes up, with the reply to INFO: it waits for this, and is dropped if it rejects. */
+  found?(info: string, isCurrent: () => boolean): Promise<void>;
 }
 
 /**
@@ -65,8 +68,8 @@ export class Link {
   #useless = 0;
   #isClosed = false;
   #downSinceMs: number;
-  #lineage = '';
-  #run = '';
+  #serverId = '';
+  #connections = 0;
   #lastError: Error | null = null;
   #waiter: { resolve(): void; reject(error: Error): void } | null = null;
 
@@ -84,28 +87,29 @@ export class Link {
     });
     this.redis.on('error', (error: Error) => this.#failed(error));
     this.redis.on('ready', () => void this.#identify());
-    this.redis.on('close', () => this.#lost());
+    this.redis.on('close', () => {
+      this.#connections++;
+      this.#lost();
+    });
   }
 
   get isUp(): boolean {
     return this.#isUp;
   }
 
-  /** Lineage of the server, for a link that does not subscribe; see `lineageOf`. */
-  get lineage(): string {
-    return this.#lineage;
+  /** Which server it leads to, and since which promotion: for a link that does not subscribe. */
+  get serverId(): string {
+    return this.#serverId;
+  }
+
+  /** Where its connection ends: behind a name or a proxy it may be another server than before. */
+  get remote(): ServerAddress {
+    const { remoteAddress, remotePort } = this.redis.stream as Partial<Socket>;
+    return { host: remoteAddress ?? this.#server.host, port: remotePort ?? this.#server.port };
   }
 
   get isCluster(): boolean {
     return this.#options.isCluster ?? false;
-  }
-
-  /**
-   * The server and its run, for a link that does not subscribe. Where it is another one, what was written may be gone: a replica may
-   * lack it, and so may the disk of a server that was started again.
-   */
-  get incarnation(): string {
-    return `${this.#run} ${this.#lineage}`;
   }
 
   /** Host and port, without credentials. */
@@ -141,6 +145,12 @@ export class Link {
     }
   }
 
+  /** Tells of the connection that it has now whether it still has it. */
+  connection(): () => boolean {
+    const connection = this.#connections;
+    return () => connection === this.#connections && !this.#isClosed;
+  }
+
   /** On a channel: of a cluster one that is sharded. */
   publish(channel: string, text: string | Buffer): Promise<unknown> {
     return this.isCluster ? this.redis.spublish(channel, text) : this.redis.publish(channel, text);
@@ -173,6 +183,7 @@ export class Link {
    * Before anything is written: the server's state decides how. A link that only subscribes needs none of it.
    */
   async #identify(): Promise<void> {
+    const isCurrent = this.connection();
     if (this.role !== 'subscribe') {
       try {
         const info = await this.redis.info();
@@ -180,11 +191,15 @@ export class Link {
         if (problem !== null) return this.#refuse(`cannot use this Redis: ${problem}`);
         // If this fails, ioredis would continue in database 0.
         if (this.#server.database !== 0) await this.redis.select(this.#server.database);
-        this.#lineage = lineageOf(info);
-        this.#run = runOf(info);
+        const { id, runId } = readReplication(info);
+        this.#serverId = `${runId} ${id}`;
+        await this.#watcher.found?.(info, isCurrent);
       } catch (error) {
-        return this.#refuse(`redis did not answer INFO: ${(error as Error).message}`);
+        const { message } = error as Error;
+        const reason = error instanceof BackplaneError ? message : `redis did not answer INFO: ${message}`;
+        return isCurrent() ? this.#refuse(reason) : undefined;
       }
+      if (!isCurrent()) return;
       this.works();
     }
     this.#ready();

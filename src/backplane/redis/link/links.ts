@@ -1,10 +1,17 @@
 /** The three links of a node to Redis: how they are asked, and what is wrong with them. */
-import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
+import { type Place, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import { Link, type LinkOptions } from './link.ts';
 import { errorFromCall, isAnswer } from './redis-errors.ts';
 import type { ShardAccess } from './shard-calls.ts';
 
+export interface LinksOptions extends LinkOptions {
+  /** See `Lineages`. */
+  readonly lineages: { of(place: Place): string };
+}
+
 export interface LinksWatcher {
+  /** The command link reached a server, and comes up when this resolves. `info`: the reply to INFO. */
+  commandFound(info: string, isCurrent: () => boolean): Promise<void>;
   commandUp(): void;
   commandDown(): void;
   readsChanged(): void;
@@ -22,14 +29,17 @@ export class Links {
   readonly reads: Link;
   readonly subscribe: Link;
   readonly #watcher: LinksWatcher;
+  readonly #lineageOf: (place: Place) => string;
   #isReadLinkAsked = false;
   #isStopped = false;
 
-  constructor(options: LinkOptions, watcher: LinksWatcher) {
+  constructor(options: LinksOptions, watcher: LinksWatcher) {
+    this.#lineageOf = (place) => options.lineages.of(place);
     this.#watcher = watcher;
     this.command = new Link('command', options, {
       up: () => this.#commandUp(),
       down: () => watcher.commandDown(),
+      found: (info, isCurrent) => watcher.commandFound(info, isCurrent),
     });
     const changed = () => watcher.readsChanged();
     this.reads = new Link('read', options, { up: changed, down: changed });
@@ -67,7 +77,7 @@ export class Links {
     const problem = this.commandProblem();
     if (problem !== null) throw unavailable(stage, problem);
     try {
-      return await work(this.command);
+      return await work(this.#access(this.command));
     } catch (cause) {
       const error = errorFromCall(cause, stage);
       if (error.code === 'timeout') this.#watcher.noAnswer();
@@ -80,7 +90,7 @@ export class Links {
     const problem = this.readProblem();
     if (problem !== null) throw unavailable(stage, problem);
     try {
-      return await work(this.reads);
+      return await work(this.#access(this.reads));
     } catch (cause) {
       const error = errorFromCall(cause, stage);
       if (error.code === 'timeout') this.#checkReadLink();
@@ -99,7 +109,7 @@ export class Links {
 
   #commandUp(): void {
     // Redis was promoted, and the other link may still lead to the one before.
-    if (this.reads.lineage !== this.command.lineage) this.reads.reconnect('it leads to another Redis');
+    if (this.reads.serverId !== this.command.serverId) this.reads.reconnect('it leads to another Redis');
     this.#watcher.commandUp();
   }
 
@@ -113,6 +123,10 @@ export class Links {
       .finally(() => {
         this.#isReadLinkAsked = false;
       });
+  }
+
+  #access({ redis, isCluster }: Link): ShardAccess {
+    return { redis, isCluster, lineageOf: this.#lineageOf };
   }
 
   #all(): readonly Link[] {

@@ -1,5 +1,5 @@
 /** Whether nodes can use a server at all, from its reply to INFO. */
-import { isReplica } from './lineage.ts';
+import { isReplica } from './replication.ts';
 
 const OLDEST_MAJOR = 7;
 

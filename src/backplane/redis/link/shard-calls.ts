@@ -10,8 +10,8 @@ export interface ShardAccess {
   readonly redis: Redis;
   /** It is part of a Redis Cluster. */
   readonly isCluster: boolean;
-  /** Of the place: see `lineageOf`. */
-  readonly lineage: string;
+  /** Of a place on it: see `Lineages`. */
+  lineageOf(place: Place): string;
 }
 
 /** Both reject with a `BackplaneError` of that stage: at once while the server is known to be away. */

@@ -25,8 +25,16 @@ export interface PublisherOptions {
   readonly metaTtlMs: number;
   readonly clock: Clock;
   readonly metrics: BackplaneMetrics;
+  readonly lineages: RoomLineages;
   /** Redis replied with an error: it may refuse more. */
   refused?(error: BackplaneError): void;
+}
+
+/** See `Lineages`. */
+export interface RoomLineages {
+  /** The one that all rooms have, or null if they differ. */
+  readonly common: string | null;
+  of(room: string): string;
 }
 
 /** The outcome of one batch. */
@@ -61,7 +69,7 @@ export class Publisher {
     const sentAtMs = clock.wallMs();
     const { scripted, plain } = split(batches);
     const [committed, published] = await Promise.all([
-      scripted.length === 0 ? NOTHING : this.#commit(scripted, sentAtMs),
+      scripted.length === 0 ? NOTHING : this.#commitAll(scripted, sentAtMs),
       plain.length === 0 ? NOTHING : this.#publish(plain, sentAtMs),
     ]);
     let messages = 0;
@@ -76,9 +84,31 @@ export class Publisher {
     return batches.map((batch) => (plain.includes(batch) ? nextPublished : nextCommitted).next().value!);
   }
 
-  async #commit(batches: readonly RoomBatch[], sentAtMs: number): Promise<Outcome[]> {
+  /** One call, or one for each lineage: they differ after promotions that lost writes of some partitions. */
+  async #commitAll(batches: readonly RoomBatch[], sentAtMs: number): Promise<Outcome[]> {
+    const { lineages } = this.#options;
+    if (lineages.common !== null) return this.#commit(batches, lineages.common, sentAtMs);
+    const groups = new Map<string, RoomBatch[]>();
+    for (const batch of batches) {
+      const lineage = lineages.of(batch.room);
+      const group = groups.get(lineage);
+      if (group === undefined) groups.set(lineage, [batch]);
+      else group.push(batch);
+    }
+    const outcomes = new Map<RoomBatch, Outcome>();
+    const sending = [...groups].map(async ([lineage, group]) => {
+      const replies = await this.#commit(group, lineage, sentAtMs);
+      group.forEach((batch, i) => {
+        outcomes.set(batch, replies[i]!);
+      });
+    });
+    await Promise.all(sending);
+    return batches.map((batch) => outcomes.get(batch)!);
+  }
+
+  async #commit(batches: readonly RoomBatch[], lineage: string, sentAtMs: number): Promise<Outcome[]> {
     const { nodeId, metaTtlMs, dedupWindowMs, metrics } = this.#options;
-    const head = [randomId(ID_BYTES), String(metaTtlMs), String(dedupWindowMs), this.#link.lineage];
+    const head = [randomId(ID_BYTES), String(metaTtlMs), String(dedupWindowMs), lineage];
     const space = this.#space;
     this.#space = NO_SPACE;
     const { isCluster } = this.#link;

@@ -1,7 +1,7 @@
 -- Drops all messages of a room. It gets a new epoch, in which its offsets go on.
 --
 -- KEYS  1 meta; 2 log
--- ARGV  1 the new epoch (8 ASCII characters); 2 lineage of this Redis (8 ASCII characters, or empty)
+-- ARGV  1 the new epoch (8 ASCII characters); 2 lineage of the partition (8 ASCII characters, or empty)
 -- Returns the new epoch and the offset as text; '' and '0' for a room without numbering, which stays without.
 --
 -- publish.lua describes the format of meta. The log is dropped first: Redis checks its memory limit only before the first write of

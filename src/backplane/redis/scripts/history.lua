@@ -1,11 +1,11 @@
 -- Reads a room's position and the messages after an offset, or its newest ones, as one atomic view. Gives the room an epoch if it
 -- has
--- none and the caller wants one, or if another Redis numbered it before this one was promoted.
+-- none and the caller wants one, or if it was numbered before a promotion that may have lost messages.
 --
 -- KEYS  1 meta; 2 log
 -- ARGV  1 only messages after this offset; 2 about how many messages (0: only the position);
 --       3 how many the room keeps; 4 for how many ms; 5 epoch for a room that needs one (8 ASCII characters);
---       6 life of unused meta in ms; 7 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts);
+--       6 life of unused meta in ms; 7 lineage of the partition (8 ASCII characters, or empty; see lineage.lua);
 --       8 life in ms of the meta of a room that never had a message nor a start, from the last such read on; 0: only read,
 --         a room without numbering stays without;
 --       9 '1': the newest messages, else the oldest after the offset; 10 maximum bytes of the envelopes together (0: no
@@ -25,14 +25,24 @@ local function begin()
   return ARGV[5], 0
 end
 
+-- As in publish.lua.
+local function next_lineage(ancestry)
+  local record = call('GET', string.match(KEYS[1], '^[^}]*}:') .. 'lineage')
+  local present = record and string.sub(record, 81) or ''
+  if present == '' or ancestry == present or ancestry == string.sub(record, 1, 8) then return nil end
+  return present
+end
+
 local function position()
   local meta = call('GET', KEYS[1])
   if not meta then return begin() end
   local epoch, fresh, offset = struct.unpack('>c8I8I8', meta)
-  if lineage ~= '' and string.sub(meta, 25) ~= lineage then
+  local ancestry = string.sub(meta, 25)
+  local next = lineage ~= '' and ancestry ~= lineage and next_lineage(ancestry)
+  if next then
     epoch = ARGV[5]
     call('SETRANGE', KEYS[1], 0, epoch)
-    call('SETRANGE', KEYS[1], 24, lineage)
+    call('SETRANGE', KEYS[1], 24, next)
   end
   -- Reads keep a room's numbering alive too. The time is not stored: that field stands for the log as well.
   local life = (offset > 0 or fresh > 0 and empty_life > 0) and tonumber(ARGV[6]) or empty_life

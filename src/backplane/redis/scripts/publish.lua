@@ -4,7 +4,7 @@
 -- KEYS  for each batch: meta, log; newest, only if nothing is kept and frames have conflation ids; then the dedup key of each keyed
 --       frame, in the order of the frames. The channel is named like the log, which saves an argument for every room.
 -- ARGV  1 epoch for rooms that need one (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
---       4 lineage of this Redis (8 ASCII characters, or empty; see lineage.ts); then for each batch its draft, an envelope
+--       4 lineage of the partitions (8 ASCII characters, or empty; see lineage.lua); then for each batch its draft, an envelope
 --       without its trailer (see envelope.ts), and, only if it has keyed frames, their indexes (u16 each, from 0).
 --       Bytes 4..13 of a draft are options: u32 how much to keep (lower 17 bits: messages; upper 15: 64 KiB, 0 for no limit in
 --       bytes; all 0: a room without history, or signals, which are only sent), u32 for how many ms, u16 number of keyed frames.
@@ -19,8 +19,8 @@
 -- can be restored when XADD fails; a log entry cannot be undone, since others may have been trimmed for it.
 --
 -- meta is one string: epoch (8 bytes), u64 time when the lives of meta and log were last prolonged (in a room that never had a
--- message: 0, or 1 if a user has a start), u64 offset, lineage (8 bytes or none). A room that another Redis numbered before this one was
--- promoted gets a new epoch. Neither a hash nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET.
+-- message: 0, or 1 if a user has a start), u64 offset, lineage (8 bytes or none). A room of another lineage was numbered before a
+-- promotion that may have lost its newest messages: it gets a new epoch. Neither a hash nor text: GET, unpack and SETRANGE cost 2 us a room less than HMGET, tonumber and HSET.
 -- Prolonging lives only when a tenth has passed saves two calls on nearly every publish; hence lives are a tenth longer than requested.
 -- A log entry is a whole envelope: an XADD of many messages costs as much as one. Its id is `<its last offset>-<ms since the Unix
 -- epoch, then the number of its messages in five digits>`: separate fields would cost 1 us.
@@ -40,6 +40,16 @@ local id_format = format('%%d-%d%%05d', now)
 -- What the current batch has done, to undo it: the dedup keys that it set, the meta that it
 -- wrote and the previous value (false: there was none), and whether its entry is in the log.
 local claimed, written, before, stored = {}, nil, false, false
+
+-- In which lineage a room goes on, or nil for its own. Asked when the node's lineage is another. Then the record decides, so that nodes
+-- end at the same one whatever each of them believes: one may have learnt it before the record was lost, and those of earlier
+-- versions take the start of the server's id for it.
+local function next_lineage(meta, ancestry)
+  local record = call('GET', string.match(meta, '^[^}]*}:') .. 'lineage')
+  local present = record and sub(record, 81) or ''
+  if present == '' or ancestry == present or ancestry == sub(record, 1, 8) then return nil end
+  return present
+end
 
 -- Claims the keys of a batch. Returns the set of frame indexes that are duplicates, their number, and their reply.
 local function find_duplicates(k, keyed, indexes, epoch, offset)
@@ -195,7 +205,8 @@ local function commit(k, newest, draft, indexes, flags, count, messages, age, ke
     if before then
       epoch, fresh, offset = unpack('>c8I8I8', before)
       ancestry = sub(before, 25)
-      if lineage ~= '' and ancestry ~= lineage then epoch, fresh, ancestry = candidate, 0, lineage end
+      local next = lineage ~= '' and ancestry ~= lineage and next_lineage(KEYS[k], ancestry)
+      if next then epoch, fresh, ancestry = candidate, 0, next end
     else
       epoch, offset = candidate, 0
     end

@@ -154,6 +154,7 @@ export const sweepScript = new Script('sweep');
 export const forgetScript = new Script('forget');
 export const releaseScript = new Script('release');
 export const checkScript = new Script('check');
+export const lineageScript = new Script('lineage');
 
 /** The scripts that a node loads when it starts. */
 export const ALL_SCRIPTS: readonly Script[] = [
@@ -174,4 +175,5 @@ export const ALL_SCRIPTS: readonly Script[] = [
   forgetScript,
   releaseScript,
   checkScript,
+  lineageScript,
 ];

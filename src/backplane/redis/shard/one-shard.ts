@@ -81,10 +81,6 @@ export class OneShard implements Shards {
     return this.#shard.problem();
   }
 
-  incarnation(): string {
-    return this.#shard.incarnation;
-  }
-
   status(): BackplaneStatus {
     return this.#shard.status();
   }

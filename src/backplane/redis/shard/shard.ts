@@ -11,9 +11,10 @@ import { Probe } from '../health/probe.ts';
 import { Readiness } from '../health/readiness.ts';
 import { WriteCheck } from '../health/write-check.ts';
 import type { Keys } from '../keys/keys.ts';
-import type { LinkOptions } from '../link/link.ts';
-import { Links } from '../link/links.ts';
+import type { FoundServer, Lineages, Part } from '../lineage/lineages.ts';
+import { Links, type LinksOptions } from '../link/links.ts';
 import { isNotRun, isReadOnly, refusedWrite } from '../link/redis-errors.ts';
+import type { Replication } from '../link/replication.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import { GroupCommit } from '../publish/group-commit.ts';
 import { Publisher } from '../publish/publisher.ts';
@@ -30,7 +31,10 @@ export interface ShardEvents extends ShardsEvents {
   misplaced?(): void;
 }
 
-export interface ShardOptions extends LinkOptions {
+export interface ShardOptions extends LinksOptions {
+  readonly lineages: Lineages;
+  /** Of a server of a cluster: what it has now, and what the other masters say of their replication. */
+  readonly has?: { parts(): readonly Part[]; others(): Promise<readonly Replication[]> };
   readonly keys: Keys;
   readonly dedupWindowMs: number;
   readonly metaTtlMs: number;
@@ -53,6 +57,7 @@ export class Shard {
   readonly #readiness: Readiness;
   /** Null for a single Redis. */
   #served: ServedPlaces | null;
+  readonly #settled = new Set<Part>();
   #restoring: Promise<void> | null = null;
 
   constructor(options: ShardOptions, events: ShardEvents) {
@@ -70,11 +75,6 @@ export class Shard {
   /** Host and port, without credentials. */
   get address(): string {
     return shownAddress(this.#options.address);
-  }
-
-  /** Of its server: see `Link`. */
-  get incarnation(): string {
-    return this.#links.command.incarnation;
   }
 
   /** Resolves when the links are up and the scripts loaded. Rejects after `timeoutMs`. */
@@ -112,6 +112,25 @@ export class Shard {
     this.#probe.start();
     this.#writes.start();
     this.#readiness.start();
+  }
+
+  /** Whether it is known in which lineage the rooms of this partition go on: nothing of it may be asked before. */
+  hasSettled(part: Part): boolean {
+    return this.#settled.has(part);
+  }
+
+  /** Settles partitions that arrived. Rejects if it cannot now. */
+  async settle(parts: readonly Part[]): Promise<void> {
+    const { lineages, has } = this.#options;
+    const isCurrent = this.#links.command.connection();
+    const info = await this.ask(({ redis }) => redis.info(), 'connect');
+    await lineages.settle({ ...this.#server, info, isCurrent }, parts, has?.others);
+    for (const part of parts) this.#settled.add(part);
+  }
+
+  /** Partitions that another server has now: when they come back, something may have happened to them. */
+  forget(parts: readonly Part[]): void {
+    for (const part of parts) this.#settled.delete(part);
   }
 
   publish(request: PublishRequest): void {
@@ -205,6 +224,7 @@ export class Shard {
 
   #buildLinks(): Links {
     return new Links(this.#options, {
+      commandFound: (info, isCurrent) => this.#settleAll(info, isCurrent),
       commandUp: () => {
         this.#commits.linkUp();
         this.#changed();
@@ -293,7 +313,32 @@ export class Shard {
     const obstacles = await tryScripts(command, keys, metrics, this.#served);
     const isReplica = obstacles.some((obstacle) => obstacle.kind === 'writes' && isReadOnly(obstacle.reply));
     if (isReplica) command.reconnect('this Redis became a read-only replica');
+    if (obstacles.length === 0) await this.#reviewLineages();
     return obstacles.length === 0 ? null : describeObstacles(obstacles, address.username, 'redis');
+  }
+
+  async #reviewLineages(): Promise<void> {
+    const { command } = this.#links;
+    const { lineages, has } = this.#options;
+    const server = { ...this.#server, isCurrent: command.connection() };
+    const parts = has === undefined ? lineages.all() : [...this.#settled];
+    const outdated = await lineages.review(server, parts, has?.others);
+    if (outdated !== null) command.reconnect(outdated);
+  }
+
+  /** The command link reached a server, and comes up when this resolves. */
+  async #settleAll(info: string, isCurrent: () => boolean): Promise<void> {
+    const { lineages, has } = this.#options;
+    this.#settled.clear();
+    const parts = has?.parts() ?? lineages.all();
+    await lineages.settle({ ...this.#server, info, isCurrent }, parts, has?.others);
+    for (const part of parts) this.#settled.add(part);
+  }
+
+  /** The one at the end of the command link now. */
+  get #server(): Pick<FoundServer, 'redis' | 'isCluster' | 'address'> {
+    const { redis, isCluster, remote } = this.#links.command;
+    return { redis, isCluster, address: remote };
   }
 
   #buildReadiness(): Readiness {

@@ -32,8 +32,6 @@ export interface Shards extends ShardCalls {
   heard(room: string): Promise<void>;
   /** Why the place cannot be called now, or null. */
   problem(place: Place): string | null;
-  /** Of everything together: another one when any server may lack writes that were acknowledged; see `Link`. */
-  incarnation(): string;
   status(): BackplaneStatus;
   /** Nothing more is asked, and nothing looks at the links any more. */
   stop(): void;

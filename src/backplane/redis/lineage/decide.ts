@@ -1,0 +1,64 @@
+/**
+ * Whether a partition may lack writes that were acknowledged. Replication is asynchronous: a replica that is promoted
+ * goes on from what it had, gives the numbers of lost messages to others, and cannot tell. So every partition has a
+ * record of the server that its nodes found it on, and of its lineage: which promotion numbered its rooms. A promotion
+ * that may have lost writes begins a lineage, and each room of it gets a new epoch at its next use. Three things do not:
+ * a partition that moved with its slot, a server that started again with its data, and a planned failover, of which the
+ * server that handed over gives the proof.
+ */
+import type { Replication } from '../link/replication.ts';
+import type { LineageRecord } from './record.ts';
+
+/** Long enough that no two promotions of one cluster share it. */
+const LINEAGE_BYTES = 8;
+
+export type Verdict =
+  | { readonly lineage: string }
+  /** It depends on the former primary: with its proof the lineage stays. */
+  | 'ask';
+
+/** What is known of the other primaries of a cluster. One Redis, with or without Sentinel, has none. */
+export interface Others {
+  /** Those that live now. */
+  readonly primaries: readonly Replication[];
+  /** Whether the node knew this server as a primary, under this id, before the partition was seen on it. */
+  readonly isKnown: boolean;
+}
+
+export const ALONE: Others = { primaries: [], isKnown: false };
+
+/** `server`: where the partition is now. `record`: null if there is none yet, as in data of earlier versions. */
+export function decide(record: LineageRecord | null, server: Replication, others: Others): Verdict {
+  if (record === null) return { lineage: server.previousId === '' ? '' : lineageOf(server) };
+  if (record.home === server.id) return record;
+  if (server.previousId !== '' && server.previousId === record.home) return 'ask';
+  return hasMoved(record, server, others) ? record : { lineage: lineageOf(server) };
+}
+
+/** A server that was never promoted lacks nothing that its own disk has; another one is known from before. */
+function hasMoved({ home }: LineageRecord, server: Replication, { primaries, isKnown }: Others): boolean {
+  if (server.previousId !== '' && !isKnown) return false;
+  if (primaries.some(({ id }) => id === home)) return true;
+  // It may have come here by way of a replica of its home that was promoted.
+  return server.previousId === '' && !primaries.some(({ previousId }) => previousId === home);
+}
+
+/** The lineage that begins with the promotion of this server. */
+export function lineageOf({ id }: Replication): string {
+  return id.slice(0, LINEAGE_BYTES);
+}
+
+/**
+ * Whether the former primary proves that `server` has all of its writes: it handed over at the very offset at which the
+ * other began, and follows it now. A replica that was nearly as far may be at the same offset, so it must be the process
+ * of the record. Null: it cannot tell yet.
+ */
+export function provesHandover(
+  { home, runId }: LineageRecord,
+  server: Replication,
+  former: Replication,
+): boolean | null {
+  if (runId === '' || former.runId !== runId) return false;
+  if (!former.isReplica || former.id !== server.id) return null;
+  return former.previousId === home && server.previousId === home && former.since === server.since;
+}

@@ -1,0 +1,106 @@
+/** Finds the primary that a promoted replica took over from, and asks whether it handed over everything. */
+import type { Clock } from '../../../util/clock.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import { type Replication, readReplication, type ServerAddress } from '../link/replication.ts';
+import { provesHandover } from './decide.ts';
+import type { LineageRecord } from './record.ts';
+
+export interface FormerPrimaryOptions {
+  readonly clock: Clock;
+  /** Resolves with what the server at that address replies to INFO. Rejects if it does not answer soon. */
+  info(address: ServerAddress): Promise<string>;
+}
+
+/** It follows the new primary within 60 ms of a planned failover; rooms wait for this. */
+const WAIT_MS = 1_000;
+const POLL_MS = 25;
+/** Processes whose addresses are remembered. */
+const REMEMBERED = 1_000;
+
+/** True and false are its answer. */
+type Answer = boolean | 'not yet' | 'another server' | 'nobody there';
+
+export class FormerPrimary {
+  readonly #options: FormerPrimaryOptions;
+  /** By run id: where this node reached primaries. */
+  readonly #addresses = new Map<string, ServerAddress>();
+
+  constructor(options: FormerPrimaryOptions) {
+    this.#options = options;
+  }
+
+  remember(runId: string, address: ServerAddress): void {
+    if (this.#addresses.size >= REMEMBERED) this.#addresses.clear();
+    this.#addresses.set(runId, address);
+  }
+
+  /** What a process says that this node knew as a primary, if it is one still; else null. */
+  async primary(runId: string): Promise<Replication | null> {
+    const address = this.#addresses.get(runId);
+    if (address === undefined) return null;
+    try {
+      const said = readReplication(await this.#options.info(address));
+      return said.runId === runId && !said.isReplica ? said : null;
+    } catch {
+      // It is gone, or out of reach: it tells nothing.
+      return null;
+    }
+  }
+
+  /**
+   * Whether the process of the record handed over all that it had to `server`, whose own state `latest` reads. False as well if
+   * nobody can tell within a second: one that died proves nothing.
+   */
+  async handedOver(
+    record: LineageRecord,
+    server: Replication,
+    latest: () => Promise<Replication>,
+  ): Promise<boolean> {
+    const endMs = this.#options.clock.nowMs() + WAIT_MS;
+    const known = this.#addresses.get(record.runId);
+    const useless = new Set<string>();
+    while (true) {
+      const addresses = new Map(candidates(known, await latest()).filter(([name]) => !useless.has(name)));
+      for (const [name, answer] of await this.#askAll(addresses, record, server)) {
+        if (typeof answer === 'boolean') return answer;
+        if (answer === 'nobody there' && known !== undefined && name === nameOf(known)) return false;
+        if (answer === 'another server') useless.add(name);
+      }
+      if (this.#options.clock.nowMs() >= endMs) return false;
+      await new Promise<void>((resolve) => systemScheduler.after(POLL_MS, resolve));
+    }
+  }
+
+  #askAll(
+    addresses: ReadonlyMap<string, ServerAddress>,
+    record: LineageRecord,
+    server: Replication,
+  ): Promise<(readonly [string, Answer])[]> {
+    const asking = [...addresses].map(
+      async ([name, address]) => [name, await this.#ask(address, record, server)] as const,
+    );
+    return Promise.all(asking);
+  }
+
+  async #ask(address: ServerAddress, record: LineageRecord, server: Replication): Promise<Answer> {
+    try {
+      const former = readReplication(await this.#options.info(address));
+      if (former.runId !== record.runId) return 'another server';
+      return provesHandover(record, server, former) ?? 'not yet';
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED' ? 'nobody there' : 'not yet';
+    }
+  }
+}
+
+/** Where the former primary may be: where this node knew it, and among those that follow its successor. */
+function candidates(known: ServerAddress | undefined, server: Replication): [string, ServerAddress][] {
+  return [...(known === undefined ? [] : [known]), ...server.replicas].map((address) => [
+    nameOf(address),
+    address,
+  ]);
+}
+
+function nameOf({ host, port }: ServerAddress): string {
+  return `${host} ${port}`;
+}

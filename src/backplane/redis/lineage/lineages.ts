@@ -1,0 +1,299 @@
+/**
+ * The lineage of each partition, as this node found it on the server that has the partition now. Nothing is published,
+ * numbered or read before it is settled; all nodes agree, since a record in the partition itself decides.
+ */
+import type { Logger } from '../../../util/log.ts';
+import { unavailable } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import { errorFromCall, isRefusedWrite } from '../link/redis-errors.ts';
+import { type Replication, readReplication, type ServerAddress } from '../link/replication.ts';
+import { lineageScript, type ScriptTarget } from '../scripts/scripts.ts';
+import { decide, lineageOf, type Others } from './decide.ts';
+import { FormerPrimary, type FormerPrimaryOptions } from './former-primary.ts';
+import { type LineageRecord, readRecord, writeRecord } from './record.ts';
+
+export interface LineagesOptions extends FormerPrimaryOptions {
+  readonly keys: Keys;
+  readonly log: Logger;
+  readonly metrics: BackplaneMetrics;
+}
+
+/** A server, as a link to it has just found it. */
+export interface FoundServer extends ScriptTarget {
+  /** Its reply to INFO. */
+  readonly info: string;
+  readonly address: ServerAddress;
+  /** Whether `redis` still leads to it: it reconnects by itself, perhaps to another. */
+  isCurrent(): boolean;
+}
+
+/** Asks the other primaries of a cluster: those that answer. */
+export type OtherPrimaries = () => Promise<readonly Replication[]>;
+
+/** A partition, or null for the leases and denials. */
+export type Part = number | null;
+
+/** One record as it was found, and what it shall be. */
+interface Change {
+  readonly part: Part;
+  readonly found: string;
+  readonly before: LineageRecord | null;
+  readonly next: LineageRecord;
+}
+
+interface Settled extends Change {
+  readonly stored: string;
+}
+
+/** Other nodes settle the same records: then theirs count. */
+const TRIES = 5;
+const READ_AT_ONCE = 1_000;
+const nobody: OtherPrimaries = () => Promise.resolve([]);
+/** In place of a record that the server refused to store. */
+const OWED = '';
+
+export class Lineages {
+  readonly #options: LineagesOptions;
+  readonly #former: FormerPrimary;
+  readonly #byPart = new Map<Part, LineageRecord>();
+  /** The one that all partitions have, or null if they differ. */
+  #common: string | null = '';
+  /** What former primaries said, or that they did not: for good, or a partition would be settled twice in two ways. */
+  readonly #handovers = new Map<string, boolean>();
+  #generation = 0;
+  /** Ids of servers on which something was settled. */
+  readonly #known = new Set<string>();
+  /** Decided, and not stored: their server refuses writes. */
+  readonly #owed = new Set<Part>();
+
+  constructor(options: LineagesOptions) {
+    this.#options = options;
+    this.#former = new FormerPrimary(options);
+  }
+
+  /** Of a room's partition, or with null of the leases and denials. '' for one that no promotion began. */
+  of(room: string | null): string {
+    return (
+      this.#common ??
+      this.#byPart.get(room === null ? null : this.#options.keys.partitionOf(room))?.lineage ??
+      ''
+    );
+  }
+
+  /** The lineage of all partitions, or null if they differ. */
+  get common(): string | null {
+    return this.#common;
+  }
+
+  /** Of all that is stored together: another one when some of what this node wrote may be gone. */
+  get incarnation(): string {
+    return String(this.#generation);
+  }
+
+  /**
+   * Settles these partitions, all by default, with the server that has them now. Resolves when `of` tells their lineages. Takes up
+   * to a second after a promotion. Rejects with a `BackplaneError` if the server does not answer, or refuses to store that a lineage began.
+   */
+  async settle(
+    server: FoundServer,
+    parts: readonly Part[] = this.all(),
+    others: OtherPrimaries = nobody,
+  ): Promise<void> {
+    const facts = readReplication(server.info);
+    this.#former.remember(facts.runId, server.address);
+    let left = parts;
+    for (let i = 0; left.length > 0; i++) {
+      if (i === TRIES) throw unavailable('connect', 'other nodes keep changing the lineage of partitions');
+      left = await this.#settleOnce(server, facts, left, others);
+    }
+    this.#known.add(facts.id);
+  }
+
+  /**
+   * Looks again while a link is up: a server takes another replication id when its first replica comes, and records must
+   * know it before that replica is promoted. Resolves with why the link must be made anew, or with null.
+   */
+  async review(
+    server: Omit<FoundServer, 'info'>,
+    parts: readonly Part[] = this.all(),
+    others: OtherPrimaries = nobody,
+  ): Promise<string | null> {
+    const info = await server.redis.info();
+    const { id, previousId, isReplica } = readReplication(info);
+    if (isReplica) return 'this Redis became a read-only replica';
+    const isElsewhere = parts.some((part) => this.#byPart.get(part)?.home !== id);
+    if (!isElsewhere && !parts.some((part) => this.#owed.has(part))) return null;
+    if (isElsewhere && previousId !== '') return 'this Redis was promoted';
+    await this.settle({ ...server, info }, parts, others);
+    return null;
+  }
+
+  all(): Part[] {
+    return [...Array.from({ length: this.#options.keys.partitions }, (_, i) => i), null];
+  }
+
+  /** Returns the parts whose records another node changed meanwhile. */
+  async #settleOnce(
+    server: FoundServer,
+    facts: Replication,
+    parts: readonly Part[],
+    others: OtherPrimaries,
+  ): Promise<Part[]> {
+    const found = await this.#read(server, parts);
+    const around = {
+      primaries: await this.#primaries(found, facts, others),
+      isKnown: this.#known.has(facts.id),
+    };
+    const changes = await this.#decideAll(server, facts, found, around);
+    const stored = await this.#store(server, changes);
+    if (!server.isCurrent()) throw unavailable('connect', 'the link was lost');
+    const left: Part[] = [];
+    const settled = changes.flatMap((change, i) => {
+      if (isSettled(stored[i]!, change.next)) return [{ ...change, stored: stored[i]! }];
+      left.push(change.part);
+      return [];
+    });
+    this.#take(settled, facts, around);
+    return left;
+  }
+
+  /** The other primaries, if they matter: those of the map, and those that have nothing any more since it moved here. */
+  async #primaries(
+    found: ReadonlyMap<Part, string>,
+    facts: Replication,
+    others: OtherPrimaries,
+  ): Promise<readonly Replication[]> {
+    const records = [...found].map(([part, text]) => [part, readRecord(text)] as const);
+    if (others === nobody || records.every(([part, record]) => this.#isWhereItWas(part, record, facts)))
+      return [];
+    const primaries = [...(await others())];
+    const homes = new Map(
+      records.flatMap(([, record]) => (record === null ? [] : [[record.runId, record.home]])),
+    );
+    for (const [runId, home] of homes) {
+      if (home === facts.id || primaries.some(({ id }) => id === home)) continue;
+      const left = await this.#former.primary(runId);
+      if (left !== null) primaries.push(left);
+    }
+    return primaries;
+  }
+
+  /** Then nothing of others matters. */
+  #isWhereItWas(part: Part, record: LineageRecord | null, { id, runId }: Replication): boolean {
+    return record?.home === id && (this.#byPart.get(part)?.runId ?? runId) === runId;
+  }
+
+  async #read({ redis }: FoundServer, parts: readonly Part[]): Promise<Map<Part, string>> {
+    const { keys } = this.#options;
+    const found = new Map<Part, string>();
+    for (let at = 0; at < parts.length; at += READ_AT_ONCE) {
+      const some = parts.slice(at, at + READ_AT_ONCE);
+      const replies = await Promise.all(some.map((part) => redis.get(keys.lineage(part))));
+      some.forEach((part, i) => {
+        found.set(part, replies[i] ?? '');
+      });
+    }
+    return found;
+  }
+
+  async #decideAll(
+    server: FoundServer,
+    facts: Replication,
+    found: ReadonlyMap<Part, string>,
+    others: Others,
+  ): Promise<Change[]> {
+    const changes: Change[] = [];
+    for (const [part, text] of found) {
+      const before = readRecord(text);
+      const verdict = decide(before, facts, others);
+      let lineage: string;
+      if (verdict !== 'ask') lineage = verdict.lineage;
+      else lineage = (await this.#wasHandedOver(before!, facts, server)) ? before!.lineage : lineageOf(facts);
+      changes.push({ part, found: text, before, next: { home: facts.id, runId: facts.runId, lineage } });
+    }
+    return changes;
+  }
+
+  async #wasHandedOver(record: LineageRecord, facts: Replication, server: FoundServer): Promise<boolean> {
+    const name = `${record.home} ${record.runId} ${facts.id}`;
+    const earlier = this.#handovers.get(name);
+    if (earlier !== undefined) return earlier;
+    const latest = async () => readReplication(await server.redis.info());
+    const isProved = await this.#former.handedOver(record, facts, latest);
+    this.#handovers.set(name, isProved);
+    return isProved;
+  }
+
+  /** Returns the records that are stored now. */
+  async #store(server: FoundServer, changes: readonly Change[]): Promise<string[]> {
+    const { keys, metrics } = this.#options;
+    const isChanged = ({ found, next }: Change) => found !== writeRecord(next);
+    if (!changes.some(isChanged)) return changes.map(({ found }) => found);
+    await lineageScript.load(server);
+    if (!server.isCurrent()) throw unavailable('connect', 'the link was lost');
+    return Promise.all(
+      changes.map(async (change) => {
+        if (!isChanged(change)) return change.found;
+        const args = [change.found, writeRecord(change.next)];
+        try {
+          return String(await lineageScript.call(server, [keys.lineage(change.part)], args, metrics));
+        } catch (error) {
+          return this.#refused(change, errorFromCall(error, 'connect').message);
+        }
+      }),
+    );
+  }
+
+  /** A server that refuses writes can be read meanwhile; but a lineage that begins must be stored before anything is numbered. */
+  #refused({ before, next }: Change, message: string): string {
+    const begins = before === null ? false : before.lineage !== next.lineage;
+    const reply = message.replace(/^redis: /, '');
+    if (begins || !isRefusedWrite(reply))
+      throw unavailable('connect', `cannot store the lineage of rooms: ${message}`);
+    return OWED;
+  }
+
+  #take(changes: readonly Settled[], facts: Replication, others: Others): void {
+    let begun = 0;
+    let hasLost = false;
+    for (const { part, next, stored } of changes) {
+      const earlier = this.#byPart.get(part);
+      const record = { ...next, lineage: (readRecord(stored) ?? next).lineage };
+      this.#byPart.set(part, record);
+      if (stored === OWED) this.#owed.add(part);
+      else this.#owed.delete(part);
+      if (earlier === undefined) continue;
+      if (earlier.lineage !== record.lineage) begun++;
+      hasLost ||= mayLack(earlier, record, facts, others);
+    }
+    const all = new Set([...this.#byPart.values()].map(({ lineage }) => lineage));
+    this.#common = all.size > 1 ? null : ([...all][0] ?? '');
+    if (hasLost) this.#generation++;
+    this.#tell(changes, facts, begun);
+  }
+
+  #tell(changes: readonly Change[], { previousId }: Replication, begun: number): void {
+    const { log } = this.#options;
+    const wasPromoted = changes.some(({ before }) => before !== null && before.home === previousId);
+    if (begun > 0) {
+      log.warn(
+        { partitions: begun },
+        'redis was promoted and may lack the newest messages: rooms get new epochs',
+      );
+    } else if (wasPromoted) log.info({}, 'redis was promoted and lacks nothing: rooms go on');
+  }
+}
+
+/** Whether another node settled the record with the same server: then both mean the same. */
+function isSettled(stored: string, { home }: LineageRecord): boolean {
+  return stored === OWED || readRecord(stored)?.home === home;
+}
+
+/** Whether what this node wrote where it last saw the partition may be gone: a server that started again may lack the newest, too. */
+function mayLack(earlier: LineageRecord, now: LineageRecord, facts: Replication, others: Others): boolean {
+  if (earlier.lineage !== now.lineage) return true;
+  if (earlier.runId === now.runId) return false;
+  const wasHandedOver = facts.previousId !== '' && facts.previousId === earlier.home;
+  return !wasHandedOver && !others.primaries.some(({ runId }) => runId === earlier.runId);
+}
