@@ -117,7 +117,8 @@ export function parseArguments(
     command: values.help ? 'help' : (command ?? 'run'),
     selections: takesScenarios(command) ? select(scenarios, named, values) : [],
     rooms: wholeOf(values, 'rooms', 1),
-    floods: { only: values.rows?.split(',') ?? [], backplanes: backplanesOf(values) },
+    // Names of attacks have commas before spaces and digits.
+    floods: { only: values.rows?.split(/,(?![ \d])/) ?? [], backplanes: backplanesOf(values) },
     hostile: hostileOf(values),
     repetitions,
     isPartial: isPartial(values, repetitions, options),
