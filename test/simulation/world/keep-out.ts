@@ -45,7 +45,8 @@ export function lookForKeptOut(world: World, steady: Steady): void {
 export function checkKeptOut(world: World): void {
   for (const { room, user } of world.keptOut) {
     // Redis lost it, and those who knew are dead.
-    if (world.hasForgotten && !world.running.some(({ core }) => core.node.keptOut.leftMs(user, room) > 0)) continue;
+    if (world.hasForgotten && !world.running.some(({ core }) => core.node.keptOut.leftMs(user, room) > 0))
+      continue;
     for (const client of world.clients) {
       if (client.user === user && client.isIn(room))
         world.violation(`${client.owner.name} is in ${room}, and ${user} is kept out`);
