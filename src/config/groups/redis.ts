@@ -25,7 +25,7 @@ export const redis = z.strictObject({
   cluster: derivedYesNo({
     defaultText: '`true` if `redis.url` names several servers',
     flag: '--redis-cluster',
-    meaning: 'The Redis is a Redis Cluster',
+    meaning: 'Treat the Redis as a Redis Cluster',
   }),
   // No braces: they would replace the hash tag that keeps a room's keys together.
   keyPrefix: text({
