@@ -121,7 +121,7 @@ export class BrokerNode implements RoomServices {
     const revoking = new Revoking({ ...shared, denied: this.#denied });
     const rights = new RoomRights({ rule: parts.rule, keptOut: this.#denied });
     this.#rights = rights;
-    const feeds = new Feeds(shared);
+    const feeds = new Feeds({ ...shared, resubscribed: (feed) => this.#presences.missed(feed) });
     const readBytesPerSecond = limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND;
     const catchUpBytesPerSecond = CATCH_UP_SHARE * readBytesPerSecond;
     const catchUp = new CatchUp({
