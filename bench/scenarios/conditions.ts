@@ -15,6 +15,8 @@ export interface Cost {
   /** User and system time of the server's processes. */
   readonly serverUs: number;
   readonly redisUs: number;
+  /** Of each master. Empty if there is no Redis. */
+  readonly mastersUs: readonly number[];
   /** Why it does not count, or null. */
   readonly voidBecause: string | null;
 }
@@ -25,23 +27,24 @@ export class Meter {
   readonly #startMs = performance.now();
   readonly #machine: MachineTime = machineTime();
   readonly #serverUs: number;
-  readonly #redisUs: number;
+  readonly #mastersUs: readonly number[];
   readonly #benchUs = benchUs();
 
   constructor(server: RunningServer) {
     this.#server = server;
     this.#serverUs = server.cpuUs;
-    this.#redisUs = server.redisCpuUs;
+    this.#mastersUs = server.redisCpusUs;
   }
 
   /** `driverUs`: what the driver's processes used in this period, which is no disturbance. */
   end(driverUs: number): Cost {
     const seconds = (performance.now() - this.#startMs) / 1000;
     const serverUs = this.#server.cpuUs - this.#serverUs;
-    const redisUs = this.#server.redisCpuUs - this.#redisUs;
+    const mastersUs = this.#server.redisCpusUs.map((us, i) => us - this.#mastersUs[i]!);
+    const redisUs = mastersUs.reduce((sum, us) => sum + us, 0);
     const ownUs = serverUs + redisUs + driverUs + benchUs() - this.#benchUs;
     const { stolen, others } = machineUse(this.#machine, machineTime(), ownUs, seconds);
-    return { serverUs, redisUs, voidBecause: whyVoid(stolen, others) };
+    return { serverUs, redisUs, mastersUs, voidBecause: whyVoid(stolen, others) };
   }
 }
 

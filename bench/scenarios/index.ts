@@ -1,4 +1,5 @@
 /** Every scenario, in the order in which it is run and shown. */
+import { CLUSTER } from './cluster.ts';
 import { FAN_OUT } from './fan-out.ts';
 import { HTTP } from './http.ts';
 import { IDLE } from './idle.ts';
@@ -19,6 +20,7 @@ export const SCENARIOS: readonly Scenario[] = [
   IDLE,
   JITTER,
   NODES,
+  CLUSTER,
   HISTORY,
   FORMATS,
   HTTP,

@@ -111,13 +111,14 @@ export function checksOf(...phases: readonly Phase[]): Checks {
   };
 }
 
-export function loadFigures(phase: Phase, { serverUs, redisUs }: Cost): Record<string, number> {
+export function loadFigures(phase: Phase, { serverUs, redisUs, mastersUs }: Cost): Record<string, number> {
   const { delivered, published, acknowledged, seconds, latencyUs } = phase;
   return {
     serverUsPerDelivery: serverUs / delivered,
     serverUsPerPublish: serverUs / published,
     publishesPerServerSecond: published / (serverUs / 1e6),
     redisUsPerPublish: redisUs === 0 ? Number.NaN : redisUs / published,
+    busiestMaster: (Math.max(...mastersUs) * mastersUs.length) / redisUs,
     deliveriesPerSecond: delivered / seconds,
     publishesPerSecond: published / seconds,
     acknowledgedShare: acknowledged / published,

@@ -16,6 +16,8 @@ export interface Contender {
   /** URL of the module with its protocol, as the driver speaks it; see `Dialect`. */
   readonly dialect: string;
   readonly usesRedis: boolean;
+  /** Its Redis is a cluster of so many masters. Default: a single one. */
+  readonly redisMasters?: number;
   /** Processes that serve, all on the server's core, with one Redis. 1 if not given. */
   readonly nodes?: number;
   /** The program and its arguments: Node's own, if it is one of Node's, begin with the script. */

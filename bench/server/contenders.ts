@@ -36,9 +36,13 @@ function serve({ port, redisUrl, roomcastMain }: Surroundings): string[] {
   return [roomcastMain, 'serve', ...where, ...(redisUrl === '' ? [] : ['--redis', redisUrl])];
 }
 
+function serveOnCluster(surroundings: Surroundings): string[] {
+  return [...serve(surroundings), '--redis-cluster'];
+}
+
 /** A Roomcast row: a node with defaults, except for the given settings. */
 function roomcast(name: string, what: string, but: Partial<Contender> = {}): Contender {
-  const usesRedis = name.startsWith('roomcast-redis');
+  const usesRedis = /^roomcast-(redis|cluster)/.test(name);
   const http = 'json' as const;
   return { name, what, dialect: MSGPACK, usesRedis, arguments: serve, env: ROOMCAST_ENV, http, ...but };
 }
@@ -70,6 +74,13 @@ const CONTENDERS: readonly Contender[] = [
   }),
   roomcast('roomcast', 'a Roomcast node, memory backplane, history on, publishes acknowledged'),
   roomcast('roomcast-redis', 'the same node with Redis in the path: stored and relayed there'),
+  ...[1, 3, 6].map((masters) =>
+    roomcast(
+      `roomcast-cluster-${masters}`,
+      `the same node on a Redis Cluster of ${masters} ${masters === 1 ? 'master' : 'masters'}`,
+      { redisMasters: masters, arguments: serveOnCluster },
+    ),
+  ),
   roomcast('roomcast-no-history', 'memory backplane, rooms without history', {
     env: { ...ROOMCAST_ENV, ...NO_HISTORY },
   }),

@@ -30,8 +30,8 @@ export class RunningRedis {
     return `redis://127.0.0.1:${this.#process.port}`;
   }
 
-  get cpuUs(): number {
-    return processCpuUs(this.#process.pid);
+  get cpusUs(): number[] {
+    return [processCpuUs(this.#process.pid)];
   }
 
   async stop(): Promise<void> {

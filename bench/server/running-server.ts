@@ -4,6 +4,7 @@ import { processMemoryBytes } from '../system/memory.ts';
 import { PinnedProcess } from '../system/pinned.ts';
 import type { Contender } from './contender.ts';
 import { RunningRedis } from './running-redis.ts';
+import { RunningRedisCluster } from './running-redis-cluster.ts';
 
 /** Which core runs what. Redis shares the driver's: it must not take time from the server under test. */
 export interface Cores {
@@ -24,16 +25,16 @@ export interface ServerOptions {
 /** A server under test: one process or several, with its own Redis if it uses one. */
 export class RunningServer {
   readonly #nodes: readonly PinnedProcess[];
-  readonly #redis: RunningRedis | null;
+  readonly #redis: RunningRedis | RunningRedisCluster | null;
 
-  private constructor(nodes: readonly PinnedProcess[], redis: RunningRedis | null) {
+  private constructor(nodes: readonly PinnedProcess[], redis: RunningRedis | RunningRedisCluster | null) {
     this.#nodes = nodes;
     this.#redis = redis;
   }
 
   /** Resolves when all nodes listen. */
   static async start(contender: Contender, options: ServerOptions): Promise<RunningServer> {
-    const redis = contender.usesRedis ? await RunningRedis.start(options.cores.redis) : null;
+    const redis = await startRedis(contender, options.cores.redis);
     const nodes: PinnedProcess[] = [];
     try {
       for (let i = 0; i < (contender.nodes ?? 1); i++)
@@ -60,9 +61,9 @@ export class RunningServer {
     return this.#nodes.reduce((sum, { pid }) => sum + processCpuUs(pid), 0);
   }
 
-  /** 0 if there is no Redis. */
-  get redisCpuUs(): number {
-    return this.#redis === null ? 0 : this.#redis.cpuUs;
+  /** Of each master. Empty if there is no Redis. */
+  get redisCpusUs(): number[] {
+    return this.#redis === null ? [] : this.#redis.cpusUs;
   }
 
   /** Resident memory of all nodes. */
@@ -84,6 +85,16 @@ export class RunningServer {
     await Promise.all(this.#nodes.map((node) => node.stop()));
     await this.#redis?.stop();
   }
+}
+
+async function startRedis(
+  { usesRedis, redisMasters }: Contender,
+  core: number,
+): Promise<RunningRedis | RunningRedisCluster | null> {
+  if (!usesRedis) return null;
+  return redisMasters === undefined
+    ? RunningRedis.start(core)
+    : RunningRedisCluster.start(redisMasters, core);
 }
 
 function startNode(

@@ -47,11 +47,19 @@ function standard(value: string | null): string | undefined {
   return value?.replace(/\$\{(\w+):-([^}]*)\}/g, '$2');
 }
 
+/** Whether others wait for its end. */
+function isAwaited(name: string): boolean {
+  return services.some(
+    ([, { depends_on = {} }]) => depends_on[name]?.condition === 'service_completed_successfully',
+  );
+}
+
 describe('docker-compose.yml', () => {
-  it.each(services)('%s has a pinned image, limits, a restart policy and a health check', (_, service) => {
+  it.each(services)('%s has a pinned image, limits, a restart policy and a health check', (name, service) => {
     expect(service.image).toMatch(/^[\w./-]+:(v?\d+\.\d+\.\d+|local)$/);
     expect(Object.keys(service.deploy.resources.limits)).toEqual(['cpus', 'memory']);
-    expect(service.restart).toBe('unless-stopped');
+    // One that does its work and ends is started again only where it failed.
+    expect(service.restart).toBe(isAwaited(name) ? 'on-failure' : 'unless-stopped');
     if (service.profiles === undefined) expect(service.healthcheck?.test).toBeDefined();
   });
 
@@ -80,15 +88,31 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('gives nodes settings that they take', () => {
-    const { environment = {} } = file.services.node!;
+  it.each([
+    ['node', { url: 'redis://redis:6379', cluster: false }],
+    [
+      'cluster-node',
+      { url: 'redis://redis-1:6379,redis://redis-2:6379,redis://redis-3:6379', cluster: true },
+    ],
+  ])('gives %s settings that it takes', (name, redis) => {
+    const { environment = {} } = file.services[name]!;
     const env = Object.fromEntries(
-      Object.entries(environment).map(([name, value]) => [name, standard(value) ?? '']),
+      Object.entries(environment).map(([key, value]) => [key, standard(value) ?? '']),
     );
     const result = loadConfig({ env: { ...env, NODE_ENV: 'production' } });
-    expect(result).toMatchObject({
-      config: { demo: true, trustProxy: true, redis: { url: 'redis://redis:6379' } },
-    });
+    expect(result).toMatchObject({ config: { demo: true, trustProxy: true, redis } });
+  });
+
+  it('makes the Redis Cluster of the servers that it starts', () => {
+    const { environment, depends_on } = file.services['redis-cluster']!;
+    const servers = environment!.CLUSTER_SERVERS!.split(' ').map((server) => server.split(':')[0]!);
+    expect(Object.keys(depends_on!)).toEqual(servers);
+    for (const server of servers) {
+      expect(file.services[server]!.volumes).toEqual([
+        './deploy/redis:/etc/redis:ro',
+        `${server}-data:/data`,
+      ]);
+    }
   });
 });
 
@@ -147,7 +171,7 @@ const COMPOSE = findCompose();
 describe.skipIf(COMPOSE === null)('as Docker Compose reads it', () => {
   it('is valid, profiles included', () => {
     const [program, ...args] = COMPOSE!;
-    const profiles = ['--profile', 'load', '--profile', 'redis-metrics'];
+    const profiles = ['load', 'redis-metrics', 'cluster'].flatMap((name) => ['--profile', name]);
     const { status, stderr } = spawnSync(program!, [...args, ...profiles, 'config', '-q'], {
       cwd: ROOT,
       encoding: 'utf8',

@@ -1,4 +1,5 @@
 /** A real Redis Cluster of the test's own: masters, each with replicas, that can be killed, frozen, failed over and resharded. */
+import { existsSync } from 'node:fs';
 import { slotOf } from '../../src/backplane/redis/keys/slots.ts';
 import { freePort } from './ports.ts';
 import { RedisServer, type RedisSettings } from './redis.ts';
@@ -29,6 +30,11 @@ interface Member {
 /** CLUSTER FAILOVER alone is planned: nothing is lost. The others may lose writes. */
 export type Failover = 'planned' | 'FORCE' | 'TAKEOVER';
 
+/**
+ * A server writes its view of the cluster to disk, and waits for the disk, at each step of a move: on a busy machine that stops
+ * it for half a second, which is not what these tests are about.
+ */
+const MEMORY_FOLDER = '/dev/shm';
 const SLOTS = 16_384;
 const NODE_TIMEOUT_MS = 2_000;
 const SETTLE_MS = 30_000;
@@ -54,6 +60,8 @@ export class RedisCluster {
   readonly #options: RedisClusterOptions;
   /** Those that were killed or frozen: nobody asks them. */
   readonly #silent = new Set<RedisServer>();
+  /** A slot that each had when it was last seen with slots, by port. */
+  readonly #slotOf = new Map<number, number>();
 
   private constructor(options: RedisClusterOptions) {
     this.#options = options;
@@ -157,16 +165,17 @@ export class RedisCluster {
 
   /** Resolves with the replica of this master that has taken over, once it has: after `kill` or `freeze`. */
   async successor(master: RedisServer): Promise<RedisServer> {
-    const members = await this.#members();
-    const before = members.find(({ port }) => port === master.port)!;
-    const heirs = members.filter(({ id, masterId }) => masterId === before.id || id === before.id);
-    const isSuccessor = ({ port }: Member) =>
-      heirs.some((heir) => heir.port === port) && port !== master.port;
-    const found = await waitFor(
-      async () => (await this.#members()).find((member) => isMaster(member) && isSuccessor(member)),
+    const slot = this.#slotOf.get(master.port);
+    if (slot === undefined) throw new Error(`${master.port} was no master when it was last looked at`);
+    return waitFor(
+      async () => {
+        const now = await this.#members();
+        const heir = now.find((member) => isMaster(member) && hasSlot(member, slot));
+        if (heir !== undefined && heir.port !== master.port) return this.#at(heir.port);
+        throw new Error(`nobody has:\n${shapeOf(now)}`);
+      },
       { timeoutMs: SETTLE_MS, intervalMs: 20, for: 'a replica to take over' },
     );
-    return this.#at(found.port);
   }
 
   /** One more master, without slots. Resolves when all know it. */
@@ -175,6 +184,10 @@ export class RedisCluster {
     const server = await this.#spawn();
     this.servers.push(server);
     await this.#introduce([server, ...known]);
+    await waitFor(async () => (await state(server)) === 'ok', {
+      timeoutMs: SETTLE_MS,
+      for: 'it to take part',
+    });
     return server;
   }
 
@@ -244,7 +257,7 @@ export class RedisCluster {
     const busPort = { 'cluster-port': String(await freePort()) };
     return RedisServer.start(
       { ...SETTINGS, ...busPort, ...settings },
-      program === undefined ? {} : { program },
+      { ...(program && { program }), ...(existsSync(MEMORY_FOLDER) && { folder: MEMORY_FOLDER }) },
     );
   }
 
@@ -280,7 +293,9 @@ export class RedisCluster {
       this.#awake.map(async (server) => [await configEpoch(server), server] as const),
     );
     const newest = epochs.reduce((best, one) => (one[0] > best[0] ? one : best));
-    return membersAsSeenBy(newest[1]);
+    const members = await membersAsSeenBy(newest[1]);
+    for (const { port, slots } of members.filter(isMaster)) this.#slotOf.set(port, slots[0]![0]);
+    return members;
   }
 
   #at(port: number): RedisServer {
@@ -316,7 +331,10 @@ function hasSlot({ slots }: Member, slot: number): boolean {
 
 /** Who has what, in words that are the same wherever all agree. */
 function shapeOf(members: readonly Member[]): string {
-  const lines = members.map(({ port, masterId, slots }) => `${port} ${masterId} ${slots.join(' ')}`);
+  const lines = members.map(
+    ({ port, masterId, flags, slots }) =>
+      `${port} ${masterId ?? flags.filter((flag) => flag !== 'myself')} ${slots.map((range) => range.join('-')).join(' ')}`,
+  );
   return lines.sort().join('\n');
 }
 

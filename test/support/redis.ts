@@ -19,6 +19,8 @@ export interface RedisExtras {
   readonly sentinel?: boolean;
   /** Default `redis-server`, from the PATH. */
   readonly program?: string;
+  /** The folder for its files. Default: that for temporary ones. */
+  readonly folder?: string;
 }
 
 /** Those that run: none outlives the test process, whatever happens to it. */
@@ -44,7 +46,7 @@ export class RedisServer {
 
   /** Resolves when the server answers. Nothing is saved to disk unless the settings say so. */
   static async start(settings: RedisSettings = {}, extras: RedisExtras = {}): Promise<RedisServer> {
-    const dir = await mkdtemp(join(tmpdir(), 'roomcast-redis-'));
+    const dir = await mkdtemp(join(extras.folder ?? tmpdir(), 'roomcast-redis-'));
     const saving = extras.sentinel === true ? {} : { save: '' };
     const server = new RedisServer(await freePort(), dir, { ...saving, ...settings }, extras);
     await server.#spawn();

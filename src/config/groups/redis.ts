@@ -25,7 +25,7 @@ export const redis = z.strictObject({
   cluster: derivedYesNo({
     defaultText: '`true` if `redis.url` names several servers',
     flag: '--redis-cluster',
-    meaning: 'The Redis is a Redis Cluster',
+    meaning: 'Treat the Redis as a Redis Cluster',
   }),
   // URLs, since Sentinels may have a password of their own.
   sentinels: optionalJudged({

@@ -1,6 +1,7 @@
 /** What clients do. */
 import type { Random } from '../../support/random.ts';
 import { keepOut } from './keep-out.ts';
+import { restartServerPayloads, SERVER_ACTIONS } from './server-actions.ts';
 import type { SimulatedClient } from './simulated-client.ts';
 import { ROOMS, type World } from './world.ts';
 
@@ -15,6 +16,7 @@ let nextPayload = 0;
 
 export function restartPayloads(): void {
   nextPayload = 0;
+  restartServerPayloads();
 }
 
 export function publishTo(world: World, client: SimulatedClient, room: string, random: Random): void {
@@ -84,6 +86,15 @@ export const ACTIONS: Readonly<Record<string, Happening>> = {
       if (random.next() < 0.2) keepOut(world, random);
     },
   },
+  /** The next message finds a listener that fails, or that loses the connection at that moment. */
+  startle: byClient(2, (world, client, random) => {
+    const fails = random.next() < 0.5;
+    client.startled = () => {
+      if (fails) throw new Error('a listener failed');
+      for (const link of world.linksOfClient(client)) link.cut('ECONNRESET');
+    };
+  }),
+  ...SERVER_ACTIONS,
   history: byClient(3, (world, client, random) => {
     world.loop.as(client.owner, () => {
       client.client.history(random.pick(ROOMS), { limit: 50 }).catch(() => undefined);

@@ -82,9 +82,10 @@ export function checkMessages(world: World): void {
       for (const { log } of stays) checkUnnumbered(world, log);
       continue;
     }
-    const acknowledged = world.clients.flatMap((client) =>
-      client.acknowledged.filter((one) => one.room === room),
-    );
+    const acknowledged = [
+      ...world.clients.flatMap((client) => client.acknowledged),
+      ...world.fromServer,
+    ].filter((one) => one.room === room);
     const { faults, gaps, resets } = check(
       acknowledged,
       stays.map(({ log }) => log),

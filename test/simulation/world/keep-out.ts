@@ -10,7 +10,7 @@ const USERS = ['user-0', 'user-1', 'user-2', 'user-3', 'user-4'];
 export function keepOut(world: World, random: Random): void {
   const node = random.pick(world.running);
   const [room, user] = [random.pick(ROOMS), random.pick(USERS)];
-  if (!node || node.owner.held !== null) return;
+  if (!node || node.owner.held !== null || world.inDoubt.has(`${room} ${user}`)) return;
   world.loop.as(node.owner, () => {
     node.core.node.removeFromRoom(room, user, { reason: 'as the server says', forMs: FOR_MS }).then(
       () => {
@@ -18,7 +18,8 @@ export function keepOut(world: World, random: Random): void {
         world.count('keptOut');
         world.trace(`${user} is kept out of ${room}`);
       },
-      () => undefined,
+      // It may have been stored.
+      () => world.inDoubt.add(`${room} ${user}`),
     );
   });
 }
@@ -43,12 +44,28 @@ export function lookForKeptOut(world: World, steady: Steady): void {
 }
 
 export function checkKeptOut(world: World): void {
+  checkLetIn(world);
   for (const { room, user } of world.keptOut) {
     // Redis lost it, and those who knew are dead.
-    if (world.hasForgotten && !world.running.some(({ core }) => core.node.keptOut.leftMs(user, room) > 0)) continue;
+    if (world.hasForgotten && !world.running.some(({ core }) => core.node.keptOut.leftMs(user, room) > 0))
+      continue;
     for (const client of world.clients) {
       if (client.user === user && client.isIn(room))
         world.violation(`${client.owner.name} is in ${room}, and ${user} is kept out`);
+    }
+  }
+}
+
+/** Nobody is kept out whom the server let in again, unless it changed its mind since. */
+function checkLetIn(world: World): void {
+  // An older list may have come back.
+  if (world.hasForgotten) return;
+  for (const { room, user } of world.letIn) {
+    if (world.inDoubt.has(`${room} ${user}`)) continue;
+    if (world.keptOut.some((kept) => kept.room === room && kept.user === user)) continue;
+    for (const { owner, core } of world.running) {
+      if (core.node.keptOut.leftMs(user, room) > 0)
+        world.violation(`${owner.name} keeps ${user} out of ${room}, whom the server let in again`);
     }
   }
 }

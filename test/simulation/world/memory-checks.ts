@@ -173,7 +173,8 @@ function scaleOf(world: World, node: SimulatedNode | null): Scale {
     clients: world.clients.length,
     rooms: ROOMS.length + USER_ROOMS,
     lives: world.lives.length,
-    denials: world.keptOut.length + (world.counts.denials ?? 0),
+    // Each user in each room.
+    denials: USER_ROOMS * ROOMS.length,
   };
 }
 

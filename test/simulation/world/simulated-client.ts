@@ -84,6 +84,8 @@ export class SimulatedClient {
   readonly manners: Manners;
   readonly sendings: Sendings;
   readonly heard: HeardSignal[] = [];
+  /** Called once by the next listener of messages. */
+  startled: (() => void) | null = null;
   messages = 0;
   signals = 0;
   /** It gets no fresh tokens. */
@@ -192,6 +194,7 @@ export class SimulatedClient {
     room.on('message', ({ offset, data }) => {
       const payload = numberOf(data);
       this.#message(log, offset, payload);
+      this.#startle();
       if (this.#parts.isRestless && offset > 0 && payload % REJOIN_EVERY === 0) this.#rejoin(name, room);
     });
     room.on('gap', ({ from, to, reason }) => {
@@ -274,6 +277,12 @@ export class SimulatedClient {
   #message(log: MemberLog, offset: number, payload: number): void {
     this.messages++;
     log.message(offset, payload);
+  }
+
+  #startle(): void {
+    const { startled } = this;
+    this.startled = null;
+    startled?.();
   }
 
   #signal(log: MemberLog, room: string, [sender, number]: readonly [string, number]): void {

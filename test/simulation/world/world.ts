@@ -3,6 +3,7 @@ import type { Config } from '../../../src/config/config.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { compileRules } from '../../../src/config/rules.ts';
 import { Random } from '../../support/random.ts';
+import type { Acknowledged } from '../../support/returning-client.ts';
 import { RedisModel } from '../redis/server.ts';
 import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
@@ -98,6 +99,12 @@ export class World {
   readonly offline = new Set<Owner>();
   /** Whom the server API keeps out of rooms. */
   readonly keptOut: KeptOut[] = [];
+  /** What the server API was answered. */
+  readonly fromServer: Acknowledged[] = [];
+  /** Rooms with users of whom it is not known whether they are kept out. */
+  readonly inDoubt = new Set<string>();
+  /** Whom the server API let in again. */
+  readonly letIn: KeptOut[] = [];
   /** Redis forgot keys: a retry may be stored a second time. */
   hasForgotten = false;
   readonly #options: WorldOptions;

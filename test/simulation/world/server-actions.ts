@@ -1,0 +1,78 @@
+/** What the application's server does, by way of any node: it publishes, clears histories and lets users back in. */
+import { pack } from 'msgpackr';
+import type { Random } from '../../support/random.ts';
+import type { Happening } from './actions.ts';
+import type { SimulatedNode } from './simulated-node.ts';
+import { type KeptOut, ROOMS, type World } from './world.ts';
+
+function byServer(
+  weight: number,
+  act: (world: World, node: SimulatedNode, random: Random) => void,
+): Happening {
+  return {
+    weight,
+    happen(world, random) {
+      const node = random.pick(world.running);
+      if (node !== undefined && node.owner.held === null)
+        world.loop.as(node.owner, () => act(world, node, random));
+    },
+  };
+}
+
+/** Nobody tries again: what has no answer may be stored or not. */
+function publish(world: World, { owner, core }: SimulatedNode, room: string, payload: number): void {
+  const sentAtMs = performance.now();
+  core.node.publishFromServer(
+    { room, data: pack(payload), key: null },
+    {
+      published: (epoch, offset) => {
+        const ackedAtMs = performance.now();
+        if (offset > 0) world.fromServer.push({ room, payload, epoch, offset, sentAtMs, ackedAtMs });
+        world.count('server publishes');
+      },
+      failed: ({ message }) => world.trace(`message ${payload} of the server by ${owner.name}: ${message}`),
+    },
+  );
+}
+
+/** While it is not known whether it came through, nobody says of the user what is true. */
+function letIn(world: World, { core }: SimulatedNode, kept: KeptOut): void {
+  world.keptOut.splice(world.keptOut.indexOf(kept), 1);
+  const { room, user } = kept;
+  world.inDoubt.add(`${room} ${user}`);
+  core.node.removeFromRoom(room, user, { reason: 'welcome back', forMs: 0 }).then(
+    () => {
+      world.inDoubt.delete(`${room} ${user}`);
+      world.letIn.push(kept);
+      world.trace(`${user} may be in ${room} again`);
+    },
+    () => undefined,
+  );
+}
+
+/** Told apart from what clients publish. */
+let nextPayload = 0;
+const FIRST_PAYLOAD = 10_000_000;
+
+export function restartServerPayloads(): void {
+  nextPayload = FIRST_PAYLOAD;
+}
+
+export const SERVER_ACTIONS: Readonly<Record<string, Happening>> = {
+  serverPublish: byServer(6, (world, node, random) => {
+    const room = random.pick(ROOMS);
+    for (let i = random.pick([1, 1, 1, 12]); i > 0; i--) publish(world, node, room, ++nextPayload);
+  }),
+  clearHistory: byServer(1, (world, node, random) => {
+    const room = random.pick(ROOMS);
+    node.core.node.clearHistory(room).then(
+      () => world.count('cleared'),
+      () => undefined,
+    );
+    world.trace(`the history of ${room} is cleared`);
+  }),
+  letIn: byServer(1, (world, node, random) => {
+    const kept = random.pick(world.keptOut);
+    if (kept !== undefined) letIn(world, node, kept);
+  }),
+};

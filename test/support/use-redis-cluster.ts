@@ -1,0 +1,66 @@
+/** What tests of a Redis Cluster stand on: one cluster for the file, with nodes on it. */
+import { afterAll, beforeAll } from 'vitest';
+import { Keys } from '../../src/backplane/redis/keys/keys.ts';
+import { slotOf } from '../../src/backplane/redis/keys/slots.ts';
+import { Cluster, type ClusterOptions } from './cluster.ts';
+import type { RedisServer } from './redis.ts';
+import { RedisCluster } from './redis-cluster.ts';
+
+/** A path of another server, such as that of a `valkey-server`. Default: `redis-server`. */
+const { CLUSTER_SERVER } = process.env;
+/** As nodes have them by default. */
+const KEYS = new Keys('rc', 128);
+
+export interface UsedRedisCluster {
+  readonly redis: RedisCluster;
+  readonly nodes: Cluster;
+  /** The shard that has what is one for the whole cluster: leases, denials, signals. */
+  controlShard(): Promise<RedisServer>;
+  /** One that has not. */
+  otherShard(): Promise<RedisServer>;
+  /** Names of rooms that a shard has now. */
+  roomsOn(shard: RedisServer, count: number, name: string): Promise<string[]>;
+  /** Slots of a shard in which rooms are. */
+  busySlots(shard: RedisServer): Promise<number[]>;
+}
+
+/** Called at the top of a test file. Nothing of what it returns may be used before the tests run. */
+export function useRedisCluster(options: Omit<ClusterOptions, 'redis'> = {}): UsedRedisCluster {
+  let redis: RedisCluster;
+  let nodes: Cluster;
+  beforeAll(async () => {
+    redis = await RedisCluster.start(CLUSTER_SERVER === undefined ? {} : { program: CLUSTER_SERVER });
+    nodes = await Cluster.start({ ...options, redis: redis.url });
+  });
+  afterAll(async () => {
+    await nodes?.dispose();
+    await redis?.dispose();
+  });
+  const controlShard = () => redis.owner(KEYS.leases());
+  return {
+    get redis() {
+      return redis;
+    },
+    get nodes() {
+      return nodes;
+    },
+    controlShard,
+    async otherShard() {
+      const control = await controlShard();
+      return (await redis.masters()).find((master) => master !== control)!;
+    },
+    async roomsOn(shard, count, name) {
+      const slots = new Set(await redis.slots(shard));
+      const rooms: string[] = [];
+      for (let i = 0; rooms.length < count; i++) {
+        if (slots.has(slotOf(KEYS.meta(`${name}:${i}`)))) rooms.push(`${name}:${i}`);
+      }
+      return rooms;
+    },
+    async busySlots(shard) {
+      const slots = new Set(await redis.slots(shard));
+      const ofPartitions = Array.from({ length: KEYS.partitions }, (_, i) => KEYS.slotOfPartition(i));
+      return ofPartitions.filter((slot) => slots.has(slot));
+    },
+  };
+}
