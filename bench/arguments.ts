@@ -110,7 +110,8 @@ export function parseArguments(
   return {
     command: values.help ? 'help' : (command ?? 'run'),
     selections: command === 'floods' || command === 'hostile' ? [] : select(scenarios, named, values),
-    floods: { only: values.rows?.split(',') ?? [], backplanes: backplanesOf(values) },
+    // Names of attacks have commas before spaces and digits.
+    floods: { only: values.rows?.split(/,(?![ \d])/) ?? [], backplanes: backplanesOf(values) },
     hostile: hostileOf(values),
     repetitions,
     isPartial: isPartial(values, repetitions, options),

@@ -193,6 +193,7 @@ export class ClusterShards implements Shards {
       else if (younger.length > 0) this.#held.prepend(partition, younger);
       this.#held.prepend(partition, own);
     }
+    this.#options.metrics.batchesHeld(batches.length);
     this.#topology.hint();
     this.#retryLater();
   }
@@ -277,7 +278,7 @@ export class ClusterShards implements Shards {
     const shown = [...reasons].flatMap(([member, reason]) =>
       reason === null ? [] : [shownReason(member, reason)],
     );
-    return { ready, reason: ready ? null : shown.join('; ') };
+    return ready ? { ready, reason: null, degraded: shown } : { ready, reason: shown.join('; ') };
   }
 
   stop(): void {
@@ -319,6 +320,7 @@ export class ClusterShards implements Shards {
   }
 
   #follow(map: SlotMap): void {
+    this.#options.metrics.slotMapRead();
     const before = this.#map;
     this.#map = map;
     const needed = new Set([this.#control, ...this.#lanes].map(({ slot }) => map.owner(slot)));
@@ -355,6 +357,7 @@ export class ClusterShards implements Shards {
     member.shard.subscriptions.takeOver(known.shard.subscriptions, () => true);
     known.shard.stop();
     known.shard.close('the server has another address');
+    this.#options.metrics.shardGone(known.shard.address);
   }
 
   #open(master: Master, map: SlotMap): Member {
@@ -434,6 +437,7 @@ export class ClusterShards implements Shards {
       };
       heir.shard.subscriptions.takeOver(from.shard.subscriptions, isMoved);
     }
+    this.#options.metrics.partitionsMoved(partitions.size);
     this.#options.log.info(
       { from: from.shard.address, partitions: partitions.size },
       'partitions moved to another master',
@@ -455,6 +459,7 @@ export class ClusterShards implements Shards {
     this.#members.delete(master.id);
     shard.stop();
     shard.close('another master took over');
+    this.#options.metrics.shardGone(shard.address);
   }
 
   /** Partitions that came to a master whose links are up. */
@@ -502,6 +507,10 @@ export class ClusterShards implements Shards {
   }
 
   #review(): void {
+    for (const member of this.#members.values()) {
+      const partitions = this.#lanes.filter((lane) => lane.member === member).length;
+      this.#options.metrics.shardState(member.shard.address, member.reason() === null, partitions);
+    }
     const { ready, reason } = this.status();
     if (this.#wasReady === null || ready === this.#wasReady) return;
     this.#wasReady = ready;

@@ -255,6 +255,7 @@ export class Shard {
     const publisher = new Publisher(command, this.#options.keys, { ...this.#options, refused });
     return new GroupCommit({
       clock: this.#options.clock,
+      name: command.name,
       maxWaitMs: this.#options.commandTimeoutMs,
       send: (batches) => publisher.send(batches),
       problem: () => command.problem(),
@@ -292,7 +293,7 @@ export class Shard {
       timeoutMs: commandTimeoutMs,
       canProbe: () => this.#links.commandProblem() === null && this.subscriptions.hearsProbe,
       publish: (bytes) => this.ask(() => this.#links.command.publish(this.#probeChannel, bytes), 'publish'),
-      heard: (lagMs) => metrics.probe(lagMs),
+      heard: (lagMs) => metrics.probe(lagMs, this.#served === null ? undefined : this.address),
       changed: () => this.#readiness.review(),
       reconnect: (reason) => this.#links.subscribe.reconnect(reason),
     });
