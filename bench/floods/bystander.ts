@@ -7,7 +7,7 @@ const MEMBERS = 20;
 const HEALTH_EVERY_MS = 200;
 const HEALTH_TIMEOUT_MS = 8000;
 /** Messages in flight when a phase ends still count if they arrive within this time. */
-const DRAIN_MS = 10_000;
+const DRAIN_MS = 5000;
 
 /** One phase: before, during, or after. */
 export interface Phase {

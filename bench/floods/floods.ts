@@ -13,12 +13,13 @@ import { processMemoryBytes } from '../system/memory.ts';
 import { PinnedProcess, pinThisProcess } from '../system/pinned.ts';
 import { ATTACKS, type Attack, CROWDED_ROOM, FULL_ROOM } from './attacks.ts';
 import { Bystanders, type Figures } from './bystander.ts';
-import { isUndisturbed } from './verdict.ts';
+import { ALLOWED_MB, ALLOWED_MS, brokenPromises } from './verdict.ts';
 
 const ATTACKER = fileURLToPath(new URL('./attacker.js', import.meta.url));
 const PHASE_MS = { before: 2000, during: 5000, after: 2000 } as const;
 const HEAD = [
   'attack',
+  'promise',
   'p50 ms before',
   'during',
   'after',
@@ -39,6 +40,8 @@ const HEAD = [
 /** The attacker has an address of its own on this machine; the limits hold for it as for one on the internet. */
 const AS_FROM_AFAR = { ROOMCAST_LIMITS_LIMIT_PRIVATE_ADDRESSES: 'true' };
 
+const PROMISE = `p99 of bystanders at most twice that before or ${ALLOWED_MS} ms, during and after; everything delivered; at most ${ALLOWED_MB.during} MB more during, ${ALLOWED_MB.after} MB after`;
+
 type Say = (text: string) => void;
 
 export interface FloodOptions {
@@ -50,23 +53,35 @@ export interface FloodOptions {
   readonly cores: { readonly server: number; readonly redis: number };
 }
 
-/** Returns the exit code: 1 if a bystander waited too long, or missed something. */
+/** A row that ends sooner than this had nothing wait. For the announcement. */
+const ROW_SECONDS = 13;
+
+/** Returns the exit code: 1 if a bystander waited too long or missed something, or the node grew too much. */
 export async function runFloods(options: FloodOptions, print: Say, say: Say): Promise<number> {
   pinThisProcess(options.cores.redis);
   let disturbed = 0;
   const attacks = ATTACKS.filter(
     ({ name }) => options.only.length === 0 || options.only.some((part) => name.includes(part)),
   );
+  const minutes = (attacks.length * options.backplanes.length * ROW_SECONDS) / 60;
+  say(
+    `${attacks.length} attacks on ${options.backplanes.join(' and ')}: about ${Math.ceil(minutes)} minutes`,
+  );
   for (const backplane of options.backplanes) {
     const rows: string[][] = [];
+    const beganAtMs = performance.now();
+    let broken = 0;
     for (const attack of attacks) {
       const { row, isDisturbed } = await measure(attack, backplane, options);
       rows.push(row);
-      if (isDisturbed) disturbed++;
-      say(`${backplane}: ${isDisturbed ? 'DISTURBED: ' : ''}${row.join(' | ')}`);
+      if (isDisturbed) broken++;
+      say(`${backplane}: ${row.join(' | ')}`);
     }
+    disturbed += broken;
     const title = backplane === 'memory' ? 'Memory backplane' : 'Two nodes with Redis, one attacked';
+    const took = ((performance.now() - beganAtMs) / 60_000).toFixed(1);
     print(`\n${title}\n\n${markdownOf([HEAD, ...rows])}\n`);
+    print(`${rows.length - broken} of ${rows.length} kept the promise, in ${took} minutes: ${PROMISE}\n`);
   }
   return disturbed > 0 ? 1 : 0;
 }
@@ -160,9 +175,12 @@ async function phases(
   const all = [before, during, after];
   const figures: Figures[] = [];
   for (const one of all) figures.push(await bystanders.figures(one.phase));
+  const megabytes = { before: before.megabytes, during: during.megabytes, after: after.megabytes };
+  const broken = brokenPromises([figures[0]!, figures[1]!, figures[2]!], megabytes);
   const column = (of: (figures: Figures) => string) => figures.map(of);
   const row = [
     attack.name,
+    broken.length === 0 ? 'kept' : `BROKEN: ${broken.join('; ')}`,
     ...column(({ p50Ms }) => p50Ms.toFixed(1)),
     ...column(({ p99Ms }) => p99Ms.toFixed(0)),
     ...column(({ delivered }) => `${(delivered * 100).toFixed(1)}%`).slice(1),
@@ -172,7 +190,7 @@ async function phases(
       .map(([code, times]) => `${code} (${times})`)
       .join(', ') || '-',
   ];
-  return { row, isDisturbed: !isUndisturbed(figures[0]!, figures[1]!) };
+  return { row, isDisturbed: broken.length > 0 };
 }
 
 /** Runs a phase. Memory is the highest value seen of the node. */

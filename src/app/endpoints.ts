@@ -64,6 +64,7 @@ function httpParts(
     answerHeaders: { ...ANSWER_HEADERS, ...(config.tls !== null && config.production ? HTTPS_ONLY : {}) },
     scrapes: createScrapes(config, parts),
     notReady: () => (shutdown.isRunning ? 'the node is shutting down' : node.status().reason),
+    degraded: () => node.status().degraded ?? [],
   };
 }
 

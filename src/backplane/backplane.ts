@@ -111,6 +111,8 @@ export interface BackplaneStatus {
   readonly ready: boolean;
   /** What is wrong, for people; null when ready. */
   readonly reason: string | null;
+  /** Parts of the store that are away while the node is ready all the same, and why. */
+  readonly degraded?: readonly string[];
 }
 
 export interface Backplane {

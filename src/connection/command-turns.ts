@@ -2,7 +2,7 @@ import type { EndOfTurn } from '../util/end-of-turn.ts';
 
 /**
  * What a node does for the commands of all its connections in one turn of the event loop, in units of about 10 us:
- * a ping, a publish and most others are one. So a turn takes about 10 ms, however much arrives at once.
+ * a ping and most others are one. So a turn takes about 10 ms, however much arrives at once.
  */
 export const UNITS_A_TURN = 1000;
 /** A connection that waits gets so much before it is the turn of the next one. */
@@ -12,6 +12,8 @@ const UNITS_A_ROUND = 20;
 export const EXTRA_UNITS = {
   /** A hundred in a turn: what a client that comes back asks for at once by default. */
   join: 9,
+  /** Building, storing and delivering a message. */
+  publish: 1,
   /** A token, whose signature is checked. */
   auth: 9,
   /** A read of the store, that waits for its turn among reads. */

@@ -30,7 +30,9 @@ export function clientCommands(parts: CommandParts): CommandTable<Connection> {
   };
   return {
     publish(connection, command) {
-      if (may('publish', connection, command.id, command.room)) services.publish(connection, command);
+      if (!may('publish', connection, command.id, command.room)) return;
+      connection.context.turns.left -= EXTRA_UNITS.publish;
+      services.publish(connection, command);
     },
     join(connection, command) {
       if (!connection.takesJoin(command.id)) return;

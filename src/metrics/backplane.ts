@@ -1,6 +1,15 @@
 import { BATCH_COUNTS, LATENCY_SECONDS } from './buckets.ts';
 import { SampledHistogram } from './sampled-histogram.ts';
-import { counter, counterBy, gauge, gaugeBy, histogram, type SampledMetric } from './sampled-metric.ts';
+import {
+  counter,
+  counterBy,
+  gauge,
+  gaugeBy,
+  histogram,
+  type MetricType,
+  type Reading,
+  SampledMetric,
+} from './sampled-metric.ts';
 
 /**
  * What the Redis backplane reports, implementing the interface in `backplane/metrics.ts`. Links are few and
@@ -12,8 +21,12 @@ export class BackplaneStats {
   /** Seconds. */
   readonly batchDuration = new SampledHistogram(LATENCY_SECONDS);
   batchBytes = 0;
-  readonly linkUp: Record<string, number> = {};
-  readonly reconnects: Record<string, number> = {};
+  /** By link and shard. */
+  readonly #links = new Map<string, { link: string; shard: string; up: number; reconnects: number }>();
+  readonly shards = new Map<string, ShardStats>();
+  slotMapReads = 0;
+  partitionMoves = 0;
+  heldBatches = 0;
   /** Seconds. */
   readonly probeLag = new SampledHistogram(LATENCY_SECONDS);
   scriptReloads = 0;
@@ -27,24 +40,77 @@ export class BackplaneStats {
   sweptEntries = 0;
 
   /** One group commit was answered. */
-  publishBatch(messages: number, rooms: number, bytes: number, durationMs: number): void {
+  publishBatch(messages: number, rooms: number, bytes: number, durationMs: number, shard?: string): void {
     this.batchMessages.observe(messages);
     this.batchRooms.observe(rooms);
     this.batchDuration.observe(durationMs / 1000);
     this.batchBytes += bytes;
+    const stats = shard === undefined ? undefined : this.shards.get(shard);
+    if (stats === undefined) return;
+    stats.commits++;
+    stats.messages += messages;
   }
 
-  linkState(link: string, up: boolean): void {
-    this.linkUp[link] = up ? 1 : 0;
-    this.reconnects[link] ??= 0;
+  linkState(link: string, up: boolean, shard = ''): void {
+    this.#link(link, shard).up = up ? 1 : 0;
   }
 
-  reconnected(link: string): void {
-    this.reconnects[link] = (this.reconnects[link] ?? 0) + 1;
+  reconnected(link: string, shard = ''): void {
+    this.#link(link, shard).reconnects++;
   }
 
-  probe(lagMs: number): void {
+  probe(lagMs: number, shard?: string): void {
     this.probeLag.observe(lagMs / 1000);
+    const stats = shard === undefined ? undefined : this.shards.get(shard);
+    if (stats !== undefined) stats.probeLag = lagMs / 1000;
+  }
+
+  shardState(shard: string, isReady: boolean, partitions: number): void {
+    Object.assign(this.#shard(shard), { ready: isReady ? 1 : 0, partitions });
+  }
+
+  /** Its series end: an alert on a server that is gone would stay. */
+  shardGone(shard: string): void {
+    this.shards.delete(shard);
+    for (const [key, link] of this.#links) if (link.shard === shard) this.#links.delete(key);
+  }
+
+  slotMapRead(): void {
+    this.slotMapReads++;
+  }
+
+  partitionsMoved(count: number): void {
+    this.partitionMoves += count;
+  }
+
+  batchesHeld(count: number): void {
+    this.heldBatches += count;
+  }
+
+  links(value: 'up' | 'reconnects'): Reading[] {
+    return [...this.#links.values()].map(({ link, shard, ...values }) => ({
+      labels: shard === '' ? { link } : { link, shard },
+      value: values[value],
+    }));
+  }
+
+  #link(link: string, shard: string) {
+    const key = `${link} ${shard}`;
+    let found = this.#links.get(key);
+    if (found === undefined) {
+      found = { link, shard, up: 0, reconnects: 0 };
+      this.#links.set(key, found);
+    }
+    return found;
+  }
+
+  #shard(shard: string): ShardStats {
+    let stats = this.shards.get(shard);
+    if (stats === undefined) {
+      stats = { ready: 0, partitions: 0, commits: 0, messages: 0, probeLag: 0 };
+      this.shards.set(shard, stats);
+    }
+    return stats;
   }
 
   scriptReloaded(): void {
@@ -78,12 +144,27 @@ export class BackplaneStats {
   }
 }
 
+/** What a node reports of one server of a cluster. */
+interface ShardStats {
+  ready: number;
+  partitions: number;
+  commits: number;
+  messages: number;
+  /** Of the newest probe, in seconds. */
+  probeLag: number;
+}
+
 export interface BackplaneSamples {
   backplaneReady(): boolean;
 }
 
 export function backplaneMetrics(stats: BackplaneStats, samples: BackplaneSamples): SampledMetric[] {
-  return [...linkMetrics(stats, samples), ...batchMetrics(stats), ...presenceMetrics(stats)];
+  return [
+    ...linkMetrics(stats, samples),
+    ...shardMetrics(stats),
+    ...batchMetrics(stats),
+    ...presenceMetrics(stats),
+  ];
 }
 
 function linkMetrics(stats: BackplaneStats, samples: BackplaneSamples): SampledMetric[] {
@@ -93,17 +174,17 @@ function linkMetrics(stats: BackplaneStats, samples: BackplaneSamples): SampledM
       '1 while the backplane accepts publishes and its deliveries arrive here, else 0.',
       () => (samples.backplaneReady() ? 1 : 0),
     ),
-    gaugeBy(
-      'link',
+    ofLinks(
+      'gauge',
       'roomcast_backplane_link_up',
-      '1 while the link to Redis is connected, else 0. A connected link can still deliver nothing: see the probe lag. Absent with the memory backplane.',
-      () => stats.linkUp,
+      '1 while the link to Redis is connected, else 0. A connected link can still deliver nothing: see the probe lag. Absent with the memory backplane. `shard`, only with a Redis Cluster: host and port of the server.',
+      () => stats.links('up'),
     ),
-    counterBy(
-      'link',
+    ofLinks(
+      'counter',
       'roomcast_backplane_reconnects_total',
       'Times that a lost link to Redis reconnected. Excludes the first connection and failed attempts.',
-      () => stats.reconnects,
+      () => stats.links('reconnects'),
     ),
     histogram(
       'roomcast_backplane_probe_lag_seconds',
@@ -119,6 +200,63 @@ function linkMetrics(stats: BackplaneStats, samples: BackplaneSamples): SampledM
       'roomcast_backplane_malformed_envelopes_total',
       'Items from the backplane, live or from history, dropped because they are not an envelope, presence event or control message of this version.',
       () => stats.malformedEnvelopes,
+    ),
+  ];
+}
+
+function ofLinks(type: MetricType, name: string, help: string, read: () => Reading[]): SampledMetric {
+  return new SampledMetric({ type, name, help, labelNames: ['link', 'shard'], read });
+}
+
+/** Only with a Redis Cluster. */
+function shardMetrics(stats: BackplaneStats): SampledMetric[] {
+  const of = (value: keyof ShardStats) => () =>
+    Object.fromEntries([...stats.shards].map(([shard, numbers]) => [shard, numbers[value]]));
+  return [
+    gaugeBy(
+      'shard',
+      'roomcast_backplane_shard_ready',
+      '1 while this node can rely on this master of a Redis Cluster, else 0: its links are up, it takes writes, what is published there arrives, and it does not say that the cluster is down. Absent without a cluster, like all metrics with a shard.',
+      of('ready'),
+    ),
+    gaugeBy(
+      'shard',
+      'roomcast_backplane_shard_partitions',
+      'Partitions that this master has, as this node last read it.',
+      of('partitions'),
+    ),
+    gaugeBy(
+      'shard',
+      'roomcast_backplane_shard_probe_lag_seconds',
+      'Lag of the newest probe through this master; 0 before the first.',
+      of('probeLag'),
+    ),
+    counterBy(
+      'shard',
+      'roomcast_backplane_shard_commits_total',
+      'Group commits to this master. Includes failed ones.',
+      of('commits'),
+    ),
+    counterBy(
+      'shard',
+      'roomcast_backplane_shard_messages_total',
+      'Messages in group commits to this master. Includes failed ones.',
+      of('messages'),
+    ),
+    counter(
+      'roomcast_backplane_slot_map_reads_total',
+      'Answers of masters of a Redis Cluster about who has which slots.',
+      () => stats.slotMapReads,
+    ),
+    counter(
+      'roomcast_backplane_partition_moves_total',
+      'Partitions that moved from one master of a Redis Cluster to another, as this node saw it: slots that were moved, and failovers.',
+      () => stats.partitionMoves,
+    ),
+    counter(
+      'roomcast_backplane_held_batches_total',
+      'Batches of messages that a master of a Redis Cluster did not run, because their slot moved or its master changed, and that were held to be sent again. Excludes those that failed at once because a master was away.',
+      () => stats.heldBatches,
     ),
   ];
 }

@@ -1,5 +1,6 @@
 import { AccessRefused, type JoinAsks, type KeptOut, PLAIN_JOIN, type Refusal } from '../auth/authorize.ts';
 import { type Identity, looksSame } from '../auth/identity.ts';
+import type { ServerKey } from '../auth/server-key.ts';
 import type { Revocations } from '../auth/token-gate.ts';
 import type { AckPage } from '../backplane/acks.ts';
 import { type Backplane, BackplaneError, type BackplaneStatus, type Place } from '../backplane/backplane.ts';
@@ -120,7 +121,7 @@ export class BrokerNode implements RoomServices {
     const revoking = new Revoking({ ...shared, denied: this.#denied });
     const rights = new RoomRights({ rule: parts.rule, keptOut: this.#denied });
     this.#rights = rights;
-    const feeds = new Feeds(shared);
+    const feeds = new Feeds({ ...shared, resubscribed: (feed) => this.#presences.missed(feed) });
     const readBytesPerSecond = limits.readBytesPerSecond ?? READ_BYTES_PER_SECOND;
     const catchUpBytesPerSecond = CATCH_UP_SHARE * readBytesPerSecond;
     const catchUp = new CatchUp({
@@ -419,11 +420,17 @@ export class BrokerNode implements RoomServices {
 
   /**
    * Ends a user's memberships of a room, on every node, and keeps the user out if asked. Resolves when all
-   * nodes were told. Rejects with `BackplaneError` or `TooManyDenials`.
+   * nodes were told. `key`: of the HTTP API, default one that may do everything. Rejects with `BackplaneError` or
+   * `TooManyDenials`.
    */
-  async removeFromRoom(room: string, user: string, removal: Removal): Promise<void> {
+  async removeFromRoom(
+    room: string,
+    user: string,
+    removal: Removal,
+    key: ServerKey | null = null,
+  ): Promise<void> {
     permitServer('remove', room, this.#parts.rule);
-    return this.#calls.remove(room, user, removal);
+    return this.#calls.remove(room, user, removal, key);
   }
 
   /**

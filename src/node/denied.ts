@@ -77,6 +77,13 @@ export class Denied implements KeptOut, Revocations {
     return this.#ends.size - this.#revoked.user - this.#revoked.token;
   }
 
+  /** How many of those pairs are of rooms that `covers` names. Looks at all of them. */
+  keptOutOf(covers: (room: string) => boolean): number {
+    let count = 0;
+    for (const rooms of this.#byUser.values()) for (const room of rooms.keys()) if (covers(room)) count++;
+    return count;
+  }
+
   /** Users and tokens that are revoked. */
   get counts(): Readonly<Record<RevocationKindLabel, number>> {
     return this.#revoked;

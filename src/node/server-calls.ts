@@ -1,3 +1,4 @@
+import type { ServerKey } from '../auth/server-key.ts';
 import type { Backplane } from '../backplane/backplane.ts';
 import { MAX_DENIALS } from '../backplane/denials.ts';
 import type { RoomRule } from '../config/room-rule.ts';
@@ -5,7 +6,9 @@ import type { Connection } from '../connection/connection.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Position } from '../protocol/frames.ts';
 import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
+import type { Clock } from '../util/clock.ts';
 import type { ControlMessages } from './control-messages.ts';
+import { DENIALS_OF_KEY, DenialShare } from './denial-share.ts';
 import { type Denied, memberSubject } from './denied.ts';
 import { type Revoked, revokedSubject } from './revoked.ts';
 
@@ -15,6 +18,7 @@ export interface ServerCallsParts {
   readonly denied: Denied;
   readonly hub: Hub<Connection>;
   readonly rule: (room: string) => RoomRule;
+  readonly clock: Pick<Clock, 'nowMs'>;
 }
 
 export interface Removal {
@@ -35,9 +39,12 @@ export interface UserStatus {
 export class TooManyDenials extends Error {
   override readonly name = 'TooManyDenials';
 
-  constructor() {
+  /** `key`: the one whose share is used up; null: the whole list is full. */
+  constructor(key: ServerKey | null = null) {
     super(
-      `the list of users that are kept out of rooms, and of revocations, is full (${MAX_DENIALS}): give shorter times, or wait until some end`,
+      key !== null
+        ? `${DENIALS_OF_KEY} users are kept out of the rooms of the API key "${key.name}", which is the most for a key that is for some rooms only: give shorter times, or wait until some end`
+        : `the list of users that are kept out of rooms, and of revocations, is full (${MAX_DENIALS}): give shorter times, or wait until some end`,
     );
   }
 }
@@ -48,18 +55,21 @@ export class TooManyDenials extends Error {
  */
 export class ServerCalls {
   readonly #parts: ServerCallsParts;
+  readonly #share: DenialShare;
 
   constructor(parts: ServerCallsParts) {
     this.#parts = parts;
+    this.#share = new DenialShare(parts.denied, () => parts.clock.nowMs());
   }
 
   disconnect(user: string): Promise<void> {
     return this.#parts.control.send({ type: 'disconnect', user });
   }
 
-  /** @throws {TooManyDenials} */
-  async remove(room: string, user: string, { reason, forMs }: Removal): Promise<void> {
+  /** `key`: of the HTTP API; null for one that may do everything. @throws {TooManyDenials} */
+  async remove(room: string, user: string, { reason, forMs }: Removal, key: ServerKey | null): Promise<void> {
     const { backplane, control } = this.#parts;
+    if (forMs !== null && forMs > 0 && !this.#share.allows(key, room, user)) throw new TooManyDenials(key);
     const subject = memberSubject(room, user);
     if (forMs === 0) await this.#lift(room, user);
     else if (forMs !== null && !(await backplane.denials.deny(subject, forMs))) throw new TooManyDenials();

@@ -66,6 +66,23 @@ test('after a restart from an older disk the members are those who are there', (
     expect(ann.room('chat:a')?.members.members).toHaveLength(2);
   }));
 
+test('a member list is read again when its room turns out to be deaf', () =>
+  inWorld((world) => {
+    const [ann, bob] = [world.addClient(0), world.addClient(1)];
+    for (const client of [ann, bob]) act(world, client, () => client.join('chat:a'));
+    pass(world, 2_000);
+    const [node] = world.nodes;
+    for (const link of node ? world.redisLinksOf(node) : []) link.goDeaf((channels) => channels[0]);
+    act(world, bob, () => bob.setPresence('chat:a', { n: 1 }));
+    pass(world, 500);
+    // Only a message shows that its node hears nothing.
+    act(world, bob, () => bob.publish('chat:a', 1, 0, {}));
+    pass(world, 20_000);
+    checkCalm(world);
+    expect(world.violations).toEqual([]);
+    expect(ann.messages).toBe(1);
+  }));
+
 test('who is kept out of a room stays out when Redis is flushed and those who knew of it die seconds later', () =>
   inWorld((world) => {
     const ann = world.addClient(0);

@@ -56,6 +56,36 @@ function expected(batches: readonly RoomBatch[], keys: Keys): Buffer {
   return Buffer.from(new Command('evalsha', words).toWritable({}));
 }
 
+describe('a publish call of a cluster', () => {
+  it('declares no keys: they come after the other arguments, and then how many they are', () => {
+    const keys = new Keys('rc', 4);
+    const one = batch('room', [{ text: 'a', key: 'k' }]);
+    const bytes = publishCall([one], keys, { ...OPTIONS, isCluster: true }, Buffer.alloc(0));
+    const words = bulkStrings(bytes);
+    expect(words.slice(0, 7)).toEqual([
+      'evalsha',
+      publishScript.shaOfMany({ isCluster: true }),
+      '0',
+      ...OPTIONS.head,
+    ]);
+    expect(words.slice(-4)).toEqual([keys.meta('room'), keys.log('room'), keys.dedup('room', 'k'), '3']);
+    expect(words).toHaveLength(Number(/^\*(\d+)/.exec(bytes.toString('latin1'))?.[1]));
+  });
+});
+
+/** What a command consists of. */
+function bulkStrings(bytes: Buffer): string[] {
+  const words: string[] = [];
+  let at = bytes.indexOf('\r\n') + 2;
+  while (at < bytes.length) {
+    const end = bytes.indexOf('\r\n', at);
+    const length = Number(bytes.toString('latin1', at + 1, end));
+    words.push(bytes.toString('latin1', end + 2, end + 2 + length));
+    at = end + 2 + length + 2;
+  }
+  return words;
+}
+
 describe('a publish call', () => {
   const batches = [
     batch('lobby', [{ text: 'a' }]),

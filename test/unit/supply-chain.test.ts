@@ -138,3 +138,11 @@ it('the bill of materials has every dependency of a node with its hash', () => {
   }
   expect(components.find(({ name }) => name === 'uWebSockets.js')?.hashes?.[0]?.content).toBe(hash);
 });
+
+it('every action of the workflows is pinned by commit, with its version beside it', () => {
+  const used = readdirSync(join(ROOT, '.github/workflows')).flatMap((file) =>
+    [...read(`.github/workflows/${file}`).matchAll(/uses: (.+)$/gm)].map(([, action]) => action!),
+  );
+  expect(used.length).toBeGreaterThan(0);
+  for (const action of used) expect(action).toMatch(/^[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+});

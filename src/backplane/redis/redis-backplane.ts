@@ -253,7 +253,7 @@ export class RedisBackplane implements Backplane {
       clock,
       log,
       metrics,
-      problem: () => this.#shards.problem(null),
+      problem: (place) => this.#shards.problem(place),
       incarnation: () => this.#lineages.incarnation,
       heard: (room) => this.#shards.heard(room),
     });

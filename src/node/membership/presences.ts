@@ -107,6 +107,11 @@ export class Presences {
     void this.#rosters.resumed(has);
   }
 
+  /** Changes in one room may have been missed. */
+  missed(feed: Feed): void {
+    void this.#rosters.missed(feed);
+  }
+
   /** Called now and then. */
   checkSome(): void {
     void this.#rosters.retry();

@@ -173,6 +173,12 @@ export class Rosters {
     }
   }
 
+  /** The same in one room. Never rejects. */
+  async missed(feed: Feed): Promise<void> {
+    const watched = this.#watched.get(feed);
+    if (watched !== undefined && isKept(watched)) await this.#doubt(watched);
+  }
+
   /** Reads again what could not be read: for long nobody may ask, and nothing change. Called now and then; never rejects. */
   async retry(): Promise<void> {
     const unread = [...this.#unread].slice(0, READ_AT_ONCE).filter(({ reading }) => reading === null);
@@ -235,6 +241,11 @@ export class Rosters {
     watched.roster = watched.isLarge ? null : roster;
     watched.counts = { count, users: page.users };
   }
+}
+
+/** Whether anybody has, or is about to have, what a read found. */
+function isKept({ roster, reading, isInDoubt }: Watched): boolean {
+  return roster !== null || reading !== null || isInDoubt;
 }
 
 /** Told to a member that may no longer know who is in the room. */

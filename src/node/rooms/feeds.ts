@@ -20,6 +20,8 @@ export interface FeedsParts extends FeedRepairParts {
   readonly rule: (room: string) => RoomRule;
   /** Requested when there is something to deliver. */
   readonly endOfTurn: EndOfTurn;
+  /** A room was deaf and is subscribed again: what is told there besides messages was missed, too. */
+  readonly resubscribed: (feed: Feed) => void;
 }
 
 /**
@@ -251,6 +253,7 @@ export class Feeds {
     metrics.recovery.deafRooms++;
     void this.#catchUp(feed, async () => {
       await backplane.resubscribe(feed.room.name);
+      this.#parts.resubscribed(feed);
       await this.#repair.readOn(feed);
     });
   }

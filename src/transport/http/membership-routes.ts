@@ -24,7 +24,7 @@ export async function removeRoute(
   const room = ordinaryRoom(segment);
   const { user, reason, forMs } = await readFields(exchange, bodyBytes, ['user', 'reason', 'forMs']);
   const removal = { reason: checkedReason(reason), forMs: checkedForMs(forMs) };
-  await node.removeFromRoom(room, checkedUser(user), removal);
+  await node.removeFromRoom(room, checkedUser(user), removal, exchange.key);
   exchange.reply(200, {});
 }
 

@@ -51,6 +51,8 @@ export interface HttpParts {
   readonly clientRoutes: readonly Route[];
   /** Null when the node may get traffic, else why not. */
   readonly notReady: () => string | null;
+  /** What is wrong with parts of the store while the node is ready. */
+  readonly degraded: () => readonly string[];
   readonly log: Logger;
 }
 
@@ -138,7 +140,10 @@ export function metricsRoute({
   };
 }
 
-function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics, limits }: HttpParts): Route[] {
+function openRoutes(
+  { servesDemo, wsPath }: HttpOptions,
+  { notReady, degraded, metrics, limits }: HttpParts,
+): Route[] {
   const routes: Route[] = [
     {
       method: 'get',
@@ -153,8 +158,9 @@ function openRoutes({ servesDemo, wsPath }: HttpOptions, { notReady, metrics, li
       label: '/readyz',
       handle: (exchange) => {
         const reason = notReady();
-        if (reason === null) exchange.reply(200, { status: 'ready' });
-        else exchange.reply(503, { status: 'not ready', reason });
+        if (reason !== null) return exchange.reply(503, { status: 'not ready', reason });
+        const parts = degraded();
+        exchange.reply(200, { status: 'ready', ...(parts.length === 0 ? {} : { degraded: parts }) });
       },
     },
     {

@@ -38,6 +38,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'if (offset <= seen) return;',
     replace: '',
     breaks: 'a message that comes a second time is given a second time',
+    unfound: 'missing: publishes with `echo: false`, whose copies are all that comes a second time',
   },
   {
     name: 'position does not follow a reset',
@@ -52,7 +53,11 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'if (to > seen) this.#move([epoch, to]);',
     replace: '',
     breaks: 'a client that was told of a gap asks for it again',
-    hint: { faultKinds: ['slowReader', 'cutClient', 'cutAllClients', 'cutOff'], faultsPerMinute: 60 },
+    hint: {
+      faultKinds: ['sleepingClient', 'cutClient', 'cutAllClients'],
+      faultsPerMinute: 40,
+      actionsPerSecond: 3,
+    },
   },
   {
     name: 'joins each room twice',
@@ -127,6 +132,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: "else this.#reject(entry, new UnknownOutcomeError('nodes no longer remember its key'));",
     replace: 'else entry.doubtfulSince = null;',
     breaks: 'a message is stored twice when its publisher was away for long',
+    unfound: 'missing: a client that is away for longer than nodes remember keys, five minutes',
     hint: { faultKinds: ['sleepingClient', 'cutRedisLink', 'cutClient', 'freezeRedis'], faultsPerMinute: 60 },
   },
   {
@@ -166,7 +172,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: "return this.#leftMs > 0 ? this.#token : this.#fetch('expired');",
     replace: 'return this.#token;',
     breaks: 'a client whose token expired never comes back',
-    hint: { faultKinds: ['sleepingClient', 'cutClient', 'cutAllClients'], faultsPerMinute: 60 },
+    hint: { faultKinds: ['noTokens'], actionsPerSecond: 3 },
   },
   {
     name: 'backoff never begins anew',
@@ -181,7 +187,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'timing.baseMs * 2 ** this.#attempt++',
     replace: 'timing.baseMs * 2 ** Math.min(0, this.#attempt++)',
     breaks: 'clients storm a node that is away',
-    hint: { faultKinds: ['killNode', 'drainNode', 'freezeNode'], faultsPerMinute: 40 },
+    hint: { faultKinds: ['offline'], actionsPerSecond: 3 },
   },
   {
     name: 'wait before the next connection never ends',
@@ -252,10 +258,10 @@ export const CLIENT_FAULTS: readonly Fault[] = [
   {
     name: 'commands held during a check of a token are dropped',
     file: 'connection/connection.ts',
-    find: 'if (held !== null && this.#open) this.#take(held.next(), held, this.context.clock.nowMs());',
-    replace: 'void held;',
+    find: 'if (this.carryOn(this.context.turns.left)) this.context.turns.wait(this);',
+    replace: 'this.#held = null;',
     breaks: 'what a client sends beside its token is never answered',
-    hint: { faultKinds: ['cutClient'], actionsPerSecond: 40 },
+    hint: { faultKinds: ['cutClient'], actionsPerSecond: 30 },
   },
   {
     name: 'expired token is accepted for ever',
@@ -263,7 +269,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'return expiresAtMs !== null && this.context.clock.wallMs() >= expiresAtMs + CLOCK_TOLERANCE_MS;',
     replace: 'return expiresAtMs === CLOCK_TOLERANCE_MS;',
     breaks: 'a connection outlives its token',
-    hint: { faultKinds: ['sleepingClient', 'clock'] },
+    hint: { faultKinds: ['noTokens'], actionsPerSecond: 3 },
   },
   {
     name: 'part of what a slow reader is owed is left out',

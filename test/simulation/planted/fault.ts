@@ -21,6 +21,8 @@ export interface Hint {
   readonly faultsPerMinute?: number;
   readonly actionsPerSecond?: number;
   readonly stormMs?: number;
+  /** How often these actions are drawn, in place of their own weights; see `world/actions.ts`. */
+  readonly actions?: Readonly<Record<string, number>>;
 }
 
 /** As `bundle.mjs` takes it. */

@@ -168,7 +168,12 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (isPlaced && (envelope.epoch !== this.epoch || envelope.sentAfter > this.offset)) return false;',
     replace: '',
     breaks: 'a signal that overtakes a message is dropped',
-    hint: { faultKinds: ['cutSubscribers', 'cutRedisLink'], faultsPerMinute: 90, actionsPerSecond: 40 },
+    hint: {
+      faultKinds: ['cutSubscribers'],
+      faultsPerMinute: 40,
+      actions: { signal: 100 },
+      actionsPerSecond: 25,
+    },
   },
   {
     name: 'feed does not follow a new numbering',
@@ -212,7 +217,8 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'void this.#feeds.checkAll(has);',
     replace: '',
     breaks: 'what was missed comes only with the next message',
-    hint: { faultKinds: ['cutSubscribers', 'cutOff'] },
+    unfound: 'passing: a round of checks reads the four rooms here in four seconds',
+    hint: { faultKinds: ['cutSubscribers', 'cutOff'], actionsPerSecond: 8 },
   },
   {
     name: 'rooms are never checked by turns',
@@ -220,7 +226,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));',
     replace: 'void CHECK_ROUND_S;',
     breaks: 'a room that lost its subscription stays silent',
-    hint: { faultKinds: ['cutSubscribers', 'cutRedisLink', 'failOver'] },
+    hint: { faultKinds: ['deafRoom'], actionsPerSecond: 5 },
   },
   {
     name: 'kept-out list is not read again',
@@ -229,9 +235,9 @@ export const NODE_FAULTS: readonly Fault[] = [
     replace: '',
     breaks: 'a user who is kept out stays on a node that was cut off',
     hint: {
-      faultKinds: ['cutOff', 'cutSubscribers', 'cutRedisLink'],
-      faultsPerMinute: 60,
-      actionsPerSecond: 40,
+      faultKinds: ['cutOff', 'cutSubscribers'],
+      actionsPerSecond: 8,
+      actions: { keepOut: 30, join: 60 },
     },
   },
   {
@@ -240,7 +246,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'this.#presences.resumed(has);',
     replace: '',
     breaks: 'members that came or left meanwhile are not told',
-    hint: { faultKinds: ['cutSubscribers', 'cutOff'] },
+    hint: { faultKinds: ['cutSubscribers', 'cutOff'], actionsPerSecond: 5 },
   },
   {
     name: 'changes during a read of members are lost',
@@ -249,9 +255,9 @@ export const NODE_FAULTS: readonly Fault[] = [
     replace: '',
     breaks: 'the list lacks who came while it was read',
     hint: {
-      faultKinds: ['cutAllClients', 'cutSubscribers', 'cutClient'],
-      faultsPerMinute: 60,
-      actionsPerSecond: 40,
+      faultKinds: ['cutAllClients', 'cutSubscribers'],
+      faultsPerMinute: 40,
+      actions: { join: 40, leave: 40, presence: 40 },
     },
   },
   {
@@ -260,7 +266,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: "connection.push(['members', feed.room.name, watched.roster.snapshot(null)]);",
     replace: '',
     breaks: 'a slow reader keeps an old list',
-    hint: { faultKinds: ['slowReader', 'cutClient'], faultsPerMinute: 90, actionsPerSecond: 40 },
+    hint: { faultKinds: ['slowReader'], faultsPerMinute: 60, actions: { join: 40, leave: 40, presence: 40 } },
   },
   {
     name: 'another list is found and not told',
@@ -268,7 +274,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: "if (isInDoubt) feed.push(['members', feed.room.name, roster.snapshot(null)]);",
     replace: 'void isInDoubt;',
     breaks: 'members keep an old list after Redis was away',
-    hint: { faultKinds: ['cutSubscribers', 'cutOff'] },
+    hint: { faultKinds: ['cutSubscribers', 'cutOff'], actionsPerSecond: 5 },
   },
   {
     name: 'data that waits is told after its member left',
@@ -276,7 +282,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'this.#data.drop(feed, who.connection);',
     replace: '',
     breaks: 'data pushes are older than the list',
-    hint: { faultKinds: ['cutClient', 'slowReader'], actionsPerSecond: 60 },
+    hint: { faultKinds: ['cutClient'], actions: { presence: 100, leave: 60, join: 60 } },
   },
   {
     name: 'second change of data is not written',
@@ -284,7 +290,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: '      this.#parts.write(brought.connection, brought.feed);\n      this.#wrote(brought, this.#window + 1);',
     replace: '',
     breaks: 'others see old data of a member',
-    hint: { faultKinds: ['cutClient'], actionsPerSecond: 120, stormMs: 30_000 },
+    hint: { faultKinds: ['cutClient'], actions: { presence: 300 }, actionsPerSecond: 60, stormMs: 20_000 },
   },
   {
     name: 'windows of data never end',
@@ -313,7 +319,11 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (cursor) catchUp.stop(cursor);',
     replace: 'void cursor;',
     breaks: 'who left and came back is fed twice',
-    hint: { faultKinds: ['slowReader', 'freezeRedis'], faultsPerMinute: 60, actionsPerSecond: 60 },
+    hint: {
+      faultKinds: ['slowReader', 'freezeRedis'],
+      faultsPerMinute: 60,
+      actions: { join: 60, leave: 60, burst: 10 },
+    },
   },
   {
     name: 'member stays on the topic when it leaves',
@@ -321,7 +331,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (room) leaveTopics(connection, room, feed);',
     replace: 'void leaveTopics;',
     breaks: 'messages come after a leave, and ahead of a join',
-    hint: { faultKinds: ['cutClient'], actionsPerSecond: 40 },
+    hint: { faultKinds: ['cutClient'], actions: { join: 40, leave: 40 } },
   },
   {
     name: 'empty rooms are never closed',
@@ -336,7 +346,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     find: 'if (this.#joins.hold(connection, command)) return;',
     replace: '',
     breaks: 'a client that joins and publishes does not get its own message',
-    hint: { faultKinds: ['cutClient', 'cutAllClients'], faultsPerMinute: 60, actionsPerSecond: 40 },
+    hint: { faultKinds: ['cutClient'], actions: { join: 40, leave: 40 } },
   },
   {
     name: 'message that was read at the start is delivered again',

@@ -3,12 +3,14 @@
  *
  *   --fault <text>     only faults with this in their names
  *   --seeds <n>        as many seeds at most (default 20)
- *   --seconds <n>      and as long at most (default 60)
- *   --results <file>   JSON lines, where a run goes on: faults that were found are left alone, the others get the seeds that follow
- *   --table            runs nothing: prints what the results say so far
+ *   --seconds <n>      and as long at most, of a processor (default 60)
+ *   --results <file>   JSON lines, where a run goes on (default results.jsonl, beside this file): faults that were found are left
+ *                      alone, the others get the seeds that follow, those with the fewest first
+ *   --table            runs nothing: writes what the results say so far into README.md
+ *   --again            looks for all that was found before, from the first seed on, and fails where one is not found any more
  */
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -21,6 +23,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '60' },
     results: { type: 'string' },
     table: { type: 'boolean', default: false },
+    again: { type: 'boolean', default: false },
   },
 });
 
@@ -34,9 +37,11 @@ const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 await bundle(here('faults.ts'), join(folder, 'faults.mjs'));
 const { FAULTS, mutationOf } = await import(pathToFileURL(join(folder, 'faults.mjs')).href);
 
+const resultsFile = values.results ?? here('results.jsonl');
+
 function earlier() {
-  if (values.results === undefined || !existsSync(values.results)) return new Map();
-  const lines = readFileSync(values.results, 'utf8').split('\n').filter(Boolean);
+  if (!existsSync(resultsFile)) return new Map();
+  const lines = readFileSync(resultsFile, 'utf8').split('\n').filter(Boolean);
   return new Map(lines.map((line) => JSON.parse(line)).map((result) => [result.fault, result]));
 }
 
@@ -74,28 +79,60 @@ async function runFrom(fault, first, seeds) {
   return { ...NOTHING_YET, seeds: 1, violation: why };
 }
 
-const done = earlier();
-const chosen = FAULTS.filter(({ name }) => name.includes(values.fault));
-for (const fault of values.table ? [] : chosen) {
-  const { name } = fault;
-  const before = done.get(name) ?? NOTHING_YET;
-  if (!isDone(before)) {
-    const result = { fault: name, ...(await tryOn(fault, before)) };
-    done.set(name, result);
-    if (values.results !== undefined) appendFileSync(values.results, `${JSON.stringify(result)}\n`);
-  }
-  const { seeds, violation, realMs } = done.get(name);
-  const how = violation === null ? 'NOT FOUND' : violation.slice(0, 100).replace(/\n.*/s, '');
+const SHOWN_LENGTH = 300;
+
+/** Without what differs from machine to machine. */
+function shown(violation) {
+  return violation?.split('\n')[0].slice(0, SHOWN_LENGTH) ?? null;
+}
+
+function tell({ name }, { seeds, violation, realMs }) {
+  const how = violation === null ? 'NOT FOUND' : violation.slice(0, 100);
   console.error(`${name}: ${seeds} seeds, ${Math.round(realMs / 1000)} s: ${how}`);
 }
+
+const done = earlier();
+const seedsOf = ({ name }) => (done.get(name) ?? NOTHING_YET).seeds;
+
+/** Goes on where the results end. */
+async function goOn(faults) {
+  const open = faults.filter(({ name }) => !isDone(done.get(name) ?? NOTHING_YET));
+  for (const fault of open.sort((a, b) => seedsOf(a) - seedsOf(b))) {
+    const tried = await tryOn(fault, done.get(fault.name) ?? NOTHING_YET);
+    const result = { fault: fault.name, ...tried, violation: shown(tried.violation) };
+    done.set(fault.name, result);
+    appendFileSync(resultsFile, `${JSON.stringify(result)}\n`);
+    tell(fault, result);
+  }
+}
+
+/** A checker that does not find what it found before has fallen asleep. */
+async function findAgain(faults) {
+  for (const fault of faults.filter(({ name }) => (done.get(name) ?? NOTHING_YET).violation !== null)) {
+    const result = await tryOn(fault, NOTHING_YET);
+    tell(fault, result);
+    if (result.violation === null) process.exitCode = 1;
+  }
+}
+
+const chosen = FAULTS.filter(({ name }) => name.includes(values.fault));
+if (values.again) await findAgain(chosen);
+else if (!values.table) await goOn(chosen);
 
 /** Which promise it is that was broken. */
 function checkerOf(violation) {
   const kind = /^(lost|repeated|out of order|unannounced gap|mixed):/.exec(violation)?.[1];
   if (kind) return kind;
   const words = [
+    [/^order:/, 'order'],
+    [/^late:/, 'nobody waits'],
+    [/^misplaced:/, 'answers'],
+    [/was claimed \d+ ms after|claimed -?\d+ ms/, 'leases'],
+    [/twice in a row/, 'repeated'],
+    [/never rests/, 'a node rests'],
+    [/ms after its token expired|expired$/, 'tokens'],
     [/signal \d+ of/, 'signals'],
-    [/twice at once|good connection/, 'manners'],
+    [/twice at once|good connection|within \d+ ms|without its data|ahead of one/, 'manners'],
     [/lost its connection in the calm/, 'connections stay'],
     [/^untrue gap/, 'gaps are true'],
     [/went back/, 'acks only grow'],
@@ -111,13 +148,32 @@ function checkerOf(violation) {
   return words.find(([pattern]) => pattern.test(violation))?.[1] ?? violation.slice(0, 40);
 }
 
-console.log('| fault | what it breaks | found by | seeds | simulated minutes |');
-console.log('| --- | --- | --- | ---: | ---: |');
-const tried = chosen.filter(({ name }) => done.has(name));
-for (const { name, breaks } of tried) {
-  const { seeds, violation, simulatedMs } = done.get(name);
-  const by = violation === null ? '**not found**' : checkerOf(violation);
-  console.log(`| ${name} | ${breaks} | ${by} | ${seeds} | ${Math.round(simulatedMs / 60_000)} |`);
+function tableOf(faults) {
+  const rows = faults.map(({ name, breaks, unfound }) => {
+    const { seeds, violation, isHinted, simulatedMs } = done.get(name) ?? NOTHING_YET;
+    const missing =
+      seeds === 0 ? 'not planted yet' : `**not found**${unfound === undefined ? '' : `: ${unfound}`}`;
+    const by = violation === null ? missing : checkerOf(violation);
+    const minutes = Math.round(simulatedMs / 60_000);
+    return `| ${name} | ${breaks} | ${by} | ${seeds}${isHinted ? ' h' : ''} | ${minutes} |`;
+  });
+  const found = faults.filter(({ name }) => (done.get(name) ?? NOTHING_YET).violation !== null);
+  const hinted = found.filter(({ name }) => done.get(name).isHinted).length;
+  return [
+    '| fault | what it breaks | found by | seeds | simulated minutes |',
+    '| --- | --- | --- | ---: | ---: |',
+    ...rows,
+    '',
+    `${found.length} of ${faults.length} found, ${hinted} of them by a hinted seed (h).`,
+  ].join('\n');
 }
-const found = tried.filter(({ name }) => done.get(name).violation !== null).length;
-console.log(`\n${found} of ${tried.length} found; ${chosen.length - tried.length} were not planted yet.`);
+
+const BEGIN = '<!-- written by --table -->\n';
+const END = '<!-- end -->';
+
+if (values.table) {
+  const file = here('README.md');
+  const text = readFileSync(file, 'utf8');
+  const [before, after] = [text.split(BEGIN)[0], text.split(END)[1]];
+  writeFileSync(file, `${before}${BEGIN}\n${tableOf(FAULTS)}\n\n${END}${after}`);
+} else if (!values.again) console.log(tableOf(chosen));

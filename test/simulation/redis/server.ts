@@ -144,6 +144,11 @@ export class RedisModel {
     connection.channels.delete(channel);
   }
 
+  /** A subscription is gone, and nobody is told: as behind a proxy, or where a server failed over in between. */
+  loseSubscription(connection: RedisConnection, channel: string): void {
+    this.#unsubscribe(connection, channel);
+  }
+
   run(name: string, args: readonly string[]): Reply {
     this.commands++;
     switch (name) {

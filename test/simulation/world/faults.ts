@@ -53,6 +53,8 @@ function once(world: World, what: string, forMs: number): boolean {
 }
 
 const WAKE_LOOK_MS = 0.5;
+/** A round of checks of the few rooms here, and some waiting. */
+const DEAF_MS = 10_000;
 
 function followLater(world: World, former: RedisModel, random: Random, hadAll: boolean): void {
   later(world, ms(random, 10, 60, 400), () => {
@@ -153,6 +155,14 @@ export const LINK_FAULTS: Faults = {
     later(world, forMs, () => world.cutOff.delete(at));
     world.count('redisFaults');
     return `${node.owner.name} cannot reach Redis for ${forMs} ms (${how})`;
+  }),
+  deafRoom: fault(2, (world, random) => {
+    const link = random.pick([...world.redisLinks].filter(({ isSubscribed }) => isSubscribed));
+    const channel = link?.goDeaf((items) => random.pick(items)) ?? null;
+    if (link === undefined || channel === null) return null;
+    world.deafUntilMs.set(link.node, world.loop.nowMs + DEAF_MS);
+    world.count('redisFaults');
+    return `${link.node.name} is deaf for ${channel}`;
   }),
 };
 

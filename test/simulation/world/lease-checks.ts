@@ -8,6 +8,9 @@ const LOOK_EVERY_MS = 100;
 /** A record may have changed just before or just after a look. */
 const UNSURE_MS = 2 * LOOK_EVERY_MS;
 
+/** Who looks less often than this has not watched. */
+const UNWATCHED_MS = 2_500;
+
 interface Seen {
   readonly beat: string;
   readonly sinceMs: number;
@@ -17,7 +20,13 @@ interface Seen {
 /** Looks at the leases from now on, until the world ends. */
 export function watchLeases(world: World): void {
   const known = new Map<string, Seen>();
+  let outageMs = 0;
   const look = () => {
+    const isAway = world.isRedisDown || world.redisOwner.held !== null;
+    // After a long outage everybody is watched anew: nobody could renew.
+    if (!isAway && outageMs > UNWATCHED_MS)
+      for (const [node, seen] of known) known.set(node, { ...seen, sinceMs: world.loop.nowMs });
+    outageMs = isAway ? outageMs + LOOK_EVERY_MS : 0;
     for (const [node, record] of leases(world)) judge(world, known, node, record);
     world.loop.after(LOOK_EVERY_MS, look, world.loop.world);
   };

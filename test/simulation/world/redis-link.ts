@@ -60,6 +60,15 @@ export class RedisLink {
     return (this.#connection?.channels.size ?? 0) > 0;
   }
 
+  /** Redis forgets a subscription of it to a room. Returns its channel, or null where it has none. */
+  goDeaf(pick: <T>(items: readonly T[]) => T | undefined): string | null {
+    const rooms = [...(this.#connection?.channels ?? [])].filter((channel) => /:(chat|short):/.test(channel));
+    const channel = pick(rooms);
+    if (channel === undefined || this.#connection === null) return null;
+    this.#parts.model.loseSubscription(this.#connection, channel);
+    return channel;
+  }
+
   // ---- the node's end ------------------------------------------------------------------------------------
 
   /** Whether the node may go on writing. */

@@ -1,6 +1,7 @@
 /** One run: a storm, a calm, and what must be true at the end of each. */
 import { Random } from '../../support/random.ts';
 import { ACTIONS, publishTo, restartPayloads } from './actions.ts';
+import { checkAnswers } from './answer-checks.ts';
 import { checkCalm, checkEnd, checkMessages, checkSwept } from './checks.ts';
 import { FAULTS } from './faults.ts';
 import { checkGaps } from './gap-checks.ts';
@@ -10,9 +11,11 @@ import { watchLeases } from './lease-checks.ts';
 import { checkMemoryAtRest, checkMemoryInStorm, checkMemoryLeft, noteFreshNode } from './memory-checks.ts';
 import { checkOrder } from './order-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
+import { checkRefused } from './refused-checks.ts';
 import { SHAPES, type Shape, type ShapeName } from './shapes.ts';
 import { checkStays } from './stays.ts';
 import { Steady } from './steady.ts';
+import { lookForExpired } from './token-checks.ts';
 import { type Counts, keptIn, ROOMS, shownTasks, World } from './world.ts';
 
 export interface RunOptions {
@@ -23,6 +26,8 @@ export interface RunOptions {
   readonly stormMs?: number;
   readonly actionsPerSecond?: number;
   readonly faultsPerMinute?: number;
+  /** How often these actions are drawn. */
+  readonly actions?: Readonly<Record<string, number>>;
   /** These kinds of faults and no others. Default: about half of all kinds, drawn. */
   readonly faultKinds?: readonly string[];
   /** Time ends with the first violation. Default: the run goes on, to say all that is wrong. */
@@ -53,13 +58,15 @@ const LAST_MS = 10_000;
 /** Until what waits to be tried again waits for long. */
 const REFUSED_MS = 3_000;
 
-function shapeOf({ shape = 'ordinary', stormMs, actionsPerSecond, faultsPerMinute }: RunOptions): Shape {
+function shapeOf({ shape = 'ordinary', ...own }: RunOptions): Shape {
+  const { stormMs, actionsPerSecond, faultsPerMinute, actions } = own;
   const named: Shape = SHAPES[shape];
   return {
     ...named,
     stormMs: stormMs ?? named.stormMs,
     actionsPerSecond: actionsPerSecond ?? named.actionsPerSecond,
     faultsPerMinute: faultsPerMinute ?? named.faultsPerMinute,
+    actions: { ...named.actions, ...actions },
   };
 }
 
@@ -111,7 +118,9 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   loop.run(loop.nowMs + LAST_MS);
   checkMessages(world);
   checkGaps(world, keptIn);
+  checkRefused(world);
   checkOrder(world);
+  checkAnswers(world);
   closeClients(world, random);
   loop.run(loop.nowMs + LAST_MS);
   // The last one sweeps what others left.
@@ -140,6 +149,7 @@ function watchAlways(world: World): void {
   steady.watch(() => {
     lag.look();
     lookForKeptOut(world, steady);
+    lookForExpired(world);
   });
 }
 
@@ -175,8 +185,11 @@ function storm(world: World, events: readonly PlannedEvent[], stormMs: number): 
   loop.run(beganMs + stormMs);
 }
 
-/** Faults end by themselves within this time; what they paused goes on. */
+/** Faults end by themselves within this time; what they paused goes on. A message in each room shows which nodes are deaf for it. */
 function endFaults(world: World): void {
+  for (const client of world.clients.filter(({ owner }) => owner.held === null)) {
+    for (const room of ROOMS) publishTo(world, client, room, world.random);
+  }
   world.loop.run(world.loop.nowMs + 70_000);
   world.cutOff.clear();
   world.isRedisDown = false;

@@ -90,9 +90,8 @@ export class Sendings {
     if (sending === undefined) return;
     this.#open.delete(id);
     sending.end = UNKNOWN.includes(code) ? 'unknown' : 'refused';
-    if (sending.isSignal || !PASSING.includes(code)) return;
-    this.#sinceRefusal ??= new Set();
-    this.#sinceRefusal.delete(id);
+    this.#sinceRefusal?.delete(id);
+    if (!sending.isSignal && PASSING.includes(code)) this.#sinceRefusal ??= new Set();
   }
 }
 

@@ -13,7 +13,7 @@ import { NodeSocket, type SocketEvents, Topics, type WebSocketLink } from './web
 
 const DRAIN_STEP_MS = 20;
 /** A check of a token takes as long at most. */
-const KEYS_MS = 60;
+const KEYS_MS = 250;
 
 export interface SimulatedNodeParts {
   readonly owner: Owner;
@@ -149,7 +149,7 @@ function shownFields(fields: object): string {
 const TOKENS: Authenticator = {
   async authenticate(token) {
     // Mostly the keys are there; else they are fetched.
-    if (Math.random() < 0.2)
+    if (Math.random() < 0.4)
       await new Promise<void>((known) => systemScheduler.after(KEYS_MS * Math.random(), known));
     const [user = '', expires = ''] = token.split('~');
     const expiresAtMs = expires === '' ? null : Number(expires);

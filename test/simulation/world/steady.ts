@@ -58,6 +58,7 @@ export class Steady {
     const world = this.#world;
     const { redis, redisOwner } = world;
     if (world.isRedisDown || redisOwner.held !== null || redis.isFull || redis.refusal !== null) return null;
+    if ((world.deafUntilMs.get(node.owner) ?? 0) > world.loop.nowMs) return null;
     if (node.owner.held !== null || world.cutOff.has(world.nodes.indexOf(node))) return null;
     const links = world.redisLinksOf(node);
     if (links.some(({ isOpen }) => !isOpen) || !node.core.node.status().ready) return null;

@@ -95,6 +95,8 @@ export class World {
   readonly lives: SimulatedNode[] = [];
   /** Nodes that cannot reach Redis, by place, and how they notice. */
   readonly cutOff = new Map<number, 'refused' | 'silent'>();
+  /** Nodes that do not hear a room, and until when they have found that out. */
+  readonly deafUntilMs = new Map<Owner, number>();
   /** Clients without a network. */
   readonly offline = new Set<Owner>();
   /** Whom the server API keeps out of rooms. */

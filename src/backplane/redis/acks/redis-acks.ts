@@ -7,7 +7,7 @@ import { unavailable } from '../../backplane.ts';
 import type { HistoryPolicy } from '../../history-policy.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
-import { errorFromReply } from '../link/redis-errors.ts';
+import { errorFromReply, isNotRun } from '../link/redis-errors.ts';
 import type { ShardAccess, ShardCalls } from '../link/shard-calls.ts';
 import { ackScript, acksScript, type ScriptArgument } from '../scripts/scripts.ts';
 
@@ -171,22 +171,32 @@ export class RedisAcks implements Acks {
     const { shards, keys, ttlMs, metaTtlMs, metrics } = this.#parts;
     const names = all.flatMap(({ entry: { room, epoch } }) => [keys.meta(room), keys.acks(room, epoch)]);
     try {
-      const send = (shard: ShardAccess) => {
+      const send = async (shard: ShardAccess) => {
         const args: ScriptArgument[] = [ttlMs, metaTtlMs];
         for (const { entry } of all)
           args.push(entry.epoch, entry.user, entry.offset, shard.lineageOf(entry.room));
-        return ackScript.callMany(shard, names, args, metrics);
+        const reply = await ackScript.callMany(shard, names, args, metrics);
+        // Of a slot that moves: alone it can be asked again, wherever that is.
+        if (all.length === 1) throwIfNotRun(reply as (number | Buffer)[]);
+        return reply;
       };
       const reply = (await shards.ask(all[0]!.entry.room, send, STAGE)) as (number | Buffer)[];
-      all.forEach(({ resolve, reject }, i) => {
+      all.forEach((waiting, i) => {
+        const { resolve, reject } = waiting;
         const [newest, kept, changed] = reply.slice(i * 3, i * 3 + 3);
-        if (newest === FAILED) reject(errorFromReply(String(kept), STAGE));
+        if (newest === FAILED && isNotRun({ message: String(kept) })) void this.#call([waiting]);
+        else if (newest === FAILED) reject(errorFromReply(String(kept), STAGE));
         else resolve({ newest: Number(newest), kept: Number(kept), isChanged: changed === 1 });
       });
     } catch (error) {
       for (const { reject } of all) reject(error);
     }
   }
+}
+
+function throwIfNotRun([newest, kept]: readonly (number | Buffer)[]): void {
+  const message = String(kept);
+  if (newest === FAILED && isNotRun({ message })) throw new Error(message);
 }
 
 const NOWHERE = { epoch: '', offset: 0 };

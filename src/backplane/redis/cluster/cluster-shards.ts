@@ -18,7 +18,7 @@ import { isNotRun } from '../link/redis-errors.ts';
 import { type Replication, readReplication } from '../link/replication.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import type { OneShardOptions } from '../shard/one-shard.ts';
-import { Shard } from '../shard/shard.ts';
+import { Shard, SIGNALS_MISSING } from '../shard/shard.ts';
 import type { Shards, ShardsEvents } from '../shard/shards.ts';
 import type { ServedPlaces } from '../start/rights.ts';
 import { untilUsable } from '../start/start-checks.ts';
@@ -59,6 +59,8 @@ export class ClusterShards implements Shards {
   readonly #closing = new AbortController();
   /** Partitions that another master had, where something may still be in flight. */
   readonly #leaving = new Map<number, Shard>();
+  /** Rooms that are asked for, perhaps again and again: one that is given up meanwhile is asked for no more. */
+  readonly #subscribing = new Set<string>();
   #map: SlotMap | null = null;
   #retries: Timer | undefined;
   /** Null until the start is over. */
@@ -130,12 +132,20 @@ export class ClusterShards implements Shards {
         return await call(this.#usable(lane, stage).shard);
       } catch (error) {
         if (this.#closing.signal.aborted) throw error;
-        const mayPass = error instanceof BackplaneError && (isNotRun(error) || this.#isArriving(lane));
-        if (!mayPass || this.#options.clock.nowMs() + RETRY_MS > deadlineMs) throw error;
+        if (
+          !(error instanceof BackplaneError) ||
+          !this.#mayPass(error, lane) ||
+          this.#options.clock.nowMs() + RETRY_MS > deadlineMs
+        )
+          throw error;
         this.#topology.hint();
         await pause(RETRY_MS);
       }
     }
+  }
+
+  #mayPass(error: BackplaneError, lane: Lane): boolean {
+    return isNotRun(error) || error.message === SIGNALS_MISSING || this.#isArriving(lane);
   }
 
   #usable(lane: Lane, stage: string): Member {
@@ -193,6 +203,7 @@ export class ClusterShards implements Shards {
       else if (younger.length > 0) this.#held.prepend(partition, younger);
       this.#held.prepend(partition, own);
     }
+    this.#options.metrics.batchesHeld(batches.length);
     this.#topology.hint();
     this.#retryLater();
   }
@@ -230,7 +241,17 @@ export class ClusterShards implements Shards {
   // ---- rooms -----------------------------------------------------------------------------------------------
 
   async subscribe(room: string): Promise<void> {
-    return this.#retried(room, ({ subscriptions }) => subscriptions.subscribe(room), 'subscribe');
+    this.#subscribing.add(room);
+    const subscribe = ({ subscriptions }: Shard) => {
+      if (!this.#subscribing.has(room))
+        throw unavailable('subscribe', 'the room was unsubscribed before the reply');
+      return subscriptions.subscribe(room);
+    };
+    try {
+      await this.#retried(room, subscribe, 'subscribe');
+    } finally {
+      this.#subscribing.delete(room);
+    }
   }
 
   async resubscribe(room: string): Promise<void> {
@@ -238,6 +259,7 @@ export class ClusterShards implements Shards {
   }
 
   unsubscribe(room: string): void {
+    this.#subscribing.delete(room);
     this.#laneOf(room).member?.shard.subscriptions.unsubscribe(room);
   }
 
@@ -277,7 +299,7 @@ export class ClusterShards implements Shards {
     const shown = [...reasons].flatMap(([member, reason]) =>
       reason === null ? [] : [shownReason(member, reason)],
     );
-    return { ready, reason: ready ? null : shown.join('; ') };
+    return ready ? { ready, reason: null, degraded: shown } : { ready, reason: shown.join('; ') };
   }
 
   stop(): void {
@@ -319,6 +341,7 @@ export class ClusterShards implements Shards {
   }
 
   #follow(map: SlotMap): void {
+    this.#options.metrics.slotMapRead();
     const before = this.#map;
     this.#map = map;
     const needed = new Set([this.#control, ...this.#lanes].map(({ slot }) => map.owner(slot)));
@@ -355,6 +378,7 @@ export class ClusterShards implements Shards {
     member.shard.subscriptions.takeOver(known.shard.subscriptions, () => true);
     known.shard.stop();
     known.shard.close('the server has another address');
+    this.#options.metrics.shardGone(known.shard.address);
   }
 
   #open(master: Master, map: SlotMap): Member {
@@ -434,6 +458,7 @@ export class ClusterShards implements Shards {
       };
       heir.shard.subscriptions.takeOver(from.shard.subscriptions, isMoved);
     }
+    this.#options.metrics.partitionsMoved(partitions.size);
     this.#options.log.info(
       { from: from.shard.address, partitions: partitions.size },
       'partitions moved to another master',
@@ -455,6 +480,7 @@ export class ClusterShards implements Shards {
     this.#members.delete(master.id);
     shard.stop();
     shard.close('another master took over');
+    this.#options.metrics.shardGone(shard.address);
   }
 
   /** Partitions that came to a master whose links are up. */
@@ -502,6 +528,10 @@ export class ClusterShards implements Shards {
   }
 
   #review(): void {
+    for (const member of this.#members.values()) {
+      const partitions = this.#lanes.filter((lane) => lane.member === member).length;
+      this.#options.metrics.shardState(member.shard.address, member.reason() === null, partitions);
+    }
     const { ready, reason } = this.status();
     if (this.#wasReady === null || ready === this.#wasReady) return;
     this.#wasReady = ready;

@@ -117,12 +117,16 @@ export class Link {
     return shownAddress(this.#server);
   }
 
+  /** What messages call the server: of a cluster with its address. */
+  get name(): string {
+    return this.isCluster ? `redis ${this.address}` : 'redis';
+  }
+
   /** What is wrong, for people; null when the link is up. */
   problem(): string | null {
     if (this.#isUp) return null;
     const seconds = Math.round((this.#options.clock.nowMs() - this.#downSinceMs) / 1000);
-    const server = this.isCluster ? `redis ${this.address}:` : 'redis';
-    return `${server} ${this.role} link is down: ${this.#cause()} since ${seconds} s`;
+    return `${this.name} ${this.role} link is down: ${this.#cause()} since ${seconds} s`;
   }
 
   /**
@@ -212,8 +216,8 @@ export class Link {
 
   #ready(): void {
     if (this.#isClosed || this.redis.status !== 'ready') return;
-    if (this.#wasUp) this.#options.metrics.reconnected(this.role);
-    this.#options.metrics.linkState(this.role, true);
+    if (this.#wasUp) this.#options.metrics.reconnected(this.role, this.#shard);
+    this.#options.metrics.linkState(this.role, true, this.#shard);
     this.#hasWorked = this.role !== 'subscribe';
     this.#log('info', { link: this.role, address: this.address }, 'redis link is up');
     this.#isUp = true;
@@ -227,7 +231,7 @@ export class Link {
     if (!this.#isUp) return;
     this.#isUp = false;
     this.#downSinceMs = this.#options.clock.nowMs();
-    this.#options.metrics.linkState(this.role, false);
+    this.#options.metrics.linkState(this.role, false, this.#shard);
     if (!this.#isClosed) this.#log('warn', { link: this.role, cause: this.#cause() }, 'redis link is down');
     if (!this.#hasWorked) this.#useless++;
     this.#watcher.down();
@@ -239,6 +243,11 @@ export class Link {
       const message = `cannot log in to Redis at ${this.address}: ${error.message}`;
       this.#waiter.reject(unavailable('connect', message, { cause: error }));
     }
+  }
+
+  /** As metrics name it: nothing for a single Redis. */
+  get #shard(): string | undefined {
+    return this.isCluster ? this.address : undefined;
   }
 
   #cause(): string {

@@ -65,7 +65,9 @@ export class Links {
 
   commandProblem(): string | null {
     if (this.#isStopped) return SHUTTING_DOWN;
-    return this.command.problem() ?? (this.#watcher.isSuspect() ? 'redis does not answer' : null);
+    return (
+      this.command.problem() ?? (this.#watcher.isSuspect() ? `${this.command.name} does not answer` : null)
+    );
   }
 
   readProblem(): string | null {

@@ -71,11 +71,12 @@ export class PresenceQueue {
     if (++this.#count >= this.#compactAt) this.#compact();
   }
 
-  /** Takes the oldest updates of the rooms that wait longest; the rest of a room queues again. */
-  take({ updates, bytes }: TakeLimits): UpdateBatch[] {
+  /** Takes the oldest updates of the rooms that wait longest and can be written; the rest of a room queues again. */
+  take({ updates, bytes }: TakeLimits, canWrite: (room: string) => boolean = always): UpdateBatch[] {
     const batches: UpdateBatch[] = [];
     let size = 0;
     for (const room of this.#waiting) {
+      if (!canWrite(room.name)) continue;
       const taken: Update[] = [];
       for (const update of room.waiting) {
         if (updates === 0 || size >= bytes) break;
@@ -172,6 +173,10 @@ export class PresenceQueue {
     this.#rooms.delete(room.name);
     return true;
   }
+}
+
+function always(): boolean {
+  return true;
 }
 
 /** In order. A connection that leaves and was never stored needs no update. */

@@ -1,7 +1,7 @@
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
-import { BackplaneError, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
-import { errorFromReply } from '../link/redis-errors.ts';
+import { BackplaneError, type Place, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
+import { errorFromReply, isNotRun } from '../link/redis-errors.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import { presenceScript, type ScriptArgument } from '../scripts/scripts.ts';
 import type { Lease } from './lease.ts';
@@ -11,12 +11,13 @@ import type { PresenceQueue, TakeLimits, UpdateBatch } from './presence-queue.ts
 export interface PresenceWriterOptions extends PresenceParts {
   readonly queue: PresenceQueue;
   readonly lease: Lease;
-  /** Why nothing can be written now, or null. */
-  problem(): string | null;
+  /** Why nothing can be written of that room now, or with null of none, or null. */
+  problem(place: Place): string | null;
 }
 
 /** About 2 ms of Redis's time a call: publishes wait behind it. A change takes 4 to 9 us. */
 const CALL_LIMITS: TakeLimits = { updates: 256, bytes: 256 * 1024 };
+const RETRY_MS = 20;
 /** How the script's reply for a room starts if the changes are done but not announced. */
 const UNANNOUNCED = '!';
 
@@ -76,6 +77,8 @@ export class PresenceWriter {
       const reason = error as BackplaneError;
       this.#options.log.debug({ error: reason.message }, 'cannot write presence changes yet');
       this.#reject(reason);
+      // A slot moves: soon it is there.
+      if (isNotRun(reason)) systemScheduler.after(RETRY_MS, () => this.wake());
     } finally {
       this.#isRunning = false;
     }
@@ -84,11 +87,18 @@ export class PresenceWriter {
   /** Rejects if some must be written again. */
   async #write(): Promise<void> {
     const { queue, lease, problem, shards } = this.#options;
-    const reason = problem();
+    const reason = problem(null);
     if (reason !== null) throw unavailable(STAGE, reason);
     // The sweep of this node could miss entries under a lapsed lease, which would stay forever.
     if (!lease.isValid && !(await lease.renew())) throw unavailable(STAGE, 'cannot renew the presence lease');
-    let batches = queue.take(CALL_LIMITS);
+    // Of many servers one may be away: the rooms of the others need not wait for it.
+    let unwritable: string | null = null;
+    let batches = queue.take(CALL_LIMITS, (room) => {
+      const roomProblem = problem(room);
+      unwritable ??= roomProblem;
+      return roomProblem === null;
+    });
+    if (batches.length === 0) throw unavailable(STAGE, unwritable ?? 'nothing can be written');
     for (const batch of batches) this.#inFlight.add(batch);
     try {
       const refusal = await this.#register(batches);
@@ -100,7 +110,9 @@ export class PresenceWriter {
       const groups = shards.grouped(batches, ({ room }) => room.name);
       const refusals = await Promise.all(groups.map((group) => this.#writeGroup(group)));
       const failure = refusals.find((error) => error !== null) ?? refusal;
-      if (failure !== null) throw failure;
+      const hasWritten = groups.length > 1 && refusals.includes(null);
+      if (failure !== null && !hasWritten) throw failure;
+      if (failure !== null) this.#rejectOf(groups.filter((_, i) => refusals[i] !== null).flat(), failure);
     } catch (error) {
       const isDoubtful = (error as BackplaneError).code === 'timeout';
       // Of those that were answered, each has had its own outcome.
@@ -248,6 +260,15 @@ export class PresenceWriter {
     const waiters = this.#waiters;
     this.#waiters = waiters.filter((waiter) => this.#isWaiting(waiter));
     for (const waiter of waiters) if (!this.#waiters.includes(waiter)) waiter.resolve();
+  }
+
+  /** Those that wait for one of these, which could not be written. */
+  #rejectOf(batches: readonly UpdateBatch[], error: BackplaneError): void {
+    const rooms = new Set(batches.map(({ room }) => room.name));
+    const isOfThem = ({ room }: Waiter) => room === null || rooms.has(room);
+    const rejected = this.#waiters.filter(isOfThem);
+    this.#waiters = this.#waiters.filter((waiter) => !isOfThem(waiter));
+    for (const waiter of rejected) waiter.reject(error);
   }
 
   #reject(error: BackplaneError): void {

@@ -1,5 +1,5 @@
 /** Who is in which room, in Redis: assembles the parts for it. */
-import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
+import { type Place, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import type {
   OwnEntry,
   Presence,
@@ -24,7 +24,7 @@ export interface RedisPresenceOptions extends PresenceParts {
   /** About how long the entries of a node outlive it. */
   readonly leaseMs: number;
   /** Why leases cannot be renewed now, or null. */
-  problem(): string | null;
+  problem(place: Place): string | null;
   /** Of the store as a whole. */
   incarnation(): string;
   /** Resolves when what was published in the room before the call has arrived. Rejects with `BackplaneError`. */
@@ -137,7 +137,7 @@ export class RedisPresence implements Presence {
 
   /** The links changed: Redis may be back. */
   available(): void {
-    if (this.#isStopped || this.#events === null || this.#options.problem() !== null) return;
+    if (this.#isStopped || this.#events === null || this.#options.problem(null) !== null) return;
     // Wakes the writer when it is answered.
     void this.#lease.renew();
   }

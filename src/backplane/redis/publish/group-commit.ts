@@ -21,6 +21,8 @@ import type { Outcome } from './publisher.ts';
 
 export interface GroupCommitOptions {
   readonly clock: Clock;
+  /** What messages call the server. Default `redis`. */
+  readonly name?: string;
   /** Messages that waited longer than this are failed. */
   readonly maxWaitMs: number;
   /** Sends batches, resolves with an outcome for each. MUST NOT reject. */
@@ -115,7 +117,7 @@ export class GroupCommit {
     if (this.#isClosed) return SHUTTING_DOWN;
     const problem = this.#options.problem();
     if (problem !== null) return problem;
-    if (this.#isSuspect) return 'redis does not answer';
+    if (this.#isSuspect) return this.#silence;
     const isFull = this.#queue.messages >= MAX_WAITING_MESSAGES || this.#queue.bytes >= MAX_WAITING_BYTES;
     return isFull ? 'too many messages wait for Redis' : null;
   }
@@ -170,7 +172,7 @@ export class GroupCommit {
   }
 
   #suspect(): void {
-    this.#failWaiting('redis does not answer');
+    this.#failWaiting(this.#silence);
     // A link that is down cannot answer; it comes back without lost replies.
     if (this.#isSuspect || this.#isClosed || this.#options.problem() !== null) return;
     this.#setSuspect(true);
@@ -178,6 +180,10 @@ export class GroupCommit {
       () => this.#setSuspect(false),
       () => this.#options.reconnect('redis did not answer a PING'),
     );
+  }
+
+  get #silence(): string {
+    return `${this.#options.name ?? 'redis'} does not answer`;
   }
 
   #setSuspect(isSuspect: boolean): void {

@@ -51,6 +51,7 @@ const DUPLICATE_BYTES = 2 + ID_BYTES + 8;
 
 export class Publisher {
   readonly #link: Link;
+  readonly #shard: string | undefined;
   readonly #keys: Keys;
   readonly #options: PublisherOptions;
   /** For the next call: free, since the previous one was answered. */
@@ -58,6 +59,7 @@ export class Publisher {
 
   constructor(link: Link, keys: Keys, options: PublisherOptions) {
     this.#link = link;
+    this.#shard = link.isCluster ? link.address : undefined;
     this.#keys = keys;
     this.#options = options;
   }
@@ -78,7 +80,7 @@ export class Publisher {
       messages += batch.requests.length;
       bytes += batch.bytes;
     }
-    metrics.publishBatch(messages, batches.length, bytes, clock.nowMs() - startMs);
+    metrics.publishBatch(messages, batches.length, bytes, clock.nowMs() - startMs, this.#shard);
     if (plain.length === 0) return committed;
     const [nextCommitted, nextPublished] = [committed.values(), published.values()];
     return batches.map((batch) => (plain.includes(batch) ? nextPublished : nextCommitted).next().value!);

@@ -44,6 +44,8 @@ export interface ShardOptions extends LinksOptions {
   readonly probeIntervalMs?: number;
 }
 
+/** What is one for the whole cluster has moved here, and signals are not subscribed yet. */
+export const SIGNALS_MISSING = 'subscribing to signals again';
 const DEFAULT_PROBE_INTERVAL_MS = 5_000;
 
 export class Shard {
@@ -171,6 +173,7 @@ export class Shard {
     // A deaf node would not do what it asks of all nodes.
     const reason = this.#linkProblem();
     if (reason !== null) throw unavailable('signal', reason);
+    if (!this.subscriptions.hearsSignals) throw unavailable('signal', SIGNALS_MISSING);
     await this.ask(() => this.#links.command.publish(this.#options.keys.signals(), text), 'signal');
   }
 
@@ -255,6 +258,7 @@ export class Shard {
     const publisher = new Publisher(command, this.#options.keys, { ...this.#options, refused });
     return new GroupCommit({
       clock: this.#options.clock,
+      name: command.name,
       maxWaitMs: this.#options.commandTimeoutMs,
       send: (batches) => publisher.send(batches),
       problem: () => command.problem(),
@@ -292,7 +296,7 @@ export class Shard {
       timeoutMs: commandTimeoutMs,
       canProbe: () => this.#links.commandProblem() === null && this.subscriptions.hearsProbe,
       publish: (bytes) => this.ask(() => this.#links.command.publish(this.#probeChannel, bytes), 'publish'),
-      heard: (lagMs) => metrics.probe(lagMs),
+      heard: (lagMs) => metrics.probe(lagMs, this.#served === null ? undefined : this.address),
       changed: () => this.#readiness.review(),
       reconnect: (reason) => this.#links.subscribe.reconnect(reason),
     });

@@ -1,0 +1,142 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Keys } from '../../src/backplane/redis/keys/keys.ts';
+import { RedisBackplane } from '../../src/backplane/redis/redis-backplane.ts';
+import { buildMessageFrame } from '../../src/protocol/message-frame.ts';
+import { packValue } from '../../src/protocol/msgpack/values.ts';
+import { randomId } from '../../src/util/ids.ts';
+import { Heard, redisOptions } from '../support/backplanes.ts';
+import { RedisServer } from '../support/redis.ts';
+import { RedisCluster } from '../support/redis-cluster.ts';
+import { waitFor } from '../support/wait.ts';
+
+const HISTORY = { messages: 10_000, ageMs: 60_000 };
+const PARTITIONS = 128;
+const ROOMS = Array.from({ length: 60 }, (_, i) => `room${i}`);
+
+interface Answer {
+  readonly code: string | null;
+  readonly offset: number;
+}
+
+let cluster: RedisCluster;
+const open: RedisBackplane[] = [];
+
+beforeAll(async () => {
+  cluster = await RedisCluster.start({ replicas: 0 });
+}, 60_000);
+
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.close();
+});
+
+afterAll(() => cluster.dispose());
+
+async function start(keyPrefix: string, url = cluster.url, isCluster = true) {
+  const settings = { keyPrefix, partitions: PARTITIONS, startupTimeoutMs: 5_000, commandTimeoutMs: 5_000 };
+  const backplane = new RedisBackplane({ ...redisOptions(url, settings), cluster: isCluster });
+  open.push(backplane);
+  const heard = new Heard();
+  await backplane.start(heard);
+  return { backplane, heard };
+}
+
+function publish(backplane: RedisBackplane, room: string, key: string | null = null): Promise<Answer> {
+  const frame = buildMessageFrame(room, 1, 'ann', packValue('text'));
+  return new Promise((resolve) => {
+    backplane.publish({
+      ...{ room, history: HISTORY, ...frame, key, exclude: 0 },
+      settled: (error, _epoch, offset) => resolve({ code: error?.code ?? null, offset }),
+    });
+  });
+}
+
+/** Slots of this master that have partitions. */
+async function usedSlots(keys: Keys, master: RedisServer): Promise<number[]> {
+  const used = Array.from({ length: PARTITIONS }, (_, partition) => keys.slotOfPartition(partition));
+  const own = new Set(await cluster.slots(master));
+  return used.filter((slot) => own.has(slot));
+}
+
+describe('a Redis Cluster', () => {
+  it('takes, hears and keeps what belongs to rooms of all masters', async () => {
+    const prefix = randomId(6);
+    const [a, b] = [await start(prefix), await start(prefix)];
+    const keys = new Keys(prefix, PARTITIONS);
+    const owners = await Promise.all(ROOMS.map((room) => cluster.owner(keys.meta(room))));
+    expect(new Set(owners).size).toBe(3);
+    await Promise.all(ROOMS.map((room) => b.backplane.subscribe(room)));
+    const answers = await Promise.all(ROOMS.map((room) => publish(a.backplane, room, 'key')));
+    expect(answers).toEqual(ROOMS.map(() => ({ code: null, offset: 1 })));
+    for (const room of ROOMS) await b.heard.untilMessages(room, 1);
+    const pages = await Promise.all(ROOMS.map((room) => b.backplane.read(room, HISTORY, { limit: 10 })));
+    expect(pages.map(({ offset }) => offset)).toEqual(ROOMS.map(() => 1));
+    const receipts = await Promise.all(
+      ROOMS.map((room, i) => b.backplane.acks.ack(room, HISTORY, 'ann', [pages[i]!.epoch, 1])),
+    );
+    expect(receipts.map(({ outcome }) => outcome)).toEqual(ROOMS.map(() => 'kept'));
+    const counts = await Promise.all(ROOMS.map((room) => a.backplane.subscribers(room)));
+    expect(counts).toEqual(ROOMS.map(() => 1));
+    await a.backplane.signal('to all');
+    await waitFor(() => b.heard.signals.length === 1, { for: 'the signal' });
+  });
+
+  it('numbers each acknowledged message once and in order while slots move there and back', async () => {
+    const prefix = randomId(6);
+    const { backplane } = await start(prefix);
+    const answers = new Map<string, Answer[]>(ROOMS.map((room) => [room, []]));
+    let isOver = false;
+    const publishing = ROOMS.map(async (room) => {
+      while (!isOver) answers.get(room)!.push(await publish(backplane, room));
+    });
+    const [source, target] = (await cluster.masters()) as [RedisServer, RedisServer];
+    const slots = (await usedSlots(new Keys(prefix, PARTITIONS), source)).slice(0, 4);
+    await cluster.move(slots, target);
+    await cluster.move(slots, source);
+    isOver = true;
+    await Promise.all(publishing);
+    for (const given of answers.values()) {
+      expect(given).toEqual(given.map((_, i) => ({ code: null, offset: i + 1 })));
+    }
+    expect(backplane.status()).toEqual({ ready: true, reason: null, degraded: [] });
+  }, 30_000);
+
+  it('is heard by who subscribed before its slot moved', async () => {
+    const prefix = randomId(6);
+    const [a, b] = [await start(prefix), await start(prefix)];
+    const keys = new Keys(prefix, PARTITIONS);
+    const [source, target] = (await cluster.masters()) as [RedisServer, RedisServer];
+    const [slot] = (await usedSlots(keys, source)) as [number];
+    const partition = Array.from({ length: PARTITIONS }, (_, i) => i).find(
+      (i) => keys.slotOfPartition(i) === slot,
+    );
+    const room = Array.from({ length: 10_000 }, (_, i) => `moved${i}`).find(
+      (one) => keys.partitionOf(one) === partition,
+    )!;
+    await b.backplane.subscribe(room);
+    await publish(a.backplane, room);
+    await b.heard.untilMessages(room, 1);
+    await cluster.move([slot], target);
+    await waitFor(async () => (await b.backplane.subscribers(room)) === 1, { for: 'the new subscription' });
+    expect(await publish(a.backplane, room)).toEqual({ code: null, offset: 2 });
+    await b.heard.untilMessages(room, 2);
+    await cluster.move([slot], source);
+  }, 30_000);
+});
+
+describe('a node does not start', () => {
+  it('on a server of a cluster without the setting, and says what to set', async () => {
+    const [first] = cluster.servers;
+    await expect(start('rc', first!.url, false)).rejects.toThrow(
+      /part of a Redis Cluster: set redis\.cluster/,
+    );
+  });
+
+  it('as one of a cluster on a Redis that has none, and says so', async () => {
+    const single = await RedisServer.start();
+    try {
+      await expect(start('rc', single.url)).rejects.toThrow(/not part of a Redis Cluster/);
+    } finally {
+      await single.dispose();
+    }
+  });
+});
