@@ -9,7 +9,11 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export const CONFIG_VARIABLE = 'ROOMCAST_CONFIG';
 
 /** What the commands of a client read: no settings of a node, and no mistake beside those. */
-export const CLIENT_VARIABLES = { url: 'ROOMCAST_URL', token: 'ROOMCAST_TOKEN', adminKey: 'ROOMCAST_ADMIN_KEY' } as const;
+export const CLIENT_VARIABLES = {
+  url: 'ROOMCAST_URL',
+  token: 'ROOMCAST_TOKEN',
+  adminKey: 'ROOMCAST_ADMIN_KEY',
+} as const;
 
 const FILE_SUFFIX = '_FILE';
 
