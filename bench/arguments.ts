@@ -5,7 +5,7 @@ import type { FloodOptions } from './floods/floods.ts';
 import type { HostileOptions } from './hostile/hostile.ts';
 import type { BenchOptions, Scenario, Shape } from './scenarios/scenario.ts';
 
-const COMMANDS = ['list', 'report', 'gate', 'floods', 'hostile'] as const;
+const COMMANDS = ['list', 'report', 'gate', 'floods', 'hostile', 'resubscribe'] as const;
 
 export interface Selection {
   readonly scenario: Scenario;
@@ -22,6 +22,8 @@ export interface BenchRequest {
   readonly record: boolean;
   /** Of the floods. */
   readonly floods: Pick<FloodOptions, 'only' | 'backplanes'>;
+  /** Of resubscribe. */
+  readonly rooms: number;
   readonly hostile: Pick<HostileOptions, 'seed' | 'inputs' | 'perSecond' | 'backplanes'>;
   /** Of the gate: counts only. */
   readonly isShort: boolean;
@@ -41,6 +43,8 @@ export const USAGE = `usage: npm run bench -- [command] [scenario ...] [options]
                       whose names contain one of these; --shapes memory or redis: only there; --main: another build)
   hostile             sends malformed and forged input of every kind at a steady rate, and measures what others notice
                       (--inputs, --rate, --seed; --shapes and --main as above)
+  resubscribe         takes the subscribe links of a node with many rooms, and measures what it costs Redis to have them all
+                      subscribed again: one Redis, and a cluster of three masters (--rooms)
 
 options
   --shapes a,b        only these shapes (see list)
@@ -58,6 +62,7 @@ options
   --inputs n          of hostile: how many (default 500000)
   --rate n            of hostile: how many a second (default 4000)
   --seed n            of hostile: sends the inputs of another run again
+  --rooms n           of resubscribe: that many rooms
   --pipelining n      HTTP requests under way on one connection: 1, as nodes answer no more
   --help              this
 
@@ -82,6 +87,7 @@ const OPTIONS = {
   inputs: { type: 'string', default: '500000' },
   rate: { type: 'string', default: '4000' },
   seed: { type: 'string' },
+  rooms: { type: 'string', default: '100000' },
   pipelining: { type: 'string', short: 'p', default: '1' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
@@ -109,7 +115,8 @@ export function parseArguments(
   const options = optionsOf(values, roomcastMain);
   return {
     command: values.help ? 'help' : (command ?? 'run'),
-    selections: command === 'floods' || command === 'hostile' ? [] : select(scenarios, named, values),
+    selections: takesScenarios(command) ? select(scenarios, named, values) : [],
+    rooms: wholeOf(values, 'rooms', 1),
     // Names of attacks have commas before spaces and digits.
     floods: { only: values.rows?.split(/,(?![ \d])/) ?? [], backplanes: backplanesOf(values) },
     hostile: hostileOf(values),
@@ -119,6 +126,10 @@ export function parseArguments(
     isShort: values.short,
     options,
   };
+}
+
+function takesScenarios(command: (typeof COMMANDS)[number] | undefined): boolean {
+  return command !== 'floods' && command !== 'hostile' && command !== 'resubscribe';
 }
 
 /** autocannon's `-p`: with more than 1, most requests would be lost silently. */
@@ -195,7 +206,7 @@ function known(what: string, wanted: readonly string[], names: readonly string[]
 
 function wholeOf(
   values: Values,
-  name: 'repetitions' | 'drivers' | 'server-core' | 'driver-core' | 'inputs' | 'rate',
+  name: 'repetitions' | 'drivers' | 'server-core' | 'driver-core' | 'inputs' | 'rate' | 'rooms',
   least: number,
 ): number {
   const value = Number(values[name]);

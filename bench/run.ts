@@ -124,6 +124,10 @@ async function main(): Promise<number> {
     const options = { ...request.hostile, roomcastMain, cores, root: ROOT };
     return (await import('./hostile/hostile.ts')).runHostile(options, print, say);
   }
+  if (request.command === 'resubscribe') {
+    const options = { rooms: request.rooms, roomcastMain: request.options.roomcastMain };
+    return (await import('./resubscribe/resubscribe.ts')).runResubscribe(options, print, say);
+  }
   if (request.command === 'help') print(USAGE);
   if (request.command === 'list') list(request);
   if (request.command === 'report') renderAnew();

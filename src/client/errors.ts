@@ -30,7 +30,7 @@ export class DisconnectedError extends RoomcastError {
 
 /**
  * It is unknown whether a publish was stored: it was sent and never answered, and nodes no longer remember its key, so that sending
- * it again could store it twice.
+ * it again could store it twice; or it was sent again and refused then.
  */
 export class UnknownOutcomeError extends RoomcastError {
   override readonly name = 'UnknownOutcomeError';

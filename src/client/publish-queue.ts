@@ -158,7 +158,7 @@ export class PublishQueue {
       else if (PASSING.includes(error.code)) {
         if (DOUBTFUL.includes(error.code)) entry.doubtfulSince ??= sentAt;
         this.#flow.refused(error.retryAfterMs);
-      } else this.#reject(entry, error);
+      } else this.#giveUp(entry, error.message, error);
     }
     this.#pump();
   }

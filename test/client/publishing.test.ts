@@ -181,6 +181,26 @@ describe('what is published while there is no connection', () => {
     expect(world.socket.commands('publish')).toEqual([]);
   });
 
+  it('settles as unknown where it is refused when it is sent again: it may have been stored before', async () => {
+    const world = new World();
+    const client = await world.connected();
+    const sent = outcome(client.publish('r', 'sent'));
+    await world.settle();
+    world.socket.drop();
+    const unsent = outcome(client.publish('r', 'not sent'));
+    await world.nextSocket();
+    world.socket.accept();
+    await world.settle();
+    for (let i = 0; i < 2; i++) {
+      const [, id] = world.socket.commands('publish')[i] ?? [];
+      world.socket.receive(['error', id, 'forbidden', 'you are kept out']);
+      await world.settle();
+    }
+    expect(sent.error).toBeInstanceOf(UnknownOutcomeError);
+    expect(String(sent.error)).toContain('forbidden: you are kept out');
+    expect(unsent.error).toBeInstanceOf(RefusedError);
+  });
+
   it('settles when the client closes: what was sent as unknown, the rest as closed', async () => {
     const world = new World();
     const client = await world.connected();

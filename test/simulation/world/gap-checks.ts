@@ -21,9 +21,10 @@ export function checkGaps(world: World, kept: (room: string) => Kept): void {
   const stored = world.clients.flatMap(storedBy);
   // Redis forgot what it stored: nobody can say what it should have kept.
   if (world.hasForgotten) return;
+  const doubtful = new Set(world.clients.flatMap(doubtfulOf));
   for (const { owner, gaps } of world.clients) {
     for (const gap of gaps) {
-      const problem = problemOf(gap, stored, kept(gap.room));
+      const problem = problemOf(gap, stored, doubtful, kept(gap.room));
       if (problem !== null)
         world.violation(
           `untrue gap: ${owner.name} was told that ${gap.from}..${gap.to} of ${gap.room} are ${gap.reason}: ${problem}`,
@@ -36,13 +37,27 @@ function storedBy({ acknowledged, scopes }: SimulatedClient): Stored[] {
   return acknowledged.map((one) => ({ ...one, scope: scopes.get(one.payload) ?? null }));
 }
 
-function problemOf(gap: ToldGap, stored: readonly Stored[], kept: Kept): string | null {
+/** Rooms and keys of messages of which nobody knows whether they were stored. */
+function doubtfulOf({ outcomes, scopes }: SimulatedClient): string[] {
+  return outcomes.flatMap(({ room, payload, end }) =>
+    end === 'unknown' || end === 'closed' ? [`${room} ${scopes.get(payload)}`] : [],
+  );
+}
+
+function problemOf(
+  gap: ToldGap,
+  stored: readonly Stored[],
+  doubtful: ReadonlySet<string>,
+  kept: Kept,
+): string | null {
   const { from, to, reason } = gap;
   const inRoom = stored.filter(({ room, epoch }) => room === gap.room && epoch === gap.epoch);
   const named = inRoom.filter(({ offset }) => from <= offset && offset <= to);
   if (reason === 'replaced') {
     const isReplaced = ({ offset, scope }: Stored) =>
-      scope !== null && inRoom.some((other) => other.scope === scope && other.offset > offset);
+      scope !== null &&
+      (doubtful.has(`${gap.room} ${scope}`) ||
+        inRoom.some((other) => other.scope === scope && other.offset > offset));
     const stays = named.find((one) => !isReplaced(one));
     return stays === undefined ? null : `nothing replaced ${stays.offset}`;
   }

@@ -11,6 +11,7 @@ import { watchLeases } from './lease-checks.ts';
 import { checkMemoryAtRest, checkMemoryInStorm, checkMemoryLeft, noteFreshNode } from './memory-checks.ts';
 import { checkOrder } from './order-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
+import { checkRefused } from './refused-checks.ts';
 import { SHAPES, type Shape, type ShapeName } from './shapes.ts';
 import { checkStays } from './stays.ts';
 import { Steady } from './steady.ts';
@@ -117,6 +118,7 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   loop.run(loop.nowMs + LAST_MS);
   checkMessages(world);
   checkGaps(world, keptIn);
+  checkRefused(world);
   checkOrder(world);
   checkAnswers(world);
   closeClients(world, random);

@@ -18,7 +18,7 @@ import { isNotRun } from '../link/redis-errors.ts';
 import { type Replication, readReplication } from '../link/replication.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import type { OneShardOptions } from '../shard/one-shard.ts';
-import { Shard } from '../shard/shard.ts';
+import { Shard, SIGNALS_MISSING } from '../shard/shard.ts';
 import type { Shards, ShardsEvents } from '../shard/shards.ts';
 import type { ServedPlaces } from '../start/rights.ts';
 import { untilUsable } from '../start/start-checks.ts';
@@ -59,6 +59,8 @@ export class ClusterShards implements Shards {
   readonly #closing = new AbortController();
   /** Partitions that another master had, where something may still be in flight. */
   readonly #leaving = new Map<number, Shard>();
+  /** Rooms that are asked for, perhaps again and again: one that is given up meanwhile is asked for no more. */
+  readonly #subscribing = new Set<string>();
   #map: SlotMap | null = null;
   #retries: Timer | undefined;
   /** Null until the start is over. */
@@ -130,12 +132,20 @@ export class ClusterShards implements Shards {
         return await call(this.#usable(lane, stage).shard);
       } catch (error) {
         if (this.#closing.signal.aborted) throw error;
-        const mayPass = error instanceof BackplaneError && (isNotRun(error) || this.#isArriving(lane));
-        if (!mayPass || this.#options.clock.nowMs() + RETRY_MS > deadlineMs) throw error;
+        if (
+          !(error instanceof BackplaneError) ||
+          !this.#mayPass(error, lane) ||
+          this.#options.clock.nowMs() + RETRY_MS > deadlineMs
+        )
+          throw error;
         this.#topology.hint();
         await pause(RETRY_MS);
       }
     }
+  }
+
+  #mayPass(error: BackplaneError, lane: Lane): boolean {
+    return isNotRun(error) || error.message === SIGNALS_MISSING || this.#isArriving(lane);
   }
 
   #usable(lane: Lane, stage: string): Member {
@@ -231,7 +241,17 @@ export class ClusterShards implements Shards {
   // ---- rooms -----------------------------------------------------------------------------------------------
 
   async subscribe(room: string): Promise<void> {
-    return this.#retried(room, ({ subscriptions }) => subscriptions.subscribe(room), 'subscribe');
+    this.#subscribing.add(room);
+    const subscribe = ({ subscriptions }: Shard) => {
+      if (!this.#subscribing.has(room))
+        throw unavailable('subscribe', 'the room was unsubscribed before the reply');
+      return subscriptions.subscribe(room);
+    };
+    try {
+      await this.#retried(room, subscribe, 'subscribe');
+    } finally {
+      this.#subscribing.delete(room);
+    }
   }
 
   async resubscribe(room: string): Promise<void> {
@@ -239,6 +259,7 @@ export class ClusterShards implements Shards {
   }
 
   unsubscribe(room: string): void {
+    this.#subscribing.delete(room);
     this.#laneOf(room).member?.shard.subscriptions.unsubscribe(room);
   }
 

@@ -44,6 +44,8 @@ export interface ShardOptions extends LinksOptions {
   readonly probeIntervalMs?: number;
 }
 
+/** What is one for the whole cluster has moved here, and signals are not subscribed yet. */
+export const SIGNALS_MISSING = 'subscribing to signals again';
 const DEFAULT_PROBE_INTERVAL_MS = 5_000;
 
 export class Shard {
@@ -171,6 +173,7 @@ export class Shard {
     // A deaf node would not do what it asks of all nodes.
     const reason = this.#linkProblem();
     if (reason !== null) throw unavailable('signal', reason);
+    if (!this.subscriptions.hearsSignals) throw unavailable('signal', SIGNALS_MISSING);
     await this.ask(() => this.#links.command.publish(this.#options.keys.signals(), text), 'signal');
   }
 

@@ -82,6 +82,12 @@ export class Subscriptions implements Former {
     return this.#isRestored && this.#probe?.isSent === true && this.#probe.isConfirmed;
   }
 
+  /** Whether signals arrive. */
+  get hearsSignals(): boolean {
+    const signals = this.#rooms.get(null);
+    return this.#isRestored && signals?.isSent === true && !signals.isMissing;
+  }
+
   /**
    * Rejects with `unavailable` if the link is down or goes down before the reply; the room is then not
    * subscribed.
