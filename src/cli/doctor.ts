@@ -115,11 +115,15 @@ function asksForTokens({ auth: { secret, publicKeyFile, jwksUrl } }: Config): bo
 }
 
 async function examineRedis(config: Config): Promise<{ findings: Finding[]; clocks: ClockReading[] }> {
-  const { url, tls, keyPrefix } = config.redis;
+  const { url, sentinels, sentinelName, tls, keyPrefix } = config.redis;
   if (url === null) return { findings: [], clocks: [] };
   try {
-    const secure = url.startsWith('rediss:') ? { tls: readRedisTls(tls) } : {};
-    const facts = await inspectRedis({ url, keyPrefix, timeoutMs: TIMEOUT_MS, ...secure });
+    const isSecure = [url, sentinels].some((urls) => urls?.startsWith('rediss:'));
+    const secure = isSecure ? { tls: readRedisTls(tls) } : {};
+    const facts = await inspectRedis({
+      ...{ url, sentinels, sentinelName, keyPrefix, timeoutMs: TIMEOUT_MS },
+      ...secure,
+    });
     const findings = [
       ...checkRedisLink(config, facts),
       ...checkRedisServer(facts),

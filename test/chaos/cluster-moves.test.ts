@@ -6,12 +6,13 @@ import { useRedisCluster } from '../support/use-redis-cluster.ts';
 const used = useRedisCluster();
 
 const ROOMS = Number(process.env.CLUSTER_ROOMS ?? 100);
+const FAILOVERS = Number(process.env.CLUSTER_FAILOVERS ?? 1);
 const CUTS = 3;
 
 let load: ShardLoad | null = null;
 afterEach(() => load?.end());
 
-describe('a Redis Cluster under load', { timeout: 60_000 + ROOMS * 100 }, () => {
+describe('a Redis Cluster under load', { timeout: 60_000 + ROOMS * 100 + FAILOVERS * 10_000 }, () => {
   it(`${ROOMS} rooms move to another shard: nothing is lost, doubled or reordered`, async () => {
     const shard = await used.otherShard();
     const target = (await used.redis.masters()).find((master) => master !== shard)!;
@@ -25,6 +26,18 @@ describe('a Redis Cluster under load', { timeout: 60_000 + ROOMS * 100 }, () => 
     expect(await used.busySlots(shard)).toEqual([]);
     await used.redis.move(slots, shard);
     await used.redis.settled();
+  });
+
+  it(`CLUSTER FAILOVER, ${FAILOVERS} in a row: no reset, nobody deaf`, async () => {
+    load = await ShardLoad.begin(used, { shard: await used.controlShard() });
+    for (let i = 0; i < FAILOVERS; i++) {
+      // Where the crowd is and what is one for the whole cluster, and another one, by turns.
+      await used.redis.failover(i % 2 === 0 ? await used.controlShard() : await used.otherShard());
+      await load.heard(200);
+      await used.redis.settled();
+    }
+    await load.heard(300);
+    await load.judgeCalm('planned failover', `${FAILOVERS} in a row`);
   });
 
   it('all subscribe links are cut again and again: members have everything', async () => {

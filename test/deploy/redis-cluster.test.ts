@@ -5,7 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { startRedis } from '../support/backplanes.ts';
+import { KEPT, publishTiny, UNKEPT } from '../support/frames.ts';
 import { freePort } from '../support/ports.ts';
+import { entryOf, startPresence } from '../support/presence.ts';
 import { RedisServer, type RedisSettings } from '../support/redis.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -53,6 +56,39 @@ describe('create-cluster.sh', () => {
     expect((await create()).stdout).toBe('the cluster serves all slots\n');
     expect(await owners()).toEqual(before);
     expect(await servers[0]!.client.cluster('INFO')).toContain('cluster_state:ok');
+  });
+});
+
+describe('the documented user of a Redis Cluster', () => {
+  it('may do all that a node does, and was refused nothing', async () => {
+    const document = readFileSync(`${FOLDER}../README.md`, 'utf8');
+    const line = /^ACL SETUSER roomcast .*ssubscribe.*$/m.exec(document)![0].split(' ');
+    for (const { client } of servers) await client.call(line[0]!, ...line.slice(1));
+    const url = servers.map((server) => server.url.replace('//', '//roomcast:PASSWORD@')).join(',');
+    const settings = { cluster: true, keyPrefix: 'rc', probeIntervalMs: 20 };
+    const running = await startPresence(await startRedis(url, settings));
+    const { backplane, heard } = running;
+    for (let i = 0; i < 12; i++) {
+      const room = `room:${i}`;
+      await backplane.subscribe(room);
+      expect((await publishTiny(backplane, room, 'one', { key: 'k' })).error).toBeNull();
+      expect((await publishTiny(backplane, room, 'two', { history: UNKEPT })).error).toBeNull();
+      await heard.untilMessages(room, 2);
+      expect((await backplane.read(room, KEPT, { limit: 10 })).envelopes).toHaveLength(1);
+      expect(await backplane.subscribers(room)).toBe(1);
+      backplane.presence.enter(room, entryOf(running, i, 'ann'), true);
+      backplane.unsubscribe(room);
+    }
+    await backplane.signal('to all');
+    await waitFor(() => heard.signals.length === 1, { for: 'the signal' });
+    await backplane.denials.deny('ann', 60_000);
+    await backplane.presence.close();
+    await backplane.close();
+    for (const { client } of servers) {
+      const refused = ((await client.call('ACL', 'LOG')) as unknown[][]).map((fields) => fields[7]);
+      // The names of links are the one thing that a node can do without.
+      expect(refused.filter((object) => object !== 'client|setname')).toEqual([]);
+    }
   });
 });
 

@@ -363,7 +363,8 @@ const NODE_START = 'it installs the packages anew; start-stop.test.ts starts nod
 const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[] = [
   ['README.md', 'npm ci && npm start', NODE_START],
   ['README.md', 'npm ci && npm test', 'it would run this test'],
-  ['test/simulation/README.md', 'npm run simulate', 'simulation/simulation.test.ts runs seeds'],
+  ['test/simulation/README.md', 'simulate -- --seeds 100', 'simulation/simulation.test.ts runs seeds'],
+  ['test/simulation/README.md', 'simulate -- --campaign', 'it takes a night; simulation.test.ts runs seeds'],
   [
     'test/simulation/planted/README.md',
     'npm run simulate',
@@ -425,8 +426,20 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
   ],
   ['deploy/README.md', 'docker restart', ENGINE],
   ['deploy/README.md', 'docker compose build', ENGINE],
-  ['deploy/README.md', 'ACL SETUSER', 'conformance/redis-start.test.ts runs a node with these rights'],
-  ['deploy/README.md', 'kubectl', 'it needs a Kubernetes cluster: kubernetes.test.ts reads the manifests'],
+  ['deploy/README.md', ' +publish ', 'conformance/redis-start.test.ts runs a node with these rights'],
+  ['deploy/README.md', ' +spublish ', 'deploy/redis-cluster.test.ts runs a node with these rights'],
+  [
+    'deploy/README.md',
+    'kubectl create namespace',
+    'it needs a Kubernetes cluster: kubernetes.test.ts reads the manifests',
+  ],
+  [
+    'deploy/README.md',
+    'deploy/kubernetes/redis-cluster',
+    'it needs a Kubernetes cluster: redis-cluster.test.ts reads the manifests',
+  ],
+  ['docs/redis.md', 'redis://redis-1:6379', 'chaos/cluster-moves.test.ts runs nodes with such a list'],
+  ['docs/redis.md', '--redis-cluster', 'it needs a managed cluster; unit/config-load.test.ts reads the flag'],
   ['deploy/RUNBOOK.md', 'docker compose ps', ENGINE],
   ['python/README.md', /^pip install .\/python\n$/, 'python/package.test.ts installs it'],
   ['python/README.md', '-m unittest', 'python/package.test.ts runs these'],

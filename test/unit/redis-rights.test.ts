@@ -40,7 +40,11 @@ describe('the rights that a node needs', () => {
 
   it('are the line in the documentation', () => {
     const document = readFileSync(new URL('../../deploy/README.md', import.meta.url), 'utf8');
-    expect(document).toContain(`\n\`\`\`\n${aclLine('roomcast', new Keys('rc', 1), 0)}\n\`\`\`\n`);
+    for (const isCluster of [false, true]) {
+      expect(document).toContain(
+        `\n\`\`\`\n${aclLine('roomcast', new Keys('rc', 1), 0, isCluster)}\n\`\`\`\n`,
+      );
+    }
   });
 
   it('end at the prefix: not at one that begins with it', () => {

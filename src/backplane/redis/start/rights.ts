@@ -26,6 +26,14 @@ const TRIED = [
   ...['xadd', 'xlen', 'xrange', 'xrevrange', 'zadd', 'zcount', 'zrangebylex', 'zrangebyscore', 'zrem'],
   ...['zremrangebyscore', 'zrevrangebyscore', 'zscore'],
 ];
+/** What takes the place of these in a Redis Cluster, and what it needs besides. */
+const ON_CLUSTER: Readonly<Record<string, string>> = {
+  subscribe: 'ssubscribe',
+  unsubscribe: 'sunsubscribe',
+  publish: 'spublish',
+  'pubsub|numsub': 'pubsub|shardnumsub',
+};
+const SENT_TO_CLUSTER = ['cluster|info', 'cluster|nodes'];
 /** No room has a `*` in its name, and no node. */
 const NO_ROOM = '*check';
 
@@ -36,14 +44,19 @@ export interface ServedPlaces {
 }
 
 /** Everything that a node's Redis user needs, and nothing more, as ACL rules. */
-export function neededRights(keys: Keys, database: number): string[] {
-  const commands = [...SENT, ...TRIED, ...(database === 0 ? [] : ['select'])].sort();
+export function neededRights(keys: Keys, database: number, isCluster = false): string[] {
+  const usual = [...SENT, ...TRIED, ...(database === 0 ? [] : ['select'])];
+  const commands = isCluster
+    ? [...usual.map((command) => ON_CLUSTER[command] ?? command), ...SENT_TO_CLUSTER]
+    : usual;
+  commands.sort();
   return [`~${keys.pattern}`, `&${keys.pattern}`, ...commands.map((command) => `+${command}`)];
 }
 
 /** The command that creates such a user, for `redis-cli` or, without its first two words, an ACL file. */
-export function aclLine(user: string, keys: Keys, database: number): string {
-  return `ACL SETUSER ${user} reset resetchannels on >PASSWORD ${neededRights(keys, database).join(' ')}`;
+export function aclLine(user: string, keys: Keys, database: number, isCluster = false): string {
+  const rights = neededRights(keys, database, isCluster).join(' ');
+  return `ACL SETUSER ${user} reset resetchannels on >PASSWORD ${rights}`;
 }
 
 /**
