@@ -310,7 +310,7 @@ describe('roomcast completion', () => {
       "complete -c roomcast -n '__fish_seen_subcommand_from sub' -l position-file -r -F -d ",
     );
     expect(stdout).toContain(
-      "-n 'not __fish_seen_subcommand_from serve config doctor bench sub pub members history token apikey completion' -f -a sub",
+      "-n 'not __fish_seen_subcommand_from serve config doctor bench sub pub members history token apikey revoke completion' -f -a sub",
     );
     // Of each line the quotes close; its strings hold nothing that ends them.
     for (const line of stdout.trimEnd().split('\n'))
