@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts';
 import type { Flags } from '../config/flags.ts';
 import { loadConfig } from '../config/load.ts';
 import { capacity } from '../transport/capacity.ts';
+import { splitRedisUrls } from '../util/redis-url.ts';
 import { checkAccess } from './doctor/access.ts';
 import { type ClockReading, checkClocks } from './doctor/clocks.ts';
 import { checkCluster } from './doctor/cluster.ts';
@@ -114,16 +115,31 @@ function asksForTokens({ auth: { secret, publicKeyFile, jwksUrl } }: Config): bo
   return (secret ?? publicKeyFile ?? jwksUrl) !== null;
 }
 
-async function examineRedis(config: Config): Promise<{ findings: Finding[]; clocks: ClockReading[] }> {
-  const { url, tls, keyPrefix } = config.redis;
-  if (url === null) return { findings: [], clocks: [] };
+interface Examined {
+  readonly findings: Finding[];
+  readonly clocks: ClockReading[];
+}
+
+/** Each server that `redis.url` names. */
+async function examineRedis(config: Config): Promise<Examined> {
+  const { redis } = config;
+  const urls = redis.url === null ? [] : splitRedisUrls(redis.url);
+  const each = await Promise.all(
+    urls.map((url) => examineServer({ ...config, redis: { ...redis, url } }, url)),
+  );
+  return { findings: each.flatMap(({ findings }) => findings), clocks: each.flatMap(({ clocks }) => clocks) };
+}
+
+async function examineServer(config: Config, url: string): Promise<Examined> {
+  const { tls, keyPrefix, cluster } = config.redis;
   try {
     const secure = url.startsWith('rediss:') ? { tls: readRedisTls(tls) } : {};
-    const facts = await inspectRedis({ url, keyPrefix, timeoutMs: TIMEOUT_MS, ...secure });
+    const facts = await inspectRedis({ url, cluster, keyPrefix, timeoutMs: TIMEOUT_MS, ...secure });
     const findings = [
       ...checkRedisLink(config, facts),
-      ...checkRedisServer(facts),
-      ...checkRedisRights(config, facts),
+      // A replica of a cluster is as good a server to ask as a master.
+      ...checkRedisServer(cluster ? { ...facts, role: 'master' } : facts),
+      ...(cluster ? [] : checkRedisRights(config, facts)),
       ...checkRedisMemory(facts),
       ...checkRedisOutputBuffer(facts),
       ...checkRedisPersistence(facts),
