@@ -51,7 +51,9 @@ function buildParts(config: Config, log: Logger, extensions: NodeExtensions): No
   const server = new Server(config.tls);
   const tokens = createAuthenticator(config, log);
   const { redis } = config;
-  const redisTls = redis.url?.startsWith('rediss:') === true ? new RedisTls(redis.tls) : null;
+  const redisTls = [redis.url, redis.sentinels].some((urls) => urls?.startsWith('rediss:'))
+    ? new RedisTls(redis.tls)
+    : null;
   const capacity = connectionLimits(config, log);
   const addressLimits = createAddressLimits(config, capacity, log);
   const core = createNodeCore(config, {

@@ -131,10 +131,14 @@ async function examineRedis(config: Config): Promise<Examined> {
 }
 
 async function examineServer(config: Config, url: string): Promise<Examined> {
-  const { tls, keyPrefix, cluster } = config.redis;
+  const { cluster, sentinels, sentinelName, tls, keyPrefix } = config.redis;
   try {
-    const secure = url.startsWith('rediss:') ? { tls: readRedisTls(tls) } : {};
-    const facts = await inspectRedis({ url, cluster, keyPrefix, timeoutMs: TIMEOUT_MS, ...secure });
+    const isSecure = [url, sentinels].some((urls) => urls?.startsWith('rediss:'));
+    const secure = isSecure ? { tls: readRedisTls(tls) } : {};
+    const facts = await inspectRedis({
+      ...{ url, cluster, sentinels, sentinelName, keyPrefix, timeoutMs: TIMEOUT_MS },
+      ...secure,
+    });
     const findings = [
       ...checkRedisLink(config, facts),
       // A replica of a cluster is as good a server to ask as a master.

@@ -3,7 +3,7 @@ import type { Environment, WebSocketLike } from './environment.ts';
 import { messageOf } from './errors.ts';
 import type { Link, LinkEvents, Transport } from './transport.ts';
 
-const NEVER_OPENED = 1006;
+const FAILED = 1006;
 const NORMAL = 1000;
 
 export function webSocketTransport(environment: Environment): Transport {
@@ -27,10 +27,11 @@ class WebSocketLink implements Link {
   }
 
   async open(environment: Environment, url: string, protocol: string): Promise<void> {
+    const failed = (reason: string) => environment.scheduler.atEndOfTurn(() => this.#closed(FAILED, reason));
     try {
-      this.#attach(await environment.openSocket(url, protocol), environment.scheduler);
+      this.#attach(await environment.openSocket(url, protocol), failed);
     } catch (error) {
-      environment.scheduler.atEndOfTurn(() => this.#closed(NEVER_OPENED, messageOf(error)));
+      failed(messageOf(error));
     }
   }
 
@@ -52,23 +53,19 @@ class WebSocketLink implements Link {
     socket.close(NORMAL);
   }
 
-  #attach(socket: WebSocketLike, scheduler: Environment['scheduler']): void {
-    // Node's sockets say here why there is no connection (`connect ECONNREFUSED …`); a page may not know. `onclose` follows, except
-    // that Node 22 leaves it out where the upgrade was refused.
+  #attach(socket: WebSocketLike, failed: (reason: string) => void): void {
+    // Node's sockets say here why there is no connection (`connect ECONNREFUSED …`); a page may not know. Either way it has failed:
+    // `onclose` need not follow, as in Node 22 where the upgrade was refused.
     let problem = '';
-    let wasOpened = false;
     socket.onerror = (event) => {
       problem = (event as { readonly message?: string } | undefined)?.message ?? '';
-      if (!wasOpened) scheduler.atEndOfTurn(() => this.#closed(NEVER_OPENED, problem));
+      failed(problem);
     };
     // Abandoned while the WebSocket class was being found.
     if (this.#isOver) return socket.close(NORMAL);
     this.#socket = socket;
     socket.binaryType = 'arraybuffer';
-    socket.onopen = () => {
-      wasOpened = true;
-      this.#events.opened();
-    };
+    socket.onopen = () => this.#events.opened();
     socket.onmessage = ({ data }) => this.#events.message(data);
     socket.onclose = ({ code, reason }) => this.#closed(code, reason || problem);
   }

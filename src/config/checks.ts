@@ -61,6 +61,15 @@ const CHECKS: readonly Check[] = [
       cluster && url === null ? [': needs redis.url, the address of one or more servers of the cluster'] : [],
   },
   {
+    of: ['redis.sentinels', 'redis.url', 'redis.cluster'],
+    find: ({ redis: { sentinels, url, cluster } }) => {
+      if (sentinels === null) return [];
+      if (url === null)
+        return [': needs redis.url, for the user, password and database of Redis, such as redis://mymaster'];
+      return cluster ? [': conflicts with redis.cluster: a Redis Cluster fails over by itself'] : [];
+    },
+  },
+  {
     of: ['redis.url', 'redis.cluster'],
     find: ({ redis: { cluster, url } }) => (url === null ? [] : clusterUrlProblems(url, cluster)),
   },

@@ -12,7 +12,7 @@ export function maskSecrets(config: Config): Config {
     ...config,
     apiKeys: config.apiKeys.map(maskKey),
     tls: tls && { ...tls, passphrase: masked(tls.passphrase) },
-    redis: { ...redis, url: redis.url === null ? null : splitRedisUrls(redis.url).map(maskUrl).join(',') },
+    redis: { ...redis, url: maskUrls(redis.url), sentinels: maskUrls(redis.sentinels) },
     auth: {
       ...auth,
       secret: masked(auth.secret),
@@ -21,6 +21,10 @@ export function maskSecrets(config: Config): Config {
     },
     metrics: { ...config.metrics, key: masked(config.metrics.key) },
   };
+}
+
+function maskUrls(urls: string | null): string | null {
+  return urls === null ? null : splitRedisUrls(urls).map(maskUrl).join(',');
 }
 
 /**

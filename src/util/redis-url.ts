@@ -13,6 +13,15 @@ export interface RedisAddress {
   readonly username: string | null;
   readonly password: string | null;
   readonly database: number;
+  /** Then host and port mean nothing: the Sentinels say where the primary is. */
+  readonly sentinels?: SentinelGroup;
+}
+
+/** Sentinels that watch a primary, and by what name they know it. */
+export interface SentinelGroup {
+  readonly name: string;
+  /** All with the same scheme, user and password. */
+  readonly addresses: readonly RedisAddress[];
 }
 
 export type RedisUrl = { readonly address: RedisAddress } | { readonly problem: string };
@@ -78,8 +87,19 @@ export function redisAddresses(urls: string): readonly [RedisAddress, ...RedisAd
   return read.addresses as [RedisAddress, ...RedisAddress[]];
 }
 
-/** Host and port to show, without credentials. */
-export function shownAddress({ host, port }: RedisAddress): string {
+/** The primary that Sentinels know by this name, with user, password and database of `address`. Without Sentinels, `address` itself. */
+export function bySentinels(
+  address: RedisAddress,
+  urls: string | null | undefined,
+  name: string,
+): RedisAddress {
+  if (urls === null || urls === undefined) return address;
+  return { ...address, sentinels: { name, addresses: redisAddresses(urls) } };
+}
+
+/** Host and port to show, without credentials; of a primary behind Sentinels its name. */
+export function shownAddress({ host, port, sentinels }: RedisAddress): string {
+  if (sentinels !== undefined) return `${sentinels.name} (by ${sentinels.addresses.length} Sentinels)`;
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 

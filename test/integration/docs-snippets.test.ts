@@ -363,8 +363,8 @@ const NODE_START = 'it installs the packages anew; start-stop.test.ts starts nod
 const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[] = [
   ['README.md', 'npm ci && npm start', NODE_START],
   ['README.md', 'npm ci && npm test', 'it would run this test'],
-  ['test/simulation/README.md', '--seeds 100', 'simulation/simulation.test.ts runs seeds'],
-  ['test/simulation/README.md', '--campaign', 'it takes a night; simulation/ tests what it is made of'],
+  ['test/simulation/README.md', 'simulate -- --seeds 100', 'simulation/simulation.test.ts runs seeds'],
+  ['test/simulation/README.md', 'simulate -- --campaign', 'it takes a night; simulation.test.ts runs seeds'],
   [
     'test/simulation/planted/README.md',
     'npm run simulate',

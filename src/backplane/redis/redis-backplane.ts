@@ -3,7 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '../../util/clock.ts';
 import { randomId } from '../../util/ids.ts';
 import type { Logger } from '../../util/log.ts';
-import { type RedisAddress, redisAddresses } from '../../util/redis-url.ts';
+import { bySentinels, type RedisAddress, redisAddresses } from '../../util/redis-url.ts';
 import type { Acks } from '../acks.ts';
 import {
   type Backplane,
@@ -40,6 +40,10 @@ export interface RedisBackplaneOptions {
   readonly url: string;
   /** Whether it is a Redis Cluster. Default false. */
   readonly cluster?: boolean;
+  /** URLs of Sentinels, with commas between them: then the host of `url` is not used. */
+  readonly sentinels?: string | null;
+  /** By which they know the primary. Default `mymaster`. */
+  readonly sentinelName?: string;
   readonly tls?: ConnectionOptions;
   /**
    * Nodes of one cluster share prefix and number of partitions (1 to 16384); clusters on one Redis do not.
@@ -71,6 +75,7 @@ export interface RedisBackplaneOptions {
   readonly metrics: BackplaneMetrics;
 }
 
+const DEFAULT_SENTINEL_NAME = 'mymaster';
 const DEFAULT_LEASE_MS = 6_000;
 /** For a server that rooms wait for; see `FormerPrimary`. */
 const PEER_TIMEOUT_MS = 300;
@@ -90,7 +95,8 @@ export class RedisBackplane implements Backplane {
 
   constructor(options: RedisBackplaneOptions) {
     this.#options = options;
-    const [first, ...others] = redisAddresses(options.url);
+    const [named, ...others] = redisAddresses(options.url);
+    const first = bySentinels(named, options.sentinels, options.sentinelName ?? DEFAULT_SENTINEL_NAME);
     this.#keys = new Keys(options.keyPrefix, options.partitions, first.database);
     this.#lineages = this.#buildLineages(first);
     const parts = { ...options, keys: this.#keys, lineages: this.#lineages };
@@ -209,7 +215,8 @@ export class RedisBackplane implements Backplane {
       log,
       metrics,
       info: ({ host, port }) => {
-        const trial = { address: { ...address, host, port }, tls, timeoutMs: PEER_TIMEOUT_MS };
+        const { sentinels: _, ...login } = address;
+        const trial = { address: { ...login, host, port }, tls, timeoutMs: PEER_TIMEOUT_MS };
         return onTrial(trial, (redis) => redis.info());
       },
     });

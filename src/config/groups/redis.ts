@@ -27,6 +27,21 @@ export const redis = z.strictObject({
     flag: '--redis-cluster',
     meaning: 'Treat the Redis as a Redis Cluster',
   }),
+  // URLs, since Sentinels may have a password of their own.
+  sentinels: optionalJudged({
+    problemOf: redisUrlProblem,
+    expected: 'URLs such as redis://10.0.0.1:26379,redis://10.0.0.2:26379',
+    flag: '--redis-sentinels <urls>',
+    secret: true,
+    meaning:
+      'Sentinels that say where the primary is: their URLs with commas between them. User, password, database and TLS of Redis itself are those of `redis.url`, whose host is not used',
+  }),
+  sentinelName: text({
+    standard: 'mymaster',
+    pattern: /^[\w.-]{1,64}$/,
+    expected: '1 to 64 letters, digits or any of _ . -',
+    meaning: 'Name by which the Sentinels know the primary',
+  }),
   // No braces: they would replace the hash tag that keeps a room's keys together.
   keyPrefix: text({
     standard: 'rc',

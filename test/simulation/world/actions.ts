@@ -1,15 +1,10 @@
 /** What clients do. */
 import type { Random } from '../../support/random.ts';
+import type { Happening } from './happening.ts';
 import { keepOut } from './keep-out.ts';
 import { restartServerPayloads, SERVER_ACTIONS } from './server-actions.ts';
 import type { SimulatedClient } from './simulated-client.ts';
 import { ROOMS, type World } from './world.ts';
-
-export interface Happening {
-  /** How often it is drawn, compared with the others. */
-  readonly weight: number;
-  happen(world: World, random: Random): void;
-}
 
 /** No two publishes of a world have the same. */
 let nextPayload = 0;

@@ -1,7 +1,7 @@
 /** What goes wrong. Each ends by itself: a storm that is over leaves a world that can recover. */
 import type { Random } from '../../support/random.ts';
 import type { RedisModel } from '../redis/server.ts';
-import type { Happening } from './actions.ts';
+import type { Happening } from './happening.ts';
 import { leases } from './lease-checks.ts';
 import type { Owner } from './loop.ts';
 import { FORMER_HOST, type World } from './world.ts';

@@ -1,7 +1,7 @@
 /** What the application's server does, by way of any node: it publishes, clears histories and lets users back in. */
 import { pack } from 'msgpackr';
 import type { Random } from '../../support/random.ts';
-import type { Happening } from './actions.ts';
+import type { Happening } from './happening.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { type KeptOut, ROOMS, type World } from './world.ts';
 

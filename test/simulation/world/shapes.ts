@@ -2,8 +2,9 @@
  * What runs look like. Each shape puts the weight on something else: what happens once a minute in one happens each second in another,
  * so that no time is spent on waiting for it.
  */
-import type { Happening } from './actions.ts';
+
 import { LINK_FAULTS, REDIS_FAULTS } from './faults.ts';
+import type { Happening } from './happening.ts';
 
 export interface Shape {
   readonly nodes: number;

@@ -14,8 +14,6 @@ export interface FormerPrimaryOptions {
 /** It follows the new primary within 60 ms of a planned failover; rooms wait for this. */
 const WAIT_MS = 1_000;
 const POLL_MS = 25;
-/** Processes whose addresses are remembered. */
-const REMEMBERED = 1_000;
 
 /** True and false are its answer. */
 type Answer = boolean | 'not yet' | 'another server' | 'nobody there';
@@ -30,8 +28,12 @@ export class FormerPrimary {
   }
 
   remember(runId: string, address: ServerAddress): void {
-    if (this.#addresses.size >= REMEMBERED) this.#addresses.clear();
     this.#addresses.set(runId, address);
+  }
+
+  /** Forgets all other processes. */
+  keep(runIds: ReadonlySet<string>): void {
+    for (const runId of this.#addresses.keys()) if (!runIds.has(runId)) this.#addresses.delete(runId);
   }
 
   /** What a process says that this node knew as a primary, if it is one still; else null. */

@@ -59,7 +59,7 @@ export class Lineages {
   readonly #byPart = new Map<Part, LineageRecord>();
   /** The one that all partitions have, or null if they differ. */
   #common: string | null = '';
-  /** What former primaries said, or that they did not: for good, or a partition would be settled twice in two ways. */
+  /** What former primaries said, or that they did not: the same for all partitions, and until their records are stored. */
   readonly #handovers = new Map<string, boolean>();
   #generation = 0;
   /** Ids of servers on which something was settled. */
@@ -101,13 +101,14 @@ export class Lineages {
     others: OtherPrimaries = nobody,
   ): Promise<void> {
     const facts = readReplication(server.info);
-    this.#former.remember(facts.runId, server.address);
     let left = parts;
     for (let i = 0; left.length > 0; i++) {
       if (i === TRIES) throw unavailable('connect', 'other nodes keep changing the lineage of partitions');
       left = await this.#settleOnce(server, facts, left, others);
     }
     this.#known.add(facts.id);
+    this.#former.remember(facts.runId, server.address);
+    this.#forget();
   }
 
   /**
@@ -131,6 +132,14 @@ export class Lineages {
 
   all(): Part[] {
     return [...Array.from({ length: this.#options.keys.partitions }, (_, i) => i), null];
+  }
+
+  /** Of servers that have nothing any more. */
+  #forget(): void {
+    const homes = new Set([...this.#byPart.values()].map(({ home }) => home));
+    for (const id of this.#known) if (!homes.has(id)) this.#known.delete(id);
+    if (this.#owed.size === 0) this.#handovers.clear();
+    this.#former.keep(new Set([...this.#byPart.values()].map(({ runId }) => runId)));
   }
 
   /** Returns the parts whose records another node changed meanwhile. */

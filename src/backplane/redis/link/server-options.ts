@@ -1,20 +1,46 @@
 /** Where a Redis is, as ioredis options. ioredis's own URL parser ignores what it does not understand. */
 import type { ConnectionOptions } from 'node:tls';
 import { Redis, type RedisOptions } from 'ioredis';
-import type { RedisAddress } from '../../../util/redis-url.ts';
+import type { RedisAddress, SentinelGroup } from '../../../util/redis-url.ts';
+
+const SENTINEL_RETRY_MS = 250;
+const SENTINEL_TIMEOUT_MS = 1_000;
 
 /**
  * Without the database: a failed SELECT of ioredis's own is only an event, after which it writes to database
  * 0. The writer sends SELECT itself and reads the reply.
  */
 export function serverOptions(address: RedisAddress, tls: ConnectionOptions | undefined): RedisOptions {
-  const { host, port, username, password, isSecure } = address;
+  const { host, port, username, password, isSecure, sentinels } = address;
   return {
-    host,
-    port,
+    ...(sentinels === undefined ? { host, port } : sentinelOptions(sentinels, isSecure, tls)),
     ...(username === null ? {} : { username }),
     ...(password === null ? {} : { password }),
     ...(isSecure ? { tls: tls ?? {} } : {}),
+  };
+}
+
+/** ioredis asks the Sentinels at each attempt to connect, and drops the link when they say that another is the primary. */
+function sentinelOptions(
+  { name, addresses }: SentinelGroup,
+  isSecure: boolean,
+  tls: ConnectionOptions | undefined,
+): RedisOptions {
+  const { username, password, isSecure: isSecureSentinel } = addresses[0]!;
+  return {
+    sentinels: addresses.map(({ host, port }) => ({ host, port })),
+    name,
+    // A frozen primary that wakes would be written to: it does not know that it was replaced.
+    failoverDetector: true,
+    updateSentinels: false,
+    // Without a number ioredis would give up for good where no Sentinel answers.
+    sentinelRetryStrategy: () => SENTINEL_RETRY_MS,
+    sentinelReconnectStrategy: () => SENTINEL_RETRY_MS,
+    sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
+    ...(username === null ? {} : { sentinelUsername: username }),
+    ...(password === null ? {} : { sentinelPassword: password }),
+    ...(isSecureSentinel ? { sentinelTLS: tls ?? {} } : {}),
+    ...(isSecure ? { enableTLSForSentinelMode: true } : {}),
   };
 }
 
@@ -33,6 +59,8 @@ export async function onTrial<T>(options: TrialOptions, work: (redis: Redis) => 
   const { address, tls, timeoutMs } = options;
   const redis = new Redis({
     ...serverOptions(address, tls),
+    sentinelRetryStrategy: () => null,
+    failoverDetector: false,
     protocol: 2,
     replyMapping: 'legacy',
     lazyConnect: true,

@@ -3,7 +3,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
 import { systemClock } from '../../../util/clock.ts';
-import { redisAddress } from '../../../util/redis-url.ts';
+import { bySentinels, redisAddress } from '../../../util/redis-url.ts';
 import { Keys } from '../keys/keys.ts';
 import { onTrial } from '../link/server-options.ts';
 import { passingProblem, serverProblem, versionProblem } from '../link/server-version.ts';
@@ -14,6 +14,8 @@ export interface InspectOptions {
   readonly url: string;
   /** Whether it is to be part of a Redis Cluster: then what it refuses is left to the start of a node. Default false. */
   readonly cluster?: boolean;
+  readonly sentinels?: string | null;
+  readonly sentinelName?: string;
   readonly tls?: ConnectionOptions;
   readonly keyPrefix: string;
   /** For connecting, and for each reply. */
@@ -69,8 +71,8 @@ export class WrongServer extends Error {}
  * `WrongServer`. The message contains no secrets.
  */
 export function inspectRedis(options: InspectOptions): Promise<RedisFacts> {
-  const { url, cluster = false, tls, keyPrefix, timeoutMs } = options;
-  const address = redisAddress(url);
+  const { url, cluster = false, sentinels, sentinelName = 'mymaster', tls, keyPrefix, timeoutMs } = options;
+  const address = bySentinels(redisAddress(url), sentinels, sentinelName);
   return onTrial({ address, tls, timeoutMs }, (redis) =>
     factsOf(redis, keyPrefix, address.database, cluster),
   );
