@@ -78,6 +78,19 @@ class Listener {
     for (const room of wanted) await this.hears(room, text);
   }
 
+  /**
+   * Publishes in rooms until all of them have heard it. A server that was replaced serves subscribers on as a replica, until the
+   * node has heard of it: what is published while they change is read, since rooms are checked once more.
+   */
+  async untilHeard(rooms: readonly string[], text: string): Promise<void> {
+    const publishAgain = async () => {
+      const silent = rooms.filter((room) => !textsOf(this.heard.of(room)).includes(text));
+      await Promise.all(silent.map((room) => publishTiny(this.backplane, room, text)));
+      return silent.length === 0;
+    };
+    await waitFor(publishAgain, { timeoutMs: 20_000, intervalMs: 100, for: `${text} in all rooms` });
+  }
+
   /** Resolves when all servers can be called: a node is ready with most of them. */
   async #reached(): Promise<void> {
     const reach = () => Promise.all(this.rooms.map((room) => this.backplane.subscribers(room)));
@@ -170,7 +183,7 @@ describe('a node on a Redis Cluster', () => {
       const places = await listener.placesOf(server);
       await cluster.failover(server);
       await listener.untilChecked(places);
-      await listener.exchange(listener.rooms, `instead of ${server.port}`);
+      await listener.untilHeard(listener.rooms, `instead of ${server.port}`);
       await cluster.settled();
     }
   });
