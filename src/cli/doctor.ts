@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts';
 import type { Flags } from '../config/flags.ts';
 import { loadConfig } from '../config/load.ts';
 import { capacity } from '../transport/capacity.ts';
+import { splitRedisUrls } from '../util/redis-url.ts';
 import { checkAccess } from './doctor/access.ts';
 import { type ClockReading, checkClocks } from './doctor/clocks.ts';
 import { checkCluster } from './doctor/cluster.ts';
@@ -114,20 +115,35 @@ function asksForTokens({ auth: { secret, publicKeyFile, jwksUrl } }: Config): bo
   return (secret ?? publicKeyFile ?? jwksUrl) !== null;
 }
 
-async function examineRedis(config: Config): Promise<{ findings: Finding[]; clocks: ClockReading[] }> {
-  const { url, sentinels, sentinelName, tls, keyPrefix } = config.redis;
-  if (url === null) return { findings: [], clocks: [] };
+interface Examined {
+  readonly findings: Finding[];
+  readonly clocks: ClockReading[];
+}
+
+/** Each server that `redis.url` names. */
+async function examineRedis(config: Config): Promise<Examined> {
+  const { redis } = config;
+  const urls = redis.url === null ? [] : splitRedisUrls(redis.url);
+  const each = await Promise.all(
+    urls.map((url) => examineServer({ ...config, redis: { ...redis, url } }, url)),
+  );
+  return { findings: each.flatMap(({ findings }) => findings), clocks: each.flatMap(({ clocks }) => clocks) };
+}
+
+async function examineServer(config: Config, url: string): Promise<Examined> {
+  const { cluster, sentinels, sentinelName, tls, keyPrefix } = config.redis;
   try {
     const isSecure = [url, sentinels].some((urls) => urls?.startsWith('rediss:'));
     const secure = isSecure ? { tls: readRedisTls(tls) } : {};
     const facts = await inspectRedis({
-      ...{ url, sentinels, sentinelName, keyPrefix, timeoutMs: TIMEOUT_MS },
+      ...{ url, cluster, sentinels, sentinelName, keyPrefix, timeoutMs: TIMEOUT_MS },
       ...secure,
     });
     const findings = [
       ...checkRedisLink(config, facts),
-      ...checkRedisServer(facts),
-      ...checkRedisRights(config, facts),
+      // A replica of a cluster is as good a server to ask as a master.
+      ...checkRedisServer(cluster ? { ...facts, role: 'master' } : facts),
+      ...(cluster ? [] : checkRedisRights(config, facts)),
       ...checkRedisMemory(facts),
       ...checkRedisOutputBuffer(facts),
       ...checkRedisPersistence(facts),

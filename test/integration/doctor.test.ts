@@ -254,7 +254,7 @@ describe('roomcast doctor, with a Redis as it should not be', () => {
         /^problem: it is a Sentinel/,
       );
       expect(about(await findings(['--redis', cluster.url]), 'redis server')[0]).toMatch(
-        /^problem: it is a Redis Cluster node/,
+        /^problem: it is part of a Redis Cluster/,
       );
       await waitFor(() => full.client.ping());
       expect(about(await findings(['--redis', full.url]), 'redis link')).toEqual([

@@ -12,6 +12,8 @@ import { findObstacles, type Obstacle } from './rights.ts';
 export interface InspectOptions {
   /** As in `RedisBackplaneOptions`. */
   readonly url: string;
+  /** Whether it is to be part of a Redis Cluster: then what it refuses is left to the start of a node. Default false. */
+  readonly cluster?: boolean;
   readonly sentinels?: string | null;
   readonly sentinelName?: string;
   readonly tls?: ConnectionOptions;
@@ -69,14 +71,21 @@ export class WrongServer extends Error {}
  * `WrongServer`. The message contains no secrets.
  */
 export function inspectRedis(options: InspectOptions): Promise<RedisFacts> {
-  const { url, sentinels, sentinelName = 'mymaster', tls, keyPrefix, timeoutMs } = options;
+  const { url, cluster = false, sentinels, sentinelName = 'mymaster', tls, keyPrefix, timeoutMs } = options;
   const address = bySentinels(redisAddress(url), sentinels, sentinelName);
-  return onTrial({ address, tls, timeoutMs }, (redis) => factsOf(redis, keyPrefix, address.database));
+  return onTrial({ address, tls, timeoutMs }, (redis) =>
+    factsOf(redis, keyPrefix, address.database, cluster),
+  );
 }
 
-async function factsOf(redis: Redis, keyPrefix: string, database: number): Promise<RedisFacts> {
+async function factsOf(
+  redis: Redis,
+  keyPrefix: string,
+  database: number,
+  cluster: boolean,
+): Promise<RedisFacts> {
   const info = await redis.info();
-  const problem = serverProblem(info);
+  const problem = serverProblem(info, cluster);
   const isOfOurKind = problem === null || problem === versionProblem(info);
   if (!isOfOurKind) throw new WrongServer(problem);
   const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
@@ -100,7 +109,7 @@ async function factsOf(redis: Redis, keyPrefix: string, database: number): Promi
     maxClients: settings.has('maxclients') ? Number(settings.get('maxclients')) : null,
     connectedClients: Number(field('connected_clients')),
     ...clock,
-    obstacles: canWrite ? await findObstacles(redis, keys, database) : [],
+    obstacles: canWrite && !cluster ? await findObstacles(redis, keys, database) : [],
   };
 }
 
