@@ -3,6 +3,7 @@
 //
 //     node test/deploy/panels-check.mjs --prometheus http://localhost:9090
 //
+// Panels about a Redis Cluster have data only where a node is on one.
 // --window <seconds>: how far back to look, and over how long rates are taken; at least four scrapes. Default 60.
 // Exits with 1 when a query fails or returns nothing. test/deploy/panels.test.ts runs it against nodes under load.
 import { readdirSync, readFileSync } from 'node:fs';

@@ -2,6 +2,8 @@
 import { dashboard, graph, increase, quantile, quantiles, rate, states } from './panels.mjs';
 
 const BY_NODE = '{{instance}}';
+const BY_SHARD = '{{shard}}';
+const NO_CLUSTER = 'no Redis Cluster';
 
 const promise = [
   graph({
@@ -112,7 +114,7 @@ const redis = [
     description:
       'Each node has one link for commands and one for subscriptions. A connected link can still deliver nothing: see the probe lag.',
     words: ['up', 'down'],
-    queries: [['roomcast_backplane_link_up', '{{instance}} {{link}}']],
+    queries: [['roomcast_backplane_link_up', '{{instance}} {{link}} {{shard}}']],
   }),
   graph({
     title: 'Probe lag',
@@ -147,6 +149,69 @@ const redis = [
     unit: 'short',
     bars: true,
     queries: [[increase('roomcast_backplane_reconnects_total', 'link'), '{{link}}']],
+  }),
+];
+
+const cluster = [
+  states({
+    title: 'Masters of a Redis Cluster',
+    description:
+      'Whether a node can rely on each master: its links are up, it takes writes, what is published there arrives, and it does not say that the cluster is down. One red band: that node. All nodes red for one master: that master.',
+    words: ['serves', 'away'],
+    queries: [['roomcast_backplane_shard_ready', '{{instance}} {{shard}}']],
+  }),
+  graph({
+    title: 'Partitions by shard',
+    description:
+      'Partitions that each master has. Equal shares mean equally many rooms; a sudden change is a failover, a slow one slots that are moved.',
+    unit: 'short',
+    stack: true,
+    none: NO_CLUSTER,
+    queries: [['max by (shard) (roomcast_backplane_shard_partitions)', BY_SHARD]],
+  }),
+  graph({
+    title: 'Probe lag by shard',
+    description:
+      'The newest probe through each master, of the slowest node. One master above the others is busy or far away.',
+    unit: 's',
+    none: NO_CLUSTER,
+    queries: [['max by (shard) (roomcast_backplane_shard_probe_lag_seconds)', BY_SHARD]],
+  }),
+  graph({
+    title: 'Messages by shard',
+    description:
+      'Messages published to each master, of all nodes. Uneven with even partitions: single rooms are very busy.',
+    unit: 'mps',
+    none: NO_CLUSTER,
+    queries: [[rate('roomcast_backplane_shard_messages_total', 'shard'), BY_SHARD]],
+  }),
+  graph({
+    title: 'Group commits by shard',
+    description:
+      'Calls that publish, to each master, of all nodes. Each costs a master about as much, whatever it carries.',
+    unit: 'reqps',
+    none: NO_CLUSTER,
+    queries: [[rate('roomcast_backplane_shard_commits_total', 'shard'), BY_SHARD]],
+  }),
+  graph({
+    title: 'Partitions moved, batches held',
+    description:
+      'moved: partitions that went to another master, as each node saw it. held: batches of messages that Redis did not run meanwhile, and that were sent again. Held without moves: a master without a majority.',
+    unit: 'short',
+    bars: true,
+    none: NO_CLUSTER,
+    queries: [
+      [increase('roomcast_backplane_partition_moves_total', 'instance'), '{{instance}} moved'],
+      [increase('roomcast_backplane_held_batches_total', 'instance'), '{{instance}} held'],
+    ],
+  }),
+  graph({
+    title: 'Slot map reads',
+    description:
+      'Answers of masters about who has which slots: about one a second for each node and master. A node without a line does not see slots move.',
+    unit: 'cps',
+    none: NO_CLUSTER,
+    queries: [[rate('roomcast_backplane_slot_map_reads_total', 'instance'), BY_NODE]],
   }),
 ];
 
@@ -248,6 +313,7 @@ export const delivery = dashboard({
     ['Delivery', promise],
     ['Recovery', recovery],
     ['Redis', redis],
+    ['Redis Cluster', cluster],
     ['Group commit', commits],
     ['Presence', presence],
   ],
