@@ -178,6 +178,13 @@ class Events(unittest.TestCase):
         self.assertEqual((refusal.code, refusal.message, refusal.retry_after), ("rate_limited", "too fast", 0.25))
         self.assertIsNone(refusal_of(["error", 1, "internal", "a fault"]).retry_after)
 
+    def test_an_error_names_the_limit_that_was_reached(self) -> None:
+        refusal = refusal_of(["error", 1, "limit_exceeded", "too many rooms", {"limit": "limits.roomsPerConnection"}])
+        self.assertEqual((refusal.limit, refusal.retry_after), ("limits.roomsPerConnection", None))
+        for details in ({}, {"limit": 5}, {"limit": None}, "limits.roomsPerConnection", None):
+            self.assertIsNone(refusal_of(["error", 1, "limit_exceeded", "no", details]).limit, details)
+        self.assertIsNone(refusal_of(["error", 1, "internal", "a fault"]).limit)
+
     def test_a_wait_that_makes_no_sense_is_none(self) -> None:
         for told in (None, True, "5", -1, math.nan, math.inf, 2**60):
             self.assertIsNone(retry_after_of({"retryAfterMs": told}), told)

@@ -1,5 +1,6 @@
 /** Everything that the client rejects with. Messages never hold a token or a payload. */
 import type { ErrorCode } from '../protocol/codes.ts';
+import type { ErrorDetails } from '../protocol/frames.ts';
 
 export class RoomcastError extends Error {
   override readonly name: string = 'RoomcastError';
@@ -11,11 +12,14 @@ export class RefusedError extends RoomcastError {
   readonly code: ErrorCode;
   /** How long to wait before trying again, where the node said so. */
   readonly retryAfterMs: number | null;
+  /** The setting of the limit that was reached, such as `limits.commandsPerSecond`, where the node said so. */
+  readonly limit: string | null;
 
-  constructor(code: ErrorCode, message: string, retryAfterMs: number | null = null) {
+  constructor(code: ErrorCode, message: string, details?: ErrorDetails) {
     super(`${code}: ${message}`);
     this.code = code;
-    this.retryAfterMs = retryAfterMs;
+    this.retryAfterMs = details?.retryAfterMs ?? null;
+    this.limit = details?.limit ?? null;
   }
 }
 

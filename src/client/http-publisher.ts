@@ -1,6 +1,6 @@
 /** Publishes over HTTP, one after the other, so that they keep their order. */
 import type { ErrorCode } from '../protocol/codes.ts';
-import type { ServerFrame } from '../protocol/frames.ts';
+import type { ErrorFrame, ServerFrame } from '../protocol/frames.ts';
 import type { Chunk, ClientCodec } from './codec.ts';
 import type { Environment } from './environment.ts';
 import { messageOf } from './errors.ts';
@@ -54,10 +54,9 @@ export class HttpPublisher {
         body: codec.encode({ data: codec.unpack(data), ...options } as never),
         signal,
       });
-      const result = (await response.json()) as { error?: { code: ErrorCode; message: string } };
-      if (result.error !== undefined) {
-        answer(['error', id, result.error.code, result.error.message, retryDetails(response)]);
-      } else if (id !== 0) answer(['ok', id, result as object] as ServerFrame);
+      const result = (await response.json()) as { error?: HttpError };
+      if (result.error !== undefined) answer(errorFrame(id, result.error, response));
+      else if (id !== 0) answer(['ok', id, result as object] as ServerFrame);
     } catch (error) {
       if (!signal.aborted) lost(messageOf(error));
     } finally {
@@ -66,8 +65,16 @@ export class HttpPublisher {
   }
 }
 
-/** How long the node asks to wait, where the browser lets us see it. */
-export function retryDetails(response: Response): { readonly retryAfterMs?: number } {
+/** The body of a refusal, as far as the client reads it. */
+export interface HttpError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly limit?: string;
+}
+
+/** The frame that a WebSocket would have got. How long to wait is in it where the browser lets us see the header. */
+export function errorFrame(id: number, { code, message, limit }: HttpError, response: Response): ErrorFrame {
   const seconds = Number(response.headers.get('retry-after'));
-  return seconds > 0 ? { retryAfterMs: seconds * 1000 } : {};
+  const wait = seconds > 0 ? { retryAfterMs: seconds * 1000 } : {};
+  return ['error', id, code, message, { ...wait, ...(limit !== undefined && { limit }) }];
 }

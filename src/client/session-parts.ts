@@ -43,7 +43,7 @@ export interface SessionOptions {
 }
 
 /** Takes the result of a request, or why there is none. */
-export type Reply = (error: Error | null, result: unknown) => void;
+export type Reply = (error: Error | null, result?: unknown) => void;
 
 /** The close code of a link that ended without one. */
 export const LINK_LOST = 1006;

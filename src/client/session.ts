@@ -47,8 +47,9 @@ export class Session {
     const codec = transport.codec ?? options.codec;
     this.#codec = codec;
     this.#awaitsAuth = token !== null;
-    const late = () => this.end(LINK_LOST, 'the node did not answer in time');
-    this.#connectTimer = environment.scheduler.after(connectTimeoutMs, late);
+    this.#connectTimer = environment.scheduler.after(connectTimeoutMs, () =>
+      this.end(LINK_LOST, 'the node did not answer in time'),
+    );
     this.#outbox = new Outbox(codec, environment, (message) => this.#link.send(message));
     this.#link = transport.open(url, codec.subprotocol, token, {
       opened: () => this.#opened(),
@@ -174,14 +175,14 @@ export class Session {
   }
 
   #failed([, id, code, message, details]: ErrorFrame): void {
-    const error = new RefusedError(code, message, details?.retryAfterMs ?? null);
-    if (id !== 0) return this.#answer(id, error, null);
+    const error = new RefusedError(code, message, details);
+    if (id !== 0) return this.#answer(id, error);
     this.#error = error;
     // A fresh token cures these, or the client closes with the reason.
-    if (this.isReady && code !== 'token_expired' && code !== 'token_revoked') this.#events.failed(error);
+    if (this.isReady && !code.startsWith('token_')) this.#events.failed(error);
   }
 
-  #answer(id: number, error: Error | null, result: unknown): void {
+  #answer(id: number, error: Error | null, result?: unknown): void {
     const reply = this.#replies.get(id);
     this.#replies.delete(id);
     reply?.(error, result);
@@ -202,7 +203,7 @@ export class Session {
   }
 
   #send(build: (id: number) => Chunk, reply: Reply): void {
-    if (this.#isOver) return reply(new DisconnectedError(), null);
+    if (this.#isOver) return reply(new DisconnectedError());
     const id = ++this.#lastId;
     this.#replies.set(id, reply);
     try {
@@ -212,7 +213,6 @@ export class Session {
       this.#answer(
         id,
         error instanceof RefusedError ? error : new RefusedError('bad_request', messageOf(error)),
-        null,
       );
     }
   }
@@ -246,7 +246,7 @@ export class Session {
     const retryAfterMs = this.#byeMs ?? error?.retryAfterMs ?? null;
     const replies = [...this.#replies.values()];
     this.#replies.clear();
-    for (const reply of replies) reply(new DisconnectedError(), null);
+    for (const reply of replies) reply(new DisconnectedError());
     this.#events.ended({ code, reason, wasReady, retryAfterMs, error });
   }
 }

@@ -5,7 +5,7 @@ import type { Timer } from '../util/scheduler.ts';
 import type { Chunk, ClientCodec } from './codec.ts';
 import type { Environment } from './environment.ts';
 import { messageOf } from './errors.ts';
-import { HttpPublisher, retryDetails } from './http-publisher.ts';
+import { errorFrame, type HttpError, HttpPublisher } from './http-publisher.ts';
 import { readStream, type StreamEvent } from './sse-reader.ts';
 import { type StreamRoom, StreamRooms } from './stream-rooms.ts';
 import type { Link, LinkEvents } from './transport.ts';
@@ -165,16 +165,16 @@ export class SseLink implements Link {
 
   /** An HTTP error: of a room, where one room alone can be the reason, or else of the connection. */
   async #refused(stream: AbortController, response: Response): Promise<void> {
-    const { error } = (await response.json()) as { error: { code: never; message: string } };
+    const { error } = (await response.json()) as { error: HttpError };
     if (this.#stream !== stream || this.#isOver) return;
     const isOfRoom = ['forbidden', 'bad_room', 'bad_request'].includes(error.code);
     if (isOfRoom && this.#rooms.isAnyNew) {
       const id = this.#rooms.refuse();
       this.#openStream();
-      if (id !== null) this.#tell([['error', id, error.code, error.message]]);
+      if (id !== null) this.#tell([errorFrame(id, error, response)]);
       return;
     }
-    this.#tell([['error', 0, error.code, error.message, retryDetails(response)]]);
+    this.#tell([errorFrame(0, error, response)]);
     this.#closed(CODES[error.code] ?? TRY_AGAIN_LATER, error.message);
   }
 

@@ -53,7 +53,7 @@ describe('client-json.js', () => {
     for (const frames of Object.values(EVENTS)) for (const frame of frames) world.socket.receive(frame);
     room.rejoin();
     await world.settle();
-    world.socket.refuse('join', 'forbidden', { retryAfterMs: 5 });
+    world.socket.refuse('join', 'forbidden', { retryAfterMs: 5, limit: 'limits.a' });
     expect(Object.keys(heard).sort()).toEqual(Object.keys(EVENTS).sort());
     expect(heard).toMatchObject({
       message: { room: 'r', offset: 1, time: 1, sender: null, data: 'hi' },
@@ -63,7 +63,7 @@ describe('client-json.js', () => {
       gap: { from: 2, to: 3, reason: 'expired' },
       reset: { position: ['f', 0] },
       removed: { reason: 'rude' },
-      refused: { name: 'RefusedError', code: 'forbidden', retryAfterMs: 5 },
+      refused: { name: 'RefusedError', code: 'forbidden', retryAfterMs: 5, limit: 'limits.a' },
     });
     expect(client.status).toEqual({
       state: 'connected',

@@ -1,6 +1,6 @@
 /** Publishing by requests, where the node or a proxy takes a request and says nothing. */
 import { afterEach, expect, it, vi } from 'vitest';
-import { HttpPublisher } from '../../src/client/http-publisher.ts';
+import { errorFrame, HttpPublisher } from '../../src/client/http-publisher.ts';
 import { jsonCodec } from '../../src/client/json-codec.ts';
 import { World } from './world.ts';
 
@@ -36,4 +36,18 @@ it('gives up a request without an answer, so that the next connection repeats it
   expect(fetched).toHaveBeenCalledTimes(1);
   expect(signals[0]?.aborted).toBe(true);
   expect(world.scheduler.timers).toBe(0);
+});
+
+it.each([
+  [
+    { limit: 'limits.publishBytes' },
+    { 'retry-after': '2' },
+    { retryAfterMs: 2000, limit: 'limits.publishBytes' },
+  ],
+  [{ limit: 'limits.publishBytes' }, undefined, { limit: 'limits.publishBytes' }],
+  [{}, { 'retry-after': '0' }, {}],
+])('passes on the limit and the wait of a refusal: %j with the headers %j', (more, headers, details) => {
+  const error = { code: 'rate_limited', message: 'too fast', ...more } as const;
+  const response = new Response(null, headers && { headers });
+  expect(errorFrame(7, error, response)).toEqual(['error', 7, 'rate_limited', 'too fast', details]);
 });

@@ -53,6 +53,22 @@ describe('history, listMembers and ack', () => {
     await expect(page).rejects.toEqual(new RefusedError('forbidden', 'no'));
   });
 
+  it.each([
+    [{ retryAfterMs: 250, limit: 'limits.commandsPerSecond' }, 250, 'limits.commandsPerSecond'],
+    [{ limit: 'limits.waitingReads' }, null, 'limits.waitingReads'],
+    [{ retryAfterMs: 250 }, 250, null],
+    [undefined, null, null],
+  ])('reject with the wait and the limit that %j names', async (details, retryAfterMs, limit) => {
+    const world = new World();
+    const client = await world.connected();
+    const page = outcome(client.history('r'));
+    await world.settle();
+    world.socket.refuse('history', 'rate_limited', details);
+    await world.settle();
+    expect(page.error).toBeInstanceOf(RefusedError);
+    expect(page.error).toMatchObject({ code: 'rate_limited', retryAfterMs, limit });
+  });
+
   it('may be aborted, while they wait for a connection and while they wait for the answer', async () => {
     const world = new World();
     const client = world.client();

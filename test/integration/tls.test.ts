@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import { Agent, get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -89,6 +90,23 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
       for (const ciphers of ['AES128-GCM-SHA256', 'ECDHE-ECDSA-AES128-SHA', 'ECDHE-ECDSA-AES256-SHA384']) {
         await expect(spoken({ maxVersion: 'TLSv1.2', ciphers })).rejects.toThrow(/handshake failure/i);
       }
+    });
+
+    it('tells browsers in production, with every answer, to use nothing else', async () => {
+      const tls = first.issue('strict');
+      const strict = await startNode(config({ tls, production: true }), silentLog);
+      const agent = new Agent({ ca: first.ca });
+      const told = async (port: number, path: string) => {
+        const { statusCode, headers } = await answerOf(`https://localhost:${port}${path}`, agent);
+        return [statusCode, headers['strict-transport-security']];
+      };
+      const answers = { '/healthz': 200, '/readyz': 200, '/nowhere': 404, '/ws': 426 };
+      for (const [path, status] of Object.entries(answers)) {
+        expect(await told(strict.port, path), path).toEqual([status, 'max-age=31536000']);
+        // While developing it would hold for whatever else this machine serves at localhost.
+        expect(await told(node.port, path), path).toEqual([status, undefined]);
+      }
+      await strict.stop();
     });
 
     it('never loses a connection to a certificate that is replaced', async () => {
@@ -286,10 +304,15 @@ function greet(options: ConnectionOptions): Promise<string> {
   });
 }
 
-function statusOf(url: string, agent: Agent): Promise<number | undefined> {
+async function statusOf(url: string, agent: Agent): Promise<number | undefined> {
+  return (await answerOf(url, agent)).statusCode;
+}
+
+/** The answer, once all of it is here. */
+function answerOf(url: string, agent: Agent): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     get(url, { agent }, (answer) => {
-      answer.resume().once('end', () => resolve(answer.statusCode));
+      answer.resume().once('end', () => resolve(answer));
     }).once('error', reject);
   });
 }

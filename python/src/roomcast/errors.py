@@ -16,14 +16,16 @@ class RoomcastError(Exception):
 class Refused(RoomcastError):
     """The node answered a command with an error.
 
-    `code` is one of the protocol's error codes (`forbidden`, `bad_room`, …), `retry_after` the seconds to wait where waiting helps.
+    `code` is one of the protocol's error codes (`forbidden`, `bad_room`, …), `retry_after` the seconds to wait where waiting helps,
+    `limit` the setting of the limit that was reached, such as `limits.commandsPerSecond`. The last two are None where the node says nothing.
     """
 
-    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, code: str, message: str, retry_after: float | None = None, limit: str | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.limit = limit
 
 
 class Closed(RoomcastError):

@@ -128,7 +128,14 @@ def published_of(result: Mapping[str, Any]) -> Published:
 
 def refusal_of(frame: Sequence[Any]) -> Refused:
     """The error of an `error` frame."""
-    return Refused(str(_at(frame, 2)), str(_at(frame, 3)), retry_after_of(_at(frame, 4)))
+    details = _at(frame, 4)
+    return Refused(str(_at(frame, 2)), str(_at(frame, 3)), retry_after_of(details), limit_of(details))
+
+
+def limit_of(details: Any) -> str | None:
+    """The setting of the limit that was reached, or None where the node names none."""
+    limit = details.get("limit") if isinstance(details, dict) else None
+    return limit if isinstance(limit, str) else None
 
 
 def retry_after_of(details: Any, field: str = "retryAfterMs") -> float | None:
