@@ -5,7 +5,7 @@ import { useRedisCluster } from '../support/use-redis-cluster.ts';
 
 const used = useRedisCluster();
 
-const ROOMS = Number(process.env.CLUSTER_ROOMS ?? 100);
+const ROOMS = Number(process.env.CLUSTER_ROOMS ?? 30);
 const FAILOVERS = Number(process.env.CLUSTER_FAILOVERS ?? 1);
 const CUTS = 3;
 

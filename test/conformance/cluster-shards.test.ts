@@ -14,7 +14,7 @@ const PARTITIONS = 128;
 const ROOMS = Array.from({ length: 60 }, (_, i) => `room${i}`);
 
 interface Answer {
-  readonly code: string | null;
+  readonly error: string | null;
   readonly offset: number;
 }
 
@@ -45,7 +45,7 @@ function publish(backplane: RedisBackplane, room: string, key: string | null = n
   return new Promise((resolve) => {
     backplane.publish({
       ...{ room, history: HISTORY, ...frame, key, exclude: 0 },
-      settled: (error, _epoch, offset) => resolve({ code: error?.code ?? null, offset }),
+      settled: (error, _epoch, offset) => resolve({ error: error?.message ?? null, offset }),
     });
   });
 }
@@ -66,7 +66,7 @@ describe('a Redis Cluster', () => {
     expect(new Set(owners).size).toBe(3);
     await Promise.all(ROOMS.map((room) => b.backplane.subscribe(room)));
     const answers = await Promise.all(ROOMS.map((room) => publish(a.backplane, room, 'key')));
-    expect(answers).toEqual(ROOMS.map(() => ({ code: null, offset: 1 })));
+    expect(answers).toEqual(ROOMS.map(() => ({ error: null, offset: 1 })));
     for (const room of ROOMS) await b.heard.untilMessages(room, 1);
     const pages = await Promise.all(ROOMS.map((room) => b.backplane.read(room, HISTORY, { limit: 10 })));
     expect(pages.map(({ offset }) => offset)).toEqual(ROOMS.map(() => 1));
@@ -95,7 +95,7 @@ describe('a Redis Cluster', () => {
     isOver = true;
     await Promise.all(publishing);
     for (const given of answers.values()) {
-      expect(given).toEqual(given.map((_, i) => ({ code: null, offset: i + 1 })));
+      expect(given).toEqual(given.map((_, i) => ({ error: null, offset: i + 1 })));
     }
     expect(backplane.status()).toEqual({ ready: true, reason: null, degraded: [] });
   }, 30_000);
@@ -117,7 +117,7 @@ describe('a Redis Cluster', () => {
     await b.heard.untilMessages(room, 1);
     await cluster.move([slot], target);
     await waitFor(async () => (await b.backplane.subscribers(room)) === 1, { for: 'the new subscription' });
-    expect(await publish(a.backplane, room)).toEqual({ code: null, offset: 2 });
+    expect(await publish(a.backplane, room)).toEqual({ error: null, offset: 2 });
     await b.heard.untilMessages(room, 2);
     await cluster.move([slot], source);
   }, 30_000);

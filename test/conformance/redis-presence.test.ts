@@ -78,8 +78,10 @@ function connectionsFrom({ nodeId }: Node, first: number, last: number): string 
   return Array.from({ length: last - first + 1 }, (_, i) => `${nodeId}-${first + i}`).join();
 }
 
+/** Without the records of which promotion numbered a partition: those stay, one for each. */
 async function keysLeft(): Promise<string[]> {
-  return (await shared.client.keys(`${prefix}:*`)).sort();
+  const keys = await shared.client.keys(`${prefix}:*`);
+  return keys.filter((key) => !key.endsWith('}:lineage')).sort();
 }
 
 function connectionsOf(lines: readonly string[], sign: string): string[] {
