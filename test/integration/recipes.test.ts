@@ -235,9 +235,11 @@ it('notifications: reach the user also later, and each once over all devices', a
   const ann = await as('ann');
   const texts: unknown[] = [];
   const inbox = ann.room<{ text: string }>('$user:ann', { resume: true });
-  await first.prints(/^second$/m);
   inbox.on('message', ({ data }) => texts.push(data.text));
-  await new Promise((resolve) => inbox.on('joined', resolve));
+  // Listens before anything is awaited: it may have joined by then.
+  const joined = new Promise((resolve) => inbox.on('joined', resolve));
+  await first.prints(/^second$/m);
+  await joined;
   expect(texts).not.toContain('Your order is on its way');
 });
 

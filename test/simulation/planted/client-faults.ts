@@ -213,7 +213,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
   {
     name: 'requests of a lost connection hang',
     file: 'client/session.ts',
-    find: 'for (const reply of replies) reply(new DisconnectedError(), null);',
+    find: 'for (const reply of replies) reply(new DisconnectedError());',
     replace: 'void replies;',
     breaks: 'a publish never settles after its connection was lost',
   },

@@ -177,6 +177,8 @@ export class ClusterShards implements Shards {
     const { member } = lane;
     const isHeld = this.#held.isHeld(partition) || isSettling(lane);
     if (member === null || member.isDown || isHeld) this.#hold(partition, request);
+    // After the start and after a failover the links to a master are still being made.
+    else if (!member.shard.isUp && this.#isArriving(lane)) this.#hold(partition, request);
     else member.shard.publish(request);
   }
 
