@@ -202,6 +202,20 @@ describe('lineages that differ by partition', () => {
   }, 30_000);
 });
 
+/** A server whose records say that it was promoted without proof: what is numbered there has a lineage. */
+async function promotedServer() {
+  const server = await ownServer();
+  const [id, runId] = [
+    (await server.info('replication', 'master_replid'))!,
+    (await server.info('server', 'run_id'))!,
+  ];
+  const keys = new Keys('lineage', 16);
+  for (const part of [...Array(16).keys()]) {
+    await server.client.set(keys.lineage(part), writeRecord({ home: id, runId, lineage: 'lineage1' }));
+  }
+  return { server, id, keys };
+}
+
 describe('data and nodes of earlier versions', () => {
   it('go on in their epochs: a promoted Redis without records has the lineage that those gave it', async () => {
     const [primary, replica] = await pair();
@@ -216,15 +230,7 @@ describe('data and nodes of earlier versions', () => {
 
   it('and this one leave the epochs of the other alone after a planned failover', async () => {
     // After one that was not planned, so that this version compares.
-    const server = await ownServer();
-    const [id, runId] = [
-      (await server.info('replication', 'master_replid'))!,
-      (await server.info('server', 'run_id'))!,
-    ];
-    const keys = new Keys('lineage', 16);
-    for (const part of [...Array(16).keys()]) {
-      await server.client.set(keys.lineage(part), writeRecord({ home: id, runId, lineage: 'lineage1' }));
-    }
+    const { server, id, keys } = await promotedServer();
     const node = await start(server.url);
     // A node of the earlier version numbered it, which names lineages by the server's id.
     await server.client.set(keys.meta('room'), meta('epoch--1', 7, id.slice(0, 8)));
@@ -237,15 +243,7 @@ describe('data and nodes of earlier versions', () => {
   }, 30_000);
 
   it('do not fight over a room whose record is gone', async () => {
-    const server = await ownServer();
-    const [id, runId] = [
-      (await server.info('replication', 'master_replid'))!,
-      (await server.info('server', 'run_id'))!,
-    ];
-    const keys = new Keys('lineage', 16);
-    for (const part of [...Array(16).keys()]) {
-      await server.client.set(keys.lineage(part), writeRecord({ home: id, runId, lineage: 'lineage1' }));
-    }
+    const { server } = await promotedServer();
     const a = await start(server.url);
     await server.client.flushall();
     const b = await start(server.url);

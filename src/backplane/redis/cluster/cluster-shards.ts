@@ -54,6 +54,8 @@ export class ClusterShards implements Shards {
   readonly #lanes: readonly Lane[];
   /** Leases, denials and signals. */
   readonly #control: Lane;
+  /** That one first, then those of the partitions. */
+  readonly #all: readonly Lane[];
   /** By the id of the server. */
   readonly #members = new Map<string, Member>();
   readonly #closing = new AbortController();
@@ -77,6 +79,7 @@ export class ClusterShards implements Shards {
       member: null,
     }));
     this.#control = { part: null, slot: keys.slotOfNodes, member: null };
+    this.#all = [this.#control, ...this.#lanes];
     this.#topology = this.#buildTopology();
   }
 
@@ -291,7 +294,7 @@ export class ClusterShards implements Shards {
   status(): BackplaneStatus {
     const reasons = new Map<Member | null, string | null>();
     let served = 0;
-    for (const lane of [this.#control, ...this.#lanes]) {
+    for (const lane of this.#all) {
       const { member } = lane;
       if (!reasons.has(member))
         reasons.set(member, member === null ? this.#problemOf(lane) : member.reason());
@@ -337,7 +340,7 @@ export class ClusterShards implements Shards {
   }
 
   #isTroubled(): boolean {
-    return [this.#control, ...this.#lanes].some(
+    return this.#all.some(
       (lane) => lane.member === null || lane.member.problem() !== null || isSettling(lane),
     );
   }
@@ -346,7 +349,7 @@ export class ClusterShards implements Shards {
     this.#options.metrics.slotMapRead();
     const before = this.#map;
     this.#map = map;
-    const needed = new Set([this.#control, ...this.#lanes].map(({ slot }) => map.owner(slot)));
+    const needed = new Set(this.#all.map(({ slot }) => map.owner(slot)));
     for (const master of needed) if (master !== null) this.#keepOpen(master, map);
     for (const [from, partitions] of this.#reroute(map)) this.#moved(from, partitions);
     for (const member of this.#members.values()) {
@@ -375,7 +378,7 @@ export class ClusterShards implements Shards {
   /** The server has another address now: the same data, other links. */
   #replace(known: Member, member: Member): void {
     const partitions = this.#lanes.flatMap((lane, partition) => (lane.member === known ? [partition] : []));
-    for (const lane of [this.#control, ...this.#lanes]) if (lane.member === known) lane.member = member;
+    for (const lane of this.#all) if (lane.member === known) lane.member = member;
     this.#moved(known, new Set(partitions));
     member.shard.subscriptions.takeOver(known.shard.subscriptions, () => true);
     known.shard.stop();
@@ -423,7 +426,7 @@ export class ClusterShards implements Shards {
   /** Points lanes to their masters. Returns what moved, by the master that had it; -1 is what is one for the whole cluster. */
   #reroute(map: SlotMap): Map<Member, Set<number>> {
     const moved = new Map<Member, Set<number>>();
-    [this.#control, ...this.#lanes].forEach((lane, i) => {
+    this.#all.forEach((lane, i) => {
       const owner = map.owner(lane.slot);
       const member = owner === null ? null : (this.#members.get(owner.id) ?? null);
       if (member === lane.member) return;
@@ -504,9 +507,7 @@ export class ClusterShards implements Shards {
   }
 
   #partsOf(shard: Shard): Part[] {
-    return [this.#control, ...this.#lanes].flatMap(({ part, member }) =>
-      member?.shard === shard ? [part] : [],
-    );
+    return this.#all.flatMap(({ part, member }) => (member?.shard === shard ? [part] : []));
   }
 
   /** What the other masters say of their replication: those that answer at once. */
