@@ -12,6 +12,7 @@ import { packed, writeValue } from '../../protocol/msgpack/values.ts';
 import { systemClock } from '../../util/clock.ts';
 import { systemScheduler } from '../../util/scheduler.ts';
 import { type ClientAddresses, forwardedFor, peerAddress, proxiedAddress } from '../client-address.ts';
+import type { Peer, PeerSockets } from '../peer-sockets.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { ArrivingBody } from './arriving-body.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
@@ -56,6 +57,7 @@ export interface ExchangeParts {
   readonly req: HttpRequest;
   readonly metrics: NodeMetrics;
   readonly addresses: ClientAddresses;
+  readonly sockets: PeerSockets;
   /** Sent with every answer, unless it has its own. */
   readonly answerHeaders: Headers;
   /** The answer has no body. */
@@ -77,6 +79,9 @@ export class Exchange {
   readonly #msgpackName: string | null;
   readonly #isHead: boolean;
   readonly #addresses: ClientAddresses;
+  readonly #sockets: PeerSockets;
+  readonly #peer: Peer;
+  readonly #peerAddress: string;
   readonly #forwardedFor: string;
   readonly #proxied: string;
   readonly #res: HttpResponse;
@@ -90,13 +95,17 @@ export class Exchange {
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
 
-  constructor({ route, res, req, metrics, addresses, answerHeaders, isHead }: ExchangeParts) {
+  constructor(parts: ExchangeParts) {
+    const { route, res, req, metrics, addresses, sockets, answerHeaders, isHead } = parts;
     this.route = route;
     this.#answerHeaders = answerHeaders;
     this.#res = res;
     this.#metrics = metrics;
     this.#isHead = isHead;
     this.#addresses = addresses;
+    this.#sockets = sockets;
+    this.#peerAddress = peerAddress(res);
+    this.#peer = sockets.begun(this.#peerAddress);
     this.#forwardedFor = addresses.isProxied ? forwardedFor(req) : '';
     this.#proxied = proxiedAddress(res, addresses);
     this.authorization = req.getHeader('authorization');
@@ -105,6 +114,7 @@ export class Exchange {
     this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
     res.onAborted(() => {
       this.#isAborted = true;
+      sockets.left(this.#peer);
       if (!this.#hasHead) metrics.http.aborted++;
       this.#dropBody?.();
       this.#left?.();
@@ -130,6 +140,11 @@ export class Exchange {
     return this.#res;
   }
 
+  /** The end of such an answer was written, which ends its socket too. */
+  ended(): void {
+    this.#sockets.left(this.#peer);
+  }
+
   /** Writes the head of such an answer, within its `cork`. */
   writeHead(status: number, contentType: string, headers: Readonly<Record<string, string>>): void {
     this.#hasHead = true;
@@ -147,14 +162,12 @@ export class Exchange {
 
   /** The address that connected; empty when it left. */
   get peerAddress(): string {
-    return this.#isAborted ? '' : peerAddress(this.#res);
+    return this.#isAborted ? '' : this.#peerAddress;
   }
 
   /** The address of the client, as far as proxies in between are trusted; empty when it left. */
   get clientAddress(): string {
-    return this.#isAborted
-      ? ''
-      : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor, this.#proxied);
+    return this.#isAborted ? '' : this.#addresses.of(this.#peerAddress, this.#forwardedFor, this.#proxied);
   }
 
   /** What the limits of addresses count the client by; null: they do not apply, or it left. */
@@ -224,6 +237,8 @@ export class Exchange {
     isLast: boolean,
   ): void {
     if (this.#isAborted) return;
+    if (isLast) this.#sockets.left(this.#peer);
+    else this.#sockets.answered(this.#peer);
     this.#res.cork(() => {
       this.writeHead(status, contentType, headers);
       if (this.#isHead) this.#endHead(body, isLast);
