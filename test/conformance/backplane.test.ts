@@ -597,7 +597,7 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
 
     it('is ready before it', async () => {
       const { backplane } = await start();
-      expect({ degraded: [], ...backplane.status() }).toEqual({ ready: true, reason: null, degraded: [] });
+      expect(backplane.status()).toMatchObject({ ready: true, reason: null });
     });
   });
 
