@@ -80,7 +80,7 @@ test('who is kept out of a room stays out when Redis is flushed and those who kn
     const [first] = world.nodes;
     const isKnown = (at: number) => (world.nodes[at]?.core.node.keptOut.leftMs('ann', 'chat:a') ?? 0) > 0;
     world.loop.as(first!.owner, () => {
-      void first!.core.node.removeFromRoom('chat:a', 'ann', { reason: '', forMs: 600_000 });
+      void first!.core.node.server.removeFromRoom('chat:a', 'ann', { reason: '', forMs: 600_000 });
     });
     act(world, ann, () => ann.join('chat:b'));
     pass(world, 2_000);
