@@ -63,7 +63,7 @@ const AT_REST: Bounds = {
   ...perRoom(['Feed itself', 'Feeds.#feeds', 'Room itself', 'Hub.#rooms', 'RecentEnvelopes itself']),
   ...perRoom(['KeptEnvelopes itself', 'Replaced itself']),
   // One is for what nodes tell each other.
-  'Subscriptions.#rooms': ({ rooms }) => rooms + 1,
+  'Wanted.#rooms': ({ rooms }) => rooms + 1,
   'Arrivals.#rooms': ({ rooms }) => rooms + 1,
   ...perRoom(['NewestPerKey itself', 'NewestMessages itself', 'PresenceQueue.#rooms']),
   ...perRoom(['Roster itself', 'Rosters.#watched']),
@@ -83,6 +83,9 @@ const AT_REST: Bounds = {
 const CLIENT_AT_REST: Bounds = {
   ...perRoom(['Rooms.#memberships', 'Membership itself', 'HeldFrames itself', 'OwnMessages itself']),
   ...perRoom(['Presence itself', 'Reading itself']),
+  'Rooms.#own': ({ rooms }) => rooms,
+  // Of a few numberings, those that are over among them.
+  'OwnMessages.#epochs': ({ rooms }) => 50 * rooms,
   'Presence.list.members': members,
   'Reading.position': ({ rooms }) => 2 * rooms,
   'Membership.#asked.since': ({ rooms }) => 2 * rooms,

@@ -42,7 +42,7 @@ function send(world: World, { owner, core }: SimulatedNode, subject: Subject, fo
   world.trace(
     `${owner.name} revokes ${kind} ${id}${issuedBeforeMs === undefined ? '' : ', older tokens'} for ${forMs} ms`,
   );
-  core.node.revoke(subject, Math.ceil(forMs)).then(
+  core.node.server.revoke(subject, Math.ceil(forMs)).then(
     () => {
       revoked.isDoubtful = false;
     },
@@ -61,14 +61,14 @@ export function endRevocation(world: World, { core }: SimulatedNode, random: Ran
   // All of a user end together.
   for (const one of world.revoked)
     if (one.kind === kind && one.id === id) one.untilMs = Math.min(one.untilMs, nowMs);
-  core.node.endRevocation({ kind, id }).catch(() => undefined);
+  core.node.server.endRevocation({ kind, id }).catch(() => undefined);
 }
 
 export function disconnectUser(world: World, { core }: SimulatedNode, random: Random): void {
   const user = `user-${random.whole(0, 4)}`;
   world.count('disconnected users');
   world.trace(`the server disconnects ${user}`);
-  core.node.disconnectUser(user).catch(() => undefined);
+  core.node.server.disconnectUser(user).catch(() => undefined);
 }
 
 /** Nodes drop what has ended once in a minute, and a clock that was set may make it longer. */
