@@ -2,18 +2,7 @@
 import type { Random } from '../../support/random.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import type { Steady } from './steady.ts';
-import type { World } from './world.ts';
-
-/** As `Revoked` of nodes, with the time. */
-export interface Revoked {
-  readonly kind: 'user' | 'token';
-  readonly id: string;
-  readonly issuedBeforeMs?: number;
-  readonly sinceMs: number;
-  untilMs: number;
-  /** Nobody knows whether it was stored. */
-  isDoubtful: boolean;
-}
+import type { Revoked, World } from './world.ts';
 
 /** Clients of a user who is revoked stop, and are back some seconds later. */
 const USER_MS = 8_000;

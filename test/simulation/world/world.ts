@@ -8,7 +8,6 @@ import { RedisModel } from '../redis/server.ts';
 import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
 import { RedisLink } from './redis-link.ts';
-import type { Revoked } from './revocations.ts';
 import { configOf, drawnSettings, type Settings } from './settings.ts';
 import { SimulatedClient } from './simulated-client.ts';
 import { SimulatedNode } from './simulated-node.ts';
@@ -36,6 +35,17 @@ export interface KeptOut {
   readonly room: string;
   readonly user: string;
   readonly sinceMs: number;
+}
+
+/** As `Revoked` of nodes, with the time. */
+export interface Revoked {
+  readonly kind: 'user' | 'token';
+  readonly id: string;
+  readonly issuedBeforeMs?: number;
+  readonly sinceMs: number;
+  untilMs: number;
+  /** Nobody knows whether it was stored. */
+  isDoubtful: boolean;
 }
 
 /** `SIMULATION_STACKS=1` says who asked for them. */
