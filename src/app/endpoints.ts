@@ -10,6 +10,7 @@ import { PeerSockets } from '../transport/peer-sockets.ts';
 import { ProxyWarning } from '../transport/proxy-warning.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
+import { systemScheduler } from '../util/scheduler.ts';
 import type { NodeParts } from './node-parts.ts';
 import { packageVersion } from './package-version.ts';
 import { samples } from './samples.ts';
@@ -76,6 +77,6 @@ function createScrapes(config: Config, parts: NodeParts): Scrapes {
   return new Scrapes({
     perSecond: config.metrics.rendersPerSecond,
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
-    nowMs: systemClock.nowMs,
+    scheduler: systemScheduler,
   });
 }
