@@ -1,10 +1,7 @@
-import { AccessRefused, type JoinAsks, type KeptOut, PLAIN_JOIN, type Refusal } from '../auth/authorize.ts';
+import { type JoinAsks, type KeptOut, PLAIN_JOIN, type Refusal } from '../auth/authorize.ts';
 import { type Identity, looksSame } from '../auth/identity.ts';
-import type { ServerKey } from '../auth/server-key.ts';
 import type { Revocations } from '../auth/token-gate.ts';
-import type { AckPage } from '../backplane/acks.ts';
-import { type Backplane, BackplaneError, type BackplaneStatus, type Place } from '../backplane/backplane.ts';
-import type { RoomsPage } from '../backplane/presence.ts';
+import type { Backplane, BackplaneStatus, Place } from '../backplane/backplane.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import { CommandTurns } from '../connection/command-turns.ts';
 import type { Connection } from '../connection/connection.ts';
@@ -14,31 +11,26 @@ import type { JoinWish, MembersPageWish, Request, RoomServices } from '../connec
 import type { Fanout } from '../connection/socket.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
-import type { MembersResult, PackedValue, Position, PublishCommand } from '../protocol/frames.ts';
+import type { PackedValue, Position, PublishCommand } from '../protocol/frames.ts';
 import { EndOfTurn } from '../util/end-of-turn.ts';
 import type { Logger } from '../util/log.ts';
 import type { Scheduler, Timer } from '../util/scheduler.ts';
 import { CatchUp } from './catch-up/catch-up.ts';
 import { ControlMessages } from './control-messages.ts';
 import { Delivery } from './delivery/delivery.ts';
-import { Denied, type Revocation } from './denied.ts';
+import { Denied } from './denied.ts';
 import { AckedReading } from './membership/acked-reading.ts';
 import { Memberships } from './membership/memberships.ts';
 import { Presences } from './membership/presences.ts';
 import { RoomRights } from './membership/room-rights.ts';
-import type { PublishReply } from './pending-publish.ts';
-import { Publishing, type ServerMessage } from './publishing.ts';
+import { Publishing } from './publishing.ts';
 import { ClientReads } from './reads/client-reads.ts';
-import { HistoryReads, type HistoryRun } from './reads/history-reads.ts';
-import { ReadGate, ReadRefused } from './reads/read-gate.ts';
-import type { Revoked } from './revoked.ts';
+import { HistoryReads } from './reads/history-reads.ts';
+import { ReadGate } from './reads/read-gate.ts';
 import { Revoking } from './revoking.ts';
 import { Feeds } from './rooms/feeds.ts';
-import { permitServer, permitServerInCluster } from './server-access.ts';
-import { type Removal, ServerCalls, TooManyDenials, type UserStatus } from './server-calls.ts';
-
-// Part of this class's contract: its promises reject with these.
-export { AccessRefused, BackplaneError, ReadRefused, TooManyDenials };
+import { ServerApi } from './server-api.ts';
+import { ServerCalls } from './server-calls.ts';
 
 /** Every room is checked once in this many seconds; see `Feeds.checkSome`. */
 const CHECK_ROUND_S = 30;
@@ -79,6 +71,8 @@ export interface BrokerNodeParts {
 export class BrokerNode implements RoomServices {
   readonly nodeId: string;
   readonly hub = new Hub<Connection>();
+  /** What the server may do, as no client can. */
+  readonly server: ServerApi;
   readonly #parts: BrokerNodeParts;
   /** The end of the turn for all connections of this node and its deliveries. */
   readonly endOfTurn: EndOfTurn;
@@ -96,7 +90,6 @@ export class BrokerNode implements RoomServices {
   readonly #control: ControlMessages;
   readonly #denied: Denied;
   readonly #rights: RoomRights;
-  readonly #calls: ServerCalls;
   #sweeper: Timer | null = null;
   #lastNumber = 0;
 
@@ -182,7 +175,14 @@ export class BrokerNode implements RoomServices {
       denied: this.#denied,
       revoking,
     });
-    this.#calls = new ServerCalls({ ...shared, control: this.#control, denied: this.#denied });
+    this.server = new ServerApi({
+      ...shared,
+      calls: new ServerCalls({ ...shared, control: this.#control, denied: this.#denied }),
+      reads: this.#reads,
+      acks: this.#acks,
+      publishing: this.#publishing,
+      denied: this.#denied,
+    });
   }
 
   /** Connects to the backplane. Rejects with `BackplaneError`. */
@@ -335,42 +335,6 @@ export class BrokerNode implements RoomServices {
     this.#gate.left(connection);
   }
 
-  /**
-   * Closes every connection of a user, on every node. Resolves when all nodes were told. Rejects with
-   * `BackplaneError`.
-   */
-  async disconnectUser(user: string): Promise<void> {
-    permitServerInCluster('disconnect');
-    return this.#calls.disconnect(user);
-  }
-
-  /**
-   * Closes every connection of a user, or with a token, on every node, and lets nobody connect or publish with it for that long.
-   * Resolves when it is stored and all nodes were told. Rejects with `BackplaneError` or `TooManyDenials`.
-   */
-  async revoke(revoked: Revoked, forMs: number): Promise<void> {
-    permitServerInCluster('revoke');
-    return this.#calls.revoke(revoked, forMs);
-  }
-
-  /** Ends a revocation on every node. Harmless where there is none. Rejects with `BackplaneError`. */
-  async endRevocation(revoked: Revoked): Promise<void> {
-    permitServerInCluster('revoke');
-    return this.#calls.endRevocation(revoked);
-  }
-
-  /** What is revoked now, all of it or this, as far as this node knows. */
-  listRevocations(of: Revoked | null): readonly Revocation[] {
-    permitServerInCluster('revoke');
-    return this.#denied.revocations(of);
-  }
-
-  /** Whether a user has connections, on any node. Rejects with `BackplaneError`. */
-  async statusOfUser(user: string): Promise<UserStatus> {
-    permitServerInCluster('user');
-    return this.#calls.statusOf(user);
-  }
-
   // ---- rooms ---------------------------------------------------------------------------------------------
 
   join(request: Request, name: string, wish: JoinWish): void {
@@ -397,67 +361,8 @@ export class BrokerNode implements RoomServices {
     this.#reads.members(request, room, page);
   }
 
-  /** A page of who is in a room, on any node, for the server API. Rejects with `BackplaneError` or `ReadRefused`. */
-  async listMembers(room: string, page: MembersPageWish): Promise<MembersResult> {
-    permitServer('members', room, this.#parts.rule);
-    return this.#reads.listMembers(room, page);
-  }
-
-  /**
-   * Rooms with presence that have members, on any node, sorted by name. Rejects with `BackplaneError` or
-   * `ReadRefused`.
-   */
-  async listRooms(limit: number | null): Promise<RoomsPage> {
-    permitServerInCluster('rooms');
-    return this.#reads.listRooms(limit);
-  }
-
-  /** Ids of the live nodes, including this one. Rejects with `BackplaneError`. */
-  async listNodes(): Promise<readonly string[]> {
-    permitServerInCluster('nodes');
-    return this.#parts.backplane.presence.nodes();
-  }
-
-  /**
-   * Ends a user's memberships of a room, on every node, and keeps the user out if asked. Resolves when all
-   * nodes were told. `key`: of the HTTP API, default one that may do everything. Rejects with `BackplaneError` or
-   * `TooManyDenials`.
-   */
-  async removeFromRoom(
-    room: string,
-    user: string,
-    removal: Removal,
-    key: ServerKey | null = null,
-  ): Promise<void> {
-    permitServer('remove', room, this.#parts.rule);
-    return this.#calls.remove(room, user, removal, key);
-  }
-
-  /**
-   * Makes a user's connections members of a room, on every node, where they may join it. Resolves when all
-   * nodes were told. Rejects with `BackplaneError`.
-   */
-  async addToRoom(room: string, user: string): Promise<void> {
-    permitServer('add', room, this.#parts.rule);
-    return this.#calls.add(room, user);
-  }
-
   ack(request: Request, user: string, room: string, position: Position): void {
     this.#acks.ack(request, user, room, position);
-  }
-
-  /** Whether a room records how far its users have read. */
-  keepsAcks(room: string): boolean {
-    return this.#acks.isKeptIn(room);
-  }
-
-  /**
-   * Users who have read up to an offset or further, in a room that keeps acks. Rejects with `BackplaneError`
-   * or `ReadRefused`.
-   */
-  async listAcks(room: string, from: number | null, limit: number | null): Promise<AckPage> {
-    permitServer('acks', room, this.#parts.rule);
-    return this.#reads.listAcks(room, from, limit);
   }
 
   // ---- messages ------------------------------------------------------------------------------------------
@@ -466,34 +371,8 @@ export class BrokerNode implements RoomServices {
     this.#memberships.publish(connection, command);
   }
 
-  /** A message of the server API. `reply` is called once, later. */
-  publishFromServer(message: ServerMessage, reply: PublishReply): void {
-    permitServer('publish', message.room, this.#parts.rule);
-    this.#publishing.fromServer(message, reply);
-  }
-
   history(request: Request, room: string, since: Position | null, limit: number | null): void {
     this.#reads.history(request, room, since, limit);
-  }
-
-  /**
-   * Drops all messages of a room. Resolves with its new position, null for a room without numbering. Rejects
-   * with `BackplaneError`.
-   */
-  async clearHistory(room: string): Promise<Position | null> {
-    permitServer('clear', room, this.#parts.rule);
-    return this.#calls.clearHistory(room);
-  }
-
-  /** Whether a room keeps messages. */
-  keepsHistory(room: string): boolean {
-    return this.#parts.rule(room).history.messages > 0;
-  }
-
-  /** Stored messages of a room, for the server API; see `HistoryReads.read`. Rejects with `BackplaneError` or `ReadRefused`. */
-  async readHistory(room: string, since: Position | null, limit: number | null): Promise<HistoryRun> {
-    permitServer('history', room, this.#parts.rule);
-    return this.#reads.readHistory(room, since, limit);
   }
 }
 

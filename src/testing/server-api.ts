@@ -1,6 +1,6 @@
 import type { AckPage } from '../backplane/acks.ts';
 import type { RoomsPage } from '../backplane/presence.ts';
-import type { BrokerNode } from '../node/broker-node.ts';
+import type { ServerApi } from '../node/server-api.ts';
 import type { Removal } from '../node/server-calls.ts';
 import { buildCommand } from '../protocol/commands.ts';
 import type {
@@ -38,7 +38,7 @@ export interface RemoveOptions {
 
 /** Publishes as the HTTP API does, without a sender. Rejects for what it would refuse. */
 export function publish(
-  node: BrokerNode,
+  server: ServerApi,
   maxPayloadBytes: number,
   room: string,
   data: unknown,
@@ -51,7 +51,7 @@ export function publish(
     throw new RangeError(`data may have at most ${maxPayloadBytes} bytes, got ${packed.length}`);
   }
   return new Promise((resolve, reject) => {
-    node.publishFromServer(
+    server.publish(
       { room, data: packed, key: key ?? null, ephemeral, conflateKey: conflateKey ?? null },
       {
         published: (epoch, offset, duplicate) =>
@@ -64,33 +64,33 @@ export function publish(
 
 /** Stored messages, oldest first, and the position of the room. */
 export async function history(
-  node: BrokerNode,
+  server: ServerApi,
   room: string,
   { since, limit }: HistoryRead,
 ): Promise<HistoryResult> {
-  const { epoch, offset, frames } = await node.readHistory(checked(room), since ?? null, limit ?? null);
+  const { epoch, offset, frames } = await server.readHistory(checked(room), since ?? null, limit ?? null);
   return { epoch, offset, messages: decodeMessageFrames(frames) };
 }
 
 /** A page of who is in a room. Default and maximum of `limit`: `limits.membersPage`. */
 export async function members(
-  node: BrokerNode,
+  server: ServerApi,
   room: string,
   { limit, after }: MembersOptions,
 ): Promise<MembersResult> {
-  return node.listMembers(checked(room), { limit: limit ?? null, after: after ?? null });
+  return server.listMembers(checked(room), { limit: limit ?? null, after: after ?? null });
 }
 
-export async function rooms(node: BrokerNode): Promise<RoomsPage> {
-  return node.listRooms(null);
+export async function rooms(server: ServerApi): Promise<RoomsPage> {
+  return server.listRooms(null);
 }
 
-export async function acks(node: BrokerNode, room: string): Promise<AckPage> {
-  return node.listAcks(checked(room), 0, null);
+export async function acks(server: ServerApi, room: string): Promise<AckPage> {
+  return server.listAcks(checked(room), 0, null);
 }
 
 export async function remove(
-  node: BrokerNode,
+  server: ServerApi,
   room: string,
   user: string,
   { reason = '', forMs }: RemoveOptions,
@@ -99,11 +99,11 @@ export async function remove(
   if (forMs !== undefined && !(Number.isSafeInteger(forMs) && forMs >= 0)) {
     throw new RangeError(`forMs must be a whole number of milliseconds, got ${forMs}`);
   }
-  return node.removeFromRoom(ordinary(room), user, removal);
+  return server.removeFromRoom(ordinary(room), user, removal);
 }
 
-export async function add(node: BrokerNode, room: string, user: string): Promise<void> {
-  return node.addToRoom(ordinary(room), user);
+export async function add(server: ServerApi, room: string, user: string): Promise<void> {
+  return server.addToRoom(ordinary(room), user);
 }
 
 /** A user, or the token with this `jti`. */
@@ -121,7 +121,7 @@ export interface RevokeOptions {
 const STANDARD_REVOCATION_MS = 30 * 86_400_000;
 
 export async function revoke(
-  node: BrokerNode,
+  server: ServerApi,
   { user, jti }: RevocationTarget,
   { forMs = STANDARD_REVOCATION_MS, issuedBefore }: RevokeOptions,
 ): Promise<void> {
@@ -133,13 +133,13 @@ export async function revoke(
   if (issuedBefore !== undefined && user === undefined) throw new TypeError('issuedBefore is for a user');
   const older = issuedBefore === undefined ? {} : { issuedBeforeMs: issuedBefore };
   const revoked = { kind: user === undefined ? 'token' : 'user', id, ...older } as const;
-  return forMs === 0 ? node.endRevocation(revoked) : node.revoke(revoked, forMs);
+  return forMs === 0 ? server.endRevocation(revoked) : server.revoke(revoked, forMs);
 }
 
 /** Where the numbers go on. A room without numbering answers `['', 0]`. */
-export async function deleteHistory(node: BrokerNode, room: string): Promise<Position> {
-  if (!node.keepsHistory(checked(room))) throw new TypeError(`${room} keeps no history`);
-  return (await node.clearHistory(room)) ?? ['', 0];
+export async function deleteHistory(server: ServerApi, room: string): Promise<Position> {
+  if (!server.keepsHistory(checked(room))) throw new TypeError(`${room} keeps no history`);
+  return (await server.clearHistory(room)) ?? ['', 0];
 }
 
 function ordinary(room: string): string {

@@ -195,51 +195,51 @@ export class TestBroker {
 
   /** As `POST /v1/publish`. Rejects for what that would refuse. */
   async publish(room: string, data: unknown, options: api.ServerPublishOptions = {}): Promise<PublishResult> {
-    return api.publish(this.#run.node, this.#config.websocket.maxPayloadBytes, room, data, options);
+    return api.publish(this.#run.node.server, this.#config.websocket.maxPayloadBytes, room, data, options);
   }
 
   /** As `GET /v1/rooms/:room/history`. */
   history(room: string, read: api.HistoryRead = {}): Promise<HistoryResult> {
-    return api.history(this.#run.node, room, read);
+    return api.history(this.#run.node.server, room, read);
   }
 
   /** As `GET /v1/rooms/:room/members`. */
   members(room: string, page: MembersOptions = {}): Promise<MembersResult> {
-    return api.members(this.#run.node, room, page);
+    return api.members(this.#run.node.server, room, page);
   }
 
   /** As `GET /v1/rooms`: rooms that have members. */
   rooms(): Promise<RoomsPage> {
-    return api.rooms(this.#run.node);
+    return api.rooms(this.#run.node.server);
   }
 
   /** As `GET /v1/rooms/:room/acks`: how far each user has read. */
   acks(room: string): Promise<AckPage> {
-    return api.acks(this.#run.node, room);
+    return api.acks(this.#run.node.server, room);
   }
 
   /** As `POST /v1/rooms/:room/remove`. Resolves when the user's connections were told. */
   async remove(room: string, user: string, options: api.RemoveOptions = {}): Promise<void> {
-    await api.remove(this.#run.node, room, user, options);
+    await api.remove(this.#run.node.server, room, user, options);
     await this.settled();
   }
 
   /** As `POST /v1/rooms/:room/add`. Resolves when the user's connections were told. */
   async add(room: string, user: string): Promise<void> {
-    await api.add(this.#run.node, room, user);
+    await api.add(this.#run.node.server, room, user);
     await this.settled();
   }
 
   /** As `DELETE /v1/rooms/:room/history`: resolves with the position in its answer when members were told. */
   async deleteHistory(room: string): Promise<Position> {
-    const position = await api.deleteHistory(this.#run.node, room);
+    const position = await api.deleteHistory(this.#run.node.server, room);
     await this.settled();
     return position;
   }
 
   /** As `POST /v1/users/:user/disconnect`: closes the user's connections with 4503. Resolves when they are closed. */
   async disconnect(user: string): Promise<void> {
-    await this.#run.node.disconnectUser(user);
+    await this.#run.node.server.disconnectUser(user);
     await this.settled();
   }
 
@@ -248,7 +248,7 @@ export class TestBroker {
    * over. Resolves when they are closed. `forMs: 0` ends it.
    */
   async revoke(what: api.RevocationTarget, options: api.RevokeOptions = {}): Promise<void> {
-    await api.revoke(this.#run.node, what, options);
+    await api.revoke(this.#run.node.server, what, options);
     await this.settled();
   }
 

@@ -224,7 +224,7 @@ describe.each(BACKPLANES)('a node on the %s backplane', (_kind, make) => {
       await waitFor(() => other.frames.length > 0);
       for (const data of [1, 2]) {
         await new Promise<void>((published, failed) =>
-          local.node.publishFromServer(
+          local.node.server.publish(
             { room: 'room', data: Uint8Array.of(data), key: null, conflateKey: 'k' },
             { published: () => published(), failed },
           ),

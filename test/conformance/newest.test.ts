@@ -125,7 +125,7 @@ describe.each(BACKPLANES)('on the %s backplane', (_kind, make) => {
     expect(await join(ann, room, { resume: true })).toMatchObject({ offset: 0, acked: 0 });
     const said = (data: number) =>
       new Promise<void>((published, failed) =>
-        local.node.publishFromServer(
+        local.node.server.publish(
           { room, data: Uint8Array.of(data), key: null },
           { published: () => published(), failed },
         ),

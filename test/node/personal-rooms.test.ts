@@ -9,7 +9,7 @@ const ROOM = '$user:ann';
 /** What the server API does. */
 function notify(on: Cast, ...texts: readonly string[]): void {
   for (const data of texts) {
-    on.node.broker.publishFromServer({ room: ROOM, data: textOf(data), key: null }, UNHEARD);
+    on.node.broker.server.publish({ room: ROOM, data: textOf(data), key: null }, UNHEARD);
   }
 }
 

@@ -58,7 +58,7 @@ describe('when a part of the backplane is back', () => {
     ann.join();
     await world.settle();
     here.port.isCutOff = true;
-    const removing = there.broker.removeFromRoom(ROOM, 'ann', { reason: '', forMs: 60_000 });
+    const removing = there.broker.server.removeFromRoom(ROOM, 'ann', { reason: '', forMs: 60_000 });
     await Promise.all([removing, world.settle()]);
     here.port.resume((place) => place === ROOM);
     await world.settle();

@@ -38,15 +38,15 @@ describe('revoking', () => {
     const socket = there.sockets.socket(1000);
     const stream = new Connection(99, socket, sseCodec, identity('ann', 'x'), there.context);
     there.broker.streamOpened(stream);
-    await call(here.broker.revoke({ kind: 'user', id: 'ann' }, LONG_MS));
+    await call(here.broker.server.revoke({ kind: 'user', id: 'ann' }, LONG_MS));
     expect([ann, other, bob].map(isOpen)).toEqual([false, false, true]);
     expect(stream.isOpen).toBe(false);
     expect(ann.socket.frames.at(-1)).toEqual(['error', 0, 'token_revoked', expect.any(String)]);
     for (const { broker } of [here, there]) {
       expect(broker.revocations.isRevoked(identity('ann', 'fresh'))).toBe(true);
-      expect(broker.listRevocations(null)).toEqual([{ kind: 'user', id: 'ann', leftMs: LONG_MS }]);
+      expect(broker.server.listRevocations(null)).toEqual([{ kind: 'user', id: 'ann', leftMs: LONG_MS }]);
     }
-    await call(there.broker.endRevocation({ kind: 'user', id: 'ann' }));
+    await call(there.broker.server.endRevocation({ kind: 'user', id: 'ann' }));
     for (const { broker } of [here, there]) {
       expect(broker.revocations.isRevoked(identity('ann', 'fresh'))).toBe(false);
     }
@@ -69,7 +69,7 @@ describe('revoking', () => {
       issued(there, 'bob', at - 1),
     ];
     const target = { kind: 'user', id: 'ann', issuedBeforeMs: at } as const;
-    await call(here.broker.revoke(target, LONG_MS));
+    await call(here.broker.server.revoke(target, LONG_MS));
     expect(clients.map(isOpen)).toEqual([false, true, false, true]);
     const isRevoked = ({ broker }: WorldNode, issuedAtMs: number) =>
       broker.revocations.isRevoked({ ...identity('ann', 'x'), issuedAtMs });
@@ -77,17 +77,17 @@ describe('revoking', () => {
     for (const node of [here, there, late]) {
       expect([isRevoked(node, at - 1), isRevoked(node, at)]).toEqual([true, false]);
       expect(node.broker.revocations.isRevoked(identity('ann', 'x'))).toBe(true);
-      expect(node.broker.listRevocations({ kind: 'user', id: 'ann' })).toEqual([
+      expect(node.broker.server.listRevocations({ kind: 'user', id: 'ann' })).toEqual([
         { ...target, leftMs: LONG_MS },
       ]);
     }
     // A later one stands beside it, and both end together.
-    await call(there.broker.revoke({ ...target, issuedBeforeMs: at + 1000 }, LONG_MS));
+    await call(there.broker.server.revoke({ ...target, issuedBeforeMs: at + 1000 }, LONG_MS));
     expect(isRevoked(here, at)).toBe(true);
-    await call(here.broker.endRevocation({ kind: 'user', id: 'ann' }));
+    await call(here.broker.server.endRevocation({ kind: 'user', id: 'ann' }));
     for (const node of [here, there, late]) {
       expect(isRevoked(node, at - 1)).toBe(false);
-      expect(node.broker.listRevocations(null)).toEqual([]);
+      expect(node.broker.server.listRevocations(null)).toEqual([]);
       expect(node.broker.revocations.counts).toEqual({ user: 0, token: 0 });
     }
     const again = await world.node();
@@ -102,7 +102,7 @@ describe('revoking', () => {
       withToken(there, 'bob', 'x'),
     ];
     refreshed.connection.identity = identity('ann', 'z');
-    await call(here.broker.revoke({ kind: 'token', id: 'x' }, LONG_MS));
+    await call(here.broker.server.revoke({ kind: 'token', id: 'x' }, LONG_MS));
     expect([ann, other, refreshed, bob].map(isOpen)).toEqual([false, true, true, false]);
   });
 
@@ -115,7 +115,9 @@ describe('revoking', () => {
       looks++;
       return list();
     };
-    const revoking = clients.map((_, n) => there.broker.revoke({ kind: 'token', id: `${n}` }, LONG_MS));
+    const revoking = clients.map((_, n) =>
+      there.broker.server.revoke({ kind: 'token', id: `${n}` }, LONG_MS),
+    );
     await call(Promise.all(revoking));
     expect(clients.filter(isOpen)).toEqual([]);
     expect(looks).toBe(1);
@@ -126,8 +128,8 @@ describe('a node that was cut off meanwhile', () => {
   it('closes the connections as soon as it is back', async () => {
     const [ann, bob] = [here.client('ann'), withToken(here, 'bob', 'x')];
     here.port.isCutOff = true;
-    await call(there.broker.revoke({ kind: 'user', id: 'ann' }, LONG_MS));
-    await call(there.broker.revoke({ kind: 'token', id: 'x' }, LONG_MS));
+    await call(there.broker.server.revoke({ kind: 'user', id: 'ann' }, LONG_MS));
+    await call(there.broker.server.revoke({ kind: 'token', id: 'x' }, LONG_MS));
     await world.pass(100);
     expect([ann, bob].map(isOpen)).toEqual([true, true]);
     here.port.isCutOff = false;
@@ -141,7 +143,7 @@ describe('after the store lost everything', () => {
   it('a node that was cut off, and comes back first, hears of it when another one gives it back', async () => {
     const ann = here.client('ann');
     here.port.isCutOff = true;
-    await call(there.broker.revoke({ kind: 'user', id: 'ann' }, LONG_MS));
+    await call(there.broker.server.revoke({ kind: 'user', id: 'ann' }, LONG_MS));
     world.store.loseDenials();
     here.port.isCutOff = false;
     here.port.resume();
@@ -159,7 +161,7 @@ describe('after the store lost everything', () => {
   });
 
   it('without a lost link, it has it back within a minute', async () => {
-    await call(there.broker.revoke({ kind: 'token', id: 'x' }, LONG_MS));
+    await call(there.broker.server.revoke({ kind: 'token', id: 'x' }, LONG_MS));
     world.store.loseDenials();
     await world.pass(61_000);
     const late = await world.node();

@@ -46,7 +46,7 @@ describe('removing a user from a room', () => {
       await joined(there, 'ann'),
       await joined(there, 'bob'),
     ];
-    await call(here.broker.removeFromRoom(ROOM, 'ann', { reason: 'spam', forMs: 5_000 }));
+    await call(here.broker.server.removeFromRoom(ROOM, 'ann', { reason: 'spam', forMs: 5_000 }));
     for (const client of [ann, other]) {
       expect(last<RemovedFrame>(client, 'removed')).toEqual(['removed', ROOM, 'spam']);
       client.join();
@@ -69,7 +69,7 @@ describe('removing a user from a room', () => {
 
   it('without a time only ends the memberships', async () => {
     const ann = await joined(there, 'ann');
-    await call(here.broker.removeFromRoom(ROOM, 'ann', { reason: '', forMs: null }));
+    await call(here.broker.server.removeFromRoom(ROOM, 'ann', { reason: '', forMs: null }));
     expect(last<RemovedFrame>(ann, 'removed')).toEqual(['removed', ROOM, 'removed by the server']);
     ann.join();
     await world.settle();
@@ -81,7 +81,7 @@ describe('removing a user from a room', () => {
     const ann = there.client('ann');
     ann.send(ann.joinFrame(), ann.publishFrame('held'));
     await world.settle();
-    await call(here.broker.removeFromRoom(ROOM, 'ann', { reason: 'spam', forMs: 5_000 }));
+    await call(here.broker.server.removeFromRoom(ROOM, 'ann', { reason: 'spam', forMs: 5_000 }));
     there.port.reads.open();
     await world.settle();
     expect(ann.told()).toBe('error:forbidden removed error:forbidden');
@@ -96,7 +96,7 @@ describe('removing a user from a room', () => {
   it('reaches a node that was cut off when it is back', async () => {
     const ann = await joined(there, 'ann');
     there.port.isCutOff = true;
-    await call(here.broker.removeFromRoom(ROOM, 'ann', { reason: 'spam', forMs: 60_000 }));
+    await call(here.broker.server.removeFromRoom(ROOM, 'ann', { reason: 'spam', forMs: 60_000 }));
     expect(ann.told()).toBe('ok@0');
     there.port.isCutOff = false;
     there.port.resume();
@@ -108,7 +108,7 @@ describe('removing a user from a room', () => {
   });
 
   it('is known to a node that starts later', async () => {
-    await call(here.broker.removeFromRoom(ROOM, 'ann', { reason: '', forMs: 60_000 }));
+    await call(here.broker.server.removeFromRoom(ROOM, 'ann', { reason: '', forMs: 60_000 }));
     const ann = (await world.node()).client('ann');
     ann.join();
     await world.settle();
@@ -122,7 +122,7 @@ describe('putting a user into a room', () => {
     pub.publish('before');
     await world.settle();
     const [ann, other] = [here.client('ann'), there.client('ann', 'json')];
-    await call(here.broker.addToRoom(ROOM, 'ann'));
+    await call(here.broker.server.addToRoom(ROOM, 'ann'));
     pub.publish('after');
     await world.settle();
     const epoch = world.store.room(ROOM).epoch;
@@ -138,22 +138,22 @@ describe('putting a user into a room', () => {
 
   it('does nothing to those that are in it', async () => {
     const ann = await joined(there, 'ann');
-    await call(here.broker.addToRoom(ROOM, 'ann'));
+    await call(here.broker.server.addToRoom(ROOM, 'ann'));
     expect(ann.told()).toBe('ok@0');
   });
 
   it('ends the time for which the user is kept out', async () => {
     const ann = await joined(there, 'ann');
-    await call(here.broker.removeFromRoom(ROOM, 'ann', { reason: '', forMs: 60_000 }));
-    await call(here.broker.addToRoom(ROOM, 'ann'));
+    await call(here.broker.server.removeFromRoom(ROOM, 'ann', { reason: '', forMs: 60_000 }));
+    await call(here.broker.server.addToRoom(ROOM, 'ann'));
     expect(ann.told()).toBe('ok@0 removed joined');
     expect(await here.port.denials.read()).toMatchObject({ denied: [], lifted: [`r:${ROOM}*ann`] });
   });
 
   it('ends it on a node that was cut off meanwhile', async () => {
-    await call(here.broker.removeFromRoom(ROOM, 'ann', { reason: '', forMs: 60_000 }));
+    await call(here.broker.server.removeFromRoom(ROOM, 'ann', { reason: '', forMs: 60_000 }));
     there.port.isCutOff = true;
-    await call(here.broker.addToRoom(ROOM, 'ann'));
+    await call(here.broker.server.addToRoom(ROOM, 'ann'));
     const ann = there.client('ann');
     ann.join();
     await world.settle();
@@ -169,10 +169,10 @@ describe('putting a user into a room', () => {
     world = new World({ rules: { closed: { join: 'nobody' } } });
     here = await world.node();
     const ann = here.client('ann');
-    await call(here.broker.addToRoom('closed', 'ann'));
+    await call(here.broker.server.addToRoom('closed', 'ann'));
     for (let n = 0; n < 10; n++) ann.join({}, `room:${n}`);
     await world.settle();
-    await call(here.broker.addToRoom(ROOM, 'ann'));
+    await call(here.broker.server.addToRoom(ROOM, 'ann'));
     expect(last(ann, 'joined')).toBeUndefined();
   });
 
@@ -190,7 +190,7 @@ describe('putting a user into a room', () => {
       members: false,
     });
     await world.settle();
-    await call(here.broker.addToRoom(ROOM, 'ann'));
+    await call(here.broker.server.addToRoom(ROOM, 'ann'));
     expect(ann.told()).toBe('joined');
     expect(events.rooms).toEqual(['named']);
   });
@@ -201,7 +201,7 @@ describe('deleting the history of a room', () => {
     const [pub, ann] = [await joined(here, 'pub'), await joined(there, 'ann')];
     pub.publish(1, 2);
     await world.settle();
-    await call(here.broker.clearHistory(ROOM));
+    await call(here.broker.server.clearHistory(ROOM));
     pub.publish(3);
     await world.settle();
     expect(ann.told()).toBe('ok@0 1 2 reset@2 3');
@@ -218,7 +218,7 @@ describe('deleting the history of a room', () => {
     pub.publish(1, 2);
     await world.settle();
     there.port.isCutOff = true;
-    await call(here.broker.clearHistory(ROOM));
+    await call(here.broker.server.clearHistory(ROOM));
     expect(ann.told()).toBe('ok@0 1 2');
     there.port.resume();
     await world.settle();
@@ -255,7 +255,7 @@ describe('deleting the history of a room that is being read', () => {
     const ann = there.client('ann');
     ann.join();
     await world.settle();
-    await call(here.broker.clearHistory(ROOM));
+    await call(here.broker.server.clearHistory(ROOM));
     reads.arrive();
     await world.settle();
     expect(ann.told()).toBe('ok@2 reset@2');
@@ -269,7 +269,7 @@ describe('deleting the history of a room that is being read', () => {
     const reads = slowReads(there);
     there.port.resume();
     await world.settle();
-    await call(here.broker.clearHistory(ROOM));
+    await call(here.broker.server.clearHistory(ROOM));
     reads.arrive();
     await world.settle();
     expect(ann.told()).toBe('ok@0 1 2 reset@2');
@@ -279,19 +279,19 @@ describe('deleting the history of a room that is being read', () => {
 
 describe('whether a user is online', () => {
   it('is told with the number of nodes, by every node', async () => {
-    expect(await here.broker.statusOfUser('ann')).toEqual({ online: false, nodes: 0 });
+    expect(await here.broker.server.statusOfUser('ann')).toEqual({ online: false, nodes: 0 });
     const [one, two] = [here.client('ann'), there.client('ann')];
     here.client('ann');
     await world.settle();
     for (const { broker } of [here, there]) {
-      expect(await broker.statusOfUser('ann')).toEqual({ online: true, nodes: 2 });
+      expect(await broker.server.statusOfUser('ann')).toEqual({ online: true, nodes: 2 });
     }
     two.socket.cut();
     await world.settle();
     // The node that it left knows at once, the other one some seconds later.
-    expect(await there.broker.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
+    expect(await there.broker.server.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
     await world.pass(6_000);
-    expect(await here.broker.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
+    expect(await here.broker.server.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
     expect(one.connection.isOpen).toBe(true);
   });
 
@@ -300,12 +300,12 @@ describe('whether a user is online', () => {
     await world.settle();
     await world.pass(10_000);
     for (const { broker } of [here, there]) {
-      expect(await broker.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
+      expect(await broker.server.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
     }
     expect(events.rooms).toEqual([]);
     there.broker.disconnected(events);
     await world.pass(6_000);
-    expect(await here.broker.statusOfUser('ann')).toEqual({ online: false, nodes: 0 });
+    expect(await here.broker.server.statusOfUser('ann')).toEqual({ online: false, nodes: 0 });
   });
 
   it('goes on to count an event stream when the other connections of its user are gone', async () => {
@@ -315,7 +315,7 @@ describe('whether a user is online', () => {
     ann.socket.cut();
     await world.settle();
     await world.pass(10_000);
-    expect(await here.broker.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
+    expect(await here.broker.server.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
   });
 
   it('counts an event stream that opened while the store did not answer', async () => {
@@ -323,6 +323,6 @@ describe('whether a user is online', () => {
     stream(there, 'ann');
     await world.settle();
     await world.pass(10_000);
-    expect(await here.broker.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
+    expect(await here.broker.server.statusOfUser('ann')).toEqual({ online: true, nodes: 1 });
   });
 });

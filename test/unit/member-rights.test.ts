@@ -210,7 +210,7 @@ describe('a member that may no longer bring data', () => {
     const who = { connection: ann.connection.id, user: 'ann' };
     const isIn = ({ members }: MembersResult, entry: object) =>
       members.some((member) => JSON.stringify(member) === JSON.stringify(entry));
-    const list = () => local.node.listMembers('room', { limit: null, after: null });
+    const list = () => local.node.server.listMembers('room', { limit: null, after: null });
     expect(isIn(await list(), { ...who, data: 'here' })).toBe(true);
     ann.identify('ann', without('presence'));
     await waitFor(() => keeper.frames.some((frame) => frame[0] === 'presence'));
@@ -259,7 +259,7 @@ describe('a user without the right to acknowledge', () => {
     expect(await join(ann, 'acks', { resume: true }, 2)).toBe('forbidden');
     ann.send(['ack', 3, 'acks', ['abcdefgh', 0]]);
     expect(await answer(ann, 3)).toBe('forbidden');
-    await local.node.addToRoom('acks too', 'ann');
+    await local.node.server.addToRoom('acks too', 'ann');
     const placed = await waitFor(() => ann.frames.find((frame) => frame[0] === 'joined'));
     expect(placed[2]).not.toHaveProperty('acked');
   });
@@ -279,7 +279,7 @@ describe('a read that waits', () => {
     const read = backplane.read.bind(backplane);
     backplane.read = async (...args) => {
       const page = await read(...args);
-      await node.removeFromRoom('room', 'ann', { reason: '', forMs: 60_000 });
+      await node.server.removeFromRoom('room', 'ann', { reason: '', forMs: 60_000 });
       await waitFor(() => node.keptOut.leftMs('ann', 'room') > 0);
       return page;
     };

@@ -100,7 +100,7 @@ async function entered(told: Device, { connection }: Device): Promise<void> {
 }
 
 async function list(room: string): Promise<MembersResult> {
-  return local.node.listMembers(room, { limit: null, after: null });
+  return local.node.server.listMembers(room, { limit: null, after: null });
 }
 
 describe('data', () => {

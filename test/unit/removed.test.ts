@@ -172,7 +172,7 @@ describe('a member that', () => {
     await waitFor(() => ann.socket.topics.size === 1);
     ann.identify('ann', permissionsFrom([]));
     expect(ann.connection.rooms).toEqual(['$user:ann']);
-    local.node.publishFromServer(
+    local.node.server.publish(
       { room: '$user:ann', data: Uint8Array.of(7), key: null },
       { published: () => undefined, failed: () => undefined },
     );
@@ -199,11 +199,11 @@ describe('an identity that is new to others', () => {
   it('is seen by them: a user in place of nobody', async () => {
     const nobody = local.device(null);
     await join(nobody, 'room');
-    expect((await local.node.listMembers('room', { limit: null, after: null })).members).toMatchObject([
-      { user: null },
-    ]);
+    expect((await local.node.server.listMembers('room', { limit: null, after: null })).members).toMatchObject(
+      [{ user: null }],
+    );
     nobody.identify('ann', ALL);
-    expect(await local.node.listMembers('room', { limit: null, after: null })).toMatchObject({
+    expect(await local.node.server.listMembers('room', { limit: null, after: null })).toMatchObject({
       users: 1,
       members: [{ user: 'ann' }],
     });

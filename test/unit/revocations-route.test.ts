@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { CLOCK_TOLERANCE_MS } from '../../src/auth/identity.ts';
-import type { BrokerNode } from '../../src/node/broker-node.ts';
+import type { ServerApi } from '../../src/node/server-api.ts';
 import type { Exchange } from '../../src/transport/http/exchange.ts';
 import { revokeRoute } from '../../src/transport/http/revocations-route.ts';
 
@@ -12,8 +12,8 @@ async function revoked(body: object): Promise<unknown[]> {
     body: async () => Buffer.from(JSON.stringify(body)),
     reply: () => undefined,
   } as unknown as Exchange;
-  const node = { revoke: async (...call: unknown[]) => void calls.push(call) } as unknown as BrokerNode;
-  await revokeRoute(exchange, node, 1000);
+  const server = { revoke: async (...call: unknown[]) => void calls.push(call) } as unknown as ServerApi;
+  await revokeRoute(exchange, server, 1000);
   return calls;
 }
 

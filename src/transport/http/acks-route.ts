@@ -1,4 +1,4 @@
-import type { BrokerNode } from '../../node/broker-node.ts';
+import type { ServerApi } from '../../node/server-api.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { decodeRoom, parseLimit } from './history-route.ts';
 
@@ -9,14 +9,14 @@ export interface AcksQuery {
 }
 
 /** `GET /v1/rooms/:room/acks?from=N&limit=`: users who have read up to N or further, highest first. */
-export async function acksRoute(exchange: Exchange, node: BrokerNode, query: AcksQuery): Promise<void> {
+export async function acksRoute(exchange: Exchange, server: ServerApi, query: AcksQuery): Promise<void> {
   const room = decodeRoom(query.room);
   const from = parseFrom(query.from);
   const limit = parseLimit(query.limit);
-  if (!node.keepsAcks(room)) {
+  if (!server.keepsAcks(room)) {
     throw new HttpError('bad_request', 'this room keeps no acks: set acks in its rule');
   }
-  const { epoch, offset, count, users } = await node.listAcks(room, from, limit);
+  const { epoch, offset, count, users } = await server.listAcks(room, from, limit);
   const truncated = users.length < count ? { truncated: true } : {};
   exchange.reply(200, { epoch, offset, count, users, ...truncated });
 }

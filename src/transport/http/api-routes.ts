@@ -2,7 +2,7 @@
 import { AccessRefused, type ClusterAction, type RoomAction } from '../../auth/authorize.ts';
 import { ROUTES } from '../../auth/permissions-table.ts';
 import { authorizeKey, type ServerKey } from '../../auth/server-key.ts';
-import type { BrokerNode } from '../../node/broker-node.ts';
+import type { ServerApi } from '../../node/server-api.ts';
 import type { HttpRequest } from '../uws.ts';
 import { acksRoute } from './acks-route.ts';
 import type { ApiGuard } from './api-guard.ts';
@@ -20,12 +20,12 @@ export interface ApiRoutesOptions extends PublishRouteOptions {
   readonly apiGuard: ApiGuard;
 }
 
-export function apiRoutes(node: BrokerNode, options: ApiRoutesOptions, limits: RequestLimits): Route[] {
+export function apiRoutes(server: ServerApi, options: ApiRoutesOptions, limits: RequestLimits): Route[] {
   const routes = [
-    ...clusterRoutes(node, options),
-    ...roomRoutes(node),
-    ...serverCallRoutes(node, options),
-    ...revocationRoutes(node, options),
+    ...clusterRoutes(server, options),
+    ...roomRoutes(server),
+    ...serverCallRoutes(server, options),
+    ...revocationRoutes(server, options),
   ];
   return routes.map((route) => guarded(route, options.apiGuard, limits));
 }
@@ -65,37 +65,37 @@ function actionOf({ method, path }: Pick<Route, 'method' | 'path'>): RoomAction 
   return row[2];
 }
 
-function clusterRoutes(node: BrokerNode, options: PublishRouteOptions): Route[] {
-  const publishing = new PublishRoutes(node, options);
+function clusterRoutes(server: ServerApi, options: PublishRouteOptions): Route[] {
+  const publishing = new PublishRoutes(server, options);
   return [
     route('post', '/v1/publish', (exchange) => publishing.publish(exchange)),
     route('post', '/v1/publish/batch', (exchange) => publishing.publishBatch(exchange)),
-    route('get', '/v1/nodes', (exchange) => nodesRoute(exchange, node)),
+    route('get', '/v1/nodes', (exchange) => nodesRoute(exchange, server)),
     route('post', '/v1/users/:user/disconnect', (exchange, req) =>
-      disconnectRoute(exchange, node, req.getParameter(0) ?? ''),
+      disconnectRoute(exchange, server, req.getParameter(0) ?? ''),
     ),
-    route('get', '/v1/rooms', (exchange, req) => roomsRoute(exchange, node, queryParameter(req, 'limit'))),
+    route('get', '/v1/rooms', (exchange, req) => roomsRoute(exchange, server, queryParameter(req, 'limit'))),
   ];
 }
 
-function roomRoutes(node: BrokerNode): Route[] {
+function roomRoutes(server: ServerApi): Route[] {
   return [
     route('get', '/v1/rooms/:room/members', (exchange, req) =>
-      membersRoute(exchange, node, {
+      membersRoute(exchange, server, {
         room: req.getParameter(0) ?? '',
         limit: queryParameter(req, 'limit'),
         after: queryParameter(req, 'after'),
       }),
     ),
     route('get', '/v1/rooms/:room/history', (exchange, req) =>
-      historyRoute(exchange, node, {
+      historyRoute(exchange, server, {
         room: req.getParameter(0) ?? '',
         since: queryParameter(req, 'since'),
         limit: queryParameter(req, 'limit'),
       }),
     ),
     route('get', '/v1/rooms/:room/acks', (exchange, req) =>
-      acksRoute(exchange, node, {
+      acksRoute(exchange, server, {
         room: req.getParameter(0) ?? '',
         from: queryParameter(req, 'from'),
         limit: queryParameter(req, 'limit'),
@@ -105,33 +105,35 @@ function roomRoutes(node: BrokerNode): Route[] {
 }
 
 /** What the server does to users and rooms. */
-function serverCallRoutes(node: BrokerNode, options: PublishRouteOptions): Route[] {
+function serverCallRoutes(server: ServerApi, options: PublishRouteOptions): Route[] {
   return [
-    route('get', '/v1/users/:user', (exchange, req) => userRoute(exchange, node, req.getParameter(0) ?? '')),
+    route('get', '/v1/users/:user', (exchange, req) =>
+      userRoute(exchange, server, req.getParameter(0) ?? ''),
+    ),
     route('post', '/v1/rooms/:room/add', (exchange, req) =>
-      addRoute(exchange, node, req.getParameter(0) ?? '', options),
+      addRoute(exchange, server, req.getParameter(0) ?? '', options),
     ),
     route('post', '/v1/rooms/:room/remove', (exchange, req) =>
-      removeRoute(exchange, node, req.getParameter(0) ?? '', options),
+      removeRoute(exchange, server, req.getParameter(0) ?? '', options),
     ),
     route('del', '/v1/rooms/:room/history', (exchange, req) =>
-      clearRoute(exchange, node, req.getParameter(0) ?? ''),
+      clearRoute(exchange, server, req.getParameter(0) ?? ''),
     ),
   ];
 }
 
 /** Users and tokens that may not be here any more. */
-function revocationRoutes(node: BrokerNode, { bodyBytes }: PublishRouteOptions): Route[] {
+function revocationRoutes(server: ServerApi, { bodyBytes }: PublishRouteOptions): Route[] {
   const named = (req: HttpRequest) => ({
     user: queryParameter(req, 'user'),
     jti: queryParameter(req, 'jti'),
   });
   return [
-    route('post', '/v1/revocations', (exchange) => revokeRoute(exchange, node, bodyBytes)),
+    route('post', '/v1/revocations', (exchange) => revokeRoute(exchange, server, bodyBytes)),
     route('get', '/v1/revocations', (exchange, req) =>
-      revocationsRoute(exchange, node, { ...named(req), limit: queryParameter(req, 'limit') }),
+      revocationsRoute(exchange, server, { ...named(req), limit: queryParameter(req, 'limit') }),
     ),
-    route('del', '/v1/revocations', (exchange, req) => endRevocationRoute(exchange, node, named(req))),
+    route('del', '/v1/revocations', (exchange, req) => endRevocationRoute(exchange, server, named(req))),
   ];
 }
 

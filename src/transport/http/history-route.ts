@@ -1,4 +1,4 @@
-import type { BrokerNode } from '../../node/broker-node.ts';
+import type { ServerApi } from '../../node/server-api.ts';
 import type { Position } from '../../protocol/frames.ts';
 import { roomNameProblem } from '../../protocol/limits.ts';
 import { type Exchange, HttpError } from './exchange.ts';
@@ -11,21 +11,25 @@ export interface HistoryQuery {
 }
 
 /** `GET /v1/rooms/:room/history?since=epoch,offset&limit=` */
-export async function historyRoute(exchange: Exchange, node: BrokerNode, query: HistoryQuery): Promise<void> {
+export async function historyRoute(
+  exchange: Exchange,
+  server: ServerApi,
+  query: HistoryQuery,
+): Promise<void> {
   const room = decodeRoom(query.room);
   const since = parseSince(query.since);
   const limit = parseLimit(query.limit);
-  const { epoch, offset, frames } = await node.readHistory(room, since, limit);
+  const { epoch, offset, frames } = await server.readHistory(room, since, limit);
   exchange.replyEncoded(200, (codec) => codec.encodeHistory(epoch, offset, frames));
 }
 
 /** `DELETE /v1/rooms/:room/history` */
-export async function clearRoute(exchange: Exchange, node: BrokerNode, segment: string): Promise<void> {
+export async function clearRoute(exchange: Exchange, server: ServerApi, segment: string): Promise<void> {
   const room = decodeRoom(segment);
-  if (!node.keepsHistory(room)) {
+  if (!server.keepsHistory(room)) {
     throw new HttpError('bad_request', 'this room keeps no history: see history in its rule');
   }
-  const [epoch, offset] = (await node.clearHistory(room)) ?? ['', 0];
+  const [epoch, offset] = (await server.clearHistory(room)) ?? ['', 0];
   exchange.reply(200, { epoch, offset });
 }
 

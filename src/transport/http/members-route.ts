@@ -1,4 +1,4 @@
-import type { BrokerNode } from '../../node/broker-node.ts';
+import type { ServerApi } from '../../node/server-api.ts';
 import { MAX_AFTER_BYTES, utf8Length } from '../../protocol/limits.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { decodeRoom, parseLimit } from './history-route.ts';
@@ -6,10 +6,10 @@ import { decodeRoom, parseLimit } from './history-route.ts';
 /** `GET /v1/rooms?limit=`: rooms that have members now, on any node, sorted by name. */
 export async function roomsRoute(
   exchange: Exchange,
-  node: BrokerNode,
+  server: ServerApi,
   limit: string | undefined,
 ): Promise<void> {
-  const { rooms, truncated } = await node.listRooms(parseLimit(limit));
+  const { rooms, truncated } = await server.listRooms(parseLimit(limit));
   exchange.reply(200, { rooms, ...(truncated ? { truncated } : {}) });
 }
 
@@ -20,10 +20,14 @@ export interface MembersQuery {
 }
 
 /** `GET /v1/rooms/:room/members?limit=&after=`: a page of who is in a room, on any node. */
-export async function membersRoute(exchange: Exchange, node: BrokerNode, query: MembersQuery): Promise<void> {
+export async function membersRoute(
+  exchange: Exchange,
+  server: ServerApi,
+  query: MembersQuery,
+): Promise<void> {
   const room = decodeRoom(query.room);
   const page = { limit: parseLimit(query.limit), after: parseAfter(query.after) };
-  exchange.reply(200, await node.listMembers(room, page));
+  exchange.reply(200, await server.listMembers(room, page));
 }
 
 function parseAfter(value: string | undefined): string | null {
@@ -35,7 +39,7 @@ function parseAfter(value: string | undefined): string | null {
 }
 
 /** `GET /v1/nodes`: the nodes that hold a lease now. */
-export async function nodesRoute(exchange: Exchange, node: BrokerNode): Promise<void> {
-  const nodes = await node.listNodes();
-  exchange.reply(200, { node: node.nodeId, nodes: [...nodes].sort().map((id) => ({ id })) });
+export async function nodesRoute(exchange: Exchange, server: ServerApi): Promise<void> {
+  const nodes = await server.listNodes();
+  exchange.reply(200, { node: server.nodeId, nodes: [...nodes].sort().map((id) => ({ id })) });
 }

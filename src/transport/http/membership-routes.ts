@@ -1,4 +1,4 @@
-import type { BrokerNode } from '../../node/broker-node.ts';
+import type { ServerApi } from '../../node/server-api.ts';
 import { RESERVED_PREFIX, utf8Length } from '../../protocol/limits.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { decodeRoom } from './history-route.ts';
@@ -17,27 +17,27 @@ export interface MembershipRouteOptions {
 /** `POST /v1/rooms/:room/remove` `{user, reason?, forMs?}` */
 export async function removeRoute(
   exchange: Exchange,
-  node: BrokerNode,
+  server: ServerApi,
   segment: string,
   { bodyBytes }: MembershipRouteOptions,
 ): Promise<void> {
   const room = ordinaryRoom(segment);
   const { user, reason, forMs } = await readFields(exchange, bodyBytes, ['user', 'reason', 'forMs']);
   const removal = { reason: checkedReason(reason), forMs: checkedForMs(forMs) };
-  await node.removeFromRoom(room, checkedUser(user), removal, exchange.key);
+  await server.removeFromRoom(room, checkedUser(user), removal, exchange.key);
   exchange.reply(200, {});
 }
 
 /** `POST /v1/rooms/:room/add` `{user}` */
 export async function addRoute(
   exchange: Exchange,
-  node: BrokerNode,
+  server: ServerApi,
   segment: string,
   { bodyBytes }: MembershipRouteOptions,
 ): Promise<void> {
   const room = ordinaryRoom(segment);
   const { user } = await readFields(exchange, bodyBytes, ['user']);
-  await node.addToRoom(room, checkedUser(user));
+  await server.addToRoom(room, checkedUser(user));
   exchange.reply(200, {});
 }
 

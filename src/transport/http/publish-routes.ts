@@ -1,7 +1,7 @@
 import { authorizeKey, type ServerKey } from '../../auth/server-key.ts';
 import { overLimit } from '../../connection/over-limit.ts';
-import { AccessRefused, BackplaneError, type BrokerNode } from '../../node/broker-node.ts';
 import type { ServerMessage } from '../../node/publishing.ts';
+import { AccessRefused, BackplaneError, type ServerApi } from '../../node/server-api.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
 import { kindProblem } from '../../protocol/commands.ts';
 import type { PublishResult } from '../../protocol/frames.ts';
@@ -23,11 +23,11 @@ export interface PublishRouteOptions {
 
 /** `POST /v1/publish` and `POST /v1/publish/batch`: messages of the server API, without a sender. */
 export class PublishRoutes {
-  readonly #node: BrokerNode;
+  readonly #server: ServerApi;
   readonly #options: PublishRouteOptions;
 
-  constructor(node: BrokerNode, options: PublishRouteOptions) {
-    this.#node = node;
+  constructor(server: ServerApi, options: PublishRouteOptions) {
+    this.#server = server;
     this.#options = options;
   }
 
@@ -69,7 +69,7 @@ export class PublishRoutes {
       const message = checkedMessage(incoming, where, this.#options.maxPayloadBytes);
       const refusal = key === null ? null : authorizeKey('publish', message.room, key);
       if (refusal !== null) throw new AccessRefused(refusal);
-      this.#node.publishFromServer(message, {
+      this.#server.publish(message, {
         published: (epoch, offset, duplicate) =>
           resolve(duplicate ? { epoch, offset, duplicate } : { epoch, offset }),
         failed: reject,

@@ -1,7 +1,7 @@
 /** `/v1/revocations`: users and tokens that may not be here any more. */
 import { CLOCK_TOLERANCE_MS, tokenIdProblem } from '../../auth/identity.ts';
-import type { BrokerNode } from '../../node/broker-node.ts';
 import type { Revoked } from '../../node/revoked.ts';
+import type { ServerApi } from '../../node/server-api.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { parseLimit } from './history-route.ts';
 import { readFields } from './request-body.ts';
@@ -22,37 +22,37 @@ export interface RevocationQuery {
 }
 
 /** `POST /v1/revocations` `{user or jti, issuedBefore?, forMs?}` */
-export async function revokeRoute(exchange: Exchange, node: BrokerNode, bodyBytes: number): Promise<void> {
+export async function revokeRoute(exchange: Exchange, server: ServerApi, bodyBytes: number): Promise<void> {
   const names = ['user', 'jti', 'issuedBefore', 'forMs'] as const;
   const { user, jti, issuedBefore, forMs } = await readFields(exchange, bodyBytes, names);
   const revoked = revokedBy('the body', user ?? undefined, jti ?? undefined);
   if (revoked === null) throw new HttpError('bad_request', 'the body: name a user or the jti of a token');
   const older = olderThan(issuedBefore, revoked);
   // A token is accepted for that long after its end.
-  await node.revoke({ ...revoked, ...older }, checkedForMs(forMs) + CLOCK_TOLERANCE_MS);
+  await server.revoke({ ...revoked, ...older }, checkedForMs(forMs) + CLOCK_TOLERANCE_MS);
   exchange.reply(200, {});
 }
 
 /** `DELETE /v1/revocations?user=` or `?jti=` */
 export async function endRevocationRoute(
   exchange: Exchange,
-  node: BrokerNode,
+  server: ServerApi,
   { user, jti }: RevocationQuery,
 ): Promise<void> {
   const revoked = revokedBy('the query', user, jti);
   if (revoked === null)
     throw new HttpError('bad_request', 'the query must name a user or the jti of a token');
-  await node.endRevocation(revoked);
+  await server.endRevocation(revoked);
   exchange.reply(200, {});
 }
 
 /** `GET /v1/revocations?user=&jti=&limit=` */
 export function revocationsRoute(
   exchange: Exchange,
-  node: BrokerNode,
+  server: ServerApi,
   { user, jti, limit }: RevocationQuery & { readonly limit: string | undefined },
 ): void {
-  const all = node.listRevocations(revokedBy('the query', user, jti));
+  const all = server.listRevocations(revokedBy('the query', user, jti));
   const most = Math.min(parseLimit(limit) ?? MAX_LISTED, MAX_LISTED);
   const revocations = all.slice(0, most).map(({ kind, id, issuedBeforeMs, leftMs }) => {
     const older = issuedBeforeMs === undefined ? {} : { issuedBefore: issuedBeforeMs };

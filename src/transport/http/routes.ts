@@ -1,12 +1,7 @@
 import type { HttpRouteLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
-import {
-  AccessRefused,
-  BackplaneError,
-  type BrokerNode,
-  ReadRefused,
-  TooManyDenials,
-} from '../../node/broker-node.ts';
+import type { BrokerNode } from '../../node/broker-node.ts';
+import { AccessRefused, BackplaneError, ReadRefused, TooManyDenials } from '../../node/server-api.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
 import type { ClientAddresses } from '../client-address.ts';
@@ -69,7 +64,7 @@ export function nodeRoutes(options: HttpOptions, parts: HttpParts): readonly Rou
     ...openRoutes(options, parts),
     ...(options.servesMetrics ? [metricsRoute({ ...options, ...parts })] : []),
     ...parts.clientRoutes,
-    ...apiRoutes(parts.node, { ...options, log: parts.log }, parts.limits),
+    ...apiRoutes(parts.node.server, { ...options, log: parts.log }, parts.limits),
   ];
 }
 

@@ -1,18 +1,18 @@
-import type { BrokerNode } from '../../node/broker-node.ts';
+import type { ServerApi } from '../../node/server-api.ts';
 import { roomNameProblem, USER_ROOM_PREFIX } from '../../protocol/limits.ts';
 import { type Exchange, HttpError } from './exchange.ts';
 import { decoded } from './query.ts';
 
 /** `POST /v1/users/:user/disconnect`: closes every connection of a user, on every node. Ignores the body. */
-export async function disconnectRoute(exchange: Exchange, node: BrokerNode, segment: string): Promise<void> {
-  await node.disconnectUser(decodeUser(segment));
+export async function disconnectRoute(exchange: Exchange, server: ServerApi, segment: string): Promise<void> {
+  await server.disconnectUser(decodeUser(segment));
   exchange.reply(200, {});
 }
 
 /** `GET /v1/users/:user`: whether the user is connected, to any node. */
-export async function userRoute(exchange: Exchange, node: BrokerNode, segment: string): Promise<void> {
+export async function userRoute(exchange: Exchange, server: ServerApi, segment: string): Promise<void> {
   const user = decodeUser(segment);
-  exchange.reply(200, { user, ...(await node.statusOfUser(user)) });
+  exchange.reply(200, { user, ...(await server.statusOfUser(user)) });
 }
 
 /** What is wrong with a user's name, or null. No token could have such a name; see `TokenAuthenticator`. */

@@ -4,7 +4,7 @@ import type { Fault } from './fault.ts';
 export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'SUBSCRIBE is not repeated on a new link',
-    file: 'backplane/redis/subscribe/subscriptions.ts',
+    file: 'backplane/redis/subscribe/requests.ts',
     find: 'const errors = await Promise.all(groups.map((group) => this.#subscribeGroup(group)));',
     replace: 'const errors = groups.map(() => null);',
     breaks: 'a node is deaf after a lost link',
@@ -12,8 +12,8 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   },
   {
     name: 'room is not forgotten when unsubscribed',
-    file: 'backplane/redis/subscribe/subscriptions.ts',
-    find: 'for (const subscription of removed) this.#forget(subscription, error);',
+    file: 'backplane/redis/subscribe/requests.ts',
+    find: 'for (const subscription of removed) this.forget(subscription, error);',
     replace: 'void error;',
     breaks: 'a room that is opened again is deaf',
     hint: { faultKinds: ['cutSubscribers', 'cutOff', 'cutAllClients'], faultsPerMinute: 40 },

@@ -12,7 +12,7 @@ export function keepOut(world: World, random: Random): void {
   const [room, user] = [random.pick(ROOMS), random.pick(USERS)];
   if (!node || node.owner.held !== null || world.inDoubt.has(`${room} ${user}`)) return;
   world.loop.as(node.owner, () => {
-    node.core.node.removeFromRoom(room, user, { reason: 'as the server says', forMs: FOR_MS }).then(
+    node.core.node.server.removeFromRoom(room, user, { reason: 'as the server says', forMs: FOR_MS }).then(
       () => {
         world.keptOut.push({ room, user, sinceMs: world.loop.nowMs });
         world.count('keptOut');

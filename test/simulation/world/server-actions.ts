@@ -22,7 +22,7 @@ function byServer(
 /** Nobody tries again: what has no answer may be stored or not. */
 function publish(world: World, { owner, core }: SimulatedNode, room: string, payload: number): void {
   const sentAtMs = performance.now();
-  core.node.publishFromServer(
+  core.node.server.publish(
     { room, data: pack(payload), key: null },
     {
       published: (epoch, offset) => {
@@ -40,7 +40,7 @@ function letIn(world: World, { core }: SimulatedNode, kept: KeptOut): void {
   world.keptOut.splice(world.keptOut.indexOf(kept), 1);
   const { room, user } = kept;
   world.inDoubt.add(`${room} ${user}`);
-  core.node.removeFromRoom(room, user, { reason: 'welcome back', forMs: 0 }).then(
+  core.node.server.removeFromRoom(room, user, { reason: 'welcome back', forMs: 0 }).then(
     () => {
       world.inDoubt.delete(`${room} ${user}`);
       world.letIn.push(kept);
@@ -65,7 +65,7 @@ export const SERVER_ACTIONS: Readonly<Record<string, Happening>> = {
   }),
   clearHistory: byServer(1, (world, node, random) => {
     const room = random.pick(ROOMS);
-    node.core.node.clearHistory(room).then(
+    node.core.node.server.clearHistory(room).then(
       () => world.count('cleared'),
       () => undefined,
     );

@@ -34,11 +34,6 @@ export function isNotRun({ message }: Pick<BackplaneError, 'message'>): boolean 
   return NOT_RUN.test(message.replace(/^redis: /, ''));
 }
 
-/** Whether a server of a Redis Cluster replied that it does not have the slot, or nobody has it, for now. */
-export function isElsewhere({ message }: BackplaneError): boolean {
-  return /^redis: (MOVED|ASK|TRYAGAIN|CLUSTERDOWN)\b/.test(message);
-}
-
 export function isRefusedWrite(message: string): boolean {
   return REFUSED_WRITES.test(message);
 }

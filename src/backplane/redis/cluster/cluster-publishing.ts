@@ -1,0 +1,144 @@
+/** Sends messages to whichever master has their partition, and holds them while it moves or its master changes. */
+import type { Clock } from '../../../util/clock.ts';
+import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
+import { type PublishRequest, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { RoomBatch } from '../../room-batch.ts';
+import type { Keys } from '../keys/keys.ts';
+import type { Shard } from '../shard/shard.ts';
+import { RETRY_MS } from './cluster-calls.ts';
+import { HeldBatches } from './held-batches.ts';
+import { isArriving, isSettling, type Lane, type Lanes, laneProblem } from './lanes.ts';
+
+export interface ClusterPublishingOptions {
+  readonly lanes: Lanes;
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly commandTimeoutMs: number;
+  readonly metrics: BackplaneMetrics;
+  /** Slots may have moved. */
+  hint(): void;
+}
+
+export class ClusterPublishing {
+  readonly #options: ClusterPublishingOptions;
+  readonly #held: HeldBatches;
+  /** Partitions that another master had, where something may still be in flight. */
+  readonly #leaving = new Map<number, Shard>();
+  #retries: Timer | undefined;
+  #isStopped = false;
+
+  constructor(options: ClusterPublishingOptions) {
+    this.#options = options;
+    this.#held = new HeldBatches({ clock: options.clock, maxWaitMs: options.commandTimeoutMs });
+  }
+
+  publish(request: PublishRequest): void {
+    const partition = this.#options.keys.partitionOf(request.room);
+    const lane = this.#options.lanes.ofPart(partition);
+    const { member } = lane;
+    const isHeld = this.#held.isHeld(partition) || isSettling(lane);
+    if (member === null || member.isDown || isHeld) this.#hold(partition, request);
+    // After the start and after a failover the links to a master are still being made.
+    else if (!member.shard.isUp && this.#isArriving(lane)) this.#hold(partition, request);
+    else member.shard.publish(request);
+  }
+
+  /** A server did not run these: they come before all that waits of their partitions. */
+  notRun(shard: Shard, batches: readonly RoomBatch[]): void {
+    for (const [partition, own] of this.#byPartition(batches)) {
+      const younger = shard.withdraw(this.#isIn(partition));
+      if (!this.#held.isHeld(partition)) this.#held.append(partition, younger);
+      else if (younger.length > 0) this.#held.prepend(partition, younger);
+      this.#held.prepend(partition, own);
+    }
+    this.#options.metrics.batchesHeld(batches.length);
+    this.#options.hint();
+    this.retryLater();
+  }
+
+  /** Other masters have these partitions now. What is in flight on the former one comes first. */
+  moved(from: Shard, partitions: ReadonlySet<number>): void {
+    const { keys } = this.#options;
+    const waiting = this.#byPartition(from.withdraw((room) => partitions.has(keys.partitionOf(room))));
+    for (const partition of partitions) {
+      // Older than what is held already, if anything is.
+      this.#held.prepend(partition, waiting.get(partition) ?? []);
+      this.#leaving.set(partition, from);
+    }
+    this.retryLater();
+  }
+
+  retryLater(): void {
+    if (this.#isStopped) return;
+    this.#retries ??= systemScheduler.every(RETRY_MS, () => this.#retry());
+  }
+
+  /** Something has changed: what is held may be sent. */
+  retryNow(): void {
+    if (!this.#held.isEmpty) this.#retry();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#retries?.cancel();
+  }
+
+  close(): void {
+    this.#held.close(SHUTTING_DOWN);
+  }
+
+  #hold(partition: number, request: PublishRequest): void {
+    const { member } = this.#options.lanes.ofPart(partition);
+    const refusal = this.#isStopped ? SHUTTING_DOWN : (member?.isDown && member.problem()) || null;
+    if (refusal !== null) {
+      const error = unavailable('publish', refusal);
+      return systemScheduler.atEndOfTurn(() => request.settled(error, '', 0, false));
+    }
+    this.#held.hold(partition);
+    this.#held.push(partition, request);
+    this.retryLater();
+  }
+
+  /** Sends what is held to the masters that can take it now. */
+  #retry(): void {
+    const { lanes } = this.#options;
+    this.#held.expire((partition) => laneProblem(lanes.ofPart(partition)) ?? 'waited too long for Redis');
+    for (const partition of this.#held.partitions) this.#tryRelease(partition);
+    if (!this.#held.isEmpty) return this.#options.hint();
+    this.#retries?.cancel();
+    this.#retries = undefined;
+  }
+
+  #tryRelease(partition: number): void {
+    const lane = this.#options.lanes.ofPart(partition);
+    if (lane.member === null || lane.member.isDown || isSettling(lane)) return;
+    if (lane.member.shard.problem() !== null && this.#isArriving(lane)) return;
+    const former = this.#leaving.get(partition);
+    // What is in flight there may have to come first.
+    if (former?.isSending(this.#isIn(partition)) === true) return;
+    this.#leaving.delete(partition);
+    lane.member.shard.append(this.#held.release(partition));
+  }
+
+  #isArriving(lane: Lane): boolean {
+    const { clock, commandTimeoutMs } = this.#options;
+    return isArriving(lane, clock.nowMs(), commandTimeoutMs);
+  }
+
+  #isIn(partition: number): (room: string) => boolean {
+    const { keys } = this.#options;
+    return (room) => keys.partitionOf(room) === partition;
+  }
+
+  #byPartition(batches: readonly RoomBatch[]): Map<number, RoomBatch[]> {
+    const groups = new Map<number, RoomBatch[]>();
+    for (const batch of batches) {
+      const partition = this.#options.keys.partitionOf(batch.room);
+      const group = groups.get(partition);
+      if (group === undefined) groups.set(partition, [batch]);
+      else group.push(batch);
+    }
+    return groups;
+  }
+}

@@ -1,0 +1,108 @@
+/** Follows the slot map: who has a lane from now on, what that takes from one master to another, and whose links end. */
+import type { Logger } from '../../../util/log.ts';
+import type { Place } from '../../backplane.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import type { Part } from '../lineage/lineages.ts';
+import type { ClusterPublishing } from './cluster-publishing.ts';
+import type { Lanes } from './lanes.ts';
+import type { Masters } from './masters.ts';
+import type { Member } from './member.ts';
+import { isFailover, type SlotMap } from './slot-map.ts';
+
+export interface MovesOptions {
+  readonly lanes: Lanes;
+  readonly masters: Masters;
+  readonly publishing: ClusterPublishing;
+  readonly keys: Keys;
+  readonly metrics: BackplaneMetrics;
+  readonly log: Logger;
+}
+
+export class Moves {
+  readonly #options: MovesOptions;
+  #map: SlotMap | null = null;
+
+  constructor(options: MovesOptions) {
+    this.#options = options;
+  }
+
+  /** The newest map. */
+  get map(): SlotMap | null {
+    return this.#map;
+  }
+
+  follow(map: SlotMap): void {
+    const { lanes, masters } = this.#options;
+    const before = this.#map;
+    this.#map = map;
+    const needed = new Set(lanes.all.map(({ slot }) => map.owner(slot)));
+    for (const master of needed) {
+      if (master === null) continue;
+      const replaced = masters.keepOpen(master, map);
+      if (replaced !== null) this.#replace(replaced, masters.of(master.id)!);
+    }
+    for (const [from, parts] of this.#reroute(map)) this.#moved(from, parts);
+    masters.serve(map);
+    for (const member of masters.all) {
+      if (![...needed].some((master) => master?.id === member.master.id)) this.#retire(member, before, map);
+    }
+  }
+
+  /** The server has another address now: the same data, other links. */
+  #replace(known: Member, member: Member): void {
+    const { lanes, masters } = this.#options;
+    const parts = new Set(lanes.partsOf(known.shard));
+    for (const part of parts) lanes.ofPart(part).member = member;
+    this.#moved(known, parts);
+    member.shard.subscriptions.takeOver(known.shard.subscriptions, () => true);
+    masters.close(known, 'the server has another address');
+  }
+
+  /** Points lanes to their masters. Returns what moved, by the master that had it. */
+  #reroute(map: SlotMap): Map<Member, Set<Part>> {
+    const { lanes, masters } = this.#options;
+    const moved = new Map<Member, Set<Part>>();
+    for (const lane of lanes.all) {
+      const owner = map.owner(lane.slot);
+      const member = owner === null ? null : masters.of(owner.id);
+      const former = lane.member;
+      // If nobody has it for a moment, whoever had it last keeps what is subscribed, and is asked in vain.
+      if (member === former || member === null) continue;
+      lane.member = member;
+      member.shard.forget([lane.part]);
+      if (former === null) continue;
+      former.shard.forget([lane.part]);
+      const parts = moved.get(former) ?? new Set();
+      moved.set(former, parts.add(lane.part));
+    }
+    return moved;
+  }
+
+  #moved(from: Member, parts: ReadonlySet<Part>): void {
+    const { lanes, keys, publishing, metrics, log } = this.#options;
+    publishing.moved(from.shard, new Set([...parts].filter((part) => part !== null)));
+    const heirs = new Set([...parts].map((part) => lanes.ofPart(part).member));
+    for (const heir of heirs) {
+      if (heir === null) continue;
+      const isMoved = (place: Place) => {
+        const part = place === null ? null : keys.partitionOf(place);
+        return parts.has(part) && lanes.ofPart(part).member === heir;
+      };
+      heir.shard.subscriptions.takeOver(from.shard.subscriptions, isMoved);
+    }
+    metrics.partitionsMoved(parts.size);
+    log.info({ from: from.shard.address, partitions: parts.size }, 'partitions moved to another master');
+  }
+
+  /**
+   * It has nothing any more. A master that was replaced may be frozen: when it wakes it would take what waits in its socket and say that
+   * it is stored. One that gave its slots away answers what is in flight.
+   */
+  #retire(member: Member, before: SlotMap | null, map: SlotMap): void {
+    const isReplaced = before !== null && isFailover(before, map, member.master);
+    if (isReplaced || !member.shard.isSending(() => true)) {
+      this.#options.masters.close(member, 'another master took over');
+    }
+  }
+}
