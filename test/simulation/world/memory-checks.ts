@@ -42,7 +42,7 @@ const LEFT: Bounds = {
   'FormerPrimary.#addresses': () => SERVERS,
   'Lineages.#known': () => SERVERS,
   'Lineages.#handovers': () => SERVERS,
-  'Denied.#ends': ({ denials }) => denials,
+  'Denied.#known': ({ denials }) => denials,
   // By user, and then by room.
   'Denied.#byUser': ({ denials }) => 2 * denials,
 };
