@@ -59,7 +59,7 @@ const AT_REST: Bounds = {
   ...perRoom(['Feed itself', 'Feeds.#feeds', 'Room itself', 'Hub.#rooms', 'RecentEnvelopes itself']),
   ...perRoom(['KeptEnvelopes itself', 'Replaced itself']),
   // One is for what nodes tell each other.
-  'Subscriptions.#rooms': ({ rooms }) => rooms + 1,
+  'Wanted.#rooms': ({ rooms }) => rooms + 1,
   'Arrivals.#rooms': ({ rooms }) => rooms + 1,
   ...perRoom(['NewestPerKey itself', 'NewestMessages itself', 'PresenceQueue.#rooms']),
   ...perRoom(['Roster itself', 'Rosters.#watched']),

@@ -7,6 +7,7 @@ import type { Acknowledged } from '../../support/returning-client.ts';
 import { RedisModel } from '../redis/server.ts';
 import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
+import { isListed, nameOf, watchMachines } from './machines.ts';
 import { RedisLink } from './redis-link.ts';
 import { SimulatedClient } from './simulated-client.ts';
 import { SimulatedNode } from './simulated-node.ts';
@@ -112,6 +113,7 @@ export class World {
   readonly #options: WorldOptions;
   readonly #acked = new Map<string, Map<string, number>>();
   readonly #restore: () => void;
+  readonly #unwatch: () => void;
   #digest = 0;
   #names = 0;
 
@@ -130,11 +132,17 @@ export class World {
     });
     const code = new Random(options.seed ^ 0x5bd1e995);
     this.#restore = replaceGlobals(this.loop, code, (host) => this.#connect(host));
+    this.#unwatch = watchMachines((machine, from, to) => {
+      const name = nameOf(machine, from, to);
+      this.count(name);
+      if (!isListed(machine, from, to)) this.violation(`${name} is no transition`);
+    });
     for (let place = 0; place < options.nodes; place++) this.startNode(place);
   }
 
   /** Puts the globals of the process back. */
   dispose(): void {
+    this.#unwatch();
     this.#restore();
   }
 
