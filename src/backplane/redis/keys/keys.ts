@@ -112,6 +112,11 @@ export class Keys {
     return `${this.#prefix}nodes}:denials`;
   }
 
+  /** Sorted set: when each denial was made or lifted, as `deny.lua` describes it. */
+  denialChanges(): string {
+    return `${this.#prefix}nodes}:denials:changes`;
+  }
+
   /** The pub/sub channel on which a node hears itself; of a cluster, with the tag of a partition of the server that it is about. */
   probe(nodeId: string, partition = this.partitionOf(nodeId)): string {
     return `${this.#heads[partition]!}probe${this.#database}:${nodeId}`;
