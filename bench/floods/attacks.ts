@@ -124,6 +124,12 @@ function chunked(number: number): Buffer {
   return Buffer.from((number % 50 < 40 ? head : '') + '1\r\nx\r\n'.repeat(5000));
 }
 
+/** Empty lists: the most values in so many bytes. */
+function denseBody(path: string, bytes: number): Buffer {
+  const body = `{"rooms":[{"room":"flood:dense","data":1}],"data":[${'[],'.repeat(bytes / 3)}[]]}`;
+  return Buffer.from(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+}
+
 const UPGRADE = Buffer.from(upgradeRequest('x', '/ws', {}));
 
 const HISTORY = `["history",1,"${FULL_ROOM}"]`;
@@ -231,6 +237,16 @@ export const ATTACKS: readonly Attack[] = [
     isDeaf: true,
   }),
   flood('bodies in chunks of a byte, 40 sockets', chunked, { sockets: 40, isHttp: true }),
+  flood('dense bodies of 1 MB for event streams, 10 sockets', denseBody('/v1/events', 1_000_000), {
+    sockets: 10,
+    perSecond: 100,
+    isHttp: true,
+  }),
+  flood('dense bodies of 190 kB, 10 sockets', denseBody('/v1/rooms/flood%3Adense/messages', 190_000), {
+    sockets: 10,
+    perSecond: 100,
+    isHttp: true,
+  }),
   flood('/metrics, 300 a second', Buffer.from('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'), {
     perSecond: 300,
     isHttp: true,

@@ -124,7 +124,8 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
   {
     path: 'limits.bytesPerSecond',
     burst: 'limits.byteBurst',
-    bounds: 'bytes of WebSocket messages, and of bodies of client requests, of a connection',
+    bounds:
+      'bytes of WebSocket messages, and of bodies of client requests, of a connection; a value in a JSON body counts as 8 at least',
     answer: REFUSED,
     waits: true,
   },
