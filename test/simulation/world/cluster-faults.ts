@@ -1,12 +1,12 @@
 /** What goes wrong with a Redis Cluster, and what an operator does to it. Each ends by itself. */
 
-import { Keys } from '../../../src/backplane/redis/keys/keys.ts';
 import type { Random } from '../../support/random.ts';
 import type { ClusterServer } from '../redis/cluster/cluster-server.ts';
 import { type Fault, fault, later, ms } from './fault.ts';
+import { PARTITIONS } from './settings.ts';
 import { nameOf, type SimulatedCluster } from './simulated-cluster.ts';
 import { moveSlot } from './slot-moves.ts';
-import { KEY_PREFIX, PARTITIONS, type World } from './world.ts';
+import { NAMES, type World } from './world.ts';
 
 type Happen = (world: World, cluster: SimulatedCluster, random: Random) => string | null;
 
@@ -18,9 +18,11 @@ function ofCluster(weight: number, happen: Happen): Fault {
   });
 }
 
-const keys = new Keys(KEY_PREFIX, PARTITIONS);
 /** Those that anything is in, the one of leases and denials among them. */
-const SLOTS = [keys.slotOfNodes, ...Array.from({ length: PARTITIONS }, (_, i) => keys.slotOfPartition(i))];
+const slots = () => [
+  NAMES.slotOfNodes,
+  ...Array.from({ length: PARTITIONS }, (_, i) => NAMES.slotOfPartition(i)),
+];
 /** Longer than it takes until all agree and follow again. */
 const SETTLED_MS = 5_000;
 const MOST_SERVERS = 8;
@@ -62,12 +64,12 @@ export const CLUSTER_FAULTS: Readonly<Record<string, Fault>> = {
       ),
     );
     if (source === undefined || target === undefined) return null;
-    const there = SLOTS.filter((slot) => source.view.owners[slot] === source.number);
-    const slots = there.filter(() => random.next() < 0.5);
-    if (slots.length === 0) return null;
+    const there = slots().filter((slot) => source.view.owners[slot] === source.number);
+    const moving = there.filter(() => random.next() < 0.5);
+    if (moving.length === 0) return null;
     const over = occupy(world, cluster, [...shardOf(cluster, source), ...shardOf(cluster, target)]);
-    moveSlot({ world, cluster, random, source, target, over }, slots);
-    return `${slots.length} slots move from ${nameOf(source)} to ${nameOf(target)}`;
+    moveSlot({ world, cluster, random, source, target, over }, moving);
+    return `${moving.length} slots move from ${nameOf(source)} to ${nameOf(target)}`;
   }),
   addMaster: ofCluster(1, (_world, cluster) => {
     if (cluster.servers.length >= MOST_SERVERS) return null;

@@ -2,7 +2,7 @@
 
 import { Keys } from '../../../src/backplane/redis/keys/keys.ts';
 import type { Config } from '../../../src/config/config.ts';
-import { loadConfig } from '../../../src/config/load.ts';
+import type { RoomRule } from '../../../src/config/room-rule.ts';
 import { compileRules } from '../../../src/config/rules.ts';
 import { Random } from '../../support/random.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
@@ -12,6 +12,7 @@ import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
 import { isListed, nameOf, watchMachines } from './machines.ts';
 import { RedisLink, type RedisLinkParts } from './redis-link.ts';
+import { configOf, drawnSettings, KEY_PREFIX, PARTITIONS, type Settings } from './settings.ts';
 import { SimulatedClient } from './simulated-client.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 import { SimulatedNode } from './simulated-node.ts';
@@ -23,6 +24,8 @@ export interface WorldOptions {
   readonly clients: number;
   /** How long clients wait at most before they try again. */
   readonly reconnectCapMs?: number | undefined;
+  /** In place of what is drawn. */
+  readonly settings?: Partial<Settings> | undefined;
   /** Nothing happens any more after the first violation. Default false. */
   readonly stopsAtFirst?: boolean;
   /** Redis is a cluster. Default false. */
@@ -34,49 +37,7 @@ const RECONNECT_CAP_MS = 2_000;
 /** Rooms by the first part of their name: `chat` keeps much, `short` little, `live` nothing. */
 export const ROOMS = ['chat:a', 'chat:b', 'short:a', 'live:a'];
 
-export const KEY_PREFIX = 'rc';
-export const PARTITIONS = 8;
-
-const REDIS = {
-  keyPrefix: KEY_PREFIX,
-  partitions: PARTITIONS,
-  commandTimeoutMs: 2_000,
-  startupTimeoutMs: 5_000,
-};
-
-const SETTINGS = {
-  auth: { secret: 's'.repeat(64), anonymous: true },
-  heartbeat: { intervalMs: 10_000 },
-  websocket: { backpressureBytes: 65_536 },
-  limits: { commandsPerSecond: 0 },
-  presence: { leaseMs: 4_000 },
-  rooms: [
-    { match: 'chat:*', history: { messages: 500, ageMs: 600_000 }, acks: true, memberEvents: true },
-    { match: 'short:*', history: { messages: 20, ageMs: 20_000 }, acks: true, memberEvents: true },
-    { match: 'live:*', history: { messages: 0 }, memberEvents: true },
-  ],
-};
-
-const CONFIG = configOf({ ...SETTINGS, redis: { ...REDIS, url: 'redis://redis.test:6379' } });
-
-const RULES = compileRules(CONFIG);
-
-function configOf(settings: object): Config {
-  const loaded = loadConfig({ settings, env: {} });
-  if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
-  return loaded.config;
-}
-
 export const NAMES = new Keys(KEY_PREFIX, PARTITIONS);
-
-/** Made at first use: a cluster has other addresses. */
-let clusterConfig: Config | null = null;
-
-function configFor(isCluster: boolean): Config {
-  if (!isCluster) return CONFIG;
-  clusterConfig ??= configOf({ ...SETTINGS, redis: { ...REDIS, url: SimulatedCluster.url, cluster: true } });
-  return clusterConfig;
-}
 
 /** A server of Redis that has keys by right. */
 export interface Store {
@@ -91,8 +52,16 @@ export interface KeptOut {
   readonly sinceMs: number;
 }
 
-/** What a room keeps. */
-export const keptIn = (room: string) => RULES(room).history;
+/** As `Revoked` of nodes, with the time. */
+export interface Revoked {
+  readonly kind: 'user' | 'token';
+  readonly id: string;
+  readonly issuedBeforeMs?: number;
+  readonly sinceMs: number;
+  untilMs: number;
+  /** Nobody knows whether it was stored. */
+  isDoubtful: boolean;
+}
 
 /** `SIMULATION_STACKS=1` says who asked for them. */
 export function shownTasks(tasks: readonly Task[]): string {
@@ -142,8 +111,17 @@ export class World {
   readonly inDoubt = new Set<string>();
   /** Whom the server API let in again. */
   readonly letIn: KeptOut[] = [];
+  /** Users and tokens that the server API revoked. */
+  readonly revoked: Revoked[] = [];
+  /** A client was told to stop, and its user is back some time later. */
+  whenBack: (() => void) | null = null;
+  /** So long at most packets to and from Redis take longer. */
+  redisDelayMs = 0;
   /** Redis forgot keys: a retry may be stored a second time. */
   hasForgotten = false;
+  readonly settings: Settings;
+  readonly #config: Config;
+  readonly #rules: ReturnType<typeof compileRules>;
   readonly #options: WorldOptions;
   readonly #acked = new Map<string, Map<string, number>>();
   readonly #restore: () => void;
@@ -154,6 +132,9 @@ export class World {
   constructor(options: WorldOptions) {
     this.#options = options;
     this.random = new Random(options.seed);
+    this.settings = drawnSettings(options.seed, options.settings);
+    this.#config = configOf(this.settings, options.isCluster === true ? SimulatedCluster.url : null);
+    this.#rules = compileRules(this.#config);
     this.loop = new Loop(
       this.random,
       (error, owner) =>
@@ -204,7 +185,8 @@ export class World {
   get isStoreTroubled(): boolean {
     if (this.cluster !== null) return this.cluster.isTroubled;
     const { redis, redisOwner } = this;
-    return this.isRedisDown || redisOwner.held !== null || redis.isFull || redis.refusal !== null;
+    const isAway = this.redisDelayMs > 0 || this.isRedisDown || redisOwner.held !== null;
+    return isAway || redis.isFull || redis.refusal !== null;
   }
 
   /** Puts the globals of the process back. */
@@ -212,6 +194,12 @@ export class World {
     this.#unwatch();
     this.#restore();
   }
+
+  /** What a room keeps. */
+  readonly keptIn = (room: string): RoomRule['history'] => this.#rules(room).history;
+
+  /** Whether slow readers are given the newest message alone. */
+  readonly skips = (room: string): boolean => this.#rules(room).slowReaders === 'latest';
 
   // ---- what is told --------------------------------------------------------------------------------------
 
@@ -245,10 +233,7 @@ export class World {
     const owner = new Owner(`node-${place}.${++this.#names}`);
     const complain = (what: string) => this.violation(`${owner.name} logged an error: ${what}`);
     this.loop.as(owner, () => {
-      const node = new SimulatedNode({
-        ...{ owner, complain },
-        config: configFor(this.cluster !== null),
-      });
+      const node = new SimulatedNode({ owner, config: this.#config, complain });
       this.nodes[place] = node;
       this.lives.push(node);
       void node.start().then(() => {
@@ -325,7 +310,7 @@ export class World {
       ...{ loop, random, node: loop.current },
       host: this.cluster === null ? REDIS_HOST : host,
       ...(this.cluster === null ? this.#oneRedis(host, place) : this.#serverOf(this.cluster, host, place)),
-      latencyMs: () => this.#latencyMs(),
+      latencyMs: () => this.#latencyMs() + this.random.next() * this.redisDelayMs,
       over: () => this.redisLinks.delete(link),
     });
     this.redisLinks.add(link);
@@ -381,6 +366,8 @@ export class World {
       complain: (what: string) => this.violation(what),
       trace: this.trace,
       acking: (who: string, room: string) => this.#acking(who, room),
+      stopped: () =>
+        this.loop.after(this.random.whole(1_000, 5_000), () => this.whenBack?.(), this.loop.world),
     };
     this.loop.as(owner, () => {
       client = new SimulatedClient(parts);
