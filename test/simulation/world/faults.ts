@@ -3,6 +3,7 @@ import type { Random } from '../../support/random.ts';
 import type { RedisModel } from '../redis/server.ts';
 import { publishTo } from './actions.ts';
 import { CLUSTER_FAULTS } from './cluster-faults.ts';
+import { drawOldDisk, startFromOldDisk } from './disk-faults.ts';
 import { type Fault, fault, later, ms } from './fault.ts';
 import { leases } from './lease-checks.ts';
 import type { Owner } from './loop.ts';
@@ -201,6 +202,13 @@ export const REDIS_FAULTS: Faults = {
     });
     world.count('redisFaults');
     return `Redis restarts in ${forMs} ms, with its data`;
+  }),
+  oldDisk: fault(2, (world, random) => {
+    const drawn = drawOldDisk(random);
+    if (!once(world, 'redis', drawn.ageMs + drawn.downMs)) return null;
+    startFromOldDisk(world, drawn);
+    world.count('redisFaults');
+    return `Redis is killed in ${drawn.ageMs} ms, and starts from the disk that it has now`;
   }),
   flushRedis: fault(2, (world) => {
     world.redis.flushAll();
