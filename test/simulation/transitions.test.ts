@@ -4,6 +4,7 @@ import type { Room } from '../../src/client/room.ts';
 import type { Position } from '../../src/protocol/frames.ts';
 import { inTask } from './in-task.ts';
 import { machineRows, nameOf } from './world/machines.ts';
+import type { Settings } from './world/settings.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
 import { World } from './world/world.ts';
 
@@ -11,9 +12,6 @@ import { World } from './world/world.ts';
 const RARE: readonly string[] = [
   nameOf('cursor', 'fresh', 'next turn'),
   nameOf('cursor', 'placed', 'next turn'),
-  // In rooms with other rules for slow readers.
-  nameOf('cursor', 'placed', 'leave'),
-  nameOf('cursor', 'placed', 'skip'),
   // For members who may not read history.
   nameOf('cursor', 'placed', 'cut'),
 ];
@@ -26,12 +24,13 @@ function add(counts: Readonly<Record<string, number>>): void {
 
 /** Two clients of one node, and another node. */
 class Stage {
-  readonly world = new World({ seed: 5, nodes: 2, clients: 3 });
+  readonly world: World;
   readonly ann: SimulatedClient;
   readonly bob: SimulatedClient;
   #payload = 0;
 
-  constructor() {
+  constructor(slowReaders: Settings['slowReaders']) {
+    this.world = new World({ seed: 5, nodes: 2, clients: 3, settings: { slowReaders } });
     this.pass(3_000);
     this.ann = this.#addUser(0);
     this.bob = this.#addUser(1);
@@ -99,9 +98,12 @@ class Stage {
   }
 }
 
-function onStage(act: (stage: Stage) => void): Promise<void> {
+function onStage(
+  act: (stage: Stage) => void,
+  slowReaders: Settings['slowReaders'] = 'resume',
+): Promise<void> {
   return inTask(() => {
-    const stage = new Stage();
+    const stage = new Stage(slowReaders);
     try {
       act(stage);
       expect(stage.world.violations).toEqual([]);
@@ -160,8 +162,15 @@ test('a member loses its connection, its place or its wish while it catches up',
     for (let i = 0; i < 10; i++) stage.publish(bob, 'chat:a', 10, 20_000);
     stage.pass(2_000);
     const [epoch] = log.position as Position;
-    const catchUp = () => {
+    // It reads nothing while it is fed: then it has much to read, and more comes only when it has read that.
+    const catchUp = (meanwhile = () => {}) => {
+      const links = world.linksOfClient(ann);
+      for (const link of links) link.pause();
       const room = stage.room(ann, 'chat:a', { since: [epoch, 1] });
+      stage.pass(1_000);
+      meanwhile();
+      stage.pass(1_000);
+      for (const link of links) link.resume();
       stage.until('room', 'joining', 'catching-up');
       expect(room.state).toBe('catching-up');
       return room;
@@ -177,14 +186,7 @@ test('a member loses its connection, its place or its wish while it catches up',
     stage.until('room', 'catching-up', 'joined');
     stage.leave(ann, cut);
     stage.pass(1_000);
-    // It reads nothing while it is fed and put out: what comes at last is that it is out.
-    const links = world.linksOfClient(ann);
-    for (const link of links) link.pause();
-    stage.room(ann, 'chat:a', { since: [epoch, 1] });
-    stage.pass(1_000);
-    stage.removed('chat:a', ann.user!, 0);
-    stage.pass(1_000);
-    for (const link of links) link.resume();
+    catchUp(() => stage.removed('chat:a', ann.user!, 0));
     stage.until('room', 'catching-up', 'removed');
   }));
 
@@ -270,6 +272,25 @@ test('a member begins wherever it says that it stands', () =>
     enter('live:a', { last: 3 }, 'newest', 'fresh');
     expect(live.state).toBe('joined');
   }));
+
+for (const [slowReaders, step] of [
+  ['latest', 'skip'],
+  ['disconnect', 'leave'],
+] as const) {
+  test(`a member that is too slow for a room with slowReaders: ${slowReaders} takes the step "${step}"`, () =>
+    onStage((stage) => {
+      const { ann, bob, world } = stage;
+      stage.room(ann, 'chat:b');
+      stage.room(bob, 'chat:b');
+      stage.pass(1_000);
+      const links = world.linksOfClient(ann);
+      for (const link of links) link.pause();
+      for (let i = 0; i < 4; i++) stage.publish(bob, 'chat:b', 10, 20_000);
+      for (const link of links) link.resume();
+      stage.until('cursor', 'placed', step);
+      stage.pass(5_000);
+    }, slowReaders));
+}
 
 test('those are all transitions that there are, but for rare ones', () => {
   const missing = machineRows().flatMap(([machine, from, to]) =>
