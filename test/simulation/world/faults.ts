@@ -2,6 +2,7 @@
 import type { Random } from '../../support/random.ts';
 import type { RedisModel } from '../redis/server.ts';
 import { publishTo } from './actions.ts';
+import { drawOldDisk, startFromOldDisk } from './disk-faults.ts';
 import type { Happening } from './happening.ts';
 import { leases } from './lease-checks.ts';
 import type { Owner } from './loop.ts';
@@ -225,6 +226,13 @@ export const REDIS_FAULTS: Faults = {
     });
     world.count('redisFaults');
     return `Redis restarts in ${forMs} ms, with its data`;
+  }),
+  oldDisk: fault(2, (world, random) => {
+    const drawn = drawOldDisk(random);
+    if (!once(world, 'redis', drawn.ageMs + drawn.downMs)) return null;
+    startFromOldDisk(world, drawn);
+    world.count('redisFaults');
+    return `Redis is killed in ${drawn.ageMs} ms, and starts from the disk that it has now`;
   }),
   flushRedis: fault(2, (world) => {
     world.redis.flushAll();
