@@ -132,6 +132,11 @@ export class Keys {
     return `${partition === null ? `${this.#prefix}nodes}:` : this.#heads[partition]}lineage`;
   }
 
+  /** String: what a node last wrote on the server of that partition, as `beat.lua` describes it; null as above. */
+  beat(partition: number | null, nodeId: string): string {
+    return `${partition === null ? `${this.#prefix}nodes}:` : this.#heads[partition]}beat:${nodeId}`;
+  }
+
   /** The cluster slot of everything that belongs to a partition. */
   slotOfPartition(partition: number): number {
     return slotOf(this.#heads[partition]!.slice(this.#prefix.length, -2));
