@@ -271,12 +271,12 @@ export class BrokerNode implements RoomServices {
     return this.#parts.backplane.status();
   }
 
-  /** Each second: reads what could not be read, closes rooms that have been empty for a while, and checks some of the others. */
+  /** Each second: closes rooms that have been empty for a while, reads what could not be read of others, and checks some. */
   #sweep(): void {
+    this.#memberships.closeIdle();
     void this.#feeds.retry();
     void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
     this.#presences.checkSome();
-    this.#memberships.closeIdle();
     this.#denied.sweep();
     this.#unread.look();
   }
