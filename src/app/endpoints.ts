@@ -6,9 +6,11 @@ import { RequestLimits } from '../transport/http/request-limits.ts';
 import type { HttpOptions, HttpParts } from '../transport/http/routes.ts';
 import { Scrapes } from '../transport/http/scrapes.ts';
 import { ANSWER_HEADERS, HTTPS_ONLY } from '../transport/http/security-headers.ts';
+import { PeerSockets } from '../transport/peer-sockets.ts';
 import { ProxyWarning } from '../transport/proxy-warning.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
+import { systemScheduler } from '../util/scheduler.ts';
 import type { NodeParts } from './node-parts.ts';
 import { packageVersion } from './package-version.ts';
 import { samples } from './samples.ts';
@@ -20,9 +22,10 @@ export function registerEndpoints(config: Config, parts: NodeParts): void {
   const addresses = new ClientAddresses(config.trustProxy, config.proxyProtocol);
   const proxyWarning = new ProxyWarning(addresses, parts.log);
   const limits = requestLimits(config, addressLimits);
-  const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses), limits };
+  const sockets = new PeerSockets(addresses, addressLimits, systemClock);
+  const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses), limits, sockets };
   const ws = {
-    ...{ node, context, connections, authenticator, addresses, admission, descriptors },
+    ...{ node, context, connections, authenticator, addresses, admission, descriptors, sockets },
     proxyWarning,
     allowedOrigins: config.allowedOrigins,
     backpressureBytes: config.websocket.backpressureBytes,
@@ -56,7 +59,7 @@ function httpParts(
   config: Config,
   parts: NodeParts,
   addresses: ClientAddresses,
-): Omit<HttpParts, 'clientRoutes' | 'limits'> {
+): Omit<HttpParts, 'clientRoutes' | 'limits' | 'sockets'> {
   const { node, metrics, shutdown, log } = parts;
   return {
     ...{ node, metrics, log, addresses },
@@ -74,6 +77,6 @@ function createScrapes(config: Config, parts: NodeParts): Scrapes {
   return new Scrapes({
     perSecond: config.metrics.rendersPerSecond,
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
-    nowMs: systemClock.nowMs,
+    scheduler: systemScheduler,
   });
 }

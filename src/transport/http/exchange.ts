@@ -12,8 +12,10 @@ import { packed, writeValue } from '../../protocol/msgpack/values.ts';
 import { systemClock } from '../../util/clock.ts';
 import { systemScheduler } from '../../util/scheduler.ts';
 import { type ClientAddresses, forwardedFor, peerAddress, proxiedAddress } from '../client-address.ts';
+import type { Peer, PeerSockets } from '../peer-sockets.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { ArrivingBody } from './arriving-body.ts';
+import type { BodySource, BodyTurns } from './body-turns.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
 import { retryAfter } from './retry-after.ts';
 import type { Headers } from './security-headers.ts';
@@ -50,12 +52,17 @@ export class HttpError extends Error {
   }
 }
 
+/** How long the rest of a body that is not kept is awaited before it is answered. */
+const NO_ROOM_MS = 1000;
+
 export interface ExchangeParts {
   readonly route: HttpRouteLabel;
   readonly res: HttpResponse;
   readonly req: HttpRequest;
   readonly metrics: NodeMetrics;
   readonly addresses: ClientAddresses;
+  readonly sockets: PeerSockets;
+  readonly bodyTurns: BodyTurns;
   /** Sent with every answer, unless it has its own. */
   readonly answerHeaders: Headers;
   /** The answer has no body. */
@@ -77,6 +84,9 @@ export class Exchange {
   readonly #msgpackName: string | null;
   readonly #isHead: boolean;
   readonly #addresses: ClientAddresses;
+  readonly #sockets: PeerSockets;
+  readonly #peer: Peer;
+  readonly #peerAddress: string;
   readonly #forwardedFor: string;
   readonly #proxied: string;
   readonly #res: HttpResponse;
@@ -85,18 +95,25 @@ export class Exchange {
   #isAborted = false;
   #hasHead = false;
   #left: (() => void) | null = null;
-  #dropBody: (() => void) | null = null;
+  /** Called when the body is whole, when an answer is sent, and when the client left. */
+  #endBody: ((isGone: boolean) => void) | null = null;
+  readonly #bodyTurns: BodyTurns;
   readonly #answerHeaders: Headers;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
 
-  constructor({ route, res, req, metrics, addresses, answerHeaders, isHead }: ExchangeParts) {
+  constructor(parts: ExchangeParts) {
+    const { route, res, req, metrics, addresses, sockets, answerHeaders, isHead, bodyTurns } = parts;
     this.route = route;
+    this.#bodyTurns = bodyTurns;
     this.#answerHeaders = answerHeaders;
     this.#res = res;
     this.#metrics = metrics;
     this.#isHead = isHead;
     this.#addresses = addresses;
+    this.#sockets = sockets;
+    this.#peerAddress = peerAddress(res);
+    this.#peer = sockets.begun(this.#peerAddress);
     this.#forwardedFor = addresses.isProxied ? forwardedFor(req) : '';
     this.#proxied = proxiedAddress(res, addresses);
     this.authorization = req.getHeader('authorization');
@@ -105,8 +122,9 @@ export class Exchange {
     this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
     res.onAborted(() => {
       this.#isAborted = true;
+      sockets.left(this.#peer);
       if (!this.#hasHead) metrics.http.aborted++;
-      this.#dropBody?.();
+      this.#endBody?.(true);
       this.#left?.();
     });
   }
@@ -130,6 +148,11 @@ export class Exchange {
     return this.#res;
   }
 
+  /** The end of such an answer was written, which ends its socket too. */
+  ended(): void {
+    this.#sockets.left(this.#peer);
+  }
+
   /** Writes the head of such an answer, within its `cork`. */
   writeHead(status: number, contentType: string, headers: Readonly<Record<string, string>>): void {
     this.#hasHead = true;
@@ -147,14 +170,12 @@ export class Exchange {
 
   /** The address that connected; empty when it left. */
   get peerAddress(): string {
-    return this.#isAborted ? '' : peerAddress(this.#res);
+    return this.#isAborted ? '' : this.#peerAddress;
   }
 
   /** The address of the client, as far as proxies in between are trusted; empty when it left. */
   get clientAddress(): string {
-    return this.#isAborted
-      ? ''
-      : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor, this.#proxied);
+    return this.#isAborted ? '' : this.#addresses.of(this.#peerAddress, this.#forwardedFor, this.#proxied);
   }
 
   /** What the limits of addresses count the client by; null: they do not apply, or it left. */
@@ -163,17 +184,35 @@ export class Exchange {
   }
 
   /**
-   * The whole body; `too large` if it has more than `limit` bytes, `no room` if it is one too many of `bodies`. Never
-   * settles if the client leaves.
+   * The whole body; `too large` if it has more than `limit` bytes, `no room` if it is one too many of `bodies`: once the
+   * rest has come too, or after `NO_ROOM_MS`, since what comes after an answer cannot be paused. Never settles if the
+   * client leaves.
    */
   body(limit: number, bodies: UnfinishedBodies | null): Promise<Buffer | 'too large' | 'no room'> {
     return new Promise((resolve) => {
       const kept = new ArrivingBody(limit, bodies);
-      this.#dropBody = () => kept.drop();
+      const turns = this.#bodyTurns;
+      const source: BodySource = { pause: () => this.#res.pause(), resume: () => this.#res.resume() };
+      let hasRoom = true;
+      let isAwaited = true;
+      const end = (isGone: boolean) => {
+        isAwaited = false;
+        turns.end(source, isGone);
+        kept.drop();
+      };
+      this.#endBody = end;
       this.#res.onData((chunk, isLast) => {
         // The parser reuses the chunk's memory after this returns.
-        if (!kept.add(chunk, isLast)) resolve('no room');
-        if (isLast) resolve(kept.whole());
+        if (!kept.add(chunk, isLast)) {
+          hasRoom = false;
+          systemScheduler.after(NO_ROOM_MS, () => resolve('no room'));
+        }
+        if (!isLast) {
+          if (isAwaited) turns.arrived(source, chunk.byteLength);
+          return;
+        }
+        resolve(hasRoom ? kept.whole() : 'no room');
+        end(false);
       });
     });
   }
@@ -224,6 +263,9 @@ export class Exchange {
     isLast: boolean,
   ): void {
     if (this.#isAborted) return;
+    if (isLast) this.#sockets.left(this.#peer);
+    else this.#sockets.answered(this.#peer);
+    this.#endBody?.(false);
     this.#res.cork(() => {
       this.writeHead(status, contentType, headers);
       if (this.#isHead) this.#endHead(body, isLast);

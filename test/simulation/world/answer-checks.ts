@@ -3,12 +3,12 @@ import type { SimulatedClient } from './simulated-client.ts';
 import type { World } from './world.ts';
 
 export function checkAnswers(world: World): void {
-  // What Redis forgot may be stored again under another number.
-  if (world.hasForgotten) return;
   const given = new Map<number, Set<string>>();
   for (const client of world.clients) noteGiven(given, client);
   for (const { owner, acknowledged } of world.clients) {
     for (const { room, payload, epoch, offset } of acknowledged) {
+      // What Redis forgot may be stored again under another number.
+      if (world.forgot(room)) continue;
       const positions = given.get(payload);
       if (positions === undefined || positions.has(`${epoch}:${offset}`)) continue;
       const others = [...positions].join(' and ');
@@ -26,7 +26,11 @@ function noteGiven(given: Map<number, Set<string>>, { stays }: SimulatedClient):
     for (const [i, payload] of log.payloads.entries()) {
       for (; log.marks[mark] !== undefined && log.marks[mark]!.at <= i; mark++) {
         const { event } = log.marks[mark]!;
-        if (event.kind === 'reset' || (event.kind === 'joined' && event.since === null)) epoch = event.epoch;
+        if (
+          event.kind === 'reset' ||
+          (event.kind === 'joined' && (event.since === null || event.since[1] === 0))
+        )
+          epoch = event.epoch;
       }
       const positions = given.get(payload) ?? new Set();
       given.set(payload, positions.add(`${epoch}:${log.offsets[i]}`));

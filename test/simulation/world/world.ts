@@ -1,15 +1,20 @@
 /** A cluster with its clients in one process: nodes, Redis, the links between them, and time. */
+
+import { Keys } from '../../../src/backplane/redis/keys/keys.ts';
 import type { Config } from '../../../src/config/config.ts';
-import { loadConfig } from '../../../src/config/load.ts';
+import type { RoomRule } from '../../../src/config/room-rule.ts';
 import { compileRules } from '../../../src/config/rules.ts';
 import { Random } from '../../support/random.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
+import type { Keyspace } from '../redis/keyspace.ts';
 import { RedisModel } from '../redis/server.ts';
 import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
 import { isListed, nameOf, watchMachines } from './machines.ts';
-import { RedisLink } from './redis-link.ts';
+import { RedisLink, type RedisLinkParts } from './redis-link.ts';
+import { configOf, drawnSettings, KEY_PREFIX, PARTITIONS, type Settings } from './settings.ts';
 import { SimulatedClient } from './simulated-client.ts';
+import { SimulatedCluster } from './simulated-cluster.ts';
 import { SimulatedNode } from './simulated-node.ts';
 import { WebSocketLink } from './web-socket-link.ts';
 
@@ -19,8 +24,12 @@ export interface WorldOptions {
   readonly clients: number;
   /** How long clients wait at most before they try again. */
   readonly reconnectCapMs?: number | undefined;
+  /** In place of what is drawn. */
+  readonly settings?: Partial<Settings> | undefined;
   /** Nothing happens any more after the first violation. Default false. */
   readonly stopsAtFirst?: boolean;
+  /** Redis is a cluster. Default false. */
+  readonly isCluster?: boolean;
 }
 
 const RECONNECT_CAP_MS = 2_000;
@@ -28,32 +37,12 @@ const RECONNECT_CAP_MS = 2_000;
 /** Rooms by the first part of their name: `chat` keeps much, `short` little, `live` nothing. */
 export const ROOMS = ['chat:a', 'chat:b', 'short:a', 'live:a'];
 
-const CONFIG = configOf({
-  redis: {
-    url: 'redis://redis.test:6379',
-    keyPrefix: 'rc',
-    partitions: 8,
-    commandTimeoutMs: 2_000,
-    startupTimeoutMs: 5_000,
-  },
-  auth: { secret: 's'.repeat(64), anonymous: true },
-  heartbeat: { intervalMs: 10_000 },
-  websocket: { backpressureBytes: 65_536 },
-  limits: { commandsPerSecond: 0 },
-  presence: { leaseMs: 4_000 },
-  rooms: [
-    { match: 'chat:*', history: { messages: 500, ageMs: 600_000 }, acks: true, memberEvents: true },
-    { match: 'short:*', history: { messages: 20, ageMs: 20_000 }, acks: true, memberEvents: true },
-    { match: 'live:*', history: { messages: 0 }, memberEvents: true },
-  ],
-});
+export const NAMES = new Keys(KEY_PREFIX, PARTITIONS);
 
-const RULES = compileRules(CONFIG);
-
-function configOf(settings: object): Config {
-  const loaded = loadConfig({ settings, env: {} });
-  if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
-  return loaded.config;
+/** A server of Redis that has keys by right. */
+export interface Store {
+  readonly redis: RedisModel;
+  readonly owner: Owner;
 }
 
 /** A user whom the server API keeps out of a room. */
@@ -63,8 +52,16 @@ export interface KeptOut {
   readonly sinceMs: number;
 }
 
-/** What a room keeps. */
-export const keptIn = (room: string) => RULES(room).history;
+/** As `Revoked` of nodes, with the time. */
+export interface Revoked {
+  readonly kind: 'user' | 'token';
+  readonly id: string;
+  readonly issuedBeforeMs?: number;
+  readonly sinceMs: number;
+  untilMs: number;
+  /** Nobody knows whether it was stored. */
+  isDoubtful: boolean;
+}
 
 /** `SIMULATION_STACKS=1` says who asked for them. */
 export function shownTasks(tasks: readonly Task[]): string {
@@ -75,6 +72,10 @@ export function shownTasks(tasks: readonly Task[]): string {
 export interface Counts {
   [what: string]: number;
 }
+type LinkEnd = Pick<RedisLinkParts, 'redis' | 'model' | 'refuses'>;
+
+/** Where the one Redis is. */
+const REDIS_HOST = '203.0.113.1';
 /** Where the Redis is that a replica took over from. */
 export const FORMER_HOST = '203.0.113.2';
 
@@ -85,6 +86,8 @@ export class World {
   /** What was the primary before, if it lives: at `FORMER_HOST`. */
   formerRedis: RedisModel | null = null;
   readonly redisOwner = new Owner('redis');
+  /** Null: there is one Redis, which is `redis`. */
+  readonly cluster: SimulatedCluster | null;
   readonly nodes: (SimulatedNode | null)[] = [];
   readonly clients: SimulatedClient[] = [];
   readonly redisLinks = new Set<RedisLink>();
@@ -108,8 +111,17 @@ export class World {
   readonly inDoubt = new Set<string>();
   /** Whom the server API let in again. */
   readonly letIn: KeptOut[] = [];
+  /** Users and tokens that the server API revoked. */
+  readonly revoked: Revoked[] = [];
+  /** A client was told to stop, and its user is back some time later. */
+  whenBack: (() => void) | null = null;
+  /** So long at most packets to and from Redis take longer. */
+  redisDelayMs = 0;
   /** Redis forgot keys: a retry may be stored a second time. */
   hasForgotten = false;
+  readonly settings: Settings;
+  readonly #config: Config;
+  readonly #rules: ReturnType<typeof compileRules>;
   readonly #options: WorldOptions;
   readonly #acked = new Map<string, Map<string, number>>();
   readonly #restore: () => void;
@@ -120,6 +132,9 @@ export class World {
   constructor(options: WorldOptions) {
     this.#options = options;
     this.random = new Random(options.seed);
+    this.settings = drawnSettings(options.seed, options.settings);
+    this.#config = configOf(this.settings, options.isCluster === true ? SimulatedCluster.url : null);
+    this.#rules = compileRules(this.#config);
     this.loop = new Loop(
       this.random,
       (error, owner) =>
@@ -130,6 +145,10 @@ export class World {
       nowMicros: () => this.loop.wallMsOf(this.redisOwner) * 1000,
       name: 'redis',
     });
+    this.cluster =
+      options.isCluster === true
+        ? new SimulatedCluster({ loop: this.loop, random: this.random, trace: this.trace })
+        : null;
     const code = new Random(options.seed ^ 0x5bd1e995);
     this.#restore = replaceGlobals(this.loop, code, (host) => this.#connect(host));
     this.#unwatch = watchMachines((machine, from, to) => {
@@ -140,11 +159,47 @@ export class World {
     for (let place = 0; place < options.nodes; place++) this.startNode(place);
   }
 
+  /** The Redis, or the masters of a cluster. */
+  get stores(): readonly Store[] {
+    const { cluster } = this;
+    if (cluster === null) return [{ redis: this.redis, owner: this.redisOwner }];
+    return cluster.masters.map((server) => ({ redis: server.redis, owner: cluster.ownerOf(server) }));
+  }
+
+  /** Where a key is, by the end of its name, if there is one: keys of different rooms end differently. */
+  keyAt(end: string): { readonly key: string; readonly keys: Keyspace; readonly nowMs: number } | null {
+    for (const { redis, owner } of this.stores) {
+      const key = [...redis.keys.names()].find((name) => name.endsWith(end));
+      if (key !== undefined) return { key, keys: redis.keys, nowMs: this.loop.wallMsOf(owner) };
+    }
+    return null;
+  }
+
+  /** Whether Redis forgot something of this room (null: of what is one for all nodes), or may have. */
+  forgot(room: string | null): boolean {
+    if (this.cluster === null) return this.hasForgotten;
+    return this.cluster.mayLack(room === null ? NAMES.leases() : NAMES.meta(room));
+  }
+
+  /** Something is wrong with Redis. */
+  get isStoreTroubled(): boolean {
+    if (this.cluster !== null) return this.cluster.isTroubled;
+    const { redis, redisOwner } = this;
+    const isAway = this.redisDelayMs > 0 || this.isRedisDown || redisOwner.held !== null;
+    return isAway || redis.isFull || redis.refusal !== null;
+  }
+
   /** Puts the globals of the process back. */
   dispose(): void {
     this.#unwatch();
     this.#restore();
   }
+
+  /** What a room keeps. */
+  readonly keptIn = (room: string): RoomRule['history'] => this.#rules(room).history;
+
+  /** Whether slow readers are given the newest message alone. */
+  readonly skips = (room: string): boolean => this.#rules(room).slowReaders === 'latest';
 
   // ---- what is told --------------------------------------------------------------------------------------
 
@@ -157,7 +212,9 @@ export class World {
 
   /** Of all that was traced and done: the same for the same run. */
   get digest(): string {
-    return `${this.#digest.toString(16)}-${this.loop.tasks}-${this.redis.commands}`;
+    const servers = this.cluster?.servers.map(({ redis }) => redis) ?? [this.redis];
+    const commands = servers.reduce((sum, redis) => sum + redis.commands, 0);
+    return `${this.#digest.toString(16)}-${this.loop.tasks}-${commands}`;
   }
 
   violation(what: string): void {
@@ -176,7 +233,7 @@ export class World {
     const owner = new Owner(`node-${place}.${++this.#names}`);
     const complain = (what: string) => this.violation(`${owner.name} logged an error: ${what}`);
     this.loop.as(owner, () => {
-      const node = new SimulatedNode({ owner, config: CONFIG, complain });
+      const node = new SimulatedNode({ owner, config: this.#config, complain });
       this.nodes[place] = node;
       this.lives.push(node);
       void node.start().then(() => {
@@ -247,21 +304,30 @@ export class World {
   }
 
   #connect(host: string): unknown {
-    const { loop, random, redisOwner } = this;
-    const model = host === FORMER_HOST ? this.formerRedis : this.redis;
+    const { loop, random } = this;
     const place = this.nodes.findIndex((node) => node?.owner === loop.current);
     const link: RedisLink = new RedisLink({
-      loop,
-      random,
-      node: loop.current,
-      redis: redisOwner,
-      model: model ?? this.redis,
-      latencyMs: () => this.#latencyMs(),
-      refuses: () => (this.isRedisDown || model === null ? 'refused' : (this.cutOff.get(place) ?? null)),
+      ...{ loop, random, node: loop.current },
+      host: this.cluster === null ? REDIS_HOST : host,
+      ...(this.cluster === null ? this.#oneRedis(host, place) : this.#serverOf(this.cluster, host, place)),
+      latencyMs: () => this.#latencyMs() + this.random.next() * this.redisDelayMs,
       over: () => this.redisLinks.delete(link),
     });
     this.redisLinks.add(link);
     return link.socket;
+  }
+
+  #oneRedis(host: string, place: number): LinkEnd {
+    const model = host === FORMER_HOST ? this.formerRedis : this.redis;
+    const refuses = () => (this.isRedisDown || model === null ? 'refused' : (this.cutOff.get(place) ?? null));
+    return { redis: this.redisOwner, model: model ?? this.redis, refuses };
+  }
+
+  #serverOf(cluster: SimulatedCluster, host: string, place: number): LinkEnd {
+    const server = cluster.model.at(host);
+    if (server === undefined) throw new Error(`no server of the cluster is at ${host}`);
+    const refuses = () => cluster.absence(server, place) ?? this.cutOff.get(place) ?? null;
+    return { redis: cluster.ownerOf(server), model: server.redis, refuses };
   }
 
   isRedisDown = false;
@@ -300,6 +366,8 @@ export class World {
       complain: (what: string) => this.violation(what),
       trace: this.trace,
       acking: (who: string, room: string) => this.#acking(who, room),
+      stopped: () =>
+        this.loop.after(this.random.whole(1_000, 5_000), () => this.whenBack?.(), this.loop.world),
     };
     this.loop.as(owner, () => {
       client = new SimulatedClient(parts);
@@ -340,7 +408,7 @@ export class World {
     return (epoch, offset) => {
       this.count('acks');
       const before = known.get(epoch) ?? 0;
-      if (!this.hasForgotten && offset < before)
+      if (!this.forgot(room) && offset < before)
         this.violation(`ack of ${user} in ${room} went back from ${before} to ${offset}`);
       const now = this.#acked.get(`${user} ${room}`) ?? new Map<string, number>();
       this.#acked.set(`${user} ${room}`, now.set(epoch, Math.max(now.get(epoch) ?? 0, offset)));
