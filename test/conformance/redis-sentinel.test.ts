@@ -243,8 +243,8 @@ if (COORDINATED) {
     async () => {
       for (let i = 0; i < FAILOVERS; i++) {
         const room = `coordinated ${i}`;
-        await waitFor(() => node.backplane.status().ready, { for: 'all links', timeoutMs: 30_000 });
-      await node.backplane.subscribe(room);
+        const subscribed = () => node.backplane.subscribe(room).then(() => true);
+      await waitFor(subscribed, { for: 'the links to be up again', timeoutMs: 30_000 });
         const { taken, refused } = await takenDuring(room, () => handOver('COORDINATED'));
         console.log(`SENTINEL FAILOVER COORDINATED: ${taken.length} taken, ${refused} refused`);
         expect(epochsOf(taken).size).toBe(1);
