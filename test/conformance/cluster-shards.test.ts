@@ -31,8 +31,13 @@ afterEach(async () => {
 
 afterAll(() => cluster.dispose());
 
-async function start(keyPrefix: string, url = cluster.url, isCluster = true) {
-  const settings = { keyPrefix, partitions: PARTITIONS, startupTimeoutMs: 5_000, commandTimeoutMs: 5_000 };
+async function start(
+  keyPrefix: string,
+  url = cluster.url,
+  isCluster = true,
+  { startupTimeoutMs = 5_000, commandTimeoutMs = 5_000 } = {},
+) {
+  const settings = { keyPrefix, partitions: PARTITIONS, startupTimeoutMs, commandTimeoutMs };
   const backplane = new RedisBackplane({ ...redisOptions(url, settings), cluster: isCluster });
   open.push(backplane);
   const heard = new Heard();
@@ -48,6 +53,11 @@ function publish(backplane: RedisBackplane, room: string, key: string | null = n
       settled: (error, _epoch, offset) => resolve({ error: error?.message ?? null, offset }),
     });
   });
+}
+
+function degraded(backplane: RedisBackplane): readonly string[] {
+  const status = backplane.status();
+  return status.ready ? (status.degraded ?? []) : [status.reason ?? ''];
 }
 
 /** Slots of this master that have partitions. */
@@ -121,6 +131,54 @@ describe('a Redis Cluster', () => {
     await b.heard.untilMessages(room, 2);
     await cluster.move([slot], source);
   }, 30_000);
+});
+
+describe('a node that starts while a master is frozen', () => {
+  /** What happens to the servers ends with the test. */
+  async function whileFrozen(server: RedisServer, work: () => Promise<void>): Promise<void> {
+    cluster.freeze(server);
+    try {
+      await work();
+    } finally {
+      cluster.thaw(server);
+      await cluster.settled();
+    }
+  }
+
+  it('serves the rooms of the others, says which one is missing, and gets it when it is back', async () => {
+    const prefix = randomId(6);
+    const keys = new Keys(prefix, PARTITIONS);
+    const control = await cluster.owner(keys.leases());
+    const frozen = (await cluster.masters()).find((master) => master !== control)!;
+    const owners = await Promise.all(ROOMS.map((room) => cluster.owner(keys.meta(room))));
+    // It is asked first.
+    const url = [frozen, ...cluster.servers.filter((server) => server !== frozen)].map((one) => one.url);
+    const lost = ROOMS[owners.indexOf(frozen)]!;
+    let backplane: RedisBackplane;
+    await whileFrozen(frozen, async () => {
+      ({ backplane } = await start(prefix, url.join(','), true, { commandTimeoutMs: 1_500 }));
+      const others = ROOMS.filter((_, i) => owners[i] !== frozen);
+      const answers = await Promise.all(others.map((room) => publish(backplane, room)));
+      expect(answers).toEqual(others.map(() => ({ error: null, offset: 1 })));
+      expect(backplane.status().ready).toBe(true);
+      expect(degraded(backplane)).toEqual([expect.stringContaining(String(frozen.port))]);
+      expect((await publish(backplane, lost)).error).toContain(String(frozen.port));
+    });
+    await waitFor(() => degraded(backplane).length === 0, {
+      for: 'the master to be back',
+      timeoutMs: 20_000,
+    });
+    expect(await publish(backplane!, lost)).toEqual({ error: null, offset: 1 });
+  }, 60_000);
+
+  it('waits for the one that has the leases, and says so when the time is over', async () => {
+    const prefix = randomId(6);
+    const control = await cluster.owner(new Keys(prefix, PARTITIONS).leases());
+    await whileFrozen(control, async () => {
+      const short = { startupTimeoutMs: 1_000, commandTimeoutMs: 1_000 };
+      await expect(start(prefix, cluster.url, true, short)).rejects.toThrow(String(control.port));
+    });
+  }, 60_000);
 });
 
 describe('a node does not start', () => {
