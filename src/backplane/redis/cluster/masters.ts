@@ -54,7 +54,12 @@ export class Masters {
 
   /** Has links to a master. Returns the member that it takes the place of, if the server has another address now. */
   keepOpen(master: Master, map: SlotMap): Member | null {
-    const known = this.#members.get(master.id);
+    let known = this.#members.get(master.id);
+    if (known !== undefined && known.replacedAtMs !== null) {
+      // It has slots again, and its links have ended.
+      this.close(known, 'another master took over');
+      known = undefined;
+    }
     if (known !== undefined && known.master.host === master.host && known.master.port === master.port) {
       known.master = master;
       return null;
@@ -78,6 +83,11 @@ export class Masters {
     shard.stop();
     shard.close(reason);
     this.#options.metrics.shardGone(shard.address);
+  }
+
+  /** Looks who can be called. */
+  review(nowMs: number): void {
+    for (const member of this.#members.values()) member.review(nowMs);
   }
 
   stop(): void {
