@@ -8,6 +8,12 @@ const folders = readdirSync('test', { withFileTypes: true })
   .map(({ name }) => name);
 const UNIT = ['unit', 'protocol', 'node'];
 
+const LEFTOVERS = 'test/support/leftovers.ts';
+/** What a project has beside what all have. */
+const SETTINGS: Readonly<Record<string, object>> = {
+  conformance: { globalSetup: [LEFTOVERS, 'test/support/shared-cluster.ts'] },
+};
+
 /** The hooks are tested with the newest React, and once more with the oldest that they run with. */
 const REACT_18 = Object.fromEntries(
   ['react/jsx-dev-runtime', 'react/jsx-runtime', 'react-dom/client', 'react-dom/server', 'react'].map(
@@ -24,7 +30,7 @@ function project(name: string, within: readonly string[], settings: object = {})
     test: {
       name,
       include: within.map((folder) => `test/${folder}/**/*.test.{ts,tsx}`),
-      globalSetup: ['test/support/leftovers.ts'],
+      globalSetup: [LEFTOVERS],
       testTimeout: 30_000,
       hookTimeout: 60_000,
       retry: 0,
@@ -42,7 +48,7 @@ export default defineConfig({
         ...project('client-react-18', ['client/react'], { env: { REACT: '18' } }),
         resolve: { alias: REACT_18 },
       },
-      ...folders.filter((name) => !UNIT.includes(name)).map((name) => project(name, [name])),
+      ...folders.filter((name) => !UNIT.includes(name)).map((name) => project(name, [name], SETTINGS[name])),
     ],
     reporters: process.env.CI === 'true' ? ['default', './test/support/no-skips.ts'] : ['default'],
     // Two cores: real processes and a real Redis run beside the tests, so files run a few at a time.

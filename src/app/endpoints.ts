@@ -9,6 +9,7 @@ import { ANSWER_HEADERS, HTTPS_ONLY } from '../transport/http/security-headers.t
 import { ProxyWarning } from '../transport/proxy-warning.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
+import { systemScheduler } from '../util/scheduler.ts';
 import type { NodeParts } from './node-parts.ts';
 import { packageVersion } from './package-version.ts';
 import { samples } from './samples.ts';
@@ -74,6 +75,6 @@ function createScrapes(config: Config, parts: NodeParts): Scrapes {
   return new Scrapes({
     perSecond: config.metrics.rendersPerSecond,
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
-    nowMs: systemClock.nowMs,
+    scheduler: systemScheduler,
   });
 }

@@ -130,10 +130,12 @@ export class Allowance {
     const retryAfterMs = limits.userCommands.charge(user, USER_CHARGE_COMMANDS, nowMs);
     if (retryAfterMs === 0) return WITHIN;
     this.#limit = 'limits.userCommandsPerSecond';
+    // Counted for the user too: a new connection has a budget of its own.
+    if (limits.userRefusals.charge(user, 1, nowMs) > 0) return FLOOD;
     return this.#refused(limits, 1, nowMs, retryAfterMs);
   }
 
-  /** Its refusals are counted for the address too: a new connection has a budget of its own. */
+  /** Its refusals are counted for the address too, as those of a user are. */
   #chargeAddress(limits: SendingLimits, units: number, nowMs: number): number {
     const address = this.#address;
     if (address === null) return WITHIN;
@@ -181,6 +183,26 @@ export class Allowance {
     if (paidUntilMs === -1) return keys.retryAfterMs(rare.keysPaidUntilMs, nowMs, keysAtOnce);
     rare.keysPaidUntilMs = paidUntilMs;
     return 0;
+  }
+
+  /** More of its messages wait than its rate of commands will ever let through. Returns true. */
+  exceedsCommands(): true {
+    this.#limit = 'limits.commandsPerSecond';
+    return true;
+  }
+
+  /** Whether its user, or its address, sent so much that the next commands of the connection would close it. */
+  isFlooding(limits: SendingLimits, user: string | null, nowMs: number): boolean {
+    const payer = user ?? this.#address;
+    if (payer === null) return false;
+    const [commands, refusals] =
+      user === null
+        ? [limits.addressCommands, limits.addressRefusals]
+        : [limits.userCommands, limits.userRefusals];
+    if (commands.waitMs(payer, USER_CHARGE_COMMANDS, nowMs) === 0) return false;
+    if (refusals.waitMs(payer, 1, nowMs) === 0) return false;
+    this.#limit = user === null ? 'limits.addressCommandsPerSecond' : 'limits.userCommandsPerSecond';
+    return true;
   }
 
   /** A command of a message refused as a whole: `WITHIN` if it may be answered, else `FLOOD`. */

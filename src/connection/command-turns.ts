@@ -1,12 +1,22 @@
 import type { EndOfTurn } from '../util/end-of-turn.ts';
 
 /**
- * What a node does for the commands of all its connections in one turn of the event loop, in units of about 10 us:
- * a ping and most others are one. So a turn takes about 10 ms, however much arrives at once.
+ * What a node does for the commands of all its connections in one turn of the event loop, in units of at most 10 us:
+ * a ping and most others are one. So a turn takes at most 10 ms, however much arrives at once.
  */
 export const UNITS_A_TURN = 1000;
-/** A connection that waits gets so much before it is the turn of the next one. */
-const UNITS_A_ROUND = 20;
+/**
+ * After so long the rest of a turn's commands wait, whatever units are left: a command takes many times its unit while
+ * its code is new, memory is collected, or others use the core.
+ */
+export const TURN_MS = 5;
+/** Commands between two looks at the clock. */
+export const LOOK_EVERY = 16;
+/**
+ * A connection that waits gets so much before it is the turn of the next one. Little, so that one with a single command
+ * waits for a turn even behind a hundred that flood.
+ */
+const UNITS_A_ROUND = 4;
 
 /** What a command takes beyond the unit of any other. */
 export const EXTRA_UNITS = {
@@ -22,8 +32,8 @@ export const EXTRA_UNITS = {
 /** A unit for each 8 KiB of a message, besides its commands. */
 const UNIT_SHIFT = 13;
 
-/** What waits on a node should stay below this. */
-const HELD_BYTES = 64 * 1_048_576;
+/** What waits on a node should stay below this. Keeping it takes more than carrying it out: it outlives young garbage. */
+const HELD_BYTES = 40 * 1_048_576;
 /** A connection may have this share of what is left of that waiting. */
 const SHARE_SHIFT = 3;
 
@@ -46,6 +56,8 @@ export class CommandTurns {
   readonly #waiting = new Set<TurnTaker>();
   /** Units left in this turn. Nothing new begins at 0 or less; read and written for every command. */
   left = UNITS_A_TURN;
+  /** When its first command began; negative: none has. */
+  #beganAtMs = -1;
 
   /** What waits of all connections. Written by `HeldCommands`. */
   heldBytes = 0;
@@ -72,6 +84,12 @@ export class CommandTurns {
     this.left -= bytes >> UNIT_SHIFT;
   }
 
+  /** It is so late, and a command may follow: none begins in this turn if that took too long. */
+  look(nowMs: number): void {
+    if (this.#beganAtMs < 0) this.#beganAtMs = nowMs;
+    else if (this.left > 0 && nowMs - this.#beganAtMs >= TURN_MS) this.left = 0;
+  }
+
   /** This connection has commands for a later turn. Harmless when it waits already. */
   wait(connection: TurnTaker): void {
     this.#waiting.add(connection);
@@ -81,6 +99,7 @@ export class CommandTurns {
   /** Called when the output of a turn has left: those that wait are served first in the next one. */
   nextTurn(): void {
     this.left = UNITS_A_TURN;
+    this.#beganAtMs = -1;
     const waiting = this.#waiting;
     if (waiting.size === 0) return;
     // Goes on with those that are added meanwhile, at the end.

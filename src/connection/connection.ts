@@ -14,11 +14,12 @@ import type {
 } from '../protocol/frames.ts';
 import type { ReaderEncoding } from '../protocol/subprotocol.ts';
 import { Allowance, FLOOD, WITHIN } from './allowance.ts';
-import type { TurnTaker } from './command-turns.ts';
+import { LOOK_EVERY, type TurnTaker } from './command-turns.ts';
 import type { ConnectionContext } from './context.ts';
 import { HeldCommands } from './held-commands.ts';
 import type { OverLimit } from './over-limit.ts';
 import { sendFrames, toKeep } from './send-frames.ts';
+import { USER_CHARGE_COMMANDS } from './sending-limits.ts';
 import type { Socket } from './socket.ts';
 
 /** Which of the turn's lanes a connection waits in; see `FlushQueue`. */
@@ -139,6 +140,8 @@ export class Connection implements TurnTaker {
     const nowMs = clock.nowMs();
     const verdict = this.#allowance.message(limits, this.user, message.length, turn.number, nowMs);
     if (verdict === FLOOD) return this.#flooded('bytes', 0);
+    // Waits for no turn, since it asks for nothing.
+    if (message.length === 0 && isBinary !== this.readsText) return this.#idleFrame('messages', nowMs);
     const commands =
       isBinary === this.readsText ? onlyOne(this.codec.otherKind) : this.codec.readCommands(message);
     let refusal: OverLimit | null = null;
@@ -147,6 +150,7 @@ export class Connection implements TurnTaker {
       refusal = this.#allowance.refusal(limits, verdict);
     }
     const { turns } = this.context;
+    turns.look(nowMs);
     turns.spendBytes(message.length);
     if (this.#held !== null || turns.left <= 0) this.#hold(commands, refusal, true);
     else if (!this.#carryOut(commands, refusal, true, 0, nowMs)) this.#hold(commands, refusal, false);
@@ -156,8 +160,10 @@ export class Connection implements TurnTaker {
   give(commands: CommandReader): void {
     const { turn, turns, clock } = this.context;
     turn.request();
+    const nowMs = clock.nowMs();
+    turns.look(nowMs);
     const waits = this.#held !== null || turns.left <= 0;
-    if (waits || !this.#carryOut(commands, null, false, 0, clock.nowMs())) this.#hold(commands, null, false);
+    if (waits || !this.#carryOut(commands, null, false, 0, nowMs)) this.#hold(commands, null, false);
   }
 
   /** Its WebSocket message has more bytes than it may have. */
@@ -187,7 +193,8 @@ export class Connection implements TurnTaker {
     floor: number,
     nowMs: number,
   ): boolean {
-    const { turns } = this.context;
+    const { turns, clock } = this.context;
+    let sinceLook = 0;
     const first = rest.next();
     if (first === null && isWhole) this.#idleFrame('messages', nowMs);
     if (first !== null && refusal === null && this.#hasExpired() && first.type !== 'auth') this.#expire();
@@ -203,6 +210,10 @@ export class Connection implements TurnTaker {
         // It has been answered.
       } else if (command.type === 'rejected') this.#violation(command);
       else this.#run(command);
+      if (++sinceLook === LOOK_EVERY) {
+        sinceLook = 0;
+        turns.look(clock.nowMs());
+      }
       if (this.#isChecking || turns.left <= floor) return false;
     }
     return true;
@@ -296,7 +307,19 @@ export class Connection implements TurnTaker {
     this.#held ??= new HeldCommands(this.context.turns);
     this.#held.add({ commands, refusal, isWhole }, bytes);
     if (this.#held.bytes > this.#mostHeldBytes) return this.#heldTooMuch();
+    if (this.#floods(this.#held.messages)) return this.#flooded('commands', 0);
     if (!this.#isChecking) this.context.turns.wait(this);
+  }
+
+  /**
+   * Whether so many messages that wait are worth no answer: more than it may send at once and have refused, or those of
+   * a user or an address that is closed for each. Reading many small ones takes longer than what they ask for.
+   */
+  #floods(messages: number): boolean {
+    const { limits, clock } = this.context;
+    if (messages > limits.heldMessages) return this.#allowance.exceedsCommands();
+    if (messages % USER_CHARGE_COMMANDS !== 0) return false;
+    return this.#allowance.isFlooding(limits, this.user, clock.nowMs());
   }
 
   /** As much as one turn may bring in while the node has room for it; little for a client that has not authenticated. */
@@ -340,6 +363,7 @@ export class Connection implements TurnTaker {
     if (held === null || this.#isChecking) return false;
     const { turns, clock } = this.context;
     const nowMs = clock.nowMs();
+    turns.look(nowMs);
     const floor = Math.max(0, turns.left - units);
     for (let message = held.first; message !== null && this.#open; message = held.first) {
       if (turns.left <= floor) return true;

@@ -42,6 +42,10 @@ export class HeldCommands {
     this.#sizes.push(size);
   }
 
+  get messages(): number {
+    return this.#messages.length - this.#at;
+  }
+
   /** The oldest. */
   get first(): HeldMessage | null {
     return this.#messages[this.#at] ?? null;

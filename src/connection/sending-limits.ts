@@ -40,9 +40,11 @@ export interface SendingLimits {
   readonly settings: SendingSettings;
   readonly commands: RateLimit;
   readonly userCommands: KeyedRate;
+  /** Refused commands of a user that are answered; beyond them its connections are closed. */
+  readonly userRefusals: KeyedRate;
   /** Of connections without a user. */
   readonly addressCommands: KeyedRate;
-  /** Their refused commands that are answered; beyond them a connection is closed. */
+  /** The same for those. */
   readonly addressRefusals: KeyedRate;
   readonly joins: RateLimit;
   /** Idempotency keys, of a connection without a user. */
@@ -56,6 +58,8 @@ export interface SendingLimits {
   readonly refusals: RateLimit;
   readonly bytes: RateLimit;
   readonly userBytes: KeyedRate;
+  /** Messages of one connection that wait for their turn: each has a command at least. */
+  readonly heldMessages: number;
   /** Bytes of one connection in one turn, and bytes of it that wait for their turn. */
   readonly turnBytes: number;
   /** Pings, pongs and messages without a command, of one connection in a window of `IDLE_WINDOW_MS`. */
@@ -79,6 +83,8 @@ export const JOIN_EXTRA_COMMANDS = 4;
  */
 const MIN_REFUSALS = 100;
 const MAX_REFUSALS = 1000;
+/** Messages that may wait where no rate is set. */
+const HELD_MESSAGES = 10_000;
 /** Less than 100 ms of work. A higher configured limit replaces it. */
 const TURN_BYTES = 4 * 1_048_576;
 
@@ -103,6 +109,9 @@ export function sendingLimits(settings: SendingSettings): SendingLimits {
         Math.max(settings.addressCommandBurst, USER_CHARGE_COMMANDS),
       ),
     ),
+    userRefusals: new KeyedRate(
+      new RateLimit(refusals(settings.userCommandsPerSecond), refusals(settings.userCommandBurst)),
+    ),
     addressRefusals: new KeyedRate(
       new RateLimit(refusals(settings.addressCommandsPerSecond), refusals(settings.addressCommandBurst)),
     ),
@@ -116,6 +125,7 @@ export function sendingLimits(settings: SendingSettings): SendingLimits {
     refusals: new RateLimit(refusals(commandsPerSecond), refusals(commandBurst)),
     bytes: new RateLimit(bytesPerSecond, byteBurst),
     userBytes: new KeyedRate(new RateLimit(userBytesPerSecond, userByteBurst)),
+    heldMessages: heldMessages(commandsPerSecond, commandBurst),
     turnBytes: Math.max(TURN_BYTES, byteBurst),
     idleFrames: IDLE_FRAMES,
   };
@@ -132,6 +142,12 @@ function keysLimit({ keysPerUser, dedupWindowMs }: SendingSettings): RateLimit {
 /** A hundredth of the burst at most, so that few connections of a user use up nothing by this. */
 function keysAtOnce({ keysPerUser }: SendingSettings): number {
   return keysPerUser === 0 ? 0 : Math.min(Math.max(1, Math.floor(keysPerUser / 200)), USER_CHARGE_KEYS);
+}
+
+/** All that would be carried out or answered if it came now, and that of a second in which the node is busy. */
+function heldMessages(commandsPerSecond: number, commandBurst: number): number {
+  if (commandsPerSecond === 0) return HELD_MESSAGES;
+  return Math.max(commandsPerSecond, commandBurst) + refusals(commandBurst);
 }
 
 function refusals(commands: number): number {

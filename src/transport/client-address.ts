@@ -59,11 +59,13 @@ export class ClientAddresses {
 
   /**
    * What the limits of addresses count a client by, whose address `of` found; see `networkOf`. Null: they do not
-   * apply. That is so for a trusted proxy, which stands for any number of clients.
+   * apply. That is so for a trusted proxy that names nobody: it stands for any number of clients. One that passes on a
+   * header which cannot be read is counted itself, or a client would send such a header to be counted by nothing.
    */
   keyOf(client: string, forwardedFor: string, proxied = ''): string | null {
-    if (isIP(client) === 0 || this.#isProxy(client)) return null;
-    return this.#trust === true && forwardedFor + proxied === '' ? null : networkOf(client);
+    if (isIP(client) === 0) return null;
+    const namesNobody = forwardedFor === '' && proxied === '';
+    return namesNobody && this.trusts(client) ? null : networkOf(client);
   }
 
   /** Whether the address that connected may say for whom. */

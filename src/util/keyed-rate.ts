@@ -36,6 +36,13 @@ export class KeyedRate {
     return 0;
   }
 
+  /** Milliseconds after which these units would pass; 0: now. Charges nothing. */
+  waitMs(name: string, units: number, nowMs: number): number {
+    const paidUntilMs = this.#accounts.get(name)?.paidUntilMs ?? 0;
+    if (this.#limit.take(paidUntilMs, nowMs, units) !== -1) return 0;
+    return this.#limit.retryAfterMs(paidUntilMs, nowMs, units);
+  }
+
   /** Returns some of what was charged. Harmless for an account that is gone. */
   giveBack(name: string, units: number): void {
     const account = this.#accounts.get(name);

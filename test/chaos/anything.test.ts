@@ -8,7 +8,7 @@ import { chaosSeed, Random } from '../support/random.ts';
 import { RedisServer } from '../support/redis.ts';
 import { delay, waitFor } from '../support/wait.ts';
 
-const SECONDS = Number(process.env.CHAOS_SECONDS ?? 60);
+const SECONDS = Number(process.env.CHAOS_SECONDS ?? 20);
 const NODES = 3;
 const ROOMS = ['chaos:a', 'chaos:b', 'chaos:c'];
 const ANSWER_MS = 2_500;

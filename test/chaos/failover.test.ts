@@ -7,6 +7,8 @@ import { RedisServer } from '../support/redis.ts';
 import { waitFor } from '../support/wait.ts';
 
 const ROOM = 'chaos:failover';
+/** `CHAOS_FAILOVERS=all`: also those that the simulation draws in every run, with thousands of others. */
+const HAS_ALL = process.env.CHAOS_FAILOVERS === 'all';
 
 let primary: RedisServer;
 let replica: RedisServer;
@@ -55,7 +57,7 @@ function expectReset(crowd: Crowd, verdict: Verdict): void {
 
 describe('when a replica is promoted that lacks the last writes', { timeout: 120_000 }, () => {
   // 20: their numbers are given out again before any node has looked. 2,000: long after.
-  it.each([20, 2_000])(
+  it.each(HAS_ALL ? [20, 2_000] : [20])(
     'members are told of %i lost messages by a reset, and have all that follow',
     async (missing) => {
       const crowd = await Crowd.gather({
@@ -75,6 +77,8 @@ describe('when a replica is promoted that lacks the last writes', { timeout: 120
       await crowd.disperse();
     },
   );
+
+  if (!HAS_ALL) return;
 
   it('a node that comes late, when the lost numbers belong to other messages, tells its members too', async () => {
     const crowd = await Crowd.gather({ room: ROOM, urls: cluster.urls, members: [30], publishers: [1] });

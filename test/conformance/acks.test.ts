@@ -8,7 +8,7 @@ import { KEPT, publishTiny } from '../support/frames.ts';
 import { useBackplanes } from '../support/use-backplanes.ts';
 import { waitFor } from '../support/wait.ts';
 
-const used = useBackplanes();
+const used = useBackplanes({ cluster: 'long' });
 
 /** Publishes so many messages; resolves with the room's epoch. */
 async function fill(backplane: Backplane, room: string, messages: number): Promise<string> {

@@ -2,18 +2,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Backplane, NewestPage } from '../../src/backplane/backplane.ts';
 import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
-import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
 import { KEPT_FRAME_BYTES, KEPT_KEYS } from '../../src/backplane/newest-messages.ts';
-import { RedisBackplane } from '../../src/backplane/redis/redis-backplane.ts';
 import type { RoomRule } from '../../src/config/room-rule.ts';
-import { systemClock } from '../../src/util/clock.ts';
-import { type Running, redisOptions } from '../support/backplanes.ts';
+import type { Running } from '../support/backplanes.ts';
 import { KEPT, OFFSET_AT, type Settled, tinyFrame } from '../support/frames.ts';
 import { type Device, LocalNode } from '../support/local-node.ts';
 import { useBackplanes } from '../support/use-backplanes.ts';
 import { waitFor } from '../support/wait.ts';
 
-const used = useBackplanes();
+const used = useBackplanes({ cluster: 'long' });
 
 const UNKEPT: HistoryPolicy = { messages: 0, ageMs: 60_000 };
 
@@ -161,16 +158,10 @@ const RULE: RoomRule = {
   slowReaders: 'resume',
 };
 const NODE = 'node0001';
-const TIMES = { dedupWindowMs: 60_000, metaTtlMs: 60_000, acksTtlMs: 60_000 };
 
-const BACKPLANES: readonly (readonly [kind: string, make: () => Backplane])[] = [
-  ['memory', () => new MemoryBackplane({ nodeId: NODE, clock: systemClock, ...TIMES })],
-  ['redis', () => new RedisBackplane({ ...redisOptions(used.server.url), nodeId: NODE })],
-];
-
-describe.each(BACKPLANES)('a node on the %s backplane', (_kind, make) => {
+describe.each(used.makers)('a node on the %s backplane', (_kind, make) => {
   async function withNode(test: (local: LocalNode<Backplane>) => Promise<void>): Promise<void> {
-    const local = await LocalNode.on(make(), NODE, (room) =>
+    const local = await LocalNode.on(make(NODE), NODE, (room) =>
       room.startsWith('live') ? { ...RULE, history: UNKEPT } : RULE,
     );
     await test(local).finally(() => local.close());

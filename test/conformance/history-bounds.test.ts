@@ -6,7 +6,7 @@ import { type PublishSettings, publishTiny } from '../support/frames.ts';
 import { useBackplanes } from '../support/use-backplanes.ts';
 import { waitFor } from '../support/wait.ts';
 
-const used = useBackplanes();
+const used = useBackplanes({ cluster: 'long' });
 const KIB = 1024;
 
 /** One after the other, so that each is an envelope of its own. */

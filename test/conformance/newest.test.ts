@@ -1,14 +1,10 @@
-/** Joins with the newest messages, gaps and personal rooms on every backplane: a node of its own over memory and Redis. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+/** Joins with the newest messages, gaps and personal rooms on every backplane: a node of its own over each. */
+import { afterEach, describe, expect, it } from 'vitest';
 import type { Backplane } from '../../src/backplane/backplane.ts';
-import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
-import { RedisBackplane } from '../../src/backplane/redis/redis-backplane.ts';
 import type { RoomRule } from '../../src/config/room-rule.ts';
 import type { JoinResult } from '../../src/protocol/frames.ts';
-import { systemClock } from '../../src/util/clock.ts';
-import { redisOptions } from '../support/backplanes.ts';
 import { type Device, LocalNode } from '../support/local-node.ts';
-import { RedisServer } from '../support/redis.ts';
+import { useBackplanes } from '../support/use-backplanes.ts';
 import { waitFor } from '../support/wait.ts';
 
 const RULE: RoomRule = {
@@ -22,30 +18,20 @@ const RULE: RoomRule = {
   slowReaders: 'resume',
 };
 const NODE = 'node0001';
-const TIMES = { dedupWindowMs: 60_000, metaTtlMs: 60_000, acksTtlMs: 60_000 };
 
-let redis: RedisServer;
+const used = useBackplanes({ cluster: 'long' });
 const locals: LocalNode<Backplane>[] = [];
 
-beforeAll(async () => {
-  redis = await RedisServer.start();
-});
 afterEach(async () => {
   for (const local of locals.splice(0)) await local.close();
 });
-afterAll(() => redis.dispose());
 
-const BACKPLANES: readonly (readonly [kind: string, make: () => Backplane])[] = [
-  ['memory', () => new MemoryBackplane({ nodeId: NODE, clock: systemClock, ...TIMES })],
-  ['redis', () => new RedisBackplane({ ...redisOptions(redis.url), nodeId: NODE })],
-];
-
-describe.each(BACKPLANES)('on the %s backplane', (_kind, make) => {
+describe.each(used.makers)('on the %s backplane', (_kind, make) => {
   let local: LocalNode<Backplane>;
 
   async function device(user: string): Promise<Device> {
     if (locals.length === 0) {
-      local = await LocalNode.on(make(), NODE, (room) =>
+      local = await LocalNode.on(make(NODE), NODE, (room) =>
         room.startsWith('live') ? { ...RULE, history: { messages: 0, ageMs: 60_000 } } : RULE,
       );
       locals.push(local);

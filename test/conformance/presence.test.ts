@@ -1,4 +1,4 @@
-/** What presence promises on every backplane: one suite over memory and Redis. */
+/** What presence promises on every backplane: one suite over memory, a Redis and a Redis Cluster. */
 import { describe, expect, it } from 'vitest';
 import type { PresenceEntry } from '../../src/backplane/presence.ts';
 import { packValue } from '../../src/protocol/msgpack/values.ts';

@@ -6,9 +6,9 @@ import { rolldown } from 'rolldown';
 
 /**
  * `mutation`: `{ file, from, to }`, a text in a source file, relative to the repository, that stands there once, and what is put in its place.
- * Throws where it does not stand there.
+ * Throws where it does not stand there. `forCoverage`: with a source map beside it, and with what nothing uses.
  */
-export async function bundle(entry, output, mutation = null) {
+export async function bundle(entry, output, mutation = null, forCoverage = false) {
   let isApplied = mutation === null;
   const mutated = mutation && resolve(mutation.file);
   const source = {
@@ -36,7 +36,8 @@ export async function bundle(entry, output, mutation = null) {
     external: (id) => external(id) && id !== 'luaparse',
     plugins: [source],
     logLevel: 'silent',
+    treeshake: !forCoverage,
   });
-  await made.write({ file: output, format: 'esm', codeSplitting: false });
+  await made.write({ file: output, format: 'esm', codeSplitting: false, sourcemap: forCoverage });
   if (!isApplied) throw new Error(`${mutation.file} is not part of the simulation`);
 }

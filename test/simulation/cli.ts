@@ -31,6 +31,8 @@ const { values } = parseArgs({
     campaign: { type: 'string' },
     /** Runs nothing: what a campaign adds up to. */
     summary: { type: 'string' },
+    /** What the seeds run of the sources: `coverage.mjs`. The file for the list of what they do not run. */
+    coverage: { type: 'string' },
   },
 });
 

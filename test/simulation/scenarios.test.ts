@@ -54,6 +54,23 @@ function goBack(replace: (world: World, older: Keyspace) => void): Promise<void>
 test('after a failover that lost a join and a leave, the members are those who are there', () =>
   goBack((world, older) => world.redis.promote(older, 'the replica')));
 
+test('who left in writes that a failover lost is removed, though the room becomes empty right after it', () =>
+  inWorld((world) => {
+    const [ann, bob] = [world.addClient(0), world.addClient(0)];
+    act(world, ann, () => ann.join('chat:a'));
+    pass(world, 2_000);
+    const older = world.redis.keys.copy();
+    act(world, ann, () => ann.leave('chat:a'));
+    pass(world, 1_000);
+    world.redis.promote(older, 'the replica');
+    act(world, bob, () => bob.join('chat:a'));
+    pass(world, 10);
+    act(world, bob, () => bob.leave('chat:a'));
+    pass(world, 20_000);
+    checkCalm(world);
+    expect(world.violations).toEqual([]);
+  }));
+
 test('after a restart from an older disk the members are those who are there', () =>
   goBack((world, older) => world.redis.restart(older)));
 

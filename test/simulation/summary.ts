@@ -1,6 +1,7 @@
 /** What a campaign adds up to: totals and rates, as Markdown. */
 import { type CampaignLine, replayOf } from './campaign.ts';
 import { CLIENT_FAULTS, LINK_FAULTS, NODE_FAULTS, REDIS_FAULTS } from './world/faults.ts';
+import { machineRows, nameOf } from './world/machines.ts';
 import { SHAPE_NAMES } from './world/shapes.ts';
 
 const HOUR_MS = 3_600_000;
@@ -97,6 +98,7 @@ export function summary(lines: readonly CampaignLine[]): string {
     'For each simulated hour of storm; and simulated hours for each hour of a processor and of the wall clock:',
     table(['shape', ...counted, 'hours per CPU hour', 'hours per hour'], rates),
     table(['fault', 'happened'], kinds(lines)),
+    transitions(lines),
     ...failures(lines),
   ].join('\n\n');
 }
@@ -106,6 +108,16 @@ function kinds(lines: readonly CampaignLine[]): string[] {
   return Object.keys(known).map((kind) =>
     row(kind, [sum(lines, ({ counts }) => counts[`fault ${kind}`] ?? 0)]),
   );
+}
+
+/** How often each listed transition was taken: 0 for one that never was. */
+function transitions(lines: readonly CampaignLine[]): string {
+  const takenOf = (name: string) => shown(sum(lines, ({ counts }) => counts[name] ?? 0));
+  const rows = machineRows().map(([machine, from, to]) => {
+    const taken = to.map((state) => `${state} ${takenOf(nameOf(machine, from, state))}`);
+    return `| ${machine} | ${from} | ${taken.join(', ')} |`;
+  });
+  return ['| machine | from | to, and how often |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
 function failures(lines: readonly CampaignLine[]): string[] {

@@ -1,7 +1,7 @@
-/** Both backplanes, built the same way, so that one suite can run over both. */
+/** Backplanes with the same settings, so that one suite can run over all of them. */
 import type { Backplane } from '../../src/backplane/backplane.ts';
 import type { Envelope } from '../../src/backplane/envelope.ts';
-import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
+import type { MemoryBackplaneOptions } from '../../src/backplane/memory/memory-backplane.ts';
 import { silentMetrics } from '../../src/backplane/metrics.ts';
 import { RedisBackplane, type RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
 import { systemClock } from '../../src/util/clock.ts';
@@ -57,10 +57,9 @@ export interface Running<B extends Backplane = Backplane> {
   readonly nodeId: string;
 }
 
-export async function startMemory(times: Times = {}): Promise<Running> {
-  const nodeId = randomId(8);
+export function memoryOptions(times: Times = {}): MemoryBackplaneOptions {
   const settings = { dedupWindowMs: 60_000, metaTtlMs: 60_000, acksTtlMs: 60_000, sweepMs: 20, ...times };
-  return start(new MemoryBackplane({ nodeId, clock: systemClock, ...settings }), nodeId);
+  return { nodeId: randomId(8), clock: systemClock, ...settings };
 }
 
 export function redisOptions(
@@ -92,7 +91,7 @@ export async function startRedis(
   return start(new RedisBackplane(options), options.nodeId);
 }
 
-async function start<B extends Backplane>(backplane: B, nodeId: string): Promise<Running<B>> {
+export async function start<B extends Backplane>(backplane: B, nodeId: string): Promise<Running<B>> {
   const heard = new Heard();
   await backplane.start(heard);
   return { backplane, heard, nodeId };

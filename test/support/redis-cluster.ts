@@ -12,8 +12,6 @@ export interface RedisClusterOptions {
   readonly replicas?: number;
   /** Beside what makes a server part of a cluster. */
   readonly settings?: RedisSettings;
-  /** Default `redis-server`. */
-  readonly program?: string;
 }
 
 /** What one server says of another, as `CLUSTER NODES` has it. */
@@ -253,11 +251,11 @@ export class RedisCluster {
   }
 
   async #spawn(): Promise<RedisServer> {
-    const { settings = {}, program } = this.#options;
+    const { settings = {} } = this.#options;
     const busPort = { 'cluster-port': String(await freePort()) };
     return RedisServer.start(
       { ...SETTINGS, ...busPort, ...settings },
-      { ...(program && { program }), ...(existsSync(MEMORY_FOLDER) && { folder: MEMORY_FOLDER }) },
+      existsSync(MEMORY_FOLDER) ? { folder: MEMORY_FOLDER } : {},
     );
   }
 

@@ -17,11 +17,12 @@ export interface RedisExtras {
   readonly renamed?: readonly string[];
   /** Whether it is a Sentinel. */
   readonly sentinel?: boolean;
-  /** Default `redis-server`, from the PATH. */
-  readonly program?: string;
   /** The folder for its files. Default: that for temporary ones. */
   readonly folder?: string;
 }
+
+/** Path of the server: another one than Redis, such as a `valkey-server`, may be named. */
+const { REDIS_SERVER = 'redis-server' } = process.env;
 
 /** Those that run: none outlives the test process, whatever happens to it. */
 const running = new Set<ChildProcess>();
@@ -131,20 +132,22 @@ export class RedisServer {
 
   async #spawn(): Promise<void> {
     const settings = { port: String(this.port), bind: '127.0.0.1', dir: this.#dir, ...this.#settings };
-    const { renamed = [], sentinel = false, program = 'redis-server' } = this.#extras;
+    const { renamed = [], sentinel = false } = this.#extras;
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
     for (const command of renamed) args.push('--rename-command', command, '');
     if (sentinel) args.unshift(await this.#emptyFile(), '--sentinel');
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(REDIS_SERVER, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     child.stdout.on('data', (data: Buffer) => {
       output = (output + data.toString()).slice(-4000);
     });
     this.#process = child;
-    if (child.pid !== undefined) noteProcess(child.pid, program);
+    if (child.pid !== undefined) noteProcess(child.pid, REDIS_SERVER);
     running.add(child);
     child.once('exit', () => running.delete(child));
-    const failed = once(child, 'exit').then(() => Promise.reject(new Error(`${program} ended: ${output}`)));
+    const failed = once(child, 'exit').then(() =>
+      Promise.reject(new Error(`${REDIS_SERVER} ended: ${output}`)),
+    );
     failed.catch(ignoreOutage);
     await Promise.race([failed, waitFor(() => this.#answers(), { for: 'redis-server to answer' })]);
   }

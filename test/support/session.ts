@@ -1,6 +1,7 @@
 /** A connection on a list in place of a socket, with a clock, a turn and a node that the test holds in its hands. */
 import { NOBODY_KEPT_OUT, type RoomAccess } from '../../src/auth/authorize.ts';
 import type { Authenticator, Identity } from '../../src/auth/identity.ts';
+import { Allowance } from '../../src/connection/allowance.ts';
 import { CommandTurns } from '../../src/connection/command-turns.ts';
 import { clientCommands } from '../../src/connection/commands.ts';
 import { Connection } from '../../src/connection/connection.ts';
@@ -102,10 +103,10 @@ export class Session {
     this.connection = new Connection(35, this.socket, codec, identity, this.#context(options));
   }
 
-  /** One more connection of the same node, on a socket of its own. */
-  another(identity: Identity): Connection {
+  /** One more connection of the same node, on a socket of its own. `address`: pays for what it sends without a user. */
+  another(identity: Identity | null, address: string | null = null): Connection {
     const { codec, context } = this.connection;
-    return new Connection(36, new ListSocket(), codec, identity, context);
+    return new Connection(36, new ListSocket(), codec, identity, context, new Allowance(address));
   }
 
   /** Sends commands in one WebSocket message, whose bytes are gone when this returns, as those of a real one. */

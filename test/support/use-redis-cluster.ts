@@ -6,8 +6,6 @@ import { Cluster, type ClusterOptions } from './cluster.ts';
 import type { RedisServer } from './redis.ts';
 import { RedisCluster } from './redis-cluster.ts';
 
-/** A path of another server, such as that of a `valkey-server`. Default: `redis-server`. */
-const { CLUSTER_SERVER } = process.env;
 /** As nodes have them by default. */
 const KEYS = new Keys('rc', 128);
 
@@ -29,7 +27,7 @@ export function useRedisCluster(options: Omit<ClusterOptions, 'redis'> = {}): Us
   let redis: RedisCluster;
   let nodes: Cluster;
   beforeAll(async () => {
-    redis = await RedisCluster.start(CLUSTER_SERVER === undefined ? {} : { program: CLUSTER_SERVER });
+    redis = await RedisCluster.start();
     nodes = await Cluster.start({ ...options, redis: redis.url });
   });
   afterAll(async () => {

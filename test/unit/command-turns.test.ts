@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ALL_PERMITTED, type Identity } from '../../src/auth/identity.ts';
-import { EXTRA_UNITS, UNITS_A_TURN } from '../../src/connection/command-turns.ts';
+import { EXTRA_UNITS, LOOK_EVERY, TURN_MS, UNITS_A_TURN } from '../../src/connection/command-turns.ts';
 import type { Connection } from '../../src/connection/connection.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { CLOSE } from '../../src/protocol/codes.ts';
@@ -100,7 +100,7 @@ describe.each(['msgpack', 'json'] as const)('the commands of one turn, in %s,', 
 
   it('of a bystander are carried out in the next turn, whatever waits before it', () => {
     const session = new Session({ encoding });
-    const flood = Array.from({ length: 40 }, () => session.another(ANN));
+    const flood = Array.from({ length: 200 }, () => session.another(ANN));
     for (const connection of flood) receive(connection, pings(5000), encoding);
     const bystander = session.another(ANN);
     receive(bystander, [['publish', 1, 'a', 'hello']], encoding);
@@ -108,6 +108,39 @@ describe.each(['msgpack', 'json'] as const)('the commands of one turn, in %s,', 
     session.endTurn();
     expect(session.node.published).toHaveLength(1);
     expect(bystander.isPaused).toBe(false);
+  });
+
+  it('end when the turn has taken too long, and go on in the next', () => {
+    const session = new Session({ encoding });
+    const { node, clock } = session;
+    const publish = node.publish.bind(node);
+    node.publish = (...given) => {
+      clock.advance(1);
+      publish(...given);
+    };
+    const connection = session.another(ANN);
+    const lines = Array.from({ length: 100 }, (_, i) => ['publish', i + 1, 'a', i] as const);
+    receive(connection, lines, encoding);
+    expect(node.published).toHaveLength(LOOK_EVERY);
+    const late = session.another(ANN);
+    receive(late, [['ping', 1]], encoding);
+    expect(late.isPaused).toBe(true);
+    let turns = 1;
+    for (; session.turns.waiting > 0; turns++) session.endTurn();
+    expect(turns).toBeGreaterThan(100 / LOOK_EVERY);
+    session.endTurn();
+    expect(ids(connection)).toEqual(lines.map(([, id]) => id));
+    expect(ids(late)).toEqual([1]);
+  });
+
+  it('are counted from the first of them: time in which nothing came takes nothing', () => {
+    const session = new Session({ encoding });
+    for (let turn = 0; turn < 3; turn++) {
+      session.clock.advance(10 * TURN_MS);
+      receive(session.connection, pings(1), encoding);
+      expect(session.connection.isPaused).toBe(false);
+      session.endTurn();
+    }
   });
 
   it('count the bytes of their messages too', () => {
@@ -176,9 +209,17 @@ describe('a connection whose commands wait', () => {
   });
 
   it('has messages without a command counted', () => {
-    const session = busy();
-    for (let sent = 1; sent <= 1001; sent++) session.receiveBytes(new Uint8Array());
+    const session = busy({ encoding: 'json' });
+    for (let sent = 1; sent <= 1001; sent++) session.receiveBytes(Buffer.from('\n'));
     session.endTurn();
+    expect(session.socket.ends).toEqual([CLOSE.rateLimited]);
+    expect(session.metrics.connections.floods.messages).toBe(1);
+  });
+
+  it('has empty messages counted as they come: they wait for nothing', () => {
+    const session = busy();
+    session.receive(['ping', 1]);
+    for (let sent = 1; sent <= 1001; sent++) session.receiveBytes(new Uint8Array());
     expect(session.socket.ends).toEqual([CLOSE.rateLimited]);
     expect(session.metrics.connections.floods.messages).toBe(1);
   });
@@ -216,6 +257,43 @@ describe('a connection whose commands wait', () => {
     session.endTurn();
     expect(session.turns.heldBytes).toBe(0);
   });
+
+  it('may have as many messages waiting as its rate lets through at once, and is closed with 4009 for more', () => {
+    const session = busy({ rate: [100, 5000] });
+    // A hundred joins were carried out. A thousand refusals would be answered.
+    for (let id = 1; id <= 6000; id++) session.receive(['ping', id]);
+    expect(session.socket.ends).toEqual([]);
+    session.receive(['ping', 6001]);
+    expect(session.socket.ends).toEqual([CLOSE.rateLimited]);
+    expect(session.metrics.limits['limits.commandsPerSecond']).toBe(1);
+    expect(session.turns.heldBytes).toBe(0);
+  });
+
+  it.each(['user', 'address'] as const)(
+    'is closed without its turn once its %s is closed for each command',
+    (payer) => {
+      const rates = { [`${payer}CommandsPerSecond`]: 1000, [`${payer}CommandBurst`]: 1000 };
+      const session = new Session({ limits: rates, maxRefusals: Infinity });
+      const from = (name: string) => () =>
+        payer === 'user' ? session.another({ ...ANN, user: name }) : session.another(null, name);
+      const [far, close] = [from('198.51.100.7'), from('203.0.113.9')];
+      // As many as are carried out, then as many as are refused with an answer.
+      for (let opened = 0; session.metrics.connections.floods.commands === 0; opened++) {
+        receive(far(), pings(500));
+        session.endTurn();
+        expect(opened).toBeLessThan(20);
+      }
+      session.receive(...pings(UNITS_A_TURN));
+      const [many, few, near] = [far(), far(), close()];
+      for (let id = 1; id <= 16; id++) for (const one of [many, near]) receive(one, [['ping', id]]);
+      receive(few, [['ping', 1]]);
+      expect([many.isOpen, few.isOpen, near.isOpen]).toEqual([false, true, true]);
+      expect(session.metrics.limits[`limits.${payer}CommandsPerSecond`]).toBeGreaterThan(1);
+      while (session.turns.waiting > 0) session.endTurn();
+      session.endTurn();
+      expect([answered(few), answered(near)]).toEqual([1, 16]);
+    },
+  );
 
   it('gives back what it held when it is closed in the middle of it', () => {
     const session = busy({ rate: [1, JOINS_A_TURN + 4], maxRefusals: 3 });

@@ -151,8 +151,10 @@ describe('a connection over its rate', () => {
   it('is told when a command passes again, and not a millisecond too late', () => {
     const session = new Session({ rate: [10, 2] });
     session.receive(['ping', 1], ['ping', 2], ['ping', 3]);
+    session.endTurn();
     session.clock.advance(30);
     session.receive(['ping', 4]);
+    session.endTurn();
     session.clock.advance(70);
     session.receive(['ping', 5]);
     session.endTurn();
@@ -189,6 +191,7 @@ describe('a connection over its rate', () => {
     const session = new Session({ rate: [1, 1], maxRefusals: 3 });
     for (let second = 0; second < 15; second++) {
       for (let id = 1; id <= 2; id++) session.receive(['ping', id]);
+      session.endTurn();
       session.clock.advance(1000);
     }
     expect(session.metrics.commands.rateLimited).toBe(15);
@@ -199,6 +202,7 @@ describe('a connection over its rate', () => {
     const session = new Session({ rate: [1, 1], maxRefusals: 5 });
     for (let second = 0; second < 5; second++) {
       for (let id = 1; id <= 4; id++) session.receive(['ping', id]);
+      session.endTurn();
       session.clock.advance(1000);
     }
     expect(session.socket.ends.map(({ code }) => code)).toEqual([4009]);

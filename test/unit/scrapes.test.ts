@@ -1,13 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { Scrapes } from '../../src/transport/http/scrapes.ts';
 
-/** Renders how often it has rendered. `release` lets those under way end. */
-function counted({ perSecond = 10 } = {}) {
-  const state = { nowMs: 0, renders: 0, release: (): void => undefined };
+/** Renders how often it has rendered. `release` lets those under way end. Each read has a turn of its own, unless it `sharesTurn`. */
+function counted({ perSecond = 10, sharesTurn = false } = {}) {
+  const state = { nowMs: 0, renders: 0, release: (): void => undefined, endTurn: (): void => undefined };
   let held: Promise<void> | null = null;
+  const scheduler = {
+    nowMs: () => state.nowMs,
+    atEndOfTurn: (work: () => void) => {
+      state.endTurn = work;
+      if (!sharesTurn) work();
+    },
+  };
   const scrapes = new Scrapes({
     perSecond,
-    nowMs: () => state.nowMs,
+    scheduler,
     render: async () => {
       const text = String(++state.renders);
       await held;
@@ -51,6 +58,14 @@ describe('scrapes', () => {
     expect(state.renders).toBe(1);
   });
 
+  it('of one turn share one rendering, although it ended in that turn', async () => {
+    const { state, read } = counted({ sharesTurn: true });
+    for (let i = 0; i < 50; i++) expect(await read()).toBe('1');
+    state.endTurn();
+    expect(await read()).toBe('2');
+    expect(state.renders).toBe(2);
+  });
+
   it('have no limit where it is 0', async () => {
     const { state, read } = counted({ perSecond: 0 });
     for (let i = 0; i < 50; i++) await read();
@@ -61,7 +76,7 @@ describe('scrapes', () => {
     let renders = 0;
     const scrapes = new Scrapes({
       perSecond: 1,
-      nowMs: () => 0,
+      scheduler: { nowMs: () => 0, atEndOfTurn: (work) => work() },
       render: async () => {
         if (++renders === 1) throw new Error('no figures');
         return { contentType: 'text/plain', text: 'figures' };

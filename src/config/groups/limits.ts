@@ -84,8 +84,7 @@ export const limits = z.strictObject({
     min: 0,
     max: 100_000_000,
     standard: 5000,
-    meaning:
-      'Commands that one connection may send at once after a pause; one turn of the event loop accepts this many or 10,000, whichever is more',
+    meaning: 'Commands that one connection may send at once after a pause',
   }),
   // Four connections at their full rate.
   userCommandsPerSecond: whole({

@@ -8,7 +8,7 @@ import type { Feed } from '../rooms/feed.ts';
 import { enterTopics, hearMembers } from '../rooms/topics.ts';
 import { type Cursor, MAX_PAGE_MESSAGES } from './cursor.ts';
 import { Feeder, type FeederParts } from './feeder.ts';
-import { lacksTooMuch, nextStep, type Step, startOfNewest } from './next-step.ts';
+import { lacksTooMuch, type Step } from './next-step.ts';
 import { type CountBytes, Pages, type PagesParts } from './pages.ts';
 import { Portions } from './portions.ts';
 import { ReadSlots } from './read-slots.ts';
@@ -164,13 +164,7 @@ export class CatchUp {
   // ---- a step ----------------------------------------------------------------------------------------------
 
   #stepOf(cursor: Cursor): Step {
-    const { feed } = cursor;
-    const remembered = feed.recent.oldest(this.#parts.scheduler.nowMs());
-    return nextStep(cursor, feed, {
-      remembered,
-      goneUpTo: feed.recent.goneUpTo,
-      replaced: replacedIn(cursor),
-    });
+    return cursor.nextStep(this.#parts.scheduler.nowMs());
   }
 
   #advance(cursor: Cursor): void {
@@ -193,7 +187,7 @@ export class CatchUp {
       case 'enter':
         // One that has to wait goes on without a position: what comes meanwhile makes other messages the newest.
         if (!this.#mayGive(cursor)) return;
-        cursor.startAfter([feed.epoch, newestStart(cursor, feed.recent.goneUpTo)]);
+        cursor.startAfter([feed.epoch, cursor.newestStart(feed.recent.goneUpTo)]);
         return this.#feed(cursor);
       case 'limit':
         this.#limit(cursor, feed.recent.goneUpTo);
@@ -238,7 +232,7 @@ export class CatchUp {
   #limit(cursor: Cursor, goneUpTo: number): void {
     const { sentOffset } = cursor.feed;
     const gone = Math.min(goneUpTo, sentOffset);
-    const upTo = Math.max(gone, sentOffset - (cursor.last ?? sentOffset) - replacedIn(cursor));
+    const upTo = Math.max(gone, sentOffset - (cursor.last ?? sentOffset) - cursor.replaced);
     cursor.begin(false, upTo);
     if (gone > cursor.offset) this.#feeder.gap(cursor, gone, 'expired');
     if (upTo > cursor.offset) this.#feeder.gap(cursor, upTo, 'limited');
@@ -279,7 +273,7 @@ export class CatchUp {
   /** What is missing up to this offset was all replaced: there is no need to read it. */
   #pass(cursor: Cursor, upTo: number): void {
     const { feed } = cursor;
-    if (lacksTooMuch(cursor, feed, replacedIn(cursor))) {
+    if (lacksTooMuch(cursor, feed, cursor.replaced)) {
       this.#limit(cursor, Math.min(cursor.offset, feed.recent.goneUpTo));
       return this.#advance(cursor);
     }
@@ -305,17 +299,17 @@ export class CatchUp {
     await this.#pages.prime(feed, this.#readsAfter(cursor), count);
     if (!this.#isFiled(cursor) || this.#stepOf(cursor) !== 'read') return;
     // What it wants may begin before what was loaded, where much of that is replaced: looks again.
-    if (cursor.isFresh && replacedIn(cursor) > 0 && feed.recent.first !== remembered) return;
+    if (cursor.isFresh && cursor.replaced > 0 && feed.recent.first !== remembered) return;
     // Of what it is not going to get only the oldest matters: it tells what is left out from what is gone.
-    const limit = lacksTooMuch(cursor, feed, replacedIn(cursor)) ? 1 : MAX_PAGE_MESSAGES;
+    const limit = lacksTooMuch(cursor, feed, cursor.replaced) ? 1 : MAX_PAGE_MESSAGES;
     const limits = { limit, bytes: connection.fillBytes };
     const page = await this.#pages.read(feed, this.#readsAfter(cursor), limits, count);
     // It may have been cut meanwhile, or its numbering may have ended: the page is of the one that the room has now.
     const isOfItsEpoch = page.epoch === feed.sentEpoch && (cursor.isFresh || page.epoch === cursor.epoch);
     if (!this.#isFiled(cursor) || !isOfItsEpoch || cursor.isCut) return;
     const gone = Math.min((page.envelopes[0]?.first ?? page.offset + 1) - 1, feed.sentOffset);
-    if (cursor.isFresh) cursor.startAfter([page.epoch, newestStart(cursor, gone)]);
-    else if (lacksTooMuch(cursor, feed, replacedIn(cursor))) return this.#limit(cursor, gone);
+    if (cursor.isFresh) cursor.startAfter([page.epoch, cursor.newestStart(gone)]);
+    else if (lacksTooMuch(cursor, feed, cursor.replaced)) return this.#limit(cursor, gone);
     else if (gone > cursor.offset) this.#feeder.gap(cursor, gone, 'expired');
     cursor.begin(true);
     this.#feeder.feedPage(cursor, page.envelopes);
@@ -324,7 +318,7 @@ export class CatchUp {
   /** The offset after which it needs messages. */
   #readsAfter(cursor: Cursor): number {
     const { feed } = cursor;
-    return cursor.isFresh ? newestStart(cursor, feed.recent.goneUpTo) : cursor.offset;
+    return cursor.isFresh ? cursor.newestStart(feed.recent.goneUpTo) : cursor.offset;
   }
 
   /**
@@ -345,19 +339,9 @@ export class CatchUp {
     const oldest = page.envelopes[0]?.first ?? page.offset + 1;
     const gone = Math.min(oldest - 1, feed.sentOffset);
     const isLimited = !cursor.hasBegun && cursor.last !== null;
-    const upTo = isLimited ? newestStart(cursor, gone) : gone;
+    const upTo = isLimited ? cursor.newestStart(gone) : gone;
     this.#feeder.reset(cursor, page.epoch, upTo);
   }
-}
-
-/** Where the newest messages begin that a cursor asked for. */
-function newestStart(cursor: Cursor, goneUpTo: number): number {
-  return startOfNewest(cursor, cursor.feed, { goneUpTo, replaced: replacedIn(cursor) });
-}
-
-/** How many messages newer ones have replaced, among those that make up a cursor's newest. */
-function replacedIn({ last, hasBegun, feed }: Cursor): number {
-  return last === null || hasBegun ? 0 : feed.recent.replacedAmongNewest(last, feed.sentOffset);
 }
 
 type ReadStep = 'read' | 'reach' | 'restart';

@@ -2,6 +2,7 @@ import type { Connection } from '../../connection/connection.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
 import type { ErrorDetails, Position } from '../../protocol/frames.ts';
 import type { Feed } from '../rooms/feed.ts';
+import { nextStep, type Step, startOfNewest } from './next-step.ts';
 
 /** Maximum messages in one read of history for a cursor. */
 export const MAX_PAGE_MESSAGES = 500;
@@ -92,6 +93,24 @@ export class Cursor {
   /** Its join was answered, or it has none. */
   get hasBegun(): boolean {
     return this.#owner === null;
+  }
+
+  /** How many messages newer ones have replaced, among those that make up its newest. */
+  get replaced(): number {
+    const { last, hasBegun, feed } = this;
+    return last === null || hasBegun ? 0 : feed.recent.replacedAmongNewest(last, feed.sentOffset);
+  }
+
+  /** Where the newest messages begin that it asked for, when those up to `goneUpTo` are gone. */
+  newestStart(goneUpTo: number): number {
+    return startOfNewest(this, this.feed, { goneUpTo, replaced: this.replaced });
+  }
+
+  /** What it does next, by what its node remembers. */
+  nextStep(nowMs: number): Step {
+    const { recent } = this.feed;
+    const [remembered, goneUpTo] = [recent.oldest(nowMs), recent.goneUpTo];
+    return nextStep(this, this.feed, { remembered, goneUpTo, replaced: this.replaced });
   }
 
   /** Has its owner answer, once; later calls do nothing. `from`: where it stands when all that it is told first is told. */

@@ -10,9 +10,9 @@ import { RecentEnvelopes, type RecentMemory } from './recent.ts';
 
 /**
  * `opening`: being subscribed, its position not known yet. `live`: envelopes are passed on as they arrive.
- * `repairing`: missed messages are being read, or wait for the next check to be read.
+ * `repairing`: missed messages are being read. `unread`: they could not be read, and the next check reads them.
  */
-export type FeedState = 'opening' | 'live' | 'repairing';
+export type FeedState = 'opening' | 'live' | 'repairing' | 'unread';
 
 /** Waits for a feed to open. Called once. */
 export interface FeedWaiter {
@@ -47,8 +47,6 @@ export class Feed {
   #pending: (Envelope | readonly PushFrame[])[] | null = null;
   /** Envelopes that arrived and do not follow, or arrived while the feed was not live. */
   held: Envelope[] = [];
-  /** A read of what it missed is in progress. */
-  isReading = false;
   /** What is being read may be older than what it missed: it is read again. */
   mustReadAgain = false;
   /** How many of its members are catching up, and so are not on their topic. Counted by `CatchUp`. */
@@ -91,6 +89,11 @@ export class Feed {
 
   get isOpening(): boolean {
     return this.state === 'opening';
+  }
+
+  /** A read is in progress: of its position, or of what it missed. */
+  get isReading(): boolean {
+    return this.isOpening || this.state === 'repairing';
   }
 
   /** Calls the waiter when the feed is no longer opening, in the order of the calls. */

@@ -145,24 +145,22 @@ export class Feeds {
 
   /** The same where a read in progress may have begun before what was missed: then once more after it. */
   missed(feed: Feed): Promise<void> {
-    if (feed.isOpening || feed.isReading) feed.mustReadAgain = true;
+    if (feed.isReading) feed.mustReadAgain = true;
     return this.repair(feed);
   }
 
   async #catchUp(feed: Feed, work: () => Promise<void>): Promise<void> {
-    if (feed.isOpening || feed.isReading || !feed.keepsHistory) return;
+    if (feed.isReading || !feed.keepsHistory) return;
     feed.state = 'repairing';
-    feed.isReading = true;
     feed.mustReadAgain = false;
     try {
       await work();
     } catch (error) {
-      // It stays `repairing`: members keep their place, and `retry` reads on from there.
+      // Members keep their place, and `retry` reads on from there.
+      feed.state = 'unread';
       this.#parts.log.debug({ error }, 'cannot catch a room up yet');
       if (this.#feeds.get(feed.room.name) === feed) this.#unread.add(feed);
       return;
-    } finally {
-      feed.isReading = false;
     }
     this.#unread.delete(feed);
     this.#live(feed);

@@ -14,6 +14,7 @@ import { systemScheduler } from '../../util/scheduler.ts';
 import { type ClientAddresses, forwardedFor, peerAddress, proxiedAddress } from '../client-address.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { ArrivingBody } from './arriving-body.ts';
+import type { BodySource, BodyTurns } from './body-turns.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
 import { retryAfter } from './retry-after.ts';
 import type { Headers } from './security-headers.ts';
@@ -50,12 +51,16 @@ export class HttpError extends Error {
   }
 }
 
+/** How long the rest of a body that is not kept is awaited before it is answered. */
+const NO_ROOM_MS = 1000;
+
 export interface ExchangeParts {
   readonly route: HttpRouteLabel;
   readonly res: HttpResponse;
   readonly req: HttpRequest;
   readonly metrics: NodeMetrics;
   readonly addresses: ClientAddresses;
+  readonly bodyTurns: BodyTurns;
   /** Sent with every answer, unless it has its own. */
   readonly answerHeaders: Headers;
   /** The answer has no body. */
@@ -85,13 +90,17 @@ export class Exchange {
   #isAborted = false;
   #hasHead = false;
   #left: (() => void) | null = null;
-  #dropBody: (() => void) | null = null;
+  /** Called when the body is whole, when an answer is sent, and when the client left. */
+  #endBody: ((isGone: boolean) => void) | null = null;
+  readonly #bodyTurns: BodyTurns;
   readonly #answerHeaders: Headers;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
 
-  constructor({ route, res, req, metrics, addresses, answerHeaders, isHead }: ExchangeParts) {
+  constructor(parts: ExchangeParts) {
+    const { route, res, req, metrics, addresses, answerHeaders, isHead, bodyTurns } = parts;
     this.route = route;
+    this.#bodyTurns = bodyTurns;
     this.#answerHeaders = answerHeaders;
     this.#res = res;
     this.#metrics = metrics;
@@ -106,7 +115,7 @@ export class Exchange {
     res.onAborted(() => {
       this.#isAborted = true;
       if (!this.#hasHead) metrics.http.aborted++;
-      this.#dropBody?.();
+      this.#endBody?.(true);
       this.#left?.();
     });
   }
@@ -163,17 +172,35 @@ export class Exchange {
   }
 
   /**
-   * The whole body; `too large` if it has more than `limit` bytes, `no room` if it is one too many of `bodies`. Never
-   * settles if the client leaves.
+   * The whole body; `too large` if it has more than `limit` bytes, `no room` if it is one too many of `bodies`: once the
+   * rest has come too, or after `NO_ROOM_MS`, since what comes after an answer cannot be paused. Never settles if the
+   * client leaves.
    */
   body(limit: number, bodies: UnfinishedBodies | null): Promise<Buffer | 'too large' | 'no room'> {
     return new Promise((resolve) => {
       const kept = new ArrivingBody(limit, bodies);
-      this.#dropBody = () => kept.drop();
+      const turns = this.#bodyTurns;
+      const source: BodySource = { pause: () => this.#res.pause(), resume: () => this.#res.resume() };
+      let hasRoom = true;
+      let isAwaited = true;
+      const end = (isGone: boolean) => {
+        isAwaited = false;
+        turns.end(source, isGone);
+        kept.drop();
+      };
+      this.#endBody = end;
       this.#res.onData((chunk, isLast) => {
         // The parser reuses the chunk's memory after this returns.
-        if (!kept.add(chunk, isLast)) resolve('no room');
-        if (isLast) resolve(kept.whole());
+        if (!kept.add(chunk, isLast)) {
+          hasRoom = false;
+          systemScheduler.after(NO_ROOM_MS, () => resolve('no room'));
+        }
+        if (!isLast) {
+          if (isAwaited) turns.arrived(source, chunk.byteLength);
+          return;
+        }
+        resolve(hasRoom ? kept.whole() : 'no room');
+        end(false);
       });
     });
   }
@@ -224,6 +251,7 @@ export class Exchange {
     isLast: boolean,
   ): void {
     if (this.#isAborted) return;
+    this.#endBody?.(false);
     this.#res.cork(() => {
       this.writeHead(status, contentType, headers);
       if (this.#isHead) this.#endHead(body, isLast);

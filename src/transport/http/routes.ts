@@ -4,12 +4,14 @@ import type { BrokerNode } from '../../node/broker-node.ts';
 import { AccessRefused, BackplaneError, ReadRefused, TooManyDenials } from '../../node/server-api.ts';
 import { systemClock } from '../../util/clock.ts';
 import type { Logger } from '../../util/log.ts';
+import { systemScheduler } from '../../util/scheduler.ts';
 import type { ClientAddresses } from '../client-address.ts';
 import { handshakeProblem, isMeantAsUpgrade, readHandshake } from '../handshake.ts';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
 import type { ApiGuard } from './api-guard.ts';
 import { apiRoutes } from './api-routes.ts';
 import type { BearerKeys } from './bearer-keys.ts';
+import { BodyTurns } from './body-turns.ts';
 import { clientScripts } from './client-script.ts';
 import { demoPage } from './demo-page.ts';
 import { Exchange, HttpError } from './exchange.ts';
@@ -75,14 +77,10 @@ export function registerRoutes(
   parts: Pick<HttpParts, 'metrics' | 'addresses' | 'limits' | 'answerHeaders' | 'log'>,
 ): void {
   const { metrics, addresses, limits, answerHeaders, log } = parts;
+  const shared = { metrics, addresses, answerHeaders, bodyTurns: new BodyTurns(systemScheduler) };
   const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
     return (res: HttpResponse, req: HttpRequest) =>
-      run(
-        new Exchange({ route: label, res, req, metrics, addresses, answerHeaders, isHead }),
-        req,
-        handle,
-        log,
-      );
+      run(new Exchange({ ...shared, route: label, res, req, isHead }), req, handle, log);
   };
   for (const { method, path, label, handle } of routes) {
     app[method](path, answer(label, false, handle));

@@ -59,6 +59,11 @@ export class Lease {
     return this.#options.clock.nowMs() < this.#validUntilMs;
   }
 
+  /** Whether no other Redis, or another run of it, took over since the term began. */
+  get isOfThisStore(): boolean {
+    return this.#options.incarnation() === this.#incarnation;
+  }
+
   /** Rejects with a `BackplaneError` if it cannot get the lease. */
   async start(): Promise<void> {
     await this.#ask();

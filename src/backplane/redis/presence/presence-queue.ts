@@ -58,6 +58,11 @@ export class PresenceQueue {
     return false;
   }
 
+  /** Whether this node has entries in a room, or is about to. */
+  has(room: string): boolean {
+    return this.#rooms.has(room);
+  }
+
   /** Of the newest update. */
   get number(): number {
     return this.#number;

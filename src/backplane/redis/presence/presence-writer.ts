@@ -13,6 +13,8 @@ export interface PresenceWriterOptions extends PresenceParts {
   readonly lease: Lease;
   /** Why nothing can be written of that room now, or with null of none, or null. */
   problem(place: Place): string | null;
+  /** The store may have entries in rooms that are empty here. */
+  mustSweep(): boolean;
 }
 
 /** About 2 ms of Redis's time a call: publishes wait behind it. A change takes 4 to 9 us. */
@@ -35,6 +37,8 @@ export class PresenceWriter {
   #waiters: Waiter[] = [];
   /** Taken, and not answered yet. */
   readonly #inFlight = new Set<UpdateBatch>();
+  /** Rooms that are to leave the node's list when it was swept. */
+  readonly #emptied = new Set<string>();
   #isRunning = false;
   #isStopped = false;
 
@@ -60,6 +64,11 @@ export class PresenceWriter {
       this.#waiters.push({ ...waiter, resolve, reject });
       this.wake();
     });
+  }
+
+  /** Nothing is left in the store of what this node does not know. */
+  swept(): void {
+    this.#unregister([]);
   }
 
   stop(): void {
@@ -238,10 +247,17 @@ export class PresenceWriter {
     return null;
   }
 
-  /** Not awaited: a room that stays on the list only costs a sweeper of this node one look. */
-  #unregister(rooms: readonly string[]): void {
+  /**
+   * Not awaited: a room that stays on the list only costs a sweeper of this node one look. Until the list was swept they have to
+   * stay, or what an earlier lease left in them would stay forever.
+   */
+  #unregister(emptied: readonly string[]): void {
+    for (const room of emptied) this.#emptied.add(room);
+    if (this.#emptied.size === 0 || this.#options.mustSweep()) return;
+    const { shards, keys, nodeId, log, queue } = this.#options;
+    const rooms = [...this.#emptied].filter((room) => !queue.has(room));
+    this.#emptied.clear();
     if (rooms.length === 0) return;
-    const { shards, keys, nodeId, log } = this.#options;
     const call = ({ redis }: ShardAccess) => redis.hdel(keys.nodeRooms(nodeId), ...rooms);
     shards
       .ask(null, call, STAGE)

@@ -59,7 +59,13 @@ export class RedisPresence implements Presence {
         void this.#sweepOwn();
       },
     });
-    this.#writer = new PresenceWriter({ ...options, queue: this.#queue, lease: this.#lease });
+    this.#writer = new PresenceWriter({
+      ...options,
+      queue: this.#queue,
+      lease: this.#lease,
+      // A store that took over may be written to before the renewal that shows it.
+      mustSweep: () => this.#sweepUpTo > 0 || !this.#lease.isOfThisStore,
+    });
   }
 
   async start(events: PresenceEvents): Promise<void> {
@@ -170,7 +176,9 @@ export class RedisPresence implements Presence {
     try {
       await this.#writer.flushed(null);
       await this.#sweeper.sweepOwn(upTo);
-      if (this.#sweepUpTo === upTo) this.#sweepUpTo = 0;
+      if (this.#sweepUpTo !== upTo) return;
+      this.#sweepUpTo = 0;
+      this.#writer.swept();
     } catch (error) {
       const { message } = errorFromCall(error, STAGE);
       this.#options.log.debug({ error: message }, 'cannot remove entries of an earlier lease yet');
