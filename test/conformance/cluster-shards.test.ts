@@ -5,6 +5,7 @@ import { buildMessageFrame } from '../../src/protocol/message-frame.ts';
 import { packValue } from '../../src/protocol/msgpack/values.ts';
 import { randomId } from '../../src/util/ids.ts';
 import { Heard, redisOptions } from '../support/backplanes.ts';
+import { DeafeningProxy } from '../support/proxy.ts';
 import { RedisServer } from '../support/redis.ts';
 import { RedisCluster } from '../support/redis-cluster.ts';
 import { waitFor } from '../support/wait.ts';
@@ -131,6 +132,33 @@ describe('a Redis Cluster', () => {
     await b.heard.untilMessages(room, 2);
     await cluster.move([slot], source);
   }, 30_000);
+});
+
+describe('a master that has another address', () => {
+  it('is reached there, with the same data, and its rooms are heard', async () => {
+    const prefix = randomId(6);
+    const [a, b] = [await start(prefix), await start(prefix)];
+    const keys = new Keys(prefix, PARTITIONS);
+    const [moved] = (await cluster.masters()) as [RedisServer];
+    const owners = await Promise.all(ROOMS.map((room) => cluster.owner(keys.meta(room))));
+    const room = ROOMS[owners.indexOf(moved)]!;
+    await b.backplane.subscribe(room);
+    expect(await publish(a.backplane, room)).toEqual({ error: null, offset: 1 });
+    // The server stays where it is; its cluster names the address of a proxy.
+    const elsewhere = await DeafeningProxy.start(moved.port);
+    await moved.client.config('SET', 'cluster-announce-port', elsewhere.port);
+    try {
+      await waitFor(() => elsewhere.connections >= 6, { for: 'the links of both nodes', timeoutMs: 20_000 });
+      expect(await publish(a.backplane, room)).toEqual({ error: null, offset: 2 });
+      await b.heard.untilMessages(room, 2);
+      expect(await a.backplane.read(room, HISTORY, { limit: 10 })).toMatchObject({ offset: 2 });
+      expect(b.backplane.status()).toEqual({ ready: true, reason: null, degraded: [] });
+    } finally {
+      await moved.client.config('SET', 'cluster-announce-port', 0);
+      await cluster.settled();
+      elsewhere.dispose();
+    }
+  }, 60_000);
 });
 
 describe('a node that starts while a master is frozen', () => {
