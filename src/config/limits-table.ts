@@ -46,6 +46,20 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
     waits: true,
   },
   {
+    path: 'limits.socketsPerAddress',
+    bounds:
+      'open sockets of an address that connects, whatever they are used for. Those that others closed in the last seconds count in its favour',
+    answer: 'closed without an answer',
+    waits: false,
+  },
+  {
+    path: 'limits.addressSocketsPerSecond',
+    burst: 'limits.addressSocketBurst',
+    bounds: 'new sockets of an address that connects, and with them TLS handshakes',
+    answer: 'closed without an answer, before the handshake',
+    waits: false,
+  },
+  {
     path: 'limits.connectionsPerAddress',
     bounds: 'open connections of an address',
     answer: 'at the upgrade: 429 `limit_exceeded`',

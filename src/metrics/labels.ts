@@ -99,6 +99,8 @@ export const LIMITS = [
   'websocket.maxConnections',
   'websocket.maxUnauthenticated',
   'acceptRate.perSecond',
+  'limits.socketsPerAddress',
+  'limits.addressSocketsPerSecond',
   'limits.connectionsPerAddress',
   'limits.connectionsPerUser',
   'limits.addressUpgradesPerSecond',

@@ -247,6 +247,9 @@ const WAYS: Record<LimitLabel, Ways> = {
   'acceptRate.perSecond': {
     WebSocket: () => firstRefused(10, () => upgrade(slow, from(anAddress()))),
   },
+  // Nobody can be told: test/integration/held-sockets.test.ts.
+  'limits.socketsPerAddress': {},
+  'limits.addressSocketsPerSecond': {},
   'limits.connectionsPerAddress': {
     WebSocket: () => {
       const address = anAddress();

@@ -27,7 +27,6 @@ type Bounds = Readonly<Record<string, (scale: Scale) => number>>;
 /** Users have a room each. */
 const USER_ROOMS = 5;
 const UNBOUNDED_NAMES = 1024;
-const SERVERS = 1_000;
 const PLAIN_MESSAGES = 2_560;
 const HELD_BYTES = 8 * 1024 * 1024;
 
@@ -42,11 +41,12 @@ const LEFT: Bounds = {
   'LeaseWatch.#seen': ({ lives }) => lives,
   // A call that was never answered may still arrive: the room stays on the node's list.
   'PresenceQueue.#doubtful': ({ rooms }) => rooms,
-  // One for each start and each promotion of a Redis, as far as a node saw them.
-  'FormerPrimary.#addresses': () => SERVERS,
-  'Lineages.#known': () => SERVERS,
-  'Lineages.#handovers': () => SERVERS,
-  'Denied.#ends': ({ denials }) => denials,
+  'Lease.#peers.nodes': ({ lives }) => lives,
+  // Of the server that has the data now, and of no other.
+  'FormerPrimary.#addresses': () => 1,
+  'Lineages.#known': () => 1,
+  'Lineages.#evidence': () => 1,
+  'Denied.#known': ({ denials }) => denials,
   // By user, and then by room.
   'Denied.#byUser': ({ denials }) => 2 * denials,
 };
