@@ -101,7 +101,7 @@ describe('the map', () => {
     ]);
     const map = mergeViews([promoted, frozen]);
     expect(map.masters.map(({ id }) => id).sort()).toEqual([B, R].sort());
-    expect(map.owner(0)).toMatchObject({ id: R, port: 7004, epoch: 3 });
+    expect(map.owner(0)).toMatchObject({ id: R, port: 7004, epoch: 3, isOwnWord: true });
   });
 
   const replica = line(R, { flags: 'slave', master: A });
@@ -119,7 +119,7 @@ describe('the map', () => {
   ];
 
   it('keeps a claim that was seen while others have yet to hear of it', () => {
-    expect(told.owner(0)?.id).toBe(R);
+    expect(told.owner(0)).toMatchObject({ id: R, isOwnWord: false });
     const map = mergeViews([view(behind)], told);
     expect(map.owner(0)?.id).toBe(R);
     // From one map to the next.

@@ -60,12 +60,21 @@ export class Masters {
       this.close(known, 'another master took over');
       known = undefined;
     }
-    if (known !== undefined && known.master.host === master.host && known.master.port === master.port) {
-      known.master = master;
+    if (known !== undefined && this.#isThere(known, master)) {
+      const { host, port } = known.master;
+      known.master = { ...master, host, port };
       return null;
     }
     this.#members.set(master.id, this.#open(master, map));
     return known ?? null;
+  }
+
+  /** Where a server has told its new address, others name the former one until they hear of it: then links are not made anew. */
+  #isThere(known: Member, { host, port, isOwnWord }: Master): boolean {
+    if (known.master.host === host && known.master.port === port) return true;
+    if (isOwnWord) return false;
+    const { clock, commandTimeoutMs } = this.#options;
+    return known.problem() === null || known.isArriving(clock.nowMs(), commandTimeoutMs);
   }
 
   /** Tells each what it has by this map. */

@@ -17,6 +17,8 @@ export interface ClusterServer {
 }
 
 export interface Master extends ClusterServer {
+  /** It said so itself: others may have yet to hear where it is now. */
+  readonly isOwnWord: boolean;
   /** Of its claims. */
   readonly epoch: number;
   /** Ids of the servers that follow it. */
@@ -123,8 +125,8 @@ export function mergeViews(views: readonly ClusterView[], before: SlotMap | null
   claims.forEach(({ slots }, index) => {
     for (const [first, last] of slots) owners.fill(index, first, last + 1);
   });
-  const masters = claims.map(({ id, host, hostname, port, epoch }) => ({
-    ...{ id, host, hostname, port, epoch },
+  const masters = claims.map(({ id, host, hostname, port, epoch, isSelf }) => ({
+    ...{ id, host, hostname, port, epoch, isOwnWord: isSelf },
     replicas: [...best.values()].filter(({ masterId }) => masterId === id).map((line) => line.id),
   }));
   return withoutIdle(masters, owners, best, views);
