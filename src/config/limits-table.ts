@@ -202,6 +202,13 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
     answer: 'close 4008: it does not read errors either',
     waits: false,
   },
+  {
+    path: 'limits.unreadBytes',
+    bounds: 'bytes of replies and messages that all connections of a node have not read',
+    answer:
+      'the connections with the most unread bytes are dropped; they come back, and recover from history',
+    waits: false,
+  },
 ];
 
 /** No trailing newline. */

@@ -121,6 +121,7 @@ export const LIMITS = [
   'limits.presenceBytes',
   'limits.bodyBytes',
   'limits.unfinishedBodyBytes',
+  'limits.unreadBytes',
   'websocket.maxPayloadBytes',
   'websocket.backpressureBytes',
 ] as const;

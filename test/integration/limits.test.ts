@@ -401,6 +401,8 @@ const WAYS: Record<LimitLabel, Ways> = {
     HTTP: () => firstRefused(1, () => publish(from(anAddress()), { data: 'x'.repeat(3000) })),
   },
   // Nobody can be told: test/unit/connection.test.ts and test/chaos/slow-reader.test.ts.
+  // It is dropped, and told nothing: see chaos/slow-reader.test.ts.
+  'limits.unreadBytes': {},
   'websocket.backpressureBytes': {},
 };
 

@@ -242,4 +242,12 @@ export const limits = z.strictObject({
     meaning:
       'Bytes that a node keeps of the bodies of client requests that are still arriving, all together; the first 16 KiB of each are not counted; `0`: no limit',
   }),
+  // Half a thousand of connections that do not read at all. What the kernel holds for them comes on top.
+  unreadBytes: whole({
+    min: 0,
+    max: 1024 * 1024 * MIB,
+    standard: 512 * MIB,
+    meaning:
+      'Bytes that may wait in a node for clients that do not read, all connections together; beyond it the fullest are closed; `0`: no limit',
+  }),
 });
