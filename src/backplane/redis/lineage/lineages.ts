@@ -78,6 +78,8 @@ export class Lineages {
   readonly #known = new Set<string>();
   /** Decided, and not stored: their server refuses writes. */
   readonly #owed = new Set<Part>();
+  /** Ids of servers whose promotion was counted. */
+  readonly #promotions = new Set<string>();
 
   constructor(options: LineagesOptions) {
     this.#options = options;
@@ -181,7 +183,8 @@ export class Lineages {
   /** Of servers that have nothing any more. */
   #forget(): void {
     const homes = new Set([...this.#byPart.values()].map(({ home }) => home));
-    for (const id of this.#known) if (!homes.has(id)) this.#known.delete(id);
+    for (const ids of [this.#known, this.#promotions])
+      for (const id of ids) if (!homes.has(id)) ids.delete(id);
     if (this.#owed.size === 0) this.#handovers.clear();
     const runIds = new Set([...this.#byPart.values()].map(({ runId }) => runId));
     this.#former.keep(runIds);
@@ -382,12 +385,20 @@ export class Lineages {
       else this.#owed.delete(part);
       if (earlier === undefined) continue;
       if (earlier.lineage !== record.lineage) begun++;
+      this.#countPromotion(earlier, record, facts);
       hasLost ||= mayLack(earlier, record, facts, others);
     }
     const all = new Set([...this.#byPart.values()].map(({ lineage }) => lineage));
     this.#common = all.size > 1 ? null : ([...all][0] ?? '');
     if (hasLost) this.#generation++;
     this.#tell(changes, facts, begun);
+  }
+
+  /** Once for each server: its partitions may be settled one after the other. */
+  #countPromotion(earlier: LineageRecord, { lineage }: LineageRecord, { id, previousId }: Replication): void {
+    if (previousId === '' || earlier.home !== previousId || this.#promotions.has(id)) return;
+    this.#promotions.add(id);
+    this.#options.metrics.promotion(lineage === earlier.lineage ? 'planned' : 'unplanned');
   }
 
   #tell(changes: readonly Change[], { previousId }: Replication, begun: number): void {
