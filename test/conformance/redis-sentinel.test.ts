@@ -244,7 +244,7 @@ if (COORDINATED) {
       for (let i = 0; i < FAILOVERS; i++) {
         const room = `coordinated ${i}`;
         const subscribed = () => node.backplane.subscribe(room).then(() => true);
-      await waitFor(subscribed, { for: 'the links to be up again', timeoutMs: 30_000 });
+        await waitFor(subscribed, { for: 'the links to be up again', timeoutMs: 30_000 });
         const { taken, refused } = await takenDuring(room, () => handOver('COORDINATED'));
         console.log(`SENTINEL FAILOVER COORDINATED: ${taken.length} taken, ${refused} refused`);
         expect(epochsOf(taken).size).toBe(1);
