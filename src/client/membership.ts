@@ -10,6 +10,7 @@ import type { Environment } from './environment.ts';
 import { ClosedError, RefusedError } from './errors.ts';
 import { HeldFrames } from './held-frames.ts';
 import { joinOptions } from './join-options.ts';
+import type { OwnMessages } from './own-messages.ts';
 import { Presence } from './presence.ts';
 import { Reading } from './reading.ts';
 import type { MembershipEvents, RoomOptions, RoomState } from './room-events.ts';
@@ -20,6 +21,8 @@ export interface MembershipParts {
   readonly onError: (error: unknown) => void;
   /** The connection, where it may be used. */
   readonly session: () => Session | null;
+  /** What of ours in this room is not for us. */
+  readonly own: OwnMessages;
   /** Whether a message of ours that is not for us may be among those that come, without its offset being known. */
   readonly hasDoubtful: () => boolean;
   /** The position moved. */
@@ -70,6 +73,7 @@ export class Membership {
     );
     this.#reading = new Reading(options.since ?? null, {
       emitter,
+      own: parts.own,
       moved: parts.moved,
       caughtUp: (joined) => {
         this.#setState('joined');

@@ -9,10 +9,11 @@ import type {
 } from '../protocol/frames.ts';
 import { CatchUp } from './catch-up.ts';
 import type { Emitter } from './emitter.ts';
-import { OwnMessages } from './own-messages.ts';
+import type { OwnMessages } from './own-messages.ts';
 import type { Joined, MembershipEvents } from './room-events.ts';
 
 export interface ReadingParts {
+  readonly own: OwnMessages;
   readonly emitter: Emitter<MembershipEvents>;
   readonly moved: () => void;
   /** Everything that a join had to bring is here. */
@@ -23,7 +24,6 @@ export class Reading {
   /** After the last message that listeners were given. Null: not known yet, or a room without history. */
   position: Position | null;
   readonly #parts: ReadingParts;
-  readonly #own = new OwnMessages();
   #catchUp: CatchUp | null = null;
 
   constructor(since: Position | null, parts: ReadingParts) {
@@ -54,7 +54,7 @@ export class Reading {
       // Before listeners run: one that leaves and joins again begins after this message.
       this.#move([epoch, offset]);
       // History does not know who was not to get it.
-      if (this.#own.has(offset)) return this.passOwn();
+      if (this.#parts.own.has(epoch, offset)) return this.passOwn();
     }
     this.#catchUp?.message();
     this.#parts.emitter.emit('message', { room, offset, time, sender, data });
@@ -72,7 +72,7 @@ export class Reading {
 
   reset([, , epoch, offset]: ResetFrame): void {
     const position: Position = [epoch, offset];
-    this.#own.clear();
+    if (this.position !== null) this.#parts.own.forget(this.position[0]);
     this.#move(position);
     this.#catchUp?.reset();
     this.#parts.emitter.emit('reset', { position });
@@ -82,8 +82,9 @@ export class Reading {
   /** A message of ours that is not for us was stored. */
   stored({ epoch, offset }: PublishResult): void {
     const { position } = this;
-    if (position?.[0] !== epoch || offset <= position[1]) return;
-    this.#own.add(offset);
+    if (offset === 0 || (position?.[0] === epoch && offset <= position[1])) return;
+    // Also of a numbering that it has not heard of yet.
+    this.#parts.own.add(epoch, offset);
     this.passOwn();
   }
 
@@ -91,7 +92,7 @@ export class Reading {
   passOwn(): void {
     const { position } = this;
     if (position !== null) {
-      const offset = this.#own.lastFrom(position[1]);
+      const offset = this.#parts.own.lastFrom(position[0], position[1]);
       if (offset > position[1]) this.#move([position[0], offset]);
     }
     const joined = this.#catchUp?.result(this.position);

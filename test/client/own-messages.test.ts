@@ -108,8 +108,43 @@ describe('own messages', () => {
     world.socket.receive(['reset', 'r', 'f', 6], message(7));
     expect(heard).toEqual([7]);
     const own = new OwnMessages();
-    for (let offset = 1; offset <= 1001; offset++) own.add(offset);
-    expect([own.has(1), own.has(2), own.lastFrom(1), own.has(2)]).toEqual([false, true, 1001, false]);
+    for (let offset = 1; offset <= 1001; offset++) own.add('e', offset);
+    expect([own.has('e', 1), own.has('e', 2), own.lastFrom('e', 1), own.has('e', 2)]).toEqual([
+      false,
+      true,
+      1001,
+      false,
+    ]);
+    for (const epoch of ['a', 'b', 'c', 'd', 'e']) own.add(epoch, 1);
+    expect([own.has('a', 1), own.has('b', 1), own.has('e', 1)]).toEqual([false, true, true]);
+  });
+
+  it('of a numbering that the room has not heard of yet do not keep it catching up', async () => {
+    const { world, room } = await joined();
+    await world.reconnect();
+    void room.publish('mine', { echo: false });
+    await world.settle();
+    world.socket.answer('publish', { epoch: 'f', offset: 3 });
+    world.socket.receive(
+      ['ok', world.socket.idOf('join'), { epoch: 'f', offset: 3, recovered: false }],
+      ['reset', 'r', 'f', 0],
+      message(1),
+      message(2),
+    );
+    expect([room.state, room.position]).toEqual(['joined', ['f', 3]]);
+  });
+
+  it('that were published before the room was joined do not keep it catching up', async () => {
+    const world = new World();
+    const client = await world.connected();
+    void client.publish('r', 'mine', { echo: false });
+    await world.settle();
+    world.socket.answer('publish', { epoch: 'e', offset: 7 });
+    const room = client.room('r', { last: 2 });
+    await world.settle();
+    world.socket.answer('join', { epoch: 'e', offset: 7, recovered: true, from: 5 });
+    world.socket.receive(message(6));
+    expect([room.state, room.position]).toEqual(['joined', ['e', 7]]);
   });
 
   it('never come back under cuts, and those of others all do', async () => {

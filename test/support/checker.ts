@@ -101,6 +101,7 @@ class MemberCheck {
   readonly #spans: Span[] = [];
   readonly #gaps: { epoch: string; from: number; to: number }[] = [];
   readonly #given = new Set<number>();
+  #lacking = 0;
   /** Since the last `reset`: what the new numbering holds may well be given again. */
   #givenInEpoch = new Set<number>();
 
@@ -142,6 +143,7 @@ class MemberCheck {
     } else if (event.kind === 'left') {
       if (span) span.end = 'left';
     } else if (event.kind === 'gap' && span) {
+      this.#passOwn(span, event.from);
       if (event.from !== span.upTo + 1 || event.to < event.from) {
         this.#fault(
           'unannounced gap',
@@ -171,19 +173,32 @@ class MemberCheck {
     if (span === undefined)
       return this.#fault('out of order', at, `offset ${offset} for one who is no member`);
     const stands = `offset ${offset} (message ${payload}) after ${span.upTo}`;
+    this.#passOwn(span, offset);
     if (this.#givenInEpoch.has(payload)) this.#fault('repeated', at, stands);
     else if (offset <= span.upTo) this.#fault('out of order', at, stands);
-    else if (offset > span.upTo + 1) this.#fault('unannounced gap', at, stands);
+    else if (offset > span.upTo + 1 && !this.#mayLack(offset - span.upTo - 1))
+      this.#fault('unannounced gap', at, stands);
     this.#contents.note(span.epoch, offset, payload, this.#log.name);
     this.#givenInEpoch.add(payload);
     this.#given.add(payload);
     span.upTo = Math.max(span.upTo, offset);
   }
 
+  /** What a member published and wanted no echo of is passed over. */
+  #passOwn(span: Span, before: number): void {
+    while (span.upTo + 1 < before && this.#log.isOwn(span.upTo + 1)) span.upTo++;
+  }
+
+  /** Some of its own messages may stand anywhere. */
+  #mayLack(count: number): boolean {
+    this.#lacking += count;
+    return this.#lacking <= this.#log.mayLack;
+  }
+
   #settle(acknowledged: readonly Acknowledged[], forgotten: Set<Acknowledged>): void {
     const lost = new Map<string, Acknowledged[]>();
     for (const message of acknowledged) {
-      if (this.#given.has(message.payload)) continue;
+      if (this.#given.has(message.payload) || this.#log.isOwn(message.offset)) continue;
       const fate = this.#fateOf(message);
       if (fate === 'forgotten') forgotten.add(message);
       else if (fate === 'lost') {

@@ -36,7 +36,12 @@ export class MemberLog {
   readonly marks: Mark[] = [];
   /** Milliseconds between two messages, at most. */
   longestSilenceMs = 0;
+  /** So many messages may be left out, since nobody knows where its own are that it wanted no echo of. */
+  mayLack = 0;
   #position: Position | null = null;
+  /** Where messages of its own stand that it wanted no echo of. */
+  readonly #own = new Set<string>();
+  readonly #ownOffsets = new Set<number>();
   #heardAtMs = 0;
 
   constructor(name: string, room: string) {
@@ -57,6 +62,37 @@ export class MemberLog {
     this.atMs.push(nowMs);
     if (this.#heardAtMs > 0) this.longestSilenceMs = Math.max(this.longestSilenceMs, nowMs - this.#heardAtMs);
     this.#heardAtMs = nowMs;
+    this.#passOwn();
+  }
+
+  /** It begins after this, as it says itself. */
+  placeAt(position: Position): void {
+    const [epoch, offset] = position;
+    this.event({ kind: 'joined', epoch, offset, since: null, recovered: true });
+  }
+
+  /** A message of its own that it wanted no echo of stands here: it is not owed. */
+  own(epoch: string, offset: number): void {
+    this.#own.add(`${epoch}:${offset}`);
+    this.#ownOffsets.add(offset);
+    this.#passOwn();
+  }
+
+  /** One of them, of a time before this membership: its node leaves it out all the same. */
+  ownBefore(offset: number): void {
+    this.#ownOffsets.add(offset);
+  }
+
+  /** In whatever numbering: the messages that outlive one keep their offsets in the next. */
+  isOwn(offset: number): boolean {
+    return this.#ownOffsets.has(offset);
+  }
+
+  #passOwn(): void {
+    if (this.#own.size === 0 || this.#position === null) return;
+    let [epoch, offset] = this.#position;
+    while (this.#own.has(`${epoch}:${offset + 1}`)) offset++;
+    this.#position = [epoch, offset];
   }
 
   event(event: MemberEvent): void {
@@ -71,6 +107,7 @@ export class MemberLog {
       this.#position = null;
       this.#heardAtMs = 0;
     }
+    this.#passOwn();
   }
 
   /** How often something of this kind happened. */

@@ -21,11 +21,11 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     file: 'client/reading.ts',
     find: `      this.#move([epoch, offset]);
       // History does not know who was not to get it.
-      if (this.#own.has(offset)) return this.passOwn();
+      if (this.#parts.own.has(epoch, offset)) return this.passOwn();
     }
     this.#catchUp?.message();
     this.#parts.emitter.emit('message', { room, offset, time, sender, data });`,
-    replace: `      if (this.#own.has(offset)) return this.passOwn();
+    replace: `      if (this.#parts.own.has(epoch, offset)) return this.passOwn();
     }
     this.#catchUp?.message();
     this.#parts.emitter.emit('message', { room, offset, time, sender, data });

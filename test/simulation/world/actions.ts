@@ -3,7 +3,7 @@ import type { Random } from '../../support/random.ts';
 import type { Happening } from './happening.ts';
 import { keepOut } from './keep-out.ts';
 import { restartServerPayloads, SERVER_ACTIONS } from './server-actions.ts';
-import type { SimulatedClient } from './simulated-client.ts';
+import type { JoinWish, SimulatedClient } from './simulated-client.ts';
 import { ROOMS, type World } from './world.ts';
 
 /** No two publishes of a world have the same. */
@@ -17,7 +17,10 @@ export function restartPayloads(): void {
 export function publishTo(world: World, client: SimulatedClient, room: string, random: Random): void {
   const payload = ++nextPayload;
   const bytes = random.next() < 0.8 ? 0 : random.pick([100, 3_000, 20_000]);
-  const settings = random.next() < 0.2 ? { conflateKey: random.pick(['k1', 'k2', 'k3']) } : {};
+  const settings = {
+    ...(random.next() < 0.2 && { conflateKey: random.pick(['k1', 'k2', 'k3']) }),
+    ...(random.next() < 0.1 && { echo: false }),
+  };
   world.count('publishes');
   world.loop.as(client.owner, () => client.publish(room, payload, bytes, settings));
 }
@@ -30,10 +33,19 @@ function byClient(
     weight,
     happen(world, random) {
       const client = random.pick(world.clients);
-      // Who sleeps does nothing.
-      if (client.owner.held === null) act(world, client, random);
+      // Who sleeps does nothing, and who was told to stop neither.
+      if (client.owner.held === null && !client.isOver) act(world, client, random);
     },
   };
+}
+
+/** Where to begin: mostly with what comes next. Rooms without history know no positions. */
+function beginning(random: Random, room: string): JoinWish {
+  const chance = random.next();
+  if (chance < 0.3) return { last: random.whole(0, 30) };
+  if (room.startsWith('live:') || chance > 0.5) return {};
+  const ways = ['where it left', 'where it left', 'at the start', 'after what was acknowledged'] as const;
+  return { begin: random.pick(ways) };
 }
 
 export const ACTIONS: Readonly<Record<string, Happening>> = {
@@ -45,7 +57,7 @@ export const ACTIONS: Readonly<Record<string, Happening>> = {
   join: byClient(15, (world, client, random) => {
     const name = random.pick(ROOMS);
     const options = {
-      ...(random.next() < 0.3 && { last: random.whole(0, 30) }),
+      ...beginning(random, name),
       ...(random.next() < 0.3 && { presence: { n: random.whole(0, 9) } }),
     };
     world.loop.as(client.owner, () => client.join(name, options));
@@ -71,8 +83,8 @@ export const ACTIONS: Readonly<Record<string, Happening>> = {
     world.loop.as(client.owner, () => client.ack(random.pick(ROOMS)));
   }),
   signal: byClient(6, (world, client, random) => {
-    const data = [`${client.owner.name}`, ++nextPayload];
-    world.loop.as(client.owner, () => void client.client.signal(random.pick(ROOMS), data, true));
+    const [number, room, echo] = [++nextPayload, random.pick(ROOMS), random.next() < 0.7];
+    world.loop.as(client.owner, () => client.signal(room, number, echo));
   }),
   keepOut: {
     weight: 1,

@@ -26,7 +26,11 @@ function noteGiven(given: Map<number, Set<string>>, { stays }: SimulatedClient):
     for (const [i, payload] of log.payloads.entries()) {
       for (; log.marks[mark] !== undefined && log.marks[mark]!.at <= i; mark++) {
         const { event } = log.marks[mark]!;
-        if (event.kind === 'reset' || (event.kind === 'joined' && event.since === null)) epoch = event.epoch;
+        if (
+          event.kind === 'reset' ||
+          (event.kind === 'joined' && (event.since === null || event.since[1] === 0))
+        )
+          epoch = event.epoch;
       }
       const positions = given.get(payload) ?? new Set();
       given.set(payload, positions.add(`${epoch}:${log.offsets[i]}`));

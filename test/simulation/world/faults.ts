@@ -1,10 +1,12 @@
 /** What goes wrong. Each ends by itself: a storm that is over leaves a world that can recover. */
 import type { Random } from '../../support/random.ts';
 import type { RedisModel } from '../redis/server.ts';
+import { publishTo } from './actions.ts';
+import { drawOldDisk, startFromOldDisk } from './disk-faults.ts';
 import type { Happening } from './happening.ts';
 import { leases } from './lease-checks.ts';
 import type { Owner } from './loop.ts';
-import { FORMER_HOST, type World } from './world.ts';
+import { FORMER_HOST, ROOMS, type World } from './world.ts';
 
 export interface Fault extends Happening {
   /** Whether it happened: some cannot while another goes on. */
@@ -53,6 +55,8 @@ function once(world: World, what: string, forMs: number): boolean {
 }
 
 const WAKE_LOOK_MS = 0.5;
+/** Of the time for which keys are remembered. */
+const TOLERATED_SHARE = 0.05;
 /** A round of checks of the few rooms here, and some waiting. */
 const DEAF_MS = 10_000;
 
@@ -62,6 +66,15 @@ function followLater(world: World, former: RedisModel, random: Random, hadAll: b
     former.follow(world.redis, hadAll);
     world.redis.replicas = [FORMER_HOST];
   });
+}
+
+const LONG_AWAY_MS = 40_000;
+const SHORT_WINDOW_MS = 60_000;
+
+/** Where keys are forgotten soon, some are away for longer than that. */
+function awayMs({ settings }: World, random: Random): number {
+  const longMs = settings.dedupWindowMs < SHORT_WINDOW_MS ? LONG_AWAY_MS : 3_000;
+  return ms(random, 100, 2_000, longMs);
 }
 
 type Faults = Readonly<Record<string, Fault>>;
@@ -116,6 +129,24 @@ export const CLIENT_FAULTS: Faults = {
     world.count('clientCuts');
     return `${owner.name} has no network for ${forMs} ms`;
   }),
+  /** What it published arrives, and its connection is lost before it knows. It is back later, and tries again. */
+  lostAnswers: fault(5, (world, random) => {
+    const client = random.pick(
+      world.clients.filter(({ isConnected, owner }) => isConnected && owner.held === null),
+    );
+    const forMs = awayMs(world, random);
+    if (!client || !once(world, `network of ${client.owner.name}`, forMs)) return null;
+    const { owner } = client;
+    const room = random.pick(ROOMS);
+    for (let i = random.pick([1, 3, 12]); i > 0; i--) publishTo(world, client, room, random);
+    world.offline.add(owner);
+    later(world, random.next() * 6, () => {
+      for (const link of world.links) if (link.client === owner) link.cut('ENETDOWN');
+    });
+    later(world, forMs, () => world.offline.delete(owner));
+    world.count('clientCuts');
+    return `${owner.name} publishes, and has no network for ${forMs} ms`;
+  }),
   noTokens: fault(3, (world, random) => {
     const client = random.pick(world.clients);
     const forMs = ms(random, 5_000, 40_000);
@@ -156,6 +187,17 @@ export const LINK_FAULTS: Faults = {
     world.count('redisFaults');
     return `${node.owner.name} cannot reach Redis for ${forMs} ms (${how})`;
   }),
+  /** What nodes ask of Redis, and what comes from there, is under way for long. */
+  slowLinks: fault(3, (world, random) => {
+    const forMs = ms(random, 2_000, 8_000);
+    if (!once(world, 'slow links', forMs)) return null;
+    world.redisDelayMs = random.pick([20, 100, 300]);
+    later(world, forMs, () => {
+      world.redisDelayMs = 0;
+    });
+    world.count('redisFaults');
+    return `packets to and from Redis take up to ${world.redisDelayMs} ms more for ${forMs} ms`;
+  }),
   deafRoom: fault(2, (world, random) => {
     const link = random.pick([...world.redisLinks].filter(({ isSubscribed }) => isSubscribed));
     const channel = link?.goDeaf((items) => random.pick(items)) ?? null;
@@ -184,6 +226,13 @@ export const REDIS_FAULTS: Faults = {
     });
     world.count('redisFaults');
     return `Redis restarts in ${forMs} ms, with its data`;
+  }),
+  oldDisk: fault(2, (world, random) => {
+    const drawn = drawOldDisk(random);
+    if (!once(world, 'redis', drawn.ageMs + drawn.downMs)) return null;
+    startFromOldDisk(world, drawn);
+    world.count('redisFaults');
+    return `Redis is killed in ${drawn.ageMs} ms, and starts from the disk that it has now`;
   }),
   flushRedis: fault(2, (world) => {
     world.redis.flushAll();
@@ -252,6 +301,8 @@ export const REDIS_FAULTS: Faults = {
   }),
   redisClock: fault(2, (world, random) => {
     const byMs = ms(random, 50, 2_000) * random.pick([-1, 1]);
+    // Keys end early where it goes ahead: clients allow for a little of that.
+    if (world.redisOwner.wallAheadMs + byMs > world.settings.dedupWindowMs * TOLERATED_SHARE) return null;
     world.redisOwner.wallAheadMs += byMs;
     world.count('redisFaults');
     return `the clock of Redis jumps by ${byMs} ms`;

@@ -24,7 +24,7 @@ export function checkGaps(world: World, kept: (room: string) => Kept): void {
   const doubtful = new Set(world.clients.flatMap(doubtfulOf));
   for (const { owner, gaps } of world.clients) {
     for (const gap of gaps) {
-      const problem = problemOf(gap, stored, doubtful, kept(gap.room));
+      const problem = problemOf(gap, stored, doubtful, kept(gap.room), world.skips(gap.room));
       if (problem !== null)
         world.violation(
           `untrue gap: ${owner.name} was told that ${gap.from}..${gap.to} of ${gap.room} are ${gap.reason}: ${problem}`,
@@ -49,6 +49,7 @@ function problemOf(
   stored: readonly Stored[],
   doubtful: ReadonlySet<string>,
   kept: Kept,
+  skips: boolean,
 ): string | null {
   const { from, to, reason } = gap;
   const inRoom = stored.filter(({ room, epoch }) => room === gap.room && epoch === gap.epoch);
@@ -61,6 +62,7 @@ function problemOf(
     const stays = named.find((one) => !isReplaced(one));
     return stays === undefined ? null : `nothing replaced ${stays.offset}`;
   }
+  if (reason === 'skipped' && !skips) return 'its room skips nothing';
   if (reason !== 'expired') return null;
   const newest = Math.max(
     ...inRoom.filter(({ sentAtMs }) => sentAtMs <= gap.atMs).map(({ offset }) => offset),

@@ -1,16 +1,22 @@
 /** Messages arrive soon: nobody who has had no trouble waits for the next message, or for a round of checks, to get what was stored. */
 import type { SimulatedClient } from './simulated-client.ts';
+import type { SimulatedNode } from './simulated-node.ts';
 import type { Steady } from './steady.ts';
-import type { World } from './world.ts';
+import { ROOMS, type World } from './world.ts';
 
 /** So old are messages that everybody has, who has had no trouble for as long. */
 const SOON_MS = 2_500;
 /** A slow reader catches up meanwhile. */
 const READER_MS = 8_000;
 
+/** Whoever was refused tries again within this. */
+const JOINED_MS = 15_000;
+
 interface Newest {
-  epoch: string;
-  offset: number;
+  readonly epoch: string;
+  readonly offset: number;
+  /** Numberings that ended before. */
+  readonly ended: ReadonlySet<string>;
 }
 
 export class LagChecks {
@@ -20,6 +26,8 @@ export class LagChecks {
   readonly #seen = new Map<SimulatedClient, number>();
   readonly #newest = new Map<string, Newest>();
   readonly #told = new Set<string>();
+  /** Since when somebody has been about to join, by client and room. */
+  readonly #joining = new Map<string, number>();
 
   constructor(world: World, steady: Steady) {
     this.#world = world;
@@ -39,6 +47,20 @@ export class LagChecks {
       if (this.#steady.ofClient(client) > READER_MS)
         for (const room of client.rooms) this.#check(client, room);
     }
+    this.#lookAtJoins();
+  }
+
+  #lookAtJoins(): void {
+    const isSteady = (node: SimulatedNode) => this.#steady.ofNode(node) > JOINED_MS;
+    const nodes = new Set(this.#world.running.filter(isSteady).map(({ core }) => core.node.nodeId));
+    for (const client of this.#world.clients) {
+      const { status } = client.client;
+      const isFine =
+        status.state === 'connected' && nodes.has(status.node) && this.#steady.ofClient(client) > READER_MS;
+      if (isFine) for (const room of client.rooms) this.#checkJoined(client, room);
+      else
+        for (const room of ROOMS) this.#joining.delete(`${client.owner.name} ${room} ${client.connection}`);
+    }
   }
 
   /** Acknowledged messages that are old enough. */
@@ -48,10 +70,31 @@ export class LagChecks {
     for (; at < client.acknowledged.length; at++) {
       const { room, epoch, offset, ackedAtMs } = client.acknowledged[at]!;
       if (ackedAtMs > dueMs) break;
-      const known = this.#newest.get(room);
-      if (known?.epoch !== epoch || known.offset < offset) this.#newest.set(room, { epoch, offset });
+      this.#acknowledged(room, epoch, offset);
     }
     this.#seen.set(client, at);
+  }
+
+  /** An answer may be about a message of a numbering that has ended. */
+  #acknowledged(room: string, epoch: string, offset: number): void {
+    const { ended, ...known } = this.#newest.get(room) ?? { epoch, offset: 0, ended: new Set<string>() };
+    if (known.epoch === epoch)
+      this.#newest.set(room, { epoch, offset: Math.max(known.offset, offset), ended });
+    else if (!ended.has(epoch))
+      this.#newest.set(room, { epoch, offset, ended: new Set([...ended, known.epoch]) });
+  }
+
+  /** Nobody is about to join for long. */
+  #checkJoined(client: SimulatedClient, name: string): void {
+    const key = `${client.owner.name} ${name} ${client.connection}`;
+    const state = client.room(name)?.state ?? 'joined';
+    const { nowMs } = this.#world.loop;
+    const sinceMs = this.#joining.get(key) ?? nowMs;
+    if (state === 'joined') this.#joining.delete(key);
+    else this.#joining.set(key, sinceMs);
+    if (nowMs - sinceMs < JOINED_MS || this.#told.has(key)) return;
+    this.#told.add(key);
+    this.#world.violation(`late: ${client.owner.name} has been ${state} in ${name} for ${JOINED_MS} ms`);
   }
 
   #check(client: SimulatedClient, name: string): void {
@@ -59,12 +102,12 @@ export class LagChecks {
     const room = client.room(name);
     const position = room?.position ?? null;
     if (newest === undefined || position === null || room?.state !== 'joined') return;
-    if (position[0] !== newest.epoch || position[1] >= newest.offset) return;
+    if (position[0] === newest.epoch ? position[1] >= newest.offset : !newest.ended.has(position[0])) return;
     const key = `${client.owner.name} ${name} ${newest.epoch}:${newest.offset}`;
     if (this.#told.has(key)) return;
     this.#told.add(key);
     this.#world.violation(
-      `late: ${client.owner.name} stands at ${position[1]} in ${name}, and ${newest.offset} was acknowledged ${SOON_MS} ms ago`,
+      `late: ${client.owner.name} stands at ${position.join(':')} in ${name}, and ${newest.epoch}:${newest.offset} was acknowledged ${SOON_MS} ms ago`,
     );
   }
 }

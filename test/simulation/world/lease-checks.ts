@@ -15,6 +15,8 @@ interface Seen {
   readonly beat: string;
   readonly sinceMs: number;
   isClaimed: boolean;
+  /** When each of its records was seen first: a failover brings an earlier one back. */
+  readonly firstMs: Map<string, number>;
 }
 
 /** Looks at the leases from now on, until the world ends. */
@@ -55,5 +57,8 @@ function judge(world: World, known: Map<string, Seen>, node: string, record: str
     return;
   }
   const now = `${term}:${beat}`;
-  if (seen?.beat !== now || seen.isClaimed) known.set(node, { beat: now, sinceMs: nowMs, isClaimed: false });
+  if (seen?.beat === now && !seen.isClaimed) return;
+  const firstMs = seen?.firstMs ?? new Map<string, number>();
+  const sinceMs = firstMs.get(now) ?? nowMs;
+  known.set(node, { beat: now, sinceMs, isClaimed: false, firstMs: firstMs.set(now, sinceMs) });
 }

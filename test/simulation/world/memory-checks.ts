@@ -4,6 +4,7 @@
  */
 import { RECENT_BYTES } from '../../../src/node/rooms/recent.ts';
 import { type Holdings, holdingsOf } from './holdings.ts';
+import { recentlyRevoked } from './revocations.ts';
 import type { SimulatedClient } from './simulated-client.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { ROOMS, type World } from './world.ts';
@@ -26,23 +27,26 @@ type Bounds = Readonly<Record<string, (scale: Scale) => number>>;
 /** Users have a room each. */
 const USER_ROOMS = 5;
 const UNBOUNDED_NAMES = 1024;
-const SERVERS = 1_000;
 const PLAIN_MESSAGES = 2_560;
 const HELD_BYTES = 8 * 1024 * 1024;
 
 /** What stays when everybody left: small, and of a size that does not depend on how long a node runs. */
 const LEFT: Bounds = {
   // Names that have paid are forgotten when there are this many.
-  'KeyedRate.#accounts': () => 6 * UNBOUNDED_NAMES,
+  'KeyedRate.#accounts': () => 7 * UNBOUNDED_NAMES,
+  // For each rate that rooms are limited to.
+  'RoomRates.#byRate': () => 1,
+  'KeyedRate itself': () => 7,
   'RedisAcks.#epochs': ({ rooms }) => rooms,
   'LeaseWatch.#seen': ({ lives }) => lives,
   // A call that was never answered may still arrive: the room stays on the node's list.
   'PresenceQueue.#doubtful': ({ rooms }) => rooms,
-  // One for each start and each promotion of a Redis, as far as a node saw them.
-  'FormerPrimary.#addresses': () => SERVERS,
-  'Lineages.#known': () => SERVERS,
-  'Lineages.#handovers': () => SERVERS,
-  'Denied.#ends': ({ denials }) => denials,
+  'Lease.#peers.nodes': ({ lives }) => lives,
+  // Of the server that has the data now, and of no other.
+  'FormerPrimary.#addresses': () => 1,
+  'Lineages.#known': () => 1,
+  'Lineages.#evidence': () => 1,
+  'Denied.#known': ({ denials }) => denials,
   // By user, and then by room.
   'Denied.#byUser': ({ denials }) => 2 * denials,
 };
@@ -79,6 +83,9 @@ const AT_REST: Bounds = {
 const CLIENT_AT_REST: Bounds = {
   ...perRoom(['Rooms.#memberships', 'Membership itself', 'HeldFrames itself', 'OwnMessages itself']),
   ...perRoom(['Presence itself', 'Reading itself']),
+  'Rooms.#own': ({ rooms }) => rooms,
+  // Of a few numberings, those that are over among them.
+  'OwnMessages.#epochs': ({ rooms }) => 50 * rooms,
   'Presence.list.members': members,
   'Reading.position': ({ rooms }) => 2 * rooms,
   'Membership.#asked.since': ({ rooms }) => 2 * rooms,
@@ -178,8 +185,8 @@ function scaleOf(world: World, node: SimulatedNode | null): Scale {
     clients: world.clients.length,
     rooms: ROOMS.length + USER_ROOMS,
     lives: world.lives.length,
-    // Each user in each room.
-    denials: USER_ROOMS * ROOMS.length,
+    // Each user in each room. What has ended stays for a round.
+    denials: USER_ROOMS * ROOMS.length + recentlyRevoked(world),
   };
 }
 

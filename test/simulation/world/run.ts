@@ -8,15 +8,19 @@ import { checkGaps } from './gap-checks.ts';
 import { checkKeptOut, lookForKeptOut } from './keep-out.ts';
 import { LagChecks } from './lag-checks.ts';
 import { watchLeases } from './lease-checks.ts';
+import { ListChecks } from './list-checks.ts';
 import { checkMemoryAtRest, checkMemoryInStorm, checkMemoryLeft, noteFreshNode } from './memory-checks.ts';
 import { checkOrder } from './order-checks.ts';
+import { checkOwn } from './own-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
 import { checkRefused } from './refused-checks.ts';
+import { lookForRevoked } from './revocations.ts';
+import type { Settings } from './settings.ts';
 import { SHAPES, type Shape, type ShapeName } from './shapes.ts';
 import { checkStays } from './stays.ts';
 import { Steady } from './steady.ts';
 import { lookForExpired } from './token-checks.ts';
-import { type Counts, keptIn, ROOMS, shownTasks, World } from './world.ts';
+import { type Counts, ROOMS, shownTasks, World } from './world.ts';
 
 export interface RunOptions {
   readonly seed: number;
@@ -30,6 +34,8 @@ export interface RunOptions {
   readonly actions?: Readonly<Record<string, number>>;
   /** These kinds of faults and no others. Default: about half of all kinds, drawn. */
   readonly faultKinds?: readonly string[];
+  /** In place of what is drawn. */
+  readonly settings?: Partial<Settings>;
   /** Time ends with the first violation. Default: the run goes on, to say all that is wrong. */
   readonly stopsAtFirst?: boolean;
   /** Which of the planned events happen. Default: all. */
@@ -79,8 +85,8 @@ export function run(options: RunOptions): RunResult {
   const { seed, events = plannedFor(options) } = options;
   const shape = shapeOf(options);
   const { stormMs } = shape;
-  const { stopsAtFirst = false } = options;
-  const world = new World({ ...shape, seed, stopsAtFirst });
+  const { stopsAtFirst = false, settings } = options;
+  const world = new World({ ...shape, seed, stopsAtFirst, settings });
   const { loop, violations, lines, counts } = world;
   restartPayloads();
   try {
@@ -102,6 +108,7 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   watchAlways(world);
   noteFreshNode(world);
   for (let i = 0; i < shape.clients; i++) joinSome(world, shape.joinedShare);
+  world.whenBack = () => joinSome(world, shape.joinedShare);
   storm(world, events, shape.stormMs);
   checkMemoryInStorm(world, seed);
   world.trace('calm');
@@ -117,7 +124,8 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   }
   loop.run(loop.nowMs + LAST_MS);
   checkMessages(world);
-  checkGaps(world, keptIn);
+  checkOwn(world);
+  checkGaps(world, world.keptIn);
   checkRefused(world);
   checkOrder(world);
   checkAnswers(world);
@@ -146,10 +154,13 @@ function watchAlways(world: World): void {
   watchLeases(world);
   const steady = new Steady(world);
   const lag = new LagChecks(world, steady);
+  const lists = new ListChecks(world, steady);
   steady.watch(() => {
     lag.look();
     lookForKeptOut(world, steady);
-    lookForExpired(world);
+    lookForRevoked(world, steady);
+    lookForExpired(world, steady);
+    lists.look();
   });
 }
 
@@ -165,6 +176,7 @@ function closeClients(world: World, random: Random): void {
   world.redis.isFull = true;
   for (const client of world.clients) publishTo(world, client, 'chat:a', random);
   loop.run(loop.nowMs + REFUSED_MS);
+  world.whenBack = null;
   for (const client of world.clients) loop.as(client.owner, () => client.close());
   for (const { owner } of world.clients) {
     const left = loop.pendingOf(owner).filter(({ isTimer }) => isTimer);

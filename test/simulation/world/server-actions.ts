@@ -2,6 +2,7 @@
 import { pack } from 'msgpackr';
 import type { Random } from '../../support/random.ts';
 import type { Happening } from './happening.ts';
+import { disconnectUser, endRevocation, revoke } from './revocations.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { type KeptOut, ROOMS, type World } from './world.ts';
 
@@ -70,6 +71,12 @@ export const SERVER_ACTIONS: Readonly<Record<string, Happening>> = {
       () => undefined,
     );
     world.trace(`the history of ${room} is cleared`);
+  }),
+  revoke: byServer(1, (world, node, random) => {
+    const chance = random.next();
+    if (chance < 0.3) revoke(world, node, random);
+    else if (chance < 0.4) endRevocation(world, node, random);
+    else if (chance < 0.5) disconnectUser(world, node, random);
   }),
   letIn: byServer(1, (world, node, random) => {
     const kept = random.pick(world.keptOut);

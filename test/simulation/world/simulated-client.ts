@@ -6,7 +6,7 @@ import { jsonCodec } from '../../../src/client/json-codec.ts';
 import { msgpackCodec } from '../../../src/client/msgpack-codec.ts';
 import type { Room } from '../../../src/client/room.ts';
 import type { PublishSettings } from '../../../src/client/room-services.ts';
-import type { GapReason, JoinResult } from '../../../src/protocol/frames.ts';
+import type { GapReason, JoinOptions, JoinResult, Position } from '../../../src/protocol/frames.ts';
 import { portableScheduler } from '../../../src/util/portable-scheduler.ts';
 import { MemberLog } from '../../support/member-log.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
@@ -30,6 +30,8 @@ export interface SimulatedClientParts {
   /** Something that must not happen. */
   readonly complain: (what: string) => void;
   readonly trace: (what: string) => void;
+  /** The server told it to stop. */
+  readonly stopped: () => void;
   /** A user acknowledges: returns whom to tell what the answer says. */
   readonly acking: (user: string, room: string) => (epoch: string, offset: number) => void;
 }
@@ -62,6 +64,23 @@ export interface ToldGap {
   readonly atMs: number;
 }
 
+/** How a join says where to begin. */
+export type Beginning = 'where it left' | 'at the start' | 'after what was acknowledged';
+
+export interface JoinWish {
+  readonly last?: number;
+  readonly presence?: unknown;
+  readonly begin?: Beginning;
+}
+
+/** A message that its publisher wants no echo of. */
+export interface OwnMessage {
+  readonly payload: number;
+  /** Where it was in the room, and how far it had come; null: it was not, or did not stay with one membership. */
+  readonly stay: Stay | null;
+  readonly atMark: number;
+}
+
 /** How a publish ended. */
 export interface Outcome {
   readonly room: string;
@@ -81,6 +100,9 @@ export class SimulatedClient {
   /** What its messages take the place of: one scope for each key of a sender. */
   readonly scopes = new Map<number, string>();
   readonly gaps: ToldGap[] = [];
+  readonly ownMessages = new Map<number, OwnMessage>();
+  /** Told to stop, for good. */
+  isOver = false;
   readonly manners: Manners;
   readonly sendings: Sendings;
   readonly heard: HeardSignal[] = [];
@@ -93,6 +115,13 @@ export class SimulatedClient {
   readonly #parts: SimulatedClientParts;
   readonly #memberships = new Map<string, Membership>();
   readonly #joinIds = new Map<string, number>();
+  /** Joins that begin after what the user has acknowledged. */
+  readonly #resuming = new Map<number, (epoch: string, offset: number) => void>();
+  /** Where it stood in rooms that it left. */
+  readonly #left = new Map<string, Position>();
+  /** Signals that it wants no echo of, and the connection that they were sent on. */
+  readonly #quiet = new Map<number, string>();
+  #tokens = 0;
   /** The newest signal of each sender in each room. */
   readonly #signals = new Map<string, number>();
   #connection = '';
@@ -107,9 +136,9 @@ export class SimulatedClient {
     this.sendings = new Sendings(complain);
     const getToken = () => {
       if (this.hasNoTokens) throw new Error('the server that gives out tokens is away');
-      return tokenLifeMs === null
-        ? `${user}~`
-        : `${user}~${Math.floor(Date.now() - owner.wallAheadMs + tokenLifeMs)}`;
+      const trueMs = Math.floor(Date.now() - owner.wallAheadMs);
+      const expires = tokenLifeMs === null ? '' : trueMs + tokenLifeMs;
+      return `${user}~${expires}~t${owner.name}.${++this.#tokens}~i${trueMs}`;
     };
     this.client = new BaseClient(
       urls,
@@ -124,6 +153,7 @@ export class SimulatedClient {
           scheduler: { ...portableScheduler, random: () => Math.random() },
           openSocket: (url, protocol) => {
             this.#joinIds.clear();
+            this.#resuming.clear();
             this.sendings.connecting();
             this.manners.connecting(url);
             return parts.openSocket(url, protocol) as unknown as WebSocketLike;
@@ -136,6 +166,7 @@ export class SimulatedClient {
       this.manners.status(status);
       parts.trace(`${owner.name} ${status.state}${status.state === 'waiting' ? `: ${status.reason}` : ''}`);
       if (status.state === 'connected') this.#connected(status);
+      if (status.state === 'closed' && status.code !== null) this.#stopped();
       if (status.state === 'waiting')
         for (const { log } of this.#memberships.values()) log.event({ kind: 'closed', code: 0 });
     });
@@ -147,6 +178,13 @@ export class SimulatedClient {
     // A signal may take longer to reach another node: it comes again to who moves there.
     if (node !== this.#node) this.#signals.clear();
     this.#node = node;
+  }
+
+  /** The server disconnected or revoked its user. */
+  #stopped(): void {
+    this.isOver = true;
+    for (const name of this.rooms) this.leave(name);
+    this.#parts.stopped();
   }
 
   get user(): string | null {
@@ -180,14 +218,26 @@ export class SimulatedClient {
     return this.#memberships.get(name)?.presence;
   }
 
-  join(name: string, options: { readonly last?: number; readonly presence?: unknown } = {}): void {
-    if (this.#memberships.has(name)) return;
+  join(name: string, { begin, ...wish }: JoinWish = {}): void {
+    if (this.isOver || this.#memberships.has(name)) return;
     const log = new MemberLog(`${this.owner.name}/${this.stays.length}`, name);
     const stay = { log, fromMs: Number.POSITIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
     this.stays.push(stay);
-    const room = this.client.room(name, { members: true, ...options });
-    this.#memberships.set(name, { stay, log, room, presence: options.presence });
+    const options = { members: true, ...wish, ...this.#beginning(name, begin) };
+    if (options.since !== undefined) log.placeAt(options.since);
+    const room = this.client.room(name, options);
+    this.#memberships.set(name, { stay, log, room, presence: wish.presence });
     this.#listen(name, log, room);
+  }
+
+  #beginning(
+    name: string,
+    begin: Beginning | undefined,
+  ): { readonly since?: Position; readonly resume?: boolean } {
+    if (begin === 'at the start') return { since: ['', 0] };
+    if (begin === 'after what was acknowledged') return { resume: true };
+    const left = begin === undefined ? undefined : this.#left.get(name);
+    return left === undefined ? {} : { since: left };
   }
 
   #listen(name: string, log: MemberLog, room: Room): void {
@@ -224,6 +274,8 @@ export class SimulatedClient {
     const membership = this.#memberships.get(name);
     if (membership === undefined) return;
     this.#memberships.delete(name);
+    const { position } = membership.room;
+    if (position !== null) this.#left.set(name, position);
     membership.log.event({ kind: 'left' });
     membership.stay.untilMs = performance.now();
     membership.room.leave();
@@ -233,12 +285,15 @@ export class SimulatedClient {
     const outcome: Outcome = { room, payload, end: null, why: '' };
     this.outcomes.push(outcome);
     const data = bytes === 0 ? payload : [payload, 'x'.repeat(bytes)];
+    if (settings.echo === false) this.#noteOwn(room, payload);
     const sentAtMs = performance.now();
     if (settings.conflateKey !== undefined)
       this.scopes.set(payload, `${this.#parts.user ?? this.owner.name} ${settings.conflateKey}`);
     this.client.publish(room, data, settings).then(
       ({ epoch, offset }) => {
         outcome.end = 'stored';
+        if (settings.echo === false)
+          for (const { log } of this.stays) if (log.room === room) log.own(epoch, offset);
         if (offset > 0)
           this.acknowledged.push({ room, payload, epoch, offset, sentAtMs, ackedAtMs: performance.now() });
       },
@@ -247,6 +302,19 @@ export class SimulatedClient {
         outcome.why = error.message;
       },
     );
+  }
+
+  /** Who leaves and joins again in a listener forgets which messages are its own. */
+  #noteOwn(room: string, payload: number): void {
+    const membership = this.#parts.isRestless ? undefined : this.#memberships.get(room);
+    const isIn = this.isIn(room) && (membership?.room.position ?? null) !== null;
+    const atMark = membership?.log.marks.length ?? 0;
+    this.ownMessages.set(payload, { payload, stay: (isIn && membership?.stay) || null, atMark });
+  }
+
+  signal(room: string, number: number, echo: boolean): void {
+    if (!echo) this.#quiet.set(number, this.#connection);
+    this.client.signal(room, [this.owner.name, number], echo);
   }
 
   setPresence(name: string, data: unknown): void {
@@ -292,6 +360,10 @@ export class SimulatedClient {
     this.signals++;
     const [epoch, offset] = log.position ?? ['', 0];
     this.heard.push({ room, sender, number, epoch, offset });
+    if (sender === this.owner.name && this.#quiet.get(number) === this.#connection)
+      this.#parts.complain(
+        `${this.owner.name} hears signal ${number} in ${room}, which it wanted no echo of`,
+      );
     const key = `${room} ${sender}`;
     const before = this.#signals.get(key) ?? 0;
     if (number <= before) {
@@ -320,7 +392,7 @@ export class SimulatedClient {
     const [type] = frame;
     if (type === 'message') this.#messageFrame(String(frame[1]), frame[2] as number, frame[5]);
     else if (direction === 'sent' && type === 'join')
-      this.#joinIds.set(frame[2] as string, frame[1] as number);
+      this.#joins(frame[1] as number, frame[2] as string, frame[3] as JoinOptions);
     else if (type === 'ok') this.#answered(frame[1] as number, frame[2] as JoinResult);
   }
 
@@ -330,10 +402,27 @@ export class SimulatedClient {
     const position = log?.position ?? null;
     if (log === undefined || offset === 0 || position === null || offset > position[1] || !this.isIn(name))
       return;
-    log.message(offset, numberOf(data));
+    // The library may hold it, and a reset before it, until it knows which messages are its own.
+    if (
+      this.outcomes.some(
+        ({ room, payload, end }) => end === null && room === name && this.ownMessages.has(payload),
+      )
+    )
+      return;
+    // Of its own it knows what the node does not.
+    if (!this.ownMessages.has(numberOf(data))) log.message(offset, numberOf(data));
   }
 
-  #answered(id: number, { epoch, offset, recovered, from }: JoinResult): void {
+  #joins(id: number, room: string, { resume }: JoinOptions): void {
+    this.#joinIds.set(room, id);
+    const { user } = this.#parts;
+    if (resume && user !== null) this.#resuming.set(id, this.#parts.acking(user, room));
+  }
+
+  #answered(id: number, { epoch, offset, recovered, acked, ...result }: JoinResult): void {
+    const resumed = this.#resuming.get(id);
+    if (typeof acked === 'number') resumed?.(epoch, acked);
+    const from = result.from ?? (resumed ? (acked ?? undefined) : undefined);
     for (const [name, { log, stay }] of this.#memberships) {
       if (this.#joinIds.get(name) !== id) continue;
       stay.fromMs = Math.min(stay.fromMs, performance.now());

@@ -117,7 +117,7 @@ export class SimulatedNode {
     if (chosen === null) return link.refuse('400');
     const token = new URL(url).searchParams.get('token') || null;
     if (token === null) return this.#open(link, chosen, null, null);
-    TOKENS.authenticate(token).then(
+    this.core.authenticator?.authenticate(token, null).then(
       (identity) => this.#open(link, chosen, identity, null),
       (error: unknown) => this.#open(link, chosen, null, refusalOf(error, silentLog)),
     );
@@ -145,16 +145,17 @@ function shownFields(fields: object): string {
   return error instanceof Error ? (error.stack ?? String(error)) : JSON.stringify(fields);
 }
 
-/** A token is a user and the time at which it expires, in ms since the Unix epoch. */
+/** A token is a user, when it expires and when it was issued, in ms since the Unix epoch, and its id: `user~expires~t<id>~i<issued>`. */
 const TOKENS: Authenticator = {
   async authenticate(token) {
     // Mostly the keys are there; else they are fetched.
     if (Math.random() < 0.4)
       await new Promise<void>((known) => systemScheduler.after(KEYS_MS * Math.random(), known));
-    const [user = '', expires = ''] = token.split('~');
+    const [user = '', expires = '', id = '', issued = ''] = token.split('~');
     const expiresAtMs = expires === '' ? null : Number(expires);
     if (expiresAtMs !== null && expiresAtMs < Date.now())
       throw new AuthFailure('token_expired', 'the token has expired');
-    return { user, expiresAtMs, permissions: ALL_PERMITTED, info: { name: user } };
+    const [tokenId, issuedAtMs] = [id.slice(1), Number(issued.slice(1))];
+    return { user, expiresAtMs, tokenId, issuedAtMs, permissions: ALL_PERMITTED, info: { name: user } };
   },
 };

@@ -1,6 +1,6 @@
 /** A cluster with its clients in one process: nodes, Redis, the links between them, and time. */
 import type { Config } from '../../../src/config/config.ts';
-import { loadConfig } from '../../../src/config/load.ts';
+import type { RoomRule } from '../../../src/config/room-rule.ts';
 import { compileRules } from '../../../src/config/rules.ts';
 import { Random } from '../../support/random.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
@@ -9,6 +9,7 @@ import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
 import { isListed, nameOf, watchMachines } from './machines.ts';
 import { RedisLink } from './redis-link.ts';
+import { configOf, drawnSettings, type Settings } from './settings.ts';
 import { SimulatedClient } from './simulated-client.ts';
 import { SimulatedNode } from './simulated-node.ts';
 import { WebSocketLink } from './web-socket-link.ts';
@@ -19,6 +20,8 @@ export interface WorldOptions {
   readonly clients: number;
   /** How long clients wait at most before they try again. */
   readonly reconnectCapMs?: number | undefined;
+  /** In place of what is drawn. */
+  readonly settings?: Partial<Settings> | undefined;
   /** Nothing happens any more after the first violation. Default false. */
   readonly stopsAtFirst?: boolean;
 }
@@ -28,34 +31,6 @@ const RECONNECT_CAP_MS = 2_000;
 /** Rooms by the first part of their name: `chat` keeps much, `short` little, `live` nothing. */
 export const ROOMS = ['chat:a', 'chat:b', 'short:a', 'live:a'];
 
-const CONFIG = configOf({
-  redis: {
-    url: 'redis://redis.test:6379',
-    keyPrefix: 'rc',
-    partitions: 8,
-    commandTimeoutMs: 2_000,
-    startupTimeoutMs: 5_000,
-  },
-  auth: { secret: 's'.repeat(64), anonymous: true },
-  heartbeat: { intervalMs: 10_000 },
-  websocket: { backpressureBytes: 65_536 },
-  limits: { commandsPerSecond: 0 },
-  presence: { leaseMs: 4_000 },
-  rooms: [
-    { match: 'chat:*', history: { messages: 500, ageMs: 600_000 }, acks: true, memberEvents: true },
-    { match: 'short:*', history: { messages: 20, ageMs: 20_000 }, acks: true, memberEvents: true },
-    { match: 'live:*', history: { messages: 0 }, memberEvents: true },
-  ],
-});
-
-const RULES = compileRules(CONFIG);
-
-function configOf(settings: object): Config {
-  const loaded = loadConfig({ settings, env: {} });
-  if ('problems' in loaded) throw new Error(loaded.problems.join('\n'));
-  return loaded.config;
-}
-
 /** A user whom the server API keeps out of a room. */
 export interface KeptOut {
   readonly room: string;
@@ -63,8 +38,16 @@ export interface KeptOut {
   readonly sinceMs: number;
 }
 
-/** What a room keeps. */
-export const keptIn = (room: string) => RULES(room).history;
+/** As `Revoked` of nodes, with the time. */
+export interface Revoked {
+  readonly kind: 'user' | 'token';
+  readonly id: string;
+  readonly issuedBeforeMs?: number;
+  readonly sinceMs: number;
+  untilMs: number;
+  /** Nobody knows whether it was stored. */
+  isDoubtful: boolean;
+}
 
 /** `SIMULATION_STACKS=1` says who asked for them. */
 export function shownTasks(tasks: readonly Task[]): string {
@@ -108,8 +91,17 @@ export class World {
   readonly inDoubt = new Set<string>();
   /** Whom the server API let in again. */
   readonly letIn: KeptOut[] = [];
+  /** Users and tokens that the server API revoked. */
+  readonly revoked: Revoked[] = [];
+  /** A client was told to stop, and its user is back some time later. */
+  whenBack: (() => void) | null = null;
+  /** So long at most packets to and from Redis take longer. */
+  redisDelayMs = 0;
   /** Redis forgot keys: a retry may be stored a second time. */
   hasForgotten = false;
+  readonly settings: Settings;
+  readonly #config: Config;
+  readonly #rules: ReturnType<typeof compileRules>;
   readonly #options: WorldOptions;
   readonly #acked = new Map<string, Map<string, number>>();
   readonly #restore: () => void;
@@ -120,6 +112,9 @@ export class World {
   constructor(options: WorldOptions) {
     this.#options = options;
     this.random = new Random(options.seed);
+    this.settings = drawnSettings(options.seed, options.settings);
+    this.#config = configOf(this.settings);
+    this.#rules = compileRules(this.#config);
     this.loop = new Loop(
       this.random,
       (error, owner) =>
@@ -145,6 +140,12 @@ export class World {
     this.#unwatch();
     this.#restore();
   }
+
+  /** What a room keeps. */
+  readonly keptIn = (room: string): RoomRule['history'] => this.#rules(room).history;
+
+  /** Whether slow readers are given the newest message alone. */
+  readonly skips = (room: string): boolean => this.#rules(room).slowReaders === 'latest';
 
   // ---- what is told --------------------------------------------------------------------------------------
 
@@ -176,7 +177,7 @@ export class World {
     const owner = new Owner(`node-${place}.${++this.#names}`);
     const complain = (what: string) => this.violation(`${owner.name} logged an error: ${what}`);
     this.loop.as(owner, () => {
-      const node = new SimulatedNode({ owner, config: CONFIG, complain });
+      const node = new SimulatedNode({ owner, config: this.#config, complain });
       this.nodes[place] = node;
       this.lives.push(node);
       void node.start().then(() => {
@@ -256,7 +257,7 @@ export class World {
       node: loop.current,
       redis: redisOwner,
       model: model ?? this.redis,
-      latencyMs: () => this.#latencyMs(),
+      latencyMs: () => this.#latencyMs() + this.random.next() * this.redisDelayMs,
       refuses: () => (this.isRedisDown || model === null ? 'refused' : (this.cutOff.get(place) ?? null)),
       over: () => this.redisLinks.delete(link),
     });
@@ -300,6 +301,8 @@ export class World {
       complain: (what: string) => this.violation(what),
       trace: this.trace,
       acking: (who: string, room: string) => this.#acking(who, room),
+      stopped: () =>
+        this.loop.after(this.random.whole(1_000, 5_000), () => this.whenBack?.(), this.loop.world),
     };
     this.loop.as(owner, () => {
       client = new SimulatedClient(parts);

@@ -17,6 +17,8 @@ export interface LinksWatcher {
   readsChanged(): void;
   subscribeUp(): void;
   subscribeDown(): void;
+  /** As `ShardAccess.saw`. */
+  saw(room: string, epoch: string, offset: number): void;
   /** Something on the command link was not answered in time. */
   noAnswer(): void;
   /** Whether the command link still owes an answer that is late. */
@@ -128,7 +130,7 @@ export class Links {
   }
 
   #access({ redis, isCluster }: Link): ShardAccess {
-    return { redis, isCluster, lineageOf: this.#lineageOf };
+    return { redis, isCluster, lineageOf: this.#lineageOf, saw: this.#watcher.saw };
   }
 
   #all(): readonly Link[] {

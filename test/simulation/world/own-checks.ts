@@ -1,0 +1,38 @@
+/** Who publishes with `echo: false` does not get its message: not from its node, and not from the client library, which knows its number. */
+import type { OwnMessage, SimulatedClient } from './simulated-client.ts';
+import type { World } from './world.ts';
+
+export function checkOwn(world: World): void {
+  for (const client of world.clients) {
+    const stored = new Map(client.acknowledged.map((one) => [one.payload, one]));
+    for (const own of client.ownMessages.values()) {
+      const answer = stored.get(own.payload);
+      if (own.stay === null || answer === undefined) continue;
+      if (wasGiven(own, answer.epoch, answer.offset))
+        world.violation(
+          `${client.owner.name} is given message ${own.payload} in ${own.stay.log.room}, which it wanted no echo of`,
+        );
+    }
+  }
+}
+
+/** Holes in what a member was given that may be messages of its own: where they are, or that it was never told. */
+export function noteOwn(client: SimulatedClient): void {
+  for (const { room, payload, offset } of client.acknowledged) {
+    if (!client.ownMessages.has(payload)) continue;
+    for (const { log } of client.stays) if (log.room === room) log.ownBefore(offset);
+  }
+  for (const { room, payload, end } of client.outcomes) {
+    if ((end !== 'unknown' && end !== 'closed' && end !== null) || !client.ownMessages.has(payload)) continue;
+    for (const { log } of client.stays) if (log.room === room) log.mayLack++;
+  }
+}
+
+/** In the stay in which it was published, and in one numbering. */
+function wasGiven({ stay, atMark, payload }: OwnMessage, epoch: string, offset: number): boolean {
+  const { payloads, offsets, marks } = stay!.log;
+  const at = payloads.indexOf(payload);
+  if (at === -1 || offsets[at] !== offset || epoch === '') return false;
+  const later = marks.slice(atMark).filter((mark) => mark.at <= at);
+  return !later.some(({ event }) => event.kind === 'reset' || event.kind === 'left');
+}
