@@ -199,12 +199,12 @@ export class Connection implements Receiver<Connection>, Sender {
 
   /** `epoch`: of the room's numbering, for a `gap`. */
   push(frame: ServerFrame, epoch = ''): void {
-    if (this.#open) this.queue(this.codec.encode(frame, epoch));
+    if (this.#open) this.#outbox.queue(this.codec.encode(frame, epoch));
   }
 
   /** Queues an encoded frame for the end of the turn. */
   queue(frame: Uint8Array | string): void {
-    this.#outbox.queue(frame);
+    if (this.#open) this.#outbox.queue(frame);
   }
 
   /** Makes the queued frames leave before the turn's room messages. */

@@ -39,9 +39,8 @@ export class Outbox {
     this.#sender = sender;
   }
 
-  /** Queues a frame for the end of the turn. */
+  /** Queues a frame for the end of the turn. Not called once the connection is closed. */
   queue(frame: Uint8Array | string): void {
-    if (!this.#sender.isOpen) return;
     if (this.#frames === null) this.#frames = [frame];
     else this.#frames.push(frame);
     if (this.#lane !== 'none') return;
