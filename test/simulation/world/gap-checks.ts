@@ -62,7 +62,13 @@ function problemOf(
     const stays = named.find((one) => !isReplaced(one));
     return stays === undefined ? null : `nothing replaced ${stays.offset}`;
   }
-  if (reason === 'skipped' && !skips) return 'its room skips nothing';
+  if (reason === 'skipped') {
+    if (!skips) return 'its room skips nothing';
+    const next = inRoom.find(({ offset }) => offset === to + 1);
+    return next !== undefined && next.sentAtMs > gap.atMs
+      ? `the newest is among them, and ${to + 1} came later`
+      : null;
+  }
   if (reason !== 'expired') return null;
   const newest = Math.max(
     ...inRoom.filter(({ sentAtMs }) => sentAtMs <= gap.atMs).map(({ offset }) => offset),

@@ -11,12 +11,13 @@ import { watchLeases } from './lease-checks.ts';
 import { ListChecks } from './list-checks.ts';
 import { checkMemoryAtRest, checkMemoryInStorm, checkMemoryLeft, noteFreshNode } from './memory-checks.ts';
 import { checkOrder } from './order-checks.ts';
-import { checkOwn } from './own-checks.ts';
+import { checkAfterJoins, checkOwn } from './own-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
 import { checkRefused } from './refused-checks.ts';
 import { lookForRevoked } from './revocations.ts';
 import type { Settings } from './settings.ts';
 import { SHAPES, type Shape, type ShapeName } from './shapes.ts';
+import { SignalChecks } from './signal-checks.ts';
 import { checkStays } from './stays.ts';
 import { Steady } from './steady.ts';
 import { lookForExpired } from './token-checks.ts';
@@ -125,6 +126,7 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   loop.run(loop.nowMs + LAST_MS);
   checkMessages(world);
   checkOwn(world);
+  checkAfterJoins(world);
   checkGaps(world, world.keptIn);
   checkRefused(world);
   checkOrder(world);
@@ -155,12 +157,14 @@ function watchAlways(world: World): void {
   const steady = new Steady(world);
   const lag = new LagChecks(world, steady);
   const lists = new ListChecks(world, steady);
+  const signals = new SignalChecks(world, steady);
   steady.watch(() => {
     lag.look();
     lookForKeptOut(world, steady);
     lookForRevoked(world, steady);
     lookForExpired(world, steady);
     lists.look();
+    signals.look();
   });
 }
 
