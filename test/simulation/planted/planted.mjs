@@ -133,7 +133,6 @@ function checkerOf(violation) {
     [/wanted no echo of/, 'no echo'],
     [/after its join$/, 'joins come first'],
     [/is revoked$/, 'revoked'],
-    [/did not reach/, 'signals arrive'],
     [/was claimed \d+ ms after|claimed -?\d+ ms/, 'leases'],
     [/twice in a row/, 'repeated'],
     [/never rests/, 'a node rests'],

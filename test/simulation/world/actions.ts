@@ -93,7 +93,6 @@ export const ACTIONS: Readonly<Record<string, Happening>> = {
   signal: byClient(6, (world, client, random) => {
     const [number, room, echo] = [++nextPayload, random.pick(ROOMS), random.next() < 0.7];
     world.loop.as(client.owner, () => client.signal(room, number, echo));
-    world.signalled?.(client, room, number);
   }),
   keepOut: {
     weight: 1,

@@ -17,7 +17,6 @@ import { checkRefused } from './refused-checks.ts';
 import { lookForRevoked } from './revocations.ts';
 import type { Settings } from './settings.ts';
 import { SHAPES, type Shape, type ShapeName } from './shapes.ts';
-import { SignalChecks } from './signal-checks.ts';
 import { checkStays } from './stays.ts';
 import { Steady } from './steady.ts';
 import { lookForExpired } from './token-checks.ts';
@@ -157,14 +156,12 @@ function watchAlways(world: World): void {
   const steady = new Steady(world);
   const lag = new LagChecks(world, steady);
   const lists = new ListChecks(world, steady);
-  const signals = new SignalChecks(world, steady);
   steady.watch(() => {
     lag.look();
     lookForKeptOut(world, steady);
     lookForRevoked(world, steady);
     lookForExpired(world, steady);
     lists.look();
-    signals.look();
   });
 }
 

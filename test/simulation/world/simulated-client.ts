@@ -359,7 +359,8 @@ export class SimulatedClient {
   #message(log: MemberLog, offset: number, payload: number): void {
     this.messages++;
     const isAgain = offset > 0 && log.offsets.at(-1) === offset && log.payloads.at(-1) === payload;
-    if (isAgain && log.marks.at(-1)?.event.kind !== 'reset')
+    const wasReset = log.marks.some(({ at, event }) => at === log.payloads.length && event.kind === 'reset');
+    if (isAgain && !wasReset)
       this.#parts.complain(`${this.owner.name} is given message ${payload} in ${log.room} twice in a row`);
     log.message(offset, payload);
   }
