@@ -195,6 +195,11 @@ export const ATTACKS: readonly Attack[] = [
     isHttp: true,
   }),
   flood(
+    'sockets held with a request every 7 s, 5,000 sockets',
+    Buffer.from('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'),
+    { sockets: 5000, perSecond: 5000 / 7, isHttp: true },
+  ),
+  flood(
     'unfinished bodies of 1 MB, 500 sockets',
     unfinishedBody('/v1/rooms/flood%3Abig/messages', 1_048_576),
     {

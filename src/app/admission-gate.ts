@@ -44,13 +44,13 @@ export function createAdmissionGate(
   return { capacity: limits, admission, descriptors, addressLimits };
 }
 
-export function createAddressLimits(
-  { limits }: Config,
-  { connections }: Capacity,
-  log: Logger,
-): AddressLimits {
+export function createAddressLimits({ limits }: Config, capacity: Capacity, log: Logger): AddressLimits {
+  const connections = limits.connectionsPerAddress ?? shareOf(capacity.connections);
   return new AddressLimits({
-    connections: limits.connectionsPerAddress ?? shareOf(connections),
+    connections,
+    sockets: limits.socketsPerAddress ?? socketsBeside(connections, capacity),
+    socketsPerSecond: limits.addressSocketsPerSecond,
+    socketBurst: limits.addressSocketBurst,
     upgradesPerSecond: limits.addressUpgradesPerSecond,
     upgradeBurst: limits.addressUpgradeBurst,
     requestsPerSecond: limits.addressRequestsPerSecond,
@@ -59,6 +59,11 @@ export function createAddressLimits(
     clock: systemClock,
     log,
   });
+}
+
+/** Those of its connections, and half of what the node has for HTTP. */
+function socketsBeside(connections: number, capacity: Capacity): number {
+  return connections === 0 ? 0 : connections + Math.ceil((capacity.sockets - capacity.connections) / 2);
 }
 
 /** What one address, or one user, may have of the connections of a node, unless it is set. */

@@ -6,6 +6,7 @@ import { RequestLimits } from '../transport/http/request-limits.ts';
 import type { HttpOptions, HttpParts } from '../transport/http/routes.ts';
 import { Scrapes } from '../transport/http/scrapes.ts';
 import { ANSWER_HEADERS, HTTPS_ONLY } from '../transport/http/security-headers.ts';
+import { PeerSockets } from '../transport/peer-sockets.ts';
 import { ProxyWarning } from '../transport/proxy-warning.ts';
 import { UWS_VERSION } from '../transport/uws.ts';
 import { systemClock } from '../util/clock.ts';
@@ -21,9 +22,10 @@ export function registerEndpoints(config: Config, parts: NodeParts): void {
   const addresses = new ClientAddresses(config.trustProxy, config.proxyProtocol);
   const proxyWarning = new ProxyWarning(addresses, parts.log);
   const limits = requestLimits(config, addressLimits);
-  const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses), limits };
+  const sockets = new PeerSockets(addresses, addressLimits, systemClock);
+  const http = { ...httpOptions(config, parts), ...httpParts(config, parts, addresses), limits, sockets };
   const ws = {
-    ...{ node, context, connections, authenticator, addresses, admission, descriptors },
+    ...{ node, context, connections, authenticator, addresses, admission, descriptors, sockets },
     proxyWarning,
     allowedOrigins: config.allowedOrigins,
     backpressureBytes: config.websocket.backpressureBytes,
@@ -57,7 +59,7 @@ function httpParts(
   config: Config,
   parts: NodeParts,
   addresses: ClientAddresses,
-): Omit<HttpParts, 'clientRoutes' | 'limits'> {
+): Omit<HttpParts, 'clientRoutes' | 'limits' | 'sockets'> {
   const { node, metrics, shutdown, log } = parts;
   return {
     ...{ node, metrics, log, addresses },

@@ -18,6 +18,7 @@ export function samples({
     },
     unauthenticated: () => pendingAuth.count,
     connectionLimits: () => ({ all: capacity.connections, unauthenticated: capacity.unauthenticated }),
+    unreadBytes: () => node.unreadBytes,
     revocations: () => node.revocations.counts,
     rooms: () => node.hub.roomCount,
     memberships: () => node.hub.membershipCount,

@@ -21,7 +21,7 @@ export {
   type ReadOptions,
   type RoomPosition,
 } from './backplane.ts';
-export type { Denial, DenialList, Denials } from './denials.ts';
+export type { Denial, Denials } from './denials.ts';
 export { type DraftFrame, draftEnvelope, Envelope, finishEnvelope, ID_BYTES } from './envelope.ts';
 export type { HistoryPolicy } from './history-policy.ts';
 export type {

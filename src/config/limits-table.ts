@@ -46,6 +46,20 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
     waits: true,
   },
   {
+    path: 'limits.socketsPerAddress',
+    bounds:
+      'open sockets of an address that connects, whatever they are used for. Those that others closed in the last seconds count in its favour',
+    answer: 'closed without an answer',
+    waits: false,
+  },
+  {
+    path: 'limits.addressSocketsPerSecond',
+    burst: 'limits.addressSocketBurst',
+    bounds: 'new sockets of an address that connects, and with them TLS handshakes',
+    answer: 'closed without an answer, before the handshake',
+    waits: false,
+  },
+  {
     path: 'limits.connectionsPerAddress',
     bounds: 'open connections of an address',
     answer: 'at the upgrade: 429 `limit_exceeded`',
@@ -186,6 +200,13 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
     path: 'websocket.backpressureBytes',
     bounds: 'bytes of replies that a connection has not read',
     answer: 'close 4008: it does not read errors either',
+    waits: false,
+  },
+  {
+    path: 'limits.unreadBytes',
+    bounds: 'bytes of replies and messages that all connections of a node have not read',
+    answer:
+      'the connections with the most unread bytes are dropped; they come back, and recover from history',
     waits: false,
   },
 ];

@@ -31,6 +31,8 @@ export interface ConnectionSamples {
   unauthenticated(): number;
   /** Maximum connections to the node, and how many of them may be without a token. */
   connectionLimits(): { readonly all: number; readonly unauthenticated: number };
+  /** Bytes that wait in the process for all connections together. */
+  unreadBytes(): number;
   /** The node is shutting down and moves its connections to other nodes. */
   draining(): boolean;
 }
@@ -57,6 +59,11 @@ export function connectionMetrics(stats: ConnectionStats, samples: ConnectionSam
       'roomcast_connections_unauthenticated_limit',
       'Maximum connections that have not presented a token yet, when the node requires tokens.',
       () => samples.connectionLimits().unauthenticated,
+    ),
+    gauge(
+      'roomcast_unread_bytes',
+      'Bytes that wait in the process for clients to read them, all connections together; see limits.unreadBytes.',
+      () => samples.unreadBytes(),
     ),
     gauge(
       'roomcast_draining',

@@ -55,7 +55,7 @@ function unansweredMetrics(stats: HttpStats): SampledMetric[] {
     ),
     counter(
       'roomcast_sockets_refused_total',
-      'TCP connections closed as soon as they were accepted, because the node held as many sockets as the limit on open files allows.',
+      'TCP connections closed as soon as they were accepted, because the node held as many sockets as the limit on open files allows. Those beyond a limit of their address count in roomcast_limited_total.',
       () => stats.socketsRefused,
     ),
   ];

@@ -99,6 +99,8 @@ export const LIMITS = [
   'websocket.maxConnections',
   'websocket.maxUnauthenticated',
   'acceptRate.perSecond',
+  'limits.socketsPerAddress',
+  'limits.addressSocketsPerSecond',
   'limits.connectionsPerAddress',
   'limits.connectionsPerUser',
   'limits.addressUpgradesPerSecond',
@@ -119,6 +121,7 @@ export const LIMITS = [
   'limits.presenceBytes',
   'limits.bodyBytes',
   'limits.unfinishedBodyBytes',
+  'limits.unreadBytes',
   'websocket.maxPayloadBytes',
   'websocket.backpressureBytes',
 ] as const;

@@ -9,6 +9,7 @@ import { FlushQueue } from '../connection/flush-queue.ts';
 import { type OverLimit, overLimit } from '../connection/over-limit.ts';
 import type { JoinWish, MembersPageWish, Request, RoomServices } from '../connection/services.ts';
 import type { Fanout } from '../connection/socket.ts';
+import { UnreadBytes } from '../connection/unread-bytes.ts';
 import { Hub } from '../hub/hub.ts';
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
 import type { PackedValue, Position, PublishCommand } from '../protocol/frames.ts';
@@ -57,6 +58,8 @@ export interface BrokerNodeParts {
     readonly waitingReads?: number;
     /** Connections of one user to this node. Default 0: no limit. */
     readonly connectionsPerUser?: number;
+    /** Bytes that may wait for all connections together. Default 0: no limit. */
+    readonly unreadBytes?: number;
   };
   /** Rooms with more members get counts instead of names in their member events. */
   readonly detailedMembers: number;
@@ -88,6 +91,7 @@ export class BrokerNode implements RoomServices {
   readonly #gate: ReadGate;
   readonly #reads: ClientReads;
   readonly #control: ControlMessages;
+  readonly #unread: UnreadBytes<Connection>;
   readonly #denied: Denied;
   readonly #rights: RoomRights;
   #sweeper: Timer | null = null;
@@ -103,6 +107,11 @@ export class BrokerNode implements RoomServices {
     this.nodeId = parts.nodeId;
     this.#parts = parts;
     this.flushQueue = new FlushQueue(endOfTurn);
+    this.#unread = new UnreadBytes({
+      limit: limits.unreadBytes ?? 0,
+      connections: () => this.hub.connections(),
+      closed: (connections, bytes) => this.#closedUnread(connections, bytes),
+    });
     this.#denied = new Denied({
       denials: backplane.denials,
       scheduler,
@@ -238,6 +247,11 @@ export class BrokerNode implements RoomServices {
     return this.#feeds.trimmedEarly;
   }
 
+  /** Bytes that wait in this process for all connections together. */
+  get unreadBytes(): number {
+    return this.#unread.total;
+  }
+
   /** Users that the server API keeps out of rooms. */
   get keptOut(): KeptOut & { readonly keptOutCount: number } {
     return this.#denied;
@@ -257,13 +271,23 @@ export class BrokerNode implements RoomServices {
     return this.#parts.backplane.status();
   }
 
-  /** Each second: reads what could not be read, closes rooms that have been empty for a while, and checks some of the others. */
+  /** Each second: closes rooms that have been empty for a while, reads what could not be read of others, and checks some. */
   #sweep(): void {
+    this.#memberships.closeIdle();
     void this.#feeds.retry();
     void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));
     this.#presences.checkSome();
-    this.#memberships.closeIdle();
     this.#denied.sweep();
+    this.#unread.look();
+  }
+
+  #closedUnread(connections: number, bytes: number): void {
+    const { metrics, log } = this.#parts;
+    metrics.limits['limits.unreadBytes'] += connections;
+    log.warn(
+      { connections, bytes },
+      'closed the connections with the most unread bytes: all together were beyond limits.unreadBytes',
+    );
   }
 
   // ---- connections ---------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ export interface ControlMessagesParts {
   readonly log: Logger;
 }
 
+type Revocation = Extract<ControlMessage, { type: 'revoke' | 'sign_out' }>;
+
 /** What members are told by a node that was cut off when they were removed. */
 const REMOVED = 'removed by the server';
 
@@ -57,12 +59,12 @@ export class ControlMessages {
       case 'remove':
         return this.#removeAndDeny(message);
       case 'add':
-        return this.#add(message.room, message.user);
+        return this.#add(message);
       case 'revoke':
-        return this.#revoke(message, message.forMs);
+        return this.#revoke(message, message);
       case 'sign_out': {
         const { user: id, issuedBeforeMs } = message;
-        return this.#revoke({ kind: 'user', id, issuedBeforeMs }, message.forMs);
+        return this.#revoke({ kind: 'user', id, issuedBeforeMs }, message);
       }
       case 'restored':
         return this.#parts.denied.readAgain();
@@ -81,10 +83,16 @@ export class ControlMessages {
   }
 
   /** First kept out, so that a message that waited for a join is not published either. */
-  #removeAndDeny({ room, user, reason, forMs }: Extract<ControlMessage, { type: 'remove' }>): void {
+  #removeAndDeny({
+    room,
+    user,
+    reason,
+    forMs,
+    changedAtMs,
+  }: Extract<ControlMessage, { type: 'remove' }>): void {
     const subject = memberSubject(room, user);
-    if (forMs === 0) this.#parts.denied.lift(subject);
-    else if (forMs !== null) this.#parts.denied.deny(subject, forMs);
+    if (forMs === 0) this.#parts.denied.lift(subject, changedAtMs);
+    else if (forMs !== null) this.#parts.denied.deny(subject, forMs, changedAtMs);
     this.#remove(room, user, reason === '' ? REMOVED : reason);
   }
 
@@ -101,16 +109,16 @@ export class ControlMessages {
   }
 
   /** First denied, so that nobody comes back while connections are being closed. */
-  #revoke({ kind, id, issuedBeforeMs }: Revoked, forMs: number): void {
+  #revoke({ kind, id, issuedBeforeMs }: Revoked, { forMs, changedAtMs }: Revocation): void {
     const { denied, revoking } = this.#parts;
     const revoked = { kind, id, ...(issuedBeforeMs !== undefined && { issuedBeforeMs }) };
-    if (forMs === 0) return denied.endRevocations(revoked);
-    denied.deny(revokedSubject(revoked), forMs);
+    if (forMs === 0) return denied.endRevocations(revoked, changedAtMs);
+    denied.deny(revokedSubject(revoked), forMs, changedAtMs);
     revoking.end(revoked);
   }
 
-  #add(room: string, user: string): void {
-    this.#parts.denied.lift(memberSubject(room, user));
+  #add({ room, user, changedAtMs }: Extract<ControlMessage, { type: 'add' }>): void {
+    this.#parts.denied.lift(memberSubject(room, user), changedAtMs);
     for (const connection of this.#connectionsOf(user)) this.#parts.memberships.place(connection, room);
   }
 

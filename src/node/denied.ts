@@ -19,6 +19,15 @@ export interface DeniedParts {
   readonly restored: () => void;
 }
 
+/** What this node knows of a subject. */
+interface Known {
+  /** When the denial ends, or would have ended, by the scheduler's `nowMs`. */
+  readonly endMs: number;
+  readonly isLifted: boolean;
+  /** As in `Denial`. */
+  readonly changedAtMs: number;
+}
+
 /** A user or a token that is revoked, and for how much longer. */
 export interface Revocation extends Revoked {
   readonly leftMs: number;
@@ -54,14 +63,15 @@ function memberOf(subject: string): { readonly room: string; readonly user: stri
  */
 export class Denied implements KeptOut, Revocations {
   readonly #parts: DeniedParts;
-  /** When each ends, by the scheduler's `nowMs`. */
-  #ends = new Map<string, number>();
-  /** The same for rooms: by user, then by room. A lookup allocates nothing, and most users are in none. */
+  /** By subject. What was lifted is kept as long as in the store, which may lose it. */
+  #known = new Map<string, Known>();
+  /** When denials of rooms end: by user, then by room. A lookup allocates nothing, and most users are in none. */
   #byUser = new Map<string, Map<string, number>>();
   /** Of users whose tokens of before a time are revoked: those times. */
   #oldTokens = new Map<string, Set<number>>();
   /** What was said while a copy is being made; null while none is. */
-  #meanwhile: Map<string, number | null> | null = null;
+  #meanwhile: Map<string, Known | null> | null = null;
+  #keptOut = 0;
   #revoked = zeros(REVOCATION_KINDS);
   #sweptAtMs = 0;
   #retry: Timer | null = null;
@@ -74,7 +84,7 @@ export class Denied implements KeptOut, Revocations {
 
   /** Pairs of a user and a room. */
   get keptOutCount(): number {
-    return this.#ends.size - this.#revoked.user - this.#revoked.token;
+    return this.#keptOut;
   }
 
   /** How many of those pairs are of rooms that `covers` names. Looks at all of them. */
@@ -110,7 +120,7 @@ export class Denied implements KeptOut, Revocations {
 
   /** All of them, or those of one user or token: empty where it is not revoked. The longest known first. */
   revocations(of: Revoked | null): Revocation[] {
-    const subjects = of === null ? this.#ends.keys() : this.#subjectsAbout(of);
+    const subjects = of === null ? this.#known.keys() : this.#subjectsAbout(of);
     const list: Revocation[] = [];
     for (const subject of subjects) {
       const revoked = revokedOf(subject);
@@ -129,21 +139,40 @@ export class Denied implements KeptOut, Revocations {
 
   /** Milliseconds until a denial ends, as far as this node knows; 0 for none. */
   #left(subject: string): number {
-    return Math.max(0, (this.#ends.get(subject) ?? 0) - this.#parts.scheduler.nowMs());
+    const known = this.#known.get(subject);
+    return known === undefined || known.isLifted
+      ? 0
+      : Math.max(0, known.endMs - this.#parts.scheduler.nowMs());
   }
 
-  /** As a control message said. */
-  deny(subject: string, forMs: number): void {
-    this.#set(subject, this.#parts.scheduler.nowMs() + forMs);
+  /** When the subject was last denied or lifted, as far as this node knows; 0 for never. */
+  changedAtMs(subject: string): number {
+    return this.#known.get(subject)?.changedAtMs ?? 0;
   }
 
-  lift(subject: string): void {
-    this.#set(subject, null);
+  /** As a control message said. `changedAtMs`: as the store said, null from a node of a version that does not tell. */
+  deny(subject: string, forMs: number, changedAtMs: number | null = null): void {
+    this.#change(subject, { endMs: this.#parts.scheduler.nowMs() + forMs, isLifted: false }, changedAtMs);
+  }
+
+  /** The same of a denial that was ended early. */
+  lift(subject: string, changedAtMs: number | null = null): void {
+    const before = this.#known.get(subject);
+    this.#change(subject, before && { endMs: before.endMs, isLifted: true }, changedAtMs);
   }
 
   /** All of a user, or that of a token. */
-  endRevocations(of: Revoked): void {
-    for (const subject of this.#subjectsAbout(of)) this.lift(subject);
+  endRevocations(of: Revoked, changedAtMs: number | null = null): void {
+    for (const subject of this.#subjectsAbout(of)) this.lift(subject, changedAtMs);
+  }
+
+  /** `change` undefined: lifted, and nothing was known of it. Two changes may come in another order than they were made. */
+  #change(subject: string, change: Omit<Known, 'changedAtMs'> | undefined, atMs: number | null): void {
+    const beforeMs = this.changedAtMs(subject);
+    if (atMs !== null && atMs < beforeMs) return;
+    const known = change && { ...change, changedAtMs: atMs ?? beforeMs };
+    this.#set(subject, known ?? null);
+    this.#meanwhile?.set(subject, known ?? null);
   }
 
   /**
@@ -152,28 +181,31 @@ export class Denied implements KeptOut, Revocations {
    */
   async load(): Promise<void> {
     const { denials, scheduler } = this.#parts;
-    const meanwhile = new Map<string, number | null>();
+    const meanwhile = new Map<string, Known | null>();
     this.#meanwhile = meanwhile;
-    const { denied, lifted } = await denials.read();
+    const stored = await denials.read();
     // A later one replaces it.
     if (this.#meanwhile !== meanwhile) return;
     this.#meanwhile = null;
     const nowMs = scheduler.nowMs();
-    const known = this.#ends;
-    const stored = [...denied.map(({ subject }) => subject), ...lifted];
-    // What was said meanwhile was stored before it was said.
-    const lost = lostOf(known, new Set([...stored, ...meanwhile.keys()]), nowMs);
-    this.#ends = new Map();
-    this.#byUser = new Map();
-    this.#oldTokens = new Map();
-    this.#revoked = zeros(REVOCATION_KINDS);
-    for (const { subject, leftMs } of [...denied, ...lost]) this.#set(subject, nowMs + leftMs);
-    for (const [subject, endMs] of meanwhile) this.#set(subject, endMs);
+    const before = this.#known;
+    const { known, lost } = merged(before, stored, meanwhile, nowMs);
+    this.#replace(known);
     // One that has ended says nothing: its user may have been back since.
-    for (const subject of this.#ends.keys()) if ((known.get(subject) ?? 0) <= nowMs) this.#learned(subject);
+    for (const subject of known.keys())
+      if (this.#left(subject) > 0) this.#learnedUnless(before.get(subject), subject);
     if (lost.length === 0) return;
     await denials.restore(lost);
     this.#parts.restored();
+  }
+
+  #replace(known: ReadonlyMap<string, Known>): void {
+    this.#known = new Map();
+    this.#byUser = new Map();
+    this.#oldTokens = new Map();
+    this.#keptOut = 0;
+    this.#revoked = zeros(REVOCATION_KINDS);
+    for (const [subject, one] of known) this.#set(subject, one);
   }
 
   /** Like `load`, again and again until it succeeds, or until `stop`. */
@@ -206,21 +238,22 @@ export class Denied implements KeptOut, Revocations {
     const nowMs = this.#parts.scheduler.nowMs();
     if (nowMs - this.#sweptAtMs < SWEEP_MS) return;
     this.#sweptAtMs = nowMs;
-    for (const [subject, endMs] of this.#ends) if (endMs <= nowMs) this.#set(subject, null);
+    for (const [subject, { endMs }] of this.#known) if (endMs <= nowMs) this.#set(subject, null);
     this.load().catch((error: unknown) => {
       this.#parts.log.debug({ error }, 'cannot read who is kept out now: later again');
     });
   }
 
-  /** `endMs` null: it is not denied. */
-  #set(subject: string, endMs: number | null): void {
-    this.#meanwhile?.set(subject, endMs);
+  /** `known` null: nothing is known of it any more. */
+  #set(subject: string, known: Known | null): void {
+    const before = this.#known.get(subject);
     const revoked = revokedOf(subject);
-    if (revoked !== null && this.#ends.has(subject) !== (endMs !== null)) {
-      this.#revoked[revoked.kind] += endMs === null ? -1 : 1;
-    }
-    if (endMs === null) this.#ends.delete(subject);
-    else this.#ends.set(subject, endMs);
+    const more = Number(isDenied(known)) - Number(isDenied(before));
+    if (revoked === null) this.#keptOut += more;
+    else this.#revoked[revoked.kind] += more;
+    if (known === null) this.#known.delete(subject);
+    else this.#known.set(subject, known);
+    const endMs = isDenied(known) ? known.endMs : null;
     if (revoked?.issuedBeforeMs !== undefined)
       this.#indexOldTokens(revoked.id, revoked.issuedBeforeMs, endMs);
     this.#index(subject, endMs);
@@ -244,7 +277,9 @@ export class Denied implements KeptOut, Revocations {
     else this.#byUser.set(member.user, rooms);
   }
 
-  #learned(subject: string): void {
+  /** Unless this node knew already that it is denied. */
+  #learnedUnless(before: Known | undefined, subject: string): void {
+    if (isDenied(before) && before.endMs > this.#parts.scheduler.nowMs()) return;
     const member = memberOf(subject);
     if (member !== null) this.#parts.learned(member.room, member.user);
     const revoked = revokedOf(subject);
@@ -252,11 +287,37 @@ export class Denied implements KeptOut, Revocations {
   }
 }
 
-/** What this node knows and the store does not. */
-function lostOf(known: ReadonlyMap<string, number>, stored: ReadonlySet<string>, nowMs: number): Denial[] {
-  const lost: Denial[] = [];
-  for (const [subject, endMs] of known) {
-    if (endMs > nowMs && !stored.has(subject)) lost.push({ subject, leftMs: endMs - nowMs });
+function isDenied(known: Known | null | undefined): known is Known {
+  return known !== null && known !== undefined && !known.isLifted;
+}
+
+/**
+ * The latest change of each subject, of those that the store has and those that a node knows, and what the store has lost: it
+ * has an earlier change, or none. What was said `meanwhile` was stored before it was said.
+ */
+function merged(
+  known: ReadonlyMap<string, Known>,
+  stored: readonly Denial[],
+  meanwhile: ReadonlyMap<string, Known | null>,
+  nowMs: number,
+): { readonly known: Map<string, Known>; readonly lost: Denial[] } {
+  const all = new Map<string, Known>();
+  for (const { subject, leftMs, isLifted, changedAtMs } of stored) {
+    all.set(subject, { endMs: nowMs + leftMs, isLifted, changedAtMs });
   }
-  return lost;
+  const lost: Denial[] = [];
+  for (const [subject, one] of known) {
+    const other = all.get(subject);
+    if (one.endMs <= nowMs || (other !== undefined && other.changedAtMs >= one.changedAtMs)) continue;
+    all.set(subject, one);
+    const { endMs, ...what } = one;
+    // Nobody needs to be let in where nobody is kept out.
+    const isLost = other !== undefined || !one.isLifted;
+    if (isLost && !meanwhile.has(subject)) lost.push({ subject, leftMs: endMs - nowMs, ...what });
+  }
+  for (const [subject, one] of meanwhile) {
+    if (one === null) all.delete(subject);
+    else all.set(subject, one);
+  }
+  return { known: all, lost };
 }

@@ -68,32 +68,53 @@ export class ServerCalls {
 
   /** `key`: of the HTTP API; null for one that may do everything. @throws {TooManyDenials} */
   async remove(room: string, user: string, { reason, forMs }: Removal, key: ServerKey | null): Promise<void> {
-    const { backplane, control } = this.#parts;
+    const { control } = this.#parts;
     if (forMs !== null && forMs > 0 && !this.#share.allows(key, room, user)) throw new TooManyDenials(key);
-    const subject = memberSubject(room, user);
-    if (forMs === 0) await this.#lift(room, user);
-    else if (forMs !== null && !(await backplane.denials.deny(subject, forMs))) throw new TooManyDenials();
-    await control.send({ type: 'remove', room, user, reason, forMs });
+    const changedAtMs = await this.#keepOut(room, user, forMs);
+    await control.send({
+      type: 'remove',
+      room,
+      user,
+      reason,
+      forMs,
+      ...(changedAtMs !== null && { changedAtMs }),
+    });
+  }
+
+  /** Null: as before. Resolves with the time of the change, if there is one. */
+  async #keepOut(room: string, user: string, forMs: number | null): Promise<number | null> {
+    if (forMs === null) return null;
+    return forMs === 0 ? this.#lift(room, user) : this.#deny(memberSubject(room, user), forMs);
   }
 
   async add(room: string, user: string): Promise<void> {
-    await this.#lift(room, user);
-    await this.#parts.control.send({ type: 'add', room, user });
+    const changedAtMs = await this.#lift(room, user);
+    await this.#parts.control.send({ type: 'add', room, user, changedAtMs });
+  }
+
+  /** @throws {TooManyDenials} */
+  async #deny(subject: string, forMs: number): Promise<number> {
+    const { backplane, denied } = this.#parts;
+    const changedAtMs = await backplane.denials.deny(subject, forMs, denied.changedAtMs(subject));
+    if (changedAtMs === null) throw new TooManyDenials();
+    return changedAtMs;
   }
 
   /** Also where this node knows of nothing: it may have been cut off. */
-  #lift(room: string, user: string): Promise<void> {
+  #lift(room: string, user: string): Promise<number> {
     const { backplane, denied } = this.#parts;
-    return backplane.denials.lift(memberSubject(room, user), Math.max(1, denied.leftMs(user, room)));
+    const subject = memberSubject(room, user);
+    const leftMs = Math.max(1, denied.leftMs(user, room));
+    return backplane.denials.lift(subject, leftMs, denied.changedAtMs(subject));
   }
 
   /** @throws {TooManyDenials} */
   async revoke(revoked: Revoked, forMs: number): Promise<void> {
-    const { backplane, control } = this.#parts;
-    if (!(await backplane.denials.deny(revokedSubject(revoked), forMs))) throw new TooManyDenials();
+    const { control } = this.#parts;
+    const changedAtMs = await this.#deny(revokedSubject(revoked), forMs);
     const { kind, id, issuedBeforeMs } = revoked;
-    if (issuedBeforeMs === undefined) await control.send({ type: 'revoke', kind, id, forMs });
-    else await control.send({ type: 'sign_out', user: id, issuedBeforeMs, forMs });
+    if (issuedBeforeMs === undefined) await control.send({ type: 'revoke', kind, id, forMs, changedAtMs });
+    else await control.send({ type: 'sign_out', user: id, issuedBeforeMs, forMs, changedAtMs });
   }
 
   /** Ends a revocation, of a user also those of tokens of before a time, also where this node knows of none. */
@@ -104,8 +125,12 @@ export class ServerCalls {
     const lefts = new Map([[subject, 1]]);
     for (const known of denied.revocations(revoked))
       lefts.set(revokedSubject(known), Math.max(1, known.leftMs));
-    for (const [of, leftMs] of lefts) await backplane.denials.lift(of, leftMs);
-    await control.send({ type: 'revoke', kind, id, forMs: 0 });
+    // One message says it of all: the earliest of the times, so that no node takes its own for later than the store's.
+    let changedAtMs = Number.POSITIVE_INFINITY;
+    for (const [of, leftMs] of lefts) {
+      changedAtMs = Math.min(changedAtMs, await backplane.denials.lift(of, leftMs, denied.changedAtMs(of)));
+    }
+    await control.send({ type: 'revoke', kind, id, forMs: 0, changedAtMs });
   }
 
   /** Resolves with the room's new position, null for a room without numbering. */

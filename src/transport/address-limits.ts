@@ -10,6 +10,11 @@ import { isLoopback, isPrivate } from './client-address.ts';
 export interface AddressLimitsOptions {
   /** Open at a time. 0: no limit. */
   readonly connections: number;
+  /** Sockets of any kind, open at a time. 0: no limit. */
+  readonly sockets: number;
+  /** New sockets a second. 0: no limit. */
+  readonly socketsPerSecond: number;
+  readonly socketBurst: number;
   /** New connections a second. 0: no limit. */
   readonly upgradesPerSecond: number;
   readonly upgradeBurst: number;
@@ -33,6 +38,7 @@ const FULL_RETRY_MS = 5000;
 export class AddressLimits {
   readonly #options: AddressLimitsOptions;
   readonly #open = new Tally();
+  readonly #sockets: KeyedRate;
   readonly #upgrades: KeyedRate;
   readonly #requests: KeyedRate;
   #hasWarned = false;
@@ -40,8 +46,23 @@ export class AddressLimits {
 
   constructor(options: AddressLimitsOptions) {
     this.#options = options;
+    this.#sockets = new KeyedRate(new RateLimit(options.socketsPerSecond, options.socketBurst));
     this.#upgrades = new KeyedRate(new RateLimit(options.upgradesPerSecond, options.upgradeBurst));
     this.#requests = new KeyedRate(new RateLimit(options.requestsPerSecond, options.requestBurst));
+  }
+
+  /**
+   * A socket was accepted, of an address that holds so many. Null: it is counted, and may stay. Else the limit that it
+   * is beyond: nothing has been said over it yet, so nobody can be told.
+   */
+  socket(key: string | null, held: number): LimitLabel | null {
+    const { sockets, socketsPerSecond, clock } = this.#options;
+    if (key === null) return null;
+    const most = 'limits.socketsPerAddress';
+    if (sockets > 0 && held >= sockets && !this.spares(key, most)) return most;
+    const rate = 'limits.addressSocketsPerSecond';
+    if (socketsPerSecond === 0 || this.#sockets.charge(key, 1, clock.nowMs()) === 0) return null;
+    return this.spares(key, rate) ? null : rate;
   }
 
   /** A new connection is asked for. Null: it is counted, and may go on. */

@@ -32,10 +32,10 @@ export class Descriptors {
     return count;
   }
 
-  /** Another socket was accepted. Returns whether it may stay. */
-  opened(): boolean {
+  /** Another socket was accepted. Returns whether it may stay. `reserve`: it may have so many beyond the limit. */
+  opened(reserve = 0): boolean {
     this.#open++;
-    const mayStay = this.count <= this.max;
+    const mayStay = this.count <= this.max + reserve;
     if (!mayStay) this.#full.refused();
     return mayStay;
   }

@@ -1,5 +1,7 @@
 import type { NodeMetrics } from '../metrics/node-metrics.ts';
+import { peerAddress } from './client-address.ts';
 import type { Descriptors } from './descriptors.ts';
+import type { PeerSockets } from './peer-sockets.ts';
 import type { HttpResponse, TemplatedApp, WebSocketBehavior } from './uws.ts';
 import type { SocketData } from './ws-socket.ts';
 
@@ -22,15 +24,29 @@ export class ServedApp {
     return this.#sockets > 0;
   }
 
-  /** Counts sockets, here and in `descriptors`. Called once, before `listen`. */
-  watch(descriptors: Descriptors, { http }: NodeMetrics): void {
+  /** Counts sockets, here and in those. Called once, before `listen`. `reserve`: of descriptors, that only this one has. */
+  watch(
+    {
+      descriptors,
+      sockets,
+      metrics,
+    }: { descriptors: Descriptors; sockets: PeerSockets; metrics: NodeMetrics },
+    reserve = 0,
+  ): void {
+    const { http, limits } = metrics;
     // uWebSockets.js calls the filter for sockets that open, and for those that close without becoming a WebSocket.
     const watch = (res: HttpResponse, change: number): void => {
       this.#count(change);
-      if (change < 0) return descriptors.closed();
+      if (change < 0) {
+        sockets.closed();
+        return descriptors.closed();
+      }
       http.socketsOpened++;
-      if (descriptors.opened()) return;
-      http.socketsRefused++;
+      const limit = sockets.opened(peerAddress(res));
+      const hasRoom = descriptors.opened(reserve);
+      if (limit !== null) limits[limit]++;
+      else if (hasRoom) return;
+      else http.socketsRefused++;
       res.close();
     };
     this.app.filter(watch);

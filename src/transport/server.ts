@@ -19,6 +19,9 @@ type ListenExclusively = (
   done: (socket: us_listen_socket | false) => void,
 ) => TemplatedApp;
 
+/** Sockets that the metrics' own address may have when clients hold all others. */
+const METRICS_RESERVE = 8;
+
 /**
  * How one application hands accepted sockets on to another of this process, which the types omit too. They are made
  * for worker threads, and work within one.
@@ -71,7 +74,7 @@ export class Server implements Fanout {
     });
     const routes = nodeRoutes(http, { ...http, clientRoutes: clients });
     this.#serve((served) => {
-      served.watch(ws.descriptors, ws.context.metrics);
+      served.watch({ ...ws, metrics: ws.context.metrics });
       served.serveWebSockets(http.wsPath, behavior);
       registerRoutes(served.app, routes, http);
     });
@@ -79,9 +82,10 @@ export class Server implements Fanout {
 
   /** Adds only `/metrics`, instead of `register`. */
   registerMetrics(http: HttpOptions & Omit<HttpParts, 'clientRoutes'>, descriptors: Descriptors): void {
+    const { sockets, metrics } = http;
     const routes = [metricsRoute(http)];
     this.#serve((served) => {
-      served.watch(descriptors, http.metrics);
+      served.watch({ descriptors, sockets, metrics }, METRICS_RESERVE);
       registerRoutes(served.app, routes, http);
     });
   }

@@ -21,6 +21,7 @@ import { type Handshake, handshakeProblem, readHandshake } from './handshake.ts'
 import { retryAfter } from './http/retry-after.ts';
 import { ANSWER_HEADERS } from './http/security-headers.ts';
 import { originMatcher } from './origins.ts';
+import type { PeerSockets } from './peer-sockets.ts';
 import type { ProxyWarning } from './proxy-warning.ts';
 import { refusalLabel } from './refusal-label.ts';
 import type { HttpRequest, HttpResponse, us_socket_context_t } from './uws.ts';
@@ -34,6 +35,7 @@ export interface UpgradeOptions {
   readonly allowedOrigins: readonly string[];
   readonly addresses: ClientAddresses;
   readonly proxyWarning: ProxyWarning;
+  readonly sockets: PeerSockets;
   readonly admission: Admission;
   /** Runs what upgrades a request that had to wait; see `HeldResponse`. */
   readonly runCorked: (work: () => void) => void;
@@ -70,14 +72,24 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
   const { upgradesRejected } = options.metrics.connections;
   return (res, req, context) => {
     const request = readRequest(req, options.addresses);
+    const peer = peerAddress(res);
+    const by = options.sockets.begun(peer);
     const { handshake, token } = request;
     const isRefused = (refusal: Refusal | null, respond: Respond) => {
       if (refusal !== null) refuse(res, refusal, options.metrics, respond);
       return refusal !== null;
     };
-    const atOnce = options.addresses.usesProxyProtocol ? respondLater : respond;
+    const left = () => options.sockets.left(by);
+    // An answer ends the socket.
+    const lastly =
+      (say: Respond): Respond =>
+      (...answer) => {
+        left();
+        say(...answer);
+      };
+    const atOnce = lastly(options.addresses.usesProxyProtocol ? respondLater : respond);
+    const afterwards = lastly(respond);
     if (refuseHandshake(res, handshake, options.metrics, atOnce)) return;
-    const peer = peerAddress(res);
     options.proxyWarning.look(req, () => peer);
     const proxied = proxiedAddress(res, options.addresses);
     const client = options.addresses.of(peer, request.forwardedFor, proxied);
@@ -99,24 +111,24 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
       const isBinary = chosen.encoding === 'msgpack';
       const place = options.admission.entered(addressKey);
       const payer = options.admission.payer(addressKey);
-      const socket = new WsSocket(isBinary, identity, forwarded, refusal, place, payer);
+      const socket = new WsSocket(isBinary, identity, forwarded, refusal, place, payer, by);
       // In an object of its own: uWebSockets.js copies the properties of its argument, but no methods.
       const { key } = handshake;
       res.upgrade<SocketData>({ socket }, key, chosen.subprotocol ?? '', request.extensions, context);
     };
     if (options.authenticator === null || token === null) return accept(null, null);
     const presented = { token, addressKey, authenticator: options.authenticator };
-    authenticate(res, presented, options, (identity, refusal) => {
+    authenticate(res, presented, options, left, (identity, refusal) => {
       // What was not even checked gets the cheapest answer.
       if (refusal !== null && (!request.isFromQuery || refusal.code === 'rate_limited')) {
         upgradesRejected[refusalLabel(refusal.code)]++;
-        return refuse(res, answerOf(refusal), options.metrics, respond);
+        return refuse(res, answerOf(refusal), options.metrics, afterwards);
       }
       // Checked again: while the token was being checked, others arrived, or the node began to shut down. A
       // browser page never sees the status of an upgrade. A token in the URL is refused on the open
       // WebSocket, whose close code says whether to come back.
       const newcomer = { addressKey, hasNoToken: false };
-      if (isRefused(options.admission.refusal(newcomer, identity?.user ?? null), respond)) return;
+      if (isRefused(options.admission.refusal(newcomer, identity?.user ?? null), afterwards)) return;
       options.runCorked(() => accept(identity, refusal));
     });
   };
@@ -154,11 +166,13 @@ function authenticate(
   res: HttpResponse,
   { token, addressKey, authenticator }: PresentedToken,
   { metrics, log }: UpgradeOptions,
+  left: () => void,
   answer: (identity: Identity | null, refusal: AuthRefusal | null) => void,
 ): void {
   let isAborted = false;
   res.onAborted(() => {
     isAborted = true;
+    left();
     metrics.connections.upgradesRejected.aborted++;
   });
   authenticator.authenticate(token, addressKey).then(

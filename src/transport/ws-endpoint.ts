@@ -46,7 +46,7 @@ type Handlers = WebSocketBehavior<SocketData>;
 
 /** A socket comes and goes. */
 function lifecycle(
-  { admission, descriptors }: WsEndpointOptions,
+  { admission, descriptors, sockets }: WsEndpointOptions,
   { connections }: WsEndpointParts,
 ): Pick<Handlers, 'open' | 'close'> {
   return {
@@ -67,6 +67,8 @@ function lifecycle(
       const { connection } = socket;
       if (connection?.isOpen === false) descriptors.ended();
       else descriptors.closed();
+      sockets.closed();
+      sockets.left(socket.peer);
       if (connection) connections.closed(connection, code);
       admission.left(socket.place);
     },

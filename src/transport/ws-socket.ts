@@ -5,6 +5,7 @@ import type { SendOutcome, Socket } from '../connection/socket.ts';
 import type { CloseReason } from '../protocol/codes.ts';
 import type { Place } from '../util/tally.ts';
 import { addressOf, peerAddress } from './client-address.ts';
+import type { Peer } from './peer-sockets.ts';
 import type { WebSocket } from './uws.ts';
 
 /** The data that uWebSockets.js carries for a socket. */
@@ -29,6 +30,8 @@ export class WsSocket implements Socket {
   readonly place: Place | null;
   /** The address that pays for what it sends while it has no user; null: the limits of addresses do not hold for it. */
   readonly payer: string | null;
+  /** Who connected: the client, or a proxy. */
+  readonly peer: Peer;
   connection: Connection | null = null;
   /** The client's address if a proxy connected for it; else null. */
   readonly #forwardedFor: string | null;
@@ -41,12 +44,14 @@ export class WsSocket implements Socket {
     refusal: AuthRefusal | null,
     place: Place | null,
     payer: string | null,
+    peer: Peer,
   ) {
     this.isBinary = isBinary;
     this.identity = identity;
     this.refusal = refusal;
     this.place = place;
     this.payer = payer;
+    this.peer = peer;
     this.#forwardedFor = forwardedFor;
   }
 

@@ -98,6 +98,32 @@ describe('a member that stops reading while 100 MB pass through its room', { tim
   });
 });
 
+describe('members that stop reading, when they are too many', { timeout: 120_000 }, () => {
+  const few = useCluster({
+    nodes: 1,
+    env: { ROOMCAST_ROOMS: JSON.stringify(ROOMS), ROOMCAST_LIMITS_UNREAD_BYTES: `${2 * MIB}` },
+  });
+
+  it('are dropped, the fullest first, and get what they missed from history', async () => {
+    const members = [6];
+    const crowd = await Crowd.gather({ room: 'deep:many', urls: few.cluster.urls, members, publishers: [0] });
+    const slow = crowd.members.slice(0, 4);
+    crowd.publish(PER_SECOND, MESSAGE);
+    await crowd.heard(100);
+    for (const { socket } of slow) socket.pause();
+    const dropped = () => few.cluster.metric(0, 'roomcast_limited_total{limit="limits.unreadBytes"}');
+    await waitFor(async () => (await dropped()) > 0, { timeoutMs: 60_000, for: 'one to be dropped' });
+    await crowd.quiet();
+    for (const { socket } of slow) socket.resume();
+    const verdict = await crowd.conclude('slow readers, too many');
+    await crowd.disperse();
+    expectFlawless(verdict);
+    expect(verdict).toMatchObject({ gaps: 0, resets: 0 });
+    expect(slow.some(({ connections }) => connections > 1)).toBe(true);
+    for (const { connections } of crowd.members.slice(4)) expect(connections).toBe(1);
+  });
+});
+
 describe('a member that stops reading', { timeout: 120_000 }, () => {
   it('skips to the newest message where the rule says latest', async () => {
     const crowd = await gather('ticker:slow');

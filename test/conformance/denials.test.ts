@@ -6,7 +6,9 @@ import { revokedSubject } from '../../src/node/revoked.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { systemScheduler } from '../../src/util/scheduler.ts';
 import { type Running, redisOptions, startRedis, type Times } from '../support/backplanes.ts';
+import { listsOf, lostDenial } from '../support/denial-lists.ts';
 import { KEPT, publishTiny, textsOf, UNKEPT } from '../support/frames.ts';
+import { RedisServer } from '../support/redis.ts';
 import { useBackplanes } from '../support/use-backplanes.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -22,11 +24,13 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
   describe('denials', () => {
     it('are kept until they end', async () => {
       const { denials } = (await start()).backplane;
-      expect(await denials.read()).toEqual({ denied: [], lifted: [] });
-      expect(await denials.deny('long', 60_000)).toBe(true);
-      expect(await denials.deny('short: ü*', 40)).toBe(true);
-      await waitFor(async () => (await denials.read()).denied.length === 1, { for: 'the short one to end' });
-      const { denied, lifted } = await denials.read();
+      expect(listsOf(await denials.read())).toEqual({ denied: [], lifted: [] });
+      expect(await denials.deny('long', 60_000)).toBeGreaterThan(0);
+      expect(await denials.deny('short: ü*', 40)).toBeGreaterThan(0);
+      await waitFor(async () => listsOf(await denials.read()).denied.length === 1, {
+        for: 'the short one to end',
+      });
+      const { denied, lifted } = listsOf(await denials.read());
       expect(denied.map(({ subject }) => subject)).toEqual(['long']);
       expect(denied[0]!.leftMs).toBeGreaterThan(50_000);
       expect(denied[0]!.leftMs).toBeLessThanOrEqual(60_000);
@@ -37,7 +41,7 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
       const { denials } = (await start()).backplane;
       await denials.deny('one', 60_000);
       await denials.deny('one', 20_000);
-      const { denied } = await denials.read();
+      const { denied } = listsOf(await denials.read());
       expect(denied).toHaveLength(1);
       expect(denied[0]!.leftMs).toBeLessThanOrEqual(20_000);
     });
@@ -47,19 +51,19 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
       await denials.deny('one', 60_000);
       // It would have lasted longer than the caller knew.
       await denials.lift('one', 1);
-      expect(await denials.read()).toEqual({ denied: [], lifted: ['one'] });
+      expect(listsOf(await denials.read())).toEqual({ denied: [], lifted: ['one'] });
       await denials.deny('one', 60_000);
-      expect((await denials.read()).lifted).toEqual([]);
-      expect((await denials.read()).denied).toHaveLength(1);
+      expect(listsOf(await denials.read()).lifted).toEqual([]);
+      expect(listsOf(await denials.read()).denied).toHaveLength(1);
     });
 
     it('are read in full when there are many, also of those that end at the same time', async () => {
       const { denials } = (await start()).backplane;
       const subjects = Array.from({ length: 3_500 }, (_, i) => `s${i}`);
-      await denials.restore(subjects.map((subject) => ({ subject, leftMs: 60_000 })));
+      await denials.restore(subjects.map((subject) => lostDenial(subject, 60_000)));
       await denials.deny('later', 70_000);
       await denials.lift('s7', 60_000);
-      const { denied, lifted } = await denials.read();
+      const { denied, lifted } = listsOf(await denials.read());
       const read = denied.map(({ subject }) => subject);
       expect(read.sort()).toEqual([...subjects.filter((subject) => subject !== 's7'), 'later'].sort());
       expect(lifted).toEqual(['s7']);
@@ -70,42 +74,73 @@ describe.each(used.factories)('the %s backplane', (_kind, startOne) => {
       await denials.deny('known', 20_000);
       await denials.lift('lifted', 20_000);
       await denials.restore([
-        { subject: 'known', leftMs: 60_000 },
-        { subject: 'lifted', leftMs: 60_000 },
-        { subject: 'lost', leftMs: 60_000 },
+        lostDenial('known', 60_000),
+        lostDenial('lifted', 60_000),
+        lostDenial('lost', 60_000),
       ]);
-      const { denied, lifted } = await denials.read();
+      const { denied, lifted } = listsOf(await denials.read());
       expect(denied.map(({ subject }) => subject).sort()).toEqual(['known', 'lost']);
       expect(denied.find(({ subject }) => subject === 'known')!.leftMs).toBeLessThanOrEqual(20_000);
       expect(lifted).toEqual(['lifted']);
     });
 
+    it('have a later time with each change, and an earlier change never replaces a later one', async () => {
+      const { denials } = (await start()).backplane;
+      const first = (await denials.deny('one', 60_000))!;
+      const second = await denials.lift('one', 60_000);
+      const third = (await denials.deny('one', 50_000))!;
+      expect(second).toBeGreaterThan(first);
+      expect(third).toBeGreaterThan(second);
+      // A node may know of changes that the store has lost.
+      expect(await denials.deny('one', 40_000, third + 5_000)).toBe(third + 5_001);
+      const change = (leftMs: number, isLifted: boolean, changedAtMs: number) => ({
+        ...{ subject: 'one', leftMs, isLifted, changedAtMs },
+      });
+      await denials.restore([change(60_000, true, second), change(60_000, false, third)]);
+      expect(listsOf(await denials.read())).toMatchObject({ denied: [{ subject: 'one' }], lifted: [] });
+      expect((await denials.read())[0]!.leftMs).toBeLessThanOrEqual(40_000);
+      await denials.restore([change(60_000, true, third + 5_002)]);
+      expect(listsOf(await denials.read())).toEqual({ denied: [], lifted: ['one'] });
+      await denials.restore([change(60_000, false, third + 5_003)]);
+      expect((await denials.read())[0]!.leftMs).toBeGreaterThan(50_000);
+    });
+
+    it('are restored where the store has only one that has ended', async () => {
+      const { denials } = (await start()).backplane;
+      const changedAtMs = (await denials.deny('one', 1))!;
+      await waitFor(async () => (await denials.read()).length === 0, { for: 'it to end' });
+      await denials.restore([
+        { subject: 'one', leftMs: 60_000, isLifted: false, changedAtMs: changedAtMs + 1 },
+      ]);
+      expect((await denials.read())[0]!.leftMs).toBeGreaterThan(50_000);
+    });
+
     it('are no more than the limit, with those that were lifted; those that are known may be changed', async () => {
       const { denials } = (await start({ maxDenials: 3 })).backplane;
-      expect(await denials.deny('short', 60_000)).toBe(true);
-      expect(await denials.deny('one', 60_000)).toBe(true);
+      expect(await denials.deny('short', 60_000)).toBeGreaterThan(0);
+      expect(await denials.deny('one', 60_000)).toBeGreaterThan(0);
       await denials.lift('one', 60_000);
-      expect(await denials.deny('two', 60_000)).toBe(true);
-      expect(await denials.deny('too many', 60_000)).toBe(false);
-      expect(await denials.deny('two', 30_000)).toBe(true);
-      expect(await denials.deny('one', 60_000)).toBe(true);
-      expect(await denials.deny('short', 40)).toBe(true);
+      expect(await denials.deny('two', 60_000)).toBeGreaterThan(0);
+      expect(await denials.deny('too many', 60_000)).toBeNull();
+      expect(await denials.deny('two', 30_000)).toBeGreaterThan(0);
+      expect(await denials.deny('one', 60_000)).toBeGreaterThan(0);
+      expect(await denials.deny('short', 40)).toBeGreaterThan(0);
       await waitFor(() => denials.deny('three', 60_000), { for: 'the short one to make room' });
-      expect(await denials.deny('too many', 60_000)).toBe(false);
-      expect((await denials.read()).denied.map(({ subject }) => subject).sort()).toEqual([
-        'one',
-        'three',
-        'two',
-      ]);
+      expect(await denials.deny('too many', 60_000)).toBeNull();
+      expect(
+        listsOf(await denials.read())
+          .denied.map(({ subject }) => subject)
+          .sort(),
+      ).toEqual(['one', 'three', 'two']);
     });
 
     it('are restored and lifted beyond the limit: what a node knows is not dropped', async () => {
       const { denials } = (await start({ maxDenials: 1 })).backplane;
-      await denials.restore(['a', 'b', 'c'].map((subject) => ({ subject, leftMs: 60_000 })));
+      await denials.restore(['a', 'b', 'c'].map((subject) => lostDenial(subject, 60_000)));
       await denials.lift('d', 60_000);
-      expect((await denials.read()).denied).toHaveLength(3);
-      expect((await denials.read()).lifted).toEqual(['d']);
-      expect(await denials.deny('e', 60_000)).toBe(false);
+      expect(listsOf(await denials.read()).denied).toHaveLength(3);
+      expect(listsOf(await denials.read()).lifted).toEqual(['d']);
+      expect(await denials.deny('e', 60_000)).toBeNull();
     });
   });
 
@@ -249,9 +284,54 @@ describe('the denials in Redis', () => {
     ];
     used.open.push(...nodes.map(({ backplane }) => backplane));
     await nodes[0]!.backplane.denials.deny('one', 300);
-    expect((await nodes[1]!.backplane.denials.read()).denied.map(({ subject }) => subject)).toEqual(['one']);
+    expect(listsOf(await nodes[1]!.backplane.denials.read()).denied.map(({ subject }) => subject)).toEqual([
+      'one',
+    ]);
     const keys = async () => used.server.client.keys(`${keyPrefix}:*denials*`);
-    expect(await keys()).toHaveLength(1);
-    await waitFor(async () => (await keys()).length === 0, { for: 'the key to expire' });
+    expect(await keys()).toHaveLength(2);
+    await waitFor(async () => (await keys()).length === 0, { for: 'the keys to expire' });
   });
+
+  it.each(['lifted', 'shorter', 'ended'])(
+    'are what nodes know where Redis comes back from a disk on which the subject is %s',
+    async (before) => {
+      const server = await RedisServer.start();
+      const port = await startRedis(server.url);
+      const node = () =>
+        new Denied({
+          denials: port.backplane.denials,
+          scheduler: systemScheduler,
+          log: silentLog,
+          learned: () => undefined,
+          learnedRevoked: () => undefined,
+          restored: () => undefined,
+        });
+      const subject = memberSubject('room', 'ann');
+      try {
+        const { denials } = port.backplane;
+        await denials.deny(subject, before === 'ended' ? 300 : 20_000);
+        if (before === 'lifted') await denials.lift(subject, 20_000);
+        // So that the key outlives it.
+        await denials.deny('another', 60_000);
+        await server.client.save();
+        if (before === 'ended') {
+          await waitFor(async () => (await denials.read()).length === 1, { for: 'it to end' });
+        }
+        const witness = node();
+        await denials.deny(subject, 60_000);
+        await witness.load();
+        await server.kill();
+        await server.restart();
+        await waitFor(() => port.backplane.status().ready, { for: 'the links' });
+        await witness.load();
+        expect(witness.leftMs('ann', 'room')).toBeGreaterThan(40_000);
+        const later = node();
+        await later.load();
+        expect(later.leftMs('ann', 'room')).toBeGreaterThan(40_000);
+      } finally {
+        await port.backplane.close();
+        await server.dispose();
+      }
+    },
+  );
 });

@@ -81,7 +81,7 @@ function connectionsFrom({ nodeId }: Node, first: number, last: number): string 
 /** Without the records of which promotion numbered a partition: those stay, one for each. */
 async function keysLeft(): Promise<string[]> {
   const keys = await shared.client.keys(`${prefix}:*`);
-  return keys.filter((key) => !key.endsWith('}:lineage')).sort();
+  return keys.filter((key) => !/}:(lineage|beat:.*)$/.test(key)).sort();
 }
 
 function connectionsOf(lines: readonly string[], sign: string): string[] {

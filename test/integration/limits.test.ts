@@ -247,6 +247,9 @@ const WAYS: Record<LimitLabel, Ways> = {
   'acceptRate.perSecond': {
     WebSocket: () => firstRefused(10, () => upgrade(slow, from(anAddress()))),
   },
+  // Nobody can be told: test/integration/held-sockets.test.ts.
+  'limits.socketsPerAddress': {},
+  'limits.addressSocketsPerSecond': {},
   'limits.connectionsPerAddress': {
     WebSocket: () => {
       const address = anAddress();
@@ -398,6 +401,8 @@ const WAYS: Record<LimitLabel, Ways> = {
     HTTP: () => firstRefused(1, () => publish(from(anAddress()), { data: 'x'.repeat(3000) })),
   },
   // Nobody can be told: test/unit/connection.test.ts and test/chaos/slow-reader.test.ts.
+  // It is dropped, and told nothing: see chaos/slow-reader.test.ts.
+  'limits.unreadBytes': {},
   'websocket.backpressureBytes': {},
 };
 

@@ -200,7 +200,7 @@ describe('nodes and Redis that fail', { timeout: 60_000 }, () => {
     expect((await ofUser.closed).code).toBe(4505);
     expect((await ofToken.closed).code).toBe(4505);
     await Promise.all([0, 1, 2].map(ready));
-    await waitFor(async () => (await redis.client.keys('*denials*')).length === 1, {
+    await waitFor(async () => (await redis.client.keys('*denials')).length === 1, {
       for: 'the nodes to give back what was lost',
     });
     await cluster.kill(2);

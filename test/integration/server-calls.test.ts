@@ -151,7 +151,7 @@ describe('after Redis was restarted without its data', { timeout: 60_000 }, () =
     await remove(1, 'restart', { user: 'ann', forMs: LONG_MS });
     await redis.kill();
     await redis.restart();
-    await waitFor(async () => (await redis.client.keys('*denials*')).length === 1, {
+    await waitFor(async () => (await redis.client.keys('*denials')).length === 1, {
       for: 'the nodes to give back what was lost',
       timeoutMs: 20_000,
     });

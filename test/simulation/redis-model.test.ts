@@ -21,6 +21,8 @@ const SHAS = new Map(
   Object.entries(scripts).flatMap(([name, one]) => ('sha' in one ? [[name, String(one.sha)] as const] : [])),
 );
 const LIFE_MS = 600_000;
+/** A time of a change: later than any that the clocks give. */
+const LATER_MS = 4_000_000_000_000;
 const CALLS = Number(process.env.CHAOS_SECONDS ?? 2) * 1000;
 const AT_ONCE = 50;
 
@@ -414,11 +416,15 @@ const OTHERS: ((random: Random) => Call)[] = [
   },
   (random) => {
     const does = random.pick(['deny', 'lift', 'restore']);
-    return script(
-      'denyScript',
-      ['denials'],
-      [does, 3, random.pick(['s1', 's2', 's3', 's4']), random.pick([LIFE_MS, 0])],
-    );
+    const change = [
+      random.pick(['s1', 's2', 's3', 's4']),
+      random.pick([LIFE_MS, 0]),
+      random.pick([0, LATER_MS]),
+    ];
+    const mark = does === 'restore' ? [random.pick(['+', '-'])] : [];
+    // Each Redis answers with its own time.
+    const same = (reply: unknown) => Number(reply) > 1;
+    return { ...script('denyScript', ['denials', 'denials:changes'], [does, 3, ...change, ...mark]), same };
   },
   (random) => {
     const same = (reply: unknown) =>
@@ -426,7 +432,10 @@ const OTHERS: ((random: Random) => Call)[] = [
         ? (reply[1] as unknown[]).filter((one) => Number.isNaN(Number(one))).sort()
         : reply;
     // With more than is there, since which entry of two comes first is up to the clock.
-    return { ...script('denialsScript', ['denials'], ['', random.whole(0, 1) * 10, 10]), same };
+    return {
+      ...script('denialsScript', ['denials', 'denials:changes'], ['', random.whole(0, 1) * 10, 10]),
+      same,
+    };
   },
   () =>
     script(

@@ -2,34 +2,8 @@
 import { expect, test } from 'vitest';
 import type { Keyspace } from './redis/keyspace.ts';
 import { checkCalm } from './world/checks.ts';
-import type { SimulatedClient } from './world/simulated-client.ts';
-import { FORMER_HOST, World } from './world/world.ts';
-
-/** In a task of its own: in a promise no other promise would run. */
-function inWorld(work: (world: World) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    setImmediate(() => {
-      const world = new World({ seed: 1, nodes: 2, clients: 3 });
-      try {
-        world.loop.run(3_000);
-        work(world);
-        resolve();
-      } catch (error) {
-        reject(error);
-      } finally {
-        world.dispose();
-      }
-    });
-  });
-}
-
-function pass(world: World, milliseconds: number): void {
-  world.loop.run(world.loop.nowMs + milliseconds);
-}
-
-function act(world: World, client: SimulatedClient, work: () => void): void {
-  world.loop.as(client.owner, work);
-}
+import { act, inWorld, pass } from './world/scenario.ts';
+import { FORMER_HOST, type World } from './world/world.ts';
 
 /** One joins, one leaves and one says something else; then the store goes on from what it had before. */
 function goBack(replace: (world: World, older: Keyspace) => void): Promise<void> {

@@ -1,5 +1,6 @@
 /** What a campaign adds up to: totals and rates, as Markdown. */
 import { type CampaignLine, replayOf } from './campaign.ts';
+import { CLUSTER_FAULTS } from './world/cluster-faults.ts';
 import { CLIENT_FAULTS, LINK_FAULTS, NODE_FAULTS, REDIS_FAULTS } from './world/faults.ts';
 import { machineRows, nameOf } from './world/machines.ts';
 import { SHAPE_NAMES } from './world/shapes.ts';
@@ -43,7 +44,7 @@ export function totalsOf(lines: readonly CampaignLine[]): Totals {
     deliveries: sum(lines, ({ deliveries }) => deliveries),
     clientCuts: sum(lines, ({ clientCuts }) => clientCuts),
     linkCuts: sum(lines, ({ counts }) => counts.redisCuts ?? 0),
-    redisFaults: sum(lines, (line) => faultsOf(line, REDIS_FAULTS)),
+    redisFaults: sum(lines, (line) => faultsOf(line, { ...REDIS_FAULTS, ...CLUSTER_FAULTS })),
     nodeFaults: sum(lines, (line) => faultsOf(line, NODE_FAULTS)),
   };
 }
@@ -104,7 +105,7 @@ export function summary(lines: readonly CampaignLine[]): string {
 }
 
 function kinds(lines: readonly CampaignLine[]): string[] {
-  const known = { ...CLIENT_FAULTS, ...LINK_FAULTS, ...REDIS_FAULTS, ...NODE_FAULTS };
+  const known = { ...CLIENT_FAULTS, ...LINK_FAULTS, ...REDIS_FAULTS, ...CLUSTER_FAULTS, ...NODE_FAULTS };
   return Object.keys(known).map((kind) =>
     row(kind, [sum(lines, ({ counts }) => counts[`fault ${kind}`] ?? 0)]),
   );

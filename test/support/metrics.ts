@@ -6,6 +6,7 @@ import { createRegistry, type Samples } from '../../src/metrics/registry.ts';
 export const idleSamples: Samples = {
   connections: () => ({ msgpack: 0, json: 0, sse: 0 }),
   unauthenticated: () => 0,
+  unreadBytes: () => 0,
   connectionLimits: () => ({ all: 1000, unauthenticated: 100 }),
   revocations: () => ({ user: 0, token: 0 }),
   rooms: () => 0,

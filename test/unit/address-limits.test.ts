@@ -19,6 +19,9 @@ function limited(options: Partial<AddressLimitsOptions> = {}) {
   const warnings: string[] = [];
   const log = { ...silentLog, warn: (_: unknown, text: string) => void warnings.push(text) };
   const limits = new AddressLimits({
+    sockets: 0,
+    socketsPerSecond: 0,
+    socketBurst: 0,
     connections: 2,
     upgradesPerSecond: 1,
     upgradeBurst: 3,

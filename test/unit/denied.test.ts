@@ -2,11 +2,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ALL_PERMITTED } from '../../src/auth/identity.ts';
 import { unavailable } from '../../src/backplane/backplane.ts';
-import type { DenialList, Denials } from '../../src/backplane/denials.ts';
+import type { Denial, Denials } from '../../src/backplane/denials.ts';
 import { MemoryDenials } from '../../src/backplane/memory/memory-denials.ts';
 import { Denied, memberSubject } from '../../src/node/denied.ts';
 import { revokedOf, revokedSubject } from '../../src/node/revoked.ts';
 import { silentLog } from '../../src/util/log.ts';
+import { listsOf } from '../support/denial-lists.ts';
 import { FakeScheduler } from '../support/fake-scheduler.ts';
 
 let scheduler: FakeScheduler;
@@ -18,10 +19,10 @@ let failures: number;
 
 function node(): Denied {
   const denials: Denials = {
-    deny: (subject, forMs) => store.deny(subject, forMs),
-    lift: (subject, leftMs) => store.lift(subject, leftMs),
+    deny: (...change) => store.deny(...change),
+    lift: (...change) => store.lift(...change),
     restore: (denied) => store.restore(denied),
-    async read(): Promise<DenialList> {
+    async read(): Promise<readonly Denial[]> {
       if (failures-- > 0) throw unavailable('denials', 'away');
       const list = await store.read();
       await meanwhile();
@@ -120,7 +121,7 @@ describe('after a lost link', () => {
     await store.lift(ANN, 5_000);
     await denied.load();
     expect(denied.leftMs('ann', 'chat')).toBe(0);
-    expect((await store.read()).denied).toEqual([]);
+    expect(listsOf(await store.read()).denied).toEqual([]);
   });
 
   it('learns of a user who was kept out before, was back, and was removed again meanwhile', async () => {
@@ -144,12 +145,59 @@ describe('after a lost link', () => {
     await scheduler.pass(1_000, settle);
     await denied.load();
     expect(denied.leftMs('ann', 'chat')).toBe(4_000);
-    expect((await store.read()).denied).toEqual([
+    expect(listsOf(await store.read()).denied).toEqual([
       { subject: ANN, leftMs: 4_000 },
       { subject: 't:token-7', leftMs: 4_000 },
     ]);
     // Another node may have read the store in between.
     expect(learned.at(-1)).toBe('restored');
+  });
+
+  it.each(['shorter', 'lifted', 'ended', 'longer'])(
+    'has the later change where the store came back from an older disk, on which the subject is %s',
+    async (before) => {
+      await store.deny(ANN, before === 'longer' ? 90_000 : 5_000);
+      if (before === 'lifted') await store.lift(ANN, 5_000);
+      if (before === 'ended') await scheduler.pass(6_000, settle);
+      const disk = await store.read();
+      const denied = node();
+      await store.deny(ANN, 60_000);
+      await denied.load();
+      store = new MemoryDenials(scheduler);
+      await store.restore(disk);
+      await denied.load();
+      expect(denied.leftMs('ann', 'chat')).toBe(60_000);
+      const later = node();
+      await later.load();
+      expect(later.leftMs('ann', 'chat')).toBe(60_000);
+    },
+  );
+
+  it('lets a user back in where the store came back from a disk that has the denial, and not that it was lifted', async () => {
+    await store.deny(ANN, 60_000);
+    const disk = await store.read();
+    const denied = node();
+    await denied.load();
+    denied.lift(ANN, await store.lift(ANN, 60_000));
+    store = new MemoryDenials(scheduler);
+    await store.restore(disk);
+    await denied.load();
+    expect(denied.leftMs('ann', 'chat')).toBe(0);
+    expect(listsOf(await store.read())).toEqual({ denied: [], lifted: [ANN] });
+    expect(denied.keptOutCount).toBe(0);
+  });
+
+  it('keeps the later of two changes that are told in another order', () => {
+    const denied = node();
+    denied.deny(ANN, 60_000, 2_000);
+    denied.lift(ANN, 1_000);
+    expect(denied.leftMs('ann', 'chat')).toBe(60_000);
+    denied.lift(ANN, 3_000);
+    denied.deny(ANN, 60_000, 2_500);
+    expect(denied.leftMs('ann', 'chat')).toBe(0);
+    // An earlier version does not tell the time: what comes is taken for later.
+    denied.deny(ANN, 60_000);
+    expect(denied.leftMs('ann', 'chat')).toBe(60_000);
   });
 
   it('tries again until the store answers, and keeps what it knows', async () => {

@@ -63,6 +63,7 @@ function open(backpressureBytes = 10) {
       left = whenLeft;
       return response as unknown as HttpResponse;
     },
+    ended: () => undefined,
   };
   const parts = { topics, writer: new EventWriter(scheduler), backpressureBytes };
   const socket = new EventSocket(exchange, parts, owner);

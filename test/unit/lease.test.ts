@@ -20,7 +20,8 @@ function slowLease(incarnation = () => '') {
   const callBuffer = (_name: string, [sha, count, ...words]: [string, number, ...unknown[]]) =>
     new Promise((answer) => calls.push({ sha, args: words.slice(count).map(String), answer }));
   const redis = { callBuffer } as unknown as Redis;
-  const ask: ShardCalls['ask'] = (_place, work) => work({ redis, lineageOf: () => '', isCluster: false });
+  const ask: ShardCalls['ask'] = (_place, work) =>
+    work({ redis, lineageOf: () => '', saw: () => undefined, isCluster: false });
   const shards: ShardCalls = { ask, askRead: ask, grouped: (items) => [items] };
   const lease = new Lease({
     nodeId: 'node---1',

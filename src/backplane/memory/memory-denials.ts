@@ -1,12 +1,13 @@
 /** Denials in the memory of the one process that is the whole broker. */
 import type { Clock } from '../../util/clock.ts';
 import { SHUTTING_DOWN, unavailable } from '../backplane.ts';
-import { type Denial, type DenialList, type Denials, MAX_DENIALS } from '../denials.ts';
+import { type Denial, type Denials, MAX_DENIALS } from '../denials.ts';
 
 /** When a denial ends, on the clock's `nowMs`, and whether it was lifted before. */
 export interface KeptDenial {
   readonly endMs: number;
   readonly isLifted: boolean;
+  readonly changedAtMs: number;
 }
 
 export class MemoryDenials implements Denials {
@@ -22,38 +23,36 @@ export class MemoryDenials implements Denials {
     this.#entries = entries;
   }
 
-  async deny(subject: string, forMs: number): Promise<boolean> {
+  async deny(subject: string, forMs: number, afterMs = 0): Promise<number | null> {
     this.#checkOpen();
     this.sweep();
-    if (this.#entries.size >= this.#most && !this.#entries.has(subject)) return false;
-    this.#set(subject, forMs, false);
-    return true;
+    if (this.#entries.size >= this.#most && !this.#entries.has(subject)) return null;
+    return this.#change(subject, forMs, false, afterMs);
   }
 
-  async lift(subject: string, leftMs: number): Promise<void> {
+  async lift(subject: string, leftMs: number, afterMs = 0): Promise<number> {
     this.#checkOpen();
     const endMs = this.#entries.get(subject)?.endMs ?? 0;
-    this.#set(subject, Math.max(leftMs, endMs - this.#clock.nowMs()), true);
+    return this.#change(subject, Math.max(leftMs, endMs - this.#clock.nowMs()), true, afterMs);
   }
 
-  async read(): Promise<DenialList> {
+  async read(): Promise<readonly Denial[]> {
     this.#checkOpen();
     this.sweep();
     const nowMs = this.#clock.nowMs();
-    const denied: Denial[] = [];
-    const lifted: string[] = [];
-    for (const [subject, { endMs, isLifted }] of this.#entries) {
-      if (isLifted) lifted.push(subject);
-      else denied.push({ subject, leftMs: endMs - nowMs });
-    }
-    return { denied, lifted };
+    return [...this.#entries].map(([subject, { endMs, isLifted, changedAtMs }]) => {
+      return { subject, leftMs: endMs - nowMs, isLifted, changedAtMs };
+    });
   }
 
   async restore(denials: readonly Denial[]): Promise<void> {
     this.#checkOpen();
     this.sweep();
-    for (const { subject, leftMs } of denials) {
-      if (!this.#entries.has(subject)) this.#set(subject, leftMs, false);
+    const nowMs = this.#clock.nowMs();
+    for (const { subject, leftMs, isLifted, changedAtMs } of denials) {
+      const known = this.#entries.get(subject);
+      if (known !== undefined && known.changedAtMs >= changedAtMs) continue;
+      this.#entries.set(subject, { endMs: nowMs + leftMs, isLifted, changedAtMs });
     }
   }
 
@@ -71,8 +70,11 @@ export class MemoryDenials implements Denials {
     this.#entries.clear();
   }
 
-  #set(subject: string, forMs: number, isLifted: boolean): void {
-    this.#entries.set(subject, { endMs: this.#clock.nowMs() + forMs, isLifted });
+  #change(subject: string, forMs: number, isLifted: boolean, afterMs: number): number {
+    const before = this.#entries.get(subject)?.changedAtMs ?? 0;
+    const changedAtMs = Math.max(Math.floor(this.#clock.wallMs()), before + 1, afterMs + 1);
+    this.#entries.set(subject, { endMs: this.#clock.nowMs() + forMs, isLifted, changedAtMs });
+    return changedAtMs;
   }
 
   #checkOpen(): void {

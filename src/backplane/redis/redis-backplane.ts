@@ -140,10 +140,12 @@ export class RedisBackplane implements Backplane {
     const { metaTtlMs, metrics } = this.#options;
     const emptyMetaTtlMs = Math.min(this.#options.emptyMetaTtlMs ?? EMPTY_META_TTL_MS, metaTtlMs);
     const epoch = randomId(ID_BYTES);
-    const read = (shard: ShardAccess) => {
+    const read = async (shard: ShardAccess) => {
       const lineage = shard.lineageOf(room);
       const call = { room, history, options, metaTtlMs, emptyMetaTtlMs, epoch, lineage };
-      return readHistory(shard, this.#keys, call, metrics);
+      const page = await readHistory(shard, this.#keys, call, metrics);
+      if (page.offset > 0) shard.saw(room, page.epoch, page.offset);
+      return page;
     };
     // A position alone is short, and joins wait for it.
     return options.limit === 0
@@ -171,10 +173,14 @@ export class RedisBackplane implements Backplane {
     if (history.messages === 0) return NO_HISTORY;
     const keys = [this.#keys.meta(room), this.#keys.log(room)];
     const candidate = randomId(ID_BYTES);
-    const clear = (shard: ShardAccess) =>
-      clearScript.call(shard, keys, [candidate, shard.lineageOf(room)], this.#options.metrics);
-    const [epoch, offset] = (await this.#shards.ask(room, clear, 'clear')) as Buffer[];
-    return { epoch: epoch!.toString(), offset: Number(offset!.toString()) };
+    const clear = async (shard: ShardAccess): Promise<RoomPosition> => {
+      const args = [candidate, shard.lineageOf(room)];
+      const reply = (await clearScript.call(shard, keys, args, this.#options.metrics)) as Buffer[];
+      const [epoch, offset] = [reply[0]!.toString(), Number(reply[1]!.toString())];
+      if (offset > 0) shard.saw(room, epoch, offset);
+      return { epoch, offset };
+    };
+    return this.#shards.ask(room, clear, 'clear');
   }
 
   subscribers(room: string): Promise<number> {
@@ -208,8 +214,10 @@ export class RedisBackplane implements Backplane {
   }
 
   #buildLineages(address: RedisAddress): Lineages {
-    const { tls, clock, log, metrics } = this.#options;
+    const { tls, clock, log, metrics, nodeId } = this.#options;
     return new Lineages({
+      nodeId,
+      peers: () => this.presence.peers,
       keys: this.#keys,
       clock,
       log,

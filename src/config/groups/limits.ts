@@ -8,6 +8,26 @@ const RATE = { min: 0, max: 10_000_000 };
 const BURST = { min: 0, max: 100_000_000 };
 
 export const limits = z.strictObject({
+  // Beside its connections, an address may have half of the node's other sockets, so that one cannot hold all of them.
+  socketsPerAddress: optionalWhole({
+    min: 0,
+    max: 10_000_000,
+    defaultText: '`limits.connectionsPerAddress`, and half of what the node has for HTTP',
+    meaning:
+      'Sockets from one address to the node: WebSockets, HTTP requests, and those that wait for a request; IPv6 addresses count by /64. `0`: no limit',
+  }),
+  // A TLS handshake takes half a millisecond and more, whether or not a request follows it.
+  addressSocketsPerSecond: whole({
+    ...RATE,
+    standard: 500,
+    meaning:
+      'New sockets a second that one address may sustain, those closed at once included: TLS handshakes, above all; `0`: no limit',
+  }),
+  addressSocketBurst: whole({
+    ...BURST,
+    standard: 5000,
+    meaning: 'New sockets that one address may open at once after a pause',
+  }),
   // A share, so that one address cannot fill a node of any size, and a campus behind one address still fits.
   connectionsPerAddress: optionalWhole({
     min: 0,
@@ -221,5 +241,13 @@ export const limits = z.strictObject({
     standard: 64 * MIB,
     meaning:
       'Bytes that a node keeps of the bodies of client requests that are still arriving, all together; the first 16 KiB of each are not counted; `0`: no limit',
+  }),
+  // Half a thousand of connections that do not read at all. What the kernel holds for them comes on top.
+  unreadBytes: whole({
+    min: 0,
+    max: 1024 * 1024 * MIB,
+    standard: 512 * MIB,
+    meaning:
+      'Bytes that may wait in a node for clients that do not read, all connections together; beyond it the fullest are closed; `0`: no limit',
   }),
 });

@@ -15,6 +15,8 @@ export interface StreamExchange {
   /** Empty once the client left. */
   readonly clientAddress: string;
   takeOver(left: () => void): HttpResponse;
+  /** The answer was ended from here. */
+  ended(): void;
 }
 
 /** What all event sockets of a node share. */
@@ -184,7 +186,10 @@ export class EventSocket implements Socket, TopicMember, Writable {
     this.write();
     // Who does not read is cut off: the rest would wait for it.
     if (this.#isBlocked) res.close();
-    else res.cork(() => res.end(undefined, true));
+    else {
+      res.cork(() => res.end(undefined, true));
+      this.#exchange.ended();
+    }
     this.#gone(reason.code);
   }
 

@@ -12,6 +12,7 @@ import { packed, writeValue } from '../../protocol/msgpack/values.ts';
 import { systemClock } from '../../util/clock.ts';
 import { systemScheduler } from '../../util/scheduler.ts';
 import { type ClientAddresses, forwardedFor, peerAddress, proxiedAddress } from '../client-address.ts';
+import type { Peer, PeerSockets } from '../peer-sockets.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
 import { ArrivingBody } from './arriving-body.ts';
 import type { BodySource, BodyTurns } from './body-turns.ts';
@@ -60,6 +61,7 @@ export interface ExchangeParts {
   readonly req: HttpRequest;
   readonly metrics: NodeMetrics;
   readonly addresses: ClientAddresses;
+  readonly sockets: PeerSockets;
   readonly bodyTurns: BodyTurns;
   /** Sent with every answer, unless it has its own. */
   readonly answerHeaders: Headers;
@@ -82,6 +84,9 @@ export class Exchange {
   readonly #msgpackName: string | null;
   readonly #isHead: boolean;
   readonly #addresses: ClientAddresses;
+  readonly #sockets: PeerSockets;
+  readonly #peer: Peer;
+  readonly #peerAddress: string;
   readonly #forwardedFor: string;
   readonly #proxied: string;
   readonly #res: HttpResponse;
@@ -98,7 +103,7 @@ export class Exchange {
   #alwaysHeaders: Readonly<Record<string, string>> = {};
 
   constructor(parts: ExchangeParts) {
-    const { route, res, req, metrics, addresses, answerHeaders, isHead, bodyTurns } = parts;
+    const { route, res, req, metrics, addresses, sockets, answerHeaders, isHead, bodyTurns } = parts;
     this.route = route;
     this.#bodyTurns = bodyTurns;
     this.#answerHeaders = answerHeaders;
@@ -106,6 +111,9 @@ export class Exchange {
     this.#metrics = metrics;
     this.#isHead = isHead;
     this.#addresses = addresses;
+    this.#sockets = sockets;
+    this.#peerAddress = peerAddress(res);
+    this.#peer = sockets.begun(this.#peerAddress);
     this.#forwardedFor = addresses.isProxied ? forwardedFor(req) : '';
     this.#proxied = proxiedAddress(res, addresses);
     this.authorization = req.getHeader('authorization');
@@ -114,6 +122,7 @@ export class Exchange {
     this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
     res.onAborted(() => {
       this.#isAborted = true;
+      sockets.left(this.#peer);
       if (!this.#hasHead) metrics.http.aborted++;
       this.#endBody?.(true);
       this.#left?.();
@@ -139,6 +148,11 @@ export class Exchange {
     return this.#res;
   }
 
+  /** The end of such an answer was written, which ends its socket too. */
+  ended(): void {
+    this.#sockets.left(this.#peer);
+  }
+
   /** Writes the head of such an answer, within its `cork`. */
   writeHead(status: number, contentType: string, headers: Readonly<Record<string, string>>): void {
     this.#hasHead = true;
@@ -156,14 +170,12 @@ export class Exchange {
 
   /** The address that connected; empty when it left. */
   get peerAddress(): string {
-    return this.#isAborted ? '' : peerAddress(this.#res);
+    return this.#isAborted ? '' : this.#peerAddress;
   }
 
   /** The address of the client, as far as proxies in between are trusted; empty when it left. */
   get clientAddress(): string {
-    return this.#isAborted
-      ? ''
-      : this.#addresses.of(peerAddress(this.#res), this.#forwardedFor, this.#proxied);
+    return this.#isAborted ? '' : this.#addresses.of(this.#peerAddress, this.#forwardedFor, this.#proxied);
   }
 
   /** What the limits of addresses count the client by; null: they do not apply, or it left. */
@@ -251,6 +263,8 @@ export class Exchange {
     isLast: boolean,
   ): void {
     if (this.#isAborted) return;
+    if (isLast) this.#sockets.left(this.#peer);
+    else this.#sockets.answered(this.#peer);
     this.#endBody?.(false);
     this.#res.cork(() => {
       this.writeHead(status, contentType, headers);

@@ -7,6 +7,7 @@ import type { Logger } from '../../util/log.ts';
 import { systemScheduler } from '../../util/scheduler.ts';
 import type { ClientAddresses } from '../client-address.ts';
 import { handshakeProblem, isMeantAsUpgrade, readHandshake } from '../handshake.ts';
+import type { PeerSockets } from '../peer-sockets.ts';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
 import type { ApiGuard } from './api-guard.ts';
 import { apiRoutes } from './api-routes.ts';
@@ -41,6 +42,7 @@ export interface HttpParts {
   readonly metrics: NodeMetrics;
   readonly scrapes: Scrapes;
   readonly addresses: ClientAddresses;
+  readonly sockets: PeerSockets;
   /** Sent with every answer, unless it has its own. */
   readonly answerHeaders: Headers;
   readonly limits: RequestLimits;
@@ -74,10 +76,10 @@ export function nodeRoutes(options: HttpOptions, parts: HttpParts): readonly Rou
 export function registerRoutes(
   app: TemplatedApp,
   routes: readonly Route[],
-  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'limits' | 'answerHeaders' | 'log'>,
+  parts: Pick<HttpParts, 'metrics' | 'addresses' | 'sockets' | 'limits' | 'answerHeaders' | 'log'>,
 ): void {
-  const { metrics, addresses, limits, answerHeaders, log } = parts;
-  const shared = { metrics, addresses, answerHeaders, bodyTurns: new BodyTurns(systemScheduler) };
+  const { metrics, addresses, sockets, limits, answerHeaders, log } = parts;
+  const shared = { metrics, addresses, sockets, answerHeaders, bodyTurns: new BodyTurns(systemScheduler) };
   const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
     return (res: HttpResponse, req: HttpRequest) =>
       run(new Exchange({ ...shared, route: label, res, req, isHead }), req, handle, log);

@@ -384,7 +384,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'other nodes are not told of a revocation',
     file: 'node/server-calls.ts',
-    find: "if (issuedBeforeMs === undefined) await control.send({ type: 'revoke', kind, id, forMs });",
+    find: "if (issuedBeforeMs === undefined) await control.send({ type: 'revoke', kind, id, forMs, changedAtMs });",
     replace: 'if (issuedBeforeMs === undefined) await Promise.resolve();',
     breaks: 'a connection outlives the revocation of its token',
     hint: { faultKinds: ['cutClient'], actionsPerSecond: 8, actions: { revoke: 30 } },

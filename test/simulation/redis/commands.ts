@@ -14,6 +14,11 @@ export interface Ground {
   /** Sends to the subscribers of a channel, and says how many there are. */
   publish(channel: string, payload: string): number;
   subscribers(channel: string): number;
+  /** The same for sharded channels. */
+  shardPublish(channel: string, payload: string): number;
+  shardSubscribers(channel: string): number;
+  /** Something is written. */
+  wrote(): void;
 }
 
 type Run = (ground: Ground, args: readonly string[]) => Reply;
@@ -279,8 +284,14 @@ const READS: Readonly<Record<string, Run>> = {
   xrange: (ground, args) => streamRange(ground, args, false),
   xrevrange: (ground, args) => streamRange(ground, args, true),
   xlen: (ground, args) => ground.keys.stream(at(args, 0), nowMs(ground))?.entries.length ?? 0,
-  pubsub: (ground, args) => args.slice(1).flatMap((channel) => [channel, ground.subscribers(channel)]),
+  pubsub: (ground, args) => {
+    const isSharded = at(args, 0).toUpperCase() === 'SHARDNUMSUB';
+    const count = (channel: string) =>
+      isSharded ? ground.shardSubscribers(channel) : ground.subscribers(channel);
+    return args.slice(1).flatMap((channel) => [channel, count(channel)]);
+  },
   publish: (ground, args) => ground.publish(at(args, 0), at(args, 1)),
+  spublish: (ground, args) => ground.shardPublish(at(args, 0), at(args, 1)),
 };
 
 /** Writes that never need memory. */

@@ -11,6 +11,8 @@ export interface WriteState {
   /** Why writes are refused, or null. */
   readonly refusal: string | null;
   readonly isFull: boolean;
+  /** Of a cluster: why the server leaves a command to others. */
+  readonly guard?: (name: string, words: readonly string[]) => string | null;
 }
 
 const FULL = "OOM command not allowed when used memory > 'maxmemory'.";
@@ -99,10 +101,12 @@ export class Scripts {
     if (command.writes && this.#state.refusal !== null) throw refused(this.#state.refusal);
     const isFull = this.#state.isFull && !this.#hasWritten && !this.#worksWhenFull;
     if (isFull && command.needsMemory) throw refused(FULL);
+    if (command.writes) this.#hasWritten = true;
+    const refusal = this.#state.guard?.(name.toLowerCase(), words) ?? null;
+    if (refusal !== null) throw refused(refusal);
     try {
-      const reply = command.run(this.#ground, words);
-      if (command.writes) this.#hasWritten = true;
-      return luaValue(reply);
+      if (command.writes) this.#ground.wrote();
+      return luaValue(command.run(this.#ground, words));
     } catch (error) {
       if (error instanceof Refusal) throw refused(error.message);
       throw error;

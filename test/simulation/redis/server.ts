@@ -1,5 +1,6 @@
 /** A model of a Redis server: one thread, connections that bring commands as bytes, and what can go wrong with it. */
 import { createHash } from 'node:crypto';
+import { type ClusterPart, useOf } from './cluster/part.ts';
 import { COMMANDS, type Ground } from './commands.ts';
 import { Keyspace } from './keyspace.ts';
 import { CommandReader, encodeReply, OK, Refusal, type Reply, Status } from './reply.ts';
@@ -18,10 +19,22 @@ export interface RedisModelOptions {
   readonly nowMicros: () => number;
   /** Anything that makes two of them differ. */
   readonly name: string;
+  /** If it is one of a cluster. */
+  readonly cluster?: ClusterPart;
+}
+
+/** Which stream of writes a server is at, as INFO tells it. */
+export interface ReplicationState {
+  readonly id: string;
+  /** The stream that it followed before it was promoted, and where its own begins. */
+  readonly id2: string;
+  readonly since: number;
 }
 
 /** Commands that a client without a place in the table of commands may send. */
-const SUBSCRIBER_COMMANDS = ['subscribe', 'unsubscribe', 'ping', 'quit'];
+const SUBSCRIBER_COMMANDS = ['subscribe', 'unsubscribe', 'ssubscribe', 'sunsubscribe', 'ping', 'quit'];
+/** Those that wait while it hands over to a replica, beside all that write. */
+const MAY_WRITE = ['evalsha', 'publish', 'spublish'];
 
 /** The replication id of a server that was never promoted, before its own. */
 const NOBODY = '0'.repeat(40);
@@ -39,9 +52,14 @@ export class RedisModel {
   /** Commands that it carried out. */
   commands = 0;
   scriptCalls = 0;
+  /** How many writes it has carried out, or its replica has of them. */
+  offset = 0;
+  /** It hands over to a replica: what may write waits. */
+  isPaused = false;
   readonly #scripts = new Scripts();
   readonly #connections = new Set<RedisConnection>();
   readonly #channels = new Map<string, Set<RedisConnection>>();
+  readonly #shardChannels = new Map<string, Set<RedisConnection>>();
   readonly #ground: Ground;
   #replicationId: string;
   /** Of the process: another one after each start. */
@@ -65,6 +83,14 @@ export class RedisModel {
       },
       publish: (channel, payload) => this.#publish(channel, payload),
       subscribers: (channel) => this.#channels.get(channel)?.size ?? 0,
+      shardPublish: (channel, payload) => {
+        options.cluster?.published(channel, payload);
+        return this.shardPublished(channel, payload);
+      },
+      shardSubscribers: (channel) => this.#shardChannels.get(channel)?.size ?? 0,
+      wrote: () => {
+        this.offset++;
+      },
     };
   }
 
@@ -126,11 +152,84 @@ export class RedisModel {
     this.#promotedAt = hadAll ? primary.#promotedAt : -1;
   }
 
+  get replication(): ReplicationState {
+    return { id: this.#replicationId, id2: this.#replicationId2, since: this.#promotedAt };
+  }
+
+  set replication({ id, id2, since }: ReplicationState) {
+    this.#replicationId = id;
+    this.#replicationId2 = id2;
+    this.#promotedAt = since;
+  }
+
+  has(key: string): boolean {
+    return this.keys.entry(key, this.#nowMs) !== undefined;
+  }
+
+  /** To another server, as MIGRATE does it: with what is left of its life. */
+  moveKey(key: string, target: RedisModel): void {
+    const entry = this.keys.entry(key, this.#nowMs);
+    if (entry === undefined) return;
+    const endsAtMs = entry.endsAtMs === null ? null : entry.endsAtMs - this.#nowMs + target.#nowMs;
+    target.keys.set(key, entry.value, endsAtMs);
+    target.offset++;
+    this.keys.delete(key);
+    this.offset++;
+  }
+
+  /** Writes of clients wait, and what these send after them. */
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    for (const connection of this.connections) connection.resume();
+  }
+
   // ---- for connections -----------------------------------------------------------------------------------
 
   forget(connection: RedisConnection): void {
     this.#connections.delete(connection);
     for (const channel of connection.channels) this.#unsubscribe(connection, channel);
+    for (const channel of connection.shardChannels) drop(this.#shardChannels, connection, channel);
+  }
+
+  shardSubscribe(connection: RedisConnection, channel: string): void {
+    const subscribers = this.#shardChannels.get(channel) ?? new Set();
+    this.#shardChannels.set(channel, subscribers.add(connection));
+    connection.shardChannels.add(channel);
+  }
+
+  shardUnsubscribe(connection: RedisConnection, channel: string): void {
+    drop(this.#shardChannels, connection, channel);
+    connection.shardChannels.delete(channel);
+  }
+
+  /** Its slot is another server's now: whoever subscribed is told, unasked. */
+  dropShardChannels(goes: (channel: string) => boolean): void {
+    for (const [channel, subscribers] of [...this.#shardChannels]) {
+      if (!goes(channel)) continue;
+      for (const connection of [...subscribers]) {
+        this.shardUnsubscribe(connection, channel);
+        connection.send(encodeReply(['sunsubscribe', channel, connection.shardChannels.size]));
+      }
+    }
+  }
+
+  /** To those who subscribed here. Returns how many. */
+  shardPublished(channel: string, payload: string): number {
+    return deliver(this.#shardChannels.get(channel), ['smessage', channel, payload]);
+  }
+
+  /** Of a cluster: why it leaves a command to others. */
+  refusalOf(name: string, args: readonly string[]): Refusal | null {
+    return this.#options.cluster?.refusal(useOf(name, args)) ?? null;
+  }
+
+  /** Whether a command waits until it has handed over. */
+  holds(name: string): boolean {
+    return this.isPaused && (MAY_WRITE.includes(name) || COMMANDS.get(name)?.writes === true);
   }
 
   subscribe(connection: RedisConnection, channel: string): void {
@@ -147,6 +246,7 @@ export class RedisModel {
   /** A subscription is gone, and nobody is told: as behind a proxy, or where a server failed over in between. */
   loseSubscription(connection: RedisConnection, channel: string): void {
     this.#unsubscribe(connection, channel);
+    drop(this.#shardChannels, connection, channel);
   }
 
   run(name: string, args: readonly string[]): Reply {
@@ -155,7 +255,10 @@ export class RedisModel {
       case 'evalsha': {
         const count = Number(args[1]);
         this.scriptCalls++;
-        const state = { refusal: this.#writeRefusal, isFull: this.isFull };
+        const { cluster } = this.#options;
+        const guard = (called: string, words: readonly string[]) =>
+          cluster?.scriptRefusal(useOf(called, words)) ?? null;
+        const state = { refusal: this.#writeRefusal, isFull: this.isFull, guard };
         return this.#scripts.run(
           args[0] ?? '',
           args.slice(2, 2 + count),
@@ -174,6 +277,9 @@ export class RedisModel {
       case 'select':
       case 'client':
         return OK;
+      case 'cluster':
+      case 'migrate':
+        return this.#options.cluster?.run(name, args) ?? unknown(name, args);
       default:
         return this.#runOther(name, args);
     }
@@ -184,7 +290,12 @@ export class RedisModel {
     if (command === undefined) return unknown(name, args);
     if (command.writes && this.#writeRefusal !== null) throw new Refusal(this.#writeRefusal);
     if (command.needsMemory && this.isFull) throw fullRefusal();
+    if (command.writes) this.offset++;
     return command.run(this.#ground, args);
+  }
+
+  get #nowMs(): number {
+    return Math.floor(this.#options.nowMicros() / 1000);
   }
 
   get #writeRefusal(): string | null {
@@ -192,16 +303,11 @@ export class RedisModel {
   }
 
   #publish(channel: string, payload: string): number {
-    const subscribers = this.#channels.get(channel);
-    if (subscribers === undefined) return 0;
-    const bytes = encodeReply(['message', channel, payload]);
-    for (const connection of subscribers) connection.send(bytes);
-    return subscribers.size;
+    return deliver(this.#channels.get(channel), ['message', channel, payload]);
   }
 
   #unsubscribe(connection: RedisConnection, channel: string): void {
-    const subscribers = this.#channels.get(channel);
-    if (subscribers?.delete(connection) && subscribers.size === 0) this.#channels.delete(channel);
+    drop(this.#channels, connection, channel);
   }
 
   #info(): string {
@@ -217,6 +323,7 @@ export class RedisModel {
       ...Object.fromEntries(
         this.replicas.map((host, i) => [`slave${i}`, `ip=${host},port=6379,state=online`]),
       ),
+      ...this.#options.cluster?.info,
     };
     return Object.entries(fields)
       .map(([name, value]) => `${name}:${value}\r\n`)
@@ -227,10 +334,14 @@ export class RedisModel {
 /** One connection of a client, as the server has it. */
 export class RedisConnection {
   readonly channels = new Set<string>();
+  /** Of sharded pub/sub. */
+  readonly shardChannels = new Set<string>();
   name = '';
   readonly #model: RedisModel;
   readonly #peer: Peer;
   readonly #reader = new CommandReader();
+  /** Commands that wait until the server has handed over. */
+  #held: string[][] = [];
   #isOpen = true;
 
   constructor(model: RedisModel, peer: Peer) {
@@ -241,7 +352,18 @@ export class RedisConnection {
   /** Bytes of the client arrived. */
   received(bytes: Buffer): void {
     if (!this.#isOpen) return;
-    for (const words of this.#reader.read(bytes)) if (this.#isOpen) this.#run(words);
+    for (const words of this.#reader.read(bytes)) this.#take(words);
+  }
+
+  /** The server has handed over, or does not hand over any more. */
+  resume(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const words of held) this.#take(words);
+  }
+
+  get isSubscribed(): boolean {
+    return this.channels.size + this.shardChannels.size > 0;
   }
 
   send(bytes: Buffer): void {
@@ -261,16 +383,31 @@ export class RedisConnection {
     this.#model.forget(this);
   }
 
-  #run([word = '', ...args]: readonly string[]): void {
+  #take(words: string[]): void {
+    if (!this.#isOpen) return;
+    if (this.#held.length > 0) this.#held.push(words);
+    else this.#run(words);
+  }
+
+  #run(words: string[]): void {
+    const [word = '', ...args] = words;
     const name = word.toLowerCase();
     try {
-      if (this.channels.size > 0 && !SUBSCRIBER_COMMANDS.includes(name)) {
+      if (this.isSubscribed && !SUBSCRIBER_COMMANDS.includes(name)) {
         throw new Refusal(
           `ERR Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`,
         );
       }
+      const refusal = this.#model.refusalOf(name, args);
+      if (refusal !== null) throw refusal;
+      if (this.#model.holds(name)) return void this.#held.push(words);
       if (name === 'subscribe') return this.#subscribe(args);
       if (name === 'unsubscribe') return this.#unsubscribe(args);
+      if (name === 'ssubscribe' || name === 'sunsubscribe') return this.#changeShard(name, args);
+      if (name === 'ping' && this.isSubscribed) {
+        this.#model.run(name, args);
+        return this.send(encodeReply(['pong', args[0] ?? '']));
+      }
       if (name === 'client' && args[0]?.toUpperCase() === 'SETNAME') this.name = args[1] ?? '';
       this.send(encodeReply(this.#model.run(name, args)));
     } catch (error) {
@@ -286,6 +423,14 @@ export class RedisConnection {
     }
   }
 
+  #changeShard(how: 'ssubscribe' | 'sunsubscribe', channels: readonly string[]): void {
+    for (const channel of channels) {
+      if (how === 'ssubscribe') this.#model.shardSubscribe(this, channel);
+      else this.#model.shardUnsubscribe(this, channel);
+      this.send(encodeReply([how, channel, this.shardChannels.size]));
+    }
+  }
+
   #unsubscribe(channels: readonly string[]): void {
     for (const channel of channels) {
       this.#model.unsubscribe(this, channel);
@@ -294,10 +439,22 @@ export class RedisConnection {
   }
 }
 
+function drop(all: Map<string, Set<RedisConnection>>, connection: RedisConnection, channel: string): void {
+  const subscribers = all.get(channel);
+  if (subscribers?.delete(connection) && subscribers.size === 0) all.delete(channel);
+}
+
+function deliver(subscribers: ReadonlySet<RedisConnection> | undefined, push: Reply): number {
+  if (subscribers === undefined) return 0;
+  const bytes = encodeReply(push);
+  for (const connection of subscribers) connection.send(bytes);
+  return subscribers.size;
+}
+
 function unknown(name: string, args: readonly string[]): never {
   throw new Error(`the model does not know ${name} ${args.slice(0, 2).join(' ')}`);
 }
 
-function idOf(name: string): string {
+export function idOf(name: string): string {
   return createHash('sha1').update(name).digest('hex');
 }

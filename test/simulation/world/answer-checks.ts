@@ -3,12 +3,12 @@ import type { SimulatedClient } from './simulated-client.ts';
 import type { World } from './world.ts';
 
 export function checkAnswers(world: World): void {
-  // What Redis forgot may be stored again under another number.
-  if (world.hasForgotten) return;
   const given = new Map<number, Set<string>>();
   for (const client of world.clients) noteGiven(given, client);
   for (const { owner, acknowledged } of world.clients) {
     for (const { room, payload, epoch, offset } of acknowledged) {
+      // What Redis forgot may be stored again under another number.
+      if (world.forgot(room)) continue;
       const positions = given.get(payload);
       if (positions === undefined || positions.has(`${epoch}:${offset}`)) continue;
       const others = [...positions].join(' and ');

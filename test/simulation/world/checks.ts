@@ -2,9 +2,10 @@
 import { check } from '../../support/checker.ts';
 import type { MemberLog } from '../../support/member-log.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
+import type { Keyspace } from '../redis/keyspace.ts';
 import { noteOwn } from './own-checks.ts';
 import type { Stay } from './simulated-client.ts';
-import { ROOMS, shownTasks, type World } from './world.ts';
+import { NAMES, ROOMS, shownTasks, type World } from './world.ts';
 
 /** Faults are over and everybody had time: all are connected, are where they want to be, and see the same members. */
 export function checkCalm(world: World): void {
@@ -70,9 +71,9 @@ function shown(members: readonly (readonly [connection: string, data: unknown])[
 }
 
 function storedMembers(world: World, room: string): IterableIterator<string> {
-  const key = [...world.redis.keys.names()].find((name) => name.endsWith(`:pres:${room}`));
-  const hash =
-    key === undefined ? undefined : world.redis.keys.hash(key, world.loop.wallMsOf(world.redisOwner));
+  const key = NAMES.presence(room);
+  const found = world.keysWith(key);
+  const hash = found?.keys.hash(key, found.nowMs);
   return (hash?.fields ?? new Map<string, never>()).keys();
 }
 
@@ -128,7 +129,7 @@ function checkUnnumbered(world: World, log: MemberLog): void {
     // A join may ask for the newest messages, and get those that it had.
     if (log.marks.some((mark) => mark.at === at && mark.event.kind === 'joined')) seen.clear();
     // Where Redis forgot the key of a message, a retry stores it again.
-    if (seen.has(payload) && !world.hasForgotten)
+    if (seen.has(payload) && !world.forgot(log.room))
       world.violation(`repeated: ${log.name} in ${log.room}: message ${payload}`);
     seen.add(payload);
   }
@@ -148,23 +149,25 @@ export function checkEnd(world: World): void {
     }
     if (connectionCount > 0) world.violation(`${node.owner.name} still has ${connectionCount} connections`);
   }
-  const { redis } = world;
-  if (redis.connections.length > 0) {
+  for (const { redis, owner } of world.stores) {
+    if (redis.connections.length === 0) continue;
     const names = redis.connections.map(({ name }) => name).join(' ');
-    world.violation(`Redis still has connections: ${names}`);
+    world.violation(`${owner.name} still has connections: ${names}`);
   }
 }
 
 /** All but one node stopped: it alone has a lease, and nobody is in a room. */
 export function checkSwept(world: World): void {
-  const { keys } = world.redis;
-  const nowMs = world.loop.wallMsOf(world.redisOwner);
   const left = world.running.map((node) => node.core.node.nodeId);
   for (const { owner, core } of world.running) {
     const rooms = [...core.node.hub.rooms()].map(({ name }) => name);
     if (rooms.length > 0)
       world.violation(`${owner.name} has nobody and still has the rooms ${rooms.join(' ')}`);
   }
+  for (const { redis, owner } of world.stores) checkKeys(world, redis.keys, world.loop.wallMsOf(owner), left);
+}
+
+function checkKeys(world: World, keys: Keyspace, nowMs: number, left: readonly string[]): void {
   for (const key of [...keys.names()]) {
     if (key.endsWith(':leases')) {
       for (const node of keys.hash(key, nowMs)?.fields.keys() ?? []) {

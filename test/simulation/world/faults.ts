@@ -2,35 +2,12 @@
 import type { Random } from '../../support/random.ts';
 import type { RedisModel } from '../redis/server.ts';
 import { publishTo } from './actions.ts';
-import type { Happening } from './happening.ts';
+import { CLUSTER_FAULTS } from './cluster-faults.ts';
+import { drawOldDisk, startFromOldDisk } from './disk-faults.ts';
+import { type Fault, fault, later, ms } from './fault.ts';
 import { leases } from './lease-checks.ts';
 import type { Owner } from './loop.ts';
 import { FORMER_HOST, ROOMS, type World } from './world.ts';
-
-export interface Fault extends Happening {
-  /** Whether it happened: some cannot while another goes on. */
-  happen(world: World, random: Random): boolean;
-}
-
-function fault(weight: number, happen: (world: World, random: Random) => string | null): Fault {
-  return {
-    weight,
-    happen(world, random) {
-      const what = happen(world, random);
-      if (what !== null) world.trace(`FAULT ${what}`);
-      return what !== null;
-    },
-  };
-}
-
-function ms(random: Random, ...choices: number[]): number {
-  return Math.round(random.pick(choices) * (0.5 + random.next()));
-}
-
-/** Undone after some time, by the world. */
-function later(world: World, delayMs: number, work: () => void): void {
-  world.loop.after(delayMs, work, world.loop.world);
-}
 
 function freeze(world: World, owner: Owner, forMs: number): void {
   world.loop.freeze(owner);
@@ -226,6 +203,13 @@ export const REDIS_FAULTS: Faults = {
     world.count('redisFaults');
     return `Redis restarts in ${forMs} ms, with its data`;
   }),
+  oldDisk: fault(2, (world, random) => {
+    const drawn = drawOldDisk(random);
+    if (!once(world, 'redis', drawn.ageMs + drawn.downMs)) return null;
+    startFromOldDisk(world, drawn);
+    world.count('redisFaults');
+    return `Redis is killed in ${drawn.ageMs} ms, and starts from the disk that it has now`;
+  }),
   flushRedis: fault(2, (world) => {
     world.redis.flushAll();
     world.flushedAtMs = world.loop.nowMs;
@@ -366,3 +350,11 @@ export const NODE_FAULTS: Faults = {
 };
 
 export const FAULTS: Faults = { ...CLIENT_FAULTS, ...LINK_FAULTS, ...REDIS_FAULTS, ...NODE_FAULTS };
+
+/** Where there is a Redis Cluster in place of one Redis. */
+export const FAULTS_OF_CLUSTER: Faults = {
+  ...CLIENT_FAULTS,
+  ...LINK_FAULTS,
+  ...CLUSTER_FAULTS,
+  ...NODE_FAULTS,
+};

@@ -20,12 +20,12 @@ const SURE_SHARE = 0.5;
 const SOON_MS = 1_000;
 
 export function checkGaps(world: World, kept: (room: string) => Kept): void {
-  const stored = [...world.clients.flatMap(storedBy), ...world.fromServer.map((one) => ({ ...one, scope: null }))];
-  // Redis forgot what it stored: nobody can say what it should have kept.
-  if (world.hasForgotten) return;
+  const fromServer = world.fromServer.map((one) => ({ ...one, scope: null }));
+  const stored = [...world.clients.flatMap(storedBy), ...fromServer];
   const doubtful = new Set(world.clients.flatMap(doubtfulOf));
   for (const { owner, gaps } of world.clients) {
-    for (const gap of gaps) {
+    // Where Redis forgot what it stored nobody can say what it should have kept.
+    for (const gap of gaps.filter(({ room }) => !world.forgot(room))) {
       const problem = problemOf(gap, stored, doubtful, kept(gap.room), world.skips(gap.room));
       if (problem !== null && !hadMore(world, gap, kept(gap.room)))
         world.violation(
@@ -85,6 +85,10 @@ function problemOf(
 /** Whether members were given messages that pushed these out, and nobody knows who published them. */
 function hadMore(world: World, { room, to, atMs, reason }: ToldGap, kept: Kept): boolean {
   if (reason !== 'expired') return false;
-  const logs = world.clients.flatMap(({ stays }) => stays.map(({ log }) => log)).filter((log) => log.room === room);
-  return logs.some((log) => log.offsets.some((offset, i) => offset >= to + kept.messages && log.atMs[i]! <= atMs + SOON_MS));
+  const logs = world.clients
+    .flatMap(({ stays }) => stays.map(({ log }) => log))
+    .filter((log) => log.room === room);
+  return logs.some((log) =>
+    log.offsets.some((offset, i) => offset >= to + kept.messages && log.atMs[i]! <= atMs + SOON_MS),
+  );
 }

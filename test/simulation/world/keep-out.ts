@@ -32,7 +32,7 @@ const HEARD_AFTER_MS = 12_000;
 /** On nodes without trouble nobody is where they may not be. */
 export function lookForKeptOut(world: World, steady: Steady): void {
   const dueMs = world.loop.nowMs - HEARD_AFTER_MS;
-  if (world.hasForgotten) return;
+  if (world.forgot(null)) return;
   for (const { room, user } of world.keptOut.filter(({ sinceMs }) => sinceMs < dueMs)) {
     for (const node of world.running) {
       if (steady.ofNode(node) < KNOWN_AFTER_MS) continue;
@@ -47,7 +47,7 @@ export function checkKeptOut(world: World): void {
   checkLetIn(world);
   for (const { room, user } of world.keptOut) {
     // Redis lost it, and those who knew are dead.
-    if (world.hasForgotten && !world.running.some(({ core }) => core.node.keptOut.leftMs(user, room) > 0))
+    if (world.forgot(null) && !world.running.some(({ core }) => core.node.keptOut.leftMs(user, room) > 0))
       continue;
     for (const client of world.clients) {
       if (client.user === user && client.isIn(room))
@@ -59,7 +59,7 @@ export function checkKeptOut(world: World): void {
 /** Nobody is kept out whom the server let in again, unless it changed its mind since. */
 function checkLetIn(world: World): void {
   // An older list may have come back.
-  if (world.hasForgotten) return;
+  if (world.forgot(null)) return;
   for (const { room, user } of world.letIn) {
     if (world.inDoubt.has(`${room} ${user}`)) continue;
     if (world.keptOut.some((kept) => kept.room === room && kept.user === user)) continue;

@@ -2,7 +2,7 @@
  * Nobody is taken for dead who is not: a lease is claimed only when its record stood still for as long as it says. What a wrong claim
  * does is undone soon, when its node enters everybody again, so the end of a run would not show it.
  */
-import type { World } from './world.ts';
+import { NAMES, type World } from './world.ts';
 
 const LOOK_EVERY_MS = 100;
 /** A record may have changed just before or just after a look. */
@@ -24,12 +24,14 @@ export function watchLeases(world: World): void {
   const known = new Map<string, Seen>();
   let outageMs = 0;
   const look = () => {
-    const isAway = world.isRedisDown || world.redisOwner.held !== null;
+    const isAway = world.cluster?.isTroubled ?? (world.isRedisDown || world.redisOwner.held !== null);
     // After a long outage everybody is watched anew: nobody could renew.
     if (!isAway && outageMs > UNWATCHED_MS)
       for (const [node, seen] of known) known.set(node, { ...seen, sinceMs: world.loop.nowMs });
     outageMs = isAway ? outageMs + LOOK_EVERY_MS : 0;
-    for (const [node, record] of leases(world)) judge(world, known, node, record);
+    // While servers of a cluster come and go, several of them have one.
+    if (world.cluster === null || !isAway)
+      for (const [node, record] of leases(world)) judge(world, known, node, record);
     world.loop.after(LOOK_EVERY_MS, look, world.loop.world);
   };
   look();
@@ -37,10 +39,9 @@ export function watchLeases(world: World): void {
 
 /** By id of the node. */
 export function leases(world: World): [node: string, record: string][] {
-  const { keys } = world.redis;
-  const key = [...keys.names()].find((name) => name.endsWith(':leases'));
-  if (key === undefined) return [];
-  const fields = keys.hash(key, world.loop.wallMsOf(world.redisOwner))?.fields ?? new Map<string, never>();
+  const key = NAMES.leases();
+  const found = world.keysWith(key);
+  const fields = found?.keys.hash(key, found.nowMs)?.fields ?? new Map<string, never>();
   return [...fields].map(([node, { value }]) => [node, value]);
 }
 

@@ -27,7 +27,6 @@ type Bounds = Readonly<Record<string, (scale: Scale) => number>>;
 /** Users have a room each. */
 const USER_ROOMS = 5;
 const UNBOUNDED_NAMES = 1024;
-const SERVERS = 1_000;
 const PLAIN_MESSAGES = 2_560;
 const HELD_BYTES = 8 * 1024 * 1024;
 
@@ -42,13 +41,32 @@ const LEFT: Bounds = {
   'LeaseWatch.#seen': ({ lives }) => lives,
   // A call that was never answered may still arrive: the room stays on the node's list.
   'PresenceQueue.#doubtful': ({ rooms }) => rooms,
-  // One for each start and each promotion of a Redis, as far as a node saw them.
-  'FormerPrimary.#addresses': () => SERVERS,
-  'Lineages.#known': () => SERVERS,
-  'Lineages.#handovers': () => SERVERS,
-  'Denied.#ends': ({ denials }) => denials,
+  'Lease.#peers.nodes': ({ lives }) => lives,
+  // Of the server that has the data now, and of no other.
+  'FormerPrimary.#addresses': () => 1,
+  'Lineages.#known': () => 1,
+  'Lineages.#evidence': () => 1,
+  // As many as there are numberings in use.
+  'Lineages.#promotions': () => 1,
+  'Denied.#known': ({ denials }) => denials,
   // By user, and then by room.
   'Denied.#byUser': ({ denials }) => 2 * denials,
+};
+
+const FIRST_MASTERS = 3;
+const MOST_MASTERS = 8;
+/** Ranges of slots, with two ends each, where each slot that has anything was moved by itself. */
+const RANGES = 3 * 30;
+
+/** What nodes know of the servers of a cluster. */
+const OF_CLUSTER: Bounds = {
+  'SlotMap.servers': () => MOST_MASTERS,
+  'SlotMap.masters': () => MOST_MASTERS,
+  'SlotMap.masters.replicas': () => MOST_MASTERS,
+  'SlotMap.servers.slots': () => RANGES,
+  'Topology.#views': () => MOST_MASTERS,
+  'Topology.#views.lines': () => MOST_MASTERS * MOST_MASTERS,
+  'Topology.#views.lines.slots': () => MOST_MASTERS * RANGES,
 };
 
 /** What nodes hold while members are there and nothing happens. */
@@ -123,11 +141,12 @@ const BORDERS =
 const isBorder = (name: string) => BORDERS.test(name);
 
 /** A node that has just started: tables that never change. Of the first run of this process. */
-let fresh: Holdings | null = null;
+const freshOf = new Map<boolean, Holdings>();
 
 export function noteFreshNode(world: World): void {
   const [node] = world.running;
-  if (node !== undefined) fresh ??= holdingsOf(node.core, isBorder);
+  const isCluster = world.cluster !== null;
+  if (node !== undefined && !freshOf.has(isCluster)) freshOf.set(isCluster, holdingsOf(node.core, isBorder));
 }
 
 /** While faults happen: one of the nodes, and a client. */
@@ -159,10 +178,14 @@ export function checkMemoryLeft(world: World, at: number): void {
 }
 
 function checkNode(world: World, node: SimulatedNode, bounds: Bounds): void {
+  const fresh = freshOf.get(world.cluster !== null);
   const known = new Set(fresh?.keys());
   const scale = scaleOf(world, node);
   for (const [place, count] of holdingsOf(node.core, isBorder)) {
-    const most = Math.max(bounds[place]?.(scale) ?? 0, fresh?.get(place) ?? 0);
+    // Masters join a cluster, and have what each master has.
+    const times = world.cluster === null ? 1 : MOST_MASTERS / FIRST_MASTERS;
+    const bound = bounds[place] ?? (world.cluster === null ? undefined : OF_CLUSTER[place]);
+    const most = Math.max(bound?.(scale) ?? 0, Math.ceil((fresh?.get(place) ?? 0) * times));
     // A part that is made when it is needed.
     if (count <= most || (place.endsWith(' itself') && count === 1 && !known.has(place))) continue;
     world.violation(`${node.owner.name} holds ${count} in ${place}, and ${most} are enough`);

@@ -1,7 +1,7 @@
 /** What happens in a run, drawn from its seed: a list of events, of which some can be left out to find out which of them matter. */
 import { Random } from '../../support/random.ts';
 import { ACTIONS } from './actions.ts';
-import { FAULTS } from './faults.ts';
+import { FAULTS, FAULTS_OF_CLUSTER } from './faults.ts';
 import type { Shape } from './shapes.ts';
 
 export interface PlannedEvent {
@@ -16,6 +16,8 @@ export interface PlanOptions extends Pick<Shape, 'actionsPerSecond' | 'faultsPer
   readonly seed: number;
   readonly actions: Shape['actions'];
   readonly faults: Shape['faults'];
+  /** Redis is a cluster. */
+  readonly isCluster?: boolean;
   /** These kinds of faults and no others. Default: about half of all kinds, drawn. */
   readonly faultKinds?: readonly string[] | undefined;
 }
@@ -32,7 +34,7 @@ export function plan(options: PlanOptions): PlannedEvent[] {
   // A run has its own kinds of trouble: what all of them at once hides, a few of them show.
   const isDrawn = (weight: number) => weight > 0 && random.next() < 0.5;
   const faults = weighted(
-    Object.entries(FAULTS)
+    Object.entries(options.isCluster === true ? FAULTS_OF_CLUSTER : FAULTS)
       .filter(
         ([kind, { weight }]) => faultKinds?.includes(kind) ?? (isDrawn(weight) || kind in options.faults),
       )

@@ -11,6 +11,8 @@ export interface RedisLinkParts {
   readonly node: Owner;
   readonly redis: Owner;
   readonly model: RedisModel;
+  /** Where that is. */
+  readonly host: string;
   readonly latencyMs: () => number;
   /** Why nobody takes a connection now, or null. `silent`: no answer comes either. */
   readonly refuses: () => 'refused' | 'silent' | null;
@@ -37,7 +39,7 @@ export class RedisLink {
     const { loop, node, redis, latencyMs } = parts;
     this.#parts = parts;
     this.node = node;
-    this.socket = new RedisSocket(loop, this);
+    this.socket = new RedisSocket(loop, this, parts.host);
     const received = (bytes: Buffer) => this.#connection?.received(bytes);
     this.#toRedis = new Wire({ loop, to: redis, latencyMs, arrived: received });
     this.#toRedis.drained = () => loop.after(0, () => this.socket.drained(), node);
@@ -57,12 +59,13 @@ export class RedisLink {
 
   /** Whether its end at Redis is subscribed to anything. */
   get isSubscribed(): boolean {
-    return (this.#connection?.channels.size ?? 0) > 0;
+    return this.#connection?.isSubscribed === true;
   }
 
   /** Redis forgets a subscription of it to a room. Returns its channel, or null where it has none. */
   goDeaf(pick: <T>(items: readonly T[]) => T | undefined): string | null {
-    const rooms = [...(this.#connection?.channels ?? [])].filter((channel) => /:(chat|short):/.test(channel));
+    const { channels = [], shardChannels = [] } = this.#connection ?? {};
+    const rooms = [...channels, ...shardChannels].filter((channel) => /:(chat|short):/.test(channel));
     const channel = pick(rooms);
     if (channel === undefined || this.#connection === null) return null;
     this.#parts.model.loseSubscription(this.#connection, channel);
@@ -159,15 +162,16 @@ function prefix(chunks: readonly Buffer[], random: Random): Buffer {
 /** The node's end, as ioredis takes a socket of Node. */
 export class RedisSocket extends Duplex {
   connecting = true;
-  readonly remoteAddress = '203.0.113.1';
+  readonly remoteAddress: string;
   readonly remotePort = 6379;
   readonly #loop: Loop;
   readonly #link: RedisLink;
   #timer: Task | null = null;
   #written: (() => void) | null = null;
 
-  constructor(loop: Loop, link: RedisLink) {
+  constructor(loop: Loop, link: RedisLink, host: string) {
     super({ allowHalfOpen: false });
+    this.remoteAddress = host;
     this.#loop = loop;
     this.#link = link;
   }

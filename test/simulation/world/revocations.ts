@@ -74,7 +74,7 @@ const STEADY_MS = 5_000;
 
 /** On nodes without trouble nobody has a connection whose user or token is revoked. */
 export function lookForRevoked(world: World, steady: Steady): void {
-  if (world.hasForgotten) return;
+  if (world.forgot(null)) return;
   const { nowMs } = world.loop;
   const known = world.revoked.filter(
     ({ isDoubtful, sinceMs, untilMs }) =>

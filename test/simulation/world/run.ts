@@ -3,7 +3,7 @@ import { Random } from '../../support/random.ts';
 import { ACTIONS, publishTo, restartPayloads } from './actions.ts';
 import { checkAnswers } from './answer-checks.ts';
 import { checkCalm, checkEnd, checkMessages, checkSwept } from './checks.ts';
-import { FAULTS } from './faults.ts';
+import { FAULTS, FAULTS_OF_CLUSTER } from './faults.ts';
 import { checkGaps } from './gap-checks.ts';
 import { checkKeptOut, lookForKeptOut } from './keep-out.ts';
 import { LagChecks } from './lag-checks.ts';
@@ -14,6 +14,7 @@ import { checkOrder } from './order-checks.ts';
 import { checkAfterJoins, checkOwn } from './own-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
 import { checkRefused } from './refused-checks.ts';
+import { checkResets } from './reset-checks.ts';
 import { lookForRevoked } from './revocations.ts';
 import type { Settings } from './settings.ts';
 import { SHAPES, type Shape, type ShapeName } from './shapes.ts';
@@ -128,6 +129,7 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   checkAfterJoins(world);
   checkGaps(world, world.keptIn);
   checkRefused(world);
+  checkResets(world);
   checkOrder(world);
   checkAnswers(world);
   closeClients(world, random);
@@ -174,7 +176,7 @@ function joinSome(world: World, share: number): void {
 /** While Redis refuses what they publish, so that they wait to try again. They leave no timer behind. */
 function closeClients(world: World, random: Random): void {
   const { loop } = world;
-  world.redis.isFull = true;
+  for (const { redis } of world.stores) redis.isFull = true;
   for (const client of world.clients) publishTo(world, client, 'chat:a', random);
   loop.run(loop.nowMs + REFUSED_MS);
   world.whenBack = null;
@@ -183,17 +185,18 @@ function closeClients(world: World, random: Random): void {
     const left = loop.pendingOf(owner).filter(({ isTimer }) => isTimer);
     if (left.length > 0) world.violation(`${owner.name} is closed and left ${shownTasks(left)}`);
   }
-  world.redis.isFull = false;
+  for (const { redis } of world.stores) redis.isFull = false;
 }
 
 function storm(world: World, events: readonly PlannedEvent[], stormMs: number): void {
   const { loop } = world;
   const beganMs = loop.nowMs;
+  const faults = world.cluster === null ? FAULTS : FAULTS_OF_CLUSTER;
   for (const event of events) {
     loop.run(beganMs + event.atMs);
     const random = new Random(event.seed);
     ACTIONS[event.kind]?.happen(world, random);
-    if (FAULTS[event.kind]?.happen(world, random)) world.count(`fault ${event.kind}`);
+    if (faults[event.kind]?.happen(world, random)) world.count(`fault ${event.kind}`);
   }
   loop.run(beganMs + stormMs);
 }

@@ -5,6 +5,9 @@ import { loadConfig } from '../../../src/config/load.ts';
 import type { RoomRule } from '../../../src/config/room-rule.ts';
 import { Random } from '../../support/random.ts';
 
+export const KEY_PREFIX = 'rc';
+export const PARTITIONS = 8;
+
 export interface Settings {
   /** Of `chat:b` and `short:a`. */
   readonly slowReaders: RoomRule['slowReaders'];
@@ -45,15 +48,17 @@ export function drawnSettings(seed: number, given: Partial<Settings> = {}): Sett
 const CHAT = { history: { messages: 500, ageMs: 600_000 }, acks: true, memberEvents: true };
 const SHORT = { history: { messages: 20, ageMs: 20_000 }, acks: true, memberEvents: true };
 
-export function configOf(settings: Settings): Config {
+/** `cluster`: the addresses of one, or null. */
+export function configOf(settings: Settings, cluster: string | null = null): Config {
   const { slowReaders, dedupWindowMs, detailedMembers, dataBytesPerSecond, publishesPerSecond } = settings;
   const loaded = loadConfig({
     env: {},
     settings: {
       redis: {
-        url: 'redis://redis.test:6379',
-        keyPrefix: 'rc',
-        partitions: 8,
+        url: cluster ?? 'redis://redis.test:6379',
+        cluster: cluster !== null,
+        keyPrefix: KEY_PREFIX,
+        partitions: PARTITIONS,
         commandTimeoutMs: 2_000,
         startupTimeoutMs: 5_000,
       },

@@ -3,6 +3,7 @@
  * so that no time is spent on waiting for it.
  */
 
+import { CLUSTER_FAULTS } from './cluster-faults.ts';
 import { LINK_FAULTS, REDIS_FAULTS } from './faults.ts';
 import type { Happening } from './happening.ts';
 
@@ -20,6 +21,8 @@ export interface Shape {
   readonly joinedShare: number;
   /** How long clients wait at most before they try again. Default: as long as clients do there. */
   readonly reconnectCapMs?: number;
+  /** Redis is a cluster. Default false. */
+  readonly isCluster?: boolean;
 }
 
 function weights(faults: Readonly<Record<string, Happening>>, times: number): Record<string, number> {
@@ -67,6 +70,26 @@ export const SHAPES = {
     actionsPerSecond: 8,
     faultsPerMinute: 120,
     faults: { ...weights(LINK_FAULTS, 1), ...weights(REDIS_FAULTS, 2) },
+  },
+  /** A Redis Cluster in which something goes on all the time. */
+  cluster: {
+    ...ORDINARY,
+    isCluster: true,
+    stormMs: 180_000,
+    actionsPerSecond: 8,
+    faultsPerMinute: 25,
+    faults: weights(CLUSTER_FAULTS, 1),
+  },
+  /** The same as it may be in bad weeks: something each minute, light traffic, and a quarter of an hour at a time. */
+  hours: {
+    ...ORDINARY,
+    isCluster: true,
+    nodes: 2,
+    clients: 5,
+    stormMs: 900_000,
+    actionsPerSecond: 0.5,
+    faultsPerMinute: 1,
+    faults: { ...weights(LINK_FAULTS, 1), ...weights(CLUSTER_FAULTS, 2) },
   },
 } satisfies Readonly<Record<string, Shape>>;
 

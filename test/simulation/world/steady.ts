@@ -56,15 +56,7 @@ export class Steady {
   /** Which links it has; null where it has trouble. */
   #linksOf(node: SimulatedNode): string | null {
     const world = this.#world;
-    const { redis, redisOwner } = world;
-    if (
-      world.redisDelayMs > 0 ||
-      world.isRedisDown ||
-      redisOwner.held !== null ||
-      redis.isFull ||
-      redis.refusal !== null
-    )
-      return null;
+    if (world.isStoreTroubled) return null;
     if ((world.deafUntilMs.get(node.owner) ?? 0) > world.loop.nowMs) return null;
     if (node.owner.held !== null || world.cutOff.has(world.nodes.indexOf(node))) return null;
     const links = world.redisLinksOf(node);

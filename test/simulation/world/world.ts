@@ -1,16 +1,20 @@
 /** A cluster with its clients in one process: nodes, Redis, the links between them, and time. */
+
+import { Keys } from '../../../src/backplane/redis/keys/keys.ts';
 import type { Config } from '../../../src/config/config.ts';
 import type { RoomRule } from '../../../src/config/room-rule.ts';
 import { compileRules } from '../../../src/config/rules.ts';
 import { Random } from '../../support/random.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
+import type { Keyspace } from '../redis/keyspace.ts';
 import { RedisModel } from '../redis/server.ts';
 import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
 import { isListed, nameOf, watchMachines } from './machines.ts';
-import { RedisLink } from './redis-link.ts';
-import { configOf, drawnSettings, type Settings } from './settings.ts';
+import { RedisLink, type RedisLinkParts } from './redis-link.ts';
+import { configOf, drawnSettings, KEY_PREFIX, PARTITIONS, type Settings } from './settings.ts';
 import { SimulatedClient } from './simulated-client.ts';
+import { SimulatedCluster } from './simulated-cluster.ts';
 import { SimulatedNode } from './simulated-node.ts';
 import { WebSocketLink } from './web-socket-link.ts';
 
@@ -24,12 +28,22 @@ export interface WorldOptions {
   readonly settings?: Partial<Settings> | undefined;
   /** Nothing happens any more after the first violation. Default false. */
   readonly stopsAtFirst?: boolean;
+  /** Redis is a cluster. Default false. */
+  readonly isCluster?: boolean;
 }
 
 const RECONNECT_CAP_MS = 2_000;
 
 /** Rooms by the first part of their name: `chat` keeps much, `short` little, `live` nothing. */
 export const ROOMS = ['chat:a', 'chat:b', 'short:a', 'live:a'];
+
+export const NAMES = new Keys(KEY_PREFIX, PARTITIONS);
+
+/** A server of Redis that has keys by right. */
+export interface Store {
+  readonly redis: RedisModel;
+  readonly owner: Owner;
+}
 
 /** A user whom the server API keeps out of a room. */
 export interface KeptOut {
@@ -58,6 +72,10 @@ export function shownTasks(tasks: readonly Task[]): string {
 export interface Counts {
   [what: string]: number;
 }
+type LinkEnd = Pick<RedisLinkParts, 'redis' | 'model' | 'refuses'>;
+
+/** Where the one Redis is. */
+const REDIS_HOST = '203.0.113.1';
 /** Where the Redis is that a replica took over from. */
 export const FORMER_HOST = '203.0.113.2';
 
@@ -68,6 +86,8 @@ export class World {
   /** What was the primary before, if it lives: at `FORMER_HOST`. */
   formerRedis: RedisModel | null = null;
   readonly redisOwner = new Owner('redis');
+  /** Null: there is one Redis, which is `redis`. */
+  readonly cluster: SimulatedCluster | null;
   readonly nodes: (SimulatedNode | null)[] = [];
   readonly clients: SimulatedClient[] = [];
   readonly redisLinks = new Set<RedisLink>();
@@ -115,7 +135,7 @@ export class World {
     this.#options = options;
     this.random = new Random(options.seed);
     this.settings = drawnSettings(options.seed, options.settings);
-    this.#config = configOf(this.settings);
+    this.#config = configOf(this.settings, options.isCluster === true ? SimulatedCluster.url : null);
     this.#rules = compileRules(this.#config);
     this.loop = new Loop(
       this.random,
@@ -127,6 +147,10 @@ export class World {
       nowMicros: () => this.loop.wallMsOf(this.redisOwner) * 1000,
       name: 'redis',
     });
+    this.cluster =
+      options.isCluster === true
+        ? new SimulatedCluster({ loop: this.loop, random: this.random, trace: this.trace })
+        : null;
     const code = new Random(options.seed ^ 0x5bd1e995);
     this.#restore = replaceGlobals(this.loop, code, (host) => this.#connect(host));
     this.#unwatch = watchMachines((machine, from, to) => {
@@ -135,6 +159,37 @@ export class World {
       if (!isListed(machine, from, to)) this.violation(`${name} is no transition`);
     });
     for (let place = 0; place < options.nodes; place++) this.startNode(place);
+  }
+
+  /** The Redis, or the masters of a cluster. */
+  get stores(): readonly Store[] {
+    const { cluster } = this;
+    if (cluster === null) return [{ redis: this.redis, owner: this.redisOwner }];
+    return cluster.masters.map((server) => ({ redis: server.redis, owner: cluster.ownerOf(server) }));
+  }
+
+  /** What holds a key, if anything does: in a cluster its slot may have no master. */
+  keysWith(key: string): { readonly keys: Keyspace; readonly nowMs: number } | null {
+    const { cluster } = this;
+    if (cluster === null) return { keys: this.redis.keys, nowMs: this.loop.wallMsOf(this.redisOwner) };
+    const server = cluster.masterOf(key);
+    return server === null
+      ? null
+      : { keys: server.redis.keys, nowMs: this.loop.wallMsOf(cluster.ownerOf(server)) };
+  }
+
+  /** Whether Redis forgot something of this room (null: of what is one for all nodes), or may have. */
+  forgot(room: string | null): boolean {
+    if (this.cluster === null) return this.hasForgotten;
+    return this.cluster.mayLack(room === null ? NAMES.leases() : NAMES.meta(room));
+  }
+
+  /** Something is wrong with Redis. */
+  get isStoreTroubled(): boolean {
+    if (this.cluster !== null) return this.cluster.isTroubled;
+    const { redis, redisOwner } = this;
+    const isAway = this.redisDelayMs > 0 || this.isRedisDown || redisOwner.held !== null;
+    return isAway || redis.isFull || redis.refusal !== null;
   }
 
   /** Puts the globals of the process back. */
@@ -160,7 +215,9 @@ export class World {
 
   /** Of all that was traced and done: the same for the same run. */
   get digest(): string {
-    return `${this.#digest.toString(16)}-${this.loop.tasks}-${this.redis.commands}`;
+    const servers = this.cluster?.servers.map(({ redis }) => redis) ?? [this.redis];
+    const commands = servers.reduce((sum, redis) => sum + redis.commands, 0);
+    return `${this.#digest.toString(16)}-${this.loop.tasks}-${commands}`;
   }
 
   violation(what: string): void {
@@ -250,21 +307,30 @@ export class World {
   }
 
   #connect(host: string): unknown {
-    const { loop, random, redisOwner } = this;
-    const model = host === FORMER_HOST ? this.formerRedis : this.redis;
+    const { loop, random } = this;
     const place = this.nodes.findIndex((node) => node?.owner === loop.current);
     const link: RedisLink = new RedisLink({
-      loop,
-      random,
-      node: loop.current,
-      redis: redisOwner,
-      model: model ?? this.redis,
+      ...{ loop, random, node: loop.current },
+      host: this.cluster === null ? REDIS_HOST : host,
+      ...(this.cluster === null ? this.#oneRedis(host, place) : this.#serverOf(this.cluster, host, place)),
       latencyMs: () => this.#latencyMs() + this.random.next() * this.redisDelayMs,
-      refuses: () => (this.isRedisDown || model === null ? 'refused' : (this.cutOff.get(place) ?? null)),
       over: () => this.redisLinks.delete(link),
     });
     this.redisLinks.add(link);
     return link.socket;
+  }
+
+  #oneRedis(host: string, place: number): LinkEnd {
+    const model = host === FORMER_HOST ? this.formerRedis : this.redis;
+    const refuses = () => (this.isRedisDown || model === null ? 'refused' : (this.cutOff.get(place) ?? null));
+    return { redis: this.redisOwner, model: model ?? this.redis, refuses };
+  }
+
+  #serverOf(cluster: SimulatedCluster, host: string, place: number): LinkEnd {
+    const server = cluster.model.at(host);
+    if (server === undefined) throw new Error(`no server of the cluster is at ${host}`);
+    const refuses = () => cluster.absence(server, place) ?? this.cutOff.get(place) ?? null;
+    return { redis: cluster.ownerOf(server), model: server.redis, refuses };
   }
 
   isRedisDown = false;
@@ -345,7 +411,7 @@ export class World {
     return (epoch, offset) => {
       this.count('acks');
       const before = known.get(epoch) ?? 0;
-      if (!this.hasForgotten && offset < before)
+      if (!this.forgot(room) && offset < before)
         this.violation(`ack of ${user} in ${room} went back from ${before} to ${offset}`);
       const now = this.#acked.get(`${user} ${room}`) ?? new Map<string, number>();
       this.#acked.set(`${user} ${room}`, now.set(epoch, Math.max(now.get(epoch) ?? 0, offset)));

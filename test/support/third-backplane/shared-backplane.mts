@@ -14,7 +14,6 @@ import {
   type BackplaneEvents,
   type BackplaneStatus,
   type Denial,
-  type DenialList,
   type Denials,
   draftEnvelope,
   type Envelope,
@@ -304,21 +303,24 @@ class SharedDenials implements Denials {
     this.#node = node;
   }
 
-  async deny(subject: string, forMs: number): Promise<boolean> {
+  async deny(subject: string, forMs: number): Promise<number> {
     this.#node.checkOpen('denials');
     this.#node.store.denied.set(subject, Date.now() + forMs);
-    return true;
+    return 0;
   }
 
-  async lift(subject: string): Promise<void> {
+  async lift(subject: string): Promise<number> {
     this.#node.checkOpen('denials');
     this.#node.store.denied.delete(subject);
+    return 0;
   }
 
-  async read(): Promise<DenialList> {
+  async read(): Promise<readonly Denial[]> {
     this.#node.checkOpen('denials');
-    const all = [...this.#node.store.denied].map(([subject, end]) => ({ subject, leftMs: end - Date.now() }));
-    return { denied: all.filter(({ leftMs }) => leftMs > 0), lifted: [] };
+    const all = [...this.#node.store.denied].map(([subject, end]) => {
+      return { subject, leftMs: end - Date.now(), isLifted: false, changedAtMs: 0 };
+    });
+    return all.filter(({ leftMs }) => leftMs > 0);
   }
 
   /** Nothing is ever lost here, so what a node misses was lifted. */

@@ -1,9 +1,9 @@
-/** Denials in Redis: one sorted set for the cluster. */
-import type { Denial, DenialList, Denials } from '../../denials.ts';
+/** Denials in Redis: two sorted sets for the cluster. */
+import type { Denial, Denials } from '../../denials.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { ShardCalls } from '../link/shard-calls.ts';
-import { denialsScript, denyScript } from '../scripts/scripts.ts';
+import { denialsScript, denyScript, type ScriptArgument } from '../scripts/scripts.ts';
 
 export interface RedisDenialsParts {
   readonly shards: ShardCalls;
@@ -23,6 +23,8 @@ interface Entry {
   readonly text: string;
   /** Milliseconds since the Unix epoch, by Redis's clock. */
   readonly endMs: number;
+  /** The same; 0: not known. */
+  readonly changedAtMs: number;
 }
 
 /** Where a page begins: the end of its first entry ('': the first that has not come), and how many of that end it leaves out. */
@@ -48,62 +50,72 @@ export class RedisDenials implements Denials {
     this.#parts = parts;
   }
 
-  async deny(subject: string, forMs: number): Promise<boolean> {
-    return this.#write('deny', [{ subject, leftMs: forMs }]);
+  async deny(subject: string, forMs: number, afterMs = 0): Promise<number | null> {
+    const changedAtMs = await this.#write('deny', [subject, Math.ceil(forMs), afterMs]);
+    return changedAtMs === 0 ? null : changedAtMs;
   }
 
-  async lift(subject: string, leftMs: number): Promise<void> {
-    await this.#write('lift', [{ subject, leftMs }]);
+  async lift(subject: string, leftMs: number, afterMs = 0): Promise<number> {
+    return this.#write('lift', [subject, Math.ceil(leftMs), afterMs]);
   }
 
   /** Page by page. What is denied or lifted meanwhile may be in it or not: nodes are told of that. */
-  async read(): Promise<DenialList> {
-    const denied: Denial[] = [];
-    const lifted: string[] = [];
+  async read(): Promise<readonly Denial[]> {
+    const denials: Denial[] = [];
     let cursor: Cursor | null = FIRST;
     while (cursor !== null) {
       const { nowMs, entries } = await this.#page(cursor);
-      for (const { text, endMs } of entries) {
-        const subject = text.slice(1);
-        if (text.startsWith('-')) lifted.push(subject);
+      for (const { text, endMs, changedAtMs } of entries) {
         // On a later page some may have ended since.
-        else if (endMs > nowMs) denied.push({ subject, leftMs: endMs - nowMs });
+        if (endMs <= nowMs) continue;
+        const isLifted = text.startsWith('-');
+        denials.push({ subject: text.slice(1), leftMs: endMs - nowMs, isLifted, changedAtMs });
       }
       cursor = nextCursor(cursor, entries);
     }
-    return { denied, lifted };
+    return denials;
   }
 
   async #page({ from, skipped }: Cursor): Promise<{ nowMs: number; entries: Entry[] }> {
-    const { shards, keys, metrics } = this.#parts;
+    const { shards, metrics } = this.#parts;
     const args = [from, skipped, READ_AT_ONCE];
     const reply = await shards.askRead(
       null,
-      (shard) => denialsScript.call(shard, [keys.denials()], args, metrics),
+      (shard) => denialsScript.call(shard, this.#keys(), args, metrics),
       STAGE,
     );
-    const [nowMs, found] = reply as [Buffer, Buffer[]];
-    const entries: Entry[] = [];
-    for (let i = 0; i < found.length; i += 2) {
-      entries.push({ text: String(found[i]), endMs: Number(found[i + 1]) });
-    }
+    const [nowMs, found, times] = reply as [Buffer, Buffer[], Buffer[]];
+    const entries = times.map((time, i) => ({
+      text: String(found[2 * i]),
+      endMs: Number(found[2 * i + 1]),
+      changedAtMs: Number(time),
+    }));
     return { nowMs: Number(nowMs), entries };
   }
 
   async restore(denials: readonly Denial[]): Promise<void> {
     for (let at = 0; at < denials.length; at += RESTORED_AT_ONCE) {
-      await this.#write('restore', denials.slice(at, at + RESTORED_AT_ONCE));
+      const some = denials.slice(at, at + RESTORED_AT_ONCE);
+      await this.#write('restore', some.flatMap(restored));
     }
   }
 
-  async #write(does: 'deny' | 'lift' | 'restore', denials: readonly Denial[]): Promise<boolean> {
-    const { shards, keys, most, metrics } = this.#parts;
-    const args = denials.flatMap(({ subject, leftMs }) => [subject, Math.ceil(leftMs)]);
+  #keys(): string[] {
+    const { keys } = this.#parts;
+    return [keys.denials(), keys.denialChanges()];
+  }
+
+  async #write(does: 'deny' | 'lift' | 'restore', args: readonly ScriptArgument[]): Promise<number> {
+    const { shards, most, metrics } = this.#parts;
     const reply = await shards.ask(
       null,
-      (shard) => denyScript.call(shard, [keys.denials()], [does, most, ...args], metrics),
+      (shard) => denyScript.call(shard, this.#keys(), [does, most, ...args], metrics),
       STAGE,
     );
-    return reply === 1;
+    return reply as number;
   }
+}
+
+function restored({ subject, leftMs, changedAtMs, isLifted }: Denial): ScriptArgument[] {
+  return [subject, Math.ceil(leftMs), changedAtMs, isLifted ? '-' : '+'];
 }

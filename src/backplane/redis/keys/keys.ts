@@ -112,6 +112,11 @@ export class Keys {
     return `${this.#prefix}nodes}:denials`;
   }
 
+  /** Sorted set: when each denial was made or lifted, as `deny.lua` describes it. */
+  denialChanges(): string {
+    return `${this.#prefix}nodes}:denials:changes`;
+  }
+
   /** The pub/sub channel on which a node hears itself; of a cluster, with the tag of a partition of the server that it is about. */
   probe(nodeId: string, partition = this.partitionOf(nodeId)): string {
     return `${this.#heads[partition]!}probe${this.#database}:${nodeId}`;
@@ -125,6 +130,11 @@ export class Keys {
   /** String: the record of a partition's lineage, as `lineage.lua` describes it; null for that of the leases and denials. */
   lineage(partition: number | null): string {
     return `${partition === null ? `${this.#prefix}nodes}:` : this.#heads[partition]}lineage`;
+  }
+
+  /** String: what a node last wrote on the server of that partition, as `beat.lua` describes it; null as above. */
+  beat(partition: number | null, nodeId: string): string {
+    return `${partition === null ? `${this.#prefix}nodes}:` : this.#heads[partition]}beat:${nodeId}`;
   }
 
   /** The cluster slot of everything that belongs to a partition. */

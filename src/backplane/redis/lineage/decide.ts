@@ -3,8 +3,8 @@
  * goes on from what it had, gives the numbers of lost messages to others, and cannot tell. So every partition has a
  * record of the server that its nodes found it on, and of its lineage: which promotion numbered its rooms. A promotion
  * that may have lost writes begins a lineage, and each room of it gets a new epoch at its next use. Three things do not:
- * a partition that moved with its slot, a server that started again with its data, and a planned failover, of which the
- * server that handed over gives the proof.
+ * a partition that moved with its slot, a server that started again with all of its data, which nodes make sure of
+ * (`witnesses.ts`), and a planned failover, of which the server that handed over gives the proof.
  */
 import type { Replication } from '../link/replication.ts';
 import type { LineageRecord } from './record.ts';
@@ -41,6 +41,51 @@ function hasMoved({ home }: LineageRecord, server: Replication, { primaries, isK
   if (primaries.some(({ id }) => id === home)) return true;
   // It may have come here by way of a replica of its home that was promoted.
   return server.previousId === '' && !primaries.some(({ previousId }) => previousId === home);
+}
+
+/** What to find out before a partition goes on in its lineage. */
+export type Doubt =
+  | 'none'
+  /** The server started again, perhaps from an older disk. */
+  | 'compare'
+  /** The same, and this node was not there before: it has nothing to compare. */
+  | 'strange'
+  /** Others have decided that it lacks nothing, without this node. */
+  | 'late';
+
+/** For a lineage that stays. `earlier`: as this node last knew the record. Says nothing where a server does not name its process. */
+export function doubtOf(
+  record: LineageRecord | null,
+  earlier: LineageRecord | undefined,
+  server: Replication,
+  { primaries }: Others,
+): Doubt {
+  if (record === null || record.runId === '' || server.runId === '') return 'none';
+  const lives = ({ home, runId }: LineageRecord) =>
+    primaries.some((other) => other.runId === runId || other.id === home);
+  if (record.runId !== server.runId) {
+    // What moved comes from a server that lives. Or it moved long ago, and the disk is from before nodes found it here.
+    if (lives(record) && isAsKnown(record, earlier, server, lives)) return 'none';
+    return earlier === undefined ? 'strange' : 'compare';
+  }
+  if (earlier === undefined || earlier.runId === server.runId || earlier.lineage !== record.lineage)
+    return 'none';
+  const wasHandedOver = server.previousId !== '' && server.previousId === earlier.home;
+  return earlier.runId === '' || wasHandedOver || lives(earlier) ? 'none' : 'late';
+}
+
+function isAsKnown(
+  record: LineageRecord,
+  earlier: LineageRecord | undefined,
+  server: Replication,
+  lives: (record: LineageRecord) => boolean,
+): boolean {
+  return earlier === undefined || [record.runId, server.runId].includes(earlier.runId) || lives(earlier);
+}
+
+/** The lineage that begins when this server started without all that it had. */
+export function lineageOfRun({ runId }: Replication): string {
+  return runId.slice(0, LINEAGE_BYTES);
 }
 
 /** The lineage that begins with the promotion of this server. */

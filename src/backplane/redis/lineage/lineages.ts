@@ -6,17 +6,24 @@ import type { Logger } from '../../../util/log.ts';
 import { unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
+import type { Peers } from '../link/peers.ts';
 import { errorFromCall, isRefusedWrite } from '../link/redis-errors.ts';
 import { type Replication, readReplication, type ServerAddress } from '../link/replication.ts';
-import { lineageScript, type ScriptTarget } from '../scripts/scripts.ts';
-import { decide, lineageOf, type Others } from './decide.ts';
+import { beatScript, lineageScript, type ScriptTarget } from '../scripts/scripts.ts';
+import { decide, doubtOf, lineageOf, lineageOfRun, type Others } from './decide.ts';
+import { Evidence } from './evidence.ts';
 import { FormerPrimary, type FormerPrimaryOptions } from './former-primary.ts';
 import { type LineageRecord, readRecord, writeRecord } from './record.ts';
+import { type Court, Witnesses } from './witnesses.ts';
 
 export interface LineagesOptions extends FormerPrimaryOptions {
+  /** Exactly eight ASCII characters. */
+  readonly nodeId: string;
   readonly keys: Keys;
   readonly log: Logger;
   readonly metrics: BackplaneMetrics;
+  /** The other nodes that live. */
+  peers(): Peers;
 }
 
 /** A server, as a link to it has just found it. */
@@ -40,6 +47,8 @@ interface Change {
   readonly found: string;
   readonly before: LineageRecord | null;
   readonly next: LineageRecord;
+  /** This node knows that it must be this lineage, whatever others store. */
+  readonly isForced?: boolean;
 }
 
 interface Settled extends Change {
@@ -56,6 +65,9 @@ const OWED = '';
 export class Lineages {
   readonly #options: LineagesOptions;
   readonly #former: FormerPrimary;
+  readonly #witnesses: Witnesses;
+  /** By the run that it is about. */
+  readonly #evidence = new Map<string, Evidence>();
   readonly #byPart = new Map<Part, LineageRecord>();
   /** The one that all partitions have, or null if they differ. */
   #common: string | null = '';
@@ -66,10 +78,13 @@ export class Lineages {
   readonly #known = new Set<string>();
   /** Decided, and not stored: their server refuses writes. */
   readonly #owed = new Set<Part>();
+  /** Ids of servers whose promotion was counted. */
+  readonly #promotions = new Set<string>();
 
   constructor(options: LineagesOptions) {
     this.#options = options;
     this.#former = new FormerPrimary(options);
+    this.#witnesses = new Witnesses(options);
   }
 
   /** Of a room's partition, or with null of the leases and denials. '' for one that no promotion began. */
@@ -91,6 +106,16 @@ export class Lineages {
     return String(this.#generation);
   }
 
+  /** Where it is noted what this run of a server has stored. Asked again each time that something was settled with it. */
+  evidenceOf(runId: string): Evidence {
+    let evidence = this.#evidence.get(runId);
+    if (evidence === undefined) {
+      evidence = new Evidence(runId);
+      this.#evidence.set(runId, evidence);
+    }
+    return evidence;
+  }
+
   /**
    * Settles these partitions, all by default, with the server that has them now. Resolves when `of` tells their lineages. Takes up
    * to a second after a promotion. Rejects with a `BackplaneError` if the server does not answer, or refuses to store that a lineage began.
@@ -109,11 +134,14 @@ export class Lineages {
     this.#known.add(facts.id);
     this.#former.remember(facts.runId, server.address);
     this.#forget();
+    await beatScript.load(server);
+    await this.#beat(server, facts, parts);
   }
 
   /**
    * Looks again while a link is up: a server takes another replication id when its first replica comes, and records must
-   * know it before that replica is promoted. Resolves with why the link must be made anew, or with null.
+   * know it before that replica is promoted. And another node may have found that the server lacks something. Resolves with why the
+   * link must be made anew, or with null.
    */
   async review(
     server: Omit<FoundServer, 'info'>,
@@ -121,13 +149,30 @@ export class Lineages {
     others: OtherPrimaries = nobody,
   ): Promise<string | null> {
     const info = await server.redis.info();
-    const { id, previousId, isReplica } = readReplication(info);
+    const facts = readReplication(info);
+    const { id, previousId, isReplica } = facts;
     if (isReplica) return 'this Redis became a read-only replica';
     const isElsewhere = parts.some((part) => this.#byPart.get(part)?.home !== id);
-    if (!isElsewhere && !parts.some((part) => this.#owed.has(part))) return null;
     if (isElsewhere && previousId !== '') return 'this Redis was promoted';
-    await this.settle({ ...server, info }, parts, others);
+    const isDue = isElsewhere || parts.some((part) => this.#owed.has(part));
+    if (isDue || (await this.#isOutdated(server, parts)))
+      await this.settle({ ...server, info }, parts, others);
+    else await this.#beat(server, facts, parts);
     return null;
+  }
+
+  /** Whether another node began a lineage of one of them. */
+  async #isOutdated(server: Pick<FoundServer, 'redis'>, parts: readonly Part[]): Promise<boolean> {
+    const found = await this.#read(server, parts);
+    return parts.some((part) => {
+      const stored = readRecord(found.get(part) ?? null);
+      return stored !== null && stored.lineage !== this.#byPart.get(part)?.lineage;
+    });
+  }
+
+  async #beat(server: Omit<FoundServer, 'info'>, facts: Replication, parts: readonly Part[]): Promise<void> {
+    if (facts.runId === '' || parts.length === 0) return;
+    await this.#witnesses.beat(courtOf(server, facts, parts), this.evidenceOf(facts.runId));
   }
 
   all(): Part[] {
@@ -137,9 +182,12 @@ export class Lineages {
   /** Of servers that have nothing any more. */
   #forget(): void {
     const homes = new Set([...this.#byPart.values()].map(({ home }) => home));
-    for (const id of this.#known) if (!homes.has(id)) this.#known.delete(id);
+    for (const ids of [this.#known, this.#promotions])
+      for (const id of ids) if (!homes.has(id)) ids.delete(id);
     if (this.#owed.size === 0) this.#handovers.clear();
-    this.#former.keep(new Set([...this.#byPart.values()].map(({ runId }) => runId)));
+    const runIds = new Set([...this.#byPart.values()].map(({ runId }) => runId));
+    this.#former.keep(runIds);
+    for (const runId of this.#evidence.keys()) if (!runIds.has(runId)) this.#evidence.delete(runId);
   }
 
   /** Returns the parts whose records another node changed meanwhile. */
@@ -154,12 +202,18 @@ export class Lineages {
       primaries: await this.#primaries(found, facts, others),
       isKnown: this.#known.has(facts.id),
     };
-    const changes = await this.#decideAll(server, facts, found, around);
+    const changes = await this.#sure(
+      server,
+      facts,
+      await this.#decideAll(server, facts, found, around),
+      around,
+    );
+    if (changes === null) return [...parts];
     const stored = await this.#store(server, changes);
     if (!server.isCurrent()) throw unavailable('connect', 'the link was lost');
     const left: Part[] = [];
     const settled = changes.flatMap((change, i) => {
-      if (isSettled(stored[i]!, change.next)) return [{ ...change, stored: stored[i]! }];
+      if (isSettled(stored[i]!, change)) return [{ ...change, stored: stored[i]! }];
       left.push(change.part);
       return [];
     });
@@ -193,7 +247,7 @@ export class Lineages {
     return record?.home === id && (this.#byPart.get(part)?.runId ?? runId) === runId;
   }
 
-  async #read({ redis }: FoundServer, parts: readonly Part[]): Promise<Map<Part, string>> {
+  async #read({ redis }: Pick<FoundServer, 'redis'>, parts: readonly Part[]): Promise<Map<Part, string>> {
     const { keys } = this.#options;
     const found = new Map<Part, string>();
     for (let at = 0; at < parts.length; at += READ_AT_ONCE) {
@@ -222,6 +276,56 @@ export class Lineages {
       changes.push({ part, found: text, before, next: { home: facts.id, runId: facts.runId, lineage } });
     }
     return changes;
+  }
+
+  /**
+   * Makes sure that the server has everything, where a lineage would go on after it started again. Null: another node has decided
+   * meanwhile.
+   */
+  async #sure(
+    server: FoundServer,
+    facts: Replication,
+    changes: readonly Change[],
+    others: Others,
+  ): Promise<readonly Change[] | null> {
+    const doubts = new Map(
+      changes.flatMap((change) => {
+        if (change.before?.lineage !== change.next.lineage) return [];
+        const doubt = doubtOf(change.before, this.#byPart.get(change.part), facts, others);
+        return doubt === 'none' ? [] : [[change, doubt] as const];
+      }),
+    );
+    if (doubts.size === 0) return changes;
+    const court = courtOf(
+      server,
+      facts,
+      changes.map(({ part }) => part),
+    );
+    const kinds = new Set(doubts.values());
+    let isIncomplete = await this.#lacks(court, [...doubts.keys()]);
+    if (!isIncomplete && (kinds.has('strange') || kinds.has('compare'))) {
+      await beatScript.load(server);
+      const finding = await (kinds.has('strange')
+        ? this.#witnesses.othersDecide(court)
+        : this.#witnesses.agree(court));
+      if (finding === 'decided') return null;
+      isIncomplete = finding === 'unknown';
+    }
+    if (!isIncomplete) return changes;
+    const lineage = lineageOfRun(facts);
+    return changes.map((change) =>
+      doubts.has(change) ? { ...change, next: { ...change.next, lineage }, isForced: true } : change,
+    );
+  }
+
+  /** Whether something is missing that this node knows of. */
+  async #lacks(court: Court, changes: readonly Change[]): Promise<boolean> {
+    const runIds = new Set(changes.map(({ part }) => this.#byPart.get(part)?.runId));
+    for (const runId of runIds) {
+      if (runId === undefined || runId === court.runId) continue;
+      if (await this.#witnesses.lacks(court, this.evidenceOf(runId))) return true;
+    }
+    return false;
   }
 
   async #wasHandedOver(record: LineageRecord, facts: Replication, server: FoundServer): Promise<boolean> {
@@ -274,6 +378,7 @@ export class Lineages {
       else this.#owed.delete(part);
       if (earlier === undefined) continue;
       if (earlier.lineage !== record.lineage) begun++;
+      this.#countPromotion(earlier, record, facts);
       hasLost ||= mayLack(earlier, record, facts, others);
     }
     const all = new Set([...this.#byPart.values()].map(({ lineage }) => lineage));
@@ -282,21 +387,41 @@ export class Lineages {
     this.#tell(changes, facts, begun);
   }
 
+  /** Once for each server: its partitions may be settled one after the other. */
+  #countPromotion(earlier: LineageRecord, { lineage }: LineageRecord, { id, previousId }: Replication): void {
+    if (previousId === '' || earlier.home !== previousId || this.#promotions.has(id)) return;
+    this.#promotions.add(id);
+    this.#options.metrics.promotion(lineage === earlier.lineage ? 'planned' : 'unplanned');
+  }
+
   #tell(changes: readonly Change[], { previousId }: Replication, begun: number): void {
     const { log } = this.#options;
+    const isForced = changes.some((change) => change.isForced);
     const wasPromoted = changes.some(({ before }) => before !== null && before.home === previousId);
     if (begun > 0) {
       log.warn(
         { partitions: begun },
-        'redis was promoted and may lack the newest messages: rooms get new epochs',
+        `redis ${isForced ? 'started again' : 'was promoted'} and may lack the newest messages: rooms get new epochs`,
       );
     } else if (wasPromoted) log.info({}, 'redis was promoted and lacks nothing: rooms go on');
   }
 }
 
-/** Whether another node settled the record with the same server: then both mean the same. */
-function isSettled(stored: string, { home }: LineageRecord): boolean {
-  return stored === OWED || readRecord(stored)?.home === home;
+/** Whether it is as wanted, or another node settled the record with the same server. */
+function isSettled(stored: string, { next, isForced }: Change): boolean {
+  if (stored === OWED) return true;
+  const record = readRecord(stored);
+  return record?.home === next.home && (isForced !== true || record.lineage === next.lineage);
+}
+
+/** Nodes that have the same map take the same partition. */
+function courtOf(
+  { redis, isCluster, isCurrent }: Omit<FoundServer, 'info'>,
+  { runId }: Replication,
+  parts: readonly Part[],
+): Court {
+  const part = parts.includes(null) ? null : Math.min(...parts.map(Number));
+  return { redis, isCluster, isCurrent, runId, part };
 }
 
 /** Whether what this node wrote where it last saw the partition may be gone: a server that started again may lack the newest, too. */

@@ -12,6 +12,8 @@ export interface ShardAccess {
   readonly isCluster: boolean;
   /** Of a place on it: see `Lineages`. */
   lineageOf(place: Place): string;
+  /** A message that it has was read: see `Evidence`. */
+  saw(room: string, epoch: string, offset: number): void;
 }
 
 /** Both reject with a `BackplaneError` of that stage: at once while the server is known to be away. */

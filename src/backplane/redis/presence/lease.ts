@@ -8,6 +8,7 @@
 
 import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
 import type { BackplaneError } from '../../backplane.ts';
+import type { Peers } from '../link/peers.ts';
 import { leaseScript, releaseScript } from '../scripts/scripts.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { type PresenceParts, STAGE } from './presence-parts.ts';
@@ -41,6 +42,7 @@ export class Lease {
   /** Of the Redis in which the term began. */
   #incarnation = '';
   #validUntilMs = -Infinity;
+  #peers: Peers = { nodes: [], departedAtMs: -Infinity };
   #isStopped = false;
   #isReleased = false;
 
@@ -53,6 +55,10 @@ export class Lease {
   /** Of the current lease; increases when it was lost. */
   get term(): number {
     return this.#term;
+  }
+
+  get peers(): Peers {
+    return this.#peers;
   }
 
   get isValid(): boolean {
@@ -146,7 +152,20 @@ export class Lease {
     const [isHeld, ...fields] = reply as [number, ...Buffer[]];
     this.#record = isHeld === 1 ? kept : next;
     if (isHeld !== 1) this.#began(incarnation);
-    this.#options.renewed(this.#lapsed(fields));
+    const records = recordsOf(fields);
+    const lapsed = this.#watch.look(records, clock.nowMs());
+    this.#note(records, lapsed);
+    const others = lapsed.filter((node) => node !== nodeId);
+    this.#options.renewed(new Map(others.map((node) => [node, records.get(node)!])));
+  }
+
+  #note(records: ReadonlyMap<string, string>, lapsed: readonly string[]): void {
+    const { clock, nodeId } = this.#options;
+    const nodes = [...records].flatMap(([node, record]) =>
+      node === nodeId || isClaimed(record) || lapsed.includes(node) ? [] : [node],
+    );
+    const hasDeparted = this.#peers.nodes.some((node) => !nodes.includes(node));
+    this.#peers = { nodes, departedAtMs: hasDeparted ? clock.nowMs() : this.#peers.departedAtMs };
   }
 
   #began(incarnation: string): void {
@@ -157,15 +176,12 @@ export class Lease {
     this.#options.log.warn({ term: this.#term }, 'lost the presence lease: entering members again');
     this.#options.lost();
   }
+}
 
-  #lapsed(fields: readonly Buffer[]): Map<string, string> {
-    const records = new Map<string, string>();
-    for (let i = 0; i < fields.length; i += 2) records.set(fields[i]!.toString(), fields[i + 1]!.toString());
-    const lapsed = this.#watch.look(records, this.#options.clock.nowMs());
-    return new Map(
-      lapsed.filter((node) => node !== this.#options.nodeId).map((node) => [node, records.get(node)!]),
-    );
-  }
+function recordsOf(fields: readonly Buffer[]): Map<string, string> {
+  const records = new Map<string, string>();
+  for (let i = 0; i < fields.length; i += 2) records.set(fields[i]!.toString(), fields[i + 1]!.toString());
+  return records;
 }
 
 function isClaimed(record: string): boolean {

@@ -10,6 +10,7 @@ import type {
   RoomsPage,
 } from '../../presence.ts';
 import { packWho, unpackWho } from '../../presence-event.ts';
+import type { Peers } from '../link/peers.ts';
 import { errorFromCall } from '../link/redis-errors.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import { membersScript } from '../scripts/scripts.ts';
@@ -115,6 +116,11 @@ export class RedisPresence implements Presence {
   async nodes(): Promise<readonly string[]> {
     if (this.#isStopped) throw unavailable(STAGE, SHUTTING_DOWN);
     return this.#lease.nodes();
+  }
+
+  /** As the last renewal of the lease showed them. */
+  get peers(): Peers {
+    return this.#lease.peers;
   }
 
   async close(): Promise<void> {

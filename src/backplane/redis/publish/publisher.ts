@@ -3,7 +3,7 @@
 import { readAscii, readUint64 } from '../../../util/bytes.ts';
 import type { Clock } from '../../../util/clock.ts';
 import { randomId } from '../../../util/ids.ts';
-import type { BackplaneError } from '../../backplane.ts';
+import { BackplaneError } from '../../backplane.ts';
 import { ID_BYTES } from '../../envelope.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { BatchResult, FirstResult, RoomBatch } from '../../room-batch.ts';
@@ -26,6 +26,8 @@ export interface PublisherOptions {
   readonly clock: Clock;
   readonly metrics: BackplaneMetrics;
   readonly lineages: RoomLineages;
+  /** This message and all that were sent before it are stored: see `Evidence`. */
+  stored?(room: string, epoch: string, offset: number): void;
   /** Redis replied with an error: it may refuse more. */
   refused?(error: BackplaneError): void;
 }
@@ -123,11 +125,22 @@ export class Publisher {
       const outcomes = batches.map((batch) => reader.next(batch.hasHistory));
       if (reader.sawReadOnly && !isCluster) this.#link.reconnect('this Redis became a read-only replica');
       if (reader.refusal !== null) this.#options.refused?.(reader.refusal);
+      this.#noteNewest(batches, outcomes);
       return outcomes;
     } catch (cause) {
       const error = publishErrorFromCall(cause);
       if (isAnswer(error)) this.#options.refused?.(error);
       return batches.map(() => error);
+    }
+  }
+
+  /** One call is one step: it is stored as a whole. */
+  #noteNewest(batches: readonly RoomBatch[], outcomes: readonly Outcome[]): void {
+    for (let i = batches.length - 1; i >= 0; i--) {
+      const [batch, outcome] = [batches[i]!, outcomes[i]!];
+      if (outcome instanceof BackplaneError || outcome.epoch === '' || batch.isSignal) continue;
+      const offset = outcome.first + batch.requests.length - (outcome.duplicates?.size ?? 0) - 1;
+      return this.#options.stored?.(batch.room, outcome.epoch, offset);
     }
   }
 

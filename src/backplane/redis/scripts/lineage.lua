@@ -7,7 +7,7 @@
 -- Returns the record that is stored now.
 --
 -- A record is the replication id of the server on which the partition was last found (40 hexadecimal digits), the run id of
--- its process (40), and the lineage: which promotion numbered the partition's rooms (8 characters, or none). See
+-- its process (40), and the lineage: which promotion, or start from an older disk, numbered the partition's rooms (8 characters, or none). See
 -- lineage/decide.ts. It moves with the partition's slot, and never expires.
 local stored = redis.call('GET', KEYS[1]) or ''
 if stored ~= ARGV[1] then return stored end

@@ -155,6 +155,7 @@ export const forgetScript = new Script('forget');
 export const releaseScript = new Script('release');
 export const checkScript = new Script('check');
 export const lineageScript = new Script('lineage');
+export const beatScript = new Script('beat');
 
 /** The scripts that a node loads when it starts. */
 export const ALL_SCRIPTS: readonly Script[] = [
@@ -176,4 +177,5 @@ export const ALL_SCRIPTS: readonly Script[] = [
   releaseScript,
   checkScript,
   lineageScript,
+  beatScript,
 ];

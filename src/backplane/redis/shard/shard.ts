@@ -11,10 +11,11 @@ import { Probe } from '../health/probe.ts';
 import { Readiness } from '../health/readiness.ts';
 import { WriteCheck } from '../health/write-check.ts';
 import type { Keys } from '../keys/keys.ts';
+import { Evidence } from '../lineage/evidence.ts';
 import type { FoundServer, Lineages, Part } from '../lineage/lineages.ts';
 import { Links, type LinksOptions } from '../link/links.ts';
 import { isNotRun, isReadOnly, refusedWrite } from '../link/redis-errors.ts';
-import type { Replication } from '../link/replication.ts';
+import { type Replication, readReplication } from '../link/replication.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import { GroupCommit } from '../publish/group-commit.ts';
 import { Publisher } from '../publish/publisher.ts';
@@ -61,6 +62,8 @@ export class Shard {
   #served: ServedPlaces | null;
   readonly #settled = new Set<Part>();
   #restoring: Promise<void> | null = null;
+  /** Of the run of the server that the command link reached last. */
+  #evidence = new Evidence('');
 
   constructor(options: ShardOptions, events: ShardEvents) {
     this.#options = options;
@@ -123,11 +126,9 @@ export class Shard {
 
   /** Settles partitions that arrived. Rejects if it cannot now. */
   async settle(parts: readonly Part[]): Promise<void> {
-    const { lineages, has } = this.#options;
     const isCurrent = this.#links.command.connection();
     const info = await this.ask(({ redis }) => redis.info(), 'connect');
-    await lineages.settle({ ...this.#server, info, isCurrent }, parts, has?.others);
-    for (const part of parts) this.#settled.add(part);
+    await this.#settleWith(info, isCurrent, parts);
   }
 
   /** Partitions that another server has now: when they come back, something may have happened to them. */
@@ -198,6 +199,17 @@ export class Shard {
     this.#writes.stop();
   }
 
+  /**
+   * Of a cluster: another server took over. Nothing is heard here any more, and what this one says to have stored does not count. It may
+   * yet reply that it did not: until `close`.
+   */
+  replaced(reason: string): void {
+    this.stop();
+    this.#commits.distrust(reason);
+    this.subscriptions.close();
+    this.#links.distrust(reason);
+  }
+
   /** `reason`: why what is in flight may or may not have been stored. */
   close(reason?: string): void {
     this.#commits.close(reason);
@@ -241,9 +253,11 @@ export class Shard {
         this.#restoring = this.subscriptions.linkUp();
       },
       subscribeDown: () => {
+        this.#evidence.heardLast();
         this.subscriptions.linkDown();
         this.#changed();
       },
+      saw: (room, epoch, offset) => this.#evidence.read(room, epoch, offset),
       noAnswer: () => this.#commits.noAnswer(),
       isSuspect: () => this.#commits.isSuspect,
     });
@@ -255,7 +269,9 @@ export class Shard {
       if (this.#served === null || !isNotRun(error)) this.#writes.suspect(refusedWrite(error));
     };
     const { notRun } = this.#events;
-    const publisher = new Publisher(command, this.#options.keys, { ...this.#options, refused });
+    const stored = (room: string, epoch: string, offset: number) =>
+      this.#evidence.answered(room, epoch, offset);
+    const publisher = new Publisher(command, this.#options.keys, { ...this.#options, refused, stored });
     return new GroupCommit({
       clock: this.#options.clock,
       name: command.name,
@@ -278,7 +294,11 @@ export class Shard {
       probeChannel: this.#probeChannel,
       hasSignals: this.#served?.hasNodes ?? true,
       signalChannel: keys.signals(),
-      envelope: (room, envelope) => this.#events.envelope(room, envelope),
+      envelope: (room, envelope) => {
+        // In rooms with history.
+        if (envelope.first > 0) this.#evidence.heard(room, envelope.epoch, envelope.last);
+        this.#events.envelope(room, envelope);
+      },
       presence: (room, changes) => this.#events.presence(room, changes),
       probe: (bytes) => this.#probe.arrived(bytes),
       signal: (bytes) => this.#events.signal(bytes.toString()),
@@ -335,7 +355,13 @@ export class Shard {
     const { lineages, has } = this.#options;
     this.#settled.clear();
     const parts = has?.parts() ?? lineages.all();
+    await this.#settleWith(info, isCurrent, parts);
+  }
+
+  async #settleWith(info: string, isCurrent: () => boolean, parts: readonly Part[]): Promise<void> {
+    const { lineages, has } = this.#options;
     await lineages.settle({ ...this.#server, info, isCurrent }, parts, has?.others);
+    this.#evidence = lineages.evidenceOf(readReplication(info).runId);
     for (const part of parts) this.#settled.add(part);
   }
 

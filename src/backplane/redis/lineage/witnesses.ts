@@ -1,0 +1,131 @@
+/**
+ * Asks whether a server that started again has all that it had. It cannot tell by itself, so nodes compare what they know, each for
+ * itself, and a room goes on in its numbering only when all of them have found everything. If one of them finds something missing, or
+ * does not answer in time, a lineage begins.
+ */
+import type { Clock } from '../../../util/clock.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
+import { unavailable } from '../../backplane.ts';
+import { ID_BYTES } from '../../envelope.ts';
+import type { BackplaneMetrics } from '../../metrics.ts';
+import type { Keys } from '../keys/keys.ts';
+import type { Peers } from '../link/peers.ts';
+import { errorFromCall, isNotRun, isRefusedWrite } from '../link/redis-errors.ts';
+import { beatScript, type ScriptTarget } from '../scripts/scripts.ts';
+import type { Evidence, Sight } from './evidence.ts';
+import { readRecord } from './record.ts';
+
+export interface WitnessesOptions {
+  /** Exactly eight ASCII characters. */
+  readonly nodeId: string;
+  readonly keys: Keys;
+  readonly clock: Clock;
+  readonly metrics: BackplaneMetrics;
+  peers(): Peers;
+}
+
+/** A server, and the partition there whose keys are used. */
+export interface Court extends ScriptTarget {
+  readonly part: number | null;
+  readonly runId: string;
+  isCurrent(): boolean;
+}
+
+export type Finding =
+  /** Every node found everything. */
+  | 'complete'
+  /** Some node has said nothing: nobody knows what it knew. */
+  | 'unknown'
+  /** Another node has decided meanwhile. */
+  | 'decided';
+
+/** Links come back within two seconds of a server's start. Rooms wait for this. */
+const WAIT_MS = 3_000;
+const POLL_MS = 25;
+/** Longer than a server is away. Those of dead nodes go by themselves. */
+const BEAT_LIFE_MS = 24 * 60 * 60 * 1000;
+
+export class Witnesses {
+  readonly #options: WitnessesOptions;
+  #beats = 0;
+
+  constructor(options: WitnessesOptions) {
+    this.#options = options;
+  }
+
+  /** Writes down that all that is known of this run is stored, and resolves when that is. A refusal leaves everything as it was. */
+  async beat(court: Court, evidence: Evidence): Promise<void> {
+    const sentAtMs = this.#options.clock.nowMs();
+    const { mark } = evidence;
+    const key = this.#options.keys.beat(court.part, this.#options.nodeId);
+    const number = ++this.#beats;
+    if (await this.#write(court, key, number)) evidence.confirm({ key, number, sentAtMs }, mark);
+  }
+
+  /** Whether the server lacks something that this node knows of, or may lack what a node knew that is gone since the last beat. */
+  async lacks({ redis }: Court, { beat, sights }: Evidence): Promise<boolean> {
+    if (beat === null || this.#options.peers().departedAtMs > beat.sentAtMs) return true;
+    const { keys } = this.#options;
+    try {
+      const [stored, ...metas] = await Promise.all([
+        redis.get(beat.key),
+        ...sights.map(({ room }) => redis.getBuffer(keys.meta(room))),
+      ]);
+      const number = Number(/^[0-9a-f]{40}:(\d+)$/.exec(String(stored))?.[1] ?? 0);
+      return number < beat.number || sights.some((sight, i) => !hasStored(metas[i] as Buffer | null, sight));
+    } catch (cause) {
+      const error = errorFromCall(cause, 'connect');
+      // The partition is elsewhere since: what was written here cannot be looked up.
+      if (isNotRun(error)) return true;
+      throw error;
+    }
+  }
+
+  /** Says that this node found everything, and waits for the others. Rejects with a `BackplaneError`. */
+  async agree(court: Court): Promise<Finding> {
+    const { keys, nodeId, peers } = this.#options;
+    if (!(await this.#write(court, keys.beat(court.part, nodeId), ++this.#beats)))
+      throw unavailable('connect', 'cannot find out what this Redis lacks while it refuses writes');
+    const names = peers().nodes.map((node) => keys.beat(court.part, node));
+    return this.#until(court, async () => {
+      const beats = await Promise.all(names.map((name) => court.redis.get(name)));
+      return beats.every((beat) => beat?.startsWith(`${court.runId}:`));
+    });
+  }
+
+  /** For a node that was not there before: waits for one that was. */
+  othersDecide(court: Court): Promise<Finding> {
+    return this.#until(court, () => Promise.resolve(false));
+  }
+
+  async #until(court: Court, isComplete: () => Promise<boolean>): Promise<Finding> {
+    const { clock, keys } = this.#options;
+    const endMs = clock.nowMs() + WAIT_MS;
+    while (true) {
+      const [record, complete] = await Promise.all([court.redis.get(keys.lineage(court.part)), isComplete()]);
+      if (!court.isCurrent()) throw unavailable('connect', 'the link was lost');
+      if (readRecord(record)?.runId === court.runId) return 'decided';
+      if (complete) return 'complete';
+      if (clock.nowMs() >= endMs) return 'unknown';
+      await new Promise<void>((resolve) => systemScheduler.after(POLL_MS, resolve));
+    }
+  }
+
+  /** False if the server refuses writes for now. */
+  async #write(court: Court, key: string, number: number): Promise<boolean> {
+    try {
+      await beatScript.call(court, [key], [`${court.runId}:${number}`, BEAT_LIFE_MS], this.#options.metrics);
+      return true;
+    } catch (cause) {
+      const error = errorFromCall(cause, 'connect');
+      if (isRefusedWrite(error.message.replace(/^redis: /, ''))) return false;
+      throw error;
+    }
+  }
+}
+
+/** `publish.lua` describes the format. Another epoch may be one that was begun on purpose: nobody can tell. */
+function hasStored(meta: Buffer | null, { epoch, offset }: Sight): boolean {
+  if (meta === null || meta.length < ID_BYTES + 16) return false;
+  return meta.toString('latin1', 0, ID_BYTES) === epoch && meta.readBigUInt64BE(ID_BYTES + 8) >= offset;
+}
