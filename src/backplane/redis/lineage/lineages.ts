@@ -10,7 +10,7 @@ import type { Peers } from '../link/peers.ts';
 import { errorFromCall, isRefusedWrite } from '../link/redis-errors.ts';
 import { type Replication, readReplication, type ServerAddress } from '../link/replication.ts';
 import { beatScript, lineageScript, type ScriptTarget } from '../scripts/scripts.ts';
-import { decide, doubtOf, lineageOf, lineageOfRun, type Others } from './decide.ts';
+import { decide, doubtOf, hasLostRecord, lineageOf, lineageOfRun, type Others } from './decide.ts';
 import { Evidence } from './evidence.ts';
 import { FormerPrimary, type FormerPrimaryOptions } from './former-primary.ts';
 import { type LineageRecord, readRecord, writeRecord } from './record.ts';
@@ -161,12 +161,13 @@ export class Lineages {
     return null;
   }
 
-  /** Whether another node began a lineage of one of them. */
+  /** Whether another node began a lineage of one of them, or a record is gone: with all data, or it was deleted. */
   async #isOutdated(server: Pick<FoundServer, 'redis'>, parts: readonly Part[]): Promise<boolean> {
     const found = await this.#read(server, parts);
     return parts.some((part) => {
       const stored = readRecord(found.get(part) ?? null);
-      return stored !== null && stored.lineage !== this.#byPart.get(part)?.lineage;
+      if (stored === null) return true;
+      return stored.lineage !== '' && stored.lineage !== this.#byPart.get(part)?.lineage;
     });
   }
 
@@ -269,11 +270,17 @@ export class Lineages {
     const changes: Change[] = [];
     for (const [part, text] of found) {
       const before = readRecord(text);
+      const earlier = this.#byPart.get(part);
+      const isForced = hasLostRecord(before, earlier, facts, others);
+      const isFlushed = before === null && facts.runId !== '' && earlier?.runId === facts.runId;
       const verdict = decide(before, facts, others);
       let lineage: string;
-      if (verdict !== 'ask') lineage = verdict.lineage;
+      if (isForced) lineage = lineageOfRun(facts);
+      else if (isFlushed) lineage = earlier.lineage;
+      else if (verdict !== 'ask') lineage = verdict.lineage;
       else lineage = (await this.#wasHandedOver(before!, facts, server)) ? before!.lineage : lineageOf(facts);
-      changes.push({ part, found: text, before, next: { home: facts.id, runId: facts.runId, lineage } });
+      const next = { home: facts.id, runId: facts.runId, lineage };
+      changes.push({ part, found: text, before, next, isForced });
     }
     return changes;
   }
@@ -359,8 +366,8 @@ export class Lineages {
   }
 
   /** A server that refuses writes can be read meanwhile; but a lineage that begins must be stored before anything is numbered. */
-  #refused({ before, next }: Change, message: string): string {
-    const begins = before === null ? false : before.lineage !== next.lineage;
+  #refused({ before, next, isForced = false }: Change, message: string): string {
+    const begins = isForced || (before !== null && before.lineage !== next.lineage);
     const reply = message.replace(/^redis: /, '');
     if (begins || !isRefusedWrite(reply))
       throw unavailable('connect', `cannot store the lineage of rooms: ${message}`);
