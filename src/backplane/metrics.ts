@@ -22,6 +22,8 @@ export interface BackplaneMetrics {
   slotMapRead(): void;
   /** That many partitions have another master now. */
   partitionsMoved(count: number): void;
+  /** Another server has taken over from one that this node used. `planned`: it was proved to lack nothing. */
+  promotion(kind: 'planned' | 'unplanned'): void;
   /** That many batches were not run by the server that they were sent to, and wait to be sent again. */
   batchesHeld(count: number): void;
   /** Redis did not know a script, as after a restart, and it was sent again. */
@@ -54,6 +56,7 @@ export const silentMetrics: BackplaneMetrics = {
   shardGone: ignore,
   slotMapRead: ignore,
   partitionsMoved: ignore,
+  promotion: ignore,
   batchesHeld: ignore,
   scriptReloaded: ignore,
   malformedEnvelope: ignore,

@@ -26,6 +26,7 @@ export class BackplaneStats {
   readonly shards = new Map<string, ShardStats>();
   slotMapReads = 0;
   partitionMoves = 0;
+  readonly promotions = { planned: 0, unplanned: 0 };
   heldBatches = 0;
   /** Seconds. */
   readonly probeLag = new SampledHistogram(LATENCY_SECONDS);
@@ -81,6 +82,10 @@ export class BackplaneStats {
 
   partitionsMoved(count: number): void {
     this.partitionMoves += count;
+  }
+
+  promotion(kind: 'planned' | 'unplanned'): void {
+    this.promotions[kind]++;
   }
 
   batchesHeld(count: number): void {
@@ -190,6 +195,12 @@ function linkMetrics(stats: BackplaneStats, samples: BackplaneSamples): SampledM
       'roomcast_backplane_probe_lag_seconds',
       'Time from publishing a probe to its arrival on the subscribe link. Excludes probes that never arrived: those set roomcast_backplane_ready to 0.',
       stats.probeLag,
+    ),
+    counterBy(
+      'kind',
+      'roomcast_backplane_promotions_total',
+      'Times that this node found another Redis in the place of a primary or master that it used. `planned`: the former one proved that nothing was lost. `unplanned`: writes may be lost, and each room of it got a new epoch.',
+      () => ({ ...stats.promotions }),
     ),
     counter(
       'roomcast_backplane_script_reloads_total',

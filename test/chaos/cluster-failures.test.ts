@@ -11,6 +11,9 @@ const CALM = { gaps: 0, resets: 0 };
 let load: ShardLoad | null = null;
 afterEach(() => load?.end());
 
+/** What only the long runs do. */
+const FORCED = Number(process.env.CLUSTER_FAILOVERS ?? 1) > 1 ? (['FORCE', 'TAKEOVER'] as const) : [];
+
 /** Members of the shard were told by a reset; those of the others lack nothing. */
 async function judgeFailover(title: string): Promise<void> {
   const { elsewhere } = await load!.judge(title);
@@ -43,6 +46,18 @@ describe('a Redis Cluster under load', { timeout: 120_000 }, () => {
     await judgeFailover('master frozen');
     await used.redis.settled();
   });
+
+  it.each(FORCED)(
+    'CLUSTER FAILOVER %s, which the master is not asked about: its rooms reset, no other does',
+    async (how) => {
+      const shard = await used.otherShard();
+      load = await ShardLoad.begin(used, { shard });
+      await used.redis.failover(shard, how);
+      await load.heard(600);
+      await judgeFailover(`CLUSTER FAILOVER ${how}`);
+      await used.redis.settled();
+    },
+  );
 
   it('without a quorum publishes are refused, and afterwards members have everything', async () => {
     const [shard] = await used.redis.masters();

@@ -5,6 +5,7 @@ import { buildMessageFrame } from '../../src/protocol/message-frame.ts';
 import { packValue } from '../../src/protocol/msgpack/values.ts';
 import { randomId } from '../../src/util/ids.ts';
 import { Heard, redisOptions } from '../support/backplanes.ts';
+import { DeafeningProxy } from '../support/proxy.ts';
 import { RedisServer } from '../support/redis.ts';
 import { RedisCluster } from '../support/redis-cluster.ts';
 import { waitFor } from '../support/wait.ts';
@@ -31,8 +32,13 @@ afterEach(async () => {
 
 afterAll(() => cluster.dispose());
 
-async function start(keyPrefix: string, url = cluster.url, isCluster = true) {
-  const settings = { keyPrefix, partitions: PARTITIONS, startupTimeoutMs: 5_000, commandTimeoutMs: 5_000 };
+async function start(
+  keyPrefix: string,
+  url = cluster.url,
+  isCluster = true,
+  { startupTimeoutMs = 5_000, commandTimeoutMs = 5_000 } = {},
+) {
+  const settings = { keyPrefix, partitions: PARTITIONS, startupTimeoutMs, commandTimeoutMs };
   const backplane = new RedisBackplane({ ...redisOptions(url, settings), cluster: isCluster });
   open.push(backplane);
   const heard = new Heard();
@@ -48,6 +54,11 @@ function publish(backplane: RedisBackplane, room: string, key: string | null = n
       settled: (error, _epoch, offset) => resolve({ error: error?.message ?? null, offset }),
     });
   });
+}
+
+function degraded(backplane: RedisBackplane): readonly string[] {
+  const status = backplane.status();
+  return status.ready ? (status.degraded ?? []) : [status.reason ?? ''];
 }
 
 /** Slots of this master that have partitions. */
@@ -121,6 +132,81 @@ describe('a Redis Cluster', () => {
     await b.heard.untilMessages(room, 2);
     await cluster.move([slot], source);
   }, 30_000);
+});
+
+describe('a master that has another address', () => {
+  it('is reached there, with the same data, and its rooms are heard', async () => {
+    const prefix = randomId(6);
+    const [a, b] = [await start(prefix), await start(prefix)];
+    const keys = new Keys(prefix, PARTITIONS);
+    const [moved] = (await cluster.masters()) as [RedisServer];
+    const owners = await Promise.all(ROOMS.map((room) => cluster.owner(keys.meta(room))));
+    const room = ROOMS[owners.indexOf(moved)]!;
+    await b.backplane.subscribe(room);
+    expect(await publish(a.backplane, room)).toEqual({ error: null, offset: 1 });
+    // The server stays where it is; its cluster names the address of a proxy.
+    const elsewhere = await DeafeningProxy.start(moved.port);
+    await moved.client.config('SET', 'cluster-announce-port', elsewhere.port);
+    try {
+      await waitFor(() => elsewhere.connections >= 6, { for: 'the links of both nodes', timeoutMs: 20_000 });
+      expect(await publish(a.backplane, room)).toEqual({ error: null, offset: 2 });
+      await b.heard.untilMessages(room, 2);
+      expect(await a.backplane.read(room, HISTORY, { limit: 10 })).toMatchObject({ offset: 2 });
+      expect(b.backplane.status()).toEqual({ ready: true, reason: null, degraded: [] });
+    } finally {
+      await moved.client.config('SET', 'cluster-announce-port', 0);
+      await cluster.settled();
+      elsewhere.dispose();
+    }
+  }, 60_000);
+});
+
+describe('a node that starts while a master is frozen', () => {
+  /** What happens to the servers ends with the test. */
+  async function whileFrozen(server: RedisServer, work: () => Promise<void>): Promise<void> {
+    cluster.freeze(server);
+    try {
+      await work();
+    } finally {
+      cluster.thaw(server);
+      await cluster.settled();
+    }
+  }
+
+  it('serves the rooms of the others, says which one is missing, and gets it when it is back', async () => {
+    const prefix = randomId(6);
+    const keys = new Keys(prefix, PARTITIONS);
+    const control = await cluster.owner(keys.leases());
+    const frozen = (await cluster.masters()).find((master) => master !== control)!;
+    const owners = await Promise.all(ROOMS.map((room) => cluster.owner(keys.meta(room))));
+    // It is asked first.
+    const url = [frozen, ...cluster.servers.filter((server) => server !== frozen)].map((one) => one.url);
+    const lost = ROOMS[owners.indexOf(frozen)]!;
+    let backplane: RedisBackplane;
+    await whileFrozen(frozen, async () => {
+      ({ backplane } = await start(prefix, url.join(','), true, { commandTimeoutMs: 1_500 }));
+      const others = ROOMS.filter((_, i) => owners[i] !== frozen);
+      const answers = await Promise.all(others.map((room) => publish(backplane, room)));
+      expect(answers).toEqual(others.map(() => ({ error: null, offset: 1 })));
+      expect(backplane.status().ready).toBe(true);
+      expect(degraded(backplane)).toEqual([expect.stringContaining(String(frozen.port))]);
+      expect((await publish(backplane, lost)).error).toContain(String(frozen.port));
+    });
+    await waitFor(() => degraded(backplane).length === 0, {
+      for: 'the master to be back',
+      timeoutMs: 20_000,
+    });
+    expect(await publish(backplane!, lost)).toEqual({ error: null, offset: 1 });
+  }, 60_000);
+
+  it('waits for the one that has the leases, and says so when the time is over', async () => {
+    const prefix = randomId(6);
+    const control = await cluster.owner(new Keys(prefix, PARTITIONS).leases());
+    await whileFrozen(control, async () => {
+      const short = { startupTimeoutMs: 1_000, commandTimeoutMs: 1_000 };
+      await expect(start(prefix, cluster.url, true, short)).rejects.toThrow(String(control.port));
+    });
+  }, 60_000);
 });
 
 describe('a node does not start', () => {

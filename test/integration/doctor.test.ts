@@ -7,6 +7,7 @@ import { NodeProcess } from '../support/node-process.ts';
 import { NO_PIPES } from '../support/pipes.ts';
 import { freePort } from '../support/ports.ts';
 import { RedisServer } from '../support/redis.ts';
+import { RedisCluster } from '../support/redis-cluster.ts';
 import { SECRET, token as signToken } from '../support/tokens.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -361,5 +362,37 @@ describe('roomcast doctor, asked wrongly', () => {
     const { exitCode, stdout } = await doctor(args);
     expect(exitCode).toBe(2);
     expect(stdout).toContain(says);
+  });
+});
+
+describe('roomcast doctor, with a Redis Cluster', () => {
+  it('asks each master, also those that nobody named, and says which one is wrong', async () => {
+    const cluster = await RedisCluster.start({
+      replicas: 0,
+      settings: { appendonly: 'yes', maxmemory: '256mb', 'maxmemory-policy': 'noeviction' },
+    });
+    try {
+      const [named, evicts, refuses] = (await cluster.masters()) as [RedisServer, RedisServer, RedisServer];
+      await evicts.client.config('SET', 'maxmemory-policy', 'allkeys-lru');
+      await refuses.client.call('ACL', 'SETUSER', 'default', '-xadd');
+      const found = await findings(['--redis', named.url, '--redis-cluster']);
+      const at = ({ port }: RedisServer) => `127.0.0.1:${port}`;
+      expect(about(found, 'redis server')).toEqual([expect.stringMatching(/^ok: version \d/)]);
+      expect(about(found, 'redis memory').filter((one) => one.startsWith('problem'))).toEqual([
+        expect.stringMatching(`^problem: ${at(evicts)}: maxmemory-policy is allkeys-lru`),
+      ]);
+      expect(about(found, 'redis rights')).toEqual([
+        `ok: ${at(named)}, ${at(evicts)}: every command that a node needs was tried, and is allowed`,
+        expect.stringMatching(`^problem: ${at(refuses)}: .* ACL SETUSER default \\+xadd$`),
+      ]);
+      expect(about(found, 'redis cluster')).toEqual([
+        `ok: partitions by master: ${at(named)} has 43, ${at(evicts)} has 42, ${at(refuses)} has 43`,
+        ...[named, evicts, refuses].map((one) =>
+          expect.stringMatching(`^warning: no replica follows ${at(one)}`),
+        ),
+      ]);
+    } finally {
+      await cluster.dispose();
+    }
   });
 });

@@ -177,3 +177,27 @@ test('a node that comes late with proof of a loss has a numbering begin that oth
     expect(early).toBeDefined();
     expect(late?.epoch).not.toBe(lost?.epoch);
   }));
+
+test('nor is it when the records of lineages had been flushed before', () =>
+  inWorld((world) => {
+    const { ann, bob } = twoOf(world, false);
+    world.redis.flushAll();
+    publish(world, ann);
+    pass(world, 200);
+    const disk = world.redis.keys.copy();
+    publish(world, bob);
+    pass(world, 100);
+    world.hasForgotten = true;
+    world.redis.restart(disk);
+    // At once after it no lineage can be stored, so nothing may be numbered.
+    world.redis.refusal = 'MISCONF no disk';
+    pass(world, 1_000);
+    world.redis.refusal = null;
+    pass(world, 10_000);
+    publish(world, ann);
+    pass(world, 5_000);
+    expect(bob.acknowledged.at(-1)).toMatchObject({ offset: 2 });
+    expect(ann.acknowledged.at(-1)?.offset).toBe(2);
+    expect(ann.acknowledged.at(-1)?.epoch).not.toBe(bob.acknowledged.at(-1)?.epoch);
+    expect(world.violations).toEqual([]);
+  }));

@@ -33,6 +33,11 @@ export class DeafeningProxy {
     return (this.#listener.address() as { port: number }).port;
   }
 
+  /** How many are open. */
+  get connections(): number {
+    return this.#passages.size;
+  }
+
   /** Makes the open connections deaf whose client has said that. New ones are not. Returns how many. */
   deafen(said: string): number {
     const chosen = [...this.#passages].filter(({ sent }) => sent.includes(said));

@@ -41,6 +41,8 @@ const soundRedis: RedisFacts = {
   pubsubBuffer: { hardBytes: 64 * MIB, softBytes: 32 * MIB, softSeconds: 30 },
   maxClients: 10_000,
   connectedClients: 5,
+  connectedReplicas: 0,
+  needsFullCoverage: null,
   clockAheadMs: 1,
   roundTripMs: 0.4,
   obstacles: [],

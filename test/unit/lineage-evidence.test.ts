@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { doubtOf, type Others } from '../../src/backplane/redis/lineage/decide.ts';
+import { doubtOf, hasLostRecord, type Others } from '../../src/backplane/redis/lineage/decide.ts';
 import { Evidence } from '../../src/backplane/redis/lineage/evidence.ts';
 import type { LineageRecord } from '../../src/backplane/redis/lineage/record.ts';
 import type { Replication } from '../../src/backplane/redis/link/replication.ts';
@@ -29,6 +29,14 @@ describe('whether a partition may lack something', () => {
     ['was settled by others after a restart', CURRENT, RUN, HERE, among(), 'late'],
     ['was settled before the node came', CURRENT, undefined, HERE, among(), 'none'],
     ['got another lineage meanwhile', { ...CURRENT, lineage: 'lineage1' }, RUN, HERE, among(), 'none'],
+    [
+      'is there without the lineage that it had',
+      CURRENT,
+      { ...RUN, lineage: 'lineage1' },
+      HERE,
+      among(),
+      'late',
+    ],
     ['moved here from a server that lives', ELSEWHERE, ELSEWHERE, HERE, among(ELSEWHERE), 'none'],
     ['moved here, and others were faster', CURRENT, ELSEWHERE, HERE, among(ELSEWHERE), 'none'],
     ['moved here before a restart that forgot it', ELSEWHERE, RUN, HERE, among(ELSEWHERE), 'compare'],
@@ -38,6 +46,14 @@ describe('whether a partition may lack something', () => {
   ] as const)('when it %s', (_, record, earlier, server, others, doubt) => {
     expect(doubtOf(record, earlier, server, others)).toBe(doubt);
   });
+});
+
+it('lost its record if the node knows of one in another run', () => {
+  expect(hasLostRecord(null, RUN, HERE, among())).toBe(true);
+  expect(hasLostRecord(null, CURRENT, HERE, among())).toBe(false);
+  expect(hasLostRecord(null, undefined, HERE, among())).toBe(false);
+  expect(hasLostRecord(null, ELSEWHERE, HERE, among(ELSEWHERE))).toBe(false);
+  expect(hasLostRecord(CURRENT, RUN, HERE, among())).toBe(false);
 });
 
 describe('evidence', () => {

@@ -114,14 +114,20 @@ describe('a room', () => {
     expect(queue.written(batch!)).toBe(false);
   });
 
-  it('stays on the list for good when a call was never answered: it might still arrive', () => {
-    const queue = new PresenceQueue();
+  it('stays on the list when a call was never answered, as long as that might still arrive', () => {
+    let nowMs = 0;
+    const queue = new PresenceQueue(() => nowMs);
     enter(queue, 'a', '1');
     queue.putBack(queue.take(ALL)[0]!, true);
     leave(queue, 'a', '1');
     expect(queue.take(ALL).map((batch) => queue.written(batch))).toEqual([false]);
     enter(queue, 'a', '2');
     leave(queue, 'a', '2');
+    nowMs = 59 * 60_000;
     expect(queue.take(ALL).map((batch) => queue.written(batch))).toEqual([false]);
+    enter(queue, 'a', '3');
+    leave(queue, 'a', '3');
+    nowMs = 60 * 60_000;
+    expect(queue.take(ALL).map((batch) => queue.written(batch))).toEqual([true]);
   });
 });

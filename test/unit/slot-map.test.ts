@@ -101,7 +101,35 @@ describe('the map', () => {
     ]);
     const map = mergeViews([promoted, frozen]);
     expect(map.masters.map(({ id }) => id).sort()).toEqual([B, R].sort());
-    expect(map.owner(0)).toMatchObject({ id: R, port: 7004, epoch: 3 });
+    expect(map.owner(0)).toMatchObject({ id: R, port: 7004, epoch: 3, isOwnWord: true });
+  });
+
+  const replica = line(R, { flags: 'slave', master: A });
+  const told = mergeViews([
+    view([
+      line(A, { flags: 'myself,slave', master: R, epoch: 3 }),
+      line(B, ofB),
+      line(R, { epoch: 3, slots: '0-8191' }),
+    ]),
+  ]);
+  const behind = [
+    line(A, { epoch: 1, slots: '0-8191' }),
+    line(B, { ...ofB, flags: 'myself,master' }),
+    replica,
+  ];
+
+  it('keeps a claim that was seen while others have yet to hear of it', () => {
+    expect(told.owner(0)).toMatchObject({ id: R, isOwnWord: false });
+    const map = mergeViews([view(behind)], told);
+    expect(map.owner(0)?.id).toBe(R);
+    // From one map to the next.
+    expect(mergeViews([view(behind)], map).owner(0)?.id).toBe(R);
+  });
+
+  it('drops what was seen of a server when that one says otherwise, or nobody knows it', () => {
+    const own = view([line(R, { flags: 'myself,master', epoch: 3, slots: '0-99' })]);
+    expect(mergeViews([view(behind), own], told).owner(200)?.id).not.toBe(R);
+    expect(mergeViews([view(behind.slice(0, 2))], told).owner(0)?.id).not.toBe(R);
   });
 });
 

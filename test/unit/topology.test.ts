@@ -121,17 +121,36 @@ test('a hint while a server is being asked has it asked once more afterwards', a
   expect(asked.count(A)).toBe(2);
 });
 
-test('forgets what a server said that does not answer, or is not asked any more', async () => {
+test('keeps a claim of slots, also when whoever told of it is not asked any more', async () => {
   asked.topology.hint();
   asked.last(A).answer(view(A, [1, 2], 100));
-  asked.last(B).answer(view(B, [1, 9], 50));
+  await turn();
+  // A is the one that loses slots, and tells of it first.
+  asked.topology.hint();
+  asked.last(A).answer(view(A, [1, 9], 50));
   await turn();
   expect(asked.owner(60)).toBe(B);
+  asked.servers = [B];
   asked.topology.hint();
   asked.last(B).fail();
+  await turn();
+  asked.servers = [A];
+  asked.topology.hint();
   asked.last(A).answer(view(A, [1, 2], 100));
   await turn();
-  expect(asked.owner(60)).toBe(A);
+  expect(asked.owner(60)).toBe(B);
+});
+
+test('forgets that a server called the cluster down when that server falls silent', async () => {
+  asked.topology.hint();
+  asked.last(A).answer(view(A, [1, 2], 100));
+  asked.last(B).answer({ ...view(B, [1, 2], 100), isDown: true });
+  await turn();
+  expect([...asked.maps.at(-1)!.down]).toEqual([B]);
+  asked.topology.hint();
+  asked.last(B).fail();
+  await turn();
+  expect([...asked.maps.at(-1)!.down]).toEqual([]);
 });
 
 test('searches once at a time where nobody can be asked, and goes by what it finds until somebody can', async () => {

@@ -150,6 +150,14 @@ const redis = [
     bars: true,
     queries: [[increase('roomcast_backplane_reconnects_total', 'link'), '{{link}}']],
   }),
+  graph({
+    title: 'Promotions',
+    description:
+      'Another Redis took over, as each node saw it. planned: the former primary proved that nothing was lost, and members notice nothing. unplanned: writes may be lost, and the rooms of that server were reset.',
+    unit: 'short',
+    bars: true,
+    queries: [[increase('roomcast_backplane_promotions_total', 'instance, kind'), '{{instance}} {{kind}}']],
+  }),
 ];
 
 const cluster = [

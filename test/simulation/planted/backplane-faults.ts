@@ -60,7 +60,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'waiting publishes outlive their link',
     file: 'backplane/redis/publish/group-commit.ts',
-    find: "this.#failWaiting(this.#options.problem() ?? 'the link to Redis was lost');",
+    find: "this.#dropWaiting(this.#options.problem() ?? 'the link to Redis was lost');",
     replace: '',
     breaks: 'publishes wait for ever',
     unfound: 'equivalent: what is in flight fails with its link, and takes along what waits',

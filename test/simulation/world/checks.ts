@@ -5,7 +5,7 @@ import type { Acknowledged } from '../../support/returning-client.ts';
 import type { Keyspace } from '../redis/keyspace.ts';
 import { noteOwn } from './own-checks.ts';
 import type { Stay } from './simulated-client.ts';
-import { ROOMS, shownTasks, type World } from './world.ts';
+import { NAMES, ROOMS, shownTasks, type World } from './world.ts';
 
 /** Faults are over and everybody had time: all are connected, are where they want to be, and see the same members. */
 export function checkCalm(world: World): void {
@@ -71,8 +71,9 @@ function shown(members: readonly (readonly [connection: string, data: unknown])[
 }
 
 function storedMembers(world: World, room: string): IterableIterator<string> {
-  const found = world.keyAt(`:pres:${room}`);
-  const hash = found?.keys.hash(found.key, found.nowMs);
+  const key = NAMES.presence(room);
+  const found = world.keysWith(key);
+  const hash = found?.keys.hash(key, found.nowMs);
   return (hash?.fields ?? new Map<string, never>()).keys();
 }
 

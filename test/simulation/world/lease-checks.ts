@@ -2,7 +2,7 @@
  * Nobody is taken for dead who is not: a lease is claimed only when its record stood still for as long as it says. What a wrong claim
  * does is undone soon, when its node enters everybody again, so the end of a run would not show it.
  */
-import type { World } from './world.ts';
+import { NAMES, type World } from './world.ts';
 
 const LOOK_EVERY_MS = 100;
 /** A record may have changed just before or just after a look. */
@@ -39,9 +39,9 @@ export function watchLeases(world: World): void {
 
 /** By id of the node. */
 export function leases(world: World): [node: string, record: string][] {
-  const found = world.keyAt(':leases');
-  if (found === null) return [];
-  const fields = found.keys.hash(found.key, found.nowMs)?.fields ?? new Map<string, never>();
+  const key = NAMES.leases();
+  const found = world.keysWith(key);
+  const fields = found?.keys.hash(key, found.nowMs)?.fields ?? new Map<string, never>();
   return [...fields].map(([node, { value }]) => [node, value]);
 }
 

@@ -51,6 +51,22 @@ const LEFT: Bounds = {
   'Denied.#byUser': ({ denials }) => 2 * denials,
 };
 
+const FIRST_MASTERS = 3;
+const MOST_MASTERS = 8;
+/** Ranges of slots, with two ends each, where each slot that has anything was moved by itself. */
+const RANGES = 3 * 30;
+
+/** What nodes know of the servers of a cluster. */
+const OF_CLUSTER: Bounds = {
+  'SlotMap.servers': () => MOST_MASTERS,
+  'SlotMap.masters': () => MOST_MASTERS,
+  'SlotMap.masters.replicas': () => MOST_MASTERS,
+  'SlotMap.servers.slots': () => RANGES,
+  'Topology.#views': () => MOST_MASTERS,
+  'Topology.#views.lines': () => MOST_MASTERS * MOST_MASTERS,
+  'Topology.#views.lines.slots': () => MOST_MASTERS * RANGES,
+};
+
 /** What nodes hold while members are there and nothing happens. */
 const AT_REST: Bounds = {
   ...LEFT,
@@ -123,11 +139,12 @@ const BORDERS =
 const isBorder = (name: string) => BORDERS.test(name);
 
 /** A node that has just started: tables that never change. Of the first run of this process. */
-let fresh: Holdings | null = null;
+const freshOf = new Map<boolean, Holdings>();
 
 export function noteFreshNode(world: World): void {
   const [node] = world.running;
-  if (node !== undefined) fresh ??= holdingsOf(node.core, isBorder);
+  const isCluster = world.cluster !== null;
+  if (node !== undefined && !freshOf.has(isCluster)) freshOf.set(isCluster, holdingsOf(node.core, isBorder));
 }
 
 /** While faults happen: one of the nodes, and a client. */
@@ -159,10 +176,14 @@ export function checkMemoryLeft(world: World, at: number): void {
 }
 
 function checkNode(world: World, node: SimulatedNode, bounds: Bounds): void {
+  const fresh = freshOf.get(world.cluster !== null);
   const known = new Set(fresh?.keys());
   const scale = scaleOf(world, node);
   for (const [place, count] of holdingsOf(node.core, isBorder)) {
-    const most = Math.max(bounds[place]?.(scale) ?? 0, fresh?.get(place) ?? 0);
+    // Masters join a cluster, and have what each master has.
+    const times = world.cluster === null ? 1 : MOST_MASTERS / FIRST_MASTERS;
+    const bound = bounds[place] ?? (world.cluster === null ? undefined : OF_CLUSTER[place]);
+    const most = Math.max(bound?.(scale) ?? 0, Math.ceil((fresh?.get(place) ?? 0) * times));
     // A part that is made when it is needed.
     if (count <= most || (place.endsWith(' itself') && count === 1 && !known.has(place))) continue;
     world.violation(`${node.owner.name} holds ${count} in ${place}, and ${most} are enough`);

@@ -14,6 +14,7 @@ import { checkOrder } from './order-checks.ts';
 import { checkOwn } from './own-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
 import { checkRefused } from './refused-checks.ts';
+import { checkResets } from './reset-checks.ts';
 import { lookForRevoked } from './revocations.ts';
 import type { Settings } from './settings.ts';
 import { SHAPES, type Shape, type ShapeName } from './shapes.ts';
@@ -127,6 +128,7 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   checkOwn(world);
   checkGaps(world, world.keptIn);
   checkRefused(world);
+  checkResets(world);
   checkOrder(world);
   checkAnswers(world);
   closeClients(world, random);

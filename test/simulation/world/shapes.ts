@@ -80,13 +80,13 @@ export const SHAPES = {
     faultsPerMinute: 25,
     faults: weights(CLUSTER_FAULTS, 1),
   },
-  /** The same as it may be in bad weeks: something each minute, light traffic, and half an hour at a time. */
+  /** The same as it may be in bad weeks: something each minute, light traffic, and a quarter of an hour at a time. */
   hours: {
     ...ORDINARY,
     isCluster: true,
     nodes: 2,
     clients: 5,
-    stormMs: 1_800_000,
+    stormMs: 900_000,
     actionsPerSecond: 0.5,
     faultsPerMinute: 1,
     faults: { ...weights(LINK_FAULTS, 1), ...weights(CLUSTER_FAULTS, 2) },

@@ -39,6 +39,8 @@ const CALMS_DOWN_MS = 6_000;
 export class SimulatedCluster {
   readonly model: ClusterModel;
   readonly losses: Loss[] = [];
+  /** Slots of masters that started again: nodes that were not there before cannot know that they lack nothing. */
+  readonly restarted = new Set<number>();
   /** By what is going on, and with which servers: one thing at a time with each. */
   readonly busy = new Set<ClusterServer>();
   /** What servers tell each other takes so long at most. */
@@ -122,9 +124,9 @@ export class SimulatedCluster {
     return this.#lossesOf(key).length > 0;
   }
 
-  /** How many promotions of its slot may have lost something. */
-  timesLost(key: string): number {
-    return this.#lossesOf(key).length;
+  /** Whether nodes may tell of a reset in the slot of this key. */
+  mayReset(key: string): boolean {
+    return this.mayLack(key) || this.restarted.has(slotOf(key));
   }
 
   trouble(): void {
@@ -166,6 +168,7 @@ export class SimulatedCluster {
   restart(server: ClusterServer): void {
     this.#away.delete(server);
     server.redis.isPaused = false;
+    for (const slot of server.view.slotsOf(server.number)) this.restarted.add(slot);
     server.redis.restart(server.redis.keys);
     server.view.migrating.clear();
     server.view.isDown = true;
@@ -385,8 +388,15 @@ export class SimulatedCluster {
   }
 
   #hasSlots(server: ClusterServer): boolean {
-    const { view } = server;
-    return view.owners.some((owner, slot) => owner === server.number && this.model.owner(slot) === server);
+    const { owners } = server.view;
+    // Of who was replaced and has not heard of it, all slots are another's.
+    for (
+      let slot = owners.indexOf(server.number);
+      slot !== -1;
+      slot = owners.indexOf(server.number, slot + 1)
+    )
+      if (this.model.owner(slot) === server) return true;
+    return false;
   }
 
   #lossesOf(key: string): Loss[] {

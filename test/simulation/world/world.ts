@@ -166,13 +166,14 @@ export class World {
     return cluster.masters.map((server) => ({ redis: server.redis, owner: cluster.ownerOf(server) }));
   }
 
-  /** Where a key is, by the end of its name, if there is one: keys of different rooms end differently. */
-  keyAt(end: string): { readonly key: string; readonly keys: Keyspace; readonly nowMs: number } | null {
-    for (const { redis, owner } of this.stores) {
-      const key = [...redis.keys.names()].find((name) => name.endsWith(end));
-      if (key !== undefined) return { key, keys: redis.keys, nowMs: this.loop.wallMsOf(owner) };
-    }
-    return null;
+  /** What holds a key, if anything does: in a cluster its slot may have no master. */
+  keysWith(key: string): { readonly keys: Keyspace; readonly nowMs: number } | null {
+    const { cluster } = this;
+    if (cluster === null) return { keys: this.redis.keys, nowMs: this.loop.wallMsOf(this.redisOwner) };
+    const server = cluster.masterOf(key);
+    return server === null
+      ? null
+      : { keys: server.redis.keys, nowMs: this.loop.wallMsOf(cluster.ownerOf(server)) };
   }
 
   /** Whether Redis forgot something of this room (null: of what is one for all nodes), or may have. */

@@ -5,7 +5,7 @@ import { BackplaneError, type Place, unavailable } from '../../backplane.ts';
 import { isNotRun } from '../link/redis-errors.ts';
 import type { ShardAccess, ShardCalls } from '../link/shard-calls.ts';
 import { type Shard, SIGNALS_MISSING } from '../shard/shard.ts';
-import { isArriving, isSettling, type Lane, type Lanes } from './lanes.ts';
+import { isPassing, isSettling, type Lane, type Lanes } from './lanes.ts';
 import type { Member } from './member.ts';
 
 export interface ClusterCallsOptions {
@@ -58,17 +58,19 @@ export class ClusterCalls implements ShardCalls {
       } catch (error) {
         if (signal.aborted) throw error;
         const isLast = clock.nowMs() + RETRY_MS > deadlineMs;
-        if (isLast || !(error instanceof BackplaneError) || !this.#mayPass(error, lane)) throw error;
+        if (isLast || !this.#mayPass(error, lane)) throw error;
         this.#options.hint();
         await pause(RETRY_MS);
       }
     }
   }
 
-  #mayPass(error: BackplaneError, lane: Lane): boolean {
+  #mayPass(error: unknown, lane: Lane): boolean {
     const { clock, commandTimeoutMs } = this.#options;
+    // What may have been done is not done again.
+    if (!(error instanceof BackplaneError) || error.code !== 'unavailable') return false;
     if (isNotRun(error) || error.message === SIGNALS_MISSING) return true;
-    return isArriving(lane, clock.nowMs(), commandTimeoutMs);
+    return isPassing(lane, clock.nowMs(), commandTimeoutMs);
   }
 }
 

@@ -8,7 +8,7 @@ import type { Keys } from '../keys/keys.ts';
 import type { Shard } from '../shard/shard.ts';
 import { RETRY_MS } from './cluster-calls.ts';
 import { HeldBatches } from './held-batches.ts';
-import { isArriving, isSettling, type Lane, type Lanes, laneProblem } from './lanes.ts';
+import { isPassing, isSettling, type Lane, type Lanes, laneProblem } from './lanes.ts';
 
 export interface ClusterPublishingOptions {
   readonly lanes: Lanes;
@@ -37,14 +37,13 @@ export class ClusterPublishing {
     const partition = this.#options.keys.partitionOf(request.room);
     const lane = this.#options.lanes.ofPart(partition);
     const { member } = lane;
-    const isHeld = this.#held.isHeld(partition) || isSettling(lane);
-    if (member === null || member.isDown || isHeld) this.#hold(partition, request);
-    // After the start and after a failover the links to a master are still being made.
-    else if (!member.shard.isUp && this.#isArriving(lane)) this.#hold(partition, request);
-    else member.shard.publish(request);
+    if (member === null || this.#held.isHeld(partition) || isSettling(lane)) this.#hold(partition, request);
+    else if (member.problem() === null) member.shard.publish(request);
+    else if (this.#isPassing(lane)) this.#hold(partition, request);
+    else this.#refuse(request, member.problem() ?? SHUTTING_DOWN);
   }
 
-  /** A server did not run these: they come before all that waits of their partitions. */
+  /** A server did not run these, or they could not be sent: they come before all that waits of their partitions. */
   notRun(shard: Shard, batches: readonly RoomBatch[]): void {
     for (const [partition, own] of this.#byPartition(batches)) {
       const younger = shard.withdraw(this.#isIn(partition));
@@ -89,15 +88,15 @@ export class ClusterPublishing {
   }
 
   #hold(partition: number, request: PublishRequest): void {
-    const { member } = this.#options.lanes.ofPart(partition);
-    const refusal = this.#isStopped ? SHUTTING_DOWN : (member?.isDown && member.problem()) || null;
-    if (refusal !== null) {
-      const error = unavailable('publish', refusal);
-      return systemScheduler.atEndOfTurn(() => request.settled(error, '', 0, false));
-    }
+    if (this.#isStopped) return this.#refuse(request, SHUTTING_DOWN);
     this.#held.hold(partition);
     this.#held.push(partition, request);
     this.retryLater();
+  }
+
+  #refuse(request: PublishRequest, reason: string): void {
+    const error = unavailable('publish', reason);
+    systemScheduler.atEndOfTurn(() => request.settled(error, '', 0, false));
   }
 
   /** Sends what is held to the masters that can take it now. */
@@ -112,18 +111,23 @@ export class ClusterPublishing {
 
   #tryRelease(partition: number): void {
     const lane = this.#options.lanes.ofPart(partition);
-    if (lane.member === null || lane.member.isDown || isSettling(lane)) return;
-    if (lane.member.shard.problem() !== null && this.#isArriving(lane)) return;
+    const { member } = lane;
+    if (member === null || isSettling(lane)) return;
+    const problem = member.problem();
+    if (problem !== null) {
+      if (!this.#isPassing(lane)) this.#held.fail(partition, problem);
+      return;
+    }
     const former = this.#leaving.get(partition);
     // What is in flight there may have to come first.
     if (former?.isSending(this.#isIn(partition)) === true) return;
     this.#leaving.delete(partition);
-    lane.member.shard.append(this.#held.release(partition));
+    member.shard.append(this.#held.release(partition));
   }
 
-  #isArriving(lane: Lane): boolean {
+  #isPassing(lane: Lane): boolean {
     const { clock, commandTimeoutMs } = this.#options;
-    return isArriving(lane, clock.nowMs(), commandTimeoutMs);
+    return isPassing(lane, clock.nowMs(), commandTimeoutMs);
   }
 
   #isIn(partition: number): (room: string) => boolean {

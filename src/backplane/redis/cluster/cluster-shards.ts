@@ -18,7 +18,7 @@ import { untilUsable } from '../start/start-checks.ts';
 import { ClusterCalls, pause, RETRY_MS } from './cluster-calls.ts';
 import { ClusterPublishing } from './cluster-publishing.ts';
 import { addressOf, askView, firstView, searchView } from './first-view.ts';
-import { Lanes, laneProblem } from './lanes.ts';
+import { type Lane, Lanes, laneProblem } from './lanes.ts';
 import { Masters } from './masters.ts';
 import type { Member } from './member.ts';
 import { Moves } from './moves.ts';
@@ -29,6 +29,9 @@ export interface ClusterShardsOptions extends Omit<OneShardOptions, 'address'> {
   /** Servers to ask first. All others are reached with the user and password of the first. */
   readonly seeds: readonly [RedisAddress, ...RedisAddress[]];
 }
+
+/** For the links, once the cluster is known to be there. */
+const MIN_LINKS_MS = 1_000;
 
 export class ClusterShards implements Shards {
   readonly #options: ClusterShardsOptions;
@@ -60,7 +63,6 @@ export class ClusterShards implements Shards {
   async start(): Promise<void> {
     const signal = this.#closing.signal;
     let view: ClusterView | null = null;
-    const startedAtMs = this.#options.clock.nowMs();
     await untilUsable({ ...this.#options, signal }, async () => {
       const found = await firstView({ ...this.#options, signal });
       if ('problem' in found) return found.problem;
@@ -68,7 +70,7 @@ export class ClusterShards implements Shards {
       return null;
     });
     this.#topology.start(view!);
-    const deadlineMs = startedAtMs + Math.max(1_000, this.#options.startupTimeoutMs);
+    const deadlineMs = this.#options.clock.nowMs() + Math.max(MIN_LINKS_MS, this.#options.startupTimeoutMs);
     while (!this.status().ready) {
       if (signal.aborted) throw unavailable('connect', SHUTTING_DOWN);
       if (this.#options.clock.nowMs() >= deadlineMs) {
@@ -141,18 +143,22 @@ export class ClusterShards implements Shards {
   /** Ready while most partitions are served, and what is one for the whole cluster. */
   status(): BackplaneStatus {
     const { all, control, partitions } = this.#lanes;
-    const reasons = new Map<Member | null, string | null>();
-    let served = 0;
-    for (const lane of all) {
-      const { member } = lane;
-      if (!reasons.has(member)) reasons.set(member, member === null ? laneProblem(lane) : member.reason());
-      if (lane !== control && reasons.get(member) === null) served++;
-    }
-    const ready = reasons.get(control.member) === null && served * 2 > partitions.length;
-    const shown = [...reasons].flatMap(([member, reason]) =>
-      reason === null ? [] : [shownReason(member, reason)],
-    );
+    const reasons = new Map<Member | null, string>();
+    const isServed = (lane: Lane) => {
+      const reason = lane.member === null ? laneProblem(lane) : lane.member.reason();
+      if (reason !== null) reasons.set(lane.member, reason);
+      return reason === null || this.#isAwaited(lane);
+    };
+    const served = new Set(all.filter(isServed));
+    const ready = served.has(control) && (served.size - 1) * 2 > partitions.length;
+    const shown = [...reasons].map(([member, reason]) => shownReason(member, reason));
     return ready ? { ready, reason: null, degraded: shown } : { ready, reason: shown.join('; ') };
+  }
+
+  /** Whether its master has taken over just now: while links are made, what comes for it waits, and nothing is refused. */
+  #isAwaited({ member }: Lane): boolean {
+    if (this.#wasReady === null || member === null) return false;
+    return member.isArriving(this.#options.clock.nowMs(), this.#options.commandTimeoutMs);
   }
 
   stop(): void {
@@ -220,6 +226,7 @@ export class ClusterShards implements Shards {
   }
 
   #review(): void {
+    this.#masters.review(this.#options.clock.nowMs());
     for (const member of this.#masters.all) {
       const partitions = this.#lanes.partitions.filter((lane) => lane.member === member).length;
       this.#options.metrics.shardState(member.shard.address, member.reason() === null, partitions);

@@ -2,6 +2,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
 import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
+import { systemScheduler } from '../../../util/scheduler.ts';
 import type { Keys } from '../keys/keys.ts';
 import { onTrial } from '../link/server-options.ts';
 import { serverProblem } from '../link/server-version.ts';
@@ -18,6 +19,10 @@ export type FirstViewOptions = Omit<StartCheckOptions, 'address' | 'served'> & {
 };
 
 const MIN_TIMEOUT_MS = 1_000;
+/** After which the next server is asked too. */
+const NEXT_SEED_MS = 300;
+/** For the masters that have not answered when most have. */
+const LAST_MASTERS_MS = 500;
 
 /** Asks a server who has which slots. Rejects if it does not answer. */
 export async function askView(redis: Redis, host: string): Promise<ClusterView> {
@@ -47,23 +52,45 @@ export async function searchView(
   return null;
 }
 
-/** What is wrong with the cluster, or what its servers say of it. */
-export async function firstView(
-  options: FirstViewOptions,
-): Promise<{ readonly problem: StartProblem } | { readonly view: ClusterView }> {
-  let problem: StartProblem | null = null;
-  for (const address of options.seeds) {
-    const found = await examineSeed(address, options);
-    if ('says' in found) {
-      if (!found.passes) return { problem: found };
-      problem ??= found;
-      continue;
-    }
-    const wrong = await mapProblem(mergeViews([found]), address, options);
-    if (wrong === null) return { view: found };
-    return { problem: wrong };
-  }
-  return { problem: problem ?? { says: 'redis.url names no server', passes: false } };
+type Found = { readonly problem: StartProblem } | { readonly view: ClusterView };
+
+/** What is wrong with the cluster, or what its servers say of it. One that is frozen holds up nobody: the next one is asked meanwhile. */
+export async function firstView(options: FirstViewOptions): Promise<Found> {
+  const passing: StartProblem[] = [];
+  const found = await firstOf(options.seeds, async (address) => {
+    const said = await examineSeed(address, options);
+    if (!('says' in said)) return { view: said, address };
+    if (!said.passes) return { problem: said };
+    passing.push(said);
+    return null;
+  });
+  if (found === null) return { problem: passing[0] ?? { says: 'redis.url names no server', passes: false } };
+  if ('problem' in found) return found;
+  const problem = await mapProblem(mergeViews([found.view]), found.address, options);
+  return problem === null ? { view: found.view } : { problem };
+}
+
+/** Tries one after the other, the next one also while the last one is slow. The first that is not null, or null. */
+function firstOf<T, U>(items: readonly T[], attempt: (item: T) => Promise<U | null>): Promise<U | null> {
+  return new Promise((resolve, reject) => {
+    let next = 0;
+    let open = 0;
+    let isOver = false;
+    const tryNext = () => {
+      if (isOver) return;
+      if (next === items.length) return open === 0 ? resolve(null) : undefined;
+      const timer = systemScheduler.after(NEXT_SEED_MS, tryNext);
+      open++;
+      attempt(items[next++]!).then((found) => {
+        timer.cancel();
+        open--;
+        if (found === null) return tryNext();
+        isOver = true;
+        resolve(found);
+      }, reject);
+    };
+    tryNext();
+  });
 }
 
 async function examineSeed(
@@ -95,22 +122,30 @@ async function mapProblem(
     const says = `the Redis Cluster at ${shownAddress(seed)} has no master for slot ${lost[1]}: assign all ${16_384} slots (redis-cli --cluster fix)`;
     return { says, passes: true };
   }
-  const problems = new Map<string, StartProblem>();
-  await Promise.all(
-    map.masters.map(async (master) => {
-      const partition = servedPartition(map, keys, master.id);
-      if (partition === null) return;
-      const hasNodes = map.owner(keys.slotOfNodes)?.id === master.id;
-      const address = addressOf(master, seed);
-      const problem = await findProblem({ ...options, address, served: { partition, hasNodes } });
-      if (problem !== null) problems.set(master.id, problem);
+  const problems = new Map<string, StartProblem | null>();
+  let enough: () => void = () => undefined;
+  const examining = map.masters.map(async (master) => {
+    const partition = servedPartition(map, keys, master.id);
+    if (partition === null) return;
+    const hasNodes = map.owner(keys.slotOfNodes)?.id === master.id;
+    const address = addressOf(master, seed);
+    problems.set(master.id, await findProblem({ ...options, address, served: { partition, hasNodes } }));
+    // Those that have not answered yet may be frozen.
+    if (isMostOf(map, keys, (id) => problems.get(id) === null))
+      systemScheduler.after(LAST_MASTERS_MS, () => enough());
+  });
+  await Promise.race([
+    Promise.all(examining),
+    new Promise<void>((resolve) => {
+      enough = resolve;
     }),
-  );
-  const lasting = [...problems.values()].find(({ passes }) => !passes);
+  ]);
+  const found = [...problems.values()].filter((problem) => problem !== null);
+  const lasting = found.find(({ passes }) => !passes);
   if (lasting !== undefined) return lasting;
   // One that is away stops nobody: it comes back, or another takes over.
-  const [any = null] = problems.values();
-  return isMostOf(map, keys, (id) => !problems.has(id)) ? null : any;
+  const [any = null] = found;
+  return isMostOf(map, keys, (id) => problems.get(id) === null) ? null : any;
 }
 
 /** Whether those masters have most partitions and what is one for the whole cluster. */

@@ -84,10 +84,15 @@ export class HeldBatches {
     }
   }
 
+  /** Fails what waits, and ends the hold. */
+  fail(partition: number, reason: string): void {
+    const error = unavailable('publish', reason);
+    for (const batch of this.release(partition)) batch.fail(error);
+  }
+
   /** Fails everything. */
   close(reason: string): void {
-    const error = unavailable('publish', reason);
-    for (const partition of this.partitions) for (const batch of this.release(partition)) batch.fail(error);
+    for (const partition of this.partitions) this.fail(partition, reason);
   }
 
   #isFull(): boolean {

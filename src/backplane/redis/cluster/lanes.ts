@@ -59,9 +59,13 @@ export function isSettling({ part, member }: Lane): boolean {
   return member?.shard.isUp === true && !member.shard.hasSettled(part);
 }
 
-/** Whether the links to its master are being made: then it is waited for. */
-export function isArriving(lane: Lane, nowMs: number, maxWaitMs: number): boolean {
+/**
+ * Whether what cannot be asked now is waited for: its master is being connected to, or hands over, or was lost just now. One that has
+ * been away for longer is refused at once.
+ */
+export function isPassing(lane: Lane, nowMs: number, maxWaitMs: number): boolean {
   const { member } = lane;
   if (member === null || isSettling(lane)) return true;
-  return member.shard.problem() !== null && nowMs - member.openedAtMs < maxWaitMs;
+  if (member.problem() === null) return false;
+  return member.troubledSinceMs === null || nowMs - member.troubledSinceMs < maxWaitMs;
 }

@@ -54,13 +54,27 @@ export class Masters {
 
   /** Has links to a master. Returns the member that it takes the place of, if the server has another address now. */
   keepOpen(master: Master, map: SlotMap): Member | null {
-    const known = this.#members.get(master.id);
-    if (known !== undefined && known.master.host === master.host && known.master.port === master.port) {
-      known.master = master;
+    let known = this.#members.get(master.id);
+    if (known !== undefined && known.replacedAtMs !== null) {
+      // It has slots again, and its links have ended.
+      this.close(known, 'another master took over');
+      known = undefined;
+    }
+    if (known !== undefined && this.#isThere(known, master)) {
+      const { host, port } = known.master;
+      known.master = { ...master, host, port };
       return null;
     }
     this.#members.set(master.id, this.#open(master, map));
     return known ?? null;
+  }
+
+  /** Where a server has told its new address, others name the former one until they hear of it: then links are not made anew. */
+  #isThere(known: Member, { host, port, isOwnWord }: Master): boolean {
+    if (known.master.host === host && known.master.port === port) return true;
+    if (isOwnWord) return false;
+    const { clock, commandTimeoutMs } = this.#options;
+    return known.problem() === null || known.isArriving(clock.nowMs(), commandTimeoutMs);
   }
 
   /** Tells each what it has by this map. */
@@ -78,6 +92,11 @@ export class Masters {
     shard.stop();
     shard.close(reason);
     this.#options.metrics.shardGone(shard.address);
+  }
+
+  /** Looks who can be called. */
+  review(nowMs: number): void {
+    for (const member of this.#members.values()) member.review(nowMs);
   }
 
   stop(): void {

@@ -1,4 +1,5 @@
 /** Follows the slot map: who has a lane from now on, what that takes from one master to another, and whose links end. */
+import type { Clock } from '../../../util/clock.ts';
 import type { Logger } from '../../../util/log.ts';
 import type { Place } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
@@ -10,11 +11,16 @@ import type { Masters } from './masters.ts';
 import type { Member } from './member.ts';
 import { isFailover, type SlotMap } from './slot-map.ts';
 
+const REPLACED = 'another master took over';
+/** For a master that was replaced: one that lives answers at once. */
+const LAST_ANSWER_MS = 200;
+
 export interface MovesOptions {
   readonly lanes: Lanes;
   readonly masters: Masters;
   readonly publishing: ClusterPublishing;
   readonly keys: Keys;
+  readonly clock: Clock;
   readonly metrics: BackplaneMetrics;
   readonly log: Logger;
 }
@@ -96,13 +102,16 @@ export class Moves {
   }
 
   /**
-   * It has nothing any more. A master that was replaced may be frozen: when it wakes it would take what waits in its socket and say that
-   * it is stored. One that gave its slots away answers what is in flight.
+   * It has nothing any more. One that gave its slots away answers what is in flight. One that was replaced is given a moment, in which
+   * it counts if it says that it did nothing: so a planned failover leaves nothing unknown.
    */
   #retire(member: Member, before: SlotMap | null, map: SlotMap): void {
-    const isReplaced = before !== null && isFailover(before, map, member.master);
-    if (isReplaced || !member.shard.isSending(() => true)) {
-      this.#options.masters.close(member, 'another master took over');
+    const nowMs = this.#options.clock.nowMs();
+    if (member.replacedAtMs === null && before !== null && isFailover(before, map, member.master)) {
+      member.replacedAtMs = nowMs;
+      member.shard.replaced(REPLACED);
     }
+    const isOver = member.replacedAtMs !== null && nowMs - member.replacedAtMs >= LAST_ANSWER_MS;
+    if (isOver || !member.shard.isSending(() => true)) this.#options.masters.close(member, REPLACED);
   }
 }

@@ -1,7 +1,8 @@
 /**
  * Who has which slots of a Redis Cluster, from what its servers say of each other (CLUSTER NODES). Any of them may be behind, or
  * cut off, or not know yet that it was replaced. But each claim of slots has a configuration epoch, and whoever takes slots has a
- * higher one than all before: so of two claims the higher one is true, in whatever order the answers come.
+ * higher one than all before: so of two claims the higher one is true, in whatever order the answers come. A claim that was seen
+ * counts on: whoever told of it may be the one that it replaced, while the others have yet to hear.
  */
 import { SLOTS } from '../keys/slots.ts';
 
@@ -16,6 +17,8 @@ export interface ClusterServer {
 }
 
 export interface Master extends ClusterServer {
+  /** It said so itself: others may have yet to hear where it is now. */
+  readonly isOwnWord: boolean;
   /** Of its claims. */
   readonly epoch: number;
   /** Ids of the servers that follow it. */
@@ -47,8 +50,8 @@ const NOBODY = -1;
 export class SlotMap {
   /** Those that have slots. */
   readonly masters: readonly Master[];
-  /** All servers that the cluster knows, by their ids. */
-  readonly servers: ReadonlyMap<string, ClusterServer>;
+  /** What is known of all servers of the cluster, by their ids. */
+  readonly servers: ReadonlyMap<string, NodeLine>;
   /** Ids of masters that say that the cluster is down. */
   readonly down: ReadonlySet<string>;
   readonly #owners: Int16Array;
@@ -56,7 +59,7 @@ export class SlotMap {
   constructor(
     masters: readonly Master[],
     owners: Int16Array,
-    servers: ReadonlyMap<string, ClusterServer>,
+    servers: ReadonlyMap<string, NodeLine>,
     down: ReadonlySet<string>,
   ) {
     this.masters = masters;
@@ -107,9 +110,14 @@ function parseRange(range: string): readonly [number, number] {
   return [first, last];
 }
 
-/** The map that these views show together. */
-export function mergeViews(views: readonly ClusterView[]): SlotMap {
+/** The map that these views show together, and what was known `before`. */
+export function mergeViews(views: readonly ClusterView[], before: SlotMap | null = null): SlotMap {
   const best = bestLines(views);
+  for (const [id, line] of before?.servers ?? []) {
+    const now = best.get(id);
+    // The cluster still knows it, and nobody who was asked has heard of its newest claim.
+    if (now !== undefined && !now.isSelf && line.epoch > now.epoch) best.set(id, line);
+  }
   const claims = [...best.values()].filter(({ isMaster, slots }) => isMaster && slots.length > 0);
   // The highest claim is written last.
   claims.sort((a, b) => a.epoch - b.epoch || (a.id < b.id ? -1 : 1));
@@ -117,8 +125,8 @@ export function mergeViews(views: readonly ClusterView[]): SlotMap {
   claims.forEach(({ slots }, index) => {
     for (const [first, last] of slots) owners.fill(index, first, last + 1);
   });
-  const masters = claims.map(({ id, host, hostname, port, epoch }) => ({
-    ...{ id, host, hostname, port, epoch },
+  const masters = claims.map(({ id, host, hostname, port, epoch, isSelf }) => ({
+    ...{ id, host, hostname, port, epoch, isOwnWord: isSelf },
     replicas: [...best.values()].filter(({ masterId }) => masterId === id).map((line) => line.id),
   }));
   return withoutIdle(masters, owners, best, views);
@@ -141,7 +149,7 @@ function bestLines(views: readonly ClusterView[]): Map<string, NodeLine> {
 function withoutIdle(
   claimants: readonly Master[],
   owners: Int16Array,
-  servers: ReadonlyMap<string, ClusterServer>,
+  servers: ReadonlyMap<string, NodeLine>,
   views: readonly ClusterView[],
 ): SlotMap {
   const serving = new Set(owners);

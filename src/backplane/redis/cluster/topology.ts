@@ -29,6 +29,7 @@ export class Topology {
   /** Being asked; true: once more afterwards. */
   readonly #asking = new Map<string, boolean>();
   readonly #merging = new EndOfTurn(systemScheduler, () => this.#merge());
+  #map: SlotMap | null = null;
   #timer: Timer | undefined;
   #askedAtMs = -Infinity;
   #isSearching = false;
@@ -99,6 +100,8 @@ export class Topology {
   }
 
   #merge(): void {
-    if (!this.#isStopped && this.#views.size > 0) this.#options.read(mergeViews([...this.#views.values()]));
+    if (this.#isStopped || this.#views.size === 0) return;
+    this.#map = mergeViews([...this.#views.values()], this.#map);
+    this.#options.read(this.#map);
   }
 }

@@ -61,17 +61,35 @@ export function doubtOf(
   { primaries }: Others,
 ): Doubt {
   if (record === null || record.runId === '' || server.runId === '') return 'none';
-  const lives = ({ home, runId }: LineageRecord) =>
-    primaries.some((other) => other.runId === runId || other.id === home);
+  const lives = (one: LineageRecord) => livesElsewhere(one, primaries);
   if (record.runId !== server.runId) {
     // What moved comes from a server that lives. Or it moved long ago, and the disk is from before nodes found it here.
     if (lives(record) && isAsKnown(record, earlier, server, lives)) return 'none';
     return earlier === undefined ? 'strange' : 'compare';
   }
-  if (earlier === undefined || earlier.runId === server.runId || earlier.lineage !== record.lineage)
-    return 'none';
+  if (earlier === undefined || earlier.runId === server.runId) return 'none';
+  // A lineage that began meanwhile; none at all was begun by nobody.
+  if (earlier.lineage !== record.lineage && record.lineage !== '') return 'none';
   const wasHandedOver = server.previousId !== '' && server.previousId === earlier.home;
   return earlier.runId === '' || wasHandedOver || lives(earlier) ? 'none' : 'late';
+}
+
+/**
+ * Whether a partition without a record had one: it was flushed with everything else, and then the server started again. What was numbered
+ * in between has no lineage that anybody could compare.
+ */
+export function hasLostRecord(
+  record: LineageRecord | null,
+  earlier: LineageRecord | undefined,
+  server: Replication,
+  { primaries }: Others,
+): boolean {
+  if (record !== null || earlier === undefined || server.runId === '') return false;
+  return earlier.runId !== server.runId && !livesElsewhere(earlier, primaries);
+}
+
+function livesElsewhere({ home, runId }: LineageRecord, primaries: readonly Replication[]): boolean {
+  return primaries.some((other) => other.runId === runId || other.id === home);
 }
 
 function isAsKnown(

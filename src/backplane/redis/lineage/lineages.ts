@@ -10,7 +10,7 @@ import type { Peers } from '../link/peers.ts';
 import { errorFromCall, isRefusedWrite } from '../link/redis-errors.ts';
 import { type Replication, readReplication, type ServerAddress } from '../link/replication.ts';
 import { beatScript, lineageScript, type ScriptTarget } from '../scripts/scripts.ts';
-import { decide, doubtOf, lineageOf, lineageOfRun, type Others } from './decide.ts';
+import { decide, doubtOf, hasLostRecord, lineageOf, lineageOfRun, type Others } from './decide.ts';
 import { Evidence } from './evidence.ts';
 import { FormerPrimary, type FormerPrimaryOptions } from './former-primary.ts';
 import { type LineageRecord, readRecord, writeRecord } from './record.ts';
@@ -78,6 +78,8 @@ export class Lineages {
   readonly #known = new Set<string>();
   /** Decided, and not stored: their server refuses writes. */
   readonly #owed = new Set<Part>();
+  /** Ids of servers whose promotion was counted. */
+  readonly #promotions = new Set<string>();
 
   constructor(options: LineagesOptions) {
     this.#options = options;
@@ -159,12 +161,13 @@ export class Lineages {
     return null;
   }
 
-  /** Whether another node began a lineage of one of them. */
+  /** Whether another node began a lineage of one of them, or a record is gone: with all data, or it was deleted. */
   async #isOutdated(server: Pick<FoundServer, 'redis'>, parts: readonly Part[]): Promise<boolean> {
     const found = await this.#read(server, parts);
     return parts.some((part) => {
       const stored = readRecord(found.get(part) ?? null);
-      return stored !== null && stored.lineage !== this.#byPart.get(part)?.lineage;
+      if (stored === null) return true;
+      return stored.lineage !== '' && stored.lineage !== this.#byPart.get(part)?.lineage;
     });
   }
 
@@ -180,7 +183,8 @@ export class Lineages {
   /** Of servers that have nothing any more. */
   #forget(): void {
     const homes = new Set([...this.#byPart.values()].map(({ home }) => home));
-    for (const id of this.#known) if (!homes.has(id)) this.#known.delete(id);
+    for (const ids of [this.#known, this.#promotions])
+      for (const id of ids) if (!homes.has(id)) ids.delete(id);
     if (this.#owed.size === 0) this.#handovers.clear();
     const runIds = new Set([...this.#byPart.values()].map(({ runId }) => runId));
     this.#former.keep(runIds);
@@ -266,11 +270,17 @@ export class Lineages {
     const changes: Change[] = [];
     for (const [part, text] of found) {
       const before = readRecord(text);
+      const earlier = this.#byPart.get(part);
+      const isForced = hasLostRecord(before, earlier, facts, others);
+      const isFlushed = before === null && facts.runId !== '' && earlier?.runId === facts.runId;
       const verdict = decide(before, facts, others);
       let lineage: string;
-      if (verdict !== 'ask') lineage = verdict.lineage;
+      if (isForced) lineage = lineageOfRun(facts);
+      else if (isFlushed) lineage = earlier.lineage;
+      else if (verdict !== 'ask') lineage = verdict.lineage;
       else lineage = (await this.#wasHandedOver(before!, facts, server)) ? before!.lineage : lineageOf(facts);
-      changes.push({ part, found: text, before, next: { home: facts.id, runId: facts.runId, lineage } });
+      const next = { home: facts.id, runId: facts.runId, lineage };
+      changes.push({ part, found: text, before, next, isForced });
     }
     return changes;
   }
@@ -356,8 +366,8 @@ export class Lineages {
   }
 
   /** A server that refuses writes can be read meanwhile; but a lineage that begins must be stored before anything is numbered. */
-  #refused({ before, next }: Change, message: string): string {
-    const begins = before === null ? false : before.lineage !== next.lineage;
+  #refused({ before, next, isForced = false }: Change, message: string): string {
+    const begins = isForced || (before !== null && before.lineage !== next.lineage);
     const reply = message.replace(/^redis: /, '');
     if (begins || !isRefusedWrite(reply))
       throw unavailable('connect', `cannot store the lineage of rooms: ${message}`);
@@ -375,12 +385,20 @@ export class Lineages {
       else this.#owed.delete(part);
       if (earlier === undefined) continue;
       if (earlier.lineage !== record.lineage) begun++;
+      this.#countPromotion(earlier, record, facts);
       hasLost ||= mayLack(earlier, record, facts, others);
     }
     const all = new Set([...this.#byPart.values()].map(({ lineage }) => lineage));
     this.#common = all.size > 1 ? null : ([...all][0] ?? '');
     if (hasLost) this.#generation++;
     this.#tell(changes, facts, begun);
+  }
+
+  /** Once for each server: its partitions may be settled one after the other. */
+  #countPromotion(earlier: LineageRecord, { lineage }: LineageRecord, { id, previousId }: Replication): void {
+    if (previousId === '' || earlier.home !== previousId || this.#promotions.has(id)) return;
+    this.#promotions.add(id);
+    this.#options.metrics.promotion(lineage === earlier.lineage ? 'planned' : 'unplanned');
   }
 
   #tell(changes: readonly Change[], { previousId }: Replication, begun: number): void {

@@ -1,5 +1,5 @@
 /** The three links of a node to Redis: how they are asked, and what is wrong with them. */
-import { type Place, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
+import { BackplaneError, type Place, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import { Link, type LinkOptions } from './link.ts';
 import { errorFromCall, isAnswer } from './redis-errors.ts';
 import type { ShardAccess } from './shard-calls.ts';
@@ -34,6 +34,8 @@ export class Links {
   readonly #lineageOf: (place: Place) => string;
   #isReadLinkAsked = false;
   #isStopped = false;
+  /** Why what the server says to have done does not count, or null. */
+  #distrust: string | null = null;
 
   constructor(options: LinksOptions, watcher: LinksWatcher) {
     this.#lineageOf = (place) => options.lineages.of(place);
@@ -61,6 +63,16 @@ export class Links {
     this.#isStopped = true;
   }
 
+  /**
+   * Another server took over. This one may have been frozen meanwhile: when it wakes it does what waits in its socket, says so, and then
+   * drops it. What is in flight on the command link is waited for, since it may also reply that it did nothing.
+   */
+  distrust(reason: string): void {
+    this.#distrust = reason;
+    this.subscribe.close();
+    this.reads.close();
+  }
+
   close(): void {
     for (const link of this.#all()) link.close();
   }
@@ -81,7 +93,9 @@ export class Links {
     const problem = this.commandProblem();
     if (problem !== null) throw unavailable(stage, problem);
     try {
-      return await work(this.#access(this.command));
+      const answer = await work(this.#access(this.command));
+      if (this.#distrust === null) return answer;
+      throw new BackplaneError('timeout', stage, `${this.#distrust}, before Redis answered`);
     } catch (cause) {
       const error = errorFromCall(cause, stage);
       if (error.code === 'timeout') this.#watcher.noAnswer();

@@ -3,6 +3,7 @@
  * this node the store may have. Bounded by the node's own memberships: when much waits, only the last update
  * of each connection and room is kept, and a connection that came and went unseen is forgotten.
  */
+import { systemScheduler } from '../../../util/scheduler.ts';
 
 /** `who` null: it leaves. */
 interface Update {
@@ -37,16 +38,23 @@ export interface TakeLimits {
 
 /** How much may wait beyond the necessary before the queue is compacted. */
 const SLACK = 8_192;
+/** After this a call cannot arrive any more: systems give up what a closed connection has not delivered within about 15 minutes. */
+const DOUBT_MS = 60 * 60 * 1000;
 
 export class PresenceQueue {
   readonly #rooms = new Map<string, OwnRoom>();
   /** Rooms with updates, the longest waiting first. */
   readonly #waiting = new Set<OwnRoom>();
-  /** Rooms with a call that was never answered. */
-  readonly #doubtful = new Set<string>();
+  /** Rooms with a call that was never answered, and when that was: the latest last. */
+  readonly #doubtful = new Map<string, number>();
   #count = 0;
   #number = 0;
   #compactAt = SLACK;
+  readonly #nowMs: () => number;
+
+  constructor(nowMs = () => systemScheduler.nowMs()) {
+    this.#nowMs = nowMs;
+  }
 
   get isEmpty(): boolean {
     return this.#count === 0;
@@ -109,6 +117,7 @@ export class PresenceQueue {
       if (who === null) room.stored.delete(connection);
       else room.stored.add(connection);
     }
+    this.#forgetDoubts();
     return this.#forgetIfEmpty(room) && !this.#doubtful.has(room.name);
   }
 
@@ -118,7 +127,11 @@ export class PresenceQueue {
    * may not have done it.
    */
   putBack({ room, updates }: UpdateBatch, isDoubtful: boolean): void {
-    if (isDoubtful) this.#doubtful.add(room.name);
+    if (isDoubtful) {
+      this.#forgetDoubts();
+      this.#doubtful.delete(room.name);
+      this.#doubtful.set(room.name, this.#nowMs());
+    }
     room.isInFlight = false;
     const kept = lastUpdates(updates, room.stored);
     this.#count += kept.length;
@@ -144,6 +157,14 @@ export class PresenceQueue {
   /** The node's list of rooms in the store is gone, or about to be. */
   unregister(): void {
     for (const room of this.#rooms.values()) room.registered = null;
+  }
+
+  #forgetDoubts(): void {
+    const untilMs = this.#nowMs() - DOUBT_MS;
+    for (const [name, sinceMs] of this.#doubtful) {
+      if (sinceMs > untilMs) return;
+      this.#doubtful.delete(name);
+    }
   }
 
   #room(name: string, announce: boolean): OwnRoom {

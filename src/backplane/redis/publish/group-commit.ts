@@ -8,6 +8,8 @@
  * sent, and so are new ones, until a PING on the same link is answered. A link is first in, first out: an
  * answered PING means that the late call was executed, or never will be, so continuing cannot reorder. An
  * unanswered PING drops the link.
+ *
+ * On a Redis Cluster what waits is given back instead: the master may be handing over, and another one takes it then.
  */
 
 import type { Clock } from '../../../util/clock.ts';
@@ -36,8 +38,8 @@ export interface GroupCommitOptions {
   /** `isSuspect` changed. */
   suspectChanged(): void;
   /**
-   * Of a Redis Cluster: the server replied that it did not run these batches, in order. Whoever takes them settles them. Then a call has
-   * one batch of each room at most, so none can overtake one that was not run.
+   * Of a Redis Cluster: the server did not run these batches, in order: it replied so, or they were not sent. Whoever takes them settles
+   * them. Then a call has one batch of each room at most, so none can overtake one that was not run.
    */
   notRun?(batches: readonly RoomBatch[]): void;
 }
@@ -55,6 +57,8 @@ export class GroupCommit {
   readonly #limits: TakeLimits;
   #isSuspect = false;
   #isClosed = false;
+  /** Why what the server says to have stored does not count, or null. */
+  #distrust: string | null = null;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
@@ -95,7 +99,12 @@ export class GroupCommit {
 
   /** The link is down: waiting messages were never sent. The link itself rejects those in flight. */
   linkDown(): void {
-    this.#failWaiting(this.#options.problem() ?? 'the link to Redis was lost');
+    this.#dropWaiting(this.#options.problem() ?? 'the link to Redis was lost');
+  }
+
+  /** Another server took over: this one may have been frozen meanwhile, and store what it then drops. That it did not run a batch counts. */
+  distrust(reason: string): void {
+    this.#distrust = reason;
   }
 
   /** The link is new: it has no lost reply. */
@@ -164,15 +173,18 @@ export class GroupCommit {
         isLate ||= outcome.code === 'timeout' && !(outcome instanceof StoredError);
         if (this.#options.notRun !== undefined && isNotRun(outcome)) notRun.push(batch);
         else batch.fail(outcome);
-      } else batch.settle(outcome);
+      } else if (this.#distrust === null) batch.settle(outcome);
+      else batch.fail(new BackplaneError('timeout', 'publish', `${this.#distrust}, before Redis answered`));
     });
+    // Together, so that they stay in order.
+    if (isLate && this.#options.notRun !== undefined) notRun.push(...this.#queue.takeAll());
     if (notRun.length > 0) this.#options.notRun?.(notRun);
     if (isLate) this.#suspect();
     else this.#schedule();
   }
 
   #suspect(): void {
-    this.#failWaiting(this.#silence);
+    this.#dropWaiting(this.#silence);
     // A link that is down cannot answer; it comes back without lost replies.
     if (this.#isSuspect || this.#isClosed || this.#options.problem() !== null) return;
     this.#setSuspect(true);
@@ -190,6 +202,14 @@ export class GroupCommit {
     if (this.#isSuspect === isSuspect) return;
     this.#isSuspect = isSuspect;
     this.#options.suspectChanged();
+  }
+
+  /** They were not sent, and cannot be now. */
+  #dropWaiting(reason: string): void {
+    const { notRun } = this.#options;
+    if (notRun === undefined || this.#isClosed) return this.#failWaiting(reason);
+    const waiting = this.#queue.takeAll();
+    if (waiting.length > 0) notRun(waiting);
   }
 
   #failWaiting(reason: string): void {

@@ -199,6 +199,17 @@ export class Shard {
     this.#writes.stop();
   }
 
+  /**
+   * Of a cluster: another server took over. Nothing is heard here any more, and what this one says to have stored does not count. It may
+   * yet reply that it did not: until `close`.
+   */
+  replaced(reason: string): void {
+    this.stop();
+    this.#commits.distrust(reason);
+    this.subscriptions.close();
+    this.#links.distrust(reason);
+  }
+
   /** `reason`: why what is in flight may or may not have been stored. */
   close(reason?: string): void {
     this.#commits.close(reason);

@@ -5,9 +5,9 @@ import type { Redis } from 'ioredis';
 import { systemClock } from '../../../util/clock.ts';
 import { bySentinels, redisAddress } from '../../../util/redis-url.ts';
 import { Keys } from '../keys/keys.ts';
-import { onTrial } from '../link/server-options.ts';
+import { onTrial, type TrialOptions } from '../link/server-options.ts';
 import { passingProblem, serverProblem, versionProblem } from '../link/server-version.ts';
-import { findObstacles, type Obstacle } from './rights.ts';
+import { findObstacles, type Obstacle, type ServedPlaces } from './rights.ts';
 
 export interface InspectOptions {
   /** As in `RedisBackplaneOptions`. */
@@ -53,6 +53,10 @@ export interface RedisFacts {
   readonly pubsubBuffer: OutputBufferLimit | null;
   readonly maxClients: number | null;
   readonly connectedClients: number;
+  /** Replicas that follow it. */
+  readonly connectedReplicas: number;
+  /** Of a server of a cluster: whether it refuses everything while any slot has no master. Null as above. */
+  readonly needsFullCoverage: boolean | null;
   /** Its clock minus ours, milliseconds. Off by half of `roundTripMs` at most. */
   readonly clockAheadMs: number;
   readonly roundTripMs: number;
@@ -73,26 +77,36 @@ export class WrongServer extends Error {}
 export function inspectRedis(options: InspectOptions): Promise<RedisFacts> {
   const { url, cluster = false, sentinels, sentinelName = 'mymaster', tls, keyPrefix, timeoutMs } = options;
   const address = bySentinels(redisAddress(url), sentinels, sentinelName);
-  return onTrial({ address, tls, timeoutMs }, (redis) =>
-    factsOf(redis, keyPrefix, address.database, cluster),
-  );
+  // Partitions make no difference to rights.
+  const keys = new Keys(keyPrefix, 1, address.database);
+  return inspectServer({ address, tls, timeoutMs, keys, isCluster: cluster, served: null });
+}
+
+export interface InspectServerOptions extends TrialOptions {
+  readonly keys: Keys;
+  readonly isCluster: boolean;
+  /** Of a master of a cluster: what it can be tried on. Null: it is not tried. */
+  readonly served: ServedPlaces | null;
+}
+
+/** As `inspectRedis`. */
+export function inspectServer(options: InspectServerOptions): Promise<RedisFacts> {
+  return onTrial(options, (redis) => factsOf(redis, options));
 }
 
 async function factsOf(
   redis: Redis,
-  keyPrefix: string,
-  database: number,
-  cluster: boolean,
+  { address, keys, isCluster, served }: InspectServerOptions,
 ): Promise<RedisFacts> {
   const info = await redis.info();
-  const problem = serverProblem(info, cluster);
+  const problem = serverProblem(info, isCluster);
   const isOfOurKind = problem === null || problem === versionProblem(info);
   if (!isOfOurKind) throw new WrongServer(problem);
   const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
   const [settings, clock] = [await settingsOf(redis), await clockOf(redis)];
   const canWrite = passingProblem(info) === null && problem === null;
-  // Partitions make no difference to rights.
-  const keys = new Keys(keyPrefix, 1, database);
+  const isTried = canWrite && isCluster === (served !== null);
+  const coverage = settings.get('cluster-require-full-coverage');
   return {
     version: field('redis_version'),
     versionProblem: versionProblem(info),
@@ -108,15 +122,22 @@ async function factsOf(
     pubsubBuffer: bufferLimit(settings.get('client-output-buffer-limit')),
     maxClients: settings.has('maxclients') ? Number(settings.get('maxclients')) : null,
     connectedClients: Number(field('connected_clients')),
+    connectedReplicas: Number(field('connected_slaves')),
+    needsFullCoverage: coverage === undefined ? null : coverage === 'yes',
     ...clock,
-    obstacles: canWrite && !cluster ? await findObstacles(redis, keys, database) : [],
+    obstacles: isTried ? await findObstacles(redis, keys, address.database, served) : [],
   };
 }
+
+const SETTINGS = [
+  ...['appendfsync', 'save', 'client-output-buffer-limit', 'maxclients'],
+  'cluster-require-full-coverage',
+];
 
 /** Empty if CONFIG is renamed or forbidden, as with most Redis services. */
 async function settingsOf(redis: Redis): Promise<ReadonlyMap<string, string>> {
   const settings = new Map<string, string>();
-  for (const name of ['appendfsync', 'save', 'client-output-buffer-limit', 'maxclients']) {
+  for (const name of SETTINGS) {
     const answer = await redis.call('CONFIG', 'GET', name).catch(refused);
     if (!Array.isArray(answer)) return settings;
     if (answer.length === 2) settings.set(String(answer[0]), String(answer[1]));

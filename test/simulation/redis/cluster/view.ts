@@ -39,6 +39,7 @@ export class View {
   /** It says that the cluster is down. */
   isDown = false;
   #text: string | null = null;
+  #masters: readonly Known[] | null = null;
 
   constructor(self: number) {
     this.self = self;
@@ -69,9 +70,11 @@ export class View {
   }
 
   /** Masters that have slots: whose votes count. */
-  get masters(): Known[] {
-    const serving = new Set(this.owners);
-    return [...this.known.values()].filter(({ number, master }) => master === null && serving.has(number));
+  get masters(): readonly Known[] {
+    this.#masters ??= [...this.known.values()].filter(
+      ({ number, master }) => master === null && this.hasSlots(number),
+    );
+    return this.#masters;
   }
 
   header(): Header {
@@ -88,6 +91,7 @@ export class View {
   /** After each change: what it says of them is made anew. */
   changed(): void {
     this.#text = null;
+    this.#masters = null;
   }
 
   /** The reply to CLUSTER NODES. */

@@ -1,0 +1,74 @@
+/** What a Redis Cluster says about itself, as plain facts, for deployment checks: any server tells who the masters are, and each is asked. */
+import type { ConnectionOptions } from 'node:tls';
+import { type RedisAddress, redisAddresses, shownAddress } from '../../../util/redis-url.ts';
+import { Keys } from '../keys/keys.ts';
+import { type InspectOptions, inspectServer, type RedisFacts } from '../start/inspect.ts';
+import { addressOf, searchView, servedPartition } from './first-view.ts';
+import { type Master, mergeViews, type SlotMap } from './slot-map.ts';
+
+export interface InspectClusterOptions extends Omit<InspectOptions, 'url' | 'cluster'> {
+  /** One URL or several, with commas between them. */
+  readonly url: string;
+  readonly partitions: number;
+}
+
+export interface MasterFacts {
+  /** Host and port. */
+  readonly address: string;
+  /** What it has, as the cluster says. */
+  readonly partitions: number;
+  readonly hasNodes: boolean;
+  /** What it says, or the error by which it did not. */
+  readonly found: RedisFacts | Error;
+}
+
+export interface ClusterFacts {
+  /** Those that have partitions, or what is one for the whole cluster. */
+  readonly masters: readonly MasterFacts[];
+  /** Partitions without a master. */
+  readonly lost: number;
+  /** A server says that the cluster is down. */
+  readonly isDown: boolean;
+}
+
+/** Null if no server answers that `url` names. Otherwise as `inspectRedis`, with an error in the place of what a master did not say. */
+export async function inspectCluster(options: InspectClusterOptions): Promise<ClusterFacts | null> {
+  const { tls, timeoutMs, keyPrefix, partitions } = options;
+  const seeds = redisAddresses(options.url);
+  const view = await searchView(seeds, tls, timeoutMs);
+  if (view === null) return null;
+  const map = mergeViews([view]);
+  const keys = new Keys(keyPrefix, partitions, seeds[0].database);
+  const slots = Array.from({ length: partitions }, (_, partition) => keys.slotOfPartition(partition));
+  const needed = map.masters.filter((master) =>
+    [...slots, keys.slotOfNodes].some((slot) => map.owner(slot) === master),
+  );
+  const masters = await Promise.all(
+    needed.map((master) => inspectMaster(master, { map, keys, slots, seed: seeds[0], tls, timeoutMs })),
+  );
+  return { masters, lost: slots.filter((slot) => map.owner(slot) === null).length, isDown: view.isDown };
+}
+
+interface Around {
+  readonly map: SlotMap;
+  readonly keys: Keys;
+  /** By partition. */
+  readonly slots: readonly number[];
+  readonly seed: RedisAddress;
+  readonly tls: ConnectionOptions | undefined;
+  readonly timeoutMs: number;
+}
+
+async function inspectMaster(master: Master, around: Around): Promise<MasterFacts> {
+  const { map, keys, slots, seed, tls, timeoutMs } = around;
+  const address = addressOf(master, seed);
+  const partition = servedPartition(map, keys, master.id);
+  const hasNodes = map.owner(keys.slotOfNodes) === master;
+  // Without a partition there is nothing of a room that it could be tried on.
+  const served = partition === null ? null : { partition, hasNodes };
+  const found = await inspectServer({ address, tls, timeoutMs, keys, isCluster: true, served }).catch(
+    (error: Error) => error,
+  );
+  const own = slots.filter((slot) => map.owner(slot) === master).length;
+  return { address: shownAddress(address), partitions: own, hasNodes, found };
+}

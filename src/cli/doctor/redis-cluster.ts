@@ -1,0 +1,64 @@
+import type { ClusterFacts, MasterFacts } from '../../backplane/redis/cluster/inspect-cluster.ts';
+import { type Finding, ok, problem, warning } from './finding.ts';
+
+const ABOUT = 'redis cluster';
+/** One can be lost, and the others still agree on who takes over. */
+const ENOUGH_MASTERS = 3;
+
+/** What the cluster is as a whole: whether everything has a master, and what the loss of one means. */
+export function checkRedisCluster(facts: ClusterFacts): Finding[] {
+  return [...served(facts), ...facts.masters.flatMap(checkMaster)];
+}
+
+function served({ masters, lost, isDown }: ClusterFacts): Finding[] {
+  const findings: Finding[] = [];
+  if (isDown) {
+    const advice = 'bring masters back until most of them reach each other; redis-cli cluster info has more';
+    findings.push(problem(ABOUT, 'it says that it is down (cluster_state:fail)', advice));
+  }
+  if (lost > 0) {
+    const says = `${lost} partitions have no master: their rooms are unavailable`;
+    findings.push(problem(ABOUT, says, 'assign all slots: redis-cli --cluster fix <host>:<port>'));
+  }
+  const each = masters.map(({ address, partitions }) => `${address} has ${partitions}`).join(', ');
+  findings.push(ok(ABOUT, `partitions by master: ${each}`));
+  if (masters.length < ENOUGH_MASTERS) {
+    const says = `only ${masters.length} of its masters have rooms: when one is lost there is no majority to replace it, unless others have slots too`;
+    findings.push(warning(ABOUT, says, 'use three masters or more: redis-cli --cluster rebalance'));
+  }
+  return findings;
+}
+
+function checkMaster({ address, found }: MasterFacts): Finding[] {
+  if (found instanceof Error) return [];
+  const findings: Finding[] = [];
+  if (found.connectedReplicas === 0) {
+    const says = `no replica follows ${address}: when it is lost, its rooms are unavailable until it is back`;
+    const advice = 'add one: redis-cli --cluster add-node <new> <any> --cluster-slave';
+    findings.push(warning(ABOUT, says, advice));
+  }
+  if (found.needsFullCoverage === true) {
+    const says = `${address} refuses everything while any slot has no master (cluster-require-full-coverage yes)`;
+    const advice = 'set cluster-require-full-coverage no, so that the rooms of other masters go on';
+    findings.push(warning(ABOUT, says, advice));
+  }
+  return findings;
+}
+
+/** What was found about each server, with what is true of all of them once. `each`: by address. */
+export function together(each: ReadonlyMap<string, readonly Finding[]>): Finding[] {
+  const whose = new Map<string, { readonly finding: Finding; readonly addresses: string[] }>();
+  for (const [address, findings] of each) {
+    for (const finding of findings) {
+      const name = JSON.stringify(finding);
+      const known = whose.get(name);
+      if (known === undefined) whose.set(name, { finding, addresses: [address] });
+      else known.addresses.push(address);
+    }
+  }
+  return [...whose.values()].map(({ finding, addresses }) =>
+    addresses.length === each.size || addresses.some((address) => finding.says.includes(address))
+      ? finding
+      : { ...finding, says: `${addresses.join(', ')}: ${finding.says}` },
+  );
+}

@@ -1,0 +1,56 @@
+import { expect, it } from 'vitest';
+import type { ClusterFacts, MasterFacts } from '../../src/backplane/redis/cluster/inspect-cluster.ts';
+import type { RedisFacts } from '../../src/backplane/redis/start/inspect.ts';
+import { ok, warning } from '../../src/cli/doctor/finding.ts';
+import { checkRedisCluster, together } from '../../src/cli/doctor/redis-cluster.ts';
+
+function master(number: number, facts: Partial<RedisFacts> = {}): MasterFacts {
+  const found = { connectedReplicas: 1, needsFullCoverage: false, ...facts } as RedisFacts;
+  return { address: `10.0.0.${number}:6379`, partitions: 40 + number, hasNodes: number === 1, found };
+}
+
+const three = [master(1), master(2), master(3)];
+const sound: ClusterFacts = { masters: three, lost: 0, isDown: false };
+const levels = (facts: ClusterFacts) =>
+  checkRedisCluster(facts).map(({ level, says }) => `${level}: ${says}`);
+
+it('says who has how much of a sound cluster, and nothing else', () => {
+  expect(levels(sound)).toEqual([
+    'ok: partitions by master: 10.0.0.1:6379 has 41, 10.0.0.2:6379 has 42, 10.0.0.3:6379 has 43',
+  ]);
+});
+
+it('finds what makes rooms unavailable, now or when a master is lost', () => {
+  const some = [master(1, { connectedReplicas: 0 }), master(2, { needsFullCoverage: true })];
+  expect(levels({ masters: some, lost: 2, isDown: true })).toEqual([
+    'problem: it says that it is down (cluster_state:fail)',
+    'problem: 2 partitions have no master: their rooms are unavailable',
+    'ok: partitions by master: 10.0.0.1:6379 has 41, 10.0.0.2:6379 has 42',
+    expect.stringMatching(/^warning: only 2 of its masters have rooms/),
+    expect.stringMatching(/^warning: no replica follows 10\.0\.0\.1:6379/),
+    expect.stringMatching(/^warning: 10\.0\.0\.2:6379 refuses everything while any slot/),
+  ]);
+});
+
+it('leaves a master that does not answer to the check of its link', () => {
+  const silent = { ...master(3), found: new Error('no answer') };
+  expect(levels({ ...sound, masters: [master(1), master(2), silent] })).toHaveLength(1);
+});
+
+it('says once what is true of all servers, and of whom it is true otherwise', () => {
+  const version = ok('redis server', 'version 7.2.0');
+  const full = warning('redis memory', 'there is no limit', 'set one');
+  const link = (address: string) => ok('redis link', `${address} answers within 1 ms`);
+  const found = together(
+    new Map([
+      ['a:1', [version, link('a:1')]],
+      ['b:2', [version, link('b:2'), full]],
+    ]),
+  );
+  expect(found.map(({ says }) => says)).toEqual([
+    'version 7.2.0',
+    'a:1 answers within 1 ms',
+    'b:2 answers within 1 ms',
+    'b:2: there is no limit',
+  ]);
+});
