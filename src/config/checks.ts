@@ -45,9 +45,10 @@ const CHECKS: readonly Check[] = [
     find: ({ redis }) => bothOrNone(redis.tls.keyFile, redis.tls.certFile, 'redis.tls.certFile'),
   },
   {
-    of: ['redis.url', 'redis.tls.caFile', 'redis.tls.certFile', 'redis.tls.keyFile'],
-    find: ({ redis: { url, tls } }) =>
-      (tls.caFile ?? tls.certFile ?? tls.keyFile) !== null && !url?.startsWith('rediss:')
+    of: ['redis.url', 'redis.sentinels', 'redis.tls.caFile', 'redis.tls.certFile', 'redis.tls.keyFile'],
+    find: ({ redis: { url, sentinels, tls } }) =>
+      (tls.caFile ?? tls.certFile ?? tls.keyFile) !== null &&
+      ![url, sentinels].some((urls) => urls?.startsWith('rediss:'))
         ? [
             url === null
               ? ': missing, and redis.tls names a file: set a rediss:// URL, or remove redis.tls for a node without Redis'

@@ -30,6 +30,7 @@ export type RedisUrls = { readonly addresses: readonly RedisAddress[] } | { read
 const EXPECTED = 'expected a URL such as redis://localhost:6379 or rediss://user:password@host:6380/0';
 const ENCODE = 'percent-encode the characters / ? # % in its user and password, such as %2F for /';
 const STANDARD_PORT = 6379;
+const SENTINEL_PORT = 26_379;
 const HIGHEST_PORT = 65_535;
 const HOST = /^([\w.-]+|\[[0-9a-f:.]+\])$/i;
 const DATABASE = /^\/(0|[1-9]\d{0,8})?$/;
@@ -37,7 +38,7 @@ const DATABASE = /^\/(0|[1-9]\d{0,8})?$/;
 const BETWEEN_URLS = /,(?=rediss?:\/\/)/;
 
 /** Reads a URL, or says what is wrong with it. A problem never repeats the text: it may be a secret. */
-export function readRedisUrl(text: string): RedisUrl {
+export function readRedisUrl(text: string, standardPort = STANDARD_PORT): RedisUrl {
   if (/^(unix:|redis\+(unix|socket):|\/)/.test(text)) {
     return {
       problem: 'Unix sockets are not supported: let Redis listen on a port, and use redis://host:port',
@@ -48,7 +49,7 @@ export function readRedisUrl(text: string): RedisUrl {
   const problem = formProblem(rest);
   if (problem !== null) return { problem };
   if (!URL.canParse(text)) return { problem: EXPECTED };
-  return readParts(new URL(text));
+  return readParts(new URL(text), standardPort);
 }
 
 /** For a URL that was already checked. Throws if it is wrong anyway. */
@@ -64,8 +65,8 @@ export function splitRedisUrls(text: string): string[] {
 }
 
 /** Reads one URL or several, or says what is wrong with them, again without repeating any of it. */
-export function readRedisUrls(text: string): RedisUrls {
-  const read = splitRedisUrls(text).map(readRedisUrl);
+export function readRedisUrls(text: string, standardPort = STANDARD_PORT): RedisUrls {
+  const read = splitRedisUrls(text).map((url) => readRedisUrl(url, standardPort));
   const addresses: RedisAddress[] = [];
   for (const [i, url] of read.entries()) {
     if ('address' in url) addresses.push(url.address);
@@ -81,8 +82,11 @@ export function readRedisUrls(text: string): RedisUrls {
 }
 
 /** The servers that a URL, or a list of them, names. For what was already checked. Throws if it is wrong anyway. */
-export function redisAddresses(urls: string): readonly [RedisAddress, ...RedisAddress[]] {
-  const read = readRedisUrls(urls);
+export function redisAddresses(
+  urls: string,
+  standardPort = STANDARD_PORT,
+): readonly [RedisAddress, ...RedisAddress[]] {
+  const read = readRedisUrls(urls, standardPort);
   if ('problem' in read) throw new Error(`redis.url: ${read.problem}`);
   return read.addresses as [RedisAddress, ...RedisAddress[]];
 }
@@ -94,7 +98,7 @@ export function bySentinels(
   name: string,
 ): RedisAddress {
   if (urls === null || urls === undefined) return address;
-  return { ...address, sentinels: { name, addresses: redisAddresses(urls) } };
+  return { ...address, sentinels: { name, addresses: redisAddresses(urls, SENTINEL_PORT) } };
 }
 
 /** Host and port to show, without credentials; of a primary behind Sentinels its name. */
@@ -124,7 +128,7 @@ function formProblem(rest: string): string | null {
   return null;
 }
 
-function readParts(url: URL): RedisUrl {
+function readParts(url: URL, standardPort: number): RedisUrl {
   const [username, password] = [decoded(url.username), decoded(url.password)];
   if (username === null || password === null)
     return { problem: `a % in user or password is not a valid escape: ${ENCODE}` };
@@ -135,7 +139,7 @@ function readParts(url: URL): RedisUrl {
   const address = {
     isSecure: url.protocol === 'rediss:',
     host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: url.port === '' ? STANDARD_PORT : Number(url.port),
+    port: url.port === '' ? standardPort : Number(url.port),
     username: username === '' ? null : username,
     password: password === '' ? null : password,
     database: Number(url.pathname.slice(1)),

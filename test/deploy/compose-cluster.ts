@@ -100,7 +100,7 @@ export class ComposeCluster {
   }
 
   down(): Promise<string> {
-    return this.compose('--profile', 'load', 'down', '-v', '--timeout', '20');
+    return this.compose('--profile', 'load', '--profile', 'cluster', 'down', '-v', '--timeout', '20');
   }
 
   /** Ids of a service's containers that run. */

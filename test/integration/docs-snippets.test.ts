@@ -439,6 +439,7 @@ const EXCUSED: readonly (readonly [file: string, piece: Piece, reason: string])[
     'it needs a Kubernetes cluster: redis-cluster.test.ts reads the manifests',
   ],
   ['docs/redis.md', 'redis://redis-1:6379', 'chaos/cluster-moves.test.ts runs nodes with such a list'],
+  ['docs/redis.md', '--redis-sentinels', 'conformance/redis-sentinel.test.ts runs nodes with such a list'],
   ['docs/redis.md', '--redis-cluster', 'it needs a managed cluster; unit/config-load.test.ts reads the flag'],
   ['deploy/RUNBOOK.md', 'docker compose ps', ENGINE],
   ['python/README.md', /^pip install .\/python\n$/, 'python/package.test.ts installs it'],

@@ -214,7 +214,7 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
       try {
         redis = await RedisServer.start({
           ...{ 'tls-port': String(port), 'tls-cert-file': certFile, 'tls-key-file': keyFile },
-          ...{ 'tls-ca-cert-file': first.caFile, 'tls-auth-clients': 'yes' },
+          ...{ 'tls-ca-cert-file': first.caFile, 'tls-auth-clients': 'yes', 'tls-replication': 'yes' },
         });
       } catch (error) {
         hasTls = false;
@@ -248,6 +248,34 @@ describe.skipIf(!hasOpenssl)('TLS', () => {
       expect(await refusal({ caFile: first.caFile, ...second.issue('stranger') })).toMatch(
         /set redis\.tls\.certFile/,
       );
+    });
+
+    it('finds the primary by Sentinels that speak TLS', async ({ skip }) => {
+      if (!hasTls) skip();
+      const { certFile, keyFile } = first.issue('sentinel');
+      const sentinelPort = await freePort();
+      const sentinel = await RedisServer.start(
+        {
+          ...{ 'tls-port': String(sentinelPort), 'tls-cert-file': certFile, 'tls-key-file': keyFile },
+          ...{ 'tls-ca-cert-file': first.caFile, 'tls-auth-clients': 'yes', 'tls-replication': 'yes' },
+        },
+        { sentinel: true },
+      );
+      try {
+        await sentinel.client.call('SENTINEL', 'MONITOR', 'mymaster', '127.0.0.1', port, 1);
+        const sentinels = `rediss://127.0.0.1:${sentinelPort}`;
+        const through = (tls: object, startupTimeoutMs = 5000) =>
+          config({ redis: { url: 'rediss://mymaster', sentinels, startupTimeoutMs, tls } });
+        const node = await startNode(through({ caFile: first.caFile, ...first.issue('client') }), silentLog);
+        const one = await TestClient.connect(`${node.url.replace('http', 'ws')}/ws`);
+        expect(await one.ok('publish', 'by sentinel', 1)).toMatchObject({ offset: 1 });
+        await one.close();
+        await node.stop();
+        const untrusted = startNode(through({}, 500), silentLog);
+        await expect(untrusted).rejects.toThrow(/Sentinels/);
+      } finally {
+        await sentinel.dispose();
+      }
     });
 
     it('takes another certificate for its next connection', async ({ skip }) => {

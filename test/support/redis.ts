@@ -22,7 +22,7 @@ export interface RedisExtras {
 }
 
 /** Path of the server: another one than Redis, such as a `valkey-server`, may be named. */
-const { REDIS_SERVER = 'redis-server' } = process.env;
+export const { REDIS_SERVER = 'redis-server' } = process.env;
 
 /** Those that run: none outlives the test process, whatever happens to it. */
 const running = new Set<ChildProcess>();

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  bySentinels,
   readRedisUrl,
   readRedisUrls,
   redisAddress,
@@ -89,6 +90,11 @@ describe('several Redis URLs', () => {
       { host: 'b', password: 'p,w' },
     ]);
     expect(redisAddresses('redis://h')).toEqual([PLAIN]);
+  });
+
+  it('of Sentinels have their standard port', () => {
+    const { sentinels } = bySentinels(redisAddress('redis://h'), 'redis://a,redis://b:1', 'mymaster');
+    expect(sentinels!.addresses.map(shownAddress)).toEqual(['a:26379', 'b:1']);
   });
 
   it.each([

@@ -70,10 +70,13 @@ export class ClusterPublishing {
 
   retryLater(): void {
     if (this.#isStopped) return;
-    this.#retries ??= systemScheduler.every(RETRY_MS, () => this.#retry());
+    this.#retries ??= systemScheduler.every(RETRY_MS, () => {
+      this.#retry();
+      if (!this.#held.isEmpty) this.#options.hint();
+    });
   }
 
-  /** Something has changed: what is held may be sent. */
+  /** Something has changed: what is held may be sent. Asks for no map: it is called with each one that was read. */
   retryNow(): void {
     if (!this.#held.isEmpty) this.#retry();
   }
@@ -104,7 +107,7 @@ export class ClusterPublishing {
     const { lanes } = this.#options;
     this.#held.expire((partition) => laneProblem(lanes.ofPart(partition)) ?? 'waited too long for Redis');
     for (const partition of this.#held.partitions) this.#tryRelease(partition);
-    if (!this.#held.isEmpty) return this.#options.hint();
+    if (!this.#held.isEmpty) return;
     this.#retries?.cancel();
     this.#retries = undefined;
   }

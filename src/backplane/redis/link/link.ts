@@ -79,11 +79,10 @@ export class Link {
     this.#watcher = watcher;
     this.#downSinceMs = options.clock.nowMs();
     this.#server = options.address;
-    const retryMs = () => backoffMs(this.#failures++, RECONNECT);
     this.redis = new Redis({
       ...serverOptions(this.#server, options.tls),
       ...redisOptions(role, options),
-      retryStrategy: retryMs,
+      retryStrategy: () => this.#retryMs(),
     });
     this.redis.on('error', (error: Error) => this.#failed(error));
     this.redis.on('ready', () => void this.#identify());
@@ -91,6 +90,7 @@ export class Link {
       this.#connections++;
       this.#lost();
     });
+    this.redis.on('end', () => this.#ended());
   }
 
   get isUp(): boolean {
@@ -235,6 +235,24 @@ export class Link {
     if (!this.#isClosed) this.#log('warn', { link: this.role, cause: this.#cause() }, 'redis link is down');
     if (!this.#hasWorked) this.#useless++;
     this.#watcher.down();
+  }
+
+  /**
+   * ioredis gives up where an attempt fails before it has a socket, without asking `retryStrategy`: the news of a failover
+   * reaches it while it asks a Sentinel for the primary, or a certificate that was renewed cannot be read.
+   */
+  #ended(): void {
+    if (this.#isClosed) return;
+    systemScheduler.after(this.#retryMs(), () => {
+      if (this.#isClosed) return;
+      this.redis
+        .connect()
+        .catch((error: Error) => this.#options.log.debug({ error }, 'redis is not reachable yet'));
+    });
+  }
+
+  #retryMs(): number {
+    return backoffMs(this.#failures++, RECONNECT);
   }
 
   #failed(error: Error): void {
