@@ -38,7 +38,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'if (offset <= seen) return;',
     replace: '',
     breaks: 'a message that comes a second time is given a second time',
-    unfound: 'missing: publishes with `echo: false`, whose copies are all that comes a second time',
+    hint: { faultKinds: ['lostAnswers', 'cutClient'], faultsPerMinute: 60 },
   },
   {
     name: 'position does not follow a reset',
@@ -53,11 +53,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'if (to > seen) this.#move([epoch, to]);',
     replace: '',
     breaks: 'a client that was told of a gap asks for it again',
-    hint: {
-      faultKinds: ['sleepingClient', 'cutClient', 'cutAllClients'],
-      faultsPerMinute: 40,
-      actionsPerSecond: 3,
-    },
+    hint: { faultKinds: ['sleepingClient'], faultsPerMinute: 40, actionsPerSecond: 3 },
   },
   {
     name: 'joins each room twice',
@@ -132,8 +128,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: "else this.#reject(entry, new UnknownOutcomeError('nodes no longer remember its key'));",
     replace: 'else entry.doubtfulSince = null;',
     breaks: 'a message is stored twice when its publisher was away for long',
-    unfound: 'missing: a client that is away for longer than nodes remember keys, five minutes',
-    hint: { faultKinds: ['sleepingClient', 'cutRedisLink', 'cutClient', 'freezeRedis'], faultsPerMinute: 60 },
+    hint: { faultKinds: ['lostAnswers'], faultsPerMinute: 40, settings: { dedupWindowMs: 25_000 } },
   },
   {
     name: 'later publishes overtake a refused one',
@@ -172,7 +167,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: "return this.#leftMs > 0 ? this.#token : this.#fetch('expired');",
     replace: 'return this.#token;',
     breaks: 'a client whose token expired never comes back',
-    hint: { faultKinds: ['noTokens'], actionsPerSecond: 3 },
+    hint: { faultKinds: ['noTokens'], faultsPerMinute: 60, actionsPerSecond: 3 },
   },
   {
     name: 'backoff never begins anew',
@@ -269,7 +264,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'return expiresAtMs !== null && this.context.clock.wallMs() >= expiresAtMs + CLOCK_TOLERANCE_MS;',
     replace: 'return expiresAtMs === CLOCK_TOLERANCE_MS;',
     breaks: 'a connection outlives its token',
-    hint: { faultKinds: ['noTokens'], actionsPerSecond: 3 },
+    hint: { faultKinds: ['noTokens'], faultsPerMinute: 60, actionsPerSecond: 3, stormMs: 120_000 },
   },
   {
     name: 'part of what a slow reader is owed is left out',
@@ -278,5 +273,33 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     replace: 'return frames.slice(to);',
     breaks: 'a slow reader loses frames',
     hint: { faultKinds: ['slowReader'], faultsPerMinute: 90, actionsPerSecond: 40 },
+  },
+  {
+    name: 'own message is not left out',
+    file: 'client/reading.ts',
+    find: 'if (this.#parts.own.has(epoch, offset)) return this.passOwn();',
+    replace: '',
+    breaks: 'a client that returns gets messages that it wanted no echo of',
+    hint: { faultKinds: ['lostAnswers', 'cutClient'], faultsPerMinute: 60 },
+  },
+  {
+    name: 'own message of a new numbering is forgotten',
+    file: 'client/reading.ts',
+    find: 'if (offset === 0 || (position?.[0] === epoch && offset <= position[1])) return;',
+    replace: 'if (position?.[0] !== epoch || offset <= position[1]) return;',
+    breaks: 'a room seems to catch up until somebody else publishes',
+    hint: {
+      faultKinds: ['flushRedis', 'cutClient', 'lostAnswers'],
+      faultsPerMinute: 40,
+      actionsPerSecond: 5,
+    },
+  },
+  {
+    name: 'frames do not wait until own messages are known',
+    file: 'client/membership.ts',
+    find: 'if (this.#parts.hasDoubtful()) this.#held.begin();',
+    replace: '',
+    breaks: 'a client gets its own message before it knows that it is its own',
+    hint: { faultKinds: ['lostAnswers'], faultsPerMinute: 60 },
   },
 ];

@@ -1,3 +1,5 @@
+import type { Settings } from '../world/settings.ts';
+
 /** A mistake that is planted in the shipping source, to see whether the simulation finds it. */
 export interface Fault {
   readonly name: string;
@@ -12,6 +14,8 @@ export interface Fault {
   readonly hint?: Hint;
   /** Why no run finds it. */
   readonly unfound?: string;
+  /** Why nothing that anyone can observe differs: it is not tried, and does not count. */
+  readonly harmless?: string;
 }
 
 /** What a run has more of than others. */
@@ -21,6 +25,8 @@ export interface Hint {
   readonly faultsPerMinute?: number;
   readonly actionsPerSecond?: number;
   readonly stormMs?: number;
+  /** How nodes are configured; see `world/settings.ts`. */
+  readonly settings?: Partial<Settings>;
   /** How often these actions are drawn, in place of their own weights; see `world/actions.ts`. */
   readonly actions?: Readonly<Record<string, number>>;
 }

@@ -52,6 +52,8 @@ export class RedisModel {
   /** Commands that it carried out. */
   commands = 0;
   scriptCalls = 0;
+  /** How often it lost all keys while it ran. */
+  flushes = 0;
   /** How many writes it has carried out, or its replica has of them. */
   offset = 0;
   /** It hands over to a replica: what may write waits. */
@@ -107,6 +109,7 @@ export class RedisModel {
   // ---- what happens to it --------------------------------------------------------------------------------
 
   flushAll(): void {
+    this.flushes++;
     this.keys.clear();
   }
 

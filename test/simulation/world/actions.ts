@@ -14,7 +14,8 @@ export function restartPayloads(): void {
   restartServerPayloads();
 }
 
-export function publishTo(world: World, client: SimulatedClient, room: string, random: Random): void {
+/** Returns what it says. */
+export function publishTo(world: World, client: SimulatedClient, room: string, random: Random): number {
   const payload = ++nextPayload;
   const bytes = random.next() < 0.8 ? 0 : random.pick([100, 3_000, 20_000]);
   const settings = {
@@ -23,6 +24,7 @@ export function publishTo(world: World, client: SimulatedClient, room: string, r
   };
   world.count('publishes');
   world.loop.as(client.owner, () => client.publish(room, payload, bytes, settings));
+  return payload;
 }
 
 function byClient(
@@ -49,7 +51,9 @@ function beginning(random: Random, room: string): JoinWish {
 }
 
 export const ACTIONS: Readonly<Record<string, Happening>> = {
-  publish: byClient(60, (world, client, random) => publishTo(world, client, random.pick(ROOMS), random)),
+  publish: byClient(60, (world, client, random) => {
+    publishTo(world, client, random.pick(ROOMS), random);
+  }),
   burst: byClient(3, (world, client, random) => {
     const room = random.pick(ROOMS);
     for (let i = random.whole(5, 40); i > 0; i--) publishTo(world, client, room, random);
@@ -69,6 +73,7 @@ export const ACTIONS: Readonly<Record<string, Happening>> = {
       client.join(name);
       client.setPresence(name, { n: random.whole(0, 99) });
     });
+    if (random.next() < 0.5) client.publishesAfterJoin(name, publishTo(world, client, name, random));
   }),
   leave: byClient(5, (world, client, random) => {
     const name = random.pick(ROOMS);
@@ -78,6 +83,9 @@ export const ACTIONS: Readonly<Record<string, Happening>> = {
     const name = random.pick(ROOMS);
     const data = random.next() < 0.2 ? null : { n: random.whole(0, 99) };
     world.loop.as(client.owner, () => client.setPresence(name, data));
+    // Now and then it changes its mind at once.
+    if (random.next() < 0.3)
+      world.loop.as(client.owner, () => client.setPresence(name, { n: random.whole(0, 99) }));
   }),
   ack: byClient(8, (world, client, random) => {
     world.loop.as(client.owner, () => client.ack(random.pick(ROOMS)));

@@ -212,6 +212,7 @@ export const REDIS_FAULTS: Faults = {
   }),
   flushRedis: fault(2, (world) => {
     world.redis.flushAll();
+    world.flushedAtMs = world.loop.nowMs;
     world.hasForgotten = true;
     world.count('redisFaults');
     return 'Redis is flushed';

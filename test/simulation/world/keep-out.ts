@@ -27,7 +27,7 @@ export function keepOut(world: World, random: Random): void {
 /** So long after its trouble a node knows who is kept out. */
 const KNOWN_AFTER_MS = 5_000;
 /** A node may be deaf for so long without knowing it. */
-const HEARD_AFTER_MS = 25_000;
+const HEARD_AFTER_MS = 12_000;
 
 /** On nodes without trouble nobody is where they may not be. */
 export function lookForKeptOut(world: World, steady: Steady): void {

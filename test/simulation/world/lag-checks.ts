@@ -1,4 +1,5 @@
 /** Messages arrive soon: nobody who has had no trouble waits for the next message, or for a round of checks, to get what was stored. */
+import type { Acknowledged } from '../../support/returning-client.ts';
 import type { SimulatedClient } from './simulated-client.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import type { Steady } from './steady.ts';
@@ -15,6 +16,7 @@ const JOINED_MS = 15_000;
 interface Newest {
   readonly epoch: string;
   readonly offset: number;
+  readonly ackedAtMs: number;
   /** Numberings that ended before. */
   readonly ended: ReadonlySet<string>;
 }
@@ -68,20 +70,22 @@ export class LagChecks {
     const dueMs = this.#world.loop.nowMs - SOON_MS;
     let at = this.#seen.get(client) ?? 0;
     for (; at < client.acknowledged.length; at++) {
-      const { room, epoch, offset, ackedAtMs } = client.acknowledged[at]!;
-      if (ackedAtMs > dueMs) break;
-      this.#acknowledged(room, epoch, offset);
+      const acknowledged = client.acknowledged[at]!;
+      if (acknowledged.ackedAtMs > dueMs) break;
+      this.#acknowledged(acknowledged);
     }
     this.#seen.set(client, at);
   }
 
-  /** An answer may be about a message of a numbering that has ended. */
-  #acknowledged(room: string, epoch: string, offset: number): void {
-    const { ended, ...known } = this.#newest.get(room) ?? { epoch, offset: 0, ended: new Set<string>() };
-    if (known.epoch === epoch)
-      this.#newest.set(room, { epoch, offset: Math.max(known.offset, offset), ended });
-    else if (!ended.has(epoch))
-      this.#newest.set(room, { epoch, offset, ended: new Set([...ended, known.epoch]) });
+  /** An answer may be about a message of a numbering that has ended: only what was sent since tells of a new one. */
+  #acknowledged({ room, epoch, offset, sentAtMs, ackedAtMs }: Acknowledged): void {
+    const known = this.#newest.get(room);
+    if (known?.epoch === epoch)
+      this.#newest.set(room, { ...known, offset: Math.max(known.offset, offset), ackedAtMs });
+    else if (known === undefined || (!known.ended.has(epoch) && sentAtMs > known.ackedAtMs)) {
+      const ended = new Set(known === undefined ? [] : [...known.ended, known.epoch]);
+      this.#newest.set(room, { epoch, offset, ackedAtMs, ended });
+    }
   }
 
   /** Nobody is about to join for long. */

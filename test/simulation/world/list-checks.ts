@@ -43,7 +43,9 @@ export class ListChecks {
   }
 
   #steadyClients(): SimulatedClient[] {
-    const { running, clients } = this.#world;
+    const { running, clients, loop, flushedAtMs } = this.#world;
+    // All members are entered again.
+    if (loop.nowMs - flushedAtMs < NODE_MS) return [];
     const nodes = new Set(
       running.filter((node) => this.#steady.ofNode(node) > NODE_MS).map(({ core }) => core.node.nodeId),
     );

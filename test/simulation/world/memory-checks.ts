@@ -46,6 +46,8 @@ const LEFT: Bounds = {
   'FormerPrimary.#addresses': () => 1,
   'Lineages.#known': () => 1,
   'Lineages.#evidence': () => 1,
+  // As many as there are numberings in use.
+  'Lineages.#promotions': () => 1,
   'Denied.#known': ({ denials }) => denials,
   // By user, and then by room.
   'Denied.#byUser': ({ denials }) => 2 * denials,

@@ -16,6 +16,23 @@ export function checkOwn(world: World): void {
   }
 }
 
+/** A publish waits for the join that was sent before it: the publisher gets its own message. */
+export function checkAfterJoins(world: World): void {
+  for (const { owner, acknowledged, afterJoins, sendings } of world.clients) {
+    for (const { payload, log, connections } of afterJoins) {
+      const sent = sendings.all.find(({ number, isSignal }) => number === payload && !isSignal);
+      const answer = acknowledged.find((one) => one.payload === payload);
+      const [first] = log.marks;
+      if (answer === undefined || sent?.connection !== connections || sent.end !== 'ok') continue;
+      if (first?.event.kind !== 'joined' || first.event.epoch !== answer.epoch) continue;
+      if ((first.event.from ?? first.event.offset) >= answer.offset)
+        world.violation(
+          `${owner.name} joined ${log.room} after message ${payload}, which it published after its join`,
+        );
+    }
+  }
+}
+
 /** Holes in what a member was given that may be messages of its own: where they are, or that it was never told. */
 export function noteOwn(client: SimulatedClient): void {
   for (const { room, payload, offset } of client.acknowledged) {

@@ -5,7 +5,7 @@ import type { Steady } from './steady.ts';
 import type { Revoked, World } from './world.ts';
 
 /** Clients of a user who is revoked stop, and are back some seconds later. */
-const USER_MS = 8_000;
+const USER_MS = 20_000;
 const TOKEN_MS = 90_000;
 
 /** One of those that have a connection there. */
@@ -69,7 +69,7 @@ export function recentlyRevoked({ revoked, loop }: World): number {
 }
 
 /** A node without trouble knows of it after this: it may have been deaf for the message before. */
-const HEARD_AFTER_MS = 25_000;
+const HEARD_AFTER_MS = 10_000;
 const STEADY_MS = 5_000;
 
 /** On nodes without trouble nobody has a connection whose user or token is revoked. */

@@ -11,7 +11,7 @@ import { watchLeases } from './lease-checks.ts';
 import { ListChecks } from './list-checks.ts';
 import { checkMemoryAtRest, checkMemoryInStorm, checkMemoryLeft, noteFreshNode } from './memory-checks.ts';
 import { checkOrder } from './order-checks.ts';
-import { checkOwn } from './own-checks.ts';
+import { checkAfterJoins, checkOwn } from './own-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
 import { checkRefused } from './refused-checks.ts';
 import { checkResets } from './reset-checks.ts';
@@ -126,6 +126,7 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   loop.run(loop.nowMs + LAST_MS);
   checkMessages(world);
   checkOwn(world);
+  checkAfterJoins(world);
   checkGaps(world, world.keptIn);
   checkRefused(world);
   checkResets(world);

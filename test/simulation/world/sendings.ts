@@ -45,6 +45,11 @@ export class Sendings {
     this.#complain = complain;
   }
 
+  /** How many connections there have been. */
+  get connections(): number {
+    return this.#connection;
+  }
+
   connecting(): void {
     this.#connection++;
     this.#open.clear();

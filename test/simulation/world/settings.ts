@@ -15,6 +15,8 @@ export interface Settings {
   readonly dedupWindowMs: number;
   /** Members of a larger room are not named. */
   readonly detailedMembers: number;
+  /** Of changed presence data, that each member of a room is sent. */
+  readonly dataBytesPerSecond: number;
   /** Messages to `short:a` by way of one node; 0: any number. */
   readonly publishesPerSecond: number;
 }
@@ -25,6 +27,9 @@ const LONG_WINDOW_MS = 300_000;
 /** Some clients are away for longer. */
 const SHORT_WINDOW_MS = 25_000;
 const FEW_PUBLISHES = 12;
+const DATA_BYTES = 65_536;
+/** Some changes of data wait. */
+const FEW_DATA_BYTES = 400;
 
 /** Mostly as by default. `given` takes the place of what is drawn. */
 export function drawnSettings(seed: number, given: Partial<Settings> = {}): Settings {
@@ -34,6 +39,7 @@ export function drawnSettings(seed: number, given: Partial<Settings> = {}): Sett
     slowReaders: random.pick(policies),
     dedupWindowMs: random.next() < 0.3 ? SHORT_WINDOW_MS : LONG_WINDOW_MS,
     detailedMembers: random.next() < 0.2 ? FEW_MEMBERS : MANY_MEMBERS,
+    dataBytesPerSecond: random.next() < 0.2 ? FEW_DATA_BYTES : DATA_BYTES,
     publishesPerSecond: random.next() < 0.15 ? FEW_PUBLISHES : 0,
     ...given,
   };
@@ -44,7 +50,7 @@ const SHORT = { history: { messages: 20, ageMs: 20_000 }, acks: true, memberEven
 
 /** `cluster`: the addresses of one, or null. */
 export function configOf(settings: Settings, cluster: string | null = null): Config {
-  const { slowReaders, dedupWindowMs, detailedMembers, publishesPerSecond } = settings;
+  const { slowReaders, dedupWindowMs, detailedMembers, dataBytesPerSecond, publishesPerSecond } = settings;
   const loaded = loadConfig({
     env: {},
     settings: {
@@ -60,7 +66,7 @@ export function configOf(settings: Settings, cluster: string | null = null): Con
       heartbeat: { intervalMs: 10_000 },
       websocket: { backpressureBytes: 65_536 },
       limits: { commandsPerSecond: 0 },
-      presence: { leaseMs: 4_000, detailedMembers },
+      presence: { leaseMs: 4_000, detailedMembers, dataBytesPerSecond },
       dedupWindowMs,
       rooms: [
         { match: 'chat:b', ...CHAT, slowReaders },

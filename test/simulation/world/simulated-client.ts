@@ -76,6 +76,8 @@ export interface JoinWish {
 /** A message that its publisher wants no echo of. */
 export interface OwnMessage {
   readonly payload: number;
+  /** Which it had when it published it; '' for none. */
+  readonly connection: string;
   /** Where it was in the room, and how far it had come; null: it was not, or did not stay with one membership. */
   readonly stay: Stay | null;
   readonly atMark: number;
@@ -101,6 +103,9 @@ export class SimulatedClient {
   readonly scopes = new Map<number, string>();
   readonly gaps: ToldGap[] = [];
   readonly ownMessages = new Map<number, OwnMessage>();
+  /** Messages that follow a join on its connection. */
+  readonly afterJoins: { readonly payload: number; readonly log: MemberLog; readonly connections: number }[] =
+    [];
   /** Told to stop, for good. */
   isOver = false;
   readonly manners: Manners;
@@ -309,7 +314,16 @@ export class SimulatedClient {
     const membership = this.#parts.isRestless ? undefined : this.#memberships.get(room);
     const isIn = this.isIn(room) && (membership?.room.position ?? null) !== null;
     const atMark = membership?.log.marks.length ?? 0;
-    this.ownMessages.set(payload, { payload, stay: (isIn && membership?.stay) || null, atMark });
+    const connection = this.isConnected ? this.#connection : '';
+    this.ownMessages.set(payload, { payload, connection, stay: (isIn && membership?.stay) || null, atMark });
+  }
+
+  /** Right after its join, in one turn: it is a member by then, if both go over one connection. */
+  publishesAfterJoin(name: string, payload: number): void {
+    const stay = this.#memberships.get(name)?.stay;
+    const isFirst = stay?.log.marks.length === 0 && stay.log.offsets.length === 0;
+    if (isFirst && this.isConnected)
+      this.afterJoins.push({ payload, log: stay.log, connections: this.sendings.connections });
   }
 
   signal(room: string, number: number, echo: boolean): void {
@@ -345,7 +359,8 @@ export class SimulatedClient {
   #message(log: MemberLog, offset: number, payload: number): void {
     this.messages++;
     const isAgain = offset > 0 && log.offsets.at(-1) === offset && log.payloads.at(-1) === payload;
-    if (isAgain && log.marks.at(-1)?.event.kind !== 'reset')
+    const wasReset = log.marks.some(({ at, event }) => at === log.payloads.length && event.kind === 'reset');
+    if (isAgain && !wasReset)
       this.#parts.complain(`${this.owner.name} is given message ${payload} in ${log.room} twice in a row`);
     log.message(offset, payload);
   }
@@ -398,6 +413,11 @@ export class SimulatedClient {
 
   /** What the library hides since it came before: no node may send that. */
   #messageFrame(name: string, offset: number, data: unknown): void {
+    const own = this.ownMessages.get(numberOf(data));
+    if (own !== undefined && own.connection === this.#connection)
+      this.#parts.complain(
+        `${this.owner.name} is sent message ${own.payload} in ${name}, which it wanted no echo of`,
+      );
     const log = this.#memberships.get(name)?.log;
     const position = log?.position ?? null;
     if (log === undefined || offset === 0 || position === null || offset > position[1] || !this.isIn(name))

@@ -61,6 +61,7 @@ export class Steady {
     if (node.owner.held !== null || world.cutOff.has(world.nodes.indexOf(node))) return null;
     const links = world.redisLinksOf(node);
     if (links.some(({ isOpen }) => !isOpen) || !node.core.node.status().ready) return null;
-    return links.map(({ number }) => number).join(' ');
+    // A Redis without its keys has no members until nodes enter them again, which they do when they renew their leases.
+    return `${links.map(({ number }) => number).join(' ')} after ${world.redis.flushes} flushes`;
   }
 }

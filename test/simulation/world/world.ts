@@ -113,6 +113,8 @@ export class World {
   readonly letIn: KeptOut[] = [];
   /** Users and tokens that the server API revoked. */
   readonly revoked: Revoked[] = [];
+  /** When Redis lost everything without a word, the last time. */
+  flushedAtMs = Number.NEGATIVE_INFINITY;
   /** A client was told to stop, and its user is back some time later. */
   whenBack: (() => void) | null = null;
   /** So long at most packets to and from Redis take longer. */
