@@ -29,9 +29,12 @@ export function isAnswer(error: BackplaneError): boolean {
   return error.cause === undefined && error.message.startsWith('redis: ');
 }
 
-/** Whether a server of a cluster replied that it did not run the call, and it may run elsewhere or later. */
-export function isNotRun({ message }: Pick<BackplaneError, 'message'>): boolean {
-  return NOT_RUN.test(message.replace(/^redis: /, ''));
+/**
+ * Whether a server of a cluster replied that it did not run the call, and it may run elsewhere or later. What was stored before the
+ * error, whatever its text, must not run again.
+ */
+export function isNotRun(error: Pick<BackplaneError, 'message'>): boolean {
+  return !(error instanceof StoredError) && NOT_RUN.test(error.message.replace(/^redis: /, ''));
 }
 
 export function isRefusedWrite(message: string): boolean {
