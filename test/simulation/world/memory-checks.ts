@@ -67,6 +67,8 @@ const OF_CLUSTER: Bounds = {
   'Topology.#views': () => MOST_MASTERS,
   'Topology.#views.lines': () => MOST_MASTERS * MOST_MASTERS,
   'Topology.#views.lines.slots': () => MOST_MASTERS * RANGES,
+  // Of each master that was promoted and has something.
+  'Lineages.#promotions': () => MOST_MASTERS,
 };
 
 /** What nodes hold while members are there and nothing happens. */
@@ -185,7 +187,7 @@ function checkNode(world: World, node: SimulatedNode, bounds: Bounds): void {
   for (const [place, count] of holdingsOf(node.core, isBorder)) {
     // Masters join a cluster, and have what each master has.
     const times = world.cluster === null ? 1 : MOST_MASTERS / FIRST_MASTERS;
-    const bound = bounds[place] ?? (world.cluster === null ? undefined : OF_CLUSTER[place]);
+    const bound = (world.cluster === null ? undefined : OF_CLUSTER[place]) ?? bounds[place];
     const most = Math.max(bound?.(scale) ?? 0, Math.ceil((fresh?.get(place) ?? 0) * times));
     // A part that is made when it is needed.
     if (count <= most || (place.endsWith(' itself') && count === 1 && !known.has(place))) continue;
