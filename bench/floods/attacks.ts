@@ -115,6 +115,21 @@ function unfinishedBody(path: string, bytes: number): Buffer {
   return Buffer.concat([Buffer.from(head), Buffer.alloc(bytes - 1, ' ')]);
 }
 
+const HEALTH = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
+
+/** A head, and from then on chunks: another head among them ends the socket, which is opened anew. */
+function chunked(number: number): Buffer {
+  const head =
+    'POST /v1/rooms/flood%3Abig/messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
+  return Buffer.from((number % 50 < 40 ? head : '') + '1\r\nx\r\n'.repeat(5000));
+}
+
+/** Empty lists: the most values in so many bytes. */
+function denseBody(path: string, bytes: number): Buffer {
+  const body = `{"rooms":[{"room":"flood:dense","data":1}],"data":[${'[],'.repeat(bytes / 3)}[]]}`;
+  return Buffer.from(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+}
+
 const UPGRADE = Buffer.from(upgradeRequest('x', '/ws', {}));
 
 const HISTORY = `["history",1,"${FULL_ROOM}"]`;
@@ -194,11 +209,11 @@ export const ATTACKS: readonly Attack[] = [
     isOnce: true,
     isHttp: true,
   }),
-  flood(
-    'sockets held with a request every 7 s, 5,000 sockets',
-    Buffer.from('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'),
-    { sockets: 5000, perSecond: 5000 / 7, isHttp: true },
-  ),
+  flood('sockets held with a request every 7 s, 5,000 sockets', Buffer.from(HEALTH), {
+    sockets: 5000,
+    perSecond: 5000 / 7,
+    isHttp: true,
+  }),
   flood(
     'unfinished bodies of 1 MB, 500 sockets',
     unfinishedBody('/v1/rooms/flood%3Abig/messages', 1_048_576),
@@ -215,6 +230,23 @@ export const ATTACKS: readonly Attack[] = [
   }),
   flood('idempotency keys', newKeys, JSON_TEXT),
   flood('idempotency keys, 20 sockets', newKeys, { ...JSON_TEXT, sockets: 20, perSecond: 100 }),
+  flood('requests that wait for no answer', repeated(Buffer.from(HEALTH), 500), { sockets: 4, isHttp: true }),
+  flood('requests that wait for no answer, unread', repeated(Buffer.from(HEALTH), 500), {
+    sockets: 4,
+    isHttp: true,
+    isDeaf: true,
+  }),
+  flood('bodies in chunks of a byte, 40 sockets', chunked, { sockets: 40, isHttp: true }),
+  flood('dense bodies of 1 MB for event streams, 10 sockets', denseBody('/v1/events', 1_000_000), {
+    sockets: 10,
+    perSecond: 100,
+    isHttp: true,
+  }),
+  flood('dense bodies of 190 kB, 10 sockets', denseBody('/v1/rooms/flood%3Adense/messages', 190_000), {
+    sockets: 10,
+    perSecond: 100,
+    isHttp: true,
+  }),
   flood('/metrics, 300 a second', Buffer.from('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'), {
     perSecond: 300,
     isHttp: true,

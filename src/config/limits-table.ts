@@ -124,7 +124,8 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
   {
     path: 'limits.bytesPerSecond',
     burst: 'limits.byteBurst',
-    bounds: 'bytes of WebSocket messages, and of bodies of client requests, of a connection',
+    bounds:
+      'bytes of WebSocket messages, and of bodies of client requests, of a connection; a value in a JSON body counts as 8 at least',
     answer: REFUSED,
     waits: true,
   },
@@ -180,8 +181,9 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
   },
   {
     path: 'limits.bodyBytes',
-    bounds: 'bytes in the body of an HTTP request',
-    answer: '413 `payload_too_large`',
+    bounds:
+      'bytes in the body of an HTTP request; beyond 1,024 chunks, one of less than 256 bytes counts as 256 against the same limit',
+    answer: '413 `payload_too_large`; closed for tiny chunks, and for twice the limit and more',
     waits: false,
   },
   {

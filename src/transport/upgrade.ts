@@ -87,7 +87,8 @@ export function upgradeHandler(options: UpgradeOptions): UpgradeHandler {
         left();
         say(...answer);
       };
-    const atOnce = lastly(options.addresses.usesProxyProtocol ? respondLater : respond);
+    // Not at once: a client that sends thousands in one packet is closed at its second, which comes before the answer.
+    const atOnce = lastly(respondLater);
     const afterwards = lastly(respond);
     if (refuseHandshake(res, handshake, options.metrics, atOnce)) return;
     options.proxyWarning.look(req, () => peer);

@@ -345,6 +345,12 @@ const WAYS: Record<LimitLabel, Ways> = {
       const headers = from(anAddress());
       return firstRefused(6, () => publish(headers, { data: 'x'.repeat(1500) }));
     },
+    'event stream': () => {
+      const headers = { 'Content-Type': 'application/json', ...from(anAddress()) };
+      // Few bytes, and many values.
+      const body = JSON.stringify({ rooms: [{ room: 'a', data: Array.from({ length: 500 }, () => []) }] });
+      return firstRefused(1, () => ask('/v1/events', { method: 'POST', headers, body }));
+    },
   },
   'limits.userBytesPerSecond': {
     WebSocket: async () => {

@@ -46,6 +46,40 @@ describe('bodies that are still arriving', () => {
     expect(body.whole()).toHaveLength(500 * KIB);
   });
 
+  it('in tiny chunks take no more room than they are long, and are cut off', () => {
+    const bodies = new UnfinishedBodies(MIB);
+    const body = new ArrivingBody(64 * KIB, bodies);
+    let chunks = 0;
+    while (!body.isFlood && chunks < 100_000) {
+      expect(body.add(chunk(1), false)).toBe(true);
+      chunks++;
+    }
+    // A thousand for nothing, and those that cost as much as a body may have.
+    expect(chunks).toBeLessThan(1300);
+    const lines = new ArrivingBody(64 * KIB, bodies);
+    for (let line = 0; line < 600; line++) lines.add(chunk(100), false);
+    expect(lines.isFlood).toBe(false);
+    expect(lines.add(chunk(0), true)).toBe(true);
+    expect(lines.whole()).toEqual(Buffer.alloc(60_000, 7));
+    body.drop();
+    expect(bodies.bytes).toBe(0);
+  });
+
+  it('that are too large are read on for as much again, so that their clients read the answer', () => {
+    const body = new ArrivingBody(64 * KIB, null);
+    for (let n = 0; n < 3; n++) body.add(chunk(64 * KIB), false);
+    expect(body.isFlood).toBe(false);
+    body.add(chunk(1), false);
+    expect(body.isFlood).toBe(true);
+  });
+
+  it('are charged what is set aside for them', () => {
+    const bodies = new UnfinishedBodies(10 * MIB);
+    const body = new ArrivingBody(MIB, bodies);
+    for (let n = 0; n < 500; n++) body.add(chunk(KIB), false);
+    expect(bodies.bytes).toBe((512 - 16) * KIB);
+  });
+
   it('are not limited for those who are known, nor where the limit is 0', () => {
     expect(new ArrivingBody(MIB, null).add(chunk(MIB), false)).toBe(true);
     expect(new ArrivingBody(MIB, new UnfinishedBodies(0)).add(chunk(MIB), false)).toBe(true);

@@ -16,6 +16,7 @@ import { ClientAccess } from './client-access.ts';
 import { ClientAccounts } from './client-accounts.ts';
 import { Cors } from './cors.ts';
 import { PublishRoute } from './publish-route.ts';
+import { RequestTurns } from './request-turns.ts';
 import { StreamRoutes } from './stream-routes.ts';
 
 export interface ClientRoutesParts {
@@ -40,13 +41,14 @@ export function clientRoutes(parts: ClientRoutesParts): Route[] {
   const cors = new Cors(parts.allowedOrigins);
   const accounts = new ClientAccounts(context.clock);
   const bodies = new UnfinishedBodies(parts.unfinishedBodyBytes);
+  const turns = new RequestTurns(context.turns);
   const maxRooms = facts.limits.rooms;
   const streams = new StreamRoutes({
     ...parts,
-    ...{ access, accounts, cors, metrics, maxRooms, bodies },
+    ...{ access, accounts, cors, metrics, maxRooms, bodies, turns },
     streams: new EventStreams(parts),
   });
-  const publishing = new PublishRoute({ ...parts, access, accounts, cors, bodies });
+  const publishing = new PublishRoute({ ...parts, access, accounts, cors, bodies, turns });
   const preflight: Route['handle'] = (exchange, req) => {
     parts.limits.ofAddress(exchange);
     cors.preflight(exchange, req);

@@ -1,8 +1,8 @@
 import type { Identity } from '../../auth/identity.ts';
-import { type Allowance, FLOOD, WITHIN } from '../../connection/allowance.ts';
+import type { Allowance } from '../../connection/allowance.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { ConnectionContext } from '../../connection/context.ts';
-import { overLimit } from '../../connection/over-limit.ts';
+import { type OverLimit, overLimit } from '../../connection/over-limit.ts';
 import type { BrokerNode } from '../../node/broker-node.ts';
 import { buildCommand } from '../../protocol/commands.ts';
 import type { PublishCommand } from '../../protocol/frames.ts';
@@ -10,14 +10,17 @@ import { type Exchange, HttpError } from '../http/exchange.ts';
 import { decodeRoom } from '../http/history-route.ts';
 import { readMessage } from '../http/incoming-messages.ts';
 import type { BodyFormat } from '../http/media-types.ts';
-import { readBody } from '../http/request-body.ts';
+import { type RequestBody, readBody } from '../http/request-body.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
 import type { UnfinishedBodies } from '../http/unfinished-bodies.ts';
 import type { HttpRequest } from '../uws.ts';
+import { chargeBody } from './body-charge.ts';
 import type { ClientAccess } from './client-access.ts';
 import type { ClientAccounts } from './client-accounts.ts';
 import type { Cors } from './cors.ts';
 import { RequestConnection } from './request-connection.ts';
+import type { RequestTurns } from './request-turns.ts';
+import { valuesIn } from './values-in.ts';
 
 export interface PublishRouteParts {
   readonly node: BrokerNode;
@@ -28,10 +31,13 @@ export interface PublishRouteParts {
   readonly limits: RequestLimits;
   readonly bodyBytes: number;
   readonly bodies: UnfinishedBodies;
+  readonly turns: RequestTurns;
 }
 
-/** Told to a client that sent too much at once to be worth a number. */
-const FLOOD_RETRY_MS = 1000;
+/** JSON may write a byte of a text as six. */
+const ESCAPED_BYTES = 6;
+/** What a message has besides its data. */
+const OTHER_BYTES = 4096;
 
 /**
  * `POST /v1/rooms/:room/messages`: the command `publish`, of a client without a socket.
@@ -44,41 +50,45 @@ export class PublishRoute {
   }
 
   async publish(exchange: Exchange, req: HttpRequest): Promise<void> {
-    const { cors, access, accounts, limits, bodyBytes, bodies } = this.#parts;
+    const { cors, access, accounts, limits, turns } = this.#parts;
     cors.check(exchange, req);
     limits.ofAddress(exchange);
     const token = access.token(exchange, req);
     const room = decodeRoom(req.getParameter(0) ?? '');
-    const { body, format } = await readBody(exchange, bodyBytes, bodies);
+    const { body, format } = await this.#body(exchange);
+    // MessagePack is not unpacked.
+    const values = format === 'json' ? valuesIn(body, format) : 0;
+    const turn = turns.wait(body.length, values);
+    if (turn !== null) await turn;
     // After the body, however long it takes: nothing that its owner may no longer do is done.
     const identity = await access.identify(token, exchange.addressKey);
     if (exchange.isAborted) return;
     const user = identity?.user ?? null;
     const allowance = accounts.of(user, exchange.addressKey);
-    this.#charge(allowance, user, body.length);
+    chargeBody(this.#parts.context, allowance, user, { bytes: body.length, values });
     const command = publishOf(room, body, format);
     this.#checkSize(command);
     exchange.reply(200, await this.#run(identity, allowance, command));
   }
 
-  #charge(allowance: Allowance, user: string | null, bytes: number): void {
-    const { limits, turn, clock, metrics } = this.#parts.context;
-    const nowMs = clock.nowMs();
-    turn.request();
-    let verdict = allowance.message(limits, user, bytes, turn.number, nowMs);
-    // Each request that waits has a socket of its own, and those are limited.
-    if (verdict === WITHIN) verdict = allowance.command(limits, user, 0, nowMs);
-    if (verdict === WITHIN) return;
-    metrics.commands.rateLimited++;
-    throw HttpError.of(allowance.refusal(limits, verdict === FLOOD ? FLOOD_RETRY_MS : verdict));
+  /** What is longer than any message is not kept, and not parsed. */
+  #body(exchange: Exchange): Promise<RequestBody> {
+    const { bodyBytes, bodies, context } = this.#parts;
+    const { bodyFormat } = exchange;
+    const isPacked = 'format' in bodyFormat && bodyFormat.format === 'msgpack';
+    const most = (isPacked ? 1 : ESCAPED_BYTES) * context.maxPayloadBytes + OTHER_BYTES;
+    if (most >= bodyBytes) return readBody(exchange, bodyBytes, bodies);
+    return readBody(exchange, most, bodies, this.#tooLarge('the body is too large'));
   }
 
   #checkSize({ data }: PublishCommand): void {
+    if (data.length <= this.#parts.context.maxPayloadBytes) return;
+    throw HttpError.of(this.#tooLarge(`data of ${data.length} bytes is too large`));
+  }
+
+  #tooLarge(what: string): OverLimit {
     const { maxPayloadBytes } = this.#parts.context;
-    if (data.length <= maxPayloadBytes) return;
-    const what = `data of ${data.length} bytes is too large`;
-    const limit = 'websocket.maxPayloadBytes';
-    throw HttpError.of(overLimit('payload_too_large', what, limit, maxPayloadBytes, null));
+    return overLimit('payload_too_large', what, 'websocket.maxPayloadBytes', maxPayloadBytes, null);
   }
 
   /** Where members may publish, who may join may: a request is no member of anything. */

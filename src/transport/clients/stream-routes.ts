@@ -1,4 +1,6 @@
 import type { Identity } from '../../auth/identity.ts';
+import type { Connection } from '../../connection/connection.ts';
+import type { ConnectionContext } from '../../connection/context.ts';
 import type { UpgradeRefusalLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import type { JoinCommand } from '../../protocol/frames.ts';
@@ -12,10 +14,13 @@ import type { UnfinishedBodies } from '../http/unfinished-bodies.ts';
 import type { ProxyWarning } from '../proxy-warning.ts';
 import { refusalLabel } from '../refusal-label.ts';
 import type { HttpRequest } from '../uws.ts';
+import { chargeBody } from './body-charge.ts';
 import type { ClientAccess } from './client-access.ts';
 import type { ClientAccounts } from './client-accounts.ts';
 import type { Cors } from './cors.ts';
+import type { RequestTurns } from './request-turns.ts';
 import { joinOfRoom, joinsOfBody } from './stream-joins.ts';
+import { valuesIn } from './values-in.ts';
 
 export interface StreamRoutesParts {
   readonly streams: EventStreams;
@@ -30,6 +35,8 @@ export interface StreamRoutesParts {
   readonly maxRooms: number;
   readonly bodyBytes: number;
   readonly bodies: UnfinishedBodies;
+  readonly turns: RequestTurns;
+  readonly context: ConnectionContext<Connection>;
 }
 
 /** The routes that open event streams, under the limits on new connections. */
@@ -55,10 +62,17 @@ export class StreamRoutes {
 
   /** `POST /v1/events` `{rooms: [{room, since?, last?, resume?, members?, data?}]}` */
   async ofRooms(exchange: Exchange, req: HttpRequest): Promise<void> {
-    const { bodyBytes, bodies } = this.#parts;
+    const { bodyBytes, bodies, turns, context, accounts } = this.#parts;
     const token = this.#enter(exchange, req);
     const { body, format } = await readBody(exchange, bodyBytes, bodies);
+    const values = valuesIn(body, format);
+    const turn = turns.wait(body.length, values);
+    if (turn !== null) await turn;
     const identity = await this.#identify(exchange, token);
+    if (exchange.isAborted) return;
+    const user = identity?.user ?? null;
+    const allowance = accounts.of(user, exchange.addressKey);
+    chargeBody(context, allowance, user, { bytes: body.length, values });
     this.#open(exchange, identity, joinsOfBody(body, format, this.#parts.maxRooms));
   }
 

@@ -14,6 +14,7 @@ import { systemScheduler } from '../../util/scheduler.ts';
 import { type ClientAddresses, forwardedFor, peerAddress, proxiedAddress } from '../client-address.ts';
 import type { Peer, PeerSockets } from '../peer-sockets.ts';
 import type { HttpRequest, HttpResponse } from '../uws.ts';
+import type { AnswerTurns } from './answer-turns.ts';
 import { ArrivingBody } from './arriving-body.ts';
 import type { BodySource, BodyTurns } from './body-turns.ts';
 import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './media-types.ts';
@@ -55,6 +56,9 @@ export class HttpError extends Error {
 /** How long the rest of a body that is not kept is awaited before it is answered. */
 const NO_ROOM_MS = 1000;
 
+/** What a chunk takes of a turn, as bytes of a large one. */
+const CHUNK_COST = 1024;
+
 export interface ExchangeParts {
   readonly route: HttpRouteLabel;
   readonly res: HttpResponse;
@@ -63,6 +67,7 @@ export interface ExchangeParts {
   readonly addresses: ClientAddresses;
   readonly sockets: PeerSockets;
   readonly bodyTurns: BodyTurns;
+  readonly answerTurns: AnswerTurns;
   /** Sent with every answer, unless it has its own. */
   readonly answerHeaders: Headers;
   /** The answer has no body. */
@@ -97,15 +102,21 @@ export class Exchange {
   #left: (() => void) | null = null;
   /** Called when the body is whole, when an answer is sent, and when the client left. */
   #endBody: ((isGone: boolean) => void) | null = null;
+  /** The answer would come before the end of the body. */
+  #isBodyOpen = false;
   readonly #bodyTurns: BodyTurns;
+  readonly #answerTurns: AnswerTurns;
+  readonly #turn: number;
   readonly #answerHeaders: Headers;
   /** Sent with every answer, errors too. */
   #alwaysHeaders: Readonly<Record<string, string>> = {};
 
   constructor(parts: ExchangeParts) {
-    const { route, res, req, metrics, addresses, sockets, answerHeaders, isHead, bodyTurns } = parts;
+    const { route, res, req, metrics, addresses, sockets, answerHeaders, isHead } = parts;
     this.route = route;
-    this.#bodyTurns = bodyTurns;
+    this.#bodyTurns = parts.bodyTurns;
+    this.#answerTurns = parts.answerTurns;
+    this.#turn = parts.answerTurns.began();
     this.#answerHeaders = answerHeaders;
     this.#res = res;
     this.#metrics = metrics;
@@ -201,6 +212,7 @@ export class Exchange {
         kept.drop();
       };
       this.#endBody = end;
+      this.#isBodyOpen = true;
       this.#res.onData((chunk, isLast) => {
         // The parser reuses the chunk's memory after this returns.
         if (!kept.add(chunk, isLast)) {
@@ -208,13 +220,22 @@ export class Exchange {
           systemScheduler.after(NO_ROOM_MS, () => resolve('no room'));
         }
         if (!isLast) {
-          if (isAwaited) turns.arrived(source, chunk.byteLength);
+          if (!isAwaited) return;
+          if (kept.isFlood) this.#cut('limits.bodyBytes');
+          else turns.arrived(source, Math.max(chunk.byteLength, CHUNK_COST));
           return;
         }
+        this.#isBodyOpen = false;
         resolve(hasRoom ? kept.whole() : 'no room');
         end(false);
       });
     });
+  }
+
+  /** Closes the socket without an answer, which counts as aborted. */
+  #cut(limit: LimitLabel): void {
+    this.#metrics.limits[limit]++;
+    this.#res.close();
   }
 
   /** Answers with a value, as MessagePack if the client asked for it, else as JSON. */
@@ -250,7 +271,11 @@ export class Exchange {
     body: string | Uint8Array,
     headers: Readonly<Record<string, string>> = {},
   ): void {
-    if (!this.#addresses.usesProxyProtocol) return this.#answer(status, contentType, body, headers, false);
+    if (!this.#addresses.usesProxyProtocol) {
+      return this.#answerTurns.answer(this.#turn, () =>
+        this.#answer(status, contentType, body, headers, this.#isBodyOpen),
+      );
+    }
     // See `proxiedAddress`.
     systemScheduler.atEndOfTurn(() => this.#answer(status, contentType, body, headers, true));
   }

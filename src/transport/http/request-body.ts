@@ -17,12 +17,14 @@ const NO_ROOM_RETRY_MS = 1000;
 
 /**
  * A body of at most so many bytes. Called before anything is awaited: uWebSockets.js drops what nobody waits for. `bodies`:
- * those of clients, which share a limit; null for the API, whose key was checked. Rejects with `HttpError`.
+ * those of clients, which share a limit; null for the API, whose key was checked. `tooLarge`: what one is told whose body has
+ * more. Rejects with `HttpError`.
  */
 export async function readBody(
   exchange: Exchange,
   bodyBytes: number,
   bodies: UnfinishedBodies | null = null,
+  tooLarge = overLimit('payload_too_large', 'the body is too large', 'limits.bodyBytes', bodyBytes, null),
 ): Promise<RequestBody> {
   const { bodyFormat } = exchange;
   if ('problem' in bodyFormat) {
@@ -36,11 +38,7 @@ export async function readBody(
       overLimit('rate_limited', 'too many unfinished requests', limit, most, NO_ROOM_RETRY_MS),
     );
   }
-  if (body === 'too large') {
-    throw HttpError.of(
-      overLimit('payload_too_large', 'the body is too large', 'limits.bodyBytes', bodyBytes, null),
-    );
-  }
+  if (body === 'too large') throw HttpError.of(tooLarge);
   return { body, format: bodyFormat.format };
 }
 

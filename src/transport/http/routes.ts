@@ -9,6 +9,7 @@ import type { ClientAddresses } from '../client-address.ts';
 import { handshakeProblem, isMeantAsUpgrade, readHandshake } from '../handshake.ts';
 import type { PeerSockets } from '../peer-sockets.ts';
 import type { HttpRequest, HttpResponse, TemplatedApp } from '../uws.ts';
+import { AnswerTurns } from './answer-turns.ts';
 import type { ApiGuard } from './api-guard.ts';
 import { apiRoutes } from './api-routes.ts';
 import type { BearerKeys } from './bearer-keys.ts';
@@ -79,7 +80,14 @@ export function registerRoutes(
   parts: Pick<HttpParts, 'metrics' | 'addresses' | 'sockets' | 'limits' | 'answerHeaders' | 'log'>,
 ): void {
   const { metrics, addresses, sockets, limits, answerHeaders, log } = parts;
-  const shared = { metrics, addresses, sockets, answerHeaders, bodyTurns: new BodyTurns(systemScheduler) };
+  const shared = {
+    metrics,
+    addresses,
+    sockets,
+    answerHeaders,
+    bodyTurns: new BodyTurns(systemScheduler),
+    answerTurns: new AnswerTurns(systemScheduler),
+  };
   const answer = (label: HttpRouteLabel, isHead: boolean, handle: Handler) => {
     return (res: HttpResponse, req: HttpRequest) =>
       run(new Exchange({ ...shared, route: label, res, req, isHead }), req, handle, log);
