@@ -72,7 +72,8 @@ const OF_CLUSTER: Bounds = {
 /** What nodes hold while members are there and nothing happens. */
 const AT_REST: Bounds = {
   ...LEFT,
-  ...perConnection(['Connection itself', 'Allowance itself', 'Hub.#connections', 'ReadGate.#lanes']),
+  ...perConnection(['Connection itself', 'Intake itself', 'Outbox itself', 'Allowance itself']),
+  ...perConnection(['Hub.#connections', 'ReadGate.#lanes']),
   'ByteBudget itself': ({ connections }) => 1 + 2 * connections,
   // By user, and then by connection.
   'Hub.#byUser': ({ connections }) => 2 * connections,
