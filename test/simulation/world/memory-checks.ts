@@ -33,10 +33,10 @@ const HELD_BYTES = 8 * 1024 * 1024;
 /** What stays when everybody left: small, and of a size that does not depend on how long a node runs. */
 const LEFT: Bounds = {
   // Names that have paid are forgotten when there are this many.
-  'KeyedRate.#accounts': () => 7 * UNBOUNDED_NAMES,
+  'KeyedRate.#accounts': () => 8 * UNBOUNDED_NAMES,
   // For each rate that rooms are limited to.
   'RoomRates.#byRate': () => 1,
-  'KeyedRate itself': () => 7,
+  'KeyedRate itself': () => 8,
   'RedisAcks.#epochs': ({ rooms }) => rooms,
   'LeaseWatch.#seen': ({ lives }) => lives,
   // A call that was never answered may still arrive: the room stays on the node's list.

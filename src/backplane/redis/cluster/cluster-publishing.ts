@@ -23,8 +23,8 @@ export interface ClusterPublishingOptions {
 export class ClusterPublishing {
   readonly #options: ClusterPublishingOptions;
   readonly #held: HeldBatches;
-  /** Partitions that another master had, where something may still be in flight. */
-  readonly #leaving = new Map<number, Shard>();
+  /** Partitions that moved, with the masters that had them, where something may still be in flight. */
+  readonly #leaving = new Map<number, Set<Shard>>();
   #retries: Timer | undefined;
   #isStopped = false;
 
@@ -43,10 +43,13 @@ export class ClusterPublishing {
     else this.#refuse(request, member.problem() ?? SHUTTING_DOWN);
   }
 
-  /** A server did not run these, or they could not be sent: they come before all that waits of their partitions. */
+  /** A server did not run these, or they could not be sent: they come before all that waits of their partitions, wherever it waits. */
   notRun(shard: Shard, batches: readonly RoomBatch[]): void {
     for (const [partition, own] of this.#byPartition(batches)) {
+      const present = this.#options.lanes.ofPart(partition).member?.shard;
       const younger = shard.withdraw(this.#isIn(partition));
+      if (present !== undefined && present !== shard)
+        younger.push(...present.withdraw(this.#isIn(partition)));
       if (!this.#held.isHeld(partition)) this.#held.append(partition, younger);
       else if (younger.length > 0) this.#held.prepend(partition, younger);
       this.#held.prepend(partition, own);
@@ -56,14 +59,14 @@ export class ClusterPublishing {
     this.retryLater();
   }
 
-  /** Other masters have these partitions now. What is in flight on the former one comes first. */
+  /** Other masters have these partitions now. What is in flight on the former ones comes first. */
   moved(from: Shard, partitions: ReadonlySet<number>): void {
     const { keys } = this.#options;
     const waiting = this.#byPartition(from.withdraw((room) => partitions.has(keys.partitionOf(room))));
     for (const partition of partitions) {
       // Older than what is held already, if anything is.
       this.#held.prepend(partition, waiting.get(partition) ?? []);
-      this.#leaving.set(partition, from);
+      this.#leaving.set(partition, (this.#leaving.get(partition) ?? new Set()).add(from));
     }
     this.retryLater();
   }
@@ -115,17 +118,25 @@ export class ClusterPublishing {
   #tryRelease(partition: number): void {
     const lane = this.#options.lanes.ofPart(partition);
     const { member } = lane;
-    if (member === null || isSettling(lane)) return;
+    if (member === null || isSettling(lane) || this.#isLeaving(partition, member.shard)) return;
     const problem = member.problem();
     if (problem !== null) {
       if (!this.#isPassing(lane)) this.#held.fail(partition, problem);
       return;
     }
-    const former = this.#leaving.get(partition);
-    // What is in flight there may have to come first.
-    if (former?.isSending(this.#isIn(partition)) === true) return;
-    this.#leaving.delete(partition);
     member.shard.append(this.#held.release(partition));
+  }
+
+  /** Whether something is in flight on a master that had the partition: it may have to come first, so the hold must not end. */
+  #isLeaving(partition: number, present: Shard): boolean {
+    const former = this.#leaving.get(partition);
+    if (former === undefined) return false;
+    for (const shard of former) {
+      // One that has it again keeps the order itself. One that was closed sends nothing.
+      if (shard === present || !shard.isSending(this.#isIn(partition))) former.delete(shard);
+    }
+    if (former.size === 0) this.#leaving.delete(partition);
+    return former.size > 0;
   }
 
   #isPassing(lane: Lane): boolean {
