@@ -3,7 +3,7 @@
  * by every `Room` of that name.
  */
 import type { ErrorCode } from '../protocol/codes.ts';
-import type { JoinOptions, JoinResult, Position, PublishResult, ServerFrame } from '../protocol/frames.ts';
+import type { JoinOptions, JoinResult, Position, ServerFrame } from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
 import { Emitter } from './emitter.ts';
 import type { Environment } from './environment.ts';
@@ -73,6 +73,7 @@ export class Membership {
     );
     this.#reading = new Reading(options.since ?? null, {
       emitter,
+      room: name,
       own: parts.own,
       moved: parts.moved,
       caughtUp: (joined) => {
@@ -159,8 +160,8 @@ export class Membership {
   }
 
   /** A message of ours that is not for us was stored, or (null) will not be. */
-  ownSettled(result: PublishResult | null): void {
-    if (result !== null) this.#reading.stored(result);
+  ownSettled(): void {
+    this.#reading.passOwn();
     if (!this.#parts.hasDoubtful()) this.#held.release();
   }
 

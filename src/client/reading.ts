@@ -1,18 +1,12 @@
 /** Where a client stands in a room: what came, in order and once, what did not follow, and whether a join has brought everything. */
-import type {
-  GapFrame,
-  JoinResult,
-  MessageFrame,
-  Position,
-  PublishResult,
-  ResetFrame,
-} from '../protocol/frames.ts';
+import type { GapFrame, JoinResult, MessageFrame, Position, ResetFrame } from '../protocol/frames.ts';
 import { CatchUp } from './catch-up.ts';
 import type { Emitter } from './emitter.ts';
 import type { OwnMessages } from './own-messages.ts';
 import type { Joined, MembershipEvents } from './room-events.ts';
 
 export interface ReadingParts {
+  readonly room: string;
   readonly own: OwnMessages;
   readonly emitter: Emitter<MembershipEvents>;
   readonly moved: () => void;
@@ -54,7 +48,7 @@ export class Reading {
       // Before listeners run: one that leaves and joins again begins after this message.
       this.#move([epoch, offset]);
       // History does not know who was not to get it.
-      if (this.#parts.own.has(epoch, offset)) return this.passOwn();
+      if (this.#parts.own.has(room, epoch, offset)) return this.passOwn();
     }
     this.#catchUp?.message();
     this.#parts.emitter.emit('message', { room, offset, time, sender, data });
@@ -72,19 +66,9 @@ export class Reading {
 
   reset([, , epoch, offset]: ResetFrame): void {
     const position: Position = [epoch, offset];
-    if (this.position !== null) this.#parts.own.forget(this.position[0]);
     this.#move(position);
     this.#catchUp?.reset();
     this.#parts.emitter.emit('reset', { position });
-    this.passOwn();
-  }
-
-  /** A message of ours that is not for us was stored. */
-  stored({ epoch, offset }: PublishResult): void {
-    const { position } = this;
-    if (offset === 0 || (position?.[0] === epoch && offset <= position[1])) return;
-    // Also of a numbering that it has not heard of yet.
-    this.#parts.own.add(epoch, offset);
     this.passOwn();
   }
 
@@ -92,7 +76,7 @@ export class Reading {
   passOwn(): void {
     const { position } = this;
     if (position !== null) {
-      const offset = this.#parts.own.lastFrom(position[0], position[1]);
+      const offset = this.#parts.own.lastFrom(this.#parts.room, position[0], position[1]);
       if (offset > position[1]) this.#move([position[0], offset]);
     }
     const joined = this.#catchUp?.result(this.position);

@@ -11,14 +11,11 @@ export interface RoomsParts extends Omit<MembershipParts, 'own' | 'hasDoubtful' 
   readonly kept: () => KeptState | null;
 }
 
-/** Rooms that are not joined, of which it is remembered what of ours is there. */
-const MAX_STRANGE_ROOMS = 100;
-
 export class Rooms {
   readonly #parts: RoomsParts;
   readonly #memberships = new Map<string, Membership>();
-  /** Messages that are not for us, where there are any. A later membership goes by them too. */
-  readonly #own = new Map<string, OwnMessages>();
+  /** Positions of our messages that are not for us. A later membership goes by them too. */
+  #own = new OwnMessages();
 
   constructor(parts: RoomsParts) {
     this.#parts = parts;
@@ -49,9 +46,8 @@ export class Rooms {
 
   /** A message of ours that is not for us was stored, or (null) will not be. */
   ownSettled(room: string, result: PublishResult | null): void {
-    const membership = this.#memberships.get(room);
-    if (membership !== undefined) return membership.ownSettled(result);
-    if (result !== null && result.offset > 0) this.#ownOf(room).add(result.epoch, result.offset);
+    if (result?.offset) this.#own.add(room, result.epoch, result.offset);
+    this.#memberships.get(room)?.ownSettled();
   }
 
   /** Places each where it stood before a reload. */
@@ -67,24 +63,14 @@ export class Rooms {
   leave(error: Error | null): void {
     for (const membership of this.#memberships.values()) membership.leave(error);
     this.#memberships.clear();
-    this.#own.clear();
-  }
-
-  #ownOf(name: string): OwnMessages {
-    const known = this.#own.get(name);
-    if (known !== undefined) return known;
-    const own = new OwnMessages();
-    this.#own.set(name, own);
-    const strange = Array.from(this.#own.keys()).filter((room) => !this.#memberships.has(room));
-    for (const room of strange.slice(0, -MAX_STRANGE_ROOMS)) this.#own.delete(room);
-    return own;
+    this.#own = new OwnMessages();
   }
 
   #begin(name: string, options: RoomOptions): Membership {
     const { isDoubtful, kept } = this.#parts;
     const membership: Membership = new Membership(name, options, {
       ...this.#parts,
-      own: this.#ownOf(name),
+      own: this.#own,
       hasDoubtful: () => isDoubtful(name),
       moved: () => kept()?.changed(),
       released: () => {

@@ -83,5 +83,6 @@ it('nodes that close in good order leave nothing behind on any master', async ()
       for (const n of [1, 2]) node.backplane.presence.leave(room, entryOf(node, n), true);
     await node.backplane.presence.close();
   }
-  expect(await keysLeft()).toEqual([]);
+  // What a node saw stored is told for a day: see beat.lua.
+  expect((await keysLeft()).filter((key) => !key.includes(':beat:'))).toEqual([]);
 });

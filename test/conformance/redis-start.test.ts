@@ -101,7 +101,7 @@ describe('the documented user of Redis', () => {
     expect(await b.backplane.subscribers('room')).toBe(2);
     await a.backplane.denials.deny('ann', 60_000);
     await a.backplane.denials.lift('ann', 60_000);
-    expect(await b.backplane.denials.read()).toEqual({ denied: [], lifted: ['ann'] });
+    expect(await b.backplane.denials.read()).toMatchObject([{ subject: 'ann', isLifted: true }]);
     // The first dies: the other one claims and sweeps it.
     await a.backplane.close();
     expect(await b.presence.untilChanges('room', 4)).toHaveLength(4);
@@ -117,7 +117,7 @@ describe('the documented user of Redis', () => {
   it('leaves nothing of the trial in Redis', async () => {
     await shared.client.flushall();
     await start(await setUser());
-    const kept = (await shared.client.keys('*')).filter((key) => !key.endsWith('}:lineage'));
+    const kept = (await shared.client.keys('*')).filter((key) => !/}:(lineage$|beat:)/.test(key));
     expect(kept).toEqual([]);
   });
 
@@ -204,8 +204,8 @@ describe('a database', () => {
     await waitFor(() => backplane.status().ready, { for: 'ready again' });
     await publishTiny(backplane, 'room', 'y');
     expect(await server.info('keyspace', 'db0')).toBeUndefined();
-    // Log and numbering of the room, and the lineage of each of 16 partitions and of the leases.
-    expect(await server.info('keyspace', 'db7')).toMatch(/^keys=19,/);
+    // Log and numbering of the room, the node's beat, and the lineage of each of 16 partitions and of the leases.
+    expect(await server.info('keyspace', 'db7')).toMatch(/^keys=20,/);
   });
 
   it.each(['redis://h/abc', 'redis://:50%off@h', 'redis://h?keyPrefix=x'])('%s is refused', (url) => {

@@ -21,11 +21,11 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     file: 'client/reading.ts',
     find: `      this.#move([epoch, offset]);
       // History does not know who was not to get it.
-      if (this.#parts.own.has(epoch, offset)) return this.passOwn();
+      if (this.#parts.own.has(room, epoch, offset)) return this.passOwn();
     }
     this.#catchUp?.message();
     this.#parts.emitter.emit('message', { room, offset, time, sender, data });`,
-    replace: `      if (this.#parts.own.has(epoch, offset)) return this.passOwn();
+    replace: `      if (this.#parts.own.has(room, epoch, offset)) return this.passOwn();
     }
     this.#catchUp?.message();
     this.#parts.emitter.emit('message', { room, offset, time, sender, data });
@@ -277,16 +277,16 @@ export const CLIENT_FAULTS: readonly Fault[] = [
   {
     name: 'own message is not left out',
     file: 'client/reading.ts',
-    find: 'if (this.#parts.own.has(epoch, offset)) return this.passOwn();',
+    find: 'if (this.#parts.own.has(room, epoch, offset)) return this.passOwn();',
     replace: '',
     breaks: 'a client that returns gets messages that it wanted no echo of',
     hint: { faultKinds: ['lostAnswers', 'cutClient'], faultsPerMinute: 60 },
   },
   {
     name: 'own message of a new numbering is forgotten',
-    file: 'client/reading.ts',
-    find: 'if (offset === 0 || (position?.[0] === epoch && offset <= position[1])) return;',
-    replace: 'if (position?.[0] !== epoch || offset <= position[1]) return;',
+    file: 'client/rooms.ts',
+    find: 'if (result?.offset) this',
+    replace: 'if (result?.offset && this.#memberships.get(room)?.position?.[0] === result.epoch) this',
     breaks: 'a room seems to catch up until somebody else publishes',
     hint: {
       faultKinds: ['flushRedis', 'cutClient', 'lostAnswers'],

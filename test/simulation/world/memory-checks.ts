@@ -102,11 +102,11 @@ const AT_REST: Bounds = {
 
 /** What clients hold while nothing happens. */
 const CLIENT_AT_REST: Bounds = {
-  ...perRoom(['Rooms.#memberships', 'Membership itself', 'HeldFrames itself', 'OwnMessages itself']),
+  ...perRoom(['Rooms.#memberships', 'Membership itself', 'HeldFrames itself']),
+  'OwnMessages itself': () => 1,
   ...perRoom(['Presence itself', 'Reading itself']),
-  'Rooms.#own': ({ rooms }) => rooms,
-  // Of a few numberings, those that are over among them.
-  'OwnMessages.#epochs': ({ rooms }) => 50 * rooms,
+  // Those that a numbering which is over has left behind are among them.
+  'OwnMessages.#positions': () => 1_000,
   'Presence.list.members': members,
   'Reading.position': ({ rooms }) => 2 * rooms,
   'Membership.#asked.since': ({ rooms }) => 2 * rooms,
