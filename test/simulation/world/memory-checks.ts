@@ -48,6 +48,9 @@ const LEFT: Bounds = {
   'Lineages.#evidence': () => 1,
   // As many as there are numberings in use.
   'Lineages.#promotions': () => 1,
+  // Of the node, the newest ones.
+  'Unechoed.#messages': () => 1_000,
+  'Unechoed.#messages.frame bytes': () => 1_000 * 4_096,
   'Denied.#known': ({ denials }) => denials,
   // By user, and then by room.
   'Denied.#byUser': ({ denials }) => 2 * denials,
