@@ -10,6 +10,7 @@ const CURSOR: CursorState = {
   epoch: 'e1',
   offset: 5,
   isFresh: false,
+  isKept: false,
   hasBegun: false,
   isConflating: false,
   isCut: false,
@@ -51,6 +52,7 @@ const TABLE: readonly (readonly [
   ['ahead of the feed, with more pending', 'reach', { offset: 13 }, { offset: 12 }, 1],
   ['of another epoch', 'restart', { epoch: 'e0' }, {}, 1],
   ['of another epoch, before its first message', 'adopt', { epoch: 'e0', offset: 0 }, {}, 1],
+  ['of another epoch, at the start of its user', 'restart', { epoch: 'e2', offset: 0, isKept: true }, {}, 1],
   [
     'of another epoch, before its first message, and answered',
     'restart',

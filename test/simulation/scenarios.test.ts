@@ -1,8 +1,9 @@
 /** What runs of the simulation found, each as the few steps that are enough. */
 import { expect, test } from 'vitest';
 import type { Keyspace } from './redis/keyspace.ts';
-import { checkCalm } from './world/checks.ts';
+import { checkCalm, checkMessages } from './world/checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
+import type { SimulatedClient } from './world/simulated-client.ts';
 import { FORMER_HOST, type World } from './world/world.ts';
 
 /** One joins, one leaves and one says something else; then the store goes on from what it had before. */
@@ -144,3 +145,30 @@ test('a former primary that had more than its successor does not keep a room in 
     expect(ann.acknowledged[0]?.offset).toBe(2);
     expect(ann.acknowledged[0]?.epoch).not.toBe(bob.acknowledged[0]?.epoch);
   }));
+
+test('who begins at a new start gets nothing of the numbering that a flush ended and its node still has', () =>
+  inWorld((world) => {
+    const [eve, ann] = [world.addClient(0), world.addClient(0)];
+    const bob = clientOfUser(world);
+    let payload = 0;
+    act(world, eve, () => eve.join('chat:a'));
+    for (let i = 0; i < 2; i++) act(world, ann, () => ann.publish('chat:a', ++payload, 20, {}));
+    pass(world, 2_000);
+    world.redis.flushAll();
+    world.hasForgotten = true;
+    act(world, bob, () => bob.join('chat:a', { begin: 'after what was acknowledged' }));
+    pass(world, 1_000);
+    expect(bob.isIn('chat:a')).toBe(true);
+    expect(bob.messages).toBe(0);
+    act(world, ann, () => ann.publish('chat:a', ++payload, 20, {}));
+    pass(world, 20_000);
+    checkCalm(world);
+    checkMessages(world);
+    expect(world.violations).toEqual([]);
+    expect([eve.messages, bob.messages]).toEqual([3, 1]);
+  }));
+
+function clientOfUser(world: World): SimulatedClient {
+  const client = world.addClient(0);
+  return client.user === null ? clientOfUser(world) : client;
+}

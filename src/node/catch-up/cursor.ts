@@ -42,6 +42,8 @@ export class Cursor {
   mark: number;
   /** It has no position of its own: it starts at the topic's position. */
   isFresh = true;
+  /** Its position is its user's start. */
+  isKept = false;
   /** It takes steps. A join may have to wait for something first, while its connection drains. */
   hasStarted = false;
   /** A read of history is under way. */

@@ -7,6 +7,8 @@ export interface CursorState {
   readonly epoch: string;
   readonly offset: number;
   readonly isFresh: boolean;
+  /** Its position is its user's start, which the room's present epoch has: where it is another one, the feed is behind. */
+  readonly isKept: boolean;
   /** Its join was answered, or it has none. */
   readonly hasBegun: boolean;
   readonly isConflating: boolean;
@@ -86,9 +88,7 @@ export function nextStep(cursor: CursorState, feed: FeedPosition, memory: Memory
     if (start === feed.sentOffset) return 'begin';
     return isRemembered(start) ? 'enter' : 'read';
   }
-  // A client without any message has missed nothing of another epoch: offset 0 is the start of whatever the
-  // room has now.
-  if (cursor.epoch !== feed.epoch) return cursor.offset === 0 && !cursor.hasBegun ? 'adopt' : 'restart';
+  if (cursor.epoch !== feed.epoch) return mayAdopt(cursor) ? 'adopt' : 'restart';
   if (cursor.offset === feed.sentOffset) return 'go live';
   if (cursor.offset > feed.offset) return 'reach';
   if (cursor.offset > feed.sentOffset) return 'next turn';
@@ -97,6 +97,11 @@ export function nextStep(cursor: CursorState, feed: FeedPosition, memory: Memory
   if (!lacksTooMuch(cursor, feed, replaced)) return isRemembered(cursor.offset) ? 'feed' : 'read';
   const oldest = remembered ?? feed.sentOffset + 1;
   return Math.max(cursor.offset, goneUpTo) >= oldest - 1 ? 'limit' : 'read';
+}
+
+/** A client without any message has missed nothing of another epoch: offset 0 is the start of whatever the room has now. */
+function mayAdopt({ offset, hasBegun, isKept }: CursorState): boolean {
+  return offset === 0 && !hasBegun && !isKept;
 }
 
 /**

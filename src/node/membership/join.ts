@@ -142,6 +142,7 @@ export class Join implements FeedWaiter, CursorOwner {
     if (this.#state !== 'waiting') return;
     this.#asksForMissed = !isNew;
     this.cursor.startAfter([epoch, offset]);
+    this.cursor.isKept = epoch !== '';
     this.ackedKnown({ epoch, offset });
   }
 

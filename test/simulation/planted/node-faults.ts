@@ -34,7 +34,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'epoch is not compared after a reconnect',
     file: 'node/catch-up/next-step.ts',
-    find: "if (cursor.epoch !== feed.epoch) return cursor.offset === 0 && !cursor.hasBegun ? 'adopt' : 'restart';",
+    find: "if (cursor.epoch !== feed.epoch) return mayAdopt(cursor) ? 'adopt' : 'restart';",
     replace: '',
     breaks: 'a client goes on from a position of another numbering',
   },

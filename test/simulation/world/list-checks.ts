@@ -12,6 +12,8 @@ const CLIENT_MS = 6_000;
 interface Fact {
   /** Another one after it left and joined again, however soon. */
   readonly room: unknown;
+  /** And after it said something else and then the same again. */
+  readonly changes: number;
   readonly what: string;
   readonly sinceMs: number;
 }
@@ -64,8 +66,9 @@ export class ListChecks {
       const what =
         state === 'joined' ? `${client.connection} ${data}` : state === undefined ? OUT : `${state}`;
       const known = facts.get(room);
-      if (known?.what !== what || known.room !== handle)
-        facts.set(room, { room: handle, what, sinceMs: nowMs });
+      const changes = client.presenceChangesIn(room);
+      if (known?.what !== what || known.room !== handle || known.changes !== changes)
+        facts.set(room, { room: handle, changes, what, sinceMs: nowMs });
     }
   }
 

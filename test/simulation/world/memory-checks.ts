@@ -33,10 +33,10 @@ const HELD_BYTES = 8 * 1024 * 1024;
 /** What stays when everybody left: small, and of a size that does not depend on how long a node runs. */
 const LEFT: Bounds = {
   // Names that have paid are forgotten when there are this many.
-  'KeyedRate.#accounts': () => 7 * UNBOUNDED_NAMES,
+  'KeyedRate.#accounts': () => 8 * UNBOUNDED_NAMES,
   // For each rate that rooms are limited to.
   'RoomRates.#byRate': () => 1,
-  'KeyedRate itself': () => 7,
+  'KeyedRate itself': () => 8,
   'RedisAcks.#epochs': ({ rooms }) => rooms,
   'LeaseWatch.#seen': ({ lives }) => lives,
   // A call that was never answered may still arrive: the room stays on the node's list.
@@ -67,6 +67,8 @@ const OF_CLUSTER: Bounds = {
   'Topology.#views': () => MOST_MASTERS,
   'Topology.#views.lines': () => MOST_MASTERS * MOST_MASTERS,
   'Topology.#views.lines.slots': () => MOST_MASTERS * RANGES,
+  // Of each master that was promoted and has something.
+  'Lineages.#promotions': () => MOST_MASTERS,
 };
 
 /** What nodes hold while members are there and nothing happens. */
@@ -185,7 +187,7 @@ function checkNode(world: World, node: SimulatedNode, bounds: Bounds): void {
   for (const [place, count] of holdingsOf(node.core, isBorder)) {
     // Masters join a cluster, and have what each master has.
     const times = world.cluster === null ? 1 : MOST_MASTERS / FIRST_MASTERS;
-    const bound = bounds[place] ?? (world.cluster === null ? undefined : OF_CLUSTER[place]);
+    const bound = (world.cluster === null ? undefined : OF_CLUSTER[place]) ?? bounds[place];
     const most = Math.max(bound?.(scale) ?? 0, Math.ceil((fresh?.get(place) ?? 0) * times));
     // A part that is made when it is needed.
     if (count <= most || (place.endsWith(' itself') && count === 1 && !known.has(place))) continue;

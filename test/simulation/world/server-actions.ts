@@ -66,8 +66,12 @@ export const SERVER_ACTIONS: Readonly<Record<string, Happening>> = {
   }),
   clearHistory: byServer(1, (world, node, random) => {
     const room = random.pick(ROOMS);
+    const cleared = world.clears.begin(room);
     node.core.node.server.clearHistory(room).then(
-      () => world.count('cleared'),
+      (position) => {
+        world.count('cleared');
+        cleared(position?.[0] ?? '');
+      },
       () => undefined,
     );
     world.trace(`the history of ${room} is cleared`);

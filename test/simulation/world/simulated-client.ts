@@ -44,6 +44,7 @@ interface Membership {
   readonly log: MemberLog;
   room: Room;
   presence: unknown;
+  presenceChanges: number;
 }
 
 /** A membership as the application wanted it, over all connections. */
@@ -223,6 +224,11 @@ export class SimulatedClient {
     return this.#memberships.get(name)?.presence;
   }
 
+  /** How often it has said something else of itself since it joined, or the same again. */
+  presenceChangesIn(name: string): number {
+    return this.#memberships.get(name)?.presenceChanges ?? 0;
+  }
+
   join(name: string, { begin, ...wish }: JoinWish = {}): void {
     if (this.isOver || this.#memberships.has(name)) return;
     const log = new MemberLog(`${this.owner.name}/${this.stays.length}`, name);
@@ -231,7 +237,7 @@ export class SimulatedClient {
     const options = { members: true, ...wish, ...this.#beginning(name, begin) };
     if (options.since !== undefined) log.placeAt(options.since);
     const room = this.client.room(name, options);
-    this.#memberships.set(name, { stay, log, room, presence: wish.presence });
+    this.#memberships.set(name, { stay, log, room, presence: wish.presence, presenceChanges: 0 });
     this.#listen(name, log, room);
   }
 
@@ -335,6 +341,7 @@ export class SimulatedClient {
     const membership = this.#memberships.get(name);
     if (membership === undefined) return;
     membership.presence = data === null ? undefined : data;
+    membership.presenceChanges++;
     membership.room.setPresence(data).catch(() => undefined);
   }
 

@@ -8,6 +8,7 @@ import { Random } from '../../support/random.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
 import type { Keyspace } from '../redis/keyspace.ts';
 import { RedisModel } from '../redis/server.ts';
+import { Clears } from './clears.ts';
 import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
 import { isListed, nameOf, watchMachines } from './machines.ts';
@@ -107,6 +108,7 @@ export class World {
   readonly keptOut: KeptOut[] = [];
   /** What the server API was answered. */
   readonly fromServer: Acknowledged[] = [];
+  readonly clears = new Clears();
   /** Rooms with users of whom it is not known whether they are kept out. */
   readonly inDoubt = new Set<string>();
   /** Whom the server API let in again. */
