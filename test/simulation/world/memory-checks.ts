@@ -67,6 +67,8 @@ const OF_CLUSTER: Bounds = {
   'SlotMap.masters': () => MOST_MASTERS,
   'SlotMap.masters.replicas': () => MOST_MASTERS,
   'SlotMap.servers.slots': () => RANGES,
+  // Each second all of them are asked, and the run may end in the middle of that.
+  'Topology.#asking': () => MOST_MASTERS,
   'Topology.#views': () => MOST_MASTERS,
   'Topology.#views.lines': () => MOST_MASTERS * MOST_MASTERS,
   'Topology.#views.lines.slots': () => MOST_MASTERS * RANGES,
