@@ -30,6 +30,7 @@ import { HistoryReads } from './reads/history-reads.ts';
 import { ReadGate } from './reads/read-gate.ts';
 import { Revoking } from './revoking.ts';
 import { Feeds } from './rooms/feeds.ts';
+import { Unechoed } from './rooms/unechoed.ts';
 import { ServerApi } from './server-api.ts';
 import { ServerCalls } from './server-calls.ts';
 
@@ -103,7 +104,7 @@ export class BrokerNode implements RoomServices {
     const endOfTurn = new EndOfTurn(scheduler, () => this.#endTurn());
     this.endOfTurn = endOfTurn;
     this.commandTurns = new CommandTurns(endOfTurn);
-    const shared = { ...parts, clock: scheduler, endOfTurn, hub: this.hub };
+    const shared = { ...parts, clock: scheduler, endOfTurn, hub: this.hub, unechoed: new Unechoed() };
     this.nodeId = parts.nodeId;
     this.#parts = parts;
     this.flushQueue = new FlushQueue(endOfTurn);

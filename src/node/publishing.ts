@@ -16,12 +16,14 @@ import {
   type PublishReply,
 } from './pending-publish.ts';
 import { RoomRates } from './room-rates.ts';
+import type { Unechoed } from './rooms/unechoed.ts';
 
 export interface PublishingParts {
   readonly backplane: Backplane;
   readonly rule: (room: string) => RoomRule;
   readonly metrics: NodeMetrics;
   readonly clock: Clock;
+  readonly unechoed: Unechoed;
 }
 
 /** A message of the server API, on its way in. */
@@ -57,7 +59,13 @@ export class Publishing {
     const { conflateKey } = command;
     const conflation = conflateKey === null ? null : clientConflation(connection, conflateKey);
     const message = this.#build(rule, command, key, connection.sender, exclude, conflation);
+    if (exclude !== 0 && conflation !== null) this.#noteUnechoed(message, conflation);
     backplane.publish(new ConnectionPublish(message, this.#parts, connection, command.id));
+  }
+
+  /** Rooms with a history store who published what. */
+  #noteUnechoed({ room, history, built, exclude }: PendingMessage, conflation: Uint8Array): void {
+    if (history.messages === 0) this.#parts.unechoed.note(room, conflation, exclude, built.frame);
   }
 
   #fitsRoom(connection: Connection, { id, room }: PublishCommand, perSecond: number): boolean {

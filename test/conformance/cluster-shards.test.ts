@@ -1,10 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { inspectCluster } from '../../src/backplane/redis/cluster/inspect-cluster.ts';
 import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import { RedisBackplane } from '../../src/backplane/redis/redis-backplane.ts';
 import { buildMessageFrame } from '../../src/protocol/message-frame.ts';
 import { packValue } from '../../src/protocol/msgpack/values.ts';
 import { randomId } from '../../src/util/ids.ts';
 import { Heard, redisOptions } from '../support/backplanes.ts';
+import { freePort } from '../support/ports.ts';
 import { DeafeningProxy } from '../support/proxy.ts';
 import { RedisServer } from '../support/redis.ts';
 import { RedisCluster } from '../support/redis-cluster.ts';
@@ -207,6 +209,49 @@ describe('a node that starts while a master is frozen', () => {
       await expect(start(prefix, cluster.url, true, short)).rejects.toThrow(String(control.port));
     });
   }, 60_000);
+});
+
+describe('a server of the cluster that came back without its disk, and is named first', () => {
+  const SHORT = { startupTimeoutMs: 1_000, commandTimeoutMs: 1_000 };
+  let empty: RedisServer;
+
+  beforeAll(async () => {
+    const busPort = { 'cluster-port': String(await freePort()) };
+    empty = await RedisServer.start({ 'cluster-enabled': 'yes', ...busPort });
+  });
+
+  afterAll(() => empty.dispose());
+
+  it('keeps no node from starting, and takes no master from one while it is the only one that answers', async () => {
+    const prefix = randomId(6);
+    const { backplane } = await start(prefix, `${empty.url},${cluster.url}`, true, SHORT);
+    const publishAll = () => Promise.all(ROOMS.map((room) => publish(backplane, room)));
+    expect(await publishAll()).toEqual(ROOMS.map(() => ({ error: null, offset: 1 })));
+    const searches = await empty.calls('cluster\\|nodes');
+    for (const server of cluster.servers) cluster.freeze(server);
+    try {
+      const asked = async () => (await empty.calls('cluster\\|nodes')) > searches + 1;
+      await waitFor(asked, { for: 'the node to have searched twice', timeoutMs: 20_000 });
+    } finally {
+      for (const server of cluster.servers) cluster.thaw(server);
+      await cluster.settled();
+    }
+    const isBack = () => backplane.status().ready && degraded(backplane).length === 0;
+    await waitFor(isBack, { for: 'the masters to be back', timeoutMs: 20_000 });
+    expect(await publishAll()).toEqual(ROOMS.map(() => ({ error: null, offset: 2 })));
+  }, 60_000);
+
+  it('hides nothing of the others from the doctor', async () => {
+    const at = { keyPrefix: 'rc', partitions: PARTITIONS, timeoutMs: 2_000 };
+    const found = await inspectCluster({ url: `${empty.url},${cluster.url}`, ...at });
+    expect(found).toMatchObject({ lost: 0, masters: { length: 3 } });
+  });
+
+  it('is said to have no slots where no other is named', async () => {
+    await expect(start('rc', empty.url, true, SHORT)).rejects.toThrow(
+      new RegExp(`${empty.port} is part of no cluster with slots: name servers of your cluster in redis.url`),
+    );
+  });
 });
 
 describe('a node does not start', () => {

@@ -172,3 +172,18 @@ function clientOfUser(world: World): SimulatedClient {
   const client = world.addClient(0);
   return client.user === null ? clientOfUser(world) : client;
 }
+
+test('a message that its publisher wants no echo of does not come from the store either, when the node reads the room anew', () =>
+  inWorld((world) => {
+    const [ann, bob] = [world.addClient(0), world.addClient(0)];
+    pass(world, 2_000);
+    act(world, ann, () => {
+      ann.publish('live:a', 1, 0, { conflateKey: 'k1', echo: false });
+      ann.publish('live:a', 2, 0, { conflateKey: 'k2' });
+    });
+    pass(world, 1_000);
+    for (const client of [ann, bob]) act(world, client, () => client.join('live:a', { last: 9 }));
+    pass(world, 2_000);
+    expect(world.violations).toEqual([]);
+    expect([ann, bob].map(({ stays }) => stays[0]?.log.payloads)).toEqual([[2], [1, 2]]);
+  }));

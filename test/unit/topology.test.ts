@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type ClusterView, parseView, type SlotMap } from '../../src/backplane/redis/cluster/slot-map.ts';
-import { Topology } from '../../src/backplane/redis/cluster/topology.ts';
+import { type FoundViews, Topology } from '../../src/backplane/redis/cluster/topology.ts';
 
-const [A, B] = ['a'.repeat(40), 'b'.repeat(40)] as const;
+const [A, B, C] = ['a'.repeat(40), 'b'.repeat(40), 'c'.repeat(40)] as const;
 
 /** What `self` says: which epoch A and B have, and where the second half begins. */
 function view(self: string, epochs: readonly [a: number, b: number], border: number): ClusterView {
@@ -24,7 +24,7 @@ class Asked {
   readonly maps: SlotMap[] = [];
   /** By server, in the order of the questions. */
   readonly questions = new Map<string, Question[]>();
-  readonly searches: ((view: ClusterView | null) => void)[] = [];
+  readonly searches: ((found: FoundViews) => void)[] = [];
   readonly topology = new Topology({
     servers: () => this.servers,
     ask: (server) =>
@@ -158,11 +158,11 @@ test('searches once at a time where nobody can be asked, and goes by what it fin
   asked.topology.hint();
   asked.topology.hint();
   expect(asked.searches.length).toBe(1);
-  asked.searches[0]!(null);
+  asked.searches[0]!({ views: [], isAnother: false });
   await turn();
   asked.topology.hint();
   expect(asked.searches.length).toBe(2);
-  asked.searches[1]!(view(B, [1, 9], 50));
+  asked.searches[1]!({ views: [view(B, [1, 9], 50)], isAnother: false });
   await turn();
   expect(asked.owner(60)).toBe(B);
   asked.servers = [A];
@@ -170,6 +170,51 @@ test('searches once at a time where nobody can be asked, and goes by what it fin
   asked.last(A).answer(view(A, [1, 10], 70));
   await turn();
   expect(asked.owner(60)).toBe(A);
+});
+
+/** What a server says that knows only itself. */
+function lonely(self: string, slots = ''): ClusterView {
+  const line = `${self} 10.0.0.9:7009@17009 myself,master - 0 0 99 connected ${slots}`;
+  return parseView(line, 'cluster_state:ok', { host: '10.0.0.9' });
+}
+
+test.each([
+  ['lost its disk', lonely(C)],
+  ['forgot the others and gave up its slots', lonely(A)],
+  ['is part of another cluster', lonely(C, '0-16383')],
+])('a server that %s changes nothing, though nobody else answers', async (_, said) => {
+  const before = asked.maps.length;
+  asked.servers = [A];
+  asked.topology.hint();
+  asked.last(A).answer(said);
+  await turn();
+  expect(asked.maps.slice(before).flatMap(({ masters }) => masters.map(({ id }) => id))).toEqual([]);
+  asked.servers = [];
+  asked.topology.hint();
+  asked.searches[0]!({ views: [said], isAnother: false });
+  await turn();
+  expect([asked.maps.length, asked.owner(99), asked.owner(100)]).toEqual([before, A, B]);
+  // One who knows the cluster is found at last.
+  asked.topology.hint();
+  asked.searches[1]!({ views: [said, view(B, [1, 9], 50)], isAnother: false });
+  await turn();
+  expect(asked.owner(60)).toBe(B);
+});
+
+test('goes by the highest claim of all that a search found', async () => {
+  asked.servers = [];
+  asked.topology.hint();
+  asked.searches[0]!({ views: [view(A, [1, 2], 100), view(B, [1, 9], 50)], isAnother: false });
+  await turn();
+  expect(asked.owner(60)).toBe(B);
+});
+
+test('goes over to another cluster where a search says that nothing else is configured', async () => {
+  asked.servers = [];
+  asked.topology.hint();
+  asked.searches[0]!({ views: [lonely(C, '0-16383')], isAnother: true });
+  await turn();
+  expect(asked.owner(99)).toBe(C);
 });
 
 test('reads no map after it was stopped', async () => {

@@ -1,4 +1,4 @@
-import { BackplaneError, type NewestPage } from '../../backplane/backplane.ts';
+import { BackplaneError } from '../../backplane/backplane.ts';
 import type { Envelope } from '../../backplane/envelope.ts';
 import type { RoomRule } from '../../config/room-rule.ts';
 import type { Room } from '../../hub/room.ts';
@@ -6,7 +6,9 @@ import type { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import { Feed } from './feed.ts';
 import { FeedRepair, type FeedRepairParts } from './feed-repair.ts';
+import type { StoredNewest } from './newest-per-key.ts';
 import { RECONNECT_MS, RecentMemory } from './recent.ts';
+import type { Unechoed } from './unechoed.ts';
 
 /** Maximum feeds checked at once. */
 const CHECKED_AT_ONCE = 500;
@@ -18,6 +20,7 @@ const ARRIVAL_MS = 1_000;
 export interface FeedsParts extends FeedRepairParts {
   readonly scheduler: Scheduler;
   readonly rule: (room: string) => RoomRule;
+  readonly unechoed: Unechoed;
   /** Requested when there is something to deliver. */
   readonly endOfTurn: EndOfTurn;
   /** A room was deaf and is subscribed again: what is told there besides messages was missed, too. */
@@ -102,8 +105,15 @@ export class Feeds {
   }
 
   /** Null where the backplane keeps none. */
-  async #readNewest({ room, rule }: Feed): Promise<NewestPage | null> {
-    return (await this.#parts.backplane.readNewest?.(room.name, rule.history)) ?? null;
+  async #readNewest({ room, rule }: Feed): Promise<StoredNewest | null> {
+    const { backplane, unechoed } = this.#parts;
+    const page = await backplane.readNewest?.(room.name, rule.history);
+    if (page === undefined) return null;
+    const messages = page.messages.map((message) => ({
+      ...message,
+      exclude: unechoed.excluded(room.name, message),
+    }));
+    return { mark: page.mark, messages };
   }
 
   /** Messages of a room without history may have been missed: who joins later is to get the newest of each key. */

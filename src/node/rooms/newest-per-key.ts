@@ -1,6 +1,15 @@
-import type { NewestPage } from '../../backplane/backplane.ts';
 import type { Envelope } from '../../backplane/envelope.ts';
 import { KEPT_FRAME_BYTES, type NewestMessage, NewestMessages } from '../../backplane/newest-messages.ts';
+
+/** What the store keeps, as the node has read it. */
+export interface StoredNewest {
+  /** See `NewestPage`. */
+  readonly mark: number;
+  /** Oldest first. */
+  readonly messages: readonly (Pick<NewestMessage, 'id' | 'frame' | 'exclude'> & {
+    readonly ageMs: number;
+  })[];
+}
 
 /**
  * What a node keeps of a room without history: the newest message of each `conflateKey`. Its marks count the frames
@@ -21,16 +30,16 @@ export class NewestPerKey {
   }
 
   /** The feed starts with this. */
-  start(page: NewestPage, nowMs: number): void {
+  start(page: StoredNewest, nowMs: number): void {
     this.#startMark = page.mark;
     this.renew(page, nowMs);
   }
 
   /** Takes what was published while the node did not hear the room. Its members have missed it. */
-  renew({ messages }: NewestPage, nowMs: number): void {
-    for (const { id, frame, ageMs } of messages) {
+  renew({ messages }: StoredNewest, nowMs: number): void {
+    for (const { id, frame, exclude, ageMs } of messages) {
       if (this.#messages?.get(id)?.frame.equals(frame)) continue;
-      this.#keep({ id, mark: ++this.#noted, frame, exclude: 0, bornMs: nowMs - ageMs });
+      this.#keep({ id, mark: ++this.#noted, frame, exclude, bornMs: nowMs - ageMs });
     }
     this.sent = this.#noted;
   }

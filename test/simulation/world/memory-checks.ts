@@ -48,6 +48,9 @@ const LEFT: Bounds = {
   'Lineages.#evidence': () => 1,
   // As many as there are numberings in use.
   'Lineages.#promotions': () => 1,
+  // Of the node, the newest ones.
+  'Unechoed.#messages': () => 1_000,
+  'Unechoed.#messages.frame bytes': () => 1_000 * 4_096,
   'Denied.#known': ({ denials }) => denials,
   // By user, and then by room.
   'Denied.#byUser': ({ denials }) => 2 * denials,
@@ -64,6 +67,8 @@ const OF_CLUSTER: Bounds = {
   'SlotMap.masters': () => MOST_MASTERS,
   'SlotMap.masters.replicas': () => MOST_MASTERS,
   'SlotMap.servers.slots': () => RANGES,
+  // Each second all of them are asked, and the run may end in the middle of that.
+  'Topology.#asking': () => MOST_MASTERS,
   'Topology.#views': () => MOST_MASTERS,
   'Topology.#views.lines': () => MOST_MASTERS * MOST_MASTERS,
   'Topology.#views.lines.slots': () => MOST_MASTERS * RANGES,

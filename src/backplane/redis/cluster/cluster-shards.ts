@@ -17,7 +17,7 @@ import type { Shards, ShardsEvents } from '../shard/shards.ts';
 import { untilUsable } from '../start/start-checks.ts';
 import { ClusterCalls, pause, RETRY_MS } from './cluster-calls.ts';
 import { ClusterPublishing } from './cluster-publishing.ts';
-import { addressOf, askView, firstView, searchView } from './first-view.ts';
+import { askView, firstView, searchViews } from './first-view.ts';
 import { type Lane, Lanes, laneProblem } from './lanes.ts';
 import { Masters } from './masters.ts';
 import type { Member } from './member.ts';
@@ -32,6 +32,7 @@ export interface ClusterShardsOptions extends Omit<OneShardOptions, 'address'> {
 
 /** For the links, once the cluster is known to be there. */
 const MIN_LINKS_MS = 1_000;
+const MAX_SEARCH_MS = 1_000;
 
 export class ClusterShards implements Shards {
   readonly #options: ClusterShardsOptions;
@@ -199,11 +200,8 @@ export class ClusterShards implements Shards {
         if (member === null) throw new Error('not a master any more');
         return member.shard.ask(({ redis }) => askView(redis, member.master.host), 'connect');
       },
-      search: () => {
-        const servers = [...(this.#moves.map?.servers.values() ?? [])];
-        const known = servers.map((server) => addressOf(server, seeds[0]));
-        return searchView([...known, ...seeds], tls, Math.min(1_000, commandTimeoutMs));
-      },
+      search: (known) =>
+        searchViews(known, { seeds, tls, timeoutMs: Math.min(MAX_SEARCH_MS, commandTimeoutMs) }),
       isTroubled: () => this.#lanes.isTroubled,
       read: (map) => this.#follow(map),
     });

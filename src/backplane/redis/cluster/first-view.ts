@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import type { Keys } from '../keys/keys.ts';
+import { SLOTS } from '../keys/slots.ts';
 import { onTrial } from '../link/server-options.ts';
 import { serverProblem } from '../link/server-version.ts';
 import {
@@ -12,7 +13,15 @@ import {
   type StartCheckOptions,
   type StartProblem,
 } from '../start/start-checks.ts';
-import { type ClusterServer, type ClusterView, mergeViews, parseView, type SlotMap } from './slot-map.ts';
+import {
+  type ClusterServer,
+  type ClusterView,
+  mergeViews,
+  parseView,
+  type SlotMap,
+  viewsOf,
+} from './slot-map.ts';
+import type { FoundViews } from './topology.ts';
 
 export type FirstViewOptions = Omit<StartCheckOptions, 'address' | 'served'> & {
   readonly seeds: readonly RedisAddress[];
@@ -36,38 +45,69 @@ export function addressOf(server: ClusterServer, seed: RedisAddress): RedisAddre
   return { ...seed, host, port: server.port };
 }
 
-/** The first answer of any of these servers, or null. */
-export async function searchView(
-  addresses: readonly RedisAddress[],
-  tls: ConnectionOptions | undefined,
-  timeoutMs: number,
-): Promise<ClusterView | null> {
-  for (const address of addresses) {
-    try {
-      return await onTrial({ address, tls, timeoutMs }, (redis) => askView(redis, address.host));
-    } catch {
-      // Another one may answer; if none does, the links say why.
-    }
-  }
-  return null;
+export interface SearchOptions {
+  readonly seeds: readonly RedisAddress[];
+  readonly tls: ConnectionOptions | undefined;
+  readonly timeoutMs: number;
+}
+
+/** What the seeds say, in their order, without those that do not answer: the links say why. */
+export async function seedViews({ seeds, tls, timeoutMs }: SearchOptions): Promise<ClusterView[]> {
+  const asking = seeds.map((address) =>
+    onTrial({ address, tls, timeoutMs }, async (redis) => [await askView(redis, address.host)]).catch(
+      () => [],
+    ),
+  );
+  return (await Promise.all(asking)).flat();
+}
+
+/**
+ * Asks all servers that are known, and the seeds. A cluster that is not the known one counts only if every seed names it: one server that
+ * lost its disk, or whose address is another cluster's now, may be the only one that answers.
+ */
+export async function searchViews(known: SlotMap, options: SearchOptions): Promise<FoundViews> {
+  const { seeds } = options;
+  const servers = [...known.servers.values()].map((server) => addressOf(server, seeds[0]!));
+  const [ofSeeds, ofServers] = await Promise.all([
+    seedViews(options),
+    seedViews({ ...options, seeds: servers }),
+  ]);
+  const views = viewsOf(known, [...ofServers, ...ofSeeds]);
+  if (views.length > 0) return { views, isAnother: false };
+  const [first] = ofSeeds;
+  const isAnother = first !== undefined && viewsOf(mergeViews([first]), ofSeeds).length === seeds.length;
+  return isAnother ? { views: ofSeeds, isAnother } : { views, isAnother };
 }
 
 type Found = { readonly problem: StartProblem } | { readonly view: ClusterView };
 
-/** What is wrong with the cluster, or what its servers say of it. One that is frozen holds up nobody: the next one is asked meanwhile. */
+interface SeedProblem extends StartProblem {
+  /** By what this seed says, all slots have a master. */
+  readonly isCovered: boolean;
+}
+
+/**
+ * What is wrong with the cluster, or what its servers say of it. One that is frozen holds up nobody: the next one is asked meanwhile. One
+ * that is not part of a whole cluster, as after it lost its disk, decides nothing while another one is.
+ */
 export async function firstView(options: FirstViewOptions): Promise<Found> {
-  const passing: StartProblem[] = [];
-  const found = await firstOf(options.seeds, async (address) => {
+  const problems: SeedProblem[] = [];
+  const view = await firstOf(options.seeds, async (address) => {
     const said = await examineSeed(address, options);
-    if (!('says' in said)) return { view: said, address };
-    if (!said.passes) return { problem: said };
-    passing.push(said);
-    return null;
+    const isProblem = 'says' in said;
+    const problem = isProblem ? { ...said, isCovered: false } : await viewProblem(said, address, options);
+    if (problem !== null) problems.push(problem);
+    return isProblem || problem !== null ? null : said;
   });
-  if (found === null) return { problem: passing[0] ?? { says: 'redis.url names no server', passes: false } };
-  if ('problem' in found) return found;
-  const problem = await mapProblem(mergeViews([found.view]), found.address, options);
-  return problem === null ? { view: found.view } : { problem };
+  return view === null ? { problem: together(problems) } : { view };
+}
+
+/** What to say where no seed is fine. It passes if it does for one of them. */
+function together(problems: readonly SeedProblem[]): StartProblem {
+  const told =
+    problems.find(({ isCovered }) => isCovered) ?? problems.find(({ passes }) => !passes) ?? problems[0];
+  if (told === undefined) return { says: 'redis.url names no server', passes: false };
+  return { says: told.says, passes: problems.some(({ passes }) => passes) };
 }
 
 /** Tries one after the other, the next one also while the last one is slow. The first that is not null, or null. */
@@ -111,17 +151,31 @@ async function examineSeed(
 }
 
 /** All partitions need a master, and each master has to let the node work. */
-async function mapProblem(
+async function viewProblem(
+  view: ClusterView,
+  seed: RedisAddress,
+  options: FirstViewOptions,
+): Promise<SeedProblem | null> {
+  const map = mergeViews([view]);
+  const lost = [...partitionsOf(options.keys)].find(([, slot]) => map.owner(slot) === null);
+  if (lost !== undefined) {
+    const says = `the Redis Cluster at ${shownAddress(seed)} has no master for slot ${lost[1]}: assign all ${SLOTS} slots (redis-cli --cluster fix)`;
+    return { says: map.masters.length === 0 ? emptyProblem(seed) : says, passes: true, isCovered: false };
+  }
+  const problem = await mastersProblem(map, seed, options);
+  return problem === null ? null : { ...problem, isCovered: true };
+}
+
+function emptyProblem(seed: RedisAddress): string {
+  return `the Redis at ${shownAddress(seed)} is part of no cluster with slots: name servers of your cluster in redis.url, or create one (redis-cli --cluster create)`;
+}
+
+async function mastersProblem(
   map: SlotMap,
   seed: RedisAddress,
   options: FirstViewOptions,
 ): Promise<StartProblem | null> {
   const { keys } = options;
-  const lost = [...partitionsOf(keys)].find(([, slot]) => map.owner(slot) === null);
-  if (lost !== undefined) {
-    const says = `the Redis Cluster at ${shownAddress(seed)} has no master for slot ${lost[1]}: assign all ${16_384} slots (redis-cli --cluster fix)`;
-    return { says, passes: true };
-  }
   const problems = new Map<string, StartProblem | null>();
   let enough: () => void = () => undefined;
   const examining = map.masters.map(async (master) => {

@@ -3,8 +3,8 @@ import type { ConnectionOptions } from 'node:tls';
 import { type RedisAddress, redisAddresses, shownAddress } from '../../../util/redis-url.ts';
 import { Keys } from '../keys/keys.ts';
 import { type InspectOptions, inspectServer, type RedisFacts } from '../start/inspect.ts';
-import { addressOf, searchView, servedPartition } from './first-view.ts';
-import { type Master, mergeViews, type SlotMap } from './slot-map.ts';
+import { addressOf, seedViews, servedPartition } from './first-view.ts';
+import { type ClusterView, type Master, mergeViews, type SlotMap } from './slot-map.ts';
 
 export interface InspectClusterOptions extends Omit<InspectOptions, 'url' | 'cluster'> {
   /** One URL or several, with commas between them. */
@@ -35,18 +35,23 @@ export interface ClusterFacts {
 export async function inspectCluster(options: InspectClusterOptions): Promise<ClusterFacts | null> {
   const { tls, timeoutMs, keyPrefix, partitions } = options;
   const seeds = redisAddresses(options.url);
-  const view = await searchView(seeds, tls, timeoutMs);
-  if (view === null) return null;
-  const map = mergeViews([view]);
   const keys = new Keys(keyPrefix, partitions, seeds[0].database);
   const slots = Array.from({ length: partitions }, (_, partition) => keys.slotOfPartition(partition));
+  const lostBy = (view: ClusterView) => {
+    const map = mergeViews([view]);
+    return slots.filter((slot) => map.owner(slot) === null).length;
+  };
+  // The first of those that know most: one may have lost its disk.
+  const [view] = (await seedViews({ seeds, tls, timeoutMs })).sort((a, b) => lostBy(a) - lostBy(b));
+  if (view === undefined) return null;
+  const map = mergeViews([view]);
   const needed = map.masters.filter((master) =>
     [...slots, keys.slotOfNodes].some((slot) => map.owner(slot) === master),
   );
   const masters = await Promise.all(
     needed.map((master) => inspectMaster(master, { map, keys, slots, seed: seeds[0], tls, timeoutMs })),
   );
-  return { masters, lost: slots.filter((slot) => map.owner(slot) === null).length, isDown: view.isDown };
+  return { masters, lost: lostBy(view), isDown: view.isDown };
 }
 
 interface Around {

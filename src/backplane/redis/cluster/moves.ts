@@ -33,11 +33,6 @@ export class Moves {
     this.#options = options;
   }
 
-  /** The newest map. */
-  get map(): SlotMap | null {
-    return this.#map;
-  }
-
   follow(map: SlotMap): void {
     const { lanes, masters } = this.#options;
     const before = this.#map;
@@ -50,8 +45,9 @@ export class Moves {
     }
     for (const [from, parts] of this.#reroute(map)) this.#moved(from, parts);
     masters.serve(map);
+    // Whoever has what nobody else has claimed stays, also where the map does not name it: its links may come back.
     for (const member of masters.all) {
-      if (![...needed].some((master) => master?.id === member.master.id)) this.#retire(member, before, map);
+      if (lanes.partsOf(member.shard).length === 0) this.#retire(member, before, map);
     }
   }
 

@@ -160,6 +160,15 @@ function withoutIdle(
   return new SlotMap(masters, compact, servers, down);
 }
 
+/**
+ * What is said of the cluster that is known: a server that lost its disk, or an address that is another cluster's now, names none of its
+ * masters.
+ */
+export function viewsOf(known: SlotMap, views: readonly ClusterView[]): ClusterView[] {
+  const masters = new Set(known.masters.map(({ id }) => id));
+  return views.filter(({ lines }) => lines.some(({ id }) => masters.has(id)));
+}
+
 /** Whether `heir` took over all of the slots that `master` had, as its replica: then it may lack writes, and `master` may be frozen. */
 export function isFailover(before: SlotMap, after: SlotMap, master: Master): boolean {
   if (after.masters.some(({ id }) => id === master.id)) return false;

@@ -4,15 +4,22 @@
  */
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
-import { type ClusterView, mergeViews, type SlotMap } from './slot-map.ts';
+import { type ClusterView, mergeViews, type SlotMap, viewsOf } from './slot-map.ts';
+
+/** What servers said that were found by their addresses. */
+export interface FoundViews {
+  readonly views: readonly ClusterView[];
+  /** All that is configured names another cluster, and nobody the one that is known. */
+  readonly isAnother: boolean;
+}
 
 export interface TopologyOptions {
   /** Servers that can be asked now, by any name that stays. */
   servers(): readonly string[];
   /** Rejects if it does not answer. */
   ask(server: string): Promise<ClusterView>;
-  /** Where nobody can be asked: tries whatever address there is. Null if none answers. */
-  search(): Promise<ClusterView | null>;
+  /** Where nobody can be asked: tries whatever address there is. */
+  search(known: SlotMap): Promise<FoundViews>;
   /** Some partitions cannot be served: the next map may say who can. */
   isTroubled(): boolean;
   /** Another answer is in. */
@@ -26,6 +33,8 @@ const TROUBLED_INTERVAL_MS = 100;
 export class Topology {
   readonly #options: TopologyOptions;
   readonly #views = new Map<string, ClusterView>();
+  /** By a search: older than what those say who can be asked. */
+  #found: readonly ClusterView[] = [];
   /** Being asked; true: once more afterwards. */
   readonly #asking = new Map<string, boolean>();
   readonly #merging = new EndOfTurn(systemScheduler, () => this.#merge());
@@ -41,7 +50,7 @@ export class Topology {
 
   /** With what the server said that was found first. */
   start(first: ClusterView): void {
-    this.#views.set('', first);
+    this.#found = [first];
     this.#timer = systemScheduler.every(TROUBLED_INTERVAL_MS, () => this.#tick());
     this.#merge();
   }
@@ -57,7 +66,7 @@ export class Topology {
     this.#askedAtMs = systemScheduler.nowMs();
     const servers = this.#options.servers();
     for (const known of this.#views.keys()) {
-      if (known !== '' && !servers.includes(known)) this.#views.delete(known);
+      if (!servers.includes(known)) this.#views.delete(known);
     }
     for (const server of servers) this.#ask(server);
     if (servers.length === 0) void this.#search();
@@ -75,8 +84,7 @@ export class Topology {
       .ask(server)
       .then(
         (view) => {
-          // What was found by searching is older than what those who can be asked say.
-          this.#views.delete('');
+          this.#found = [];
           this.#views.set(server, view);
         },
         () => this.#views.delete(server),
@@ -90,18 +98,24 @@ export class Topology {
   }
 
   async #search(): Promise<void> {
-    if (this.#isSearching) return;
+    if (this.#isSearching || this.#map === null) return;
     this.#isSearching = true;
-    const view = await this.#options.search();
+    const { views, isAnother } = await this.#options.search(this.#map);
     this.#isSearching = false;
-    if (view === null || this.#isStopped) return;
-    this.#views.set('', view);
+    if (views.length === 0 || this.#isStopped) return;
+    this.#found = views;
+    if (isAnother) this.#map = null;
     this.#merging.request();
   }
 
   #merge(): void {
-    if (this.#isStopped || this.#views.size === 0) return;
-    this.#map = mergeViews([...this.#views.values()], this.#map);
-    this.#options.read(this.#map);
+    if (this.#isStopped) return;
+    const said = [...this.#views.values(), ...this.#found];
+    const views = this.#map === null ? said : viewsOf(this.#map, said);
+    const map = mergeViews(views, this.#map);
+    // Nobody who tells of the cluster was reached: what is known stands.
+    if (map.masters.length === 0) return;
+    this.#map = map;
+    this.#options.read(map);
   }
 }
