@@ -10,6 +10,7 @@ import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import { BackplaneError, unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
+import { quietSentinels } from './quiet-sentinels.ts';
 import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
 import { readReplication, type ServerAddress } from './replication.ts';
 import { serverOptions } from './server-options.ts';
@@ -84,6 +85,7 @@ export class Link {
       ...redisOptions(role, options),
       retryStrategy: () => this.#retryMs(),
     });
+    quietSentinels(this.redis);
     this.redis.on('error', (error: Error) => this.#failed(error));
     this.redis.on('ready', () => void this.#identify());
     this.redis.on('close', () => {
