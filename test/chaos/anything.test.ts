@@ -3,6 +3,7 @@ import type { MembersResult } from '../../src/protocol/frames.ts';
 import { expectFlawless } from '../support/checker.ts';
 import { Cluster } from '../support/cluster.ts';
 import { Crowd } from '../support/crowd.ts';
+import { untilTheDeadAreGone } from '../support/departures.ts';
 import { DeafeningProxy } from '../support/proxy.ts';
 import { chaosSeed, Random } from '../support/random.ts';
 import { RedisServer } from '../support/redis.ts';
@@ -69,6 +70,7 @@ const HAPPENINGS: Readonly<Record<string, [weight: number, happen: (run: Run) =>
   'Redis is killed': [
     1,
     async ({ random }) => {
+      await untilTheDeadAreGone(redis, NODES);
       await redis.kill();
       await delay(random.whole(0, 1_500));
       await redis.restart();

@@ -3,10 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { check, expectFlawless, type Verdict } from '../support/checker.ts';
 import { Cluster } from '../support/cluster.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { untilTheDeadAreGone } from '../support/departures.ts';
 import { Fleet } from '../support/fleet.ts';
 import { chaosSeed, Random } from '../support/random.ts';
 import { RedisServer } from '../support/redis.ts';
-import { delay, waitFor } from '../support/wait.ts';
+import { delay } from '../support/wait.ts';
 
 const CUTS = Number(process.env.CHAOS_CUTS ?? 50);
 const NODES = 3;
@@ -69,32 +70,8 @@ async function killNode(): Promise<void> {
   await cluster.run(i);
 }
 
-/** Each node's last beat: what it wrote before that is stored, and what nodes wrote that were gone by then. */
-async function beats(): Promise<Map<string, string | null>> {
-  const keys = await redis.client.keys('*{nodes}:beat:*');
-  return new Map(await Promise.all(keys.map(async (key) => [key, await redis.client.get(key)] as const)));
-}
-
-/**
- * A node that died a moment before Redis cannot say what it had stored, and rooms begin anew: docs/redis.md. Here nothing may, so
- * this waits until the nodes that live know that the others are gone, and have said so.
- */
-async function untilTheDeadAreGone(): Promise<void> {
-  const [leases] = await redis.client.keys('*{nodes}:leases');
-  await waitFor(async () => (await redis.client.hlen(leases!)) === NODES, {
-    timeoutMs: 30_000,
-    for: 'the leases of dead nodes to end',
-  });
-  const before = await beats();
-  const hasBeaten = async () => {
-    const now = [...(await beats())].filter(([key, value]) => value !== before.get(key));
-    return now.length >= NODES;
-  };
-  await waitFor(hasBeaten, { timeoutMs: 60_000, for: 'a beat of each node' });
-}
-
 async function killRedis(): Promise<void> {
-  await untilTheDeadAreGone();
+  await untilTheDeadAreGone(redis, NODES);
   await redis.kill();
   await delay(random.whole(0, 1_500));
   await redis.restart();

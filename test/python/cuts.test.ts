@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { check, expectFlawless, figures } from '../support/checker.ts';
 import { Cluster } from '../support/cluster.ts';
+import { untilTheDeadAreGone } from '../support/departures.ts';
 import { DeafeningProxy } from '../support/proxy.ts';
 import { pythonEnvironment } from '../support/python-environment.ts';
 import { acknowledged, type Outcome, PythonWorkload } from '../support/python-workload.ts';
@@ -64,6 +65,7 @@ describe.skipIf('missing' in environment)(`Python clients (CHAOS_SEED=${seed})`,
       await cluster.run(i);
       await workload.settled(100);
     }
+    await untilTheDeadAreGone(redis, NODES);
     await redis.kill();
     await delay(random.whole(0, 700));
     await redis.restart();
