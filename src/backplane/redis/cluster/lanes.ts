@@ -1,7 +1,7 @@
 /** Which master has what: a lane for each partition, and one for what is one for the whole cluster. */
 import type { Place } from '../../backplane.ts';
 import type { Keys } from '../keys/keys.ts';
-import type { Part } from '../lineage/lineages.ts';
+import type { Part } from '../lineage/records.ts';
 import type { Shard } from '../shard/shard.ts';
 import type { Member } from './member.ts';
 

@@ -4,7 +4,7 @@ import type { Logger } from '../../../util/log.ts';
 import type { Place } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
-import type { Part } from '../lineage/lineages.ts';
+import type { Part } from '../lineage/records.ts';
 import type { ClusterPublishing } from './cluster-publishing.ts';
 import type { Lanes } from './lanes.ts';
 import type { Masters } from './masters.ts';

@@ -7,13 +7,13 @@ import { unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { Peers } from '../link/peers.ts';
-import { errorFromCall, isRefusedWrite } from '../link/redis-errors.ts';
 import { type Replication, readReplication, type ServerAddress } from '../link/replication.ts';
-import { beatScript, lineageScript, type ScriptTarget } from '../scripts/scripts.ts';
+import { beatScript } from '../scripts/scripts.ts';
 import { decide, doubtOf, hasLostRecord, lineageOf, lineageOfRun, type Others } from './decide.ts';
 import { Evidence } from './evidence.ts';
 import { FormerPrimary, type FormerPrimaryOptions } from './former-primary.ts';
-import { type LineageRecord, readRecord, writeRecord } from './record.ts';
+import { type LineageRecord, readRecord } from './record.ts';
+import { type Change, isSettled, OWED, type Part, type RecordServer, Records } from './records.ts';
 import { type Court, Witnesses } from './witnesses.ts';
 
 export interface LineagesOptions extends FormerPrimaryOptions {
@@ -27,29 +27,14 @@ export interface LineagesOptions extends FormerPrimaryOptions {
 }
 
 /** A server, as a link to it has just found it. */
-export interface FoundServer extends ScriptTarget {
+export interface FoundServer extends RecordServer {
   /** Its reply to INFO. */
   readonly info: string;
   readonly address: ServerAddress;
-  /** Whether `redis` still leads to it: it reconnects by itself, perhaps to another. */
-  isCurrent(): boolean;
 }
 
 /** Asks the other primaries of a cluster: those that answer. */
 export type OtherPrimaries = () => Promise<readonly Replication[]>;
-
-/** A partition, or null for the leases and denials. */
-export type Part = number | null;
-
-/** One record as it was found, and what it shall be. */
-interface Change {
-  readonly part: Part;
-  readonly found: string;
-  readonly before: LineageRecord | null;
-  readonly next: LineageRecord;
-  /** This node knows that it must be this lineage, whatever others store. */
-  readonly isForced?: boolean;
-}
 
 interface Settled extends Change {
   readonly stored: string;
@@ -57,15 +42,13 @@ interface Settled extends Change {
 
 /** Other nodes settle the same records: then theirs count. */
 const TRIES = 5;
-const READ_AT_ONCE = 1_000;
 const nobody: OtherPrimaries = () => Promise.resolve([]);
-/** In place of a record that the server refused to store. */
-const OWED = '';
 
 export class Lineages {
   readonly #options: LineagesOptions;
   readonly #former: FormerPrimary;
   readonly #witnesses: Witnesses;
+  readonly #records: Records;
   /** By the run that it is about. */
   readonly #evidence = new Map<string, Evidence>();
   readonly #byPart = new Map<Part, LineageRecord>();
@@ -85,6 +68,7 @@ export class Lineages {
     this.#options = options;
     this.#former = new FormerPrimary(options);
     this.#witnesses = new Witnesses(options);
+    this.#records = new Records(options);
   }
 
   /** Of a room's partition, or with null of the leases and denials. '' for one that no promotion began. */
@@ -163,7 +147,7 @@ export class Lineages {
 
   /** Whether another node began a lineage of one of them, or a record is gone: with all data, or it was deleted. */
   async #isOutdated(server: Pick<FoundServer, 'redis'>, parts: readonly Part[]): Promise<boolean> {
-    const found = await this.#read(server, parts);
+    const found = await this.#records.read(server, parts);
     return parts.some((part) => {
       const stored = readRecord(found.get(part) ?? null);
       if (stored === null) return true;
@@ -198,7 +182,7 @@ export class Lineages {
     parts: readonly Part[],
     others: OtherPrimaries,
   ): Promise<Part[]> {
-    const found = await this.#read(server, parts);
+    const found = await this.#records.read(server, parts);
     const around = {
       primaries: await this.#primaries(found, facts, others),
       isKnown: this.#known.has(facts.id),
@@ -210,7 +194,7 @@ export class Lineages {
       around,
     );
     if (changes === null) return [...parts];
-    const stored = await this.#store(server, changes);
+    const stored = await this.#records.store(server, changes);
     if (!server.isCurrent()) throw unavailable('connect', 'the link was lost');
     const left: Part[] = [];
     const settled = changes.flatMap((change, i) => {
@@ -246,19 +230,6 @@ export class Lineages {
   /** Then nothing of others matters. */
   #isWhereItWas(part: Part, record: LineageRecord | null, { id, runId }: Replication): boolean {
     return record?.home === id && (this.#byPart.get(part)?.runId ?? runId) === runId;
-  }
-
-  async #read({ redis }: Pick<FoundServer, 'redis'>, parts: readonly Part[]): Promise<Map<Part, string>> {
-    const { keys } = this.#options;
-    const found = new Map<Part, string>();
-    for (let at = 0; at < parts.length; at += READ_AT_ONCE) {
-      const some = parts.slice(at, at + READ_AT_ONCE);
-      const replies = await Promise.all(some.map((part) => redis.get(keys.lineage(part))));
-      some.forEach((part, i) => {
-        found.set(part, replies[i] ?? '');
-      });
-    }
-    return found;
   }
 
   async #decideAll(
@@ -345,35 +316,6 @@ export class Lineages {
     return isProved;
   }
 
-  /** Returns the records that are stored now. */
-  async #store(server: FoundServer, changes: readonly Change[]): Promise<string[]> {
-    const { keys, metrics } = this.#options;
-    const isChanged = ({ found, next }: Change) => found !== writeRecord(next);
-    if (!changes.some(isChanged)) return changes.map(({ found }) => found);
-    await lineageScript.load(server);
-    if (!server.isCurrent()) throw unavailable('connect', 'the link was lost');
-    return Promise.all(
-      changes.map(async (change) => {
-        if (!isChanged(change)) return change.found;
-        const args = [change.found, writeRecord(change.next)];
-        try {
-          return String(await lineageScript.call(server, [keys.lineage(change.part)], args, metrics));
-        } catch (error) {
-          return this.#refused(change, errorFromCall(error, 'connect').message);
-        }
-      }),
-    );
-  }
-
-  /** A server that refuses writes can be read meanwhile; but a lineage that begins must be stored before anything is numbered. */
-  #refused({ before, next, isForced = false }: Change, message: string): string {
-    const begins = isForced || (before !== null && before.lineage !== next.lineage);
-    const reply = message.replace(/^redis: /, '');
-    if (begins || !isRefusedWrite(reply))
-      throw unavailable('connect', `cannot store the lineage of rooms: ${message}`);
-    return OWED;
-  }
-
   #take(changes: readonly Settled[], facts: Replication, others: Others): void {
     let begun = 0;
     let hasLost = false;
@@ -412,13 +354,6 @@ export class Lineages {
       );
     } else if (wasPromoted) log.info({}, 'redis was promoted and lacks nothing: rooms go on');
   }
-}
-
-/** Whether it is as wanted, or another node settled the record with the same server. */
-function isSettled(stored: string, { next, isForced }: Change): boolean {
-  if (stored === OWED) return true;
-  const record = readRecord(stored);
-  return record?.home === next.home && (isForced !== true || record.lineage === next.lineage);
 }
 
 /** Nodes that have the same map take the same partition. */
