@@ -1,5 +1,6 @@
 /** Redis starts again: with everything, or from a disk that lacks the newest writes. Whoever was told of a message must not take another for it. */
 import { expect, test } from 'vitest';
+import type { Keyspace } from './redis/keyspace.ts';
 import { checkCalm, checkMessages } from './world/checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
@@ -23,9 +24,25 @@ function publish(world: World, client: SimulatedClient): void {
   act(world, client, () => client.publish(ROOM, ++payload, 20, {}));
 }
 
+/** The disk before a message of this client, which is acknowledged and which a Redis that starts from the disk lacks. */
+function diskBefore(world: World, client: SimulatedClient): Keyspace {
+  const disk = world.redis.keys.copy();
+  publish(world, client);
+  pass(world, 100);
+  world.hasForgotten = true;
+  return disk;
+}
+
 function checkAll(world: World): void {
   checkCalm(world);
   checkMessages(world);
+  expect(world.violations).toEqual([]);
+}
+
+/** Ann's newest message has number 2, and another numbering than Bob's. */
+function expectAnotherNumbering(world: World, ann: SimulatedClient, bob: SimulatedClient): void {
+  expect(ann.acknowledged.at(-1)?.offset).toBe(2);
+  expect(ann.acknowledged.at(-1)?.epoch).not.toBe(bob.acknowledged.at(-1)?.epoch);
   expect(world.violations).toEqual([]);
 }
 
@@ -53,18 +70,13 @@ test('after a restart without a message that was acknowledged, its number is not
     const { ann, bob } = twoOf(world, false);
     publish(world, ann);
     pass(world, 2_000);
-    const disk = world.redis.keys.copy();
-    publish(world, bob);
-    pass(world, 100);
-    world.hasForgotten = true;
+    const disk = diskBefore(world, bob);
     world.redis.restart(disk);
     pass(world, 10_000);
     publish(world, ann);
     pass(world, 5_000);
     expect(bob.acknowledged.at(-1)).toMatchObject({ epoch: ann.acknowledged[0]?.epoch, offset: 2 });
-    expect(ann.acknowledged.at(-1)?.offset).toBe(2);
-    expect(ann.acknowledged.at(-1)?.epoch).not.toBe(bob.acknowledged.at(-1)?.epoch);
-    expect(world.violations).toEqual([]);
+    expectAnotherNumbering(world, ann, bob);
   }));
 
 test('a message that was given and not acknowledged is not forgotten either', () =>
@@ -94,10 +106,7 @@ test('what only a node knew that died with Redis counts as lost', () =>
     const { ann, bob } = twoOf(world, false);
     publish(world, bob);
     pass(world, 2_000);
-    const disk = world.redis.keys.copy();
-    publish(world, bob);
-    pass(world, 100);
-    world.hasForgotten = true;
+    const disk = diskBefore(world, bob);
     world.killNode(1, false);
     world.redis.restart(disk);
     pass(world, 10_000);
@@ -114,10 +123,7 @@ test('when all nodes died with Redis, rooms get new epochs and keep what is stor
     const { ann, bob } = twoOf(world);
     publish(world, ann);
     pass(world, 2_000);
-    const disk = world.redis.keys.copy();
-    publish(world, bob);
-    pass(world, 100);
-    world.hasForgotten = true;
+    const disk = diskBefore(world, bob);
     for (const place of [0, 1]) world.killNode(place, false);
     world.redis.restart(disk);
     for (const place of [0, 1]) world.startNode(place);
@@ -184,10 +190,7 @@ test('nor is it when the records of lineages had been flushed before', () =>
     world.redis.flushAll();
     publish(world, ann);
     pass(world, 200);
-    const disk = world.redis.keys.copy();
-    publish(world, bob);
-    pass(world, 100);
-    world.hasForgotten = true;
+    const disk = diskBefore(world, bob);
     world.redis.restart(disk);
     // At once after it no lineage can be stored, so nothing may be numbered.
     world.redis.refusal = 'MISCONF no disk';
@@ -197,7 +200,5 @@ test('nor is it when the records of lineages had been flushed before', () =>
     publish(world, ann);
     pass(world, 5_000);
     expect(bob.acknowledged.at(-1)).toMatchObject({ offset: 2 });
-    expect(ann.acknowledged.at(-1)?.offset).toBe(2);
-    expect(ann.acknowledged.at(-1)?.epoch).not.toBe(bob.acknowledged.at(-1)?.epoch);
-    expect(world.violations).toEqual([]);
+    expectAnotherNumbering(world, ann, bob);
   }));
