@@ -248,8 +248,9 @@ export class RedisModel {
 
   /** A subscription is gone, and nobody is told: as behind a proxy, or where a server failed over in between. */
   loseSubscription(connection: RedisConnection, channel: string): void {
-    this.#unsubscribe(connection, channel);
+    this.unsubscribe(connection, channel);
     drop(this.#shardChannels, connection, channel);
+    connection.shardChannels.delete(channel);
   }
 
   run(name: string, args: readonly string[]): Reply {

@@ -9,6 +9,7 @@ import type { Acknowledged } from '../../support/returning-client.ts';
 import type { Keyspace } from '../redis/keyspace.ts';
 import { RedisModel } from '../redis/server.ts';
 import { Clears } from './clears.ts';
+import { Deafness } from './deafness.ts';
 import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
 import { isListed, nameOf, watchMachines } from './machines.ts';
@@ -100,8 +101,7 @@ export class World {
   readonly lives: SimulatedNode[] = [];
   /** Nodes that cannot reach Redis, by place, and how they notice. */
   readonly cutOff = new Map<number, 'refused' | 'silent'>();
-  /** Nodes that do not hear a room, and until when they have found that out. */
-  readonly deafUntilMs = new Map<Owner, number>();
+  readonly deafness = new Deafness(this);
   /** Clients without a network. */
   readonly offline = new Set<Owner>();
   /** Whom the server API keeps out of rooms. */

@@ -1,0 +1,53 @@
+/** Nodes that do not hear a room, since Redis lost their subscription: only a message that does not arrive shows it to them. */
+import type { Owner } from './loop.ts';
+import type { RedisLink } from './redis-link.ts';
+import type { World } from './world.ts';
+
+/** A round of checks of the few rooms here, and some waiting. */
+const ROUND_MS = 10_000;
+
+interface Deaf {
+  readonly link: RedisLink;
+  readonly channel: string;
+  readonly room: string;
+  readonly sinceMs: number;
+}
+
+export class Deafness {
+  readonly #world: World;
+  #all: Deaf[] = [];
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  begin(link: RedisLink, channel: string): void {
+    const room = /\w+:\w+$/.exec(channel)?.[0] ?? '';
+    this.#all.push({ link, channel, room, sinceMs: this.#world.loop.nowMs });
+  }
+
+  /** Whether it may miss what happens in some room, and cannot know it yet. */
+  has(node: Owner): boolean {
+    if (this.#all.length === 0) return false;
+    const { nowMs } = this.#world.loop;
+    this.#all = this.#all.filter(
+      (deaf) =>
+        deaf.link.isOpen && !deaf.link.hears(deaf.channel) && this.#shownAtMs(deaf) + ROUND_MS > nowMs,
+    );
+    return this.#all.some(({ link }) => link.node === node);
+  }
+
+  /** When the first message was stored that it did not hear. */
+  #shownAtMs({ room, sinceMs }: Deaf): number {
+    let shownAtMs = Number.POSITIVE_INFINITY;
+    for (const { acknowledged } of [...this.#world.clients, { acknowledged: this.#world.fromServer }]) {
+      for (let at = acknowledged.length - 1; at >= 0; at--) {
+        const message = acknowledged[at]!;
+        if (message.ackedAtMs < sinceMs) break;
+        if (message.room === room && message.sentAtMs >= sinceMs)
+          shownAtMs = Math.min(shownAtMs, message.ackedAtMs);
+      }
+    }
+    return shownAtMs;
+  }
+}
