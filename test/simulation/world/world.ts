@@ -186,6 +186,11 @@ export class World {
     return this.cluster.mayLack(room === null ? NAMES.leases() : NAMES.meta(room));
   }
 
+  /** Whether nodes may take this room for one that began anew, with the messages that it has. */
+  mayRenumber(room: string): boolean {
+    return this.cluster === null ? this.redis.runs > 1 : this.cluster.mayReset(NAMES.meta(room));
+  }
+
   /** Something is wrong with Redis. */
   get isStoreTroubled(): boolean {
     if (this.cluster !== null) return this.cluster.isTroubled;
