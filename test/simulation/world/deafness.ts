@@ -1,7 +1,7 @@
 /** Nodes that do not hear a room, since Redis lost their subscription: only a message that does not arrive shows it to them. */
-import type { Owner } from './loop.ts';
+import type { Acknowledged } from '../../support/returning-client.ts';
+import type { Loop, Owner } from './loop.ts';
 import type { RedisLink } from './redis-link.ts';
-import type { World } from './world.ts';
 
 /** A round of checks of the few rooms here, and some waiting. */
 const ROUND_MS = 10_000;
@@ -14,22 +14,25 @@ interface Deaf {
 }
 
 export class Deafness {
-  readonly #world: World;
+  readonly #loop: Loop;
+  readonly #acknowledged: () => readonly (readonly Acknowledged[])[];
   #all: Deaf[] = [];
 
-  constructor(world: World) {
-    this.#world = world;
+  /** `acknowledged`: what each publisher was told was stored, in the order of its answers. */
+  constructor(loop: Loop, acknowledged: () => readonly (readonly Acknowledged[])[]) {
+    this.#loop = loop;
+    this.#acknowledged = acknowledged;
   }
 
   begin(link: RedisLink, channel: string): void {
     const room = /\w+:\w+$/.exec(channel)?.[0] ?? '';
-    this.#all.push({ link, channel, room, sinceMs: this.#world.loop.nowMs });
+    this.#all.push({ link, channel, room, sinceMs: this.#loop.nowMs });
   }
 
   /** Whether it may miss what happens in some room, and cannot know it yet. */
   has(node: Owner): boolean {
     if (this.#all.length === 0) return false;
-    const { nowMs } = this.#world.loop;
+    const { nowMs } = this.#loop;
     this.#all = this.#all.filter(
       (deaf) =>
         deaf.link.isOpen && !deaf.link.hears(deaf.channel) && this.#shownAtMs(deaf) + ROUND_MS > nowMs,
@@ -40,7 +43,7 @@ export class Deafness {
   /** When the first message was stored that it did not hear. */
   #shownAtMs({ room, sinceMs }: Deaf): number {
     let shownAtMs = Number.POSITIVE_INFINITY;
-    for (const { acknowledged } of [...this.#world.clients, { acknowledged: this.#world.fromServer }]) {
+    for (const acknowledged of this.#acknowledged()) {
       for (let at = acknowledged.length - 1; at >= 0; at--) {
         const message = acknowledged[at]!;
         if (message.ackedAtMs < sinceMs) break;

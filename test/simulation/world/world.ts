@@ -101,7 +101,7 @@ export class World {
   readonly lives: SimulatedNode[] = [];
   /** Nodes that cannot reach Redis, by place, and how they notice. */
   readonly cutOff = new Map<number, 'refused' | 'silent'>();
-  readonly deafness = new Deafness(this);
+  readonly deafness: Deafness;
   /** Clients without a network. */
   readonly offline = new Set<Owner>();
   /** Whom the server API keeps out of rooms. */
@@ -145,6 +145,10 @@ export class World {
         this.violation(`${owner.name} threw ${error instanceof Error ? error.stack : String(error)}`),
       (owner) => this.violation(`${owner.name} never rests: it asks for another turn in each turn`),
     );
+    this.deafness = new Deafness(this.loop, () => [
+      this.fromServer,
+      ...this.clients.map(({ acknowledged }) => acknowledged),
+    ]);
     this.redis = new RedisModel({
       nowMicros: () => this.loop.wallMsOf(this.redisOwner) * 1000,
       name: 'redis',
