@@ -1,5 +1,5 @@
 // Copies what tsc leaves behind (Lua scripts, pages) from src/ to dist/, and marks the command executable.
-import { chmodSync, cpSync } from 'node:fs';
+import { chmodSync, cpSync, rmSync } from 'node:fs';
 import { extname } from 'node:path';
 
 const kept = new Set(['', '.lua', '.html', '.css', '.js', '.svg']);
@@ -8,3 +8,5 @@ cpSync('src', 'dist', {
   filter: (path) => kept.has(extname(path)) && !path.endsWith('.DS_Store'),
 });
 chmodSync('dist/main.js', 0o755);
+// Made for the tests, from what was installed then.
+rmSync('dist/node_modules', { recursive: true, force: true });
