@@ -102,7 +102,11 @@ export function bySentinels(
 }
 
 /** Host and port to show, without credentials; of a primary behind Sentinels its name. */
-export function shownAddress({ host, port, sentinels }: RedisAddress): string {
+export function shownAddress({
+  host,
+  port,
+  sentinels,
+}: Pick<RedisAddress, 'host' | 'port' | 'sentinels'>): string {
   if (sentinels !== undefined) return `${sentinels.name} (by ${sentinels.addresses.length} Sentinels)`;
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

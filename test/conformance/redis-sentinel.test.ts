@@ -7,6 +7,9 @@ import { silentMetrics } from '../../src/backplane/metrics.ts';
 import { Link } from '../../src/backplane/redis/link/link.ts';
 import type { RedisBackplane } from '../../src/backplane/redis/redis-backplane.ts';
 import { inspectRedis } from '../../src/backplane/redis/start/inspect.ts';
+import { addressOfPrimary, inspectSentinels } from '../../src/backplane/redis/start/inspect-sentinels.ts';
+import { examineRedis } from '../../src/cli/doctor/examine-redis.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { bySentinels, redisAddress } from '../../src/util/redis-url.ts';
@@ -95,6 +98,16 @@ async function primary(): Promise<RedisServer> {
     'chat',
   )) as string[];
   return servers.find((server) => server.port === Number(port))!;
+}
+
+/** All Sentinels name the same primary. */
+async function agreed(): Promise<void> {
+  const asked = () =>
+    sentinels.map(({ client }) => client.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'chat').then(String));
+  await waitFor(async () => new Set(await Promise.all(asked())).size === 1, {
+    for: 'Sentinels to agree',
+    timeoutMs: 30_000,
+  });
 }
 
 async function untilTaken(text: string, room = 'room') {
@@ -260,22 +273,65 @@ if (COORDINATED) {
 } else console.warn('without SENTINEL FAILOVER … COORDINATED: REDIS_SERVER names no Valkey 9');
 
 test('a check of the deployment reaches the primary by the Sentinels', async () => {
+  await agreed();
   const { sentinels: urls, sentinelName } = settings();
   const facts = await inspectRedis({
     ...{ url: 'redis://:of%20the%20servers@not.used', sentinels: urls, sentinelName },
     ...{ keyPrefix: 'sentinel', timeoutMs: 2_000 },
   });
   expect(facts.role).toBe('master');
+  const group = bySentinels(redisAddress('redis://not.used'), urls, sentinelName).sentinels!;
+  const watched = await inspectSentinels({ group, timeoutMs: 2_000 });
+  const { port } = await primary();
+  expect(watched.map(addressOfPrimary)).toEqual(Array(3).fill(`127.0.0.1:${port}`));
+  for (const { found } of watched) {
+    if (found instanceof Error) throw found;
+    expect(found.primary).toMatchObject({ quorum: 2, knownSentinels: 3, quorumProblem: null });
+    const others = servers.map((server) => server.port).filter((one) => one !== port);
+    expect(found.primary!.replicas!.map((one) => one.port).sort()).toEqual(others.sort());
+  }
+});
+
+test('doctor looks at the Sentinels, at the primary and at each replica', async () => {
+  const { sentinels: urls, sentinelName, keyPrefix } = settings();
+  const loaded = loadConfig({
+    file: undefined,
+    env: { ROOMCAST_REDIS_SENTINEL_NAME: sentinelName, ROOMCAST_REDIS_KEY_PREFIX: keyPrefix },
+    flags: { redis: 'redis://:of%20the%20servers@not.used', redisSentinels: urls },
+  });
+  if ('problems' in loaded) throw new Error(loaded.problems.join('; '));
+  const { port } = await primary();
+  const { findings, clocks } = await examineRedis(loaded.config, 2_000);
+  const about = (what: string) => findings.filter((one) => one.about === what).map(({ says }) => says);
+  expect(about('redis sentinels')).toContain(`3 of 3 Sentinels watch chat at 127.0.0.1:${port}, quorum 2`);
+  const answers = servers.map((one) => expect.stringContaining(`127.0.0.1:${one.port} answers within`));
+  expect(about('redis link')).toEqual(expect.arrayContaining(answers));
+  expect(about('redis rights')).toEqual([
+    `127.0.0.1:${port}: every command that a node needs was tried, and is allowed`,
+  ]);
+  expect(clocks).toHaveLength(3);
 });
 
 test('a node says which name the Sentinels do not know, and that none answers', async () => {
   const wrong = { ...settings(), sentinelName: 'other', startupTimeoutMs: 300 };
   const url = 'redis://:of%20the%20servers@not.used';
-  await expect(startRedis(url, wrong)).rejects.toThrow(/other \(by 3 Sentinels\)/);
+  await expect(startRedis(url, wrong)).rejects.toThrow(
+    'redis.sentinelName is "other", and the Sentinels know no primary by this name: they know chat',
+  );
   const nobody = redisOptions(url, {
     ...settings(),
     sentinels: 'redis://127.0.0.1:1',
     startupTimeoutMs: 300,
   });
-  await expect(startRedis(url, nobody)).rejects.toThrow(/Sentinels/);
+  await expect(startRedis(url, nobody)).rejects.toThrow(
+    'no Sentinel answers (127.0.0.1:1: ECONNREFUSED): check that they run, and redis.sentinels',
+  );
+  const denied = {
+    ...settings(),
+    sentinels: settings().sentinels.replaceAll('of%20the', 'from'),
+    startupTimeoutMs: 300,
+  };
+  await expect(startRedis(url, denied)).rejects.toThrow(
+    /^cannot log in to the Sentinel at 127\.0\.0\.1:\d+: .*: check the user and password in redis\.sentinels$/,
+  );
 });

@@ -547,6 +547,38 @@ describe('the bounds of a command', () => {
   });
 });
 
+describe('a command at a node whose Redis is away', () => {
+  it('says once what it waits for, and gives up with 4 and the reason', async () => {
+    const redis = await RedisServer.start();
+    const lost = await NodeProcess.start({ flags: ['--host', '127.0.0.1', '--redis', redis.url], env: ENV });
+    try {
+      await redis.kill();
+      // Resolves once the node knows.
+      await waitFor(async () => (await fetch(`${lost.url}/readyz`)).status === 503);
+      const at = (...args: string[]) => run([...args, '--url', lost.url]);
+      const [pub, signal, idle] = await Promise.all([
+        at('pub', 'a', 'x', '--connect-timeout', '3'),
+        at('pub', 'a', 'x', '--ephemeral'),
+        at('sub', 'a', '--idle', '3'),
+      ]);
+      expect([pub, signal, idle].map(({ code }) => code)).toEqual([4, 4, 4]);
+      const down = 'unavailable: redis .* link is down: .*';
+      const cannotPublish = `nothing can be published in a now: ${down}`;
+      const cannotJoin = `a cannot be joined now: ${down}`;
+      expect(pub.stderr).toMatch(
+        new RegExp(`^${cannotPublish}; trying again\\ngave up after 3 s: ${cannotPublish}\\n$`),
+      );
+      expect(signal.stderr).toMatch(new RegExp(`^${down}\\n$`));
+      expect(idle.stderr).toMatch(
+        new RegExp(`^${cannotJoin}; trying again\\nnothing came for 3 s: ${cannotJoin}\\n$`),
+      );
+    } finally {
+      await lost.stop();
+      await redis.dispose();
+    }
+  });
+});
+
 describe('a command at a node that asks for tokens', () => {
   it.each([
     ['sub', ['sub', 'x']],

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.ts';
 import { rangesOf, Tally } from '../../src/cli/rooms/tally.ts';
+import { Waits } from '../../src/cli/rooms/waits.ts';
 import { grantOf, lifeOf } from '../../src/cli/token/options.ts';
 import { pipes } from '../support/pipes.ts';
 import { SECRET, secondsFromNow, token } from '../support/tokens.ts';
@@ -128,6 +129,50 @@ describe('what pub says in the end', () => {
 
   it('sums up numbers', () => {
     expect(rangesOf([1, 2, 3, 5, 7, 8])).toBe('1-3, 5, 7-8');
+  });
+});
+
+describe('what a command waits for', () => {
+  const watched = () => {
+    const said: string[] = [];
+    const waits = new Waits({ begun: (reason) => said.push(reason), ended: () => said.push('over') });
+    return { waits, said };
+  };
+  const unavailable = (id: number) => ['error', id, 'unavailable', 'no Redis'];
+
+  it('is told once, until something of it is done', () => {
+    const { waits, said } = watched();
+    for (const id of [1, 2, 3]) {
+      waits.sent(['publish', id, 'a', 'x', {}]);
+      waits.received(id < 3 ? unavailable(id) : ['ok', id, {}]);
+      expect(waits.reason === null).toBe(id === 3);
+    }
+    expect(said).toEqual(['nothing can be published in a now: unavailable: no Redis', 'over']);
+  });
+
+  it('is over when everything that was refused is done, or refused for good', () => {
+    const { waits, said } = watched();
+    for (const [id, room] of ['a', 'b'].entries()) waits.sent(['join', id + 1, room, {}]);
+    waits.received(unavailable(1));
+    waits.received(unavailable(2));
+    waits.sent(['join', 3, 'a', {}]);
+    waits.received(['ok', 3, {}]);
+    expect(waits.reason).toBe('b cannot be joined now: unavailable: no Redis');
+    waits.sent(['join', 4, 'b', {}]);
+    waits.received(['error', 4, 'forbidden', 'not yours']);
+    expect(said).toEqual(['a cannot be joined now: unavailable: no Redis', 'over']);
+  });
+
+  it('is neither what goes too fast, nor a signal, nor what another connection was asked', () => {
+    const { waits, said } = watched();
+    waits.sent(['publish', 1, 'a', 'x', {}]);
+    waits.received(['error', 1, 'rate_limited', 'slower']);
+    waits.sent(['publish', 0, 'a', 'x', { ephemeral: true }]);
+    waits.received(unavailable(0));
+    waits.sent(['publish', 2, 'a', 'x', {}]);
+    waits.received(['hello', {}]);
+    waits.received(unavailable(2));
+    expect(said).toEqual([]);
   });
 });
 

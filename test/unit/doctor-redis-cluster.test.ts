@@ -32,9 +32,14 @@ it('finds what makes rooms unavailable, now or when a master is lost', () => {
   ]);
 });
 
-it('leaves a master that does not answer to the check of its link', () => {
-  const silent = { ...master(3), found: new Error('no answer') };
-  expect(levels({ ...sound, masters: [master(1), master(2), silent] })).toHaveLength(1);
+it('calls no partition of a master well that does not answer', () => {
+  const silent = { ...master(1), found: new Error('no answer') };
+  expect(levels({ ...sound, masters: [silent, master(2), master(3)] })).toEqual([
+    'ok: partitions by master: 10.0.0.2:6379 has 42, 10.0.0.3:6379 has 43',
+    'problem: 10.0.0.1:6379 does not answer: the rooms of its 41 partitions are unavailable, and with it signals, presence and revocation of the whole cluster',
+  ]);
+  const all = three.map((one) => ({ ...one, found: new Error('no answer') }));
+  expect(levels({ ...sound, masters: all }).filter((one) => one.startsWith('ok'))).toEqual([]);
 });
 
 it('says once what is true of all servers, and of whom it is true otherwise', () => {

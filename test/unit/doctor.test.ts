@@ -295,6 +295,10 @@ describe('the check of a node', () => {
   it('repeats what the node says of itself', () => {
     const ready = { status: 503, body: '{"status":"not ready","reason":"the node is shutting down"}' };
     expect(check({ ready })[0]).toBe('problem: not ready: the node is shutting down');
+    const degraded = ['redis 10.0.0.2:6379: command link is down', 'redis 10.0.0.3:6379: frozen'];
+    expect(check({ ready: { status: 200, body: JSON.stringify({ status: 'ready', degraded }) } })[1]).toBe(
+      `warning: degraded: the rooms of some shards are unavailable: ${degraded.join(', ')}`,
+    );
     expect(check({ ready: { status: 503, body: '<html>' } })[0]).toBe(
       'problem: not ready: /readyz answers 503',
     );

@@ -25,7 +25,7 @@ export function checkNode(facts: NodeFacts, { needsToken }: { needsToken: boolea
     ];
   }
   const socket = facts.socket === null ? [] : [checkSocket(about, facts.socket, needsToken)];
-  return [readiness(about, facts), ...socket, ...history(about, facts)];
+  return [...readiness(about, facts), ...socket, ...history(about, facts)];
 }
 
 function unreachableAdvice(failure: string): string {
@@ -46,17 +46,27 @@ function history(about: string, { shortHistories }: NodeFacts): Finding[] {
   ];
 }
 
-function readiness(about: string, { ready }: NodeFacts): Finding {
+function readiness(about: string, { ready }: NodeFacts): Finding[] {
   if ('failure' in ready) {
-    return problem(about, `/readyz does not answer: ${ready.failure}`, 'see the log of the node');
+    return [problem(about, `/readyz does not answer: ${ready.failure}`, 'see the log of the node')];
   }
-  if (ready.status === 200) return ok(about, 'alive and ready');
+  if (ready.status === 200) return [ok(about, 'alive and ready'), ...degraded(about, ready)];
   const reason = memberOf(ready, 'reason');
-  return problem(
-    about,
-    `not ready: ${typeof reason === 'string' ? reason : `/readyz answers ${ready.status}`}`,
-    'it gets no traffic until this is fixed; see RoomcastNotReady in deploy/RUNBOOK.md',
-  );
+  return [
+    problem(
+      about,
+      `not ready: ${typeof reason === 'string' ? reason : `/readyz answers ${ready.status}`}`,
+      'it gets no traffic until this is fixed; see RoomcastNotReady in deploy/RUNBOOK.md',
+    ),
+  ];
+}
+
+/** It serves most rooms, and not those of the shards that it names. */
+function degraded(about: string, ready: NodeFacts['ready']): Finding[] {
+  const shards = memberOf(ready, 'degraded');
+  if (!Array.isArray(shards) || shards.length === 0) return [];
+  const says = `degraded: the rooms of some shards are unavailable: ${shards.join(', ')}`;
+  return [warning(about, says, 'see RoomcastShardDown in deploy/RUNBOOK.md')];
 }
 
 function checkSocket(about: string, socket: SocketFacts, needsToken: boolean): Finding {

@@ -20,8 +20,9 @@ function served({ masters, lost, isDown }: ClusterFacts): Finding[] {
     const says = `${lost} partitions have no master: their rooms are unavailable`;
     findings.push(problem(ABOUT, says, 'assign all slots: redis-cli --cluster fix <host>:<port>'));
   }
-  const each = masters.map(({ address, partitions }) => `${address} has ${partitions}`).join(', ');
-  findings.push(ok(ABOUT, `partitions by master: ${each}`));
+  const answering = masters.filter(({ found }) => !(found instanceof Error));
+  const each = answering.map(({ address, partitions }) => `${address} has ${partitions}`).join(', ');
+  if (answering.length > 0) findings.push(ok(ABOUT, `partitions by master: ${each}`));
   if (masters.length < ENOUGH_MASTERS) {
     const says = `only ${masters.length} of its masters have rooms: when one is lost there is no majority to replace it, unless others have slots too`;
     findings.push(warning(ABOUT, says, 'use three masters or more: redis-cli --cluster rebalance'));
@@ -29,8 +30,13 @@ function served({ masters, lost, isDown }: ClusterFacts): Finding[] {
   return findings;
 }
 
-function checkMaster({ address, found }: MasterFacts): Finding[] {
-  if (found instanceof Error) return [];
+function checkMaster({ address, partitions, hasNodes, found }: MasterFacts): Finding[] {
+  if (found instanceof Error) {
+    const control = hasNodes ? ', and with it signals, presence and revocation of the whole cluster' : '';
+    const says = `${address} does not answer: the rooms of its ${partitions} partitions are unavailable${control}`;
+    const advice = 'start it, or see that its replica takes over: RoomcastShardDown in deploy/RUNBOOK.md';
+    return [problem(ABOUT, says, advice)];
+  }
   const findings: Finding[] = [];
   if (found.connectedReplicas === 0) {
     const says = `no replica follows ${address}: when it is lost, its rooms are unavailable until it is back`;

@@ -9,10 +9,11 @@ import { Ending } from './ending.ts';
 import { type LinkSettings, openLink } from './link.ts';
 import type { LinkOptions } from './options.ts';
 import { UsageError } from './usage-error.ts';
+import type { Waits } from './waits.ts';
 
 export interface Work {
   /** Does what the command is for. It ends the command itself, or by settling: with 0, or with what it threw. */
-  run(client: RoomcastClient, ending: Ending): Promise<void>;
+  run(client: RoomcastClient, ending: Ending, waits: Waits): Promise<void>;
   /** After the end, before the connection closes: what must still happen, such as printing what has arrived. */
   finish?(): Promise<void>;
   /** After the connection was closed: one more line for people. */
@@ -32,8 +33,9 @@ export async function withLink(
   const failed = (error: unknown) => ending.end(exitCodeOf(error), withoutSecrets(sentenceOf(error)));
   let client: RoomcastClient | null = null;
   try {
-    client = openLink(io, options, ending, settings);
-    work.run(client, ending).then(() => ending.end(EXIT.ok), failed);
+    const link = openLink(io, options, ending, settings);
+    client = link.client;
+    work.run(client, ending, link.waits).then(() => ending.end(EXIT.ok), failed);
   } catch (error) {
     failed(error);
   }

@@ -1,6 +1,11 @@
 /** The connection of a command: the client library, with what a terminal wants to know of it. */
 import { WebSocket } from 'ws';
-import { type ClientStatus, RoomcastClient, type WebSocketConstructor } from '../../client/node.ts';
+import {
+  type ClientStatus,
+  type InspectedFrame,
+  RoomcastClient,
+  type WebSocketConstructor,
+} from '../../client/node.ts';
 import { CLIENT_VARIABLES, variable } from '../../config/environment.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
@@ -11,9 +16,10 @@ import type { Ending } from './ending.ts';
 import { isNodeUrl, type LinkOptions } from './options.ts';
 import { answerOf } from './refused-upgrade.ts';
 import { UsageError } from './usage-error.ts';
+import { Waits } from './waits.ts';
 
 export interface LinkSettings {
-  /** Whether a lost connection may stay lost: the command waits for another one. */
+  /** Whether the command waits however long the connection stays lost, or the node refuses what it asks for. */
   readonly patient: boolean;
   /** Told what answers no request, such as the refusal of a signal. Default: it is printed. */
   readonly onError?: (error: unknown) => void;
@@ -25,13 +31,13 @@ const QUEUE = { messages: 10_000, bytes: 1024 ** 3 };
 /** Close codes for those who may not be here: 4501, 4503 and 4505. Null: the token cannot be had, or has expired. */
 const REFUSALS: readonly (number | null)[] = [4501, 4503, 4505, null];
 
+export interface OpenLink {
+  readonly client: RoomcastClient;
+  readonly waits: Waits;
+}
+
 /** A client that ends the command when it cannot go on. Throws, with a sentence, where the options are wrong. */
-export function openLink(
-  io: Io,
-  options: LinkOptions,
-  ending: Ending,
-  settings: LinkSettings,
-): RoomcastClient {
+export function openLink(io: Io, options: LinkOptions, ending: Ending, settings: LinkSettings): OpenLink {
   const urls = options.url ?? urlsOf(variable(io.env, CLIENT_VARIABLES.url));
   const watch = new Watch(io, options, ending, settings);
   const client = new RoomcastClient(urls, {
@@ -39,9 +45,10 @@ export function openLink(
     queue: QUEUE,
     WebSocket: watch.WebSocket,
     onError: settings.onError ?? ((error) => watch.say(sentenceOf(error))),
+    debug: (frame) => watch.saw(frame),
   });
   watch.begin(client);
-  return client;
+  return { client, waits: watch.waits };
 }
 
 function urlsOf(text: string | null): string[] {
@@ -67,6 +74,7 @@ function tokenOf({ env }: Io, { token, tokenFile }: LinkOptions): object {
 class Watch {
   /** Notes why a socket failed: the WebSocket of browsers, which the client library expects, does not tell. */
   readonly WebSocket: WebSocketConstructor;
+  readonly waits: Waits;
   readonly #io: Io;
   readonly #options: LinkOptions;
   readonly #ending: Ending;
@@ -74,12 +82,14 @@ class Watch {
   #failure: string | null = null;
   #reason: string | null = null;
   #deadline: NodeJS.Timeout | null = null;
+  #patience: NodeJS.Timeout | undefined;
 
   constructor(io: Io, options: LinkOptions, ending: Ending, settings: LinkSettings) {
     this.#io = io;
     this.#options = options;
     this.#ending = ending;
     this.#settings = settings;
+    this.waits = new Waits({ begun: (reason) => this.#refused(reason), ended: () => this.#accepted() });
     const failed = (reason: string) => {
       this.#failure ??= reason;
     };
@@ -100,6 +110,10 @@ class Watch {
   begin(client: RoomcastClient): void {
     this.#expectConnection();
     client.onStatus((status) => this.#changed(status));
+  }
+
+  saw({ direction, frame }: InspectedFrame): void {
+    this.waits[direction](frame);
   }
 
   say(line: string): void {
@@ -136,6 +150,23 @@ class Watch {
     const isFirst = this.#reason === null;
     this.#reason = reason;
     if (isFirst && !this.#settings.patient) this.#expectConnection();
+  }
+
+  #refused(reason: string): void {
+    this.say(`${reason}; trying again`);
+    const { connectTimeout } = this.#options;
+    if (connectTimeout === 0 || this.#settings.patient) return;
+    this.#patience = this.#ending.after(connectTimeout, () => {
+      this.#ending.end(
+        EXIT.unavailable,
+        withoutSecrets(`gave up after ${connectTimeout} s: ${this.waits.reason}`),
+      );
+    });
+  }
+
+  #accepted(): void {
+    clearTimeout(this.#patience);
+    this.say('it works again');
   }
 
   #expectConnection(): void {

@@ -36,12 +36,12 @@ export function addLinkOptions(command: Command): Command {
     )
     .option(
       '--connect-timeout <seconds>',
-      'give up after so long without a connection; 0: never. sub gives up only before its first one',
+      'give up after so long without a connection, pub also without an acknowledgement while the node cannot store; 0: never. sub gives up only before its first one',
       upTo(MAX_SECONDS),
       CONNECT_TIMEOUT_SECONDS,
     )
     .option('--timeout <seconds>', 'end after so long with exit code 124, whatever is going on', seconds)
-    .option('-q, --quiet', 'say nothing about lost connections');
+    .option('-q, --quiet', 'say nothing about lost connections and what is tried again');
 }
 
 export const seconds = positive(MAX_SECONDS);

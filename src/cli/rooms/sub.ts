@@ -9,6 +9,7 @@ import { type Formatter, jsonLine, type Line, templateProblem, textLine } from '
 import type { LinkOptions } from './options.ts';
 import { PositionFile } from './position-file.ts';
 import { RemovedError, RoomReader, type RoomReaderEvents } from './room-reader.ts';
+import type { Waits } from './waits.ts';
 
 export interface SubOptions extends LinkOptions {
   readonly last?: number;
@@ -65,6 +66,7 @@ class Subscription implements Work {
   #readers: readonly RoomReader[] = [];
   #ending!: Ending;
   #client!: RoomcastClient;
+  #waits!: Waits;
   #taken = 0;
   #idle: NodeJS.Timeout | null = null;
 
@@ -82,8 +84,9 @@ class Subscription implements Work {
     });
   }
 
-  async run(client: RoomcastClient, ending: Ending): Promise<void> {
+  async run(client: RoomcastClient, ending: Ending, waits: Waits): Promise<void> {
     this.#client = client;
+    this.#waits = waits;
     this.#ending = ending;
     this.#stillAlive();
     // Before anything is printed it must be known that the file can be written.
@@ -184,6 +187,8 @@ class Subscription implements Work {
       if (!this.#backlog.isEmpty) this.#idle?.refresh();
       else if (this.#client.status.state !== 'connected') {
         this.#ending.end(EXIT.unavailable, `no connection, and nothing came for ${idle} s`);
+      } else if (this.#waits.reason !== null) {
+        this.#ending.end(EXIT.unavailable, `nothing came for ${idle} s: ${this.#waits.reason}`);
       } else if (count === undefined) this.#ending.end(EXIT.ok);
       else
         this.#ending.end(

@@ -54,8 +54,8 @@ export class Lineages {
   readonly #byPart = new Map<Part, LineageRecord>();
   /** The one that all partitions have, or null if they differ. */
   #common: string | null = '';
-  /** What former primaries said, or that they did not: the same for all partitions, and until their records are stored. */
-  readonly #handovers = new Map<string, boolean>();
+  /** What is doubted of a promotion, null for nothing: the same for all partitions, and until their records are stored. */
+  readonly #handovers = new Map<string, string | null>();
   #generation = 0;
   /** Ids of servers on which something was settled. */
   readonly #known = new Set<string>();
@@ -241,19 +241,39 @@ export class Lineages {
     const changes: Change[] = [];
     for (const [part, text] of found) {
       const before = readRecord(text);
-      const earlier = this.#byPart.get(part);
-      const isForced = hasLostRecord(before, earlier, facts, others);
-      const isFlushed = before === null && facts.runId !== '' && earlier?.runId === facts.runId;
-      const verdict = decide(before, facts, others);
-      let lineage: string;
-      if (isForced) lineage = lineageOfRun(facts);
-      else if (isFlushed) lineage = earlier.lineage;
-      else if (verdict !== 'ask') lineage = verdict.lineage;
-      else lineage = (await this.#wasHandedOver(before!, facts, server)) ? before!.lineage : lineageOf(facts);
+      const isForced = hasLostRecord(before, this.#byPart.get(part), facts, others);
+      const { lineage, ...how } = isForced
+        ? {
+            lineage: lineageOfRun(facts),
+            isProved: false,
+            why: 'everything was deleted before it started again',
+          }
+        : await this.#lineageOf(part, before, server, facts, others);
       const next = { home: facts.id, runId: facts.runId, lineage };
-      changes.push({ part, found: text, before, next, isForced });
+      changes.push({ part, found: text, before, next, isForced, ...how });
     }
     return changes;
+  }
+
+  async #lineageOf(
+    part: Part,
+    before: LineageRecord | null,
+    server: FoundServer,
+    facts: Replication,
+    others: Others,
+  ): Promise<Pick<Change, 'isProved' | 'why'> & { readonly lineage: string }> {
+    const earlier = this.#byPart.get(part);
+    const isFlushed = before === null && facts.runId !== '' && earlier?.runId === facts.runId;
+    if (isFlushed) return { lineage: earlier.lineage, isProved: false, why: null };
+    const verdict = decide(before, facts, others);
+    if (verdict !== 'ask') {
+      const stays = verdict.lineage === (before?.lineage ?? '');
+      const why = stays ? null : 'no server that is known had this data before';
+      return { lineage: verdict.lineage, isProved: false, why };
+    }
+    const why = await this.#doubtsOfHandover(before!, facts, server);
+    const isProved = why === null;
+    return { lineage: isProved ? before!.lineage : lineageOf(facts), isProved, why };
   }
 
   /**
@@ -268,7 +288,7 @@ export class Lineages {
   ): Promise<readonly Change[] | null> {
     const doubts = new Map(
       changes.flatMap((change) => {
-        if (change.before?.lineage !== change.next.lineage) return [];
+        if (change.isProved || change.before?.lineage !== change.next.lineage) return [];
         const doubt = doubtOf(change.before, this.#byPart.get(change.part), facts, others);
         return doubt === 'none' ? [] : [[change, doubt] as const];
       }),
@@ -280,53 +300,59 @@ export class Lineages {
       changes.map(({ part }) => part),
     );
     const kinds = new Set(doubts.values());
-    let isIncomplete = await this.#lacks(court, [...doubts.keys()]);
-    if (!isIncomplete && (kinds.has('strange') || kinds.has('compare'))) {
+    let why = await this.#lack(court, [...doubts.keys()]);
+    if (why === null && (kinds.has('strange') || kinds.has('compare'))) {
       await beatScript.load(server);
       const finding = await (kinds.has('strange')
         ? this.#witnesses.othersDecide(court)
         : this.#witnesses.agree(court));
       if (finding === 'decided') return null;
-      isIncomplete = finding === 'unknown';
+      if (finding !== 'complete') why = `nodes did not say what they know: ${finding.silent.join(', ')}`;
     }
-    if (!isIncomplete) return changes;
+    if (why === null) return changes;
     const lineage = lineageOfRun(facts);
     return changes.map((change) =>
-      doubts.has(change) ? { ...change, next: { ...change.next, lineage }, isForced: true } : change,
+      doubts.has(change) ? { ...change, next: { ...change.next, lineage }, isForced: true, why } : change,
     );
   }
 
-  /** Whether something is missing that this node knows of. */
-  async #lacks(court: Court, changes: readonly Change[]): Promise<boolean> {
+  /** What is missing that this node knows of, or null. */
+  async #lack(court: Court, changes: readonly Change[]): Promise<string | null> {
     const runIds = new Set(changes.map(({ part }) => this.#byPart.get(part)?.runId));
     for (const runId of runIds) {
       if (runId === undefined || runId === court.runId) continue;
-      if (await this.#witnesses.lacks(court, this.evidenceOf(runId))) return true;
+      const lack = await this.#witnesses.lack(court, this.evidenceOf(runId));
+      if (lack !== null) return lack;
     }
-    return false;
+    return null;
   }
 
-  async #wasHandedOver(record: LineageRecord, facts: Replication, server: FoundServer): Promise<boolean> {
+  async #doubtsOfHandover(
+    record: LineageRecord,
+    facts: Replication,
+    server: FoundServer,
+  ): Promise<string | null> {
     const name = `${record.home} ${record.runId} ${facts.id}`;
     const earlier = this.#handovers.get(name);
     if (earlier !== undefined) return earlier;
     const latest = async () => readReplication(await server.redis.info());
-    const isProved = await this.#former.handedOver(record, facts, latest);
-    this.#handovers.set(name, isProved);
-    return isProved;
+    const doubts = await this.#former.doubts(record, facts, latest);
+    this.#handovers.set(name, doubts);
+    return doubts;
   }
 
   #take(changes: readonly Settled[], facts: Replication, others: Others): void {
     let begun = 0;
     let hasLost = false;
-    for (const { part, next, stored } of changes) {
+    for (const { part, before, next, stored } of changes) {
       const earlier = this.#byPart.get(part);
       const record = { ...next, lineage: (readRecord(stored) ?? next).lineage };
       this.#byPart.set(part, record);
       if (stored === OWED) this.#owed.add(part);
       else this.#owed.delete(part);
+      const last = earlier ?? before;
+      if (last !== null && last.lineage !== record.lineage) begun++;
       if (earlier === undefined) continue;
-      if (earlier.lineage !== record.lineage) begun++;
       this.#countPromotion(earlier, record, facts);
       hasLost ||= mayLack(earlier, record, facts, others);
     }
@@ -346,10 +372,11 @@ export class Lineages {
   #tell(changes: readonly Change[], { previousId }: Replication, begun: number): void {
     const { log } = this.#options;
     const isForced = changes.some((change) => change.isForced);
+    const why = changes.find((change) => change.why !== null)?.why ?? 'another node said so';
     const wasPromoted = changes.some(({ before }) => before !== null && before.home === previousId);
     if (begun > 0) {
       log.warn(
-        { partitions: begun },
+        { partitions: begun, why },
         `redis ${isForced ? 'started again' : 'was promoted'} and may lack the newest messages: rooms get new epochs`,
       );
     } else if (wasPromoted) log.info({}, 'redis was promoted and lacks nothing: rooms go on');

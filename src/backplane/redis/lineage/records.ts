@@ -27,6 +27,10 @@ export interface Change {
   readonly next: LineageRecord;
   /** This node knows that it must be this lineage, whatever others store. */
   readonly isForced?: boolean;
+  /** The former primary proved that it handed over everything. */
+  readonly isProved: boolean;
+  /** Why a lineage begins, for people; null where it stays. */
+  readonly why: string | null;
 }
 
 const READ_AT_ONCE = 1_000;

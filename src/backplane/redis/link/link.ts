@@ -5,7 +5,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { Redis, type RedisOptions } from 'ioredis';
 import { backoffMs } from '../../../util/backoff.ts';
 import type { Clock } from '../../../util/clock.ts';
-import type { Logger } from '../../../util/log.ts';
+import type { LogFields, Logger } from '../../../util/log.ts';
 import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import { BackplaneError, unavailable } from '../../backplane.ts';
@@ -13,6 +13,7 @@ import type { BackplaneMetrics } from '../../metrics.ts';
 import { quietSentinels } from './quiet-sentinels.ts';
 import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
 import { readReplication, type ServerAddress } from './replication.ts';
+import { SentinelWatch } from './sentinel-watch.ts';
 import { serverOptions } from './server-options.ts';
 import { passingProblem, serverProblem } from './server-version.ts';
 
@@ -36,6 +37,8 @@ export interface LinkOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: BackplaneMetrics;
+  /** Shared by the links that use the same Sentinels. Default: one of its own. */
+  readonly sentinelWatch?: SentinelWatch;
 }
 
 /** Both are called once per change. */
@@ -72,6 +75,8 @@ export class Link {
   #serverId = '';
   #connections = 0;
   #lastError: Error | null = null;
+  /** Host and port of the server to which it was up last. */
+  #reached: string | null = null;
   #waiter: { resolve(): void; reject(error: Error): void } | null = null;
 
   constructor(role: LinkRole, options: LinkOptions, watcher: LinkWatcher) {
@@ -85,7 +90,7 @@ export class Link {
       ...redisOptions(role, options),
       retryStrategy: () => this.#retryMs(),
     });
-    quietSentinels(this.redis);
+    quietSentinels(this.redis, options.sentinelWatch ?? new SentinelWatch(options.log));
     this.redis.on('error', (error: Error) => this.#failed(error));
     this.redis.on('ready', () => void this.#identify());
     this.redis.on('close', () => {
@@ -172,7 +177,7 @@ export class Link {
   /** Drops the connection and makes a new one: for a link that is up but does not work. */
   reconnect(reason: string): void {
     if (!this.#isUp || this.#isClosed) return;
-    this.#log('warn', { link: this.role, reason }, 'redis link dropped: reconnecting');
+    this.#log('warn', { ...this.#place, reason }, 'redis link dropped: reconnecting');
     this.#lastError = new Error(reason);
     this.redis.disconnect(true);
   }
@@ -221,7 +226,9 @@ export class Link {
     if (this.#wasUp) this.#options.metrics.reconnected(this.role, this.#shard);
     this.#options.metrics.linkState(this.role, true, this.#shard);
     this.#hasWorked = this.role !== 'subscribe';
-    this.#log('info', { link: this.role, address: this.address }, 'redis link is up');
+    const { host, port } = this.remote;
+    this.#reached = shownAddress({ host, port });
+    this.#log('info', this.#place, 'redis link is up');
     this.#isUp = true;
     this.#wasUp = true;
     this.#lastError = null;
@@ -234,7 +241,7 @@ export class Link {
     this.#isUp = false;
     this.#downSinceMs = this.#options.clock.nowMs();
     this.#options.metrics.linkState(this.role, false, this.#shard);
-    if (!this.#isClosed) this.#log('warn', { link: this.role, cause: this.#cause() }, 'redis link is down');
+    if (!this.#isClosed) this.#log('warn', { ...this.#place, cause: this.#cause() }, 'redis link is down');
     if (!this.#hasWorked) this.#useless++;
     this.#watcher.down();
   }
@@ -265,6 +272,13 @@ export class Link {
     }
   }
 
+  /** For the log. Where Sentinels name the server, `server` is the one that the link led to. */
+  get #place(): LogFields {
+    const { role: link, address } = this;
+    if (this.#server.sentinels === undefined || this.#reached === null) return { link, address };
+    return { link, address, server: this.#reached };
+  }
+
   /** As metrics name it: nothing for a single Redis. */
   get #shard(): string | undefined {
     return this.isCluster ? this.address : undefined;
@@ -277,7 +291,7 @@ export class Link {
   }
 
   /** A link that comes up and is useless, again and again, is logged once. */
-  #log(level: 'info' | 'warn', fields: Readonly<Record<string, unknown>>, message: string): void {
+  #log(level: 'info' | 'warn', fields: LogFields, message: string): void {
     this.#options.log[this.#useless > 0 ? 'debug' : level](fields, message);
   }
 

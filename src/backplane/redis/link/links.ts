@@ -2,6 +2,7 @@
 import { BackplaneError, type Place, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import { Link, type LinkOptions } from './link.ts';
 import { errorFromCall, isAnswer } from './redis-errors.ts';
+import { SentinelWatch } from './sentinel-watch.ts';
 import type { ShardAccess } from './shard-calls.ts';
 
 export interface LinksOptions extends LinkOptions {
@@ -37,7 +38,8 @@ export class Links {
   /** Why what the server says to have done does not count, or null. */
   #distrust: string | null = null;
 
-  constructor(options: LinksOptions, watcher: LinksWatcher) {
+  constructor(given: LinksOptions, watcher: LinksWatcher) {
+    const options = { ...given, sentinelWatch: new SentinelWatch(given.log) };
     this.#lineageOf = (place) => options.lineages.of(place);
     this.#watcher = watcher;
     this.command = new Link('command', options, {

@@ -15,7 +15,9 @@ import type { Keys } from '../keys/keys.ts';
 import { isFull, isUnknownCommand, isWrongCredentials } from '../link/redis-errors.ts';
 import { onTrial } from '../link/server-options.ts';
 import { passingProblem, serverProblem } from '../link/server-version.ts';
+import { addressOfPrimary, inspectSentinels } from './inspect-sentinels.ts';
 import { describeObstacles, findObstacles, isPassing, type ServedPlaces } from './rights.ts';
+import { sentinelProblem } from './sentinel-problem.ts';
 
 export interface StartCheckOptions {
   readonly address: RedisAddress;
@@ -77,7 +79,12 @@ export async function findProblem(options: StartCheckOptions): Promise<StartProb
   try {
     return await onTrial({ address, tls, timeoutMs }, (redis) => examine(redis, options));
   } catch (error) {
-    return connectProblem(error as NodeJS.ErrnoException, options);
+    const failure = error as NodeJS.ErrnoException;
+    const { sentinels } = address;
+    if (sentinels === undefined) return connectProblem(failure, options);
+    const facts = await inspectSentinels({ group: sentinels, tls, timeoutMs });
+    const primary = facts.map(addressOfPrimary).find((one) => one !== null);
+    return sentinelProblem(facts, sentinels.name) ?? connectProblem(failure, options, primary);
   }
 }
 
@@ -99,10 +106,14 @@ async function examine(redis: Redis, options: StartCheckOptions): Promise<StartP
   return { says, passes: obstacles.every(isPassing) };
 }
 
-/** Why a server cannot be reached, and what to do. */
-export function connectProblem(error: NodeJS.ErrnoException, options: StartCheckOptions): StartProblem {
+/** Why a server cannot be reached, and what to do. `primary`: where Sentinels say that it is. */
+export function connectProblem(
+  error: NodeJS.ErrnoException,
+  options: StartCheckOptions,
+  primary: string | null = null,
+): StartProblem {
   const { address, startupTimeoutMs } = options;
-  const where = shownAddress(address);
+  const where = primary === null ? shownAddress(address) : `${primary} (${shownAddress(address)})`;
   if (isWrongCredentials(error)) {
     const says = `cannot log in to Redis at ${where}: ${error.message}: check the user and password in redis.url`;
     return { says, passes: false };
@@ -115,8 +126,9 @@ export function connectProblem(error: NodeJS.ErrnoException, options: StartCheck
   const cause = `${within} (${error.code ?? error.message})`;
   const certificate = address.isSecure ? certificateHint(error) : null;
   if (certificate !== null) return { says: `${cause}: ${certificate}`, passes: true };
+  const right = primary === null ? 'that redis.url is right' : 'that this machine reaches that address';
   return {
-    says: `${cause}: check that it runs, that redis.url is right${tlsHint(error, address)}`,
+    says: `${cause}: check that it runs, ${right}${tlsHint(error, address)}`,
     passes: true,
   };
 }

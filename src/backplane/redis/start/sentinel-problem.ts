@@ -1,0 +1,46 @@
+/** Why Sentinels lead a node to no primary, and what to do. */
+import { isWrongCredentials } from '../link/redis-errors.ts';
+import { addressOfPrimary, type SentinelFacts } from './inspect-sentinels.ts';
+
+export interface SentinelProblem {
+  /** A sentence without a full stop. */
+  readonly says: string;
+  readonly passes: boolean;
+}
+
+/** Null where one of them names a primary: then that one is the problem. */
+export function sentinelProblem(facts: readonly SentinelFacts[], name: string): SentinelProblem | null {
+  if (facts.some((one) => addressOfPrimary(one) !== null)) return null;
+  const failed = facts.flatMap(({ address, found }) => (found instanceof Error ? [{ address, found }] : []));
+  if (failed.length < facts.length) {
+    const says = unknownName(facts, name);
+    // One that was started just now may not have been told yet what to watch, and one that is away may know more.
+    return { says, passes: failed.length > 0 || namesKnown(facts).length === 0 };
+  }
+  const denied = failed.find(({ found }) => isWrongCredentials(found));
+  if (denied !== undefined) {
+    const says = `cannot log in to the Sentinel at ${denied.address}: ${denied.found.message}: check the user and password in redis.sentinels`;
+    return { says, passes: false };
+  }
+  const each = failed.map(({ address, found }) => `${address}: ${reasonOf(found)}`).join(', ');
+  return { says: `no Sentinel answers (${each}): check that they run, and redis.sentinels`, passes: true };
+}
+
+/** For a name that none of those that answered knows. */
+export function unknownName(facts: readonly SentinelFacts[], name: string): string {
+  const names = namesKnown(facts);
+  const known =
+    names.length === 0
+      ? 'they name none that they watch: configure it (sentinel monitor), or set its name'
+      : `they know ${names.join(', ')}`;
+  return `redis.sentinelName is "${name}", and the Sentinels know no primary by this name: ${known}`;
+}
+
+export function reasonOf(error: NodeJS.ErrnoException): string {
+  return error.code ?? error.message;
+}
+
+function namesKnown(facts: readonly SentinelFacts[]): readonly string[] {
+  const names = facts.flatMap(({ found }) => (found instanceof Error ? [] : found.names));
+  return [...new Set(names)].sort();
+}

@@ -1,0 +1,134 @@
+import { expect, it } from 'vitest';
+import type {
+  SentinelFacts,
+  WatchedPrimary,
+  WatchedReplica,
+} from '../../src/backplane/redis/start/inspect-sentinels.ts';
+import { sentinelProblem } from '../../src/backplane/redis/start/sentinel-problem.ts';
+import { checkRedisSentinels, primaryOf, replicasOf } from '../../src/cli/doctor/redis-sentinels.ts';
+
+const replica: WatchedReplica = {
+  host: '10.0.1.2',
+  port: 6379,
+  flags: ['slave'],
+  follows: '10.0.1.1:6379',
+  isLinkUp: true,
+};
+const primary: WatchedPrimary = {
+  host: '10.0.1.1',
+  port: 6379,
+  flags: ['master'],
+  quorum: 2,
+  knownSentinels: 3,
+  replicas: [replica],
+  quorumProblem: null,
+};
+
+function sentinel(number: number, changes: Partial<WatchedPrimary> = {}): SentinelFacts {
+  return { address: `s${number}:26379`, found: { primary: { ...primary, ...changes }, names: ['chat'] } };
+}
+function lacking(number: number, ...names: string[]): SentinelFacts {
+  return { address: `s${number}:26379`, found: { primary: null, names } };
+}
+function silent(number: number, message = 'no answer'): SentinelFacts {
+  return { address: `s${number}:26379`, found: new Error(message) };
+}
+
+const sound = [sentinel(1), sentinel(2), sentinel(3)];
+const levels = (facts: readonly SentinelFacts[]) =>
+  checkRedisSentinels(facts, 'chat').map(({ level, says }) => `${level}: ${says}`);
+/** Of all three. */
+const withReplica = (changes: Partial<WatchedReplica>) =>
+  levels([1, 2, 3].map((number) => sentinel(number, { replicas: [{ ...replica, ...changes }] })));
+
+const FINE = 'ok: 3 of 3 Sentinels watch chat at 10.0.1.1:6379, quorum 2';
+
+it('says what three Sentinels agree on, and nothing else', () => {
+  expect(levels(sound)).toEqual([FINE]);
+});
+
+it('names each that does not answer', () => {
+  expect(levels([sentinel(1), sentinel(2), silent(3)])).toEqual([
+    'problem: the Sentinel at s3:26379 does not answer: no answer',
+    'ok: 2 of 3 Sentinels watch chat at 10.0.1.1:6379, quorum 2',
+  ]);
+  expect(levels([silent(1)])).toEqual(['problem: the Sentinel at s1:26379 does not answer: no answer']);
+});
+
+it('names the setting with a wrong name, and the names that there are', () => {
+  expect(levels([lacking(1, 'live', 'cache'), lacking(2, 'live')])).toEqual([
+    'problem: redis.sentinelName is "chat", and the Sentinels know no primary by this name: they know cache, live',
+  ]);
+  expect(levels([lacking(1)])[0]).toContain('they name none that they watch');
+  expect(levels([sentinel(1), sentinel(2), lacking(3)])).toEqual([
+    'problem: the Sentinel at s3:26379 knows no primary "chat"',
+    'ok: 2 of 3 Sentinels watch chat at 10.0.1.1:6379, quorum 2',
+  ]);
+});
+
+it('finds Sentinels that disagree, and looks at the primary of most', () => {
+  const facts = [sentinel(1, { host: '10.0.1.9' }), sentinel(2), sentinel(3)];
+  expect(levels(facts)[0]).toBe(
+    'problem: they name different primaries: s1:26379 says 10.0.1.9:6379, s2:26379 says 10.0.1.1:6379, s3:26379 says 10.0.1.1:6379',
+  );
+  expect(primaryOf(facts)).toBe('10.0.1.1:6379');
+  expect(primaryOf([silent(1), lacking(2)])).toBeNull();
+});
+
+it('says why nobody would replace the primary', () => {
+  const says = 'NOQUORUM 1 usable Sentinels. Not enough available Sentinels to reach the specified quorum';
+  expect(levels([sentinel(1, { quorumProblem: says }), silent(2), silent(3)])).toContain(
+    `problem: nobody would replace the primary if it died now: the Sentinel at s1:26379 says ${says}`,
+  );
+  expect(levels([sentinel(1, { knownSentinels: 2 }), sentinel(2, { knownSentinels: 2 })])).toEqual([
+    'warning: 2 Sentinels watch the primary: when one is lost there is no majority to replace it',
+  ]);
+  expect(levels([sentinel(1)])).toEqual([
+    'warning: redis.sentinels names 1 of 3 Sentinels: nodes do not look for others',
+  ]);
+  expect(levels([sentinel(1, { flags: ['master', 's_down', 'o_down'] }), sentinel(2), sentinel(3)])).toEqual([
+    FINE,
+    'problem: the Sentinel at s1:26379 finds the primary 10.0.1.1:6379 down (master, s_down, o_down)',
+  ]);
+});
+
+it('finds replicas that cannot take over', () => {
+  expect(levels([1, 2, 3].map((number) => sentinel(number, { replicas: [] })))).toEqual([
+    FINE,
+    'warning: no replica follows 10.0.1.1:6379: when it is lost, everything is unavailable until it is back',
+  ]);
+  expect(withReplica({ flags: ['s_down', 'slave', 'disconnected'] })[1]).toBe(
+    'warning: the replica 10.0.1.2:6379 is away (s_down, slave, disconnected): it cannot take over',
+  );
+  expect(withReplica({ follows: '10.0.1.9:6379' })[1]).toBe(
+    'warning: the replica 10.0.1.2:6379 follows 10.0.1.9:6379, and not 10.0.1.1:6379',
+  );
+  expect(withReplica({ isLinkUp: false })[1]).toMatch(
+    /^warning: the replica .* has no link to 10\.0\.1\.1:6379/,
+  );
+  // It may not be permitted to ask for them.
+  expect(levels([1, 2, 3].map((number) => sentinel(number, { replicas: null })))).toEqual([FINE]);
+});
+
+it('looks only at replicas that a Sentinel reaches', () => {
+  const away = { ...replica, host: '10.0.1.3', flags: ['slave', 's_down'] };
+  expect(replicasOf([sentinel(1, { replicas: [replica, away] }), sentinel(2), silent(3)])).toEqual([
+    '10.0.1.2:6379',
+  ]);
+});
+
+it('a node fails to start at once only where waiting cannot help', () => {
+  expect(sentinelProblem([silent(1), sentinel(2)], 'chat')).toBeNull();
+  expect(sentinelProblem([lacking(1, 'live'), lacking(2)], 'chat')?.passes).toBe(false);
+  // Another one may know it; nobody was told yet what to watch.
+  expect(sentinelProblem([lacking(1, 'live'), silent(2)], 'chat')?.passes).toBe(true);
+  expect(sentinelProblem([lacking(1), lacking(2)], 'chat')?.passes).toBe(true);
+  expect(sentinelProblem([silent(1, 'WRONGPASS invalid'), silent(2)], 'chat')).toEqual({
+    says: 'cannot log in to the Sentinel at s1:26379: WRONGPASS invalid: check the user and password in redis.sentinels',
+    passes: false,
+  });
+  expect(sentinelProblem([silent(1), silent(2)], 'chat')).toEqual({
+    says: 'no Sentinel answers (s1:26379: no answer, s2:26379: no answer): check that they run, and redis.sentinels',
+    passes: true,
+  });
+});
