@@ -226,4 +226,21 @@ describe.each(used.makers)('a node on the %s backplane', (_kind, make) => {
       await waitFor(() => told(cyd).includes(2));
       expect(told(cyd)).toEqual(['one', 'other', 'replaced 3-3', 2]);
     }));
+
+  it('a message that its publisher wants no echo of is left out, and is not told to be replaced', () =>
+    withNode(async (local) => {
+      const ann = local.device('ann');
+      for (const [i, [data, options]] of Object.entries([
+        ['a 1', { conflateKey: 'a' }],
+        ['unechoed', { echo: false }],
+        ['b 1', { conflateKey: 'b' }],
+        ['a 2', { conflateKey: 'a' }],
+        ['b 2', { conflateKey: 'b' }],
+      ] as const))
+        ann.send(['publish', Number(i) + 1, 'room', data, options]);
+      await waitFor(() => ann.frames.length === 5);
+      ann.send(['join', 100, 'room', { last: 10 }]);
+      await waitFor(() => told(ann).includes('b 2'));
+      expect(told(ann)).toEqual(['replaced 1-1', 'replaced 3-3', 'a 2', 'b 2']);
+    }));
 });

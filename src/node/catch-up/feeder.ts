@@ -133,10 +133,13 @@ export class Feeder {
         if (this.#replacedFrom === 0) this.#replacedFrom = offset;
         this.#replacedTo = offset;
         this.#parts.metrics.recovery.replaced++;
-      } else if (!isOwn || envelope.excluded(i) !== connection.number) {
+      } else {
+        // Also where it is the connection's own, left out for another reason: nothing replaced it.
         this.#tellReplaced(cursor);
-        this.#parts.metrics.recovery.recovered++;
-        run.push(frame);
+        if (!isOwn || envelope.excluded(i) !== connection.number) {
+          this.#parts.metrics.recovery.recovered++;
+          run.push(frame);
+        }
       }
       cursor.offset = offset;
     });

@@ -2,7 +2,8 @@ import type { PresenceEntry } from '../../backplane/presence.ts';
 import { msgpackCodec } from '../../protocol/codec.ts';
 import type { PresenceFrame } from '../../protocol/frames.ts';
 import { ByteBudget } from '../../util/byte-budget.ts';
-import type { Scheduler, Timer } from '../../util/scheduler.ts';
+import { Interval } from '../../util/interval.ts';
+import type { Scheduler } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
 import { DATA_WINDOW_MS } from './member-data.ts';
 
@@ -37,10 +38,11 @@ export class DataPushes {
   readonly #busy = new Map<Feed, BusyRoom>();
   /** Rooms that were quiet before this turn's changes. */
   readonly #fresh = new Set<BusyRoom>();
-  #timer: Timer | null = null;
+  readonly #windows: Interval;
 
   constructor(parts: DataPushesParts) {
     this.#parts = parts;
+    this.#windows = new Interval(parts.scheduler, DATA_WINDOW_MS, () => this.#nextWindow());
   }
 
   add(feed: Feed, who: PresenceEntry): void {
@@ -75,8 +77,7 @@ export class DataPushes {
   }
 
   stop(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.#windows.stop();
   }
 
   #room(feed: Feed): BusyRoom {
@@ -86,7 +87,7 @@ export class DataPushes {
       room = { feed, waiting: new Map(), budget: new ByteBudget(perSecond, perSecond) };
       this.#busy.set(feed, room);
       this.#fresh.add(room);
-      this.#timer ??= this.#parts.scheduler.every(DATA_WINDOW_MS, () => this.#nextWindow());
+      this.#windows.start();
     }
     return room;
   }
@@ -97,7 +98,7 @@ export class DataPushes {
       if (room.waiting.size > 0) this.#send(room);
       else if (room.budget.isWhole(nowMs)) this.#busy.delete(room.feed);
     }
-    if (this.#busy.size === 0) this.stop();
+    if (this.#busy.size === 0) this.#windows.pause();
   }
 
   #send({ feed, waiting, budget }: BusyRoom): void {

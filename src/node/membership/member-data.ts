@@ -1,6 +1,7 @@
 import type { Connection } from '../../connection/connection.ts';
 import type { PackedValue } from '../../protocol/frames.ts';
-import type { Scheduler, Timer } from '../../util/scheduler.ts';
+import { Interval } from '../../util/interval.ts';
+import type { Scheduler } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
 
 /** A member's data is written once in this time at most, the latest of what it was set to. */
@@ -35,10 +36,11 @@ export class MemberData {
   #window = 0;
   /** From then on all members are free, and no window needs to be counted. */
   #allFreeFrom = 0;
-  #timer: Timer | null = null;
+  readonly #windows: Interval;
 
   constructor(parts: MemberDataParts) {
     this.#parts = parts;
+    this.#windows = new Interval(parts.scheduler, DATA_WINDOW_MS, () => this.#nextWindow());
   }
 
   get(connection: Connection, feed: Feed): PackedValue | null {
@@ -79,8 +81,7 @@ export class MemberData {
   }
 
   stop(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.#windows.stop();
   }
 
   #find(connection: Connection, feed: Feed): Brought | undefined {
@@ -104,7 +105,7 @@ export class MemberData {
   #wrote(brought: Brought, freeFrom: number): void {
     brought.freeFrom = freeFrom;
     this.#allFreeFrom = Math.max(this.#allFreeFrom, freeFrom);
-    this.#timer ??= this.#parts.scheduler.every(DATA_WINDOW_MS, () => this.#nextWindow());
+    this.#windows.start();
   }
 
   #nextWindow(): void {
@@ -115,7 +116,7 @@ export class MemberData {
       this.#parts.write(brought.connection, brought.feed);
       this.#wrote(brought, this.#window + 1);
     }
-    if (this.#waiting.size === 0 && this.#window >= this.#allFreeFrom) this.stop();
+    if (this.#waiting.size === 0 && this.#window >= this.#allFreeFrom) this.#windows.pause();
   }
 }
 

@@ -1,5 +1,6 @@
 import type { PresenceChange } from '../../backplane/presence.ts';
-import type { Scheduler, Timer } from '../../util/scheduler.ts';
+import { Interval } from '../../util/interval.ts';
+import type { Scheduler } from '../../util/scheduler.ts';
 import type { Feed } from '../rooms/feed.ts';
 import { DataPushes, type DataPushesParts } from './data-pushes.ts';
 import type { Roster } from './roster.ts';
@@ -26,11 +27,12 @@ export class MemberEvents {
   readonly #parts: MemberEventsParts;
   readonly #data: DataPushes;
   readonly #summaries = new Map<Feed, Summary>();
-  #timer: Timer | null = null;
+  readonly #telling: Interval;
 
   constructor(parts: MemberEventsParts) {
     this.#parts = parts;
     this.#data = new DataPushes(parts);
+    this.#telling = new Interval(parts.scheduler, COALESCE_MS, () => this.#tellSummaries());
   }
 
   /** Returns whether members are told by name. `flush` must follow. */
@@ -65,8 +67,7 @@ export class MemberEvents {
   }
 
   stop(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.#telling.stop();
     this.#data.stop();
   }
 
@@ -74,7 +75,7 @@ export class MemberEvents {
     const known = this.#summaries.get(feed);
     if (known) known.count = count;
     else this.#summaries.set(feed, { before: change === 'joined' ? count - 1 : count + 1, count });
-    this.#timer ??= this.#parts.scheduler.every(COALESCE_MS, () => this.#tellSummaries());
+    this.#telling.start();
   }
 
   #tellSummaries(): void {

@@ -287,7 +287,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'windows of data never end',
     file: 'node/membership/member-data.ts',
-    find: 'if (this.#waiting.size === 0 && this.#window >= this.#allFreeFrom) this.stop();',
+    find: 'if (this.#waiting.size === 0 && this.#window >= this.#allFreeFrom) this.#windows.pause();',
     replace: '',
     breaks: 'a node that stopped leaves a timer',
   },

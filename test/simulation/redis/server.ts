@@ -67,7 +67,8 @@ export class RedisModel {
   /** Of the process: another one after each start. */
   #runId: string;
   readonly #options: RedisModelOptions;
-  #runs = 0;
+  /** How often it started, promotions included. */
+  runs = 0;
   #replicationId2 = NOBODY;
   #promotedAt = -1;
 
@@ -132,7 +133,7 @@ export class RedisModel {
   }
 
   #nextRunId(): string {
-    return idOf(`${this.#options.name} run ${++this.#runs}`);
+    return idOf(`${this.#options.name} run ${++this.runs}`);
   }
 
   /** What was a replica with these keys takes its place. Returns what was the primary, as it is when it hears of the other. */
@@ -248,8 +249,9 @@ export class RedisModel {
 
   /** A subscription is gone, and nobody is told: as behind a proxy, or where a server failed over in between. */
   loseSubscription(connection: RedisConnection, channel: string): void {
-    this.#unsubscribe(connection, channel);
+    this.unsubscribe(connection, channel);
     drop(this.#shardChannels, connection, channel);
+    connection.shardChannels.delete(channel);
   }
 
   run(name: string, args: readonly string[]): Reply {

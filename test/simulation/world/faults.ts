@@ -33,8 +33,6 @@ function once(world: World, what: string, forMs: number): boolean {
 const WAKE_LOOK_MS = 0.5;
 /** Of the time for which keys are remembered. */
 const TOLERATED_SHARE = 0.05;
-/** A round of checks of the few rooms here, and some waiting. */
-const DEAF_MS = 10_000;
 
 function followLater(world: World, former: RedisModel, random: Random, hadAll: boolean): void {
   later(world, ms(random, 10, 60, 400), () => {
@@ -178,7 +176,7 @@ export const LINK_FAULTS: Faults = {
     const link = random.pick([...world.redisLinks].filter(({ isSubscribed }) => isSubscribed));
     const channel = link?.goDeaf((items) => random.pick(items)) ?? null;
     if (link === undefined || channel === null) return null;
-    world.deafUntilMs.set(link.node, world.loop.nowMs + DEAF_MS);
+    world.deafness.begin(link, channel);
     world.count('redisFaults');
     return `${link.node.name} is deaf for ${channel}`;
   }),

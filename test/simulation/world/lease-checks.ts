@@ -23,15 +23,21 @@ interface Seen {
 export function watchLeases(world: World): void {
   const known = new Map<string, Seen>();
   let outageMs = 0;
+  let lookedAtMs = 0;
   const look = () => {
     const isAway = world.cluster?.isTroubled ?? (world.isRedisDown || world.redisOwner.held !== null);
-    // After a long outage everybody is watched anew: nobody could renew.
-    if (!isAway && outageMs > UNWATCHED_MS)
-      for (const [node, seen] of known) known.set(node, { ...seen, sinceMs: world.loop.nowMs });
+    const { nowMs } = world.loop;
+    // After a long outage everybody is watched anew: nobody could renew. In a cluster other servers may have been away.
+    if (world.cluster === null && !isAway && outageMs > UNWATCHED_MS)
+      for (const [node, seen] of known) known.set(node, { ...seen, sinceMs: nowMs });
     outageMs = isAway ? outageMs + LOOK_EVERY_MS : 0;
     // While servers of a cluster come and go, several of them have one.
-    if (world.cluster === null || !isAway)
-      for (const [node, record] of leases(world)) judge(world, known, node, record);
+    if (world.cluster === null || !isAway) {
+      // What changed while nobody looked may have stood since then.
+      const changedMs = nowMs - lookedAtMs > UNSURE_MS ? lookedAtMs : nowMs;
+      for (const [node, record] of leases(world)) judge(world, known, node, record, changedMs);
+      lookedAtMs = nowMs;
+    }
     world.loop.after(LOOK_EVERY_MS, look, world.loop.world);
   };
   look();
@@ -46,7 +52,13 @@ export function leases(world: World): [node: string, record: string][] {
 }
 
 /** `record`: `<term>:<beat>:<ms>:<claimer>`. */
-function judge(world: World, known: Map<string, Seen>, node: string, record: string): void {
+function judge(
+  world: World,
+  known: Map<string, Seen>,
+  node: string,
+  record: string,
+  changedMs: number,
+): void {
   const [term, beat, leaseMs, claimer = ''] = record.split(':');
   const { nowMs } = world.loop;
   const seen = known.get(node);
@@ -60,6 +72,6 @@ function judge(world: World, known: Map<string, Seen>, node: string, record: str
   const now = `${term}:${beat}`;
   if (seen?.beat === now && !seen.isClaimed) return;
   const firstMs = seen?.firstMs ?? new Map<string, number>();
-  const sinceMs = firstMs.get(now) ?? nowMs;
+  const sinceMs = firstMs.get(now) ?? changedMs;
   known.set(node, { beat: now, sinceMs, isClaimed: false, firstMs: firstMs.set(now, sinceMs) });
 }

@@ -62,6 +62,12 @@ export class RedisLink {
     return this.#connection?.isSubscribed === true;
   }
 
+  /** Whether its end at Redis is subscribed to a channel. */
+  hears(channel: string): boolean {
+    const { channels = new Set(), shardChannels = new Set() } = this.#connection ?? {};
+    return channels.has(channel) || shardChannels.has(channel);
+  }
+
   /** Redis forgets a subscription of it to a room. Returns its channel, or null where it has none. */
   goDeaf(pick: <T>(items: readonly T[]) => T | undefined): string | null {
     const { channels = [], shardChannels = [] } = this.#connection ?? {};

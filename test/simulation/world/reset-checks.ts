@@ -1,13 +1,13 @@
 /** A move of slots and a planned failover cost no reset: only rooms that were cleared, or may have lost messages, are told of one. */
 import type { MemberLog } from '../../support/member-log.ts';
 import type { Clears } from './clears.ts';
-import { NAMES, type World } from './world.ts';
+import type { World } from './world.ts';
 
 export function checkResets(world: World): void {
   const { cluster, clears } = world;
   if (cluster === null) return;
   for (const { log } of world.clients.flatMap(({ stays }) => stays)) {
-    if (cluster.mayReset(NAMES.meta(log.room)) || clears.mayReset(log.room)) continue;
+    if (world.mayRenumber(log.room) || clears.mayReset(log.room)) continue;
     const unexplained = unexplainedResets(log, clears);
     if (unexplained.length > 0)
       world.violation(

@@ -1,12 +1,12 @@
 /** A few steps in a world of two nodes, for tests that do not draw anything. */
 import type { SimulatedClient } from './simulated-client.ts';
-import { World } from './world.ts';
+import { World, type WorldOptions } from './world.ts';
 
 /** In a task of its own: in a promise no other promise would run. */
-export function inWorld(work: (world: World) => void): Promise<void> {
+export function inWorld(work: (world: World) => void, options: Partial<WorldOptions> = {}): Promise<void> {
   return new Promise((resolve, reject) => {
     setImmediate(() => {
-      const world = new World({ seed: 1, nodes: 2, clients: 3 });
+      const world = new World({ seed: 1, nodes: 2, clients: 3, ...options });
       try {
         world.loop.run(3_000);
         work(world);

@@ -104,9 +104,8 @@ export class SimulatedClient {
   readonly scopes = new Map<number, string>();
   readonly gaps: ToldGap[] = [];
   readonly ownMessages = new Map<number, OwnMessage>();
-  /** Messages that follow a join on its connection. */
-  readonly afterJoins: { readonly payload: number; readonly log: MemberLog; readonly connections: number }[] =
-    [];
+  /** Messages that follow a join on its connection, which was not refused. */
+  afterJoins: { readonly payload: number; readonly log: MemberLog; readonly connections: number }[] = [];
   /** Told to stop, for good. */
   isOver = false;
   readonly manners: Manners;
@@ -416,6 +415,7 @@ export class SimulatedClient {
     else if (direction === 'sent' && type === 'join')
       this.#joins(frame[1] as number, frame[2] as string, frame[3] as JoinOptions);
     else if (type === 'ok') this.#answered(frame[1] as number, frame[2] as JoinResult);
+    else if (type === 'error') this.#refused(frame[1] as number);
   }
 
   /** What the library hides since it came before: no node may send that. */
@@ -444,6 +444,14 @@ export class SimulatedClient {
     this.#joinIds.set(room, id);
     const { user } = this.#parts;
     if (resume && user !== null) this.#resuming.set(id, this.#parts.acking(user, room));
+  }
+
+  /** A join, perhaps: it is tried again later, after what was published meanwhile. */
+  #refused(id: number): void {
+    for (const [name, { log }] of this.#memberships) {
+      if (this.#joinIds.get(name) !== id || log.marks.length > 0) continue;
+      this.afterJoins = this.afterJoins.filter((one) => one.log !== log);
+    }
   }
 
   #answered(id: number, { epoch, offset, recovered, acked, ...result }: JoinResult): void {

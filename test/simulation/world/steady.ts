@@ -57,7 +57,7 @@ export class Steady {
   #linksOf(node: SimulatedNode): string | null {
     const world = this.#world;
     if (world.isStoreTroubled) return null;
-    if ((world.deafUntilMs.get(node.owner) ?? 0) > world.loop.nowMs) return null;
+    if (world.deafness.has(node.owner)) return null;
     if (node.owner.held !== null || world.cutOff.has(world.nodes.indexOf(node))) return null;
     const links = world.redisLinksOf(node);
     if (links.some(({ isOpen }) => !isOpen) || !node.core.node.status().ready) return null;

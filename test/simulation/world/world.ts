@@ -9,6 +9,7 @@ import type { Acknowledged } from '../../support/returning-client.ts';
 import type { Keyspace } from '../redis/keyspace.ts';
 import { RedisModel } from '../redis/server.ts';
 import { Clears } from './clears.ts';
+import { Deafness } from './deafness.ts';
 import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
 import { isListed, nameOf, watchMachines } from './machines.ts';
@@ -100,8 +101,7 @@ export class World {
   readonly lives: SimulatedNode[] = [];
   /** Nodes that cannot reach Redis, by place, and how they notice. */
   readonly cutOff = new Map<number, 'refused' | 'silent'>();
-  /** Nodes that do not hear a room, and until when they have found that out. */
-  readonly deafUntilMs = new Map<Owner, number>();
+  readonly deafness: Deafness;
   /** Clients without a network. */
   readonly offline = new Set<Owner>();
   /** Whom the server API keeps out of rooms. */
@@ -145,6 +145,10 @@ export class World {
         this.violation(`${owner.name} threw ${error instanceof Error ? error.stack : String(error)}`),
       (owner) => this.violation(`${owner.name} never rests: it asks for another turn in each turn`),
     );
+    this.deafness = new Deafness(this.loop, () => [
+      this.fromServer,
+      ...this.clients.map(({ acknowledged }) => acknowledged),
+    ]);
     this.redis = new RedisModel({
       nowMicros: () => this.loop.wallMsOf(this.redisOwner) * 1000,
       name: 'redis',
@@ -184,6 +188,11 @@ export class World {
   forgot(room: string | null): boolean {
     if (this.cluster === null) return this.hasForgotten;
     return this.cluster.mayLack(room === null ? NAMES.leases() : NAMES.meta(room));
+  }
+
+  /** Whether nodes may take this room for one that began anew, with the messages that it has. */
+  mayRenumber(room: string): boolean {
+    return this.cluster === null ? this.redis.runs > 1 : this.cluster.mayReset(NAMES.meta(room));
   }
 
   /** Something is wrong with Redis. */

@@ -152,10 +152,11 @@ function withoutIdle(
   servers: ReadonlyMap<string, NodeLine>,
   views: readonly ClusterView[],
 ): SlotMap {
-  const serving = new Set(owners);
-  const masters = claimants.filter((_, index) => serving.has(index));
+  const masters = claimants.filter((_, index) => owners.includes(index));
   const places = claimants.map((master) => masters.indexOf(master));
-  const compact = owners.map((owner) => (owner === NOBODY ? NOBODY : places[owner]!));
+  // Nearly always nobody is idle.
+  const areSame = masters.length === claimants.length;
+  const compact = areSame ? owners : owners.map((owner) => (owner === NOBODY ? NOBODY : places[owner]!));
   const down = new Set(views.filter(({ isDown }) => isDown).map(({ self }) => self));
   return new SlotMap(masters, compact, servers, down);
 }

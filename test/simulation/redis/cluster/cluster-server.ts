@@ -119,7 +119,7 @@ export class ClusterServer implements ClusterPart {
       case 'NODES':
         return this.view.nodes();
       case 'INFO':
-        return this.#clusterInfo();
+        return this.view.info();
       case 'MYID':
         return this.id;
       case 'KEYSLOT':
@@ -137,23 +137,6 @@ export class ClusterServer implements ClusterPart {
 
   keysIn(slot: number): string[] {
     return [...this.redis.keys.names()].filter((key) => slotOf(key) === slot && this.redis.has(key));
-  }
-
-  #clusterInfo(): string {
-    const { view } = this;
-    const assigned = view.owners.filter((owner) => owner !== NOBODY).length;
-    const fields = {
-      cluster_enabled: 1,
-      cluster_state: view.isDown ? 'fail' : 'ok',
-      cluster_slots_assigned: assigned,
-      cluster_known_nodes: view.known.size,
-      cluster_size: view.masters.length,
-      cluster_current_epoch: view.currentEpoch,
-      cluster_my_epoch: view.header().epoch,
-    };
-    return Object.entries(fields)
-      .map(([name, value]) => `${name}:${value}\r\n`)
-      .join('');
   }
 
   #setSlot(slot: number, how: string, id: string): Reply {

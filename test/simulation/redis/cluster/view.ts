@@ -39,6 +39,7 @@ export class View {
   /** It says that the cluster is down. */
   isDown = false;
   #text: string | null = null;
+  #info: string | null = null;
   #masters: readonly Known[] | null = null;
 
   constructor(self: number) {
@@ -77,12 +78,18 @@ export class View {
     return this.#masters;
   }
 
+  /** Of its claims, or of those of its master. */
+  get epoch(): number {
+    const { master, epoch } = this.me;
+    return master === null ? epoch : (this.known.get(master)?.epoch ?? 0);
+  }
+
   header(): Header {
     const { number, id, host, port, master } = this.me;
     return {
       sender: { number, id, host, port },
       master,
-      epoch: master === null ? this.me.epoch : (this.known.get(master)?.epoch ?? 0),
+      epoch: this.epoch,
       currentEpoch: this.currentEpoch,
       slots: master === null ? this.slotsOf(number) : [],
     };
@@ -91,6 +98,7 @@ export class View {
   /** After each change: what it says of them is made anew. */
   changed(): void {
     this.#text = null;
+    this.#info = null;
     this.#masters = null;
   }
 
@@ -98,6 +106,29 @@ export class View {
   nodes(): string {
     this.#text ??= this.#describe();
     return this.#text;
+  }
+
+  /** The reply to CLUSTER INFO. */
+  info(): string {
+    this.#info ??= this.#count();
+    return this.#info;
+  }
+
+  #count(): string {
+    let assigned = 0;
+    for (let slot = 0; slot < SLOTS; slot++) if (this.owners[slot] !== NOBODY) assigned++;
+    const fields = {
+      cluster_enabled: 1,
+      cluster_state: this.isDown ? 'fail' : 'ok',
+      cluster_slots_assigned: assigned,
+      cluster_known_nodes: this.known.size,
+      cluster_size: this.masters.length,
+      cluster_current_epoch: this.currentEpoch,
+      cluster_my_epoch: this.epoch,
+    };
+    return Object.entries(fields)
+      .map(([name, value]) => `${name}:${value}\r\n`)
+      .join('');
   }
 
   #describe(): string {

@@ -1,0 +1,85 @@
+/** What checks excuse, and for how long: nodes that cannot know of their trouble yet, and what nobody watched. */
+import { expect, test } from 'vitest';
+import { watchLeases } from './world/lease-checks.ts';
+import { act, inWorld, pass } from './world/scenario.ts';
+import { NAMES, type World } from './world/world.ts';
+
+const ROUND_MS = 12_000;
+
+test('a node is deaf for a room until it subscribes again, which it does soon after a message that it missed', () =>
+  inWorld((world) => {
+    const [ann, bob] = [world.addClient(0), world.addClient(1)];
+    act(world, ann, () => ann.join('chat:a'));
+    pass(world, 2_000);
+    const node = world.nodes[0]!;
+    for (const link of world.redisLinksOf(node)) {
+      const channel = link.goDeaf((channels) => channels[0]);
+      if (channel !== null) world.deafness.begin(link, channel);
+    }
+    expect(world.deafness.has(node.owner)).toBe(true);
+    // In a quiet room nothing shows it.
+    pass(world, 3 * ROUND_MS);
+    expect(world.deafness.has(node.owner)).toBe(true);
+    expect(world.deafness.has(world.nodes[1]!.owner)).toBe(false);
+    act(world, bob, () => bob.publish('chat:a', 1, 0, {}));
+    pass(world, ROUND_MS);
+    expect(world.deafness.has(node.owner)).toBe(false);
+    expect(ann.messages).toBe(1);
+  }));
+
+test('a node that does not subscribe again after a message is excused for one round of checks', () =>
+  inWorld((world) => {
+    const [ann, bob] = [world.addClient(0), world.addClient(1)];
+    act(world, ann, () => ann.join('chat:a'));
+    pass(world, 2_000);
+    const node = world.nodes[0]!;
+    const [link] = world.redisLinksOf(node).filter(({ isSubscribed }) => isSubscribed);
+    const channel = link?.goDeaf((channels) => channels[0]) ?? '';
+    world.deafness.begin(link!, channel);
+    world.loop.freeze(node.owner);
+    act(world, bob, () => bob.publish('chat:a', 1, 0, {}));
+    pass(world, 5_000);
+    expect(world.deafness.has(node.owner)).toBe(true);
+    pass(world, ROUND_MS);
+    expect(world.deafness.has(node.owner)).toBe(false);
+  }));
+
+/** A node that died: its record in the leases, as the store has it. */
+function record(world: World, value: string): void {
+  const { keys, nowMs } = world.keysWith(NAMES.leases())!;
+  const { fields } = keys.hash(NAMES.leases(), nowMs)!;
+  const { value: _, ...rest } = [...fields.values()][0]!;
+  fields.set('deadnode', { ...rest, value });
+}
+
+function claimed(world: World): boolean {
+  record(world, '1:7:5000:heir');
+  pass(world, 300);
+  return world.violations.some((violation) => violation.startsWith('the lease of deadnode was claimed'));
+}
+
+test('a lease that is claimed soon after it was renewed is a violation', () =>
+  inWorld(
+    (world) => {
+      watchLeases(world);
+      pass(world, 10_000);
+      record(world, '1:7:5000:');
+      pass(world, 1_000);
+      expect(claimed(world)).toBe(true);
+    },
+    { isCluster: true },
+  ));
+
+test('a lease may have been renewed at any time while the cluster had trouble and nobody looked', () =>
+  inWorld(
+    (world) => {
+      watchLeases(world);
+      pass(world, 10_000);
+      world.cluster!.trouble();
+      pass(world, 1_000);
+      record(world, '1:7:5000:');
+      pass(world, 5_500);
+      expect(claimed(world)).toBe(false);
+    },
+    { isCluster: true },
+  ));
