@@ -69,6 +69,11 @@ export class Allowance {
     this.#address = address;
   }
 
+  /** Bytes of its messages in this turn. */
+  get turnBytes(): number {
+    return this.#turnBytes;
+  }
+
   /** The error for what was refused last. `retryAfterMs` null: for a flood. */
   refusal({ settings }: SendingLimits, retryAfterMs: number | null): OverLimit {
     const name = this.#limit.slice('limits.'.length) as keyof SendingSettings;

@@ -1,3 +1,4 @@
+import type { Clock } from '../util/clock.ts';
 import type { EndOfTurn } from '../util/end-of-turn.ts';
 
 /**
@@ -32,6 +33,13 @@ export const EXTRA_UNITS = {
 /** A unit for each 8 KiB of a message, besides its commands. */
 const UNIT_SHIFT = 13;
 
+/**
+ * CPU that reading one socket may take in one turn, after as much time, while what it sends waits or asks for nothing.
+ * uWebSockets.js reads on, and serves nobody else, for as long as the socket fills its buffer; and a message may have any
+ * number of empty fragments, which take time and are not told.
+ */
+export const READ_CPU_MS = 10;
+
 /** What waits on a node should stay below this. Keeping it takes more than carrying it out: it outlives young garbage. */
 const HELD_BYTES = 40 * 1_048_576;
 /** A connection may have this share of what is left of that waiting. */
@@ -58,12 +66,19 @@ export class CommandTurns {
   left = UNITS_A_TURN;
   /** When its first command began; negative: none has. */
   #beganAtMs = -1;
+  readonly #clock: Pick<Clock, 'cpuMs'>;
+  /** Whose socket is being read, when to look at the CPU that takes, and what it was at the first look. */
+  #reader: TurnTaker | null = null;
+  #readLookMs = 0;
+  #readFromCpuMs: number | null = null;
 
-  /** What waits of all connections. Written by `HeldCommands`. */
-  heldBytes = 0;
+  #heldBytes = 0;
+  #heldNow = 0;
 
-  constructor(endOfTurn: Pick<EndOfTurn, 'request'>) {
+  /** `clock`: for the CPU that is taken. */
+  constructor(endOfTurn: Pick<EndOfTurn, 'request'>, clock: Pick<Clock, 'cpuMs'> = {}) {
     this.#endOfTurn = endOfTurn;
+    this.#clock = clock;
   }
 
   /** Connections whose commands wait. */
@@ -76,7 +91,28 @@ export class CommandTurns {
    * fill the memory.
    */
   get share(): number {
-    return (HELD_BYTES - this.heldBytes) >> SHARE_SHIFT;
+    return (HELD_BYTES - this.#heldBytes) >> SHARE_SHIFT;
+  }
+
+  /** What waits of all connections. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** What of it came in this turn, whatever became of it. */
+  get heldNow(): number {
+    return this.#heldNow;
+  }
+
+  /** So many bytes of a connection wait from now on. */
+  hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.#heldNow += bytes;
+  }
+
+  /** So many bytes that waited were carried out, or will not be. */
+  release(bytes: number): void {
+    this.#heldBytes -= bytes;
   }
 
   /** A message of so many bytes is read. */
@@ -90,6 +126,23 @@ export class CommandTurns {
     else if (this.left > 0 && nowMs - this.#beganAtMs >= TURN_MS) this.left = 0;
   }
 
+  /**
+   * A message of this connection was read, and waits or asks for nothing. Returns whether reading it, with those before it
+   * in this turn, has taken so long that it is to be closed. Time alone closes nobody: others may use the core.
+   */
+  readsTooLong(connection: TurnTaker, nowMs: number): boolean {
+    if (this.#reader !== connection) {
+      this.#reader = connection;
+      this.#readFromCpuMs = null;
+      this.#readLookMs = nowMs + READ_CPU_MS;
+    }
+    if (nowMs < this.#readLookMs) return false;
+    this.#readLookMs = nowMs + READ_CPU_MS;
+    const cpuMs = this.#clock.cpuMs?.() ?? 0;
+    this.#readFromCpuMs ??= cpuMs;
+    return cpuMs - this.#readFromCpuMs >= READ_CPU_MS;
+  }
+
   /** This connection has commands for a later turn. Harmless when it waits already. */
   wait(connection: TurnTaker): void {
     this.#waiting.add(connection);
@@ -100,6 +153,8 @@ export class CommandTurns {
   nextTurn(): void {
     this.left = UNITS_A_TURN;
     this.#beganAtMs = -1;
+    this.#reader = null;
+    this.#heldNow = 0;
     const waiting = this.#waiting;
     if (waiting.size === 0) return;
     // Goes on with those that are added meanwhile, at the end.

@@ -23,7 +23,7 @@ export function closeIfTooMuch(
   held: HeldCommands,
   isChecking: boolean,
 ): boolean {
-  if (held.bytes > mostBytes(connection)) {
+  if (held.bytes > mostBytes(connection) || allowance.turnBytes > mostNow(connection, allowance)) {
     if (isChecking) closeUnchecked(connection);
     else closeWaiting(connection);
     return true;
@@ -39,6 +39,16 @@ function mostBytes({ awaitsAuth, context }: Holder): number {
   if (awaitsAuth) return Math.min(maxPayloadBytes, maxUnsentBytes);
   // A single message may always wait.
   return Math.max(2 * maxPayloadBytes, Math.min(limits.turnBytes, turns.share));
+}
+
+/**
+ * What it may send in one turn if that waits: half a byte less for each that others sent in the same turn, so that all of them
+ * bring in little more than twice what one may. It is read before anyone is served, a megabyte in 1 to 2 ms.
+ */
+function mostNow({ context }: Holder, { turnBytes }: Allowance): number {
+  const { limits, turns, maxPayloadBytes } = context;
+  const ofOthers = Math.max(0, turns.heldNow - turnBytes);
+  return Math.max(2 * maxPayloadBytes, limits.turnBytes - ofOthers / 2);
 }
 
 /**
@@ -58,7 +68,16 @@ function closeUnchecked(connection: Holder): void {
 }
 
 function closeWaiting(connection: Holder): void {
+  closeAsked(connection, 'too many commands wait for their turn: wait for replies');
+}
+
+/** Reading what it sends keeps the node from serving others: see `CommandTurns.readsTooLong`. */
+export function closeLongRead(connection: Holder): void {
+  closeAsked(connection, 'what this connection sends at once takes too long to read: wait for replies');
+}
+
+function closeAsked(connection: Holder, message: string): void {
   connection.context.metrics.connections.floods.commands++;
-  connection.fail(0, 'rate_limited', 'too many commands wait for their turn: wait for replies');
+  connection.fail(0, 'rate_limited', message);
   connection.close(CLOSE.rateLimited);
 }

@@ -4,8 +4,8 @@ import type { CommandReader, DecodedCommand, RejectedCommand, Undecodable } from
 import { type Allowance, FLOOD, WITHIN } from './allowance.ts';
 import { LOOK_EVERY, type TurnTaker } from './command-turns.ts';
 import type { ConnectionContext } from './context.ts';
-import { HeldCommands } from './held-commands.ts';
-import { closeIfTooMuch } from './held-limits.ts';
+import { HeldCommands, type HeldMessage } from './held-commands.ts';
+import { closeIfTooMuch, closeLongRead } from './held-limits.ts';
 import type { OverLimit } from './over-limit.ts';
 import { type Commander, runCommand } from './run-command.ts';
 import { closeFlood, type Offender, refuseCommand } from './sanctions.ts';
@@ -62,7 +62,6 @@ export class Intake<C extends Receiver<C>> implements TurnTaker {
     if (verdict === FLOOD) return closeFlood(connection, this.#allowance, 'bytes');
     // Waits for no turn, since it asks for nothing.
     if (message.length === 0 && isBinary !== readsText) return this.idleFrame('messages', nowMs);
-    const commands = isBinary === readsText ? onlyOne(codec.otherKind) : codec.readCommands(message);
     let refusal: OverLimit | null = null;
     if (verdict !== WITHIN) {
       metrics.traffic.messagesRateLimited++;
@@ -70,7 +69,9 @@ export class Intake<C extends Receiver<C>> implements TurnTaker {
     }
     turns.look(nowMs);
     turns.spendBytes(message.length);
-    this.#begin(commands, refusal, true, nowMs);
+    if (isBinary === readsText) this.#begin(onlyOne(codec.otherKind), refusal, true, nowMs);
+    else if (this.#mustWait) this.#keep(message, refusal, nowMs);
+    else this.#begin(codec.readCommands(message), refusal, true, nowMs);
   }
 
   /** Carries out commands that came in another way than as a message. */
@@ -82,10 +83,14 @@ export class Intake<C extends Receiver<C>> implements TurnTaker {
     this.#begin(commands, null, false, nowMs);
   }
 
+  /** Nothing begins now: its commands wait, or the turn is over. */
+  get #mustWait(): boolean {
+    return this.#held !== null || this.#connection.context.turns.left <= 0;
+  }
+
   /** Carries out what the turn has room for, and keeps the rest. */
   #begin(commands: CommandReader, refusal: OverLimit | null, isWhole: boolean, nowMs: number): void {
-    if (this.#held !== null || this.#connection.context.turns.left <= 0)
-      this.#hold(commands, refusal, isWhole);
+    if (this.#mustWait) this.#hold(commands, refusal, isWhole);
     else if (!this.#carryOut(commands, refusal, isWhole, 0, nowMs)) this.#hold(commands, refusal, false);
   }
 
@@ -93,7 +98,8 @@ export class Intake<C extends Receiver<C>> implements TurnTaker {
   idleFrame(kind: 'messages' | 'control_frames', nowMs: number): void {
     const connection = this.#connection;
     const verdict = this.#allowance.idleFrame(connection.context.limits, nowMs);
-    if (verdict === FLOOD) closeFlood(connection, this.#allowance, kind);
+    if (verdict === FLOOD || connection.context.turns.readsTooLong(this, nowMs))
+      closeFlood(connection, this.#allowance, kind);
   }
 
   /**
@@ -195,23 +201,40 @@ export class Intake<C extends Receiver<C>> implements TurnTaker {
     return this.#isChecking;
   }
 
-  /** Keeps what a message has left, and closes the connection if that is too much. */
+  /** Keeps a message as it came. */
+  #keep(message: Uint8Array, refusal: OverLimit | null, nowMs: number): void {
+    const held = this.#holding();
+    held.keep(message, refusal);
+    const { turns } = this.#connection.context;
+    if (!turns.readsTooLong(this, nowMs)) this.#wait(held);
+    else closeLongRead(this.#connection);
+  }
+
+  /** Keeps what a message has left. */
   #hold(commands: CommandReader, refusal: OverLimit | null, isWhole: boolean): void {
-    const connection = this.#connection;
-    if (!connection.isOpen) return;
+    if (!this.#connection.isOpen) return;
     const bytes = commands.keep();
     if (bytes === 0 && !isWhole) return;
-    const { turns } = connection.context;
-    this.#held ??= new HeldCommands(turns);
-    this.#held.add({ commands, refusal, isWhole }, bytes);
-    if (closeIfTooMuch(connection, this.#allowance, this.#held, this.#isChecking)) return;
-    if (!this.#isChecking) turns.wait(this);
+    const held = this.#holding();
+    held.add({ commands, refusal, isWhole }, bytes);
+    this.#wait(held);
+  }
+
+  #holding(): HeldCommands {
+    this.#held ??= new HeldCommands(this.#connection.context.turns);
+    return this.#held;
+  }
+
+  /** Waits for its turn, and closes the connection if too much of it waits. */
+  #wait(held: HeldCommands): void {
+    if (closeIfTooMuch(this.#connection, this.#allowance, held, this.#isChecking)) return;
+    if (!this.#isChecking) this.#connection.context.turns.wait(this);
   }
 
   /** A token is being checked. From now on commands wait, in order, for `resume`. */
   pause(): void {
     this.#isChecking = true;
-    this.#held ??= new HeldCommands(this.#connection.context.turns);
+    this.#holding();
   }
 
   /** The token has been checked. */
@@ -232,7 +255,8 @@ export class Intake<C extends Receiver<C>> implements TurnTaker {
     const floor = Math.max(0, turns.left - units);
     for (let message = held.first; message !== null && connection.isOpen; message = held.first) {
       if (turns.left <= floor) return true;
-      const { commands, refusal, isWhole } = message;
+      const { refusal, isWhole } = message;
+      const commands = this.#opened(message);
       message.isWhole = false;
       const isDone = this.#carryOut(commands, refusal, isWhole, floor, nowMs);
       if (!connection.isOpen || (!isDone && this.#isChecking)) return false;
@@ -240,6 +264,14 @@ export class Intake<C extends Receiver<C>> implements TurnTaker {
     }
     this.#held = null;
     return false;
+  }
+
+  #opened(message: HeldMessage): CommandReader {
+    const { commands } = message;
+    if (!(commands instanceof Uint8Array)) return commands;
+    const reader = this.#connection.codec.readCommands(commands);
+    message.commands = reader;
+    return reader;
   }
 
   /** Nothing of what waits will be carried out. */

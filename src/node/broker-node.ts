@@ -103,7 +103,7 @@ export class BrokerNode implements RoomServices {
     const { backplane, limits, scheduler } = parts;
     const endOfTurn = new EndOfTurn(scheduler, () => this.#endTurn());
     this.endOfTurn = endOfTurn;
-    this.commandTurns = new CommandTurns(endOfTurn);
+    this.commandTurns = new CommandTurns(endOfTurn, scheduler);
     const shared = { ...parts, clock: scheduler, endOfTurn, hub: this.hub, unechoed: new Unechoed() };
     this.nodeId = parts.nodeId;
     this.#parts = parts;

@@ -3,7 +3,7 @@ import type { MembersResult } from '../../src/protocol/frames.ts';
 import { expectFlawless } from '../support/checker.ts';
 import { Cluster } from '../support/cluster.ts';
 import { Crowd } from '../support/crowd.ts';
-import { untilTheDeadAreGone } from '../support/departures.ts';
+import { untilAllHaveCompared, untilTheDeadAreGone } from '../support/departures.ts';
 import { DeafeningProxy } from '../support/proxy.ts';
 import { chaosSeed, Random } from '../support/random.ts';
 import { RedisServer } from '../support/redis.ts';
@@ -74,6 +74,7 @@ const HAPPENINGS: Readonly<Record<string, [weight: number, happen: (run: Run) =>
       await redis.kill();
       await delay(random.whole(0, 1_500));
       await redis.restart();
+      await untilAllHaveCompared(redis, NODES);
     },
   ],
   'subscribe links are cut': [3, () => redis.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')],
@@ -191,7 +192,7 @@ describe(`${SECONDS} s of anything that can happen to three nodes`, () => {
           throw new Error(`CHAOS_SEED=${seed}: ${(error as Error).message}\n${story.join(', ')}`);
         }
         for (const { sentAtMs } of verdict.forgotten) expect(sentAtMs).toBeLessThan(run.flushedAtMs);
-        if (run.flushedAtMs === 0) expect(verdict.resets).toBe(0);
+        if (run.flushedAtMs === 0) expect(verdict.resets, cluster.reasonsOfResets.join('; ')).toBe(0);
         expect(verdict.gaps).toBe(0);
         expect(crowd.slowestAnswerMs()).toBeLessThan(ANSWER_MS);
         expect(verdict.messages).toBeGreaterThan(SECONDS * 20);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { check, expectFlawless, type Verdict } from '../support/checker.ts';
 import { Cluster } from '../support/cluster.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
-import { untilTheDeadAreGone } from '../support/departures.ts';
+import { untilAllHaveCompared, untilTheDeadAreGone } from '../support/departures.ts';
 import { Fleet } from '../support/fleet.ts';
 import { chaosSeed, Random } from '../support/random.ts';
 import { RedisServer } from '../support/redis.ts';
@@ -75,6 +75,7 @@ async function killRedis(): Promise<void> {
   await redis.kill();
   await delay(random.whole(0, 1_500));
   await redis.restart();
+  await untilAllHaveCompared(redis, NODES);
 }
 
 /** Resolves when all of it has happened, with how often links were cut in each way. */
@@ -100,6 +101,7 @@ async function tell(happenings: readonly Happening[], fleet: Fleet): Promise<Rec
 
 /** Redis kept everything and history reaches back to the beginning: nothing is named by `gap` or `reset`. */
 function judge(fleet: Fleet): Verdict[] {
+  expect(cluster.reasonsOfResets).toEqual([]);
   return ROOMS.map((room) => {
     const ofRoom = fleet.acknowledged.filter((message) => message.room === room);
     const verdict = check(ofRoom, fleet.logs(room));

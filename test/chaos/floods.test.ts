@@ -63,12 +63,12 @@ describe('a socket that sends as fast as it can', { timeout: 60_000 }, () => {
     ['messages of line ends, JSON', 'bytes'],
     ['pongs', 'control_frames'],
     ['pings of 125 bytes', 'control_frames'],
-    // Commands wait for their turn, so what comes first depends on the speed of the sender.
+    // Commands wait for their turn, so what comes first depends on the speed of the sender, and of the machine.
     ['4,000 pings a message', 'commands', 'bytes'],
     ['4,000 pings a message, JSON', 'commands', 'bytes'],
     ['single pings', 'commands'],
-    ['publishes of 60 kB', 'bytes'],
-    ['publishes of 60 kB, JSON', 'bytes'],
+    ['publishes of 60 kB', 'commands', 'bytes'],
+    ['publishes of 60 kB, JSON', 'commands', 'bytes'],
   ])('(%s) is closed with 4009 and counted; nobody else notices', async (name, ...reasons) => {
     const before = await floods(reasons);
     await beside(name, async () => {

@@ -16,6 +16,7 @@ describe('when Redis is killed and started again with its append-only file', { t
     await crowd.heard(2_000);
     const verdict = await crowd.conclude('redis restart', () => crowd.answers());
     expectFlawless(verdict);
+    expect(used.cluster.reasonsOfResets).toEqual([]);
     expect(verdict).toMatchObject({ members: 100, gaps: 0, resets: 0 });
     expect(crowd.refused()).toBeGreaterThan(0);
     expect(crowd.slowestAnswerMs()).toBeLessThan(2_000);

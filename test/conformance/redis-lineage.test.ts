@@ -117,6 +117,18 @@ describe('a planned failover', () => {
     expect(await publishTiny(node.backplane, 'room', 'y')).toMatchObject({ epoch, offset: 2, error: null });
   }, 60_000);
 
+  it('keeps them without asking nodes what they know: the proof is enough', async () => {
+    const [primary, replica] = await pair();
+    const proxy = await entry(primary);
+    const node = await start(urlOf(proxy), { probeIntervalMs: 60_000 });
+    const { epoch } = await publishTiny(node.backplane, 'room', 'x');
+    const notes = await primary.client.keys('lineage*:beat:*');
+    expect(await primary.client.del(...notes)).toBeGreaterThan(0);
+    await handOver(primary, replica);
+    await moved(proxy, replica, node);
+    expect(await publishTiny(node.backplane, 'room', 'y')).toMatchObject({ epoch, offset: 2, error: null });
+  }, 60_000);
+
   it('keeps them after one that was not planned, too', async () => {
     let [primary, replica] = await pair();
     const proxy = await entry(primary);

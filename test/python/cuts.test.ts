@@ -76,6 +76,7 @@ describe.skipIf('missing' in environment)(`Python clients (CHAOS_SEED=${seed})`,
     const verdict = check(stored, logs);
     console.log(figures('python', verdict, performance.now() - beganAtMs, `connections ${connections}`));
     expectFlawless(verdict);
+    expect(cluster.reasonsOfResets).toEqual([]);
     expect(verdict).toMatchObject({ members: 6, gaps: 0, resets: 0 });
     // Stored, or an error: none is missing. Here the dedup window never passes, so none may be unknown either.
     expect(countByKind(outcomes)).toEqual({ stored: outcomes.length });

@@ -30,6 +30,8 @@ export interface Readiness {
 export class Cluster {
   /** Those that run; null where one was ended. */
   readonly nodes: (NodeProcess | null)[];
+  /** And those that ended. */
+  readonly #all: NodeProcess[] = [];
   readonly #ports: readonly number[];
   readonly #options: ClusterOptions;
 
@@ -62,7 +64,9 @@ export class Cluster {
     const { redis, env = {} } = this.#options;
     const url = typeof redis === 'string' ? redis : redis[i]!;
     const flags = ['--redis', url, '--port', String(this.#ports[i]!)];
-    this.nodes[i] = await NodeProcess.start({ flags, env: { ...ENV, ...env }, startTimeoutMs: 30_000 });
+    const node = await NodeProcess.start({ flags, env: { ...ENV, ...env }, startTimeoutMs: 30_000 });
+    this.nodes[i] = node;
+    this.#all.push(node);
   }
 
   /** SIGTERM; resolves with the exit code. */
@@ -89,6 +93,12 @@ export class Cluster {
   async residentBytes(i: number): Promise<number> {
     const status = await readFile(`/proc/${this.node(i).pid}/status`, 'utf8');
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+  }
+
+  /** Why rooms got new epochs, as nodes log it: that is what members are told of by `reset`. */
+  get reasonsOfResets(): string[] {
+    const records = this.#all.flatMap(({ log }) => log.filter(({ msg }) => msg?.includes('new epochs')));
+    return records.map(({ msg, why }) => `${msg} (${String(why)})`);
   }
 
   /** What `/readyz` of a node says. */

@@ -125,7 +125,10 @@ export class Session {
   /** The number of the turn, which `endTurn` raises. */
   readonly turn = { number: 1, request: () => undefined };
 
-  readonly turns = new CommandTurns(this.turn);
+  /** CPU that the process has taken. */
+  readonly cpu = { ms: 0, cpuMs: (): number => this.cpu.ms };
+
+  readonly turns = new CommandTurns(this.turn, this.cpu);
 
   endTurn(): void {
     this.turn.number++;

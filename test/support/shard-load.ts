@@ -4,6 +4,7 @@
  */
 import { expect } from 'vitest';
 import { check, expectFlawless, figures, type Verdict } from './checker.ts';
+import type { Cluster } from './cluster.ts';
 import { Crowd } from './crowd.ts';
 import { Fleet } from './fleet.ts';
 import { Random } from './random.ts';
@@ -40,7 +41,8 @@ export class ShardLoad {
   readonly fleet: Fleet;
   readonly #here: readonly string[];
   readonly #elsewhere: readonly string[];
-  readonly #url: string;
+  readonly #nodes: Cluster;
+  readonly #resetsBefore: number;
   readonly #beganAtMs = performance.now();
 
   private constructor(
@@ -48,13 +50,14 @@ export class ShardLoad {
     fleet: Fleet,
     here: readonly string[],
     elsewhere: readonly string[],
-    url: string,
+    nodes: Cluster,
   ) {
     this.crowd = crowd;
     this.fleet = fleet;
     this.#here = here;
     this.#elsewhere = elsewhere;
-    this.#url = url;
+    this.#nodes = nodes;
+    this.#resetsBefore = nodes.reasonsOfResets.length;
   }
 
   /** Resolves when all have joined and messages flow. */
@@ -81,7 +84,7 @@ export class ShardLoad {
     crowd.publish(CROWD_PER_SECOND);
     fleet.publish(FLEET_PER_SECOND);
     await crowd.heard(CROWD_PER_SECOND);
-    return new ShardLoad(crowd, fleet, here, elsewhere.flat(), urls[0]!);
+    return new ShardLoad(crowd, fleet, here, elsewhere.flat(), used.nodes);
   }
 
   /** Resolves when that many messages more are acknowledged in the room of the crowd. */
@@ -107,11 +110,14 @@ export class ShardLoad {
 
   /** For what costs nothing: no gap, no reset, nobody disconnected, and each room holds what was acknowledged, once. */
   async judgeCalm(title: string, more = ''): Promise<void> {
-    expect(await this.judge(title, more)).toMatchObject({
+    const judgement = await this.judge(title, more);
+    const reasons = this.#nodes.reasonsOfResets.slice(this.#resetsBefore);
+    expect({ ...judgement, reasons }).toMatchObject({
       here: { gaps: 0, resets: 0 },
       elsewhere: { gaps: 0, resets: 0 },
+      reasons: [],
     });
-    expect(await this.fleet.audit(this.#url)).toEqual([]);
+    expect(await this.fleet.audit(this.#nodes.urls[0]!)).toEqual([]);
     const { members, publishers } = this.crowd;
     for (const { connections } of [...members, ...publishers]) expect(connections).toBe(1);
   }

@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { ALL_PERMITTED, type Identity } from '../../src/auth/identity.ts';
-import { EXTRA_UNITS, LOOK_EVERY, TURN_MS, UNITS_A_TURN } from '../../src/connection/command-turns.ts';
+import {
+  EXTRA_UNITS,
+  LOOK_EVERY,
+  READ_CPU_MS,
+  TURN_MS,
+  UNITS_A_TURN,
+} from '../../src/connection/command-turns.ts';
 import type { Connection } from '../../src/connection/connection.ts';
+import { codecCalls } from '../../src/protocol/calls.ts';
 import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { CLOSE } from '../../src/protocol/codes.ts';
 import type { CommandFrame } from '../../src/protocol/frames.ts';
@@ -256,6 +263,71 @@ describe('a connection whose commands wait', () => {
     for (const connection of [...all, late]) connection.closed();
     session.endTurn();
     expect(session.turns.heldBytes).toBe(0);
+  });
+
+  it('may send the less in a turn the more others send in the same, and as much as ever in the next', () => {
+    const session = busy({ limits: { maxPayloadBytes: 65_536 } });
+    const { turnBytes } = session.connection.context.limits;
+    const publish = ['publish', 1001, 'a', 'x'.repeat(60_000)] as const;
+    const all = Array.from({ length: 20 }, () => session.another(ANN));
+    // As uWebSockets.js reads them: all of one socket, then all of the next.
+    for (const connection of all) for (let i = 0; i < 60; i++) receive(connection, [publish]);
+    const perConnection = 2 * 65_536 + 60_000;
+    expect(session.turns.heldNow).toBeLessThan(2 * turnBytes + all.length * perConnection);
+    expect(all[0]!.isOpen).toBe(true);
+    expect(all.filter(({ isOpen }) => !isOpen).length).toBeGreaterThan(15);
+    session.endTurn();
+    session.receive(...joins(JOINS_A_TURN, 'again'));
+    const late = session.another(ANN);
+    for (let i = 0; i < 20; i++) receive(late, [publish]);
+    expect(late.isOpen).toBe(true);
+  });
+
+  it('has its messages decoded when their turn comes, each once', () => {
+    const session = busy({ encoding: 'json' });
+    const before = codecCalls.decodeCommands;
+    for (let id = 1; id <= 50; id++) session.receive(['ping', id], ['ping', 100 + id]);
+    expect(codecCalls.decodeCommands).toBe(before);
+    session.endTurn();
+    expect(codecCalls.decodeCommands).toBe(before + 50);
+  });
+
+  it('is closed with 4009 once reading it alone has taken too much CPU in a turn, and for no time', () => {
+    const slow = (session: Session, cpuMs: number, messages: number) => {
+      for (let id = 1; id <= messages && session.connection.isOpen; id++) {
+        session.clock.advance(1);
+        session.cpu.ms += cpuMs;
+        session.receive(['ping', id]);
+      }
+      return session.socket.ends;
+    };
+    expect(slow(busy(), 0, 500)).toEqual([]);
+    const session = busy();
+    expect(slow(session, 1, 2 * READ_CPU_MS)).toEqual([]);
+    // Others are read, or the turn ends: the count begins anew.
+    receive(session.another(ANN), [['ping', 1]]);
+    expect(slow(session, 1, 2 * READ_CPU_MS)).toEqual([]);
+    session.endTurn();
+    session.receive(...joins(JOINS_A_TURN, 'again'));
+    expect(slow(session, 1, 2 * READ_CPU_MS)).toEqual([]);
+    expect(slow(session, 1, 2)).toEqual([CLOSE.rateLimited]);
+    expect(session.metrics.connections.floods.commands).toBe(1);
+    expect(session.turns.heldBytes).toBe(0);
+  });
+
+  it('is closed likewise for pings and empty messages, which wait for nothing', () => {
+    for (const send of [
+      ({ connection }: Session) => connection.controlFrame(),
+      (session: Session) => session.receiveBytes(new Uint8Array()),
+    ]) {
+      const session = new Session();
+      for (let sent = 0; sent < 2 * READ_CPU_MS + 2; sent++) {
+        session.clock.advance(1);
+        session.cpu.ms++;
+        send(session);
+      }
+      expect(session.socket.ends).toEqual([CLOSE.rateLimited]);
+    }
   });
 
   it('may have as many messages waiting as its rate lets through at once, and is closed with 4009 for more', () => {

@@ -13,10 +13,12 @@ export interface FormerPrimaryOptions {
 
 /** It follows the new primary within 60 ms of a planned failover; rooms wait for this. */
 const WAIT_MS = 1_000;
+/** For one that lives: it will follow, however busy the machine is. */
+const WAIT_FOR_LIVING_MS = 5_000;
 const POLL_MS = 25;
 
-/** True and false are its answer. */
-type Answer = boolean | 'not yet' | 'another server' | 'nobody there';
+/** True and false: whether it proves that it handed over. */
+type Answer = boolean | 'not yet' | 'silent' | 'another server' | 'nobody there';
 
 export class FormerPrimary {
   readonly #options: FormerPrimaryOptions;
@@ -50,25 +52,29 @@ export class FormerPrimary {
   }
 
   /**
-   * Whether the process of the record handed over all that it had to `server`, whose own state `latest` reads. False as well if
-   * nobody can tell within a second: one that died proves nothing.
+   * Whether the process of the record handed over all that it had to `server`, whose own state `latest` reads: null if it did, else
+   * why that is not certain. One that died proves nothing.
    */
-  async handedOver(
+  async doubts(
     record: LineageRecord,
     server: Replication,
     latest: () => Promise<Replication>,
-  ): Promise<boolean> {
-    const endMs = this.#options.clock.nowMs() + WAIT_MS;
+  ): Promise<string | null> {
+    const beganAtMs = this.#options.clock.nowMs();
     const known = this.#addresses.get(record.runId);
     const useless = new Set<string>();
     while (true) {
       const addresses = new Map(candidates(known, await latest()).filter(([name]) => !useless.has(name)));
+      let waitMs = WAIT_MS;
       for (const [name, answer] of await this.#askAll(addresses, record, server)) {
-        if (typeof answer === 'boolean') return answer;
-        if (answer === 'nobody there' && known !== undefined && name === nameOf(known)) return false;
+        if (answer === true) return null;
+        if (answer === false) return 'the former primary had more, or did not follow it without a gap';
+        if (answer === 'nobody there' && known !== undefined && name === nameOf(known))
+          return 'the former primary is gone';
         if (answer === 'another server') useless.add(name);
+        if (answer === 'not yet') waitMs = WAIT_FOR_LIVING_MS;
       }
-      if (this.#options.clock.nowMs() >= endMs) return false;
+      if (this.#options.clock.nowMs() - beganAtMs >= waitMs) return 'the former primary does not answer';
       await new Promise<void>((resolve) => systemScheduler.after(POLL_MS, resolve));
     }
   }
@@ -90,7 +96,7 @@ export class FormerPrimary {
       if (former.runId !== record.runId) return 'another server';
       return provesHandover(record, server, former) ?? 'not yet';
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED' ? 'nobody there' : 'not yet';
+      return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED' ? 'nobody there' : 'silent';
     }
   }
 }

@@ -3,6 +3,7 @@ import { unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import { errorFromCall, isRefusedWrite } from '../link/redis-errors.ts';
+import type { ServerAddress } from '../link/replication.ts';
 import { lineageScript, type ScriptTarget } from '../scripts/scripts.ts';
 import { type LineageRecord, readRecord, writeRecord } from './record.ts';
 
@@ -16,6 +17,13 @@ export interface RecordServer extends ScriptTarget {
   isCurrent(): boolean;
 }
 
+/** A server, as a link to it has just found it. */
+export interface FoundServer extends RecordServer {
+  /** Its reply to INFO. */
+  readonly info: string;
+  readonly address: ServerAddress;
+}
+
 /** A partition, or null for the leases and denials. */
 export type Part = number | null;
 
@@ -27,6 +35,10 @@ export interface Change {
   readonly next: LineageRecord;
   /** This node knows that it must be this lineage, whatever others store. */
   readonly isForced?: boolean;
+  /** The former primary proved that it handed over everything. */
+  readonly isProved: boolean;
+  /** Why a lineage begins, for people; null where it stays. */
+  readonly why: string | null;
 }
 
 const READ_AT_ONCE = 1_000;

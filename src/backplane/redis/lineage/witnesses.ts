@@ -11,9 +11,11 @@ import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { Peers } from '../link/peers.ts';
 import { errorFromCall, isNotRun, isRefusedWrite } from '../link/redis-errors.ts';
+import type { Replication } from '../link/replication.ts';
 import { beatScript, type ScriptTarget } from '../scripts/scripts.ts';
 import type { Evidence, Sight } from './evidence.ts';
 import { readRecord } from './record.ts';
+import type { Part } from './records.ts';
 
 export interface WitnessesOptions {
   /** Exactly eight ASCII characters. */
@@ -26,7 +28,7 @@ export interface WitnessesOptions {
 
 /** A server, and the partition there whose keys are used. */
 export interface Court extends ScriptTarget {
-  readonly part: number | null;
+  readonly part: Part;
   readonly runId: string;
   isCurrent(): boolean;
 }
@@ -34,10 +36,10 @@ export interface Court extends ScriptTarget {
 export type Finding =
   /** Every node found everything. */
   | 'complete'
-  /** Some node has said nothing: nobody knows what it knew. */
-  | 'unknown'
   /** Another node has decided meanwhile. */
-  | 'decided';
+  | 'decided'
+  /** Who has said nothing: nobody knows what they knew. */
+  | { readonly silent: readonly string[] };
 
 /** Links come back within two seconds of a server's start. Rooms wait for this. */
 const WAIT_MS = 3_000;
@@ -62,9 +64,13 @@ export class Witnesses {
     if (await this.#write(court, key, number)) evidence.confirm({ key, number, sentAtMs }, mark);
   }
 
-  /** Whether the server lacks something that this node knows of, or may lack what a node knew that is gone since the last beat. */
-  async lacks({ redis }: Court, { beat, sights }: Evidence): Promise<boolean> {
-    if (beat === null || this.#options.peers().departedAtMs > beat.sentAtMs) return true;
+  /**
+   * Why the server lacks something that this node knows of, or may lack what a node knew that is gone since the last beat. Null if it
+   * lacks nothing.
+   */
+  async lack({ redis }: Court, { beat, sights }: Evidence): Promise<string | null> {
+    if (beat === null) return 'this node had no time to note what was stored';
+    if (this.#options.peers().departedAtMs > beat.sentAtMs) return 'a node was lost a moment before';
     const { keys } = this.#options;
     try {
       const [stored, ...metas] = await Promise.all([
@@ -72,11 +78,13 @@ export class Witnesses {
         ...sights.map(({ room }) => redis.getBuffer(keys.meta(room))),
       ]);
       const number = Number(/^[0-9a-f]{40}:(\d+)$/.exec(String(stored))?.[1] ?? 0);
-      return number < beat.number || sights.some((sight, i) => !hasStored(metas[i] as Buffer | null, sight));
+      if (number < beat.number) return 'it lacks a note of this node';
+      const missing = sights.find((sight, i) => !hasStored(metas[i] as Buffer | null, sight));
+      return missing === undefined ? null : `it lacks message ${missing.offset} of room ${missing.room}`;
     } catch (cause) {
       const error = errorFromCall(cause, 'connect');
       // The partition is elsewhere since: what was written here cannot be looked up.
-      if (isNotRun(error)) return true;
+      if (isNotRun(error)) return 'the rooms moved meanwhile';
       throw error;
     }
   }
@@ -86,27 +94,28 @@ export class Witnesses {
     const { keys, nodeId, peers } = this.#options;
     if (!(await this.#write(court, keys.beat(court.part, nodeId), ++this.#beats)))
       throw unavailable('connect', 'cannot find out what this Redis lacks while it refuses writes');
-    const names = peers().nodes.map((node) => keys.beat(court.part, node));
+    const { nodes } = peers();
     return this.#until(court, async () => {
-      const beats = await Promise.all(names.map((name) => court.redis.get(name)));
-      return beats.every((beat) => beat?.startsWith(`${court.runId}:`));
+      const beats = await Promise.all(nodes.map((node) => court.redis.get(keys.beat(court.part, node))));
+      return nodes.filter((_, i) => beats[i]?.startsWith(`${court.runId}:`) !== true);
     });
   }
 
   /** For a node that was not there before: waits for one that was. */
   othersDecide(court: Court): Promise<Finding> {
-    return this.#until(court, () => Promise.resolve(false));
+    const everyone = Promise.resolve(['those that knew it']);
+    return this.#until(court, () => everyone);
   }
 
-  async #until(court: Court, isComplete: () => Promise<boolean>): Promise<Finding> {
+  async #until(court: Court, silent: () => Promise<readonly string[]>): Promise<Finding> {
     const { clock, keys } = this.#options;
     const endMs = clock.nowMs() + WAIT_MS;
     while (true) {
-      const [record, complete] = await Promise.all([court.redis.get(keys.lineage(court.part)), isComplete()]);
+      const [record, left] = await Promise.all([court.redis.get(keys.lineage(court.part)), silent()]);
       if (!court.isCurrent()) throw unavailable('connect', 'the link was lost');
       if (readRecord(record)?.runId === court.runId) return 'decided';
-      if (complete) return 'complete';
-      if (clock.nowMs() >= endMs) return 'unknown';
+      if (left.length === 0) return 'complete';
+      if (clock.nowMs() >= endMs) return { silent: left };
       await new Promise<void>((resolve) => systemScheduler.after(POLL_MS, resolve));
     }
   }
@@ -122,6 +131,16 @@ export class Witnesses {
       throw error;
     }
   }
+}
+
+/** Nodes that have the same map take the same partition. */
+export function courtOf(
+  { redis, isCluster, isCurrent }: Omit<Court, 'part' | 'runId'>,
+  { runId }: Replication,
+  parts: readonly Part[],
+): Court {
+  const part = parts.includes(null) ? null : Math.min(...parts.map(Number));
+  return { redis, isCluster, isCurrent, runId, part };
 }
 
 /** `publish.lua` describes the format. Another epoch may be one that was begun on purpose: nobody can tell. */
