@@ -7,14 +7,15 @@ import { unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { Peers } from '../link/peers.ts';
-import { type Replication, readReplication, type ServerAddress } from '../link/replication.ts';
+import { type Replication, readReplication } from '../link/replication.ts';
 import { beatScript } from '../scripts/scripts.ts';
-import { decide, doubtOf, hasLostRecord, lineageOf, lineageOfRun, type Others } from './decide.ts';
+import type { Others } from './decide.ts';
 import { Evidence } from './evidence.ts';
 import { FormerPrimary, type FormerPrimaryOptions } from './former-primary.ts';
+import { Inquiry } from './inquiry.ts';
 import { type LineageRecord, readRecord } from './record.ts';
-import { type Change, isSettled, OWED, type Part, type RecordServer, Records } from './records.ts';
-import { type Court, Witnesses } from './witnesses.ts';
+import { type Change, type FoundServer, isSettled, OWED, type Part, Records } from './records.ts';
+import { courtOf, Witnesses } from './witnesses.ts';
 
 export interface LineagesOptions extends FormerPrimaryOptions {
   /** Exactly eight ASCII characters. */
@@ -24,13 +25,6 @@ export interface LineagesOptions extends FormerPrimaryOptions {
   readonly metrics: BackplaneMetrics;
   /** The other nodes that live. */
   peers(): Peers;
-}
-
-/** A server, as a link to it has just found it. */
-export interface FoundServer extends RecordServer {
-  /** Its reply to INFO. */
-  readonly info: string;
-  readonly address: ServerAddress;
 }
 
 /** Asks the other primaries of a cluster: those that answer. */
@@ -48,14 +42,13 @@ export class Lineages {
   readonly #options: LineagesOptions;
   readonly #former: FormerPrimary;
   readonly #witnesses: Witnesses;
+  readonly #inquiry: Inquiry;
   readonly #records: Records;
   /** By the run that it is about. */
   readonly #evidence = new Map<string, Evidence>();
   readonly #byPart = new Map<Part, LineageRecord>();
   /** The one that all partitions have, or null if they differ. */
   #common: string | null = '';
-  /** What is doubted of a promotion, null for nothing: the same for all partitions, and until their records are stored. */
-  readonly #handovers = new Map<string, string | null>();
   #generation = 0;
   /** Ids of servers on which something was settled. */
   readonly #known = new Set<string>();
@@ -69,6 +62,12 @@ export class Lineages {
     this.#former = new FormerPrimary(options);
     this.#witnesses = new Witnesses(options);
     this.#records = new Records(options);
+    this.#inquiry = new Inquiry({
+      former: this.#former,
+      witnesses: this.#witnesses,
+      earlier: this.#byPart,
+      evidenceOf: (runId) => this.evidenceOf(runId),
+    });
   }
 
   /** Of a room's partition, or with null of the leases and denials. '' for one that no promotion began. */
@@ -169,7 +168,7 @@ export class Lineages {
     const homes = new Set([...this.#byPart.values()].map(({ home }) => home));
     for (const ids of [this.#known, this.#promotions])
       for (const id of ids) if (!homes.has(id)) ids.delete(id);
-    if (this.#owed.size === 0) this.#handovers.clear();
+    if (this.#owed.size === 0) this.#inquiry.forget();
     const runIds = new Set([...this.#byPart.values()].map(({ runId }) => runId));
     this.#former.keep(runIds);
     for (const runId of this.#evidence.keys()) if (!runIds.has(runId)) this.#evidence.delete(runId);
@@ -187,12 +186,7 @@ export class Lineages {
       primaries: await this.#primaries(found, facts, others),
       isKnown: this.#known.has(facts.id),
     };
-    const changes = await this.#sure(
-      server,
-      facts,
-      await this.#decideAll(server, facts, found, around),
-      around,
-    );
+    const changes = await this.#inquiry.changes({ server, facts, others: around }, found);
     if (changes === null) return [...parts];
     const stored = await this.#records.store(server, changes);
     if (!server.isCurrent()) throw unavailable('connect', 'the link was lost');
@@ -230,115 +224,6 @@ export class Lineages {
   /** Then nothing of others matters. */
   #isWhereItWas(part: Part, record: LineageRecord | null, { id, runId }: Replication): boolean {
     return record?.home === id && (this.#byPart.get(part)?.runId ?? runId) === runId;
-  }
-
-  async #decideAll(
-    server: FoundServer,
-    facts: Replication,
-    found: ReadonlyMap<Part, string>,
-    others: Others,
-  ): Promise<Change[]> {
-    const changes: Change[] = [];
-    for (const [part, text] of found) {
-      const before = readRecord(text);
-      const isForced = hasLostRecord(before, this.#byPart.get(part), facts, others);
-      const { lineage, ...how } = isForced
-        ? {
-            lineage: lineageOfRun(facts),
-            isProved: false,
-            why: 'everything was deleted before it started again',
-          }
-        : await this.#lineageOf(part, before, server, facts, others);
-      const next = { home: facts.id, runId: facts.runId, lineage };
-      changes.push({ part, found: text, before, next, isForced, ...how });
-    }
-    return changes;
-  }
-
-  async #lineageOf(
-    part: Part,
-    before: LineageRecord | null,
-    server: FoundServer,
-    facts: Replication,
-    others: Others,
-  ): Promise<Pick<Change, 'isProved' | 'why'> & { readonly lineage: string }> {
-    const earlier = this.#byPart.get(part);
-    const isFlushed = before === null && facts.runId !== '' && earlier?.runId === facts.runId;
-    if (isFlushed) return { lineage: earlier.lineage, isProved: false, why: null };
-    const verdict = decide(before, facts, others);
-    if (verdict !== 'ask') {
-      const stays = verdict.lineage === (before?.lineage ?? '');
-      const why = stays ? null : 'no server that is known had this data before';
-      return { lineage: verdict.lineage, isProved: false, why };
-    }
-    const why = await this.#doubtsOfHandover(before!, facts, server);
-    const isProved = why === null;
-    return { lineage: isProved ? before!.lineage : lineageOf(facts), isProved, why };
-  }
-
-  /**
-   * Makes sure that the server has everything, where a lineage would go on after it started again. Null: another node has decided
-   * meanwhile.
-   */
-  async #sure(
-    server: FoundServer,
-    facts: Replication,
-    changes: readonly Change[],
-    others: Others,
-  ): Promise<readonly Change[] | null> {
-    const doubts = new Map(
-      changes.flatMap((change) => {
-        if (change.isProved || change.before?.lineage !== change.next.lineage) return [];
-        const doubt = doubtOf(change.before, this.#byPart.get(change.part), facts, others);
-        return doubt === 'none' ? [] : [[change, doubt] as const];
-      }),
-    );
-    if (doubts.size === 0) return changes;
-    const court = courtOf(
-      server,
-      facts,
-      changes.map(({ part }) => part),
-    );
-    const kinds = new Set(doubts.values());
-    let why = await this.#lack(court, [...doubts.keys()]);
-    if (why === null && (kinds.has('strange') || kinds.has('compare'))) {
-      await beatScript.load(server);
-      const finding = await (kinds.has('strange')
-        ? this.#witnesses.othersDecide(court)
-        : this.#witnesses.agree(court));
-      if (finding === 'decided') return null;
-      if (finding !== 'complete') why = `nodes did not say what they know: ${finding.silent.join(', ')}`;
-    }
-    if (why === null) return changes;
-    const lineage = lineageOfRun(facts);
-    return changes.map((change) =>
-      doubts.has(change) ? { ...change, next: { ...change.next, lineage }, isForced: true, why } : change,
-    );
-  }
-
-  /** What is missing that this node knows of, or null. */
-  async #lack(court: Court, changes: readonly Change[]): Promise<string | null> {
-    const runIds = new Set(changes.map(({ part }) => this.#byPart.get(part)?.runId));
-    for (const runId of runIds) {
-      if (runId === undefined || runId === court.runId) continue;
-      const lack = await this.#witnesses.lack(court, this.evidenceOf(runId));
-      if (lack !== null) return lack;
-    }
-    return null;
-  }
-
-  async #doubtsOfHandover(
-    record: LineageRecord,
-    facts: Replication,
-    server: FoundServer,
-  ): Promise<string | null> {
-    const name = `${record.home} ${record.runId} ${facts.id}`;
-    const earlier = this.#handovers.get(name);
-    if (earlier !== undefined) return earlier;
-    const latest = async () => readReplication(await server.redis.info());
-    const doubts = await this.#former.doubts(record, facts, latest);
-    this.#handovers.set(name, doubts);
-    return doubts;
   }
 
   #take(changes: readonly Settled[], facts: Replication, others: Others): void {
@@ -381,16 +266,6 @@ export class Lineages {
       );
     } else if (wasPromoted) log.info({}, 'redis was promoted and lacks nothing: rooms go on');
   }
-}
-
-/** Nodes that have the same map take the same partition. */
-function courtOf(
-  { redis, isCluster, isCurrent }: Omit<FoundServer, 'info'>,
-  { runId }: Replication,
-  parts: readonly Part[],
-): Court {
-  const part = parts.includes(null) ? null : Math.min(...parts.map(Number));
-  return { redis, isCluster, isCurrent, runId, part };
 }
 
 /** Whether what this node wrote where it last saw the partition may be gone: a server that started again may lack the newest, too. */

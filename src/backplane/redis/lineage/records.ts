@@ -3,6 +3,7 @@ import { unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import { errorFromCall, isRefusedWrite } from '../link/redis-errors.ts';
+import type { ServerAddress } from '../link/replication.ts';
 import { lineageScript, type ScriptTarget } from '../scripts/scripts.ts';
 import { type LineageRecord, readRecord, writeRecord } from './record.ts';
 
@@ -14,6 +15,13 @@ export interface RecordsOptions {
 export interface RecordServer extends ScriptTarget {
   /** Whether `redis` still leads to it: it reconnects by itself, perhaps to another. */
   isCurrent(): boolean;
+}
+
+/** A server, as a link to it has just found it. */
+export interface FoundServer extends RecordServer {
+  /** Its reply to INFO. */
+  readonly info: string;
+  readonly address: ServerAddress;
 }
 
 /** A partition, or null for the leases and denials. */

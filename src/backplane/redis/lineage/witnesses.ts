@@ -11,9 +11,11 @@ import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { Peers } from '../link/peers.ts';
 import { errorFromCall, isNotRun, isRefusedWrite } from '../link/redis-errors.ts';
+import type { Replication } from '../link/replication.ts';
 import { beatScript, type ScriptTarget } from '../scripts/scripts.ts';
 import type { Evidence, Sight } from './evidence.ts';
 import { readRecord } from './record.ts';
+import type { Part } from './records.ts';
 
 export interface WitnessesOptions {
   /** Exactly eight ASCII characters. */
@@ -26,7 +28,7 @@ export interface WitnessesOptions {
 
 /** A server, and the partition there whose keys are used. */
 export interface Court extends ScriptTarget {
-  readonly part: number | null;
+  readonly part: Part;
   readonly runId: string;
   isCurrent(): boolean;
 }
@@ -129,6 +131,16 @@ export class Witnesses {
       throw error;
     }
   }
+}
+
+/** Nodes that have the same map take the same partition. */
+export function courtOf(
+  { redis, isCluster, isCurrent }: Omit<Court, 'part' | 'runId'>,
+  { runId }: Replication,
+  parts: readonly Part[],
+): Court {
+  const part = parts.includes(null) ? null : Math.min(...parts.map(Number));
+  return { redis, isCluster, isCurrent, runId, part };
 }
 
 /** `publish.lua` describes the format. Another epoch may be one that was begun on purpose: nobody can tell. */
