@@ -284,7 +284,7 @@ const RUN: readonly (readonly [file: string, piece: Piece, run: Runner])[] = [
   ['docs/http-api.md', 'DELETE localhost', runCurl],
   ['docs/http-api.md', '"user": "eve"', runCurl],
   ['docs/http-api.md', '"jti": "login-17"', runCurl],
-  ['docs/http-api.md', '"issuedBefore"', runCurl],
+  ['docs/http-api.md', '"issuedBefore": ', runCurl],
   ['docs/http-api.md', 'revocations?limit=', runCurl],
   ['docs/http-api.md', 'revocations?jti=', runCurl],
   ['docs/http-api.md', '/v1/users/ann ', runCurl],
