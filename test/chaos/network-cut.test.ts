@@ -7,6 +7,8 @@ import { DeafeningProxy } from '../support/proxy.ts';
 import { RedisServer } from '../support/redis.ts';
 import { delay, waitFor } from '../support/wait.ts';
 
+const CUT_MS = 5_000;
+
 let redis: RedisServer;
 let proxy: DeafeningProxy;
 let cluster: Cluster;
@@ -35,7 +37,7 @@ describe('when the network between one node and Redis is cut for 5 s', { timeout
     crowd.publish(500);
     await crowd.heard(1_000);
     proxy.cut();
-    const healed = delay(5_000).then(() => proxy.heal());
+    const healed = delay(CUT_MS).then(() => proxy.heal());
     const cutAtMs = performance.now();
     const unready = await waitFor(
       async () => {
@@ -61,7 +63,8 @@ describe('when the network between one node and Redis is cut for 5 s', { timeout
     const verdict = await crowd.conclude('network cut', () => `${crowd.answers()}, ${more}`);
     expectFlawless(verdict);
     expect(verdict).toMatchObject({ members: 100, gaps: 0, resets: 0 });
-    expect(crowd.slowestAnswerMs()).toBeLessThan(2_000);
+    // Nothing waits for the network to come back.
+    expect(crowd.slowestAnswerMs()).toBeLessThan(CUT_MS);
     for (const { connections } of [...crowd.members, ...crowd.publishers]) expect(connections).toBe(1);
     await Promise.all([crowd.disperse(), visitor.close()]);
   });

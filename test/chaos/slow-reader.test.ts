@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { expectFlawless } from '../support/checker.ts';
-import { Crowd } from '../support/crowd.ts';
+import { Crowd, HANGS_MS } from '../support/crowd.ts';
 import { useCluster } from '../support/use-cluster.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -56,9 +56,9 @@ async function stall(crowd: Crowd, messages: number): Promise<Stall> {
   };
 }
 
-/** Two cores carry everything here, the tests beside this one too: a stall of the node is seconds, not this. */
-function expectUnaffected({ p99Ms, p99BeforeMs }: Stall): void {
-  expect(p99Ms).toBeLessThan(3 * p99BeforeMs + 1_000);
+/** Nobody else waits for the one that does not read. */
+function expectUnaffected({ p99Ms }: Stall): void {
+  expect(p99Ms).toBeLessThan(HANGS_MS);
 }
 
 function inWords({ grownBytes, p99Ms, p99BeforeMs }: Stall): string {
