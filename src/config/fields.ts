@@ -99,15 +99,17 @@ export function optionalJudged(
   field: Notes & { problemOf: (text: string) => string | null; expected: string },
 ) {
   const { problemOf, expected, ...notes } = field;
-  return z
-    .string({ error: `expected ${expected}` })
-    .superRefine((text, context) => {
-      const problem = problemOf(text);
-      if (problem !== null) context.addIssue({ code: 'custom', message: problem });
-    })
+  return judged(problemOf, expected)
     .nullable()
     .default(null)
     .register(fieldNotes, { ...notes, kind: 'text' });
+}
+
+export function judged(problemOf: (text: string) => string | null, expected: string) {
+  return z.string({ error: `expected ${expected}` }).superRefine((text, context) => {
+    const problem = problemOf(text);
+    if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+  });
 }
 
 /** Whether text is a URL with a host: `redis:6379` parses as a URL too, but leads nowhere. */

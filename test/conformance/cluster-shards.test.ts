@@ -148,9 +148,12 @@ describe('a master that has another address', () => {
     expect(await publish(a.backplane, room)).toEqual({ error: null, offset: 1 });
     // The server stays where it is; its cluster names the address of a proxy.
     const elsewhere = await DeafeningProxy.start(moved.port);
+    const { resumes } = b.heard;
     await moved.client.config('SET', 'cluster-announce-port', elsewhere.port);
     try {
       await waitFor(() => elsewhere.connections >= 6, { for: 'the links of both nodes', timeoutMs: 20_000 });
+      // What was published in between is read by whoever is told that something may be missing.
+      await waitFor(() => b.heard.resumes > resumes, { for: 'rooms to be heard there', timeoutMs: 20_000 });
       expect(await publish(a.backplane, room)).toEqual({ error: null, offset: 2 });
       await b.heard.untilMessages(room, 2);
       expect(await a.backplane.read(room, HISTORY, { limit: 10 })).toMatchObject({ offset: 2 });

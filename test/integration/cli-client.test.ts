@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
 import type { HistoryResult, Member, MembersResult } from '../../src/protocol/frames.ts';
 import { TestClient } from '../support/client.ts';
 import { Cluster } from '../support/cluster.ts';
@@ -631,7 +632,9 @@ describe('a command at a node that asks for tokens', () => {
     const env = { ROOMCAST_URL: guarded.url, ROOMCAST_TOKEN: good };
     expect(await run(['sub', 'x'], { env })).toMatchObject({
       code: 3,
-      stderr: expect.stringContaining('token_revoked'),
+      stderr: expect.stringMatching(
+        /token_revoked: .*; another token may be accepted, and roomcast revoke --list/,
+      ),
     });
   });
 
@@ -691,6 +694,31 @@ describe('a command at a node that asks for tokens', () => {
       checked: true,
     });
   });
+});
+
+it('says how to give a token where a node wants one', async () => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  server.on('connection', (socket, { url }) => {
+    if (url !== '/silent') socket.close(4501, 'unauthorized');
+  });
+  try {
+    await once(server, 'listening');
+    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const none = await run(['history', 'x', '--url', url]);
+    expect(none).toMatchObject({
+      code: 3,
+      stderr: 'unauthorized; this node wants a token: set ROOMCAST_TOKEN, or give --token-file\n',
+    });
+    const wrong = await run(['history', 'x', '--url', url], { env: { ROOMCAST_TOKEN: 'x' } });
+    expect(wrong).toMatchObject({ code: 3, stderr: 'unauthorized\n' });
+    const silent = await run(['history', 'x', '--url', `${url}/silent`, '--connect-timeout', '1']);
+    expect(silent).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/^gave up after 1 s .*: this node wants a token: set ROOMCAST_TOKEN/),
+    });
+  } finally {
+    server.close();
+  }
 });
 
 it('says what was answered in place of a WebSocket', async () => {

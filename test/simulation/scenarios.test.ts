@@ -1,5 +1,10 @@
 /** What runs of the simulation found, each as the few steps that are enough. */
 import { expect, test } from 'vitest';
+import { silentMetrics } from '../../src/backplane/metrics.ts';
+import { Link } from '../../src/backplane/redis/link/link.ts';
+import { systemClock } from '../../src/util/clock.ts';
+import { silentLog } from '../../src/util/log.ts';
+import { redisAddress } from '../../src/util/redis-url.ts';
 import type { Keyspace } from './redis/keyspace.ts';
 import { checkCalm, checkMessages } from './world/checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
@@ -186,4 +191,24 @@ test('a message that its publisher wants no echo of does not come from the store
     pass(world, 2_000);
     expect(world.violations).toEqual([]);
     expect([ann, bob].map(({ stays }) => stays[0]?.log.payloads)).toEqual([[2], [1, 2]]);
+  }));
+
+test('a link that many find out not to work is dropped once', () =>
+  inWorld((world) => {
+    const node = world.nodes[0]!;
+    const told: string[] = [];
+    const log = { ...silentLog, warn: (_: object, message: string) => told.push(message) };
+    const common = { nodeId: 'twolinks', commandTimeoutMs: 2_000, metrics: silentMetrics };
+    const address = redisAddress('redis://203.0.113.1:6379');
+    let ups = 0;
+    const watcher = { up: () => ups++, down: () => undefined };
+    world.loop.as(node.owner, () => {
+      const link = new Link('subscribe', { ...common, address, clock: systemClock, log }, watcher);
+      void link.connect(1_000).then(() => {
+        for (let i = 0; i < 20; i++) link.reconnect('subscribing failed');
+        world.loop.after(1_000, () => link.close());
+      });
+    });
+    pass(world, 3_000);
+    expect([ups, told]).toEqual([2, ['redis link dropped: reconnecting', 'redis link is down']]);
   }));

@@ -1,7 +1,11 @@
 /** What checks excuse, and for how long: nodes that cannot know of their trouble yet, and what nobody watched. */
 import { expect, test } from 'vitest';
+import { MemberLog } from '../support/member-log.ts';
 import { watchLeases } from './world/lease-checks.ts';
+import { noteOwn } from './world/own-checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
+import { Sendings } from './world/sendings.ts';
+import type { SimulatedClient } from './world/simulated-client.ts';
 import { NAMES, type World } from './world/world.ts';
 
 const ROUND_MS = 12_000;
@@ -83,3 +87,19 @@ test('a lease may have been renewed at any time while the cluster had trouble an
     },
     { isCluster: true },
   ));
+
+test('a message without echo that was sent again to a Redis that forgot it may be missing twice', () => {
+  const lackOf = (times: number, forgot: boolean) => {
+    const sendings = new Sendings(() => undefined);
+    const log = new MemberLog('ann', 'chat:a');
+    for (let id = 1; id <= times; id++)
+      sendings.frame({ direction: 'sent', frame: ['publish', id, 'chat:a', 7, { echo: false }] } as never);
+    const acknowledged = [{ room: 'chat:a', payload: 7, epoch: 'epoch--2', offset: 1 }];
+    const ownMessages = new Map([[7, {}]]);
+    const client = { acknowledged, ownMessages, sendings, outcomes: [], stays: [{ log }] };
+    noteOwn({ forgot: () => forgot } as unknown as World, client as unknown as SimulatedClient);
+    expect(log.isOwn(1)).toBe(true);
+    return log.mayLack;
+  };
+  expect([lackOf(1, true), lackOf(2, false), lackOf(2, true)]).toEqual([0, 0, 1]);
+});

@@ -9,6 +9,8 @@ let url: string;
 /** Requests that came. */
 let asked: { method: string; path: string; key: string | undefined; body: unknown }[];
 let answer: [status: number, body: object];
+/** What `GET` answers. */
+let listed: { revocations: object[]; count: number };
 
 beforeAll(async () => {
   server = createServer((request, response) => {
@@ -20,7 +22,7 @@ beforeAll(async () => {
       const body = text === '' ? null : JSON.parse(text);
       const { method = '', url: path = '', headers } = request;
       asked.push({ method, path, key: headers.authorization, body });
-      response.writeHead(answer[0]).end(JSON.stringify(answer[1]));
+      response.writeHead(answer[0]).end(JSON.stringify(method === 'GET' ? listed : answer[1]));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -30,13 +32,18 @@ beforeAll(async () => {
 beforeEach(() => {
   asked = [];
   answer = [200, {}];
+  listed = { revocations: [{ user: 'a b', leftMs: 5 }], count: 1 };
 });
 
 afterAll(() => void server.close());
 
-async function roomcast(options: readonly string[], env: Record<string, string> = {}) {
+async function roomcast(
+  options: readonly string[],
+  env: Record<string, string> = {},
+  node: readonly string[] = ['--node', url],
+) {
   const out = { stdout: '', stderr: '' };
-  const exitCode = await run(['revoke', '--node', url, ...options], {
+  const exitCode = await run(['revoke', ...node, ...options], {
     env,
     terminal: false,
     stderrTerminal: false,
@@ -75,10 +82,54 @@ it('revoke --issued-before signs out everywhere, as of now or of a time', async 
   expect(times[1]).toBe(Date.UTC(2026, 4, 1, 12));
 });
 
-it('revoke --end ends it', async () => {
+it('revoke --end ends it, and says how much there was to end', async () => {
   const done = await roomcast(['--user', 'a b', '--end'], KEY);
   expect(done.stdout).toBe('ended the revocation of the user a b on all nodes\n');
-  expect(asked).toMatchObject([{ method: 'DELETE', path: '/v1/revocations?user=a+b', body: null }]);
+  const path = '/v1/revocations?user=a+b';
+  expect(asked).toMatchObject([
+    { method: 'GET', path },
+    { method: 'DELETE', path, body: null },
+  ]);
+  listed = { revocations: [{ user: 'a b' }, { user: 'a b', issuedBefore: 7 }], count: 2 };
+  expect((await roomcast(['--user', 'a b', '--end'], KEY)).stdout).toBe(
+    'ended 2 revocations of the user a b on all nodes\n',
+  );
+  // Another node may know of one.
+  listed = { revocations: [], count: 0 };
+  asked = [];
+  expect(await roomcast(['--jti', 'x', '--end'], KEY)).toMatchObject({
+    exitCode: 0,
+    stdout: 'nothing was revoked of the token x, as far as this node knows\n',
+  });
+  expect(asked.map(({ method }) => method)).toEqual(['GET', 'DELETE']);
+});
+
+it('revoke --list prints what is revoked', async () => {
+  const all = await roomcast(['--list'], KEY);
+  expect(all).toEqual({ exitCode: 0, stdout: '{"user":"a b","leftMs":5}\n', stderr: '' });
+  listed = { revocations: [{ jti: 'x', leftMs: 5 }], count: 1001 };
+  const some = await roomcast(['--list', '--jti', 'x'], KEY);
+  expect(some.stderr).toBe('1 of 1001 are listed: ask for one with --user or --jti\n');
+  expect(asked.map(({ path }) => path)).toEqual(['/v1/revocations', '/v1/revocations?jti=x']);
+});
+
+it('revoke takes the nodes of ROOMCAST_URL, as clients name them, until one answers', async () => {
+  const nodes = `ws://127.0.0.1:1/ws, ${url.replace('http', 'ws')}/ws`;
+  expect(await roomcast(['--user', 'eve'], { ...KEY, ROOMCAST_URL: nodes }, [])).toMatchObject({
+    exitCode: 0,
+    stderr: '',
+  });
+  expect(asked).toMatchObject([{ method: 'POST', path: '/v1/revocations' }]);
+  const nobody = await roomcast(['--user', 'eve'], { ROOMCAST_URL: 'ws://127.0.0.1:1' }, []);
+  expect(nobody).toMatchObject({
+    exitCode: 4,
+    stderr: expect.stringMatching(/^cannot reach http:\/\/127\.0\.0\.1:1: /),
+  });
+  const wrong = await roomcast(['--user', 'eve'], { ROOMCAST_URL: 'localhost' }, []);
+  expect(wrong).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('"localhost" is not a URL') });
+  // What is named counts more.
+  await roomcast(['--user', 'eve', '--node', url.replace('http', 'ws')], { ROOMCAST_URL: 'localhost' }, []);
+  expect(asked).toHaveLength(2);
 });
 
 it('revoke says what the node answered, and names the variable where there is no key', async () => {
@@ -104,6 +155,7 @@ it.each([
   [['--jti', 'b', '--issued-before', 'now'], /cannot be used with/],
   [['--user', 'a', '--issued-before', 'yesterday'], /It must be now, or a time/],
   [['--user', 'a', '--for', 'never'], /It must end/],
+  [['--list', '--end'], /cannot be used with/],
 ])('revoke %j is a mistake', async (options, problem) => {
   const { exitCode, stderr } = await roomcast(options);
   expect(exitCode).toBe(2);

@@ -139,7 +139,7 @@ describe('roomcast config', () => {
     const env = {
       REDIS_URL: 'rediss://user:hush@redis:6380/1',
       ROOMCAST_API_KEYS: 'hush-hush-hush-hush,hush1-hush1-hush1',
-      ROOMCAST_AUTH_SECRET: 'hush',
+      ROOMCAST_AUTH_SECRET: 'hush'.repeat(8),
       ROOMCAST_TLS_CERT_FILE: file,
       ROOMCAST_TLS_KEY_FILE: file,
       ROOMCAST_TLS_PASSPHRASE: 'hush',

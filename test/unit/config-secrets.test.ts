@@ -32,3 +32,19 @@ it('the URLs of a Redis Cluster are printed without their passwords', () => {
   if ('problems' in loaded) throw new Error(loaded.problems.join());
   expect(maskSecrets(loaded.config).redis.url).toBe('redis://user:***@a:7000,redis://user:***@b:7001');
 });
+
+it('a secret that can be guessed is refused, by its bytes, with the way to make one', () => {
+  const problems = (secret: string, oldSecrets: string[] = []) => {
+    const loaded = loadConfig({ settings: { auth: { secret, oldSecrets } }, env: {} });
+    return 'problems' in loaded ? loaded.problems : [];
+  };
+  const short = (bytes: number) =>
+    `has ${bytes} bytes, and HS256 needs 32 or more: whoever has a token can guess a shorter one; make one with openssl rand -base64 32`;
+  expect(problems('hush-hush')).toEqual([`settings auth.secret: ${short(9)}`]);
+  expect(problems('x'.repeat(31))).toHaveLength(1);
+  expect(problems('x'.repeat(32))).toEqual([]);
+  expect(problems('é'.repeat(16))).toEqual([]);
+  expect(problems('x'.repeat(32), ['y'.repeat(32), 'hush'])).toEqual([
+    expect.stringMatching(/auth\.oldSecrets\[1\]: has 4 bytes/),
+  ]);
+});

@@ -2,8 +2,6 @@ import type { Config } from '../../config/config.ts';
 import { SCOPES } from '../../config/groups/api-keys.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 
-const LEAST_SECRET_BYTES = 32;
-
 /** Who may connect, from where, and who may use the HTTP API. */
 export function checkAccess(config: Config): Finding[] {
   return [mode(config), ...authentication(config), origins(config), ...api(config)];
@@ -35,20 +33,6 @@ function authentication({ auth, production }: Config): Finding[] {
       ? ok(about, 'connections without a token are admitted as anonymous: room rules decide what they may do')
       : ok(about, 'clients need a token'),
   ];
-  const secrets = [
-    ['auth.secret', secret] as const,
-    ...auth.oldSecrets.map((old) => ['auth.oldSecrets', old] as const),
-  ];
-  for (const [setting, text] of secrets) {
-    if (text === null || Buffer.byteLength(text) >= LEAST_SECRET_BYTES) continue;
-    findings.push(
-      problem(
-        about,
-        `${setting} has ${Buffer.byteLength(text)} bytes: an attacker can guess it from one token`,
-        'use at least 32 random bytes: openssl rand -base64 32',
-      ),
-    );
-  }
   if (jwksUrl?.startsWith('http:') === true) {
     findings.push(
       warning(about, 'the token keys are fetched without encryption', 'use https in auth.jwksUrl'),

@@ -12,7 +12,11 @@ export function checkNode(facts: NodeFacts, { needsToken }: { needsToken: boolea
   const { health } = facts;
   if ('failure' in health) {
     return [
-      problem(about, `cannot reach ${facts.url.href}: ${health.failure}`, unreachableAdvice(health.failure)),
+      problem(
+        about,
+        `cannot reach ${facts.url.href}: ${health.failure}`,
+        unreachableAdvice(health.failure, facts.url),
+      ),
     ];
   }
   if (memberOf(health, 'status') !== 'alive') {
@@ -28,7 +32,11 @@ export function checkNode(facts: NodeFacts, { needsToken }: { needsToken: boolea
   return [...readiness(about, facts), ...socket, ...history(about, facts)];
 }
 
-function unreachableAdvice(failure: string): string {
+function unreachableAdvice(failure: string, { protocol }: URL): string {
+  if (/WRONG_VERSION|EPROTO/.test(failure)) return 'it does not use TLS there: name it with http://';
+  if (protocol === 'http:' && /UND_ERR_SOCKET|ECONNRESET/.test(failure)) {
+    return 'if this port uses TLS, name it with https://; else check its log';
+  }
   return /CERT|SIGNATURE|ALTNAME|issuer|certificate/.test(failure)
     ? 'a certificate of your own authority: set NODE_EXTRA_CA_CERTS to its PEM file; else give the node a certificate for this name'
     : 'check that it runs, listens on this address, and that no firewall blocks the port';

@@ -1,6 +1,7 @@
 /** `roomcast revoke`: ends tokens before their time, through the HTTP API of a node. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Io } from '../io.ts';
+import { httpUrlOf, isNodeUrl } from '../node-urls.ts';
 import { lifeOf } from '../token/options.ts';
 import type { RevokeOptions } from './revoke.ts';
 
@@ -11,13 +12,14 @@ Examples:
   roomcast revoke --user eve --for 15m                    block a user, whatever token comes
   roomcast revoke --user ann --issued-before now          sign out everywhere; tokens issued from now on are accepted
   roomcast revoke --jti login-17 --for 15m                end one token
-  roomcast revoke --user eve --end                        end a revocation`;
+  roomcast revoke --user eve --end                        end what is revoked of a user
+  roomcast revoke --list                                  print what is revoked now, as JSON lines`;
 
 export function addRevoke(program: Command, io: Io, ended: (exitCode: number) => void): void {
   program
     .command('revoke')
     .description('end the tokens of a user, or one token, on all nodes')
-    .option('--node <url>', 'base URL of a node', urlOf, new URL('http://localhost:8080'))
+    .option('--node <url>', 'of a node (default: ROOMCAST_URL, else http://localhost:8080)', urlOf)
     .addOption(new Option('--user <id>', 'the user that tokens name (sub)').conflicts('jti'))
     .option('--jti <id>', 'the id of one token')
     .addOption(
@@ -36,7 +38,14 @@ export function addRevoke(program: Command, io: Io, ended: (exitCode: number) =>
         .argParser(lengthOf)
         .conflicts('end'),
     )
-    .option('--end', 'end the revocation')
+    .option('--end', 'end all that is revoked of the user, or the revocation of the token')
+    .addOption(
+      new Option('--list', 'print what is revoked now, or what is of --user or --jti').conflicts([
+        'end',
+        'for',
+        'issuedBefore',
+      ]),
+    )
     .addHelpText('after', HELP)
     .action(async (options: RevokeOptions) => {
       const { revokeCommand } = await import('./revoke.ts');
@@ -45,8 +54,7 @@ export function addRevoke(program: Command, io: Io, ended: (exitCode: number) =>
 }
 
 function urlOf(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url !== null && /^https?:$/.test(url.protocol)) return url;
+  if (isNodeUrl(text)) return httpUrlOf(text);
   throw new InvalidArgumentError('It must be a URL such as http://localhost:8080.');
 }
 

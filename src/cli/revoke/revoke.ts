@@ -1,10 +1,12 @@
-import { CLIENT_VARIABLES, variable } from '../../config/environment.ts';
 import { systemClock } from '../../util/clock.ts';
 import { EXIT } from '../exit-codes.ts';
 import { fail, type Io } from '../io.ts';
+import { httpUrlOf, nodeUrlsIn } from '../node-urls.ts';
+import { UsageError } from '../usage-error.ts';
+import { ApiProblem, askApi } from './ask-api.ts';
 
 export interface RevokeOptions {
-  readonly node: URL;
+  readonly node?: URL;
   readonly user?: string;
   readonly jti?: string;
   /** In ms since the Unix epoch. */
@@ -12,25 +14,85 @@ export interface RevokeOptions {
   /** Milliseconds. */
   readonly for?: number;
   readonly end?: boolean;
+  readonly list?: boolean;
 }
 
-const TIMEOUT_MS = 10_000;
+/** As `GET /v1/revocations` answers. */
+interface Listed {
+  readonly revocations: readonly object[];
+  readonly count: number;
+}
+
+const PATH = '/v1/revocations';
 
 /** Returns the exit code. */
 export async function revokeCommand(io: Io, options: RevokeOptions): Promise<number> {
-  const { node, user, jti, end } = options;
-  if (user === undefined && jti === undefined) {
+  const { user, jti, end, list } = options;
+  if (user === undefined && jti === undefined && list !== true) {
     return fail(io, ['name whom to revoke: --user <id>, or --jti <id> for one token'], EXIT.usage);
   }
-  const about = { ...(user !== undefined && { user }), ...(jti !== undefined && { jti }) };
-  const url = new URL('/v1/revocations', node);
-  if (end === true) url.search = new URLSearchParams(about).toString();
-  const body = end === true ? undefined : JSON.stringify({ ...about, ...termsOf(options) });
-  const problem = await problemOf(io, url, body);
-  if (problem !== null) return fail(io, [problem.says], problem.exitCode);
-  const whom = user === undefined ? `the token ${jti}` : `the user ${user}`;
-  io.stdout(`${end === true ? 'ended the revocation of' : 'revoked'} ${whom} on all nodes\n`);
-  return EXIT.ok;
+  try {
+    if (list === true) await printRevocations(io, options);
+    else if (end === true) await endRevocation(io, options);
+    else await revoke(io, options);
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof UsageError) return fail(io, [error.message], EXIT.usage);
+    if (error instanceof ApiProblem) return fail(io, [error.message], error.exitCode);
+    throw error;
+  }
+}
+
+async function revoke(io: Io, options: RevokeOptions): Promise<void> {
+  await ask(io, options, 'POST', PATH, JSON.stringify({ ...aboutOf(options), ...termsOf(options) }));
+  io.stdout(`revoked ${whomOf(options)} on all nodes\n`);
+}
+
+/** A node that was cut off may not know of what it is asked to end: it is asked all the same. */
+async function endRevocation(io: Io, options: RevokeOptions): Promise<void> {
+  const path = `${PATH}?${new URLSearchParams(aboutOf(options))}`;
+  const { count } = (await ask(io, options, 'GET', path)) as Listed;
+  await ask(io, options, 'DELETE', path);
+  const whom = whomOf(options);
+  io.stdout(
+    count === 0
+      ? `nothing was revoked of ${whom}, as far as this node knows\n`
+      : `ended ${count === 1 ? 'the revocation' : `${count} revocations`} of ${whom} on all nodes\n`,
+  );
+}
+
+async function printRevocations(io: Io, options: RevokeOptions): Promise<void> {
+  const query = new URLSearchParams(aboutOf(options)).toString();
+  const { revocations, count } = (await ask(
+    io,
+    options,
+    'GET',
+    query === '' ? PATH : `${PATH}?${query}`,
+  )) as Listed;
+  for (const one of revocations) io.stdout(`${JSON.stringify(one)}\n`);
+  if (revocations.length < count) {
+    io.stderr(`${revocations.length} of ${count} are listed: ask for one with --user or --jti\n`);
+  }
+}
+
+/** Of `--node`, else of the first node of `ROOMCAST_URL` that answers. */
+function ask(
+  { env }: Io,
+  { node }: RevokeOptions,
+  method: string,
+  path: string,
+  body?: string,
+): Promise<unknown> {
+  const nodes = node === undefined ? nodeUrlsIn(env).map(httpUrlOf) : [node];
+  return askApi(env, nodes, { method, path, body });
+}
+
+function aboutOf({ user, jti }: RevokeOptions): Record<string, string> {
+  return { ...(user !== undefined && { user }), ...(jti !== undefined && { jti }) };
+}
+
+function whomOf({ user, jti }: RevokeOptions): string {
+  return user === undefined ? `the token ${jti}` : `the user ${user}`;
 }
 
 function termsOf({ issuedBefore, for: forMs }: RevokeOptions): object {
@@ -39,33 +101,4 @@ function termsOf({ issuedBefore, for: forMs }: RevokeOptions): object {
     ...(beforeMs !== undefined && { issuedBefore: beforeMs }),
     ...(forMs !== undefined && { forMs }),
   };
-}
-
-interface Problem {
-  readonly says: string;
-  readonly exitCode: number;
-}
-
-/** Null if the node did it. `body` undefined: the revocation ends. */
-async function problemOf(io: Io, url: URL, body: string | undefined): Promise<Problem | null> {
-  const key = variable(io.env, CLIENT_VARIABLES.adminKey);
-  const headers = {
-    'Content-Type': 'application/json',
-    ...(key !== null && { Authorization: `Bearer ${key}` }),
-  };
-  const request = body === undefined ? { method: 'DELETE' } : { method: 'POST', body };
-  try {
-    const answer = await fetch(url, { ...request, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
-    if (answer.ok) return null;
-    const { error } = (await answer.json().catch(() => ({}))) as {
-      error?: { code: string; message: string };
-    };
-    const says = error === undefined ? 'nothing that could be read' : `${error.code}: ${error.message}`;
-    const hint = key === null ? `; set ${CLIENT_VARIABLES.adminKey}` : '';
-    return { says: `${url.origin} answered ${answer.status}: ${says}${hint}`, exitCode: EXIT.refused };
-  } catch (error) {
-    const { cause, message } = error as Error;
-    const why = cause instanceof Error ? cause.message : message;
-    return { says: `cannot reach ${url.origin}: ${why}`, exitCode: EXIT.unavailable };
-  }
 }

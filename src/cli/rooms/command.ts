@@ -5,10 +5,10 @@ import { EXIT } from '../exit-codes.ts';
 import { fail, type Io } from '../io.ts';
 import { withoutSecrets } from '../logger.ts';
 import { sentenceOf } from '../sentence.ts';
+import { UsageError } from '../usage-error.ts';
 import { Ending } from './ending.ts';
 import { type LinkSettings, openLink } from './link.ts';
 import type { LinkOptions } from './options.ts';
-import { UsageError } from './usage-error.ts';
 import type { Waits } from './waits.ts';
 
 export interface Work {

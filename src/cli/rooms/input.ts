@@ -1,7 +1,7 @@
 /** What `pub` publishes: the argument, or standard input as lines or as a whole. */
 import { createHash } from 'node:crypto';
 import type { Pipes } from '../pipes.ts';
-import { UsageError } from './usage-error.ts';
+import { UsageError } from '../usage-error.ts';
 
 export interface Piece {
   /** From 1; null where there is only one message. */

@@ -7,15 +7,17 @@ import {
   type WebSocketConstructor,
 } from '../../client/node.ts';
 import { CLIENT_VARIABLES, variable } from '../../config/environment.ts';
+import { CLOSE } from '../../protocol/codes.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
 import { withoutSecrets } from '../logger.ts';
+import { nodeUrlsIn } from '../node-urls.ts';
+import { withRemedy } from '../remedy.ts';
 import { sentenceOf } from '../sentence.ts';
 import { readToken } from '../token-file.ts';
 import type { Ending } from './ending.ts';
-import { isNodeUrl, type LinkOptions } from './options.ts';
+import type { LinkOptions } from './options.ts';
 import { answerOf } from './refused-upgrade.ts';
-import { UsageError } from './usage-error.ts';
 import { Waits } from './waits.ts';
 
 export interface LinkSettings {
@@ -25,7 +27,6 @@ export interface LinkSettings {
   readonly onError?: (error: unknown) => void;
 }
 
-const DEFAULT_URL = 'ws://localhost:8080';
 /** One message may be as large as nodes let it be; what waits is bounded by those who publish. */
 const QUEUE = { messages: 10_000, bytes: 1024 ** 3 };
 /** Close codes for those who may not be here: 4501, 4503 and 4505. Null: the token cannot be had, or has expired. */
@@ -36,9 +37,11 @@ export interface OpenLink {
   readonly waits: Waits;
 }
 
+const TOKEN_WANTED = `this node wants a token: set ${CLIENT_VARIABLES.token}, or give --token-file`;
+
 /** A client that ends the command when it cannot go on. Throws, with a sentence, where the options are wrong. */
 export function openLink(io: Io, options: LinkOptions, ending: Ending, settings: LinkSettings): OpenLink {
-  const urls = options.url ?? urlsOf(variable(io.env, CLIENT_VARIABLES.url));
+  const urls = options.url ?? nodeUrlsIn(io.env);
   const watch = new Watch(io, options, ending, settings);
   const client = new RoomcastClient(urls, {
     ...tokenOf(io, options),
@@ -49,14 +52,6 @@ export function openLink(io: Io, options: LinkOptions, ending: Ending, settings:
   });
   watch.begin(client);
   return { client, waits: watch.waits };
-}
-
-function urlsOf(text: string | null): string[] {
-  if (text === null) return [DEFAULT_URL];
-  const urls = text.split(',').map((url) => url.trim());
-  const wrong = urls.find((url) => !isNodeUrl(url));
-  if (wrong === undefined) return urls;
-  throw new UsageError(`environment ${CLIENT_VARIABLES.url}: "${wrong}" is not a URL such as ${DEFAULT_URL}`);
 }
 
 /** A file is read each time, so that it can be replaced while the command runs. Throws where it cannot be read now. */
@@ -80,6 +75,8 @@ class Watch {
   readonly #ending: Ending;
   readonly #settings: LinkSettings;
   #failure: string | null = null;
+  /** A WebSocket opened, whatever became of it. */
+  #isOpen = false;
   #reason: string | null = null;
   #deadline: NodeJS.Timeout | null = null;
   #patience: NodeJS.Timeout | undefined;
@@ -93,10 +90,14 @@ class Watch {
     const failed = (reason: string) => {
       this.#failure ??= reason;
     };
+    const opened = () => {
+      this.#isOpen = true;
+    };
     this.WebSocket = class extends WebSocket {
       constructor(url: string, protocol: string) {
         super(url, protocol, { perMessageDeflate: false });
-        this.on('error', (error) => failed(sentenceOf(error)));
+        this.on('open', opened);
+        this.on('error', (error) => failed(withRemedy(sentenceOf(error), url)));
         this.on('unexpected-response', (_, response) => {
           void answerOf(response).then((answer) => {
             failed(answer);
@@ -129,11 +130,28 @@ class Watch {
         return this.#connected();
       case 'closed': {
         const exitCode = REFUSALS.includes(status.code) ? EXIT.refused : EXIT.failed;
-        return this.#ending.end(exitCode, withoutSecrets(status.reason));
+        return this.#ending.end(exitCode, withoutSecrets(status.reason + this.#remedyFor(status.code)));
       }
       default:
         this.#failure = null;
     }
+  }
+
+  #remedyFor(code: number | null): string {
+    if (code === CLOSE.revoked.code) {
+      return '; another token may be accepted, and roomcast revoke --list tells the operator what is revoked';
+    }
+    return code === CLOSE.unauthorized.code && !this.#hasToken ? `; ${TOKEN_WANTED}` : '';
+  }
+
+  /** Nothing failed, and nothing came. */
+  get #silence(): string {
+    return this.#isOpen && !this.#hasToken ? TOKEN_WANTED : 'no node answered';
+  }
+
+  get #hasToken(): boolean {
+    const { token, tokenFile } = this.#options;
+    return (token ?? tokenFile ?? variable(this.#io.env, CLIENT_VARIABLES.token)) !== null;
   }
 
   #connected(): void {
@@ -173,7 +191,7 @@ class Watch {
     const { connectTimeout } = this.#options;
     if (connectTimeout === 0 || this.#deadline !== null) return;
     this.#deadline = this.#ending.after(connectTimeout, () => {
-      const why = withoutSecrets(this.#reason ?? 'no node answered');
+      const why = withoutSecrets(this.#reason ?? this.#silence);
       this.#ending.end(EXIT.unavailable, `gave up after ${connectTimeout} s without a connection: ${why}`);
     });
   }

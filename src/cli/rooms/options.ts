@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Position } from '../../client/public.ts';
 import { positive, upTo } from '../arguments.ts';
+import { isNodeUrl } from '../node-urls.ts';
 
 export interface LinkOptions {
   readonly url?: readonly string[];
@@ -50,10 +51,6 @@ export const seconds = positive(MAX_SECONDS);
 function appendedUrl(text: string, before: readonly string[] = []): string[] {
   if (isNodeUrl(text)) return [...before, text];
   throw new InvalidArgumentError('It must be a URL such as ws://localhost:8080.');
-}
-
-export function isNodeUrl(text: string): boolean {
-  return URL.canParse(text) && /^(ws|http)s?:$/.test(new URL(text).protocol);
 }
 
 /** `epoch,offset`, as the output shows them. */

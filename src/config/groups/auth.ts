@@ -1,20 +1,39 @@
 /** Settings under `auth`. */
 import { z } from 'zod';
-import { listOf, matching, optionalText, optionalUrl, whole, yesNo } from '../fields.ts';
+import {
+  judged,
+  listOf,
+  matching,
+  optionalJudged,
+  optionalText,
+  optionalUrl,
+  whole,
+  yesNo,
+} from '../fields.ts';
 import { FILE_PATH } from './shared.ts';
 
 // Signature algorithms by name, so that `none` never matches.
 const ALGORITHMS = /^((HS|RS|PS)(256|384|512)|ES(256|384|512)|EdDSA|Ed25519)$/;
 
+/** RFC 7518, 3.2: as many bytes as the hash has. */
+const LEAST_SECRET_BYTES = 32;
+
+/** Who has one token can try secrets without asking a node, and a short one is found. */
+function secretProblem(secret: string): string | null {
+  const bytes = new TextEncoder().encode(secret).length;
+  if (bytes >= LEAST_SECRET_BYTES) return null;
+  return `has ${bytes} bytes, and HS256 needs ${LEAST_SECRET_BYTES} or more: whoever has a token can guess a shorter one; make one with openssl rand -base64 32`;
+}
+
 export const auth = z.strictObject({
-  secret: optionalText({
-    pattern: /./,
+  secret: optionalJudged({
+    problemOf: secretProblem,
     expected: 'a secret',
     secret: true,
-    meaning: 'Shared secret of HS256 tokens; use at least 32 random bytes',
+    meaning: 'Shared secret of HS256 tokens: 32 random bytes or more, as from `openssl rand -base64 32`',
   }),
   oldSecrets: listOf({
-    item: matching(/./, 'a secret'),
+    item: judged(secretProblem, 'a secret'),
     expected: 'a list of secrets',
     secret: true,
     meaning:

@@ -79,7 +79,7 @@ function storedMembers(world: World, room: string): IterableIterator<string> {
 
 /** Order, once, nothing acknowledged lost without a word, in all rooms that keep messages. */
 export function checkMessages(world: World): void {
-  for (const client of world.clients) noteOwn(client);
+  for (const client of world.clients) noteOwn(world, client);
   for (const room of ROOMS) {
     const stays = world.clients.flatMap((client) => client.stays.filter(({ log }) => log.room === room));
     if (room.startsWith('live:')) {

@@ -34,15 +34,24 @@ export function checkAfterJoins(world: World): void {
 }
 
 /** Holes in what a member was given that may be messages of its own: where they are, or that it was never told. */
-export function noteOwn(client: SimulatedClient): void {
+export function noteOwn(world: World, client: SimulatedClient): void {
   for (const { room, payload, offset } of client.acknowledged) {
     if (!client.ownMessages.has(payload)) continue;
-    for (const { log } of client.stays) if (log.room === room) log.ownBefore(offset);
+    // Tried again, it may have been stored twice where Redis forgot it: nobody was told of the first time.
+    const mayBeTwice = world.forgot(room) && sentTimes(client, payload) > 1;
+    for (const { log } of client.stays.filter((stay) => stay.log.room === room)) {
+      log.ownBefore(offset);
+      if (mayBeTwice) log.mayLack += sentTimes(client, payload) - 1;
+    }
   }
   for (const { room, payload, end } of client.outcomes) {
     if ((end !== 'unknown' && end !== 'closed' && end !== null) || !client.ownMessages.has(payload)) continue;
     for (const { log } of client.stays) if (log.room === room) log.mayLack++;
   }
+}
+
+function sentTimes({ sendings }: SimulatedClient, payload: number): number {
+  return sendings.all.filter(({ number, isSignal }) => number === payload && !isSignal).length;
 }
 
 /** In the stay in which it was published, and in one numbering. */

@@ -74,6 +74,8 @@ export class Link {
   #downSinceMs: number;
   #serverId = '';
   #connections = 0;
+  /** The connection that is being dropped, by its number: it may take two seconds to close. */
+  #dropped = -1;
   #lastError: Error | null = null;
   /** Host and port of the server to which it was up last. */
   #reached: string | null = null;
@@ -176,7 +178,8 @@ export class Link {
 
   /** Drops the connection and makes a new one: for a link that is up but does not work. */
   reconnect(reason: string): void {
-    if (!this.#isUp || this.#isClosed) return;
+    if (!this.#isUp || this.#isClosed || this.#dropped === this.#connections) return;
+    this.#dropped = this.#connections;
     this.#log('warn', { ...this.#place, reason }, 'redis link dropped: reconnecting');
     this.#lastError = new Error(reason);
     this.redis.disconnect(true);
