@@ -223,6 +223,11 @@ export const ATTACKS: readonly Attack[] = [
       isHttp: true,
     },
   ),
+  flood(
+    'unfinished bodies of 390 kB, 500 sockets',
+    unfinishedBody('/v1/rooms/flood%3Abig/messages', 390_000),
+    { sockets: 500, isOnce: true, isHttp: true },
+  ),
   flood('unfinished bodies, a byte at a time, 1,000 sockets', unfinishedBody('/v1/events', 2000), {
     sockets: 1000,
     isHttp: true,

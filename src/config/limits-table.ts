@@ -182,13 +182,14 @@ export const LIMIT_ROWS: readonly LimitRow[] = [
   {
     path: 'limits.bodyBytes',
     bounds:
-      'bytes in the body of an HTTP request; beyond 1,024 chunks, one of less than 256 bytes counts as 256 against the same limit',
+      'bytes in the body of an HTTP request, and less where no valid request of a client is so long: for a message, and for a list of rooms; beyond 1,024 chunks, one of less than 256 bytes counts as 256 against the same limit',
     answer: '413 `payload_too_large`; closed for tiny chunks, and for twice the limit and more',
     waits: false,
   },
   {
     path: 'limits.unfinishedBodyBytes',
-    bounds: 'bytes of the bodies of client requests that are still arriving, beyond 16 KiB each, of a node',
+    bounds:
+      'bytes of the bodies of client requests that are still arriving or wait for their turn, beyond 16 KiB each, of a node; the same answer to bodies beyond 8 MiB in one turn',
     answer: '429 `rate_limited`',
     waits: true,
   },

@@ -252,6 +252,9 @@ describe('a stream', () => {
       status: 413,
       code: 'payload_too_large',
     });
+    // Longer than any list of three rooms, and not longer than other bodies may be.
+    const list = { rooms: [{ room: 'a', data: 'x'.repeat(30_000) }] };
+    expect((await refused(open, '/v1/events', { body: list })).message).toContain('any list of rooms');
   });
 
   it('resumes after what its user acknowledged, and again as long as nothing came', async () => {

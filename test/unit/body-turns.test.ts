@@ -1,6 +1,6 @@
 /** Bodies of requests, spread over turns of the event loop. */
 import { beforeEach, expect, it } from 'vitest';
-import { BODY_BYTES_A_TURN, BodyTurns } from '../../src/transport/http/body-turns.ts';
+import { BODY_BYTES_A_TURN, BodyTurns, MOST_BODY_BYTES_A_TURN } from '../../src/transport/http/body-turns.ts';
 
 const CHUNK = 512 * 1024;
 const CHUNKS_A_TURN = BODY_BYTES_A_TURN / CHUNK;
@@ -94,4 +94,14 @@ it('one that ended is read again, unless it is gone', () => {
   endTurn();
   endTurn();
   expect(gone.changes).toBe(1);
+});
+
+it('so many new ones at once are kept, small ones always, and as many in the next turn', () => {
+  const most = MOST_BODY_BYTES_A_TURN / CHUNK;
+  for (let turn = 0; turn < 3; turn++) {
+    const kept = Array.from({ length: 500 }, () => turns.keeps(CHUNK));
+    expect(kept.filter(Boolean)).toHaveLength(most);
+    expect(turns.keeps(16 * 1024)).toBe(true);
+    endTurn();
+  }
 });

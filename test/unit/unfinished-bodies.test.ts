@@ -29,7 +29,7 @@ describe('bodies that are still arriving', () => {
     for (const body of [whole!, tooLarge!, givenUp!]) body.add(chunk(50 * KIB), false);
     expect(bodies.bytes).toBe(3 * 34 * KIB);
     expect(whole!.add(chunk(10 * KIB), true)).toBe(true);
-    expect(whole!.whole()).toEqual(Buffer.alloc(60 * KIB, 7));
+    expect(Buffer.alloc(60 * KIB, 7).equals(whole!.whole() as Buffer)).toBe(true);
     expect(tooLarge!.add(chunk(60 * KIB), false)).toBe(true);
     expect(bodies.bytes).toBe(34 * KIB);
     givenUp!.drop();
@@ -60,7 +60,7 @@ describe('bodies that are still arriving', () => {
     for (let line = 0; line < 600; line++) lines.add(chunk(100), false);
     expect(lines.isFlood).toBe(false);
     expect(lines.add(chunk(0), true)).toBe(true);
-    expect(lines.whole()).toEqual(Buffer.alloc(60_000, 7));
+    expect(Buffer.alloc(60_000, 7).equals(lines.whole() as Buffer)).toBe(true);
     body.drop();
     expect(bodies.bytes).toBe(0);
   });
@@ -71,6 +71,43 @@ describe('bodies that are still arriving', () => {
     expect(body.isFlood).toBe(false);
     body.add(chunk(1), false);
     expect(body.isFlood).toBe(true);
+  });
+
+  it('are not kept where their length says that they are too large', () => {
+    const bodies = new UnfinishedBodies(MIB);
+    const late = new ArrivingBody(64 * KIB, bodies, 65 * KIB);
+    expect(late.add(chunk(60 * KIB), false)).toBe(true);
+    expect([bodies.bytes, late.isFlood]).toEqual([0, false]);
+    expect(late.whole()).toBe('too large');
+  });
+
+  it('have as much set aside as their length says, at most, and twice of what came', () => {
+    const bodies = new UnfinishedBodies(10 * MIB);
+    const body = new ArrivingBody(MIB, bodies, 100 * KIB);
+    body.add(chunk(40 * KIB), false);
+    expect(bodies.bytes).toBe((40 - 16) * KIB);
+    for (const more of [10, 1, 40]) body.add(chunk(more * KIB), false);
+    expect(bodies.bytes).toBe((100 - 16) * KIB);
+    body.add(chunk(9 * KIB), true);
+    expect(Buffer.alloc(100 * KIB, 7).equals(body.whole() as Buffer)).toBe(true);
+  });
+
+  it('are put together from chunks of any size', () => {
+    for (const sizes of [[], [0], [5], [3, 0, 4], [1, 1, 1, 1, 1, 1, 1], [100, 1, 300], [7, 5000, 1, 9000]]) {
+      const body = new ArrivingBody(MIB, null);
+      const parts = sizes.map((size, i) => new Uint8Array(size).fill(i + 1));
+      for (const [i, part] of parts.entries()) body.add(part.slice().buffer, i === parts.length - 1);
+      expect(body.whole()).toEqual(Buffer.concat(parts));
+    }
+  });
+
+  it('of which a chunk may not be kept are not kept at all', () => {
+    const bodies = new UnfinishedBodies(MIB);
+    const body = new ArrivingBody(MIB, bodies);
+    expect(body.add(chunk(50 * KIB), false)).toBe(true);
+    expect(body.add(chunk(50 * KIB), false, false)).toBe(false);
+    expect([body.isDropped, bodies.bytes]).toEqual([true, 0]);
+    expect(body.add(chunk(50 * KIB), true)).toBe(true);
   });
 
   it('are charged what is set aside for them', () => {

@@ -240,7 +240,7 @@ export const limits = z.strictObject({
     max: 64 * 1024 * MIB,
     standard: 64 * MIB,
     meaning:
-      'Bytes that a node keeps of the bodies of client requests that are still arriving, all together; the first 16 KiB of each are not counted; `0`: no limit',
+      'Bytes that a node keeps of the bodies of client requests that are still arriving or wait for their turn, all together; the first 16 KiB of each are not counted; `0`: no limit',
   }),
   // Half a thousand of connections that do not read at all. What the kernel holds for them comes on top.
   unreadBytes: whole({

@@ -14,6 +14,7 @@ import { UnfinishedBodies } from '../http/unfinished-bodies.ts';
 import type { ProxyWarning } from '../proxy-warning.ts';
 import { ClientAccess } from './client-access.ts';
 import { ClientAccounts } from './client-accounts.ts';
+import { ClientBodies } from './client-bodies.ts';
 import { Cors } from './cors.ts';
 import { PublishRoute } from './publish-route.ts';
 import { RequestTurns } from './request-turns.ts';
@@ -40,15 +41,18 @@ export function clientRoutes(parts: ClientRoutesParts): Route[] {
   const access = new ClientAccess({ authenticator, mustAuthenticate, log });
   const cors = new Cors(parts.allowedOrigins);
   const accounts = new ClientAccounts(context.clock);
-  const bodies = new UnfinishedBodies(parts.unfinishedBodyBytes);
-  const turns = new RequestTurns(context.turns);
+  const bodies = new ClientBodies({
+    ...parts,
+    bodies: new UnfinishedBodies(parts.unfinishedBodyBytes),
+    turns: new RequestTurns(context.turns),
+  });
   const maxRooms = facts.limits.rooms;
   const streams = new StreamRoutes({
     ...parts,
-    ...{ access, accounts, cors, metrics, maxRooms, bodies, turns },
+    ...{ access, accounts, cors, metrics, maxRooms, bodies },
     streams: new EventStreams(parts),
   });
-  const publishing = new PublishRoute({ ...parts, access, accounts, cors, bodies, turns });
+  const publishing = new PublishRoute({ ...parts, access, accounts, cors, bodies });
   const preflight: Route['handle'] = (exchange, req) => {
     parts.limits.ofAddress(exchange);
     cors.preflight(exchange, req);

@@ -10,17 +10,13 @@ import { type Exchange, HttpError } from '../http/exchange.ts';
 import { decodeRoom } from '../http/history-route.ts';
 import { readMessage } from '../http/incoming-messages.ts';
 import type { BodyFormat } from '../http/media-types.ts';
-import { type RequestBody, readBody } from '../http/request-body.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
-import type { UnfinishedBodies } from '../http/unfinished-bodies.ts';
 import type { HttpRequest } from '../uws.ts';
-import { chargeBody } from './body-charge.ts';
 import type { ClientAccess } from './client-access.ts';
 import type { ClientAccounts } from './client-accounts.ts';
+import { type ClientBodies, type ClientBody, written } from './client-bodies.ts';
 import type { Cors } from './cors.ts';
 import { RequestConnection } from './request-connection.ts';
-import type { RequestTurns } from './request-turns.ts';
-import { valuesIn } from './values-in.ts';
 
 export interface PublishRouteParts {
   readonly node: BrokerNode;
@@ -29,13 +25,9 @@ export interface PublishRouteParts {
   readonly cors: Cors;
   readonly accounts: ClientAccounts;
   readonly limits: RequestLimits;
-  readonly bodyBytes: number;
-  readonly bodies: UnfinishedBodies;
-  readonly turns: RequestTurns;
+  readonly bodies: ClientBodies;
 }
 
-/** JSON may write a byte of a text as six. */
-const ESCAPED_BYTES = 6;
 /** What a message has besides its data. */
 const OTHER_BYTES = 4096;
 
@@ -50,35 +42,30 @@ export class PublishRoute {
   }
 
   async publish(exchange: Exchange, req: HttpRequest): Promise<void> {
-    const { cors, access, accounts, limits, turns } = this.#parts;
+    const { cors, access, accounts, limits, bodies } = this.#parts;
     cors.check(exchange, req);
     limits.ofAddress(exchange);
     const token = access.token(exchange, req);
     const room = decodeRoom(req.getParameter(0) ?? '');
-    const { body, format } = await this.#body(exchange);
-    // MessagePack is not unpacked.
-    const values = format === 'json' ? valuesIn(body, format) : 0;
-    const turn = turns.wait(body.length, values);
-    if (turn !== null) await turn;
+    const body = await this.#body(exchange);
     // After the body, however long it takes: nothing that its owner may no longer do is done.
     const identity = await access.identify(token, exchange.addressKey);
     if (exchange.isAborted) return;
     const user = identity?.user ?? null;
     const allowance = accounts.of(user, exchange.addressKey);
-    chargeBody(this.#parts.context, allowance, user, { bytes: body.length, values });
-    const command = publishOf(room, body, format);
+    await bodies.charge(body, allowance, user);
+    if (exchange.isAborted) return;
+    const command = publishOf(room, body.body, body.format);
     this.#checkSize(command);
     exchange.reply(200, await this.#run(identity, allowance, command));
   }
 
   /** What is longer than any message is not kept, and not parsed. */
-  #body(exchange: Exchange): Promise<RequestBody> {
-    const { bodyBytes, bodies, context } = this.#parts;
-    const { bodyFormat } = exchange;
-    const isPacked = 'format' in bodyFormat && bodyFormat.format === 'msgpack';
-    const most = (isPacked ? 1 : ESCAPED_BYTES) * context.maxPayloadBytes + OTHER_BYTES;
-    if (most >= bodyBytes) return readBody(exchange, bodyBytes, bodies);
-    return readBody(exchange, most, bodies, this.#tooLarge('the body is too large'));
+  #body(exchange: Exchange): Promise<ClientBody> {
+    const { bodies, context } = this.#parts;
+    const most = written(exchange) * context.maxPayloadBytes + OTHER_BYTES;
+    // MessagePack is not unpacked.
+    return bodies.read(exchange, most, this.#tooLarge('the body is too large'), false);
   }
 
   #checkSize({ data }: PublishCommand): void {

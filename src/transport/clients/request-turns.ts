@@ -1,7 +1,19 @@
 import type { CommandTurns, TurnTaker } from '../../connection/command-turns.ts';
 
 /** A unit for so many values of a body: parsing, checking and packing one takes about 0.15 us. */
-const UNIT_SHIFT = 6;
+const VALUE_SHIFT = 6;
+/** A unit for so many bytes of it, to count its values. */
+const BYTE_SHIFT = 13;
+
+/** What a body of so many bytes takes before it is parsed. */
+export function readingUnits(bytes: number): number {
+  return 1 + (bytes >> BYTE_SHIFT);
+}
+
+/** What parsing a body of so many values takes. */
+export function parsingUnits(values: number): number {
+  return values >> VALUE_SHIFT;
+}
 
 interface Waiting {
   readonly units: number;
@@ -20,13 +32,15 @@ export class RequestTurns implements TurnTaker {
     this.#turns = turns;
   }
 
-  /** Resolves when a body of so many bytes and values may be read; null: at once. */
-  wait(bytes: number, values: number): Promise<void> | null {
-    const units = 1 + (bytes >> 13) + (values >> UNIT_SHIFT);
-    if (this.#waiting.length === 0 && this.#turns.left > 0) {
-      this.#turns.left -= units;
-      return null;
-    }
+  /** Whether work of so many units may be done at once; then they are taken. If not, it has to `wait`. */
+  take(units: number): boolean {
+    if (this.#waiting.length > 0 || this.#turns.left <= 0) return false;
+    this.#turns.left -= units;
+    return true;
+  }
+
+  /** Resolves when work of so many units may be done. */
+  wait(units: number): Promise<void> {
     return new Promise((begin) => {
       this.#waiting.push({ units, begin });
       this.#turns.wait(this);

@@ -1,6 +1,7 @@
 import type { Identity } from '../../auth/identity.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { ConnectionContext } from '../../connection/context.ts';
+import { overLimit } from '../../connection/over-limit.ts';
 import type { UpgradeRefusalLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import type { JoinCommand } from '../../protocol/frames.ts';
@@ -8,19 +9,15 @@ import type { Admission, Refusal } from '../admission.ts';
 import type { EventStreams } from '../events/event-streams.ts';
 import { type Exchange, HttpError } from '../http/exchange.ts';
 import { queryParameter } from '../http/query.ts';
-import { readBody } from '../http/request-body.ts';
 import type { RequestLimits } from '../http/request-limits.ts';
-import type { UnfinishedBodies } from '../http/unfinished-bodies.ts';
 import type { ProxyWarning } from '../proxy-warning.ts';
 import { refusalLabel } from '../refusal-label.ts';
 import type { HttpRequest } from '../uws.ts';
-import { chargeBody } from './body-charge.ts';
 import type { ClientAccess } from './client-access.ts';
 import type { ClientAccounts } from './client-accounts.ts';
+import { type ClientBodies, type ClientBody, written } from './client-bodies.ts';
 import type { Cors } from './cors.ts';
-import type { RequestTurns } from './request-turns.ts';
 import { joinOfRoom, joinsOfBody } from './stream-joins.ts';
-import { valuesIn } from './values-in.ts';
 
 export interface StreamRoutesParts {
   readonly streams: EventStreams;
@@ -33,11 +30,12 @@ export interface StreamRoutesParts {
   readonly metrics: NodeMetrics;
   /** Rooms of one stream. */
   readonly maxRooms: number;
-  readonly bodyBytes: number;
-  readonly bodies: UnfinishedBodies;
-  readonly turns: RequestTurns;
+  readonly bodies: ClientBodies;
   readonly context: ConnectionContext<Connection>;
 }
+
+/** What a room of the list has besides its name and its data, and what the body has besides the list. */
+const OTHER_BYTES = 512;
 
 /** The routes that open event streams, under the limits on new connections. */
 export class StreamRoutes {
@@ -62,18 +60,27 @@ export class StreamRoutes {
 
   /** `POST /v1/events` `{rooms: [{room, since?, last?, resume?, members?, data?}]}` */
   async ofRooms(exchange: Exchange, req: HttpRequest): Promise<void> {
-    const { bodyBytes, bodies, turns, context, accounts } = this.#parts;
+    const { bodies, maxRooms, accounts } = this.#parts;
     const token = this.#enter(exchange, req);
-    const { body, format } = await readBody(exchange, bodyBytes, bodies);
-    const values = valuesIn(body, format);
-    const turn = turns.wait(body.length, values);
-    if (turn !== null) await turn;
+    const body = await this.#body(exchange);
     const identity = await this.#identify(exchange, token);
     if (exchange.isAborted) return;
     const user = identity?.user ?? null;
     const allowance = accounts.of(user, exchange.addressKey);
-    chargeBody(context, allowance, user, { bytes: body.length, values });
-    this.#open(exchange, identity, joinsOfBody(body, format, this.#parts.maxRooms));
+    await bodies.charge(body, allowance, user);
+    this.#open(exchange, identity, joinsOfBody(body.body, body.format, maxRooms));
+  }
+
+  /** What is longer than any list of so many rooms is not kept, and not parsed. */
+  #body(exchange: Exchange): Promise<ClientBody> {
+    const { bodies, maxRooms, context } = this.#parts;
+    const { room, presenceBytes = Infinity } = context.facts.limits;
+    const perRoom = written(exchange) * (room + presenceBytes) + OTHER_BYTES;
+    const limit = 'limits.roomsPerConnection';
+    const what = 'the body is larger than any list of rooms';
+    const tooLarge = overLimit('payload_too_large', what, limit, maxRooms, null);
+    const most = maxRooms === 0 ? Infinity : maxRooms * perRoom + OTHER_BYTES;
+    return bodies.read(exchange, most, tooLarge, true);
   }
 
   /** Everything that is decided before a token is checked. */

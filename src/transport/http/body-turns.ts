@@ -1,8 +1,14 @@
 import { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
+import { FREE_BYTES } from './unfinished-bodies.ts';
 
 /** Four times what uWebSockets.js reads of one socket at once: less than a millisecond of copying. */
 export const BODY_BYTES_A_TURN = 2 * 1_048_576;
+/**
+ * What all of them bring in at most, of clients that nobody knows yet: half a millisecond to a millisecond for each MiB. A socket
+ * is read once before it can be paused, so many new ones bring in more than the turn's bytes.
+ */
+export const MOST_BODY_BYTES_A_TURN = 8 * 1_048_576;
 /** What a request that goes on is likely to bring at once. */
 const LIKELY_BYTES = 512 * 1024;
 
@@ -22,6 +28,7 @@ export class BodyTurns {
   readonly #endOfTurn: EndOfTurn;
   readonly #paused = new Set<BodySource>();
   #left = BODY_BYTES_A_TURN;
+  #kept = 0;
 
   constructor(scheduler: Pick<Scheduler, 'atEndOfTurn'>) {
     this.#endOfTurn = new EndOfTurn(scheduler, () => this.#nextTurn());
@@ -30,6 +37,14 @@ export class BodyTurns {
   /** Requests whose bodies wait. */
   get waiting(): number {
     return this.#paused.size;
+  }
+
+  /** Whether so many bytes of a body may still be kept in this turn; then they are counted. Small ones always may. */
+  keeps(bytes: number): boolean {
+    this.#endOfTurn.request();
+    if (bytes > FREE_BYTES && this.#kept + bytes > MOST_BODY_BYTES_A_TURN) return false;
+    this.#kept += bytes;
+    return true;
   }
 
   /** So many bytes of this body arrived, and it is not whole. */
@@ -50,6 +65,7 @@ export class BodyTurns {
 
   #nextTurn(): void {
     this.#left = BODY_BYTES_A_TURN;
+    this.#kept = 0;
     let ready = BODY_BYTES_A_TURN / LIKELY_BYTES;
     for (const source of this.#paused) {
       if (ready-- === 0) break;

@@ -94,6 +94,8 @@ export class Exchange {
   readonly #peerAddress: string;
   readonly #forwardedFor: string;
   readonly #proxied: string;
+  /** Of its body; null: it comes in chunks, or there is none. */
+  readonly #contentLength: number | null;
   readonly #res: HttpResponse;
   readonly #metrics: NodeMetrics;
   readonly #startedMs = systemClock.nowMs();
@@ -128,6 +130,7 @@ export class Exchange {
     this.#forwardedFor = addresses.isProxied ? forwardedFor(req) : '';
     this.#proxied = proxiedAddress(res, addresses);
     this.authorization = req.getHeader('authorization');
+    this.#contentLength = contentLength(req);
     const contentType = req.getHeader('content-type');
     this.bodyFormat = bodyFormat(contentType, req.getHeader('content-encoding'), this.authorization !== '');
     this.#msgpackName = msgpackName(req.getHeader('accept'), contentType, this.bodyFormat);
@@ -195,13 +198,13 @@ export class Exchange {
   }
 
   /**
-   * The whole body; `too large` if it has more than `limit` bytes, `no room` if it is one too many of `bodies`: once the
-   * rest has come too, or after `NO_ROOM_MS`, since what comes after an answer cannot be paused. Never settles if the
+   * The whole body; `too large` if it has more than `limit` bytes, `no room` if it is one too many of `bodies`, or of this turn:
+   * once the rest has come too, or after `NO_ROOM_MS`, since what comes after an answer cannot be paused. Never settles if the
    * client leaves.
    */
   body(limit: number, bodies: UnfinishedBodies | null): Promise<Buffer | 'too large' | 'no room'> {
     return new Promise((resolve) => {
-      const kept = new ArrivingBody(limit, bodies);
+      const kept = new ArrivingBody(limit, bodies, this.#contentLength);
       const turns = this.#bodyTurns;
       const source: BodySource = { pause: () => this.#res.pause(), resume: () => this.#res.resume() };
       let hasRoom = true;
@@ -214,8 +217,9 @@ export class Exchange {
       this.#endBody = end;
       this.#isBodyOpen = true;
       this.#res.onData((chunk, isLast) => {
+        const mayKeep = bodies === null || kept.isDropped || turns.keeps(chunk.byteLength);
         // The parser reuses the chunk's memory after this returns.
-        if (!kept.add(chunk, isLast)) {
+        if (!kept.add(chunk, isLast, mayKeep)) {
           hasRoom = false;
           systemScheduler.after(NO_ROOM_MS, () => resolve('no room'));
         }
@@ -307,6 +311,11 @@ export class Exchange {
     if (isLast) this.#res.writeHeader('Connection', 'close');
     this.#res.endWithoutBody();
   }
+}
+
+function contentLength(req: HttpRequest): number | null {
+  const header = req.getHeader('content-length');
+  return /^\d{1,15}$/.test(header) ? Number(header) : null;
 }
 
 /**

@@ -31,15 +31,17 @@ export async function readBody(
     throw new HttpError('unsupported_media_type', bodyFormat.problem, UNSUPPORTED_HEADERS);
   }
   const body = await exchange.body(bodyBytes, bodies);
-  if (body === 'no room') {
-    const most = bodies!.maxBytes;
-    const limit = 'limits.unfinishedBodyBytes';
-    throw HttpError.of(
-      overLimit('rate_limited', 'too many unfinished requests', limit, most, NO_ROOM_RETRY_MS),
-    );
-  }
+  if (body === 'no room') throw noRoom(bodies!);
   if (body === 'too large') throw HttpError.of(tooLarge);
   return { body, format: bodyFormat.format };
+}
+
+/** A body is one too many. */
+export function noRoom({ maxBytes }: UnfinishedBodies): HttpError {
+  const limit = 'limits.unfinishedBodyBytes';
+  return HttpError.of(
+    overLimit('rate_limited', 'too many unfinished requests', limit, maxBytes, NO_ROOM_RETRY_MS),
+  );
 }
 
 /** These fields of a body that is one object; undefined where one is missing. Rejects with `HttpError`. */

@@ -1,9 +1,9 @@
 /** This much of each body is free: most are whole by then, and sockets are limited. */
-const FREE_BYTES = 16 * 1024;
+export const FREE_BYTES = 16 * 1024;
 
 /**
- * What a node keeps of the bodies of client requests that are still arriving. Nobody is known yet by then, and a client that
- * never sends the last byte would have the rest of it kept for as long as it sends a little now and then.
+ * What a node keeps of the bodies of client requests that are still arriving, or wait for their turn. Nobody is known yet by
+ * then, and a client that never sends the last byte would have the rest of it kept for as long as it sends a little now and then.
  */
 export class UnfinishedBodies {
   /** 0: no limit. */
