@@ -2,39 +2,54 @@
 import { parseArgs } from 'node:util';
 import { append, lineOf, nextSeed, readCampaign, replayOf } from './campaign.ts';
 import { inTask } from './in-task.ts';
+import { names, positive, whole, wholes } from './options.ts';
 import { summary, summaryLine, totalsOf } from './summary.ts';
 import { ACTIONS } from './world/actions.ts';
+import { FAULTS, FAULTS_OF_CLUSTER } from './world/faults.ts';
 import { plannedFor, type RunResult, run } from './world/run.ts';
 import { SHAPE_NAMES, type ShapeName } from './world/shapes.ts';
 import { shrink } from './world/shrink.ts';
 
 const { now } = performance;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string' },
-    seeds: { type: 'string' },
-    from: { type: 'string', default: '1' },
-    /** What runs look like: one or several of `world/shapes.ts`, or `all`, in turn. */
-    shape: { type: 'string', default: 'ordinary' },
-    /** Simulated. */
-    hours: { type: 'string' },
-    /** Real. */
-    minutes: { type: 'string' },
-    'until-failure': { type: 'boolean', default: false },
-    events: { type: 'string' },
-    /** Only these kinds of faults. */
-    faults: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-    shrink: { type: 'boolean', default: false },
-    /** Each seed becomes a line of this file, and those that it has are not run again. */
-    campaign: { type: 'string' },
-    /** Runs nothing: what a campaign adds up to. */
-    summary: { type: 'string' },
-    /** What the seeds run of the sources: `coverage.mjs`. The file for the list of what they do not run. */
-    coverage: { type: 'string' },
-  },
-});
+const { values } = orExit(() =>
+  parseArgs({
+    options: {
+      seed: { type: 'string' },
+      seeds: { type: 'string' },
+      from: { type: 'string', default: '1' },
+      /** What runs look like: one or several of `world/shapes.ts`, or `all`, in turn. */
+      shape: { type: 'string', default: 'ordinary' },
+      /** Simulated. */
+      hours: { type: 'string' },
+      /** Real. */
+      minutes: { type: 'string' },
+      'until-failure': { type: 'boolean', default: false },
+      events: { type: 'string' },
+      /** Only these kinds of faults. */
+      faults: { type: 'string' },
+      trace: { type: 'boolean', default: false },
+      shrink: { type: 'boolean', default: false },
+      /** Each seed becomes a line of this file, and those that it has are not run again. */
+      campaign: { type: 'string' },
+      /** Runs nothing: what a campaign adds up to. */
+      summary: { type: 'string' },
+      /** What the seeds run of the sources: `coverage.mjs`. The file for the list of what they do not run. */
+      coverage: { type: 'string' },
+    },
+  }),
+);
+const kinds = [...new Set([...Object.keys(FAULTS), ...Object.keys(FAULTS_OF_CLUSTER)])];
+const asked = orExit(() => ({
+  seed: whole('seed', values.seed, 0),
+  seeds: whole('seeds', values.seeds, 1) ?? Number.POSITIVE_INFINITY,
+  from: whole('from', values.from, 0)!,
+  hours: positive('hours', values.hours) ?? Number.POSITIVE_INFINITY,
+  minutes: positive('minutes', values.minutes) ?? Number.POSITIVE_INFINITY,
+  events: wholes('events', values.events, 0),
+  faults: names('faults', values.faults, kinds),
+  shapes: values.shape === 'all' ? SHAPE_NAMES : (names('shape', values.shape, SHAPE_NAMES) as ShapeName[]),
+}));
 
 const beganMs = now.call(performance);
 const realMs = () => now.call(performance) - beganMs;
@@ -47,31 +62,28 @@ process.on('unhandledRejection', (error) => {
   process.exitCode = 1;
 });
 
-function shapes(): ShapeName[] {
-  const names = values.shape === 'all' ? SHAPE_NAMES : (values.shape.split(',') as ShapeName[]);
-  for (const name of names) {
-    if (!SHAPE_NAMES.includes(name))
-      throw new Error(`no shape is called ${name}: there are ${SHAPE_NAMES.join(', ')}, and all`);
+/** A wrong command line runs nothing. */
+function orExit<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exit(2);
   }
-  return names;
 }
-
-const limitOf = (value: string | undefined) =>
-  value === undefined ? Number.POSITIVE_INFINITY : Number(value);
 
 /** Several shapes take turns. */
 function* seeds(): Generator<[shape: ShapeName, seed: number]> {
-  const chosen = shapes();
-  if (values.seed !== undefined) {
-    for (const shape of chosen) yield [shape, Number(values.seed)];
+  const { shapes: chosen, seed: only, from, seeds: most, hours, minutes } = asked;
+  if (only !== undefined) {
+    for (const shape of chosen) yield [shape, only];
     return;
   }
-  const [most, hours, minutes] = [values.seeds, values.hours, values.minutes].map(limitOf);
-  const next = new Map(chosen.map((shape) => [shape, nextSeed(earlier, shape, Number(values.from))]));
+  const next = new Map(chosen.map((shape) => [shape, nextSeed(earlier, shape, from)]));
   const isOver = () =>
-    lines.length >= most! * chosen.length ||
-    totalsOf(lines).simulatedHours >= hours! ||
-    realMs() >= minutes! * 60_000;
+    lines.length >= most * chosen.length ||
+    totalsOf(lines).simulatedHours >= hours ||
+    realMs() >= minutes * 60_000;
   for (let turn = 0; !isOver(); turn++) {
     const shape = chosen[turn % chosen.length]!;
     const seed = next.get(shape)!;
@@ -97,12 +109,11 @@ async function shrinkIt(result: RunResult, shape: ShapeName): Promise<void> {
 }
 
 function runSeed(seed: number, shape: ShapeName): Promise<RunResult> {
-  const only = values.events?.split(',').map(Number);
-  const kinds = values.faults?.split(',');
+  const { events: only, faults } = asked;
   const events = plannedFor({ seed, shape }).filter(
     ({ number, kind }) =>
       (only === undefined || only.includes(number)) &&
-      (kinds === undefined || kind in ACTIONS || kinds.includes(kind)),
+      (faults === undefined || kind in ACTIONS || faults.includes(kind)),
   );
   return inTask(() => run({ seed, shape, events }));
 }
