@@ -8,5 +8,5 @@ cpSync('src', 'dist', {
   filter: (path) => kept.has(extname(path)) && !path.endsWith('.DS_Store'),
 });
 chmodSync('dist/main.js', 0o755);
-// Made for the tests, from what was installed then.
-rmSync('dist/node_modules', { recursive: true, force: true });
+// Made for the tests, from the build before; the second by older checkouts.
+for (const folder of ['dist-test', 'dist/node_modules']) rmSync(folder, { recursive: true, force: true });

@@ -134,7 +134,7 @@ class Reconnecting(NodeTest):
         await client.close()
 
     async def test_keeps_a_quiet_link_that_answers(self) -> None:
-        client = self.node.client(timing=quick(probe=5.0))
+        client = self.node.client(timing=quick(probe=1.0))
         entering = asyncio.ensure_future(client.__aenter__())
         peer = await self.node.peer()
         await peer.hello(silentAfterMs=50)

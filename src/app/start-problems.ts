@@ -25,6 +25,12 @@ export function startProblems({ auth, tls, redis }: Config): string[] {
       : problemOf(`cannot serve TLS with ${tls.certFile} and ${tls.keyFile}: `, () => {
           const { passphrase } = tls;
           const pair = { cert: readFileSync(tls.certFile), key: readFileSync(tls.keyFile) };
+          for (const [file, text] of [
+            [tls.certFile, pair.cert],
+            [tls.keyFile, pair.key],
+          ] as const) {
+            if (!text.includes('-----BEGIN ')) throw new Error(`${file} has nothing in PEM`);
+          }
           createSecureContext(passphrase === null ? pair : { ...pair, passphrase });
         })),
     ...(redisFiles.length === 0
@@ -40,6 +46,24 @@ function problemOf(prefix: string, build: () => unknown): string[] {
     build();
     return [];
   } catch (error) {
-    return [prefix + (error instanceof Error ? error.message : String(error))];
+    return [prefix + (error instanceof Error ? plainly(error.message) : String(error))];
   }
+}
+
+/** What OpenSSL says helps few people. */
+const PLAIN: readonly (readonly [said: RegExp, means: string])[] = [
+  [/key values mismatch/, 'the key is not that of the certificate'],
+  [
+    /bad decrypt|bad password|interrupted or cancelled/,
+    'the key is encrypted, and the passphrase is missing or wrong',
+  ],
+  [
+    /no start line|DECODER routines|bad base64|bad end line/,
+    'a file is cut off, or has something else than it should',
+  ],
+];
+
+function plainly(message: string): string {
+  const known = PLAIN.find(([said]) => said.test(message));
+  return known === undefined ? message : `${known[1]} (${message})`;
 }

@@ -37,7 +37,7 @@ beforeAll(async () => {
   writeFileSync(join(dir, 'public.pem'), keys.publicPem);
   redis = await RedisServer.start();
   const env = { ...hostileEnv(join(dir, 'public.pem')), NODE_OPTIONS: `--import=${PROBE}` };
-  node = await NodeProcess.start({ flags: ['--redis', redis.url], env });
+  node = await NodeProcess.start({ flags: ['--redis', redis.url], env, asInstalled: true });
 });
 
 afterAll(async () => {

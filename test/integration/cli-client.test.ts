@@ -440,7 +440,10 @@ describe('roomcast sub', () => {
   it('neither loses messages nor keeps them in memory when it is read slowly', async () => {
     const room = newRoom();
     const count = 30_000;
-    const sub = start(['sub', room, '--count', String(count), '--format', '%d'], { reads: false });
+    const sub = start(['sub', room, '--count', String(count), '--format', '%d'], {
+      reads: false,
+      asInstalled: true,
+    });
     await untilMember(room);
     const before = sub.peakBytes;
     const fat = numbers(1, count).map((number) => `${number} ${'x'.repeat(2000)}`);

@@ -8,12 +8,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tokenAuthenticator } from '../../src/auth/authenticator.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { freePort } from '../support/ports.ts';
+import { programPath } from '../support/program.ts';
 import { pythonEnvironment } from '../support/python-environment.ts';
 import { ROOT, type Snippet, snippetsOf } from '../support/snippets.ts';
 import { waitFor } from '../support/wait.ts';
 
 const API_KEY = 'a-key-of-the-documentation';
-const MAIN = join(ROOT, 'dist/main.js');
+const MAIN = programPath();
 
 const PAGES = readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`);
 const FILES = [

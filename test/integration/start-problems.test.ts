@@ -100,17 +100,17 @@ describe('what keeps a node from starting', () => {
     [
       'the key of another certificate',
       () => files({ ROOMCAST_TLS_CERT_FILE: 'a.pem', ROOMCAST_TLS_KEY_FILE: 'b.key' }),
-      /^cannot serve TLS with .*a\.pem and .*b\.key: .*mismatch/m,
+      /^cannot serve TLS with .*a\.pem and .*b\.key: the key is not that of the certificate \(.*mismatch/m,
     ],
     [
       'a certificate that is none',
       () => files({ ROOMCAST_TLS_CERT_FILE: 'words', ROOMCAST_TLS_KEY_FILE: 'a.key' }),
-      /^cannot serve TLS with .*words and .*a\.key: /m,
+      /^cannot serve TLS with .*words and .*a\.key: .*words has nothing in PEM$/m,
     ],
     [
       'a key without its passphrase',
       () => files({ ROOMCAST_TLS_CERT_FILE: 'a.pem', ROOMCAST_TLS_KEY_FILE: 'locked.key' }),
-      /^cannot serve TLS with /m,
+      /^cannot serve TLS with .*: the key is encrypted, and the passphrase is missing or wrong \(/m,
     ],
     [
       'a key with another passphrase',
@@ -118,7 +118,7 @@ describe('what keeps a node from starting', () => {
         ...files({ ROOMCAST_TLS_CERT_FILE: 'a.pem', ROOMCAST_TLS_KEY_FILE: 'locked.key' }),
         ROOMCAST_TLS_PASSPHRASE: 'wrong',
       }),
-      /^cannot serve TLS with /m,
+      /^cannot serve TLS with .*: the key is encrypted, and the passphrase is missing or wrong \(/m,
     ],
   ])('is found by config check as well: %s', async (_, env, problem) => {
     expect(await startRefusal(env())).not.toBeNull();

@@ -103,3 +103,19 @@ test('a message without echo that was sent again to a Redis that forgot it may b
   };
   expect([lackOf(1, true), lackOf(2, false), lackOf(2, true)]).toEqual([0, 0, 1]);
 });
+
+test('a node that could not start and was killed is started again once', () =>
+  inWorld((world) => {
+    world.isRedisDown = true;
+    world.killNode(1, false);
+    world.startNode(1);
+    const failing = world.nodes[1]!;
+    while (failing.state !== 'failed') pass(world, 100);
+    world.killNode(1, false);
+    world.isRedisDown = false;
+    const before = world.lives.length;
+    world.startNode(1);
+    pass(world, 5_000);
+    expect(world.lives.length - before).toBe(1);
+    expect(world.running).toHaveLength(2);
+  }));

@@ -3,11 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { noteProcess } from './leftovers.ts';
+import { programPath } from './program.ts';
 import { within } from './wait.ts';
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const TAIL_LINES = 30;
 
 /** Tests look at metrics right after what they count, more often than a node renders them for others. */
@@ -20,6 +19,8 @@ export interface NodeProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Files that the process may have open. Default: as many as the tests may. */
   readonly openFiles?: number;
+  /** With the packages as users have them: see `programPath`. */
+  readonly asInstalled?: boolean;
   /** Until it listens. Default 15,000. */
   readonly startTimeoutMs?: number;
 }
@@ -49,9 +50,10 @@ export class NodeProcess {
   readonly #records = new EventEmitter();
   #url = '';
 
-  private constructor({ flags = [], env = {}, openFiles }: NodeProcessOptions) {
+  private constructor({ flags = [], env = {}, openFiles, asInstalled = false }: NodeProcessOptions) {
     const { PATH = '', HOME = '' } = process.env;
-    const node = [process.execPath, MAIN, 'serve', '--port', '0', ...flags];
+    const program = programPath({ asInstalled });
+    const node = [process.execPath, program, 'serve', '--port', '0', ...flags];
     // The hard limit too: Node raises the soft one to it.
     const limited = ['sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh', ...node];
     const [command, ...rest] = openFiles === undefined ? node : limited;
@@ -59,7 +61,7 @@ export class NodeProcess {
       env: { PATH, HOME, ...EXACT_METRICS, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    if (this.#child.pid !== undefined) noteProcess(this.#child.pid, MAIN);
+    if (this.#child.pid !== undefined) noteProcess(this.#child.pid, program);
     this.#read(this.#child.stdout!);
     this.#read(this.#child.stderr!);
     this.exited = this.#whenClosed();

@@ -2,11 +2,9 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { noteProcess } from './leftovers.ts';
+import { programPath } from './program.ts';
 import { within } from './wait.ts';
-
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 export interface Ended {
   /** Null where a signal ended it. */
@@ -20,6 +18,8 @@ export interface RoomcastProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Whether to read what it prints. Default true. */
   readonly reads?: boolean;
+  /** With the packages as users have them: see `programPath`. */
+  readonly asInstalled?: boolean;
 }
 
 export class RoomcastProcess {
@@ -30,10 +30,14 @@ export class RoomcastProcess {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #said = new EventEmitter();
 
-  constructor(args: readonly string[], { env = {}, reads = true }: RoomcastProcessOptions = {}) {
+  constructor(
+    args: readonly string[],
+    { env = {}, reads = true, asInstalled = false }: RoomcastProcessOptions = {},
+  ) {
     const { PATH = '' } = process.env;
-    this.#child = spawn(process.execPath, [MAIN, ...args], { env: { PATH, ...env } });
-    if (this.#child.pid !== undefined) noteProcess(this.#child.pid, MAIN);
+    const program = programPath({ asInstalled });
+    this.#child = spawn(process.execPath, [program, ...args], { env: { PATH, ...env } });
+    if (this.#child.pid !== undefined) noteProcess(this.#child.pid, program);
     // It may end before it has read its input.
     this.#child.stdin.on('error', () => undefined);
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -59,6 +59,9 @@ def ending_of(error: BaseException) -> Ending:
         return Ending(f"what answered is no Roomcast node ({type(error).__name__})")
     if isinstance(error, TimeoutError):
         return Ending("no answer in time")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        todo = 'for an authority of your own pass ssl=ssl.create_default_context(cafile="ca.pem")'
+        return Ending(f"TLS failed: {error.reason or type(error).__name__}: {error.verify_message}: {todo}")
     if isinstance(error, ssl.SSLError):
         return Ending(f"TLS failed: {error.reason or type(error).__name__}")
     return Ending(redacted(f"{type(error).__name__}: {error}"))

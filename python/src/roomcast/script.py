@@ -26,7 +26,8 @@ def publish(
     key: give one that means the message, such as "order-17-paid", and a script that is run twice stores it once.
     options: as for `connect`.
 
-    Raises `Refused`, `Unauthorized`, and `PublishUnknown` where the timeout (in seconds) passes first.
+    Raises `Refused`, `Unauthorized`, and `PublishUnknown` where the timeout (in seconds) passes first; its text says why there is no
+    connection.
     For more than a few messages keep a client open with `connect`.
     """
     try:
@@ -36,15 +37,22 @@ def publish(
     else:
         raise RuntimeError("an event loop is running here: use connect() and await its publish()")
 
+    reason = ""
+
     async def once() -> Published:
+        nonlocal reason
         async with connect(url, token=token, wait=False, **options) as rc:
-            return await rc.publish(room, data, key=key)
+            try:
+                return await rc.publish(room, data, key=key)
+            finally:
+                reason = rc.status.reason
 
     async def in_time() -> Published:
         try:
             return await asyncio.wait_for(once(), timeout)
         except (TimeoutError, asyncio.TimeoutError):
-            text = f"no acknowledgement within {timeout:g} s; publish again with the same key to be certain"
+            why = f" (no connection: {reason})" if reason else ""
+            text = f"no acknowledgement within {timeout:g} s{why}; publish again with the same key to be certain"
             raise PublishUnknown(text) from None
 
     return asyncio.run(in_time())

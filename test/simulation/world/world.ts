@@ -254,11 +254,15 @@ export class World {
         this.trace(
           `${owner.name} (${node.core.node.nodeId}) ${node.state}${node.problem ? `: ${node.problem}` : ''}`,
         );
-        // As an orchestrator would.
-        if (node.state === 'failed' && this.nodes[place] === node)
-          this.loop.after(1_000, () => this.startNode(place), this.loop.world);
+        if (node.state === 'failed')
+          this.loop.after(1_000, () => this.#startAgain(place, node), this.loop.world);
       });
     });
+  }
+
+  /** As an orchestrator would, unless another one has the place meanwhile, or has left it. */
+  #startAgain(place: number, node: SimulatedNode): void {
+    if (this.nodes[place] === node) this.startNode(place);
   }
 
   /** The process is gone. `silent`: the machine is, so that nobody is told. */
