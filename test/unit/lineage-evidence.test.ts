@@ -11,7 +11,7 @@ const CURRENT = { home: NOW, runId: NOW.replaceAll('c', '3'), lineage: '' };
 
 function primary({ home: id, runId }: LineageRecord, previousId = ''): Replication {
   const since = previousId === '' ? -1 : 1;
-  return { id, previousId, since, runId, isReplica: false, replicas: [] };
+  return { id, previousId, since, offset: 0, runId, isReplica: false, replicas: [] };
 }
 
 const HERE = primary(CURRENT);

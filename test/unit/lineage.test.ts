@@ -19,6 +19,7 @@ function info(role: string, replid: string, before: string, since: number): stri
     role,
     master_replid: replid,
     master_replid2: before,
+    master_repl_offset: 99,
     second_repl_offset: since,
   };
   const lines = Object.entries(fields).map(([name, value]) => `${name}:${value}\r\n`);
@@ -26,7 +27,7 @@ function info(role: string, replid: string, before: string, since: number): stri
 }
 
 function server(id: string, previousId = '', since = previousId === '' ? -1 : 100): Replication {
-  return { id, previousId, since, runId: RUN, isReplica: false, replicas: [] };
+  return { id, previousId, since, offset: 99, runId: RUN, isReplica: false, replicas: [] };
 }
 
 function record(home: string, lineage = 'lineage1'): LineageRecord {
@@ -140,13 +141,14 @@ describe('the proof of a former primary', () => {
   it.each([
     ['began again with a full copy', { ...former, previousId: '', since: -1 }],
     ['had more', { ...former, since: 101 }],
+    ['goes on as a primary', { ...server(A), offset: 100 }],
     ['is a replica that happens to be as far', { ...former, runId: OTHER_RUN }],
   ])('is refused by one that %s', (_, at) => {
     expect(provesHandover(record(A), promoted, at)).toBe(false);
   });
 
   it.each([
-    ['is still a primary', { ...server(A), isReplica: false }],
+    ['is still a primary, and waits', server(A)],
     ['has not reached its successor', { ...server(A), isReplica: true }],
     ['follows one that was promoted and lost', { ...former, id: C }],
   ])('is not there yet from one that %s', (_, at) => {

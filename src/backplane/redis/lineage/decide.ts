@@ -122,6 +122,8 @@ export function provesHandover(
   former: Replication,
 ): boolean | null {
   if (runId === '' || former.runId !== runId) return false;
+  // It went on where the other began: only one that hands over stops there.
+  if (!former.isReplica && former.id === home && former.offset >= server.since) return false;
   if (!former.isReplica || former.id !== server.id) return null;
   return former.previousId === home && server.previousId === home && former.since === server.since;
 }

@@ -13,8 +13,8 @@ export interface FormerPrimaryOptions {
 
 /** It follows the new primary within 60 ms of a planned failover; rooms wait for this. */
 const WAIT_MS = 1_000;
-/** For one that lives: it will follow, however busy the machine is. */
-const WAIT_FOR_LIVING_MS = 5_000;
+/** For one that answers, and has not gone on: it will follow, however busy the machine is. */
+const WAIT_FOR_LIVING_MS = 3_000;
 const POLL_MS = 25;
 
 /** True and false: whether it proves that it handed over. */

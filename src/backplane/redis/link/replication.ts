@@ -12,6 +12,8 @@ export interface Replication {
   readonly previousId: string;
   /** Where in the earlier stream its own begins; -1 if there is no earlier one. */
   readonly since: number;
+  /** How far it is in its stream; -1 where a server does not tell. */
+  readonly offset: number;
   /** Of the process: another one after each start. '' where a server does not tell. */
   readonly runId: string;
   /** It follows another server: it accepts no writes, and may be promoted at any moment. */
@@ -28,6 +30,7 @@ export function readReplication(info: string): Replication {
     id: /^master_replid:([0-9a-f]{40})/m.exec(info)?.[1] ?? '',
     previousId: wasPromoted ? previousId : '',
     since: wasPromoted ? since : -1,
+    offset: Number(/^master_repl_offset:(\d+)/m.exec(info)?.[1] ?? -1),
     runId: /^run_id:([0-9a-f]{40})/m.exec(info)?.[1] ?? '',
     isReplica: isReplica(info),
     replicas: [...info.matchAll(/^slave\d+:ip=([^,\r\n]+),port=(\d+)/gm)].map(([, host, port]) => ({
