@@ -12,6 +12,8 @@ const LEFTOVERS = 'test/support/leftovers.ts';
 /** What a project has beside what all have. */
 const SETTINGS: Readonly<Record<string, object>> = {
   conformance: { globalSetup: [LEFTOVERS, 'test/support/shared-cluster.ts'] },
+  // A world puts everything back that it replaces, and importing all of the sources takes as long as many of the tests.
+  simulation: { isolate: false },
 };
 
 /** The hooks are tested with the newest React, and once more with the oldest that they run with. */
