@@ -1,6 +1,8 @@
 /** What checks excuse, and for how long: nodes that cannot know of their trouble yet, and what nobody watched. */
 import { expect, test } from 'vitest';
 import { MemberLog } from '../support/member-log.ts';
+import type { Random } from '../support/random.ts';
+import { ACTIONS } from './world/actions.ts';
 import { watchLeases } from './world/lease-checks.ts';
 import { noteOwn } from './world/own-checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
@@ -103,6 +105,30 @@ test('a message without echo that was sent again to a Redis that forgot it may b
   };
   expect([lackOf(1, true), lackOf(2, false), lackOf(2, true)]).toEqual([0, 0, 1]);
 });
+
+test('a message follows a join that is sent with it, not one that was refused and is tried again later', () =>
+  inWorld((world) => {
+    world.addClient(0);
+    const random = { next: () => 0.3, whole: () => 1, pick: <Item>([first]: readonly Item[]) => first };
+    const joinAndSay = () => ACTIONS.joinAndSay!.happen(world, random as unknown as Random);
+    const [ann] = world.clients;
+    pass(world, 2_000);
+    joinAndSay();
+    expect(ann!.afterJoins).toHaveLength(1);
+    act(world, ann!, () => ann!.leave(ann!.afterJoins[0]!.log.room));
+    pass(world, 1_000);
+    for (const at of [0, 1]) world.cutOff.set(at, 'refused');
+    for (const node of world.nodes) for (const link of world.redisLinksOf(node!)) link.cut(false);
+    pass(world, 8_000);
+    const before = ann!.afterJoins.length;
+    joinAndSay();
+    expect(ann!.afterJoins).toHaveLength(before + 1);
+    pass(world, 50);
+    // Refused.
+    expect(ann!.afterJoins).toHaveLength(before);
+    joinAndSay();
+    expect(ann!.afterJoins).toHaveLength(before);
+  }));
 
 test('a node that could not start and was killed is started again once', () =>
   inWorld((world) => {

@@ -200,10 +200,12 @@ export class Presences {
 
   /**
    * For a join that asks for the members: resolves with what answers it, to be called when the connection is
-   * a member. Rejects with a `JoinFailure`. The feed must be open.
+   * a member. Rejects with a `JoinFailure`. The feed must be open. Who leaves before its turn comes has nothing
+   * read: the room may be closed by then, and nobody would forget its members.
    */
   ask(connection: Connection, feed: Feed): Promise<() => MembersSnapshot> {
     return this.#parts.gate.run(connection, async () => {
+      if (!this.#isIn(connection, feed)) return { value: () => NOTHING_KNOWN, bytes: 0 };
       const source = await this.#rosters.ask(feed);
       const value = () => {
         this.#rosters.told(connection, feed);
@@ -213,6 +215,11 @@ export class Presences {
       };
       return { value, bytes: source.size * ENTRY_COST };
     });
+  }
+
+  #isIn({ rooms }: Connection, feed: Feed): boolean {
+    const { name } = feed.room;
+    return rooms.includes(name) && this.#parts.feeds.get(name) === feed;
   }
 
   /**

@@ -62,7 +62,7 @@ export class Rosters {
     this.#parts = parts;
   }
 
-  /** The feed must be open. Rejects with `BackplaneError`. */
+  /** The feed must be open, and have members until `forget`. Rejects with `BackplaneError`. */
   async ask(feed: Feed): Promise<MembersSource> {
     if (!feed.rule.memberEvents) return this.#readOnce(feed);
     const watched = this.#watch(feed);

@@ -69,11 +69,14 @@ export const ACTIONS: Readonly<Record<string, Happening>> = {
   /** Says something of itself before its join is answered. */
   joinAndSay: byClient(3, (world, client, random) => {
     const name = random.pick(ROOMS);
+    let joins = false;
     world.loop.as(client.owner, () => {
-      client.join(name);
+      joins = client.join(name);
       client.setPresence(name, { n: random.whole(0, 99) });
     });
-    if (random.next() < 0.5) client.publishesAfterJoin(name, publishTo(world, client, name, random));
+    if (random.next() >= 0.5) return;
+    const payload = publishTo(world, client, name, random);
+    if (joins) client.publishesAfterJoin(name, payload);
   }),
   leave: byClient(5, (world, client, random) => {
     const name = random.pick(ROOMS);

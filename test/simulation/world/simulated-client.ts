@@ -228,8 +228,9 @@ export class SimulatedClient {
     return this.#memberships.get(name)?.presenceChanges ?? 0;
   }
 
-  join(name: string, { begin, ...wish }: JoinWish = {}): void {
-    if (this.isOver || this.#memberships.has(name)) return;
+  /** Returns whether it joins now: it may be in the room, or try again and again to get in. */
+  join(name: string, { begin, ...wish }: JoinWish = {}): boolean {
+    if (this.isOver || this.#memberships.has(name)) return false;
     const log = new MemberLog(`${this.owner.name}/${this.stays.length}`, name);
     const stay = { log, fromMs: Number.POSITIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
     this.stays.push(stay);
@@ -238,6 +239,7 @@ export class SimulatedClient {
     const room = this.client.room(name, options);
     this.#memberships.set(name, { stay, log, room, presence: wish.presence, presenceChanges: 0 });
     this.#listen(name, log, room);
+    return true;
   }
 
   #beginning(
