@@ -1,5 +1,6 @@
 /** What a promotion of Redis costs: nothing where the former primary handed over everything, else a new epoch for each room. */
 import { describe, expect, it } from 'vitest';
+import { silentMetrics } from '../../src/backplane/metrics.ts';
 import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import { writeRecord } from '../../src/backplane/redis/lineage/record.ts';
 import type { RedisBackplane, RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
@@ -129,10 +130,12 @@ describe('a planned failover', () => {
     expect(await publishTiny(node.backplane, 'room', 'y')).toMatchObject({ epoch, offset: 2, error: null });
   }, 60_000);
 
-  it('keeps them after one that was not planned, too', async () => {
+  it('keeps them after one that was not planned, too, and both are counted', async () => {
     let [primary, replica] = await pair();
     const proxy = await entry(primary);
-    const node = await start(urlOf(proxy));
+    const promotions: string[] = [];
+    const metrics = { ...silentMetrics, promotion: (kind: string) => void promotions.push(kind) };
+    const node = await start(urlOf(proxy), { metrics });
     const before = await publishTiny(node.backplane, 'room', 'x');
     await primary.kill();
     await replica.client.replicaof('NO', 'ONE');
@@ -143,6 +146,7 @@ describe('a planned failover', () => {
     await handOver(primary, replica);
     await moved(proxy, replica, node);
     expect(await publishTiny(node.backplane, 'room', 'z')).toMatchObject({ epoch, offset: offset + 1 });
+    expect(promotions).toEqual(['unplanned', 'planned']);
   }, 60_000);
 });
 

@@ -1,5 +1,6 @@
 /** Why Sentinels lead a node to no primary, and what to do. */
 import { isWrongCredentials } from '../link/redis-errors.ts';
+import { certificateHint } from './certificate-hint.ts';
 import { addressOfPrimary, type SentinelFacts } from './inspect-sentinels.ts';
 
 export interface SentinelProblem {
@@ -23,7 +24,9 @@ export function sentinelProblem(facts: readonly SentinelFacts[], name: string): 
     return { says, passes: false };
   }
   const each = failed.map(({ address, found }) => `${address}: ${reasonOf(found)}`).join(', ');
-  return { says: `no Sentinel answers (${each}): check that they run, and redis.sentinels`, passes: true };
+  const hints = failed.map(({ found }) => certificateHint(found, 'the Sentinels', 'redis.sentinels'));
+  const hint = hints.find((one) => one !== null) ?? 'check that they run, and redis.sentinels';
+  return { says: `no Sentinel answers (${each}): ${hint}`, passes: true };
 }
 
 /** For a name that none of those that answered knows. */

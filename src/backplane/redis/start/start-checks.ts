@@ -15,6 +15,7 @@ import type { Keys } from '../keys/keys.ts';
 import { isFull, isUnknownCommand, isWrongCredentials } from '../link/redis-errors.ts';
 import { onTrial } from '../link/server-options.ts';
 import { passingProblem, serverProblem } from '../link/server-version.ts';
+import { certificateHint } from './certificate-hint.ts';
 import { addressOfPrimary, inspectSentinels } from './inspect-sentinels.ts';
 import { describeObstacles, findObstacles, isPassing, type ServedPlaces } from './rights.ts';
 import { sentinelProblem } from './sentinel-problem.ts';
@@ -139,19 +140,6 @@ function tlsHint(error: NodeJS.ErrnoException, { isSecure }: RedisAddress): stri
   return error.code === 'ECONNREFUSED'
     ? ''
     : ', and that this port does not require TLS (else use rediss://)';
-}
-
-/** What to do where one end does not trust the certificate of the other; null for any other error. */
-function certificateHint({ code = '' }: NodeJS.ErrnoException): string | null {
-  if (/^ERR_SSL_.*ALERT_.*(CERTIFICATE|UNKNOWN_CA)/.test(code)) {
-    return 'Redis wants a client certificate that it trusts: set redis.tls.certFile and redis.tls.keyFile';
-  }
-  if (code === 'CERT_HAS_EXPIRED') return 'the certificate of Redis has expired: renew it';
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    return 'the certificate of Redis is for another host than the one in redis.url';
-  }
-  if (!/SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)/.test(code)) return null;
-  return 'the certificate of Redis is signed by nobody this node trusts: set redis.tls.caFile to the certificate of who signed it';
 }
 
 function ignoreAbort(): void {
