@@ -139,6 +139,20 @@ it('revoke says what the node answered, and names the variable where there is no
   expect(refused.stderr).toMatch(/answered 401: unauthorized: a key is needed; set ROOMCAST_ADMIN_KEY/);
 });
 
+it('revoke believes nothing that another server answers, whatever its status', async () => {
+  const web = createServer((_, response) => response.end('<html></html>'));
+  await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve));
+  const there = ['--node', `http://127.0.0.1:${(web.address() as AddressInfo).port}`];
+  for (const options of [['--user', 'eve'], ['--user', 'eve', '--end'], ['--list']]) {
+    const { exitCode, stdout, stderr } = await roomcast(options, {}, there);
+    expect([exitCode, stdout]).toEqual([3, '']);
+    expect(stderr).toMatch(/answered 200: nothing that a node would say/);
+  }
+  web.close();
+  listed = {} as typeof listed;
+  expect(await roomcast(['--list'])).toMatchObject({ exitCode: 1, stdout: '' });
+});
+
 it('revoke says that no node is there', async () => {
   const free = createServer();
   await new Promise<void>((resolve) => free.listen(0, '127.0.0.1', resolve));

@@ -44,12 +44,16 @@ function send(url: URL, key: string | null, { method, body }: ApiRequest): Promi
 }
 
 async function bodyOf(answer: Response, node: URL, key: string | null): Promise<unknown> {
-  const body = (await answer.json().catch(() => ({}))) as { error?: { code: string; message: string } };
-  if (answer.ok) return body;
-  const says =
-    body.error === undefined ? 'nothing that could be read' : `${body.error.code}: ${body.error.message}`;
+  const body: unknown = await answer.json().catch(() => null);
+  if (answer.ok && isObject(body)) return body;
+  const error = isObject(body) ? body.error : undefined;
+  const says = isObject(error) ? `${error.code}: ${error.message}` : 'nothing that a node would say';
   const hint = key === null ? `; set ${CLIENT_VARIABLES.adminKey}` : '';
   throw new ApiProblem(`${node.origin} answered ${answer.status}: ${says}${hint}`, EXIT.refused);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 /** `fetch` hides the actual error in its cause. */

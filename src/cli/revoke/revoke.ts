@@ -51,7 +51,7 @@ async function revoke(io: Io, options: RevokeOptions): Promise<void> {
 /** A node that was cut off may not know of what it is asked to end: it is asked all the same. */
 async function endRevocation(io: Io, options: RevokeOptions): Promise<void> {
   const path = `${PATH}?${new URLSearchParams(aboutOf(options))}`;
-  const { count } = (await ask(io, options, 'GET', path)) as Listed;
+  const { count } = await list(io, options, path);
   await ask(io, options, 'DELETE', path);
   const whom = whomOf(options);
   io.stdout(
@@ -63,16 +63,17 @@ async function endRevocation(io: Io, options: RevokeOptions): Promise<void> {
 
 async function printRevocations(io: Io, options: RevokeOptions): Promise<void> {
   const query = new URLSearchParams(aboutOf(options)).toString();
-  const { revocations, count } = (await ask(
-    io,
-    options,
-    'GET',
-    query === '' ? PATH : `${PATH}?${query}`,
-  )) as Listed;
+  const { revocations, count } = await list(io, options, query === '' ? PATH : `${PATH}?${query}`);
   for (const one of revocations) io.stdout(`${JSON.stringify(one)}\n`);
   if (revocations.length < count) {
     io.stderr(`${revocations.length} of ${count} are listed: ask for one with --user or --jti\n`);
   }
+}
+
+async function list(io: Io, options: RevokeOptions, path: string): Promise<Listed> {
+  const answer = (await ask(io, options, 'GET', path)) as Partial<Listed>;
+  if (Array.isArray(answer.revocations) && typeof answer.count === 'number') return answer as Listed;
+  throw new ApiProblem('what answers there is no Roomcast node: it lists no revocations', EXIT.failed);
 }
 
 /** Of `--node`, else of the first node of `ROOMCAST_URL` that answers. */
