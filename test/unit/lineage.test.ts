@@ -1,5 +1,6 @@
 import { describe, expect, it, test } from 'vitest';
 import { ALONE, decide, provesHandover } from '../../src/backplane/redis/lineage/decide.ts';
+import { FormerPrimary } from '../../src/backplane/redis/lineage/former-primary.ts';
 import { type LineageRecord, readRecord, writeRecord } from '../../src/backplane/redis/lineage/record.ts';
 import { isReplica, type Replication, readReplication } from '../../src/backplane/redis/link/replication.ts';
 
@@ -157,5 +158,17 @@ describe('the proof of a former primary', () => {
 
   it('cannot be had where a server does not name its process', () => {
     expect(provesHandover({ ...record(A), runId: '' }, promoted, { ...former, runId: '' })).toBe(false);
+  });
+
+  it.each([
+    ['answers, and does not follow the new one', () => Promise.resolve(info('master', A, NONE, -1))],
+    ['does not answer', () => Promise.reject(new Error('timeout'))],
+  ])('is missed in the words that fit one that %s', async (words, says) => {
+    let nowMs = 0;
+    const clock = { nowMs: () => (nowMs += 2_000), wallMs: () => 0 };
+    const primary = new FormerPrimary({ clock, info: says });
+    primary.remember(RUN, { host: '10.0.0.1', port: 6379 });
+    const doubts = await primary.doubts(record(A), promoted, () => Promise.resolve(promoted));
+    expect(doubts).toBe(`the former primary ${words}`);
   });
 });

@@ -66,15 +66,18 @@ export class FormerPrimary {
     while (true) {
       const addresses = new Map(candidates(known, await latest()).filter(([name]) => !useless.has(name)));
       let waitMs = WAIT_MS;
+      let silence = 'the former primary does not answer';
       for (const [name, answer] of await this.#askAll(addresses, record, server)) {
         if (answer === true) return null;
         if (answer === false) return 'the former primary had more, or did not follow it without a gap';
         if (answer === 'nobody there' && known !== undefined && name === nameOf(known))
           return 'the former primary is gone';
         if (answer === 'another server') useless.add(name);
-        if (answer === 'not yet') waitMs = WAIT_FOR_LIVING_MS;
+        if (answer !== 'not yet') continue;
+        waitMs = WAIT_FOR_LIVING_MS;
+        silence = 'the former primary answers, and does not follow the new one';
       }
-      if (this.#options.clock.nowMs() - beganAtMs >= waitMs) return 'the former primary does not answer';
+      if (this.#options.clock.nowMs() - beganAtMs >= waitMs) return silence;
       await new Promise<void>((resolve) => systemScheduler.after(POLL_MS, resolve));
     }
   }
