@@ -115,6 +115,9 @@ it('looks only at replicas that a Sentinel reaches', () => {
   expect(replicasOf([sentinel(1, { replicas: [replica, away] }), sentinel(2), silent(3)])).toEqual([
     '10.0.1.2:6379',
   ]);
+  expect(replicasOf([sentinel(1, { replicas: [{ ...replica, host: 'fd00::2' }] })])).toEqual([
+    '[fd00::2]:6379',
+  ]);
 });
 
 it('a node fails to start at once only where waiting cannot help', () => {

@@ -6,6 +6,7 @@ import {
   type WatchedReplica,
 } from '../../backplane/redis/start/inspect-sentinels.ts';
 import { reasonOf, unknownName } from '../../backplane/redis/start/sentinel-problem.ts';
+import { shownAddress } from '../../util/redis-url.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 
 const ABOUT = 'redis sentinels';
@@ -32,7 +33,7 @@ export function primaryOf(facts: readonly SentinelFacts[]): string | null {
 /** Host and port of the replicas that any of them knows and reaches. */
 export function replicasOf(facts: readonly SentinelFacts[]): string[] {
   const all = facts.flatMap((one) => knownBy(one)?.replicas ?? []).filter((one) => !isAway(one));
-  return [...new Set(all.map(({ host, port }) => `${host}:${port}`))].sort();
+  return [...new Set(all.map(shownAddress))].sort();
 }
 
 function isAway({ flags }: Pick<WatchedReplica, 'flags'>): boolean {
