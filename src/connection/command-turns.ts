@@ -133,6 +133,8 @@ export class CommandTurns {
   readsTooLong(connection: TurnTaker, nowMs: number): boolean {
     if (this.#reader !== connection) {
       this.#reader = connection;
+      // Pings and pongs ask for no turn: without its end, what one client sends in an hour would count as one reading.
+      this.#endOfTurn.request();
       this.#readFromCpuMs = null;
       this.#readLookMs = nowMs + READ_CPU_MS;
     }

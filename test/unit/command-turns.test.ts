@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ALL_PERMITTED, type Identity } from '../../src/auth/identity.ts';
 import {
+  CommandTurns,
   EXTRA_UNITS,
   LOOK_EVERY,
   READ_CPU_MS,
@@ -13,6 +14,7 @@ import { encodeCommand } from '../../src/protocol/client-codec.ts';
 import { CLOSE } from '../../src/protocol/codes.ts';
 import type { CommandFrame } from '../../src/protocol/frames.ts';
 import type { Encoding } from '../../src/protocol/subprotocol.ts';
+import { EndOfTurn } from '../../src/util/end-of-turn.ts';
 import type { ListSocket } from '../support/list-socket.ts';
 import { Session } from '../support/session.ts';
 
@@ -327,6 +329,19 @@ describe('a connection whose commands wait', () => {
         send(session);
       }
       expect(session.socket.ends).toEqual([CLOSE.rateLimited]);
+    }
+  });
+
+  it('may answer heartbeats for hours, alone on a node that does nothing else', () => {
+    const ends: (() => void)[] = [];
+    const turn = new EndOfTurn({ atEndOfTurn: (work) => ends.push(work) }, () => turns.nextTurn());
+    let cpuMs = 0;
+    const turns = new CommandTurns(turn, { cpuMs: () => cpuMs });
+    const connection = { carryOn: () => false };
+    for (let answers = 0; answers < 100; answers++) {
+      cpuMs += 2 * READ_CPU_MS;
+      expect(turns.readsTooLong(connection, answers * 25_000)).toBe(false);
+      for (const end of ends.splice(0)) end();
     }
   });
 

@@ -1,5 +1,6 @@
-import type { Authenticator, Identity } from '../../auth/identity.ts';
+import { type Authenticator, AuthFailure, type Identity } from '../../auth/identity.ts';
 import { type AuthRefusal, refusalOf } from '../../auth/refusal.ts';
+import { REVOKED, type Revocations } from '../../auth/token-gate.ts';
 import type { Logger } from '../../util/log.ts';
 import { bearerOf } from '../bearer.ts';
 import { type Exchange, HttpError } from '../http/exchange.ts';
@@ -10,6 +11,7 @@ export interface ClientAccessOptions {
   /** Null: everyone is anonymous, and tokens are not read. */
   readonly authenticator: Authenticator | null;
   readonly mustAuthenticate: boolean;
+  readonly revocations: Revocations;
   readonly log: Logger;
 }
 
@@ -46,6 +48,13 @@ export class ClientAccess {
     } catch (error) {
       throw refused(refusalOf(error, log));
     }
+  }
+
+  /** For who has waited since `identify`, and may have been revoked meanwhile. Nothing may be awaited after it. Throws `HttpError`. */
+  recheck(identity: Identity | null): void {
+    const { revocations, log } = this.#options;
+    if (identity === null || !revocations.isRevoked(identity)) return;
+    throw refused(refusalOf(new AuthFailure('token_revoked', REVOKED), log));
   }
 }
 

@@ -38,7 +38,8 @@ export interface ClientRoutesParts {
 export function clientRoutes(parts: ClientRoutesParts): Route[] {
   const { context, authenticator } = parts;
   const { mustAuthenticate, metrics, facts, log } = context;
-  const access = new ClientAccess({ authenticator, mustAuthenticate, log });
+  const { revocations } = parts.node;
+  const access = new ClientAccess({ authenticator, mustAuthenticate, revocations, log });
   const cors = new Cors(parts.allowedOrigins);
   const accounts = new ClientAccounts(context.clock);
   const bodies = new ClientBodies({

@@ -55,6 +55,7 @@ export class PublishRoute {
     const allowance = accounts.of(user, exchange.addressKey);
     await bodies.charge(body, allowance, user);
     if (exchange.isAborted) return;
+    access.recheck(identity);
     const command = publishOf(room, body.body, body.format);
     this.#checkSize(command);
     exchange.reply(200, await this.#run(identity, allowance, command));

@@ -60,7 +60,7 @@ export class StreamRoutes {
 
   /** `POST /v1/events` `{rooms: [{room, since?, last?, resume?, members?, data?}]}` */
   async ofRooms(exchange: Exchange, req: HttpRequest): Promise<void> {
-    const { bodies, maxRooms, accounts } = this.#parts;
+    const { bodies, maxRooms, accounts, access } = this.#parts;
     const token = this.#enter(exchange, req);
     const body = await this.#body(exchange);
     const identity = await this.#identify(exchange, token);
@@ -68,6 +68,8 @@ export class StreamRoutes {
     const user = identity?.user ?? null;
     const allowance = accounts.of(user, exchange.addressKey);
     await bodies.charge(body, allowance, user);
+    if (exchange.isAborted) return;
+    this.#counting('unauthorized', () => access.recheck(identity));
     this.#open(exchange, identity, joinsOfBody(body.body, body.format, maxRooms));
   }
 
