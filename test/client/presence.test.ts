@@ -142,6 +142,26 @@ describe('the list of members', () => {
     expect(room.members).toMatchObject({ count: 2, partial: false });
   });
 
+  it.each([
+    ['comes back', DETAILED + 2, 0],
+    ['comes back while others are gone, and the room small,', DETAILED + 2, 2],
+  ])('is right for who %s before a large room is told of the changes', async (_what, size, away) => {
+    const all = Array.from({ length: size }, (_, i) => connect(`user-${i}`));
+    const rooms = all.map((client) => client.room('r', { members: true }));
+    await told();
+    await told();
+    const [ann, ...others] = all;
+    for (const room of rooms.slice(0, away + 1)) room.leave();
+    await broker.clock.advance(10);
+    const back = ann!.room('r', { members: true });
+    await broker.clock.advance(10);
+    for (const client of others.slice(0, away)) client.room('r', { members: true });
+    await broker.clock.advance(10);
+    await told();
+    await told();
+    expect(back.members).toEqual({ members: [], count: size, partial: true });
+  });
+
   it('is kept for a second user of a room that was joined without it, and no message is missed or doubled', async () => {
     const client = connect('ann');
     const plain = client.room<number>('r');

@@ -44,7 +44,14 @@ it('stays stopped', () => {
 const LATE = {
   'a member joins a large room': (scheduler: FakeScheduler) => {
     const parts = { scheduler, detailedMembers: 1, dataBytesPerSecond: 0 };
-    const events = new MemberEvents({ ...parts, smallAgain: nothing, told: nothing, merged: nothing });
+    const events = new MemberEvents({
+      ...parts,
+      smallAgain: nothing,
+      version: () => 0,
+      addedUp: nothing,
+      told: nothing,
+      merged: nothing,
+    });
     const late = () => void events.add(feed, { change: 'joined', who, count: 2 });
     return { late, stop: () => events.stop() };
   },

@@ -14,11 +14,17 @@ export interface MemberEventsParts extends DataPushesParts {
   readonly scheduler: Scheduler;
   /** Members of a large room are named again. */
   smallAgain(feed: Feed): void;
+  /** How often the members of a room have changed. */
+  version(feed: Feed): number;
+  /** Changes since this version add up to nothing: whoever was told of the members in between knows another count. */
+  addedUp(feed: Feed, since: number, count: number): void;
 }
 
 /** How a large room has changed since its members were last told. */
 interface Summary {
-  before: number;
+  readonly before: number;
+  /** Before the first change. */
+  readonly version: number;
   count: number;
 }
 
@@ -74,17 +80,19 @@ export class MemberEvents {
   #summarise(feed: Feed, change: 'joined' | 'left', count: number): void {
     const known = this.#summaries.get(feed);
     if (known) known.count = count;
-    else this.#summaries.set(feed, { before: change === 'joined' ? count - 1 : count + 1, count });
+    else {
+      const before = change === 'joined' ? count - 1 : count + 1;
+      this.#summaries.set(feed, { before, version: this.#parts.version(feed), count });
+    }
     this.#telling.start();
   }
 
   #tellSummaries(): void {
     const summaries = [...this.#summaries];
     this.#summaries.clear();
-    for (const [feed, { before, count }] of summaries) {
-      if (count !== before) {
-        feed.push(['member', feed.room.name, count > before ? 'joined' : 'left', null, count]);
-      }
+    for (const [feed, { before, version, count }] of summaries) {
+      if (count === before) this.#parts.addedUp(feed, version, count);
+      else feed.push(['member', feed.room.name, count > before ? 'joined' : 'left', null, count]);
       if (count <= this.#parts.detailedMembers) this.#parts.smallAgain(feed);
     }
   }

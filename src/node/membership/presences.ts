@@ -81,6 +81,8 @@ export class Presences {
     this.#events = new MemberEvents({
       ...parts,
       smallAgain: (feed) => this.#rosters.smallAgain(feed),
+      version: (feed) => this.#rosters.version(feed),
+      addedUp: (feed, since, count) => this.#rosters.addedUp(feed, since, count),
       told: (changes) => {
         stats.told += changes;
       },

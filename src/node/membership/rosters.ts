@@ -132,6 +132,20 @@ export class Rosters {
     watched.watchers.set(connection, watched.version);
   }
 
+  version(feed: Feed): number {
+    return this.#watched.get(feed)?.version ?? 0;
+  }
+
+  /** The count is what it was at this version, so that most members need not be told. Who comes back to a large room at once is not one of them. */
+  addedUp(feed: Feed, since: number, count: number): void {
+    const watched = this.#watched.get(feed);
+    for (const [connection, knows] of watched?.watchers ?? []) {
+      if (knows < since || knows === watched?.version) continue;
+      connection.push(['member', feed.room.name, 'joined', null, count]);
+      connection.flushBeforeMessages();
+    }
+  }
+
   // ---- what changes ----------------------------------------------------------------------------------------
 
   /** `isNamed`: members are told of this change by name. Else the room is too large for that. */
