@@ -150,7 +150,7 @@ it('revoke believes nothing that another server answers, whatever its status', a
   }
   web.close();
   listed = {} as typeof listed;
-  expect(await roomcast(['--list'])).toMatchObject({ exitCode: 1, stdout: '' });
+  expect(await roomcast(['--list'])).toMatchObject({ exitCode: 3, stdout: '' });
 });
 
 it('revoke says that no node is there', async () => {

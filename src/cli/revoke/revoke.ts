@@ -73,7 +73,7 @@ async function printRevocations(io: Io, options: RevokeOptions): Promise<void> {
 async function list(io: Io, options: RevokeOptions, path: string): Promise<Listed> {
   const answer = (await ask(io, options, 'GET', path)) as Partial<Listed>;
   if (Array.isArray(answer.revocations) && typeof answer.count === 'number') return answer as Listed;
-  throw new ApiProblem('what answers there is no Roomcast node: it lists no revocations', EXIT.failed);
+  throw new ApiProblem('what answers there is no Roomcast node: it lists no revocations', EXIT.refused);
 }
 
 /** Of `--node`, else of the first node of `ROOMCAST_URL` that answers. */
