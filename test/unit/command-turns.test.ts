@@ -317,6 +317,16 @@ describe('a connection whose commands wait', () => {
     expect(session.turns.heldBytes).toBe(0);
   });
 
+  it('may send a burst within its rate to a node whose code is new', () => {
+    const session = busy({ rate: [1000, 5000] });
+    for (let id = 1; id <= 4000; id++) {
+      session.clock.advance(0.02);
+      session.cpu.ms += 0.015;
+      session.receive(['ping', id]);
+    }
+    expect(session.socket.ends).toEqual([]);
+  });
+
   it('is closed likewise for pings and empty messages, which wait for nothing', () => {
     for (const send of [
       ({ connection }: Session) => connection.controlFrame(),
