@@ -44,8 +44,9 @@ const LEFT: Bounds = {
   'Lease.#peers.nodes': ({ lives }) => lives,
   // Of the server that has the data now, and of no other.
   'FormerPrimary.#addresses': () => 1,
-  'Lineages.#known': () => 1,
   'Lineages.#evidence': () => 1,
+  // The newest ids of servers.
+  'Lineages.#known': () => 16,
   // As many as there are numberings in use.
   'Lineages.#promotions': () => 1,
   // Of the node, the newest ones.

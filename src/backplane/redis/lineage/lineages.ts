@@ -34,6 +34,8 @@ interface Settled extends Change {
   readonly stored: string;
 }
 
+/** Ids of servers, besides those that have something. */
+const MOST_KNOWN = 16;
 /** Other nodes settle the same records: then theirs count. */
 const TRIES = 5;
 const nobody: OtherPrimaries = () => Promise.resolve([]);
@@ -50,7 +52,7 @@ export class Lineages {
   /** The one that all partitions have, or null if they differ. */
   #common: string | null = '';
   #generation = 0;
-  /** Ids of servers on which something was settled. */
+  /** Ids of servers on which something was settled. An id ends with the next promotion, so one that has nothing now may get something again. */
   readonly #known = new Set<string>();
   /** Decided, and not stored: their server refuses writes. */
   readonly #owed = new Set<Part>();
@@ -166,8 +168,11 @@ export class Lineages {
   /** Of servers that have nothing any more. */
   #forget(): void {
     const homes = new Set([...this.#byPart.values()].map(({ home }) => home));
-    for (const ids of [this.#known, this.#promotions])
-      for (const id of ids) if (!homes.has(id)) ids.delete(id);
+    for (const id of this.#promotions) if (!homes.has(id)) this.#promotions.delete(id);
+    for (const id of this.#known) {
+      if (this.#known.size <= MOST_KNOWN) break;
+      if (!homes.has(id)) this.#known.delete(id);
+    }
     if (this.#owed.size === 0) this.#inquiry.forget();
     const runIds = new Set([...this.#byPart.values()].map(({ runId }) => runId));
     this.#former.keep(runIds);
