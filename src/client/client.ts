@@ -142,13 +142,21 @@ export class BaseClient implements RoomServices {
     return stored;
   }
 
-  /** See `Room.signal`. */
-  signal(room: string, data: unknown, echo = false): SignalOutcome {
+  /**
+   * See `Room.signal`. With `answered` the node is asked for an answer. It is called once for each signal that is sent: with null
+   * when the node has passed it on, else with a `RefusedError` or a `DisconnectedError`, after which nobody knows.
+   */
+  signal(
+    room: string,
+    data: unknown,
+    echo = false,
+    answered: ((error: Error | null) => void) | null = null,
+  ): SignalOutcome {
     const { session } = this.#connector;
     if (session === null || session.bufferedBytes > MAX_UNSENT_BYTES || session.waitMs(0) > 0)
       return 'dropped';
     const options = fields<PublishOptions>({ ephemeral: true, echo: echo ? undefined : false });
-    session.publish(room, this.#build.codec.pack(data), options, null);
+    session.publish(room, this.#build.codec.pack(data), options, answered);
     return 'sent';
   }
 

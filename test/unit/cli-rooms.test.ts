@@ -167,8 +167,8 @@ describe('what a command waits for', () => {
     const { waits, said } = watched();
     waits.sent(['publish', 1, 'a', 'x', {}]);
     waits.received(['error', 1, 'rate_limited', 'slower']);
-    waits.sent(['publish', 0, 'a', 'x', { ephemeral: true }]);
-    waits.received(unavailable(0));
+    waits.sent(['publish', 4, 'a', 'x', { ephemeral: true }]);
+    waits.received(unavailable(4));
     waits.sent(['publish', 2, 'a', 'x', {}]);
     waits.received(['hello', {}]);
     waits.received(unavailable(2));

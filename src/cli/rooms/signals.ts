@@ -1,9 +1,6 @@
-/**
- * `roomcast pub --ephemeral`. Nodes do not acknowledge signals. So after every few, and at the end, a question is asked whose answer
- * shows that the node has read what came before it on the same connection; what it refused it has said by then.
- */
+/** `roomcast pub --ephemeral`: publishes signals, and ends well only when the node has passed every one on. */
 import type { RoomcastClient } from '../../client/node.ts';
-import { RefusedError } from '../../client/public.ts';
+import { DisconnectedError, RefusedError } from '../../client/public.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Work } from './command.ts';
 import type { Ending } from './ending.ts';
@@ -11,63 +8,87 @@ import type { Piece } from './input.ts';
 import { joined } from './joined.ts';
 import { Tally } from './tally.ts';
 
-const BETWEEN_QUESTIONS = 64;
+/** On their way at one time. */
+const WINDOW = 64;
+const LOST = 'the connection was lost: it is unknown whether the last signals were sent';
 
 export class Signals implements Work {
   readonly #room: string;
   readonly #pieces: AsyncGenerator<Piece>;
   readonly #join: boolean;
   readonly #tally = new Tally();
-  #unsure: (number | null)[] = [];
-  #connection: string | null = null;
-  #refusal: unknown = null;
+  readonly #failure: Promise<never>;
+  #fail!: (error: unknown) => void;
+  #underWay = 0;
+  /** Called when one of those on their way is answered. */
+  #wake: () => void = () => undefined;
 
   constructor(room: string, pieces: AsyncGenerator<Piece>, join = false) {
     this.#room = room;
     this.#join = join;
     this.#pieces = pieces;
+    this.#failure = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    // It may fail before the work begins, which then ends with it.
+    this.#failure.catch(() => undefined);
   }
 
   async run(client: RoomcastClient, { signal }: Ending): Promise<void> {
     if (this.#join) await joined(client, this.#room);
-    // There must be a connection before the first one: signals do not wait for it.
-    await this.#ask(client, signal);
-    for await (const { line, data } of this.#pieces) {
-      if (signal.aborted) return;
-      this.#tally.sent(line);
-      // It is dropped where too much waits to leave.
-      if (client.signal(this.#room, data) === 'dropped') {
-        await this.#ask(client, signal);
-        if (client.signal(this.#room, data) === 'dropped')
-          throw new Error('the connection is gone: a signal was dropped');
-      }
-      this.#unsure.push(line);
-      if (this.#unsure.length >= BETWEEN_QUESTIONS) await this.#ask(client, signal);
-    }
-    await this.#ask(client, signal);
+    // The input may stay silent for ever: what fails meanwhile does not wait for it.
+    await Promise.race([this.#sendAll(client, signal), this.#failure]);
   }
 
   failed(error: unknown): void {
-    this.#refusal ??= error;
+    this.#fail(error);
   }
 
   summary(exitCode: number): string | null {
     return exitCode === EXIT.ok ? null : this.#tally.summary('sent');
   }
 
-  /** Who is here: refused or not, the answer comes after everything before it. */
-  async #ask(client: RoomcastClient, abort: AbortSignal): Promise<void> {
+  async #sendAll(client: RoomcastClient, abort: AbortSignal): Promise<void> {
+    await this.#untilItCanSend(client, abort);
+    for await (const piece of this.#pieces) {
+      if (abort.aborted) return;
+      this.#tally.sent(piece.line);
+      if (!this.#send(client, piece)) {
+        await this.#untilItCanSend(client, abort);
+        if (!this.#send(client, piece)) throw new Error('the connection is gone: a signal was dropped');
+      }
+      if (this.#underWay >= WINDOW) await this.#untilAllAreAnswered();
+    }
+    await this.#untilAllAreAnswered();
+  }
+
+  /** Whether it leaves. The library drops signals where there is no connection, or too much waits to leave. */
+  #send(client: RoomcastClient, { line, data }: Piece): boolean {
+    this.#underWay++;
+    const outcome = client.signal(this.#room, data, false, (error) => this.#answered(line, error));
+    if (outcome === 'dropped') this.#underWay--;
+    return outcome === 'sent';
+  }
+
+  #answered(line: number | null, error: Error | null): void {
+    this.#underWay--;
+    if (error === null) this.#tally.acknowledge(line);
+    else this.failed(error instanceof DisconnectedError ? new Error(LOST) : error);
+    this.#wake();
+  }
+
+  async #untilAllAreAnswered(): Promise<void> {
+    while (this.#underWay > 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** A question waits for a connection, and its answer for what was sent before it. That it is refused does not matter. */
+  async #untilItCanSend(client: RoomcastClient, abort: AbortSignal): Promise<void> {
     await client.listMembers(this.#room, { abort }).catch((error: unknown) => {
       if (!(error instanceof RefusedError)) throw error;
     });
-    const { status } = client;
-    const connection = status.state === 'connected' ? status.connection : null;
-    if (this.#unsure.length > 0 && connection !== this.#connection) {
-      throw new Error('the connection was lost: it is unknown whether the last signals were sent');
-    }
-    this.#connection = connection;
-    if (this.#refusal !== null) throw this.#refusal;
-    for (const line of this.#unsure) this.#tally.acknowledge(line);
-    this.#unsure = [];
   }
 }

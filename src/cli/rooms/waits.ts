@@ -1,5 +1,6 @@
 /** What nodes refuse for now. The client library asks again without a word; people want to know what a command waits for. */
 import type { ErrorCode } from '../../protocol/codes.ts';
+import type { PublishOptions } from '../../protocol/frames.ts';
 
 /** Refusals after which the client library asks again, apart from `rate_limited`, which is no fault. */
 const PASSING: readonly unknown[] = ['unavailable', 'timeout', 'internal'] satisfies ErrorCode[];
@@ -26,10 +27,9 @@ export class Waits {
     return this.#refused.values().next().value ?? null;
   }
 
-  sent([type, id, room]: readonly unknown[]): void {
-    // A signal has no id, and is not sent again.
-    if (id === 0) return;
-    if (type === 'publish') this.#asked.set(id, `nothing can be published in ${room} now`);
+  sent([type, id, room, , options]: readonly unknown[]): void {
+    if (type === 'publish' && !isSignal(options))
+      this.#asked.set(id, `nothing can be published in ${room} now`);
     if (type === 'join') this.#asked.set(id, `${room} cannot be joined now`);
   }
 
@@ -53,4 +53,9 @@ export class Waits {
   #delete(what: string): void {
     if (this.#refused.delete(what) && this.#refused.size === 0) this.#events.ended();
   }
+}
+
+/** Signals are not sent again. */
+function isSignal(options: unknown): boolean {
+  return (options as PublishOptions).ephemeral === true;
 }
