@@ -53,7 +53,7 @@ async function examineSentinels(config: Config, url: string, timeoutMs: number):
   return { ...examined, findings: [...checkRedisSentinels(facts, sentinelName), ...examined.findings] };
 }
 
-/** Each server that `redis.url` names, and each master that these know of. */
+/** Each server that `redis.url` names, and each master and replica that these know of. */
 async function examineCluster(config: Config, url: string, timeoutMs: number): Promise<Examined> {
   const { keyPrefix, partitions } = config.redis;
   const named = splitRedisUrls(url);
@@ -65,6 +65,10 @@ async function examineCluster(config: Config, url: string, timeoutMs: number): P
   named.forEach((one, i) => {
     servers.set(shownAddress(redisAddress(one)), { found: seeds[i]!, isTried: cluster === null });
   });
+  for (const { address, found } of cluster?.replicas ?? []) {
+    // Why one did not answer is said of the cluster.
+    if (!(found instanceof Error)) servers.set(address, { found, isTried: false });
+  }
   // What a master was tried for counts more than what it says as one that was named.
   for (const { address, found } of cluster?.masters ?? []) servers.set(address, { found, isTried: true });
   const { findings, clocks } = judge(config, named[0]!, servers);

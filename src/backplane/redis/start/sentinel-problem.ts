@@ -20,7 +20,7 @@ export function sentinelProblem(facts: readonly SentinelFacts[], name: string): 
   }
   const denied = failed.find(({ found }) => isWrongCredentials(found));
   if (denied !== undefined) {
-    const says = `cannot log in to the Sentinel at ${denied.address}: ${denied.found.message}: check the user and password in redis.sentinels`;
+    const says = `cannot log in to the Sentinel at ${denied.address}: ${reasonOf(denied.found)}: check the user and password in redis.sentinels`;
     return { says, passes: false };
   }
   const each = failed.map(({ address, found }) => `${address}: ${reasonOf(found)}`).join(', ');
@@ -39,8 +39,9 @@ export function unknownName(facts: readonly SentinelFacts[], name: string): stri
   return `redis.sentinelName is "${name}", and the Sentinels know no primary by this name: ${known}`;
 }
 
+/** To stand within a sentence. */
 export function reasonOf(error: NodeJS.ErrnoException): string {
-  return error.code ?? error.message;
+  return (error.code ?? error.message).replace(/\.$/, '');
 }
 
 function namesKnown(facts: readonly SentinelFacts[]): readonly string[] {
