@@ -85,9 +85,11 @@ interface Examination {
 function judge(config: Config, url: string, servers: ReadonlyMap<string, Examination>): Examined {
   const each = new Map<string, readonly Finding[]>();
   const clocks: ClockReading[] = [];
+  const named = splitRedisUrls(config.redis.url!).map((one) => shownAddress(redisAddress(one)));
   for (const [address, { found, isTried }] of servers) {
-    if (found instanceof Error) each.set(address, [redisUnreachable(address, found)]);
-    else {
+    if (found instanceof Error) {
+      each.set(address, [redisUnreachable(address, found, named.includes(address))]);
+    } else {
       const own = { ...config, redis: { ...config.redis, url: urlAt(url, address) } };
       // A replica here is no mistake: it may take over, or tell who the masters are.
       each.set(address, checkRedis(own, { ...found, role: 'master' }, isTried));

@@ -40,7 +40,8 @@ export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] 
   return findings;
 }
 
-export function redisUnreachable(host: string, error: unknown): Finding {
+/** `isNamed`: by `redis.url`, and not only by other servers. */
+export function redisUnreachable(host: string, error: unknown, isNamed = true): Finding {
   const { code, message } = error as NodeJS.ErrnoException;
   if (error instanceof WrongServer) return problem('redis server', message, 'a node cannot use it');
   if (isFull(message)) {
@@ -63,7 +64,9 @@ export function redisUnreachable(host: string, error: unknown): Finding {
   return problem(
     ABOUT,
     `cannot reach ${host}: ${code ?? message}`,
-    'check that it runs, that redis.url is right, and that no firewall blocks the port',
+    isNamed
+      ? 'check that it runs, that redis.url is right, and that no firewall blocks the port'
+      : 'check that it runs, that this machine reaches the address that it announces, and that no firewall blocks the port',
   );
 }
 
