@@ -40,6 +40,14 @@ export class ControlMessages {
     return this.#parts.backplane.signal(JSON.stringify(message));
   }
 
+  /** The store has got back what it had lost of who is denied what. */
+  tellRestored(): void {
+    this.send({ type: 'restored' }).catch((error: unknown) => {
+      // They make new copies by themselves, later.
+      this.#parts.log.debug({ error }, 'cannot tell other nodes that denials were restored');
+    });
+  }
+
   /** A request arrived. An unreadable one is counted and ignored. */
   arrived(text: string): void {
     const message = parseControlMessage(text);

@@ -75,18 +75,21 @@ function settings() {
   return { sentinels: urls, sentinelName: 'chat', keyPrefix: 'sentinel' };
 }
 
+/** What each Sentinel says of the group: `port` of the primary, `flags`, and how many others it knows. */
+async function views(): Promise<Readonly<Record<string, string>>[]> {
+  const asked = sentinels.map(({ client }) => client.call('SENTINEL', 'MASTER', 'chat'));
+  return ((await Promise.all(asked)) as string[][]).map((fields) =>
+    Object.fromEntries(fields.flatMap((name, i) => (i % 2 === 0 ? [[name, fields[i + 1]!] as const] : []))),
+  );
+}
+
 /** All Sentinels know each other, and that many replicas. */
 async function watched(replicas: number): Promise<void> {
   await waitFor(
-    async () => {
-      const states = await Promise.all(
-        sentinels.map(({ client }) => client.call('SENTINEL', 'MASTER', 'chat')),
-      );
-      return (states as string[][]).every((fields) => {
-        const field = (name: string) => Number(fields[fields.indexOf(name) + 1]);
-        return field('num-other-sentinels') === 2 && field('num-slaves') >= replicas;
-      });
-    },
+    async () =>
+      (await views()).every(
+        (view) => Number(view['num-other-sentinels']) === 2 && Number(view['num-slaves']) >= replicas,
+      ),
     { for: 'Sentinels to know each other', timeoutMs: 30_000 },
   );
 }
@@ -100,14 +103,18 @@ async function primary(): Promise<RedisServer> {
   return servers.find((server) => server.port === Number(port))!;
 }
 
-/** All Sentinels name the same primary. */
-async function agreed(): Promise<void> {
-  const asked = () =>
-    sentinels.map(({ client }) => client.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'chat').then(String));
-  await waitFor(async () => new Set(await Promise.all(asked())).size === 1, {
-    for: 'Sentinels to agree',
-    timeoutMs: 30_000,
-  });
+/**
+ * No failover is under way, for any Sentinel. The one that carries it out names the new primary by GET-MASTER-ADDR-BY-NAME at once,
+ * and goes on to list the replicas of the former one until all of them follow.
+ */
+async function untilSettled(): Promise<void> {
+  await waitFor(
+    async () => {
+      const all = await views();
+      return all.every(({ flags, port }) => flags === 'master' && port === all[0]!.port);
+    },
+    { for: 'Sentinels to be done with the failover', timeoutMs: 30_000 },
+  );
 }
 
 async function untilTaken(text: string, room = 'room') {
@@ -273,7 +280,7 @@ if (COORDINATED) {
 } else console.warn('without SENTINEL FAILOVER … COORDINATED: REDIS_SERVER names no Valkey 9');
 
 test('a check of the deployment reaches the primary by the Sentinels', async () => {
-  await agreed();
+  await untilSettled();
   const { sentinels: urls, sentinelName } = settings();
   const facts = await inspectRedis({
     ...{ url: 'redis://:of%20the%20servers@not.used', sentinels: urls, sentinelName },

@@ -202,7 +202,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'rooms are not checked when Redis is back',
     file: 'node/broker-node.ts',
-    find: 'void this.#feeds.checkAll(has);',
+    find: 'void feeds.checkAll(has);',
     replace: '',
     breaks: 'what was missed comes only with the next message',
     hint: { faultKinds: ['cutSubscribers', 'cutOff'], actionsPerSecond: 8 },
@@ -210,7 +210,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'rooms are never checked by turns',
     file: 'node/broker-node.ts',
-    find: 'void this.#feeds.checkSome(Math.ceil(this.#feeds.size / CHECK_ROUND_S));',
+    find: 'void feeds.checkSome(Math.ceil(feeds.size / CHECK_ROUND_S));',
     replace: 'void CHECK_ROUND_S;',
     breaks: 'a room that lost its subscription stays silent',
     hint: { faultKinds: ['deafRoom'], actionsPerSecond: 5 },
@@ -218,7 +218,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'kept-out list is not read again',
     file: 'node/broker-node.ts',
-    find: 'if (has(null)) this.#denied.reload();',
+    find: 'if (has(null)) denied.reload();',
     replace: '',
     breaks: 'a user who is kept out stays on a node that was cut off',
     hint: { faultKinds: ['cutOff'], faultsPerMinute: 20, actionsPerSecond: 10, actions: { revoke: 60 } },
@@ -226,7 +226,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'members are not read again when Redis is back',
     file: 'node/broker-node.ts',
-    find: 'this.#presences.resumed(has);',
+    find: 'presences.resumed(has);',
     replace: '',
     breaks: 'members that came or left meanwhile are not told',
     hint: { faultKinds: ['cutSubscribers', 'cutOff'], actionsPerSecond: 5 },
