@@ -1,8 +1,10 @@
 /** The cluster of docker-compose.yml, on a real engine, under a project name and on ports of its own. */
+
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { freePort } from '../support/ports.ts';
+import { untilReadyz } from '../support/readyz.ts';
 import { waitFor } from '../support/wait.ts';
 
 const run = promisify(execFile);
@@ -89,10 +91,7 @@ export class ComposeCluster {
   /** Resolves when the balancer has a node to send clients to. */
   async up(): Promise<void> {
     await this.compose('up', '-d', '--no-build', ...this.services);
-    await waitFor(async () => (await fetch(`${this.url}/readyz`)).ok, {
-      timeoutMs: 60_000,
-      for: 'the balancer to have a node',
-    });
+    await untilReadyz(this.url, 200, { timeoutMs: 60_000, for: 'the balancer to have a node' });
   }
 
   scale(nodes: number, ...flags: readonly string[]): Promise<string> {

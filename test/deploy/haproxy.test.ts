@@ -6,6 +6,7 @@ import { Balancer, HAPROXY_CONFIG as CONFIG, hasHaproxy } from '../support/balan
 import { TestClient, UpgradeRefused } from '../support/client.ts';
 import { EventReader, StreamRefused } from '../support/events.ts';
 import { NodeProcess } from '../support/node-process.ts';
+import { untilReadyz } from '../support/readyz.ts';
 import { waitFor, within } from '../support/wait.ts';
 
 let balancer: Balancer | null = null;
@@ -109,7 +110,7 @@ describe.skipIf(!hasHaproxy)('haproxy.cfg', () => {
     balancer = await Balancer.start([node]);
     expect((await fetch(`${balancer.url}/readyz`)).status).toBe(200);
     await node.kill();
-    await waitFor(async () => (await fetch(`${balancer!.url}/readyz`)).status === 503);
+    await untilReadyz(balancer.url, 503);
     const response = await fetch(`${balancer.url}/`);
     expect(response.status).toBe(503);
     expect(response.headers.get('retry-after')).toBe('1');

@@ -2,12 +2,14 @@
  * The profile `cluster` of docker-compose.yml on a real engine, a part of `npm run test:compose`: three masters with a replica
  * each, and nodes on them behind a balancer of their own.
  */
+
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import { slotOf } from '../../src/backplane/redis/keys/slots.ts';
 import { TestClient } from '../support/client.ts';
 import { Crowd } from '../support/crowd.ts';
 import { freePort } from '../support/ports.ts';
+import { untilReadyz } from '../support/readyz.ts';
 import { waitFor } from '../support/wait.ts';
 import { ComposeCluster } from './compose-cluster.ts';
 
@@ -39,12 +41,9 @@ async function up(): Promise<void> {
 }
 
 /** Resolves when the balancer has a node that is ready. */
-function balanced(): Promise<boolean> {
-  return waitFor(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok, {
-    timeoutMs: 120_000,
-    intervalMs: 200,
-    for: 'the balancer to have a node',
-  });
+function balanced(): Promise<void> {
+  const options = { timeoutMs: 120_000, intervalMs: 200, for: 'the balancer to have a node' };
+  return untilReadyz(`http://127.0.0.1:${port}`, 200, options);
 }
 
 function gather(room: string): Promise<Crowd> {

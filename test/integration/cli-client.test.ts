@@ -1,4 +1,5 @@
 /** `sub`, `pub`, `members`, `history` and `token` as processes of the built program, against real nodes. */
+
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -12,6 +13,7 @@ import { TestClient } from '../support/client.ts';
 import { Cluster } from '../support/cluster.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { freePort } from '../support/ports.ts';
+import { untilReadyz } from '../support/readyz.ts';
 import { RedisServer } from '../support/redis.ts';
 import { type Ended, RoomcastProcess, type RoomcastProcessOptions } from '../support/roomcast-process.ts';
 import { SECRET, secondsFromNow, secretKey, token } from '../support/tokens.ts';
@@ -558,7 +560,7 @@ describe('a command at a node whose Redis is away', () => {
     try {
       await redis.kill();
       // Resolves once the node knows.
-      await waitFor(async () => (await fetch(`${lost.url}/readyz`)).status === 503);
+      await untilReadyz(lost.url, 503);
       const at = (...args: string[]) => run([...args, '--url', lost.url]);
       const [pub, signal, idle] = await Promise.all([
         at('pub', 'a', 'x', '--connect-timeout', '3'),

@@ -10,6 +10,7 @@ import { NodeProcess } from '../support/node-process.ts';
 import { freePort } from '../support/ports.ts';
 import { programPath } from '../support/program.ts';
 import { pythonEnvironment } from '../support/python-environment.ts';
+import { untilReadyz } from '../support/readyz.ts';
 import { ROOT, type Snippet, snippetsOf } from '../support/snippets.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -217,8 +218,8 @@ const runCluster: Runner = async ({ code }) => {
   const child = spawn('bash', ['-c', `${nothingSaved}wait`], { detached: true, stdio: 'ignore' });
   try {
     for (const port of ['8081', '8082', '8083']) {
-      const url = `http://127.0.0.1:${ports.get(port)}/readyz`;
-      await waitFor(async () => (await fetch(url)).ok, { timeoutMs: 20_000, intervalMs: 100 });
+      const url = `http://127.0.0.1:${ports.get(port)}`;
+      await untilReadyz(url, 200, { timeoutMs: 20_000, intervalMs: 100 });
     }
   } finally {
     process.kill(-child.pid!, 'SIGTERM');

@@ -6,6 +6,7 @@ import { run } from '../../src/cli/program.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { NO_PIPES } from '../support/pipes.ts';
 import { freePort } from '../support/ports.ts';
+import { untilReadyz } from '../support/readyz.ts';
 import { RedisServer } from '../support/redis.ts';
 import { RedisCluster } from '../support/redis-cluster.ts';
 import { SECRET, token as signToken } from '../support/tokens.ts';
@@ -300,7 +301,7 @@ describe('roomcast doctor, with nodes that are not well', () => {
     const node = await NodeProcess.start({ flags: ['--host', '127.0.0.1', '--redis', redis.url] });
     try {
       await redis.kill();
-      await waitFor(async () => (await fetch(`${node.url}/readyz`)).status === 503);
+      await untilReadyz(node.url, 503);
       const found = await findings(['--redis', redis.url, '--node', node.url]);
       expect(about(found, 'node')[0]).toMatch(/^problem: not ready: redis \w+ link is down/);
       expect(about(found, 'node')[1]).toMatch(/^ok: WebSocket, hello and ping work/);
