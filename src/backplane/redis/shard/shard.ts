@@ -40,6 +40,8 @@ export interface ShardOptions extends LinksOptions {
   readonly keys: Keys;
   readonly dedupWindowMs: number;
   readonly metaTtlMs: number;
+  /** Of a server of a cluster: see `Envelope.publishedOn`. */
+  readonly serverNumber?: number;
   /** Of a server of a cluster: what it has. See `serve`. */
   readonly served?: ServedPlaces;
   /** Default 5 s. */
@@ -287,7 +289,7 @@ export class Shard {
   }
 
   #buildSubscriptions(): Subscriptions {
-    const { commandTimeoutMs, keys, metrics } = this.#options;
+    const { commandTimeoutMs, keys, metrics, serverNumber } = this.#options;
     return new Subscriptions(this.#links.subscribe, keys, {
       isSharded: this.#served !== null,
       commandTimeoutMs,
@@ -295,6 +297,7 @@ export class Shard {
       probeChannel: this.#probeChannel,
       hasSignals: this.#served?.hasNodes ?? true,
       signalChannel: keys.signals(),
+      ...(serverNumber === undefined ? {} : { serverNumber }),
       envelope: (room, envelope) => {
         // In rooms with history.
         if (envelope.first > 0) this.#evidence.heard(room, envelope.epoch, envelope.last);
