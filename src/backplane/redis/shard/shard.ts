@@ -33,6 +33,8 @@ export interface ShardOptions extends LinksOptions, SettledPartsOptions, ShardHe
   readonly lineages: Lineages;
   readonly dedupWindowMs: number;
   readonly metaTtlMs: number;
+  /** Of a server of a cluster: see `Envelope.publishedOn`. */
+  readonly serverNumber?: number;
   /** Of a server of a cluster: what it has. See `serve`. */
   readonly served?: ServedPlaces;
 }
@@ -248,7 +250,7 @@ export class Shard {
   }
 
   #buildSubscriptions(): Subscriptions {
-    const { commandTimeoutMs, keys, metrics } = this.#options;
+    const { commandTimeoutMs, keys, metrics, serverNumber } = this.#options;
     return new Subscriptions(this.#links.subscribe, keys, {
       isSharded: this.#served !== null,
       commandTimeoutMs,
@@ -256,6 +258,7 @@ export class Shard {
       probeChannel: this.#probeChannel,
       hasSignals: this.#served?.hasNodes ?? true,
       signalChannel: keys.signals(),
+      ...(serverNumber === undefined ? {} : { serverNumber }),
       envelope: (room, envelope) => {
         // In rooms with history.
         if (envelope.first > 0) this.#settled.evidence.heard(room, envelope.epoch, envelope.last);
