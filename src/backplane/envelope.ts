@@ -8,7 +8,8 @@
  *    1   u8   flags: 1 = the table of excluded connections is present, 2 = the frames are signals, which have no
  *             offset field, 4 = the table of conflation ids is present
  *    2   u16  count of frames, 1 to 65535
- *    4  10 B  options for `publish.lua` (see `writePublishOptions`); says nothing to anyone else
+ *    4  10 B  options for `publish.lua` (see `writePublishOptions`); to others they say only, where nothing is numbered, on which
+ *             server it was published: see `publishedOn`
  *   14   8 B  id of the node that published, ASCII
  *   22   u64  milliseconds since the Unix epoch when the node sent it; for the latency metric only
  *   30   u16  where in each frame the nine bytes of its offset begin: the same for all messages of a room, 0 for
@@ -125,6 +126,14 @@ export class Envelope {
 
   get sentAtMs(): number {
     return readUint64(this.bytes, AT_SENT);
+  }
+
+  /**
+   * Of what has no numbers, signals or a room without history: the number of the server of a Redis Cluster that the node published
+   * it on. 0: it does not say.
+   */
+  get publishedOn(): number {
+    return readUint32(this.bytes, AT_PUBLISH_OPTIONS) >>> KEPT_MESSAGES_BITS;
   }
 
   /** Its frames are signals: not stored, not numbered. */
@@ -256,11 +265,18 @@ export function writeDraft(
 }
 
 /**
- * An envelope with first offset 0 and no epoch: for a room without history, or waiting for `finishEnvelope`.
+ * An envelope with first offset 0 and no epoch: for a room without history, or waiting for `finishEnvelope`. `publishedOn`: as in
+ * `Envelope`.
  */
-export function draftEnvelope(drafts: readonly DraftFrame[], origin: string, sentAtMs: number): Buffer {
+export function draftEnvelope(
+  drafts: readonly DraftFrame[],
+  origin: string,
+  sentAtMs: number,
+  publishedOn = 0,
+): Buffer {
   const bytes = Buffer.allocUnsafe(draftBytes(drafts) + TRAILER_BYTES);
   bytes.fill(0, writeDraft(bytes, 0, drafts, origin, sentAtMs));
+  if (publishedOn !== 0) writeUint32(bytes, publishedOn * (MAX_KEPT_MESSAGES + 1), AT_PUBLISH_OPTIONS);
   return bytes;
 }
 
@@ -285,14 +301,17 @@ export function finishConflated(draft: Buffer, mark: number): Envelope {
   return envelope;
 }
 
-const MAX_KEPT_MESSAGES = 2 ** 17 - 1;
+const KEPT_MESSAGES_BITS = 17;
+const MAX_KEPT_MESSAGES = 2 ** KEPT_MESSAGES_BITS - 1;
 const MAX_KEPT_UNITS = 2 ** 15 - 1;
+/** `Envelope.publishedOn` is from 0 to this. */
+export const MAX_PUBLISHED_ON = MAX_KEPT_UNITS;
 const KEPT_UNIT_BYTES = 64 * 1024;
 
 /**
  * Writes into the draft at `start` what `publish.lua` needs to know about the batch: how much the room keeps
- * (u32: messages in the lower 17 bits, 64 KiB in the upper 15, 0 for no limit in bytes; all 0: a room without
- * history), for how many ms (u32), and how many of the frames have an idempotency key (u16). It saves an
+ * (u32: messages in the lower 17 bits, 0 in a room without history; in the upper 15 how many times 64 KiB, 0 for no limit in bytes, or
+ * with 0 messages `publishedOn`), for how many ms (u32), and how many of the frames have an idempotency key (u16). It saves an
  * argument for every room in every call.
  */
 export function writePublishOptions(
@@ -300,8 +319,10 @@ export function writePublishOptions(
   start: number,
   { messages, ageMs, bytes: keptBytes = 0 }: HistoryPolicy,
   keyed: number,
+  publishedOn = 0,
 ): void {
-  const units = messages === 0 ? 0 : Math.min(Math.ceil(keptBytes / KEPT_UNIT_BYTES), MAX_KEPT_UNITS);
+  const units =
+    messages === 0 ? publishedOn : Math.min(Math.ceil(keptBytes / KEPT_UNIT_BYTES), MAX_KEPT_UNITS);
   const kept = units * (MAX_KEPT_MESSAGES + 1) + Math.min(messages, MAX_KEPT_MESSAGES);
   writeUint32(bytes, kept, start + AT_PUBLISH_OPTIONS);
   writeUint32(bytes, Math.min(ageMs, 0xffff_ffff), start + AT_PUBLISH_OPTIONS + 4);

@@ -86,8 +86,8 @@ export class RoomBatch {
     return rest;
   }
 
-  draft(nodeId: string, sentAtMs: number): Buffer {
-    return draftEnvelope(this.requests, nodeId, sentAtMs);
+  draft(nodeId: string, sentAtMs: number, publishedOn = 0): Buffer {
+    return draftEnvelope(this.requests, nodeId, sentAtMs, publishedOn);
   }
 
   settle({ epoch, first, duplicates }: BatchResult): void {

@@ -162,6 +162,24 @@ describe('the list of members', () => {
     expect(back.members).toEqual({ members: [], count: size, partial: true });
   });
 
+  it('is right for who asks while a large room becomes small, before it is told so', async () => {
+    const all = Array.from({ length: DETAILED + 2 }, (_, i) => connect(`user-${i}`));
+    const [ann, ...others] = all.slice(0, -1).map((client) => client.room('r'));
+    await told();
+    await told();
+    all.at(-1)!.room('r');
+    await broker.clock.advance(10);
+    for (const room of others.slice(0, 2)) room.leave();
+    await broker.clock.advance(10);
+    const list = all[0]!.room('r', { members: true });
+    await broker.clock.advance(10);
+    expect(list.members).toMatchObject({ count: DETAILED, partial: false });
+    await told();
+    await told();
+    expect(sorted(ann!.members.members)).toEqual(sorted((await broker.members('r')).members));
+    expect(list.members).toMatchObject({ count: DETAILED, partial: false });
+  });
+
   it('is kept for a second user of a room that was joined without it, and no message is missed or doubled', async () => {
     const client = connect('ann');
     const plain = client.room<number>('r');

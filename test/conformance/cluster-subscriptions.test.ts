@@ -1,7 +1,9 @@
 /** What a node hears of a real Redis Cluster while one of its servers loses links, slots or its place: the rooms of the others go on. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Place } from '../../src/backplane/backplane.ts';
+import { Envelope } from '../../src/backplane/envelope.ts';
 import { silentMetrics } from '../../src/backplane/metrics.ts';
+import { serverNumber } from '../../src/backplane/redis/cluster/slot-map.ts';
 import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import { RedisBackplane, type RedisBackplaneOptions } from '../../src/backplane/redis/redis-backplane.ts';
 import { Heard, redisOptions } from '../support/backplanes.ts';
@@ -161,6 +163,24 @@ describe('a node on a Redis Cluster', () => {
     );
     await listener.exchange(listener.rooms, 'back');
     for (const room of listener.rooms) expect(textsOf(listener.heard.of(room))).toEqual(['after', 'back']);
+  });
+
+  it('tells whoever hears of it from a replica on which server it published what has no number', async () => {
+    const listener = await Listener.start();
+    const room = listener.rooms[0]!;
+    const channel = listener.keys.channel(room);
+    const master = await cluster.owner(channel);
+    const [replica] = await cluster.replicas(master);
+    const subscriber = replica!.client.duplicate();
+    const copies: Buffer[] = [];
+    subscriber.on('smessageBuffer', (_channel, bytes: Buffer) => copies.push(bytes));
+    await subscriber.ssubscribe(channel);
+    await publishTiny(listener.backplane, room, 'a', { history: UNKEPT });
+    await waitFor(() => copies.length === 1, { for: 'the replica to pass it on' });
+    subscriber.disconnect();
+    expect(await master.client.exists(listener.keys.log(room))).toBe(0);
+    const id = String(await master.client.cluster('MYID'));
+    expect(Envelope.parse(copies[0]!)?.publishedOn).toBe(serverNumber(id));
   });
 
   it('hears signals wherever their slot is, and learns when it may have missed some', async () => {

@@ -10,6 +10,7 @@ import {
   CONFLATION_BYTES,
   type DraftFrame,
   draftEnvelope,
+  MAX_PUBLISHED_ON,
   writePublishOptions,
 } from '../../src/backplane/envelope.ts';
 import * as scripts from '../../src/backplane/redis/scripts/scripts.ts';
@@ -262,7 +263,8 @@ function publish(random: Random): Call {
     const conflates = !isSignal && frames.some(({ conflation }) => conflation != null);
     const keyed = isSignal ? [] : frames.map((_, i) => i).filter(() => random.next() < 0.2);
     const draft = Buffer.from(draftEnvelope(frames, NODES[0] ?? '', 1000));
-    writePublishOptions(draft, 0, { messages, ageMs: LIFE_MS, bytes: 0 }, keyed.length);
+    const publishedOn = random.pick([0, 1, MAX_PUBLISHED_ON]);
+    writePublishOptions(draft, 0, { messages, ageMs: LIFE_MS, bytes: 0 }, keyed.length, publishedOn);
     keys.push(`{0}:meta:${room}`, `log:${room}`);
     if (messages === 0 && conflates) keys.push(`newest:${room}`);
     args.push(draft);

@@ -9,7 +9,7 @@ import type { Keyspace } from './redis/keyspace.ts';
 import { checkCalm, checkMessages } from './world/checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
-import { FORMER_HOST, type World } from './world/world.ts';
+import { FORMER_HOST, NAMES, ROOMS, type World } from './world/world.ts';
 
 /** One joins, one leaves and one says something else; then the store goes on from what it had before. */
 function goBack(replace: (world: World, older: Keyspace) => void): Promise<void> {
@@ -50,6 +50,28 @@ test('who left in writes that a failover lost is removed, though the room become
     checkCalm(world);
     expect(world.violations).toEqual([]);
   }));
+
+test('who left in a write that a failover lost is removed where the room has a server of its own, and the list of rooms another', () =>
+  inWorld(
+    (world) => {
+      const cluster = world.cluster!;
+      const [ann, bob] = [world.addClient(0), world.addClient(1)];
+      const serverOf = (room: string) => cluster.masterOf(NAMES.meta(room))!;
+      const room = ROOMS.find((one) => serverOf(one) !== cluster.masterOf(NAMES.leases()))!;
+      for (const client of [ann, bob]) act(world, client, () => client.join(room));
+      pass(world, 2_000);
+      const master = serverOf(room);
+      cluster.leaveBehind(master);
+      act(world, ann, () => ann.leave(room));
+      pass(world, 2_000);
+      cluster.takeOver(cluster.model.replicasOf(master)[0]!, master);
+      pass(world, 20_000);
+      checkCalm(world);
+      expect(world.violations).toEqual([]);
+      expect(bob.room(room)?.members.members).toHaveLength(1);
+    },
+    { isCluster: true },
+  ));
 
 test('after a restart from an older disk the members are those who are there', () =>
   goBack((world, older) => world.redis.restart(older)));
@@ -192,6 +214,29 @@ test('a message that its publisher wants no echo of does not come from the store
     expect(world.violations).toEqual([]);
     expect([ann, bob].map(({ stays }) => stays[0]?.log.payloads)).toEqual([[2], [1, 2]]);
   }));
+
+test('what a replica hears late of its master, and passes on when it has taken over, is given once', () =>
+  inWorld(
+    (world) => {
+      const cluster = world.cluster!;
+      const [ann, bob] = [world.addClient(0), world.addClient(1)];
+      for (const client of [ann, bob]) act(world, client, () => client.join('live:a'));
+      pass(world, 2_000);
+      cluster.gossipMs = 3_000;
+      for (let number = 1; number <= 100; number++) {
+        act(world, bob, () => bob.signal('live:a', number, true));
+        act(world, bob, () => bob.publish('live:a', number, 0, {}));
+        pass(world, 5);
+      }
+      pass(world, 200);
+      const master = cluster.masterOf(NAMES.meta('live:a'))!;
+      cluster.takeOver(cluster.model.replicasOf(master)[0]!, master);
+      pass(world, 20_000);
+      expect(world.violations).toEqual([]);
+      for (const { signals, messages } of [ann, bob]) expect([signals, messages]).toEqual([100, 100]);
+    },
+    { isCluster: true },
+  ));
 
 test('a link that many find out not to work is dropped once', () =>
   inWorld((world) => {

@@ -4,10 +4,12 @@ import { MemberLog } from '../support/member-log.ts';
 import type { Random } from '../support/random.ts';
 import { ACTIONS } from './world/actions.ts';
 import { watchLeases } from './world/lease-checks.ts';
+import { ListChecks } from './world/list-checks.ts';
 import { noteOwn } from './world/own-checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
 import { Sendings } from './world/sendings.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
+import { Steady } from './world/steady.ts';
 import { NAMES, type World } from './world/world.ts';
 
 const ROUND_MS = 12_000;
@@ -129,6 +131,39 @@ test('a message follows a join that is sent with it, not one that was refused an
     joinAndSay();
     expect(ann!.afterJoins).toHaveLength(before);
   }));
+
+test.each([
+  ['a member that its node has removed may be out for others before it knows', true, 0],
+  ['a member that is out for others, and not for its node, is a violation', false, 1],
+])('%s', (_, isRemoved, violations) =>
+  inWorld((world) => {
+    const [ann, bob] = [world.addClient(0), world.addClient(0)];
+    for (const client of [ann, bob]) act(world, client, () => client.join('chat:a'));
+    const steady = new Steady(world);
+    const lists = new ListChecks(world, steady);
+    let looks = 0;
+    steady.watch(() => {
+      looks++;
+      lists.look();
+    });
+    pass(world, 20_000);
+    // None of the looks falls into what follows.
+    for (const before = looks; looks === before; ) pass(world, 10);
+    for (const link of world.linksOfClient(ann)) link.pause();
+    const { node } = world.nodes[0]!.core;
+    const alone = { count: 1, users: 1, members: [{ connection: bob.connection, user: bob.user }] };
+    world.loop.as(world.nodes[0]!.owner, () => {
+      if (isRemoved) void node.server.removeFromRoom('chat:a', ann.user!, { reason: 'full', forMs: 60_000 });
+      else
+        for (const connection of node.hub.connections())
+          if (connection.id === bob.connection) connection.push(['members', 'chat:a', alone]);
+    });
+    pass(world, 200);
+    expect(bob.room('chat:a')?.members.count).toBe(1);
+    lists.look();
+    expect(world.violations).toHaveLength(violations);
+  }),
+);
 
 test('a node that could not start and was killed is started again once', () =>
   inWorld((world) => {

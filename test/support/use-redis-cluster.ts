@@ -35,6 +35,11 @@ export function useRedisCluster(options: Omit<ClusterOptions, 'redis'> = {}): Us
     await redis?.dispose();
   });
   const controlShard = () => redis.owner(KEYS.leases());
+  const busySlots = async (shard: RedisServer) => {
+    const slots = new Set(await redis.slots(shard));
+    const ofPartitions = Array.from({ length: KEYS.partitions }, (_, i) => KEYS.slotOfPartition(i));
+    return ofPartitions.filter((slot) => slots.has(slot));
+  };
   return {
     get redis() {
       return redis;
@@ -48,17 +53,14 @@ export function useRedisCluster(options: Omit<ClusterOptions, 'redis'> = {}): Us
       return (await redis.masters()).find((master) => master !== control)!;
     },
     async roomsOn(shard, count, name) {
-      const slots = new Set(await redis.slots(shard));
+      const slots = new Set(await busySlots(shard));
+      if (slots.size === 0) throw new Error(`no room is on ${shard.port}: it has no slot of a partition`);
       const rooms: string[] = [];
       for (let i = 0; rooms.length < count; i++) {
         if (slots.has(slotOf(KEYS.meta(`${name}:${i}`)))) rooms.push(`${name}:${i}`);
       }
       return rooms;
     },
-    async busySlots(shard) {
-      const slots = new Set(await redis.slots(shard));
-      const ofPartitions = Array.from({ length: KEYS.partitions }, (_, i) => KEYS.slotOfPartition(i));
-      return ofPartitions.filter((slot) => slots.has(slot));
-    },
+    busySlots,
   };
 }

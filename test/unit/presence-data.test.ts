@@ -1,7 +1,7 @@
 /** What members bring, and what they know of each other, on one node. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { permissionsFrom } from '../../src/auth/permissions.ts';
-import type { BackplaneEvents } from '../../src/backplane/backplane.ts';
+import { type BackplaneEvents, unavailable } from '../../src/backplane/backplane.ts';
 import { MemoryBackplane } from '../../src/backplane/memory/memory-backplane.ts';
 import type { OwnEntry, PresenceChange, PresenceEvents } from '../../src/backplane/presence.ts';
 import type { JoinResult, MembersResult, ServerFrame } from '../../src/protocol/frames.ts';
@@ -22,6 +22,8 @@ class Unsteady extends MemoryBackplane {
   isDeaf = false;
   /** How often who is in a room was read. */
   reads = 0;
+  /** Of the next reads. */
+  failingReads = 0;
   readonly entered: { readonly room: string; readonly data: unknown }[] = [];
   leaseLost: () => void = () => undefined;
   changed: PresenceEvents['changed'] = () => undefined;
@@ -43,8 +45,9 @@ class Unsteady extends MemoryBackplane {
       this.reads++;
       return list(...args);
     };
-    presence.view = (...args) => {
+    presence.view = async (...args) => {
       this.reads++;
+      if (this.failingReads-- > 0) throw unavailable('presence', 'not now');
       return view(...args);
     };
     presence.enter = (room: string, entry: OwnEntry, announce: boolean) => {
@@ -475,5 +478,49 @@ describe('a member that keeps the list', () => {
     expect(known.members).toEqual((await list('room')).members);
     expect(known.members.filter(({ data }) => data === 'in a crowd')).toHaveLength(1);
     expect(pushes(ann, 'presence')).toEqual([]);
+  });
+
+  const crowd = Array.from({ length: DETAILED + 4 }, (_, n) => `u${n}`);
+  const isIn = ({ connection }: Device) => connection.rooms.includes('room');
+
+  /** Ann and the first of the others are in the room. */
+  async function grow(devices: readonly Device[], size: number): Promise<void> {
+    for (const device of devices.slice(0, size - 1)) if (!isIn(device)) device.send(['join', 1, 'room']);
+    for (const device of devices.slice(size - 1)) if (isIn(device)) device.send(['leave', 2, 'room']);
+    await waitFor(async () => (await list('room')).count === size, { for: `${size} members` });
+  }
+
+  /** The node reads the members again. */
+  const NOTICED = {
+    'the links were lost': () => backplane.resumed(),
+    'the links were lost, and a read failed': () => {
+      backplane.failingReads = 1;
+      backplane.resumed();
+    },
+    'somebody asked': ([one]: readonly Device[]) => one!.send(['join', 3, 'room', { members: true }]),
+  };
+
+  it.each([
+    ['grew large', 2, DETAILED + 5, 'the links were lost'],
+    ['grew large', 2, DETAILED + 5, 'the links were lost, and a read failed'],
+    ['grew and was large', DETAILED + 2, DETAILED + 5, 'the links were lost'],
+    ['grew and was large', DETAILED + 2, DETAILED + 5, 'somebody asked'],
+    ['was large and grew small', DETAILED + 5, 3, 'the links were lost'],
+    ['was large and grew small', DETAILED + 5, 3, 'somebody asked'],
+  ] as const)('gets it anew of a room that %s unseen, from %i members to %i, after %s', async (...row) => {
+    const [, from, to, how] = row;
+    const ann = local.device('ann');
+    const devices = crowd.map((user) => local.device(user));
+    await join(ann, 'room', { members: true });
+    const known = () => MemberList.from('room', 1, ann.frames);
+    const knows = (size: number) => known().count === size && known().isPartial === size > DETAILED;
+    await grow(devices, from);
+    await waitFor(() => knows(from), { for: `a list of ${from}` });
+    backplane.isDeaf = true;
+    await grow(devices, to);
+    backplane.isDeaf = false;
+    NOTICED[how](devices);
+    await waitFor(() => knows(to), { for: `a list of ${to}` });
+    if (to <= DETAILED) expect(known().members).toEqual((await list('room')).members);
   });
 });

@@ -1,7 +1,13 @@
 import { Command } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import type { PublishRequest } from '../../src/backplane/backplane.ts';
-import { draftBytes, writeDraft, writePublishOptions } from '../../src/backplane/envelope.ts';
+import {
+  draftBytes,
+  finishEnvelope,
+  MAX_PUBLISHED_ON,
+  writeDraft,
+  writePublishOptions,
+} from '../../src/backplane/envelope.ts';
 import { Keys } from '../../src/backplane/redis/keys/keys.ts';
 import { publishCall } from '../../src/backplane/redis/publish/publish-call.ts';
 import { publishScript } from '../../src/backplane/redis/scripts/scripts.ts';
@@ -70,6 +76,26 @@ describe('a publish call of a cluster', () => {
     ]);
     expect(words.slice(-4)).toEqual([keys.meta('room'), keys.log('room'), keys.dedup('room', 'k'), '3']);
     expect(words).toHaveLength(Number(/^\*(\d+)/.exec(bytes.toString('latin1'))?.[1]));
+  });
+});
+
+describe('a draft in a publish call', () => {
+  const draftOf = (history: typeof HISTORY, publishedOn: number, build = buildMessageFrame) => {
+    const one = batch('room', [{ text: 'a' }], build, history);
+    const bytes = publishCall([one], new Keys('rc', 4), { ...OPTIONS, publishedOn }, Buffer.alloc(0));
+    return bytes.readUInt32BE(bytes.indexOf(OPTIONS.nodeId) - 10);
+  };
+
+  it('says on which server it was published, where nothing is numbered', () => {
+    expect(draftOf(UNKEPT, 5)).toBe(5 * 2 ** 17);
+    expect(draftOf(UNKEPT, 5, buildSignalFrame)).toBe(5 * 2 ** 17);
+    expect(draftOf(UNKEPT, MAX_PUBLISHED_ON)).toBe(MAX_PUBLISHED_ON * 2 ** 17);
+    expect(draftOf(HISTORY, 5)).toBe(HISTORY.messages);
+  });
+
+  it('says the same where no script is needed', () => {
+    const draft = batch('room', [{ text: 'a' }]).draft('n0de0001', 1, 5);
+    expect(finishEnvelope(draft, '', 0).publishedOn).toBe(5);
   });
 });
 

@@ -4,7 +4,7 @@ import type {
   ReplicaFacts,
 } from '../../backplane/redis/cluster/inspect-cluster.ts';
 import { isWrongCredentials } from '../../backplane/redis/link/redis-errors.ts';
-import { reasonOf } from '../../backplane/redis/start/sentinel-problem.ts';
+import { codeOrMessage } from '../../util/error-words.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 
 const ABOUT = 'redis cluster';
@@ -63,10 +63,10 @@ function checkReplica({ address, follows, found }: ReplicaFacts): Finding[] {
   if (!(found instanceof Error)) return [];
   const replica = `the replica ${address} of ${follows}`;
   if (isWrongCredentials(found)) {
-    const says = `${replica} refuses the login of redis.url (${reasonOf(found)}): once it takes over, the rooms of ${follows} are unavailable`;
+    const says = `${replica} refuses the login of redis.url (${codeOrMessage(found)}): once it takes over, the rooms of ${follows} are unavailable`;
     return [problem(ABOUT, says, 'give every server the same user and password, replicas included')];
   }
-  const says = `${replica} does not answer (${reasonOf(found)}): it cannot take over`;
+  const says = `${replica} does not answer (${codeOrMessage(found)}): it cannot take over`;
   return [warning(ABOUT, says, 'start it, or redis-cli --cluster del-node if it is gone for good')];
 }
 

@@ -1,6 +1,7 @@
 import { isFull } from '../../backplane/redis/link/redis-errors.ts';
 import { type RedisFacts, WrongServer } from '../../backplane/redis/start/inspect.ts';
 import type { Config } from '../../config/config.ts';
+import { codeOrMessage } from '../../util/error-words.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 import { duration } from './units.ts';
 
@@ -42,7 +43,7 @@ export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] 
 
 /** `isNamed`: by `redis.url`, and not only by other servers. */
 export function redisUnreachable(host: string, error: unknown, isNamed = true): Finding {
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { message } = error as Error;
   if (error instanceof WrongServer) return problem('redis server', message, 'a node cannot use it');
   if (isFull(message)) {
     return problem(
@@ -52,7 +53,11 @@ export function redisUnreachable(host: string, error: unknown, isNamed = true): 
     );
   }
   if (/WRONGPASS|NOAUTH/.test(message)) {
-    return problem(ABOUT, `cannot log in to ${host}: ${message}`, 'check the user and password in redis.url');
+    return problem(
+      ABOUT,
+      `cannot log in to ${host}: ${codeOrMessage(error)}`,
+      'check the user and password in redis.url',
+    );
   }
   if (/NOPERM/.test(message)) {
     return problem(
@@ -63,7 +68,7 @@ export function redisUnreachable(host: string, error: unknown, isNamed = true): 
   }
   return problem(
     ABOUT,
-    `cannot reach ${host}: ${code ?? message}`,
+    `cannot reach ${host}: ${codeOrMessage(error)}`,
     isNamed
       ? 'check that it runs, that redis.url is right, and that no firewall blocks the port'
       : 'check that it runs, that this machine reaches the address that it announces, and that no firewall blocks the port',

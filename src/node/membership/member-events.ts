@@ -67,6 +67,11 @@ export class MemberEvents {
     this.#data.correct(feed, (connection) => roster.get(connection));
   }
 
+  /** All members know how many are there now. */
+  toldAll(feed: Feed): void {
+    this.#summaries.delete(feed);
+  }
+
   /** Nobody is in the room here any more. */
   forget(feed: Feed): void {
     this.#data.forget(feed);

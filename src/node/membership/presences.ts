@@ -69,6 +69,7 @@ export class Presences {
     this.#rosters = new Rosters({
       ...parts,
       wasRead: (feed, roster) => this.#events.wasRead(feed, roster),
+      toldAll: (feed) => this.#events.toldAll(feed),
     });
     this.#data = new MemberData({
       ...parts,

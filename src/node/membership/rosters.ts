@@ -14,6 +14,8 @@ export interface RostersParts {
   readonly detailedMembers: number;
   /** A room was read: what still waits to be told of its members may be older. */
   wasRead(feed: Feed, roster: Roster): void;
+  /** All members of a room are told who, or how many, are there: no change waits to be told any more. */
+  toldAll(feed: Feed): void;
   readonly log: Logger;
 }
 
@@ -69,7 +71,7 @@ export class Rosters {
     if (watched.roster === null) await this.#read(watched);
     return {
       size: watched.roster?.size ?? 0,
-      snapshot: (self) => watched.roster?.snapshot(self) ?? { ...watched.counts, ...PARTIAL },
+      snapshot: (self) => watched.roster?.snapshot(self) ?? countsOf(watched),
     };
   }
 
@@ -126,8 +128,10 @@ export class Rosters {
     const watched = this.#watched.get(feed);
     const knows = watched?.watchers.get(connection);
     if (watched === undefined || knows === undefined || knows === watched.version) return;
-    if (watched.roster === null) return;
-    connection.push(['members', feed.room.name, watched.roster.snapshot(null)]);
+    const snapshot = snapshotOf(watched);
+    // Not known now: the read that finds it out tells all members.
+    if (snapshot === null) return;
+    connection.push(['members', feed.room.name, snapshot]);
     connection.flushBeforeMessages();
     watched.watchers.set(connection, watched.version);
   }
@@ -166,10 +170,12 @@ export class Rosters {
     watched.counts = { ...watched.counts, count };
   }
 
-  /** Members are named again in a room that was too large. */
+  /** Members are named again in a room that was too large. Somebody may have asked for them already: the others have no list yet. */
   smallAgain(feed: Feed): void {
     const watched = this.#watched.get(feed);
-    if (watched?.roster === null) this.#readIfNeeded(watched);
+    if (watched === undefined) return;
+    if (watched.roster === null) this.#readIfNeeded(watched);
+    else this.#tellAll(watched);
   }
 
   #readIfNeeded(watched: Watched): void {
@@ -179,8 +185,7 @@ export class Rosters {
   /** Changes may have been missed in these rooms. Never rejects. */
   async resumed(has: (room: string) => boolean): Promise<void> {
     const all = [...this.#watched.values()].filter(
-      ({ feed, roster, reading, isInDoubt }) =>
-        (roster !== null || reading !== null || isInDoubt) && has(feed.room.name),
+      (watched) => isKept(watched) && has(watched.feed.room.name),
     );
     for (let at = 0; at < all.length; at += READ_AT_ONCE) {
       await Promise.all(all.slice(at, at + READ_AT_ONCE).map((watched) => this.#doubt(watched)));
@@ -224,13 +229,16 @@ export class Rosters {
 
   async #readAll(watched: Watched): Promise<void> {
     const before = watched.roster;
+    let isNews = false;
     do {
       watched.mustReadAgain = false;
       watched.late = [];
       try {
-        await this.#readOn(watched);
+        isNews = (await this.#readOn(watched)) || isNews;
       } catch (error) {
         watched.roster = null;
+        // What an earlier read found was told to nobody.
+        watched.isLarge = false;
         watched.isInDoubt = true;
         if (this.#watched.get(watched.feed) === watched) this.#unread.add(watched);
         throw error;
@@ -240,26 +248,48 @@ export class Rosters {
     watched.isInDoubt = false;
     this.#unread.delete(watched);
     if (roster !== null) this.#parts.wasRead(feed, roster);
-    if (roster === null || (before !== null && roster.isSameAs(before))) return;
-    watched.version++;
-    if (isInDoubt) feed.push(['members', feed.room.name, roster.snapshot(null)]);
+    if (roster === null ? !isNews : before !== null && roster.isSameAs(before)) return;
+    if (isInDoubt) this.#tellAll(watched);
+    else watched.version++;
   }
 
-  async #readOn(watched: Watched): Promise<void> {
+  #tellAll(watched: Watched): void {
+    const { feed } = watched;
+    watched.version++;
+    feed.push(['members', feed.room.name, watched.roster?.snapshot(null) ?? countsOf(watched)]);
+    this.#parts.toldAll(feed);
+  }
+
+  /** Resolves with whether members know something else of a large room than that it has so many. */
+  async #readOn(watched: Watched): Promise<boolean> {
     const { presence, detailedMembers } = this.#parts;
     const page = await presence.view(watched.feed.room.name, detailedMembers);
     const roster = new Roster(page.members);
     for (const change of watched.late) roster.apply(change);
     const count = watched.late.at(-1)?.count ?? page.count;
-    watched.isLarge = page.next !== null || count > detailedMembers;
-    watched.roster = watched.isLarge ? null : roster;
+    const isLarge = page.next !== null || count > detailedMembers;
+    const isWrong = watched.isLarge && (!isLarge || watched.counts.count !== count);
+    if (isWrong) watched.isInDoubt = true;
+    const isNews = isWrong || !watched.isLarge;
+    watched.isLarge = isLarge;
+    watched.roster = isLarge ? null : roster;
     watched.counts = { count, users: page.users };
+    return isNews;
   }
 }
 
 /** Whether anybody has, or is about to have, what a read found. */
-function isKept({ roster, reading, isInDoubt }: Watched): boolean {
-  return roster !== null || reading !== null || isInDoubt;
+function isKept({ roster, isLarge, reading, isInDoubt }: Watched): boolean {
+  return roster !== null || isLarge || reading !== null || isInDoubt;
+}
+
+/** What members that asked are told now; null: not known. */
+function snapshotOf(watched: Watched): MembersSnapshot | null {
+  return watched.roster?.snapshot(null) ?? (watched.isLarge ? countsOf(watched) : null);
+}
+
+function countsOf({ counts }: Watched): MembersSnapshot {
+  return { ...counts, ...PARTIAL };
 }
 
 /** Told to a member that may no longer know who is in the room. */

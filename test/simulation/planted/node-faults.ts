@@ -246,7 +246,7 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'slow reader is not told who came meanwhile',
     file: 'node/membership/rosters.ts',
-    find: "connection.push(['members', feed.room.name, watched.roster.snapshot(null)]);",
+    find: "connection.push(['members', feed.room.name, snapshot]);",
     replace: '',
     breaks: 'a slow reader keeps an old list',
     hint: {
@@ -259,8 +259,8 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'another list is found and not told',
     file: 'node/membership/rosters.ts',
-    find: "if (isInDoubt) feed.push(['members', feed.room.name, roster.snapshot(null)]);",
-    replace: 'void isInDoubt;',
+    find: 'if (isInDoubt) this.#tellAll(watched);\n    else watched.version++;',
+    replace: 'void isInDoubt;\n    watched.version++;',
     breaks: 'members keep an old list after Redis was away',
     hint: { faultKinds: ['cutSubscribers', 'cutOff'], actionsPerSecond: 5 },
   },

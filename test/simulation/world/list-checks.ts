@@ -35,7 +35,8 @@ export class ListChecks {
   look(): void {
     const steady = this.#steadyClients();
     for (const client of this.#world.clients) if (!steady.includes(client)) this.#facts.delete(client);
-    for (const client of steady) this.#note(client);
+    const atNodes = this.#atNodes();
+    for (const client of steady) this.#note(client, atNodes);
     for (const room of ROOMS) {
       const known = steady
         .map((client) => [client, this.#known(client, room)] as const)
@@ -55,7 +56,13 @@ export class ListChecks {
     return clients.filter(({ client: { status } }) => status.state === 'connected' && nodes.has(status.node));
   }
 
-  #note(client: SimulatedClient): void {
+  /** The rooms of all connections, as their nodes have them. */
+  #atNodes(): Map<string, readonly string[]> {
+    const connections = this.#world.running.flatMap(({ core }) => [...core.node.hub.connections()]);
+    return new Map(connections.map(({ id, rooms }) => [id, rooms]));
+  }
+
+  #note(client: SimulatedClient, atNodes: ReadonlyMap<string, readonly string[]>): void {
     const { nowMs } = this.#world.loop;
     const facts = this.#facts.get(client) ?? new Map<string, Fact>();
     this.#facts.set(client, facts);
@@ -63,8 +70,11 @@ export class ListChecks {
       const handle = client.room(room);
       const state = handle?.state;
       const data = JSON.stringify(client.presenceIn(room) ?? null);
-      const what =
+      // Where the node ended a membership, `removed` and what the others are told are on their way at once: either may be the first.
+      const isEnding = state === 'joined' && atNodes.get(client.connection)?.includes(room) !== true;
+      const said =
         state === 'joined' ? `${client.connection} ${data}` : state === undefined ? OUT : `${state}`;
+      const what = isEnding ? 'ending' : said;
       const known = facts.get(room);
       const changes = client.presenceChangesIn(room);
       if (known?.what !== what || known.room !== handle || known.changes !== changes)

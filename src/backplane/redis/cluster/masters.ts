@@ -11,7 +11,7 @@ import { pause } from './cluster-calls.ts';
 import { addressOf } from './first-view.ts';
 import type { Lane, Lanes } from './lanes.ts';
 import { Member } from './member.ts';
-import type { Master, SlotMap } from './slot-map.ts';
+import { type Master, type SlotMap, serverNumber } from './slot-map.ts';
 
 export interface MastersOptions extends Omit<OneShardOptions, 'address'> {
   readonly lanes: Lanes;
@@ -135,7 +135,7 @@ export class Masters {
     const shard: Shard = new Shard(
       {
         ...this.#options,
-        ...{ address, isCluster: true, served },
+        ...{ address, isCluster: true, served, serverNumber: serverNumber(master.id) },
         has: { parts: () => lanes.partsOf(shard), others: () => this.#others(shard) },
       },
       {

@@ -4,6 +4,7 @@
  * higher one than all before: so of two claims the higher one is true, in whatever order the answers come. A claim that was seen
  * counts on: whoever told of it may be the one that it replaced, while the others have yet to hear.
  */
+import { MAX_PUBLISHED_ON } from '../../envelope.ts';
 import { SLOTS } from '../keys/slots.ts';
 
 /** One server, as servers name it. */
@@ -168,6 +169,11 @@ function withoutIdle(
 export function viewsOf(known: SlotMap, views: readonly ClusterView[]): ClusterView[] {
   const masters = new Set(known.masters.map(({ id }) => id));
   return views.filter(({ lines }) => lines.some(({ id }) => masters.has(id)));
+}
+
+/** A server by its id, for `Envelope.publishedOn`. That two have the same is unlikely, and lets some copies pass. */
+export function serverNumber(id: string): number {
+  return (Number.parseInt(id.slice(0, 8), 16) % MAX_PUBLISHED_ON) + 1;
 }
 
 /** Whether `heir` took over all of the slots that `master` had, as its replica: then it may lack writes, and `master` may be frozen. */

@@ -12,6 +12,8 @@ export interface PublishCallOptions {
   readonly sentAtMs: number;
   /** The arguments before those of the batches: see `publish.lua`. */
   readonly head: readonly string[];
+  /** See `Envelope.publishedOn`. Default 0. */
+  readonly publishedOn?: number;
   /** In the form for Redis Cluster: see `Script.callMany`. */
   readonly isCluster?: boolean;
 }
@@ -135,10 +137,13 @@ class CallWriter {
     this.#at += this.#bytes.write(text, this.#at);
   }
 
-  batch({ requests, history, keyed }: RoomBatch, { nodeId, sentAtMs }: PublishCallOptions): void {
+  batch(
+    { requests, history, keyed }: RoomBatch,
+    { nodeId, sentAtMs, publishedOn }: PublishCallOptions,
+  ): void {
     this.count(DOLLAR, draftBytes(requests));
     const end = writeDraft(this.#bytes, this.#at, requests, nodeId, sentAtMs);
-    writePublishOptions(this.#bytes, this.#at, history, keyed);
+    writePublishOptions(this.#bytes, this.#at, history, keyed, publishedOn);
     this.#at = end;
     this.#endLine();
     if (keyed === 0) return;

@@ -26,6 +26,8 @@ export interface PublisherOptions {
   readonly clock: Clock;
   readonly metrics: BackplaneMetrics;
   readonly lineages: RoomLineages;
+  /** Of a server of a cluster: its number, see `Envelope.publishedOn`. Default 0. */
+  readonly serverNumber?: number;
   /** This message and all that were sent before it are stored: see `Evidence`. */
   stored?(room: string, epoch: string, offset: number): void;
   /** Redis replied with an error: it may refuse more. */
@@ -111,13 +113,18 @@ export class Publisher {
   }
 
   async #commit(batches: readonly RoomBatch[], lineage: string, sentAtMs: number): Promise<Outcome[]> {
-    const { nodeId, metaTtlMs, dedupWindowMs, metrics } = this.#options;
+    const { nodeId, metaTtlMs, dedupWindowMs, metrics, serverNumber: publishedOn = 0 } = this.#options;
     const head = [randomId(ID_BYTES), String(metaTtlMs), String(dedupWindowMs), lineage];
     const space = this.#space;
     this.#space = NO_SPACE;
     const { isCluster } = this.#link;
     try {
-      const call = publishCall(batches, this.#keys, { nodeId, sentAtMs, head, isCluster }, space);
+      const call = publishCall(
+        batches,
+        this.#keys,
+        { nodeId, sentAtMs, head, publishedOn, isCluster },
+        space,
+      );
       const reply = await publishScript.callPacked(this.#link, call, metrics);
       // Redis has read all of it. After an error some may still be in the socket, which keeps the memory.
       if (call.buffer.byteLength <= MAX_SPACE) this.#space = Buffer.from(call.buffer);
@@ -146,9 +153,10 @@ export class Publisher {
 
   /** Rooms without history have nothing to number or to store. */
   #publish(batches: readonly RoomBatch[], sentAtMs: number): Promise<Outcome[]> {
+    const { nodeId, serverNumber } = this.#options;
     const publishing = batches.map(async (batch): Promise<Outcome> => {
       try {
-        const draft = batch.draft(this.#options.nodeId, sentAtMs);
+        const draft = batch.draft(nodeId, sentAtMs, serverNumber);
         await this.#link.publish(this.#keys.channel(batch.room), draft);
         return NUMBERLESS;
       } catch (cause) {

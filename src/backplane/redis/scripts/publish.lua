@@ -6,8 +6,8 @@
 -- ARGV  1 epoch for rooms that need one (8 ASCII characters); 2 life of unused meta in ms; 3 dedup window in ms;
 --       4 lineage of the partitions (8 ASCII characters, or empty; see lineage.lua); then for each batch its draft, an envelope
 --       without its trailer (see envelope.ts), and, only if it has keyed frames, their indexes (u16 each, from 0).
---       Bytes 4..13 of a draft are options: u32 how much to keep (lower 17 bits: messages; upper 15: 64 KiB, 0 for no limit in
---       bytes; all 0: a room without history, or signals, which are only sent), u32 for how many ms, u16 number of keyed frames.
+--       Bytes 4..13 of a draft are options: u32 how much to keep (lower 17 bits: messages, 0 in a room without history; upper 15: 64
+--       KiB, 0 for no limit in bytes, or with 0 messages what says nothing here), u32 for how many ms, u16 number of keyed frames.
 -- Returns one string, for each batch:
 --       u8 0, epoch (8 bytes), u64 offset of its first new message, u16 number of duplicates, for each of these
 --             u16 index, epoch (8 bytes), u64 offset (0 in rooms without history, where epochs mean nothing)
@@ -249,6 +249,7 @@ while ARGV[a] do
   local draft = ARGV[a]
   local flags, count, messages, age, keyed = unpack('>xBI2I4I4I2', draft)
   written, before, stored = nil, false, false
+  if messages % 131072 == 0 then messages = 0 end
   local newest = messages == 0 and flags % 8 >= 4 and KEYS[k + 2] or nil
   local fine, reply
   if flags % 4 >= 2 then

@@ -8,6 +8,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
 import { backoffMs } from '../../../util/backoff.ts';
 import type { Clock } from '../../../util/clock.ts';
+import { codeOrMessage } from '../../../util/error-words.ts';
 import type { Logger } from '../../../util/log.ts';
 import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
@@ -122,7 +123,7 @@ export function connectProblem(
       namedBy === null
         ? 'check the user and password in redis.url'
         : 'every server of the cluster needs the user and password of redis.url';
-    return { says: `cannot log in to Redis at ${where}: ${error.message}: ${advice}`, passes: false };
+    return { says: `cannot log in to Redis at ${where}: ${codeOrMessage(error)}: ${advice}`, passes: false };
   }
   if (isFull(error.message)) {
     const says = `Redis at ${where} has no free connection (${error.message}): raise maxclients, or disconnect other clients`;
@@ -130,7 +131,7 @@ export function connectProblem(
   }
   const what = namedBy === null ? `Redis at ${where}` : `the master ${where}, which ${namedBy} names,`;
   const within = `cannot reach ${what} within ${Math.round(startupTimeoutMs / 1000)} s`;
-  const cause = `${within} (${error.code ?? error.message})`;
+  const cause = `${within} (${codeOrMessage(error)})`;
   const certificate = address.isSecure ? certificateHint(error) : null;
   if (certificate !== null) return { says: `${cause}: ${certificate}`, passes: true };
   const hint = tlsHint(error, address);

@@ -129,6 +129,7 @@ export class Subscriptions implements Former {
    * here; then `regained` tells, since messages may have been missed in between.
    */
   takeOver(from: Subscriptions, isMoved: (place: Place) => boolean): void {
+    this.#arrivals.tookOverFrom(from.#options);
     const moved = from.#handOver(isMoved);
     for (const subscription of moved) {
       this.#leaving.delete(subscription.arrivesAs);
