@@ -2,9 +2,9 @@
 
 import { loadStartable } from '../app/start-problems.ts';
 import type { Flags } from '../config/flags.ts';
+import { sentenceOf } from '../util/error-words.ts';
 import { fail, type Io } from './io.ts';
 import { createLogger, withoutSecrets } from './logger.ts';
-import { sentenceOf } from './sentence.ts';
 
 /** Returns the exit code: 0 once `io.serve` has resolved. */
 export async function serveCommand(io: Io, { config: file, ...flags }: Flags): Promise<number> {

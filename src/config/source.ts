@@ -1,7 +1,7 @@
 /** What one source of settings provides: the file, the environment or the command line. */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { codeOrMessage } from '../util/error-words.ts';
 import type { FieldKind, FieldNotes } from './fields.ts';
-import { isObject } from './problems.ts';
 import type { Setting } from './settings.ts';
 
 /** A value as given, not checked yet. */
@@ -111,6 +111,6 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function reasonOf(error: unknown): string {
-  const code = isObject(error) && typeof error.code === 'string' ? error.code : String(error);
+  const code = codeOrMessage(error);
   return REASONS[code] ?? code;
 }

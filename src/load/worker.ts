@@ -1,4 +1,5 @@
 /** One driver process: many connections, controlled by its parent. */
+import { sentenceOf } from '../util/error-words.ts';
 import { nowUs } from './clock.ts';
 import { LoadConnection, type Target } from './connection.ts';
 import type { Dialect, DialectChoice, DialectModule } from './dialect.ts';
@@ -199,13 +200,6 @@ class Worker implements Handlers {
       sleeps: now.voluntaryContextSwitches - start.voluntaryContextSwitches,
     };
   }
-}
-
-/** A connect that failed at several addresses has no message of its own. */
-function sentenceOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.message !== '' || !(error instanceof AggregateError)) return error.message;
-  return error.errors.map(sentenceOf).join('; ');
 }
 
 const worker: Handlers = new Worker();

@@ -229,7 +229,7 @@ function badOptions(id: number): RejectedCommand {
   return rejected(id + 0, 'bad_frame', 'the options must be a map');
 }
 
-function isPosition(value: unknown): value is Position {
+export function isPosition(value: unknown): value is Position {
   return Array.isArray(value) && value.length === 2 && typeof value[0] === 'string' && isCount(value[1]);
 }
 

@@ -9,7 +9,7 @@ import type { Keyspace } from './redis/keyspace.ts';
 import { checkCalm, checkMessages } from './world/checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
-import { FORMER_HOST, NAMES, type World } from './world/world.ts';
+import { FORMER_HOST, NAMES, ROOMS, type World } from './world/world.ts';
 
 /** One joins, one leaves and one says something else; then the store goes on from what it had before. */
 function goBack(replace: (world: World, older: Keyspace) => void): Promise<void> {
@@ -50,6 +50,28 @@ test('who left in writes that a failover lost is removed, though the room become
     checkCalm(world);
     expect(world.violations).toEqual([]);
   }));
+
+test('who left in a write that a failover lost is removed where the room has a server of its own, and the list of rooms another', () =>
+  inWorld(
+    (world) => {
+      const cluster = world.cluster!;
+      const [ann, bob] = [world.addClient(0), world.addClient(1)];
+      const serverOf = (room: string) => cluster.masterOf(NAMES.meta(room))!;
+      const room = ROOMS.find((one) => serverOf(one) !== cluster.masterOf(NAMES.leases()))!;
+      for (const client of [ann, bob]) act(world, client, () => client.join(room));
+      pass(world, 2_000);
+      const master = serverOf(room);
+      cluster.leaveBehind(master);
+      act(world, ann, () => ann.leave(room));
+      pass(world, 2_000);
+      cluster.takeOver(cluster.model.replicasOf(master)[0]!, master);
+      pass(world, 20_000);
+      checkCalm(world);
+      expect(world.violations).toEqual([]);
+      expect(bob.room(room)?.members.members).toHaveLength(1);
+    },
+    { isCluster: true },
+  ));
 
 test('after a restart from an older disk the members are those who are there', () =>
   goBack((world, older) => world.redis.restart(older)));

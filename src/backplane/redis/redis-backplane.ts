@@ -77,6 +77,8 @@ export interface RedisBackplaneOptions {
 
 const DEFAULT_SENTINEL_NAME = 'mymaster';
 const DEFAULT_LEASE_MS = 6_000;
+/** A master that the others do not reach takes writes until its `cluster-node-timeout` (15 s), and this node follows its successor soon. */
+const EMPTIED_MS = 60_000;
 /** For a server that rooms wait for; see `FormerPrimary`. */
 const PEER_TIMEOUT_MS = 300;
 const NO_HISTORY: HistoryPage = { epoch: '', offset: 0, envelopes: [] };
@@ -263,6 +265,7 @@ export class RedisBackplane implements Backplane {
       metrics,
       problem: (place) => this.#shards.problem(place),
       incarnation: () => this.#lineages.incarnation,
+      emptiedMs: this.#options.cluster === true ? EMPTIED_MS : 0,
       heard: (room) => this.#shards.heard(room),
     });
   }

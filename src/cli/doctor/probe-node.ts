@@ -1,4 +1,5 @@
 /** Collects what a node answers to outside clients, without judging it. */
+import { codeOrMessage } from '../../util/error-words.ts';
 import type { ClockReading } from './clocks.ts';
 import { probeSocket, type SocketFacts } from './probe-socket.ts';
 
@@ -80,9 +81,9 @@ async function ask(url: URL, timeoutMs: number): Promise<HttpFacts> {
 
 /** `fetch` hides the actual error in its cause. */
 function failureOf(error: unknown, timeoutMs: number): string {
-  const { name, message, cause } = error as Error & { cause?: NodeJS.ErrnoException };
+  const { name, cause } = error as Error;
   if (name === 'TimeoutError') return `no answer within ${timeoutMs} ms`;
-  return cause?.code ?? cause?.message ?? message;
+  return codeOrMessage(cause ?? error);
 }
 
 function versionIn(metrics: HttpFacts): string | null {

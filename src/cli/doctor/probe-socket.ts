@@ -7,6 +7,7 @@ import { WebSocket } from 'ws';
 import { decodeServerFrames, encodeCommand } from '../../protocol/client-codec.ts';
 import type { HelloInfo } from '../../protocol/frames.ts';
 import { SUBPROTOCOL } from '../../protocol/subprotocol.ts';
+import { codeOrMessage } from '../../util/error-words.ts';
 
 export interface SocketOptions {
   /** `http:` or `https:`, with the path of the endpoint. */
@@ -34,7 +35,7 @@ export async function probeSocket(options: SocketOptions): Promise<SocketFacts> 
     return await converse(options, signal);
   } catch (error) {
     if (signal.aborted) return { outcome: 'failed', reason: `no answer within ${options.timeoutMs} ms` };
-    return { outcome: 'failed', reason: (error as NodeJS.ErrnoException).code ?? (error as Error).message };
+    return { outcome: 'failed', reason: codeOrMessage(error) };
   }
 }
 

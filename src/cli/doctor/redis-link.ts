@@ -1,6 +1,7 @@
 import { isFull } from '../../backplane/redis/link/redis-errors.ts';
 import { type RedisFacts, WrongServer } from '../../backplane/redis/start/inspect.ts';
 import type { Config } from '../../config/config.ts';
+import { codeOrMessage } from '../../util/error-words.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 import { duration } from './units.ts';
 
@@ -41,7 +42,7 @@ export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] 
 }
 
 export function redisUnreachable(host: string, error: unknown): Finding {
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { message } = error as Error;
   if (error instanceof WrongServer) return problem('redis server', message, 'a node cannot use it');
   if (isFull(message)) {
     return problem(
@@ -62,7 +63,7 @@ export function redisUnreachable(host: string, error: unknown): Finding {
   }
   return problem(
     ABOUT,
-    `cannot reach ${host}: ${code ?? message}`,
+    `cannot reach ${host}: ${codeOrMessage(error)}`,
     'check that it runs, that redis.url is right, and that no firewall blocks the port',
   );
 }

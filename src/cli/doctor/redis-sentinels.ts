@@ -5,7 +5,8 @@ import {
   type WatchedPrimary,
   type WatchedReplica,
 } from '../../backplane/redis/start/inspect-sentinels.ts';
-import { reasonOf, unknownName } from '../../backplane/redis/start/sentinel-problem.ts';
+import { unknownName } from '../../backplane/redis/start/sentinel-problem.ts';
+import { codeOrMessage } from '../../util/error-words.ts';
 import { shownAddress } from '../../util/redis-url.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 
@@ -47,7 +48,7 @@ function knownBy({ found }: SentinelFacts): WatchedPrimary | null {
 function unanswered({ address, found }: SentinelFacts): Finding[] {
   if (!(found instanceof Error)) return [];
   const advice = 'start it, check its user and password, or take it out of redis.sentinels';
-  return [problem(ABOUT, `the Sentinel at ${address} does not answer: ${reasonOf(found)}`, advice)];
+  return [problem(ABOUT, `the Sentinel at ${address} does not answer: ${codeOrMessage(found)}`, advice)];
 }
 
 function agreement(facts: readonly SentinelFacts[], name: string): Finding[] {

@@ -1,5 +1,6 @@
 /** One request to the HTTP API, with the key of the operator. */
 import { CLIENT_VARIABLES, type Environment, variable } from '../../config/environment.ts';
+import { isObject } from '../../config/problems.ts';
 import { EXIT } from '../exit-codes.ts';
 import { withRemedy } from '../remedy.ts';
 
@@ -50,10 +51,6 @@ async function bodyOf(answer: Response, node: URL, key: string | null): Promise<
   const says = isObject(error) ? `${error.code}: ${error.message}` : 'nothing that a node would say';
   const hint = key === null ? `; set ${CLIENT_VARIABLES.adminKey}` : '';
   throw new ApiProblem(`${node.origin} answered ${answer.status}: ${says}${hint}`, EXIT.refused);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }
 
 /** `fetch` hides the actual error in its cause. */

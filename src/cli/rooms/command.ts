@@ -1,10 +1,10 @@
 /** What the commands of a client have in common: a connection, an end, and what is said then. */
 import type { RoomcastClient } from '../../client/node.ts';
 import { RefusedError } from '../../client/public.ts';
+import { sentenceOf } from '../../util/error-words.ts';
 import { EXIT } from '../exit-codes.ts';
 import { fail, type Io } from '../io.ts';
 import { withoutSecrets } from '../logger.ts';
-import { sentenceOf } from '../sentence.ts';
 import { UsageError } from '../usage-error.ts';
 import { Ending } from './ending.ts';
 import { type LinkSettings, openLink } from './link.ts';

@@ -8,12 +8,12 @@ import {
 } from '../../client/node.ts';
 import { CLIENT_VARIABLES, variable } from '../../config/environment.ts';
 import { CLOSE } from '../../protocol/codes.ts';
+import { sentenceOf } from '../../util/error-words.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
 import { withoutSecrets } from '../logger.ts';
 import { nodeUrlsIn } from '../node-urls.ts';
 import { withRemedy } from '../remedy.ts';
-import { sentenceOf } from '../sentence.ts';
 import { readToken } from '../token-file.ts';
 import type { Ending } from './ending.ts';
 import type { LinkOptions } from './options.ts';

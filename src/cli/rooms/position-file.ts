@@ -5,6 +5,7 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import type { Position } from '../../client/public.ts';
+import { isPosition } from '../../protocol/commands.ts';
 
 export class PositionFile {
   readonly #path: string;
@@ -81,12 +82,6 @@ function readPositions(path: string): Map<string, Position> {
   const entries = Object.entries(value);
   if (!entries.every(([, position]) => isPosition(position))) throw notOne(path);
   return new Map(entries);
-}
-
-function isPosition(value: unknown): value is Position {
-  if (!Array.isArray(value) || value.length !== 2) return false;
-  const [epoch, offset] = value;
-  return typeof epoch === 'string' && Number.isSafeInteger(offset) && offset >= 0;
 }
 
 function notOne(path: string): Error {

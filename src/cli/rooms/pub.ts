@@ -1,10 +1,10 @@
 /** `roomcast pub`: publishes, and ends well only when every message was acknowledged. */
 import type { PublishResult, RoomcastClient } from '../../client/node.ts';
 import { ClosedError, RefusedError } from '../../client/public.ts';
+import { sentenceOf } from '../../util/error-words.ts';
 import { EXIT } from '../exit-codes.ts';
 import { fail, type Io } from '../io.ts';
 import { withoutSecrets } from '../logger.ts';
-import { sentenceOf } from '../sentence.ts';
 import { exitCodeOf, type Work, withLink } from './command.ts';
 import type { Ending } from './ending.ts';
 import { type InputOptions, type Piece, piecesOf } from './input.ts';

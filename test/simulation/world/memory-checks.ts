@@ -75,6 +75,8 @@ const OF_CLUSTER: Bounds = {
   'Topology.#views.lines.slots': () => MOST_MASTERS * RANGES,
   // Of each server the others that had its slots before.
   'Arrivals.#predecessors': () => MOST_MASTERS * MOST_MASTERS,
+  // Rooms that nobody of the node is in any more: for a minute.
+  'EmptiedRooms.#sinceMs': ({ rooms }) => rooms,
   // Of each master that was promoted and has something.
   'Lineages.#promotions': () => MOST_MASTERS,
 };

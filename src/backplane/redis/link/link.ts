@@ -5,6 +5,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { Redis, type RedisOptions } from 'ioredis';
 import { backoffMs } from '../../../util/backoff.ts';
 import type { Clock } from '../../../util/clock.ts';
+import { codeOrMessage } from '../../../util/error-words.ts';
 import type { LogFields, Logger } from '../../../util/log.ts';
 import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
@@ -289,8 +290,7 @@ export class Link {
 
   #cause(): string {
     if (this.#lastError === null) return 'the connection was closed';
-    const { code } = this.#lastError as NodeJS.ErrnoException;
-    return code ?? this.#lastError.message;
+    return codeOrMessage(this.#lastError);
   }
 
   /** A link that comes up and is useless, again and again, is logged once. */

@@ -1,4 +1,5 @@
 /** Which Sentinels answer, as the links find out, and a line in the log for each change. */
+import { codeOrMessage } from '../../../util/error-words.ts';
 import type { Logger } from '../../../util/log.ts';
 
 export class SentinelWatch {
@@ -14,9 +15,9 @@ export class SentinelWatch {
   }
 
   /** Every link tries again and again: only the first failure is told. */
-  failed(address: string, { code, message }: NodeJS.ErrnoException): void {
+  failed(address: string, error: Error): void {
     if (this.#silent.has(address)) return;
     this.#silent.add(address);
-    this.#log.warn({ address, cause: code ?? message }, 'sentinel does not answer');
+    this.#log.warn({ address, cause: codeOrMessage(error) }, 'sentinel does not answer');
   }
 }

@@ -4,6 +4,7 @@ import { BackplaneError, type Place, SHUTTING_DOWN, unavailable } from '../../ba
 import { errorFromReply, isNotRun } from '../link/redis-errors.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import { presenceScript, type ScriptArgument } from '../scripts/scripts.ts';
+import type { EmptiedRooms } from './emptied-rooms.ts';
 import type { Lease } from './lease.ts';
 import { type PresenceParts, STAGE } from './presence-parts.ts';
 import type { PresenceQueue, TakeLimits, UpdateBatch } from './presence-queue.ts';
@@ -11,6 +12,7 @@ import type { PresenceQueue, TakeLimits, UpdateBatch } from './presence-queue.ts
 export interface PresenceWriterOptions extends PresenceParts {
   readonly queue: PresenceQueue;
   readonly lease: Lease;
+  readonly emptied: EmptiedRooms;
   /** Why nothing can be written of that room now, or with null of none, or null. */
   problem(place: Place): string | null;
   /** The store may have entries in rooms that are empty here. */
@@ -37,8 +39,6 @@ export class PresenceWriter {
   #waiters: Waiter[] = [];
   /** Taken, and not answered yet. */
   readonly #inFlight = new Set<UpdateBatch>();
-  /** Rooms that are to leave the node's list when it was swept. */
-  readonly #emptied = new Set<string>();
   #isRunning = false;
   #isStopped = false;
 
@@ -66,9 +66,23 @@ export class PresenceWriter {
     });
   }
 
-  /** Nothing is left in the store of what this node does not know. */
-  swept(): void {
-    this.#unregister([]);
+  /**
+   * Takes rooms off the node's list that it left long enough ago; `areAll`: whenever it left them. Not awaited: a room that stays on
+   * the list only costs a sweeper of this node one look. Until the list was swept they have to stay, or what an earlier lease left in
+   * them would stay forever.
+   */
+  unregister(areAll = false): void {
+    if (this.#options.mustSweep()) return;
+    const { shards, keys, nodeId, log, queue, emptied } = this.#options;
+    const left = areAll ? emptied.takeAll() : emptied.takeDue(systemScheduler.nowMs());
+    const rooms = left.filter((room) => !queue.has(room));
+    if (rooms.length === 0) return;
+    const call = ({ redis }: ShardAccess) => redis.hdel(keys.nodeRooms(nodeId), ...rooms);
+    shards
+      .ask(null, call, STAGE)
+      .catch((error: BackplaneError) =>
+        log.debug({ error: error.message }, 'rooms stay on the list of this node'),
+      );
   }
 
   stop(): void {
@@ -211,14 +225,14 @@ export class PresenceWriter {
   /** Returns why Redis refused some for now, or null. */
   #applyReplies(batches: readonly UpdateBatch[], problems: readonly string[]): BackplaneError | null {
     for (const batch of batches) this.#inFlight.delete(batch);
-    const emptied: string[] = [];
+    const { queue, emptied } = this.#options;
     let refusal: BackplaneError | null = null;
     for (const [i, batch] of batches.entries()) {
       const problem = this.#unlessDone(batch, problems[i] ?? 'no reply for a room');
       if (problem !== '') refusal = this.#refused(batch, errorFromReply(problem, STAGE)) ?? refusal;
-      else if (this.#options.queue.written(batch)) emptied.push(batch.room.name);
+      else if (queue.written(batch)) emptied.add(batch.room.name, systemScheduler.nowMs());
     }
-    this.#unregister(emptied);
+    this.unregister();
     return refusal;
   }
 
@@ -245,25 +259,6 @@ export class PresenceWriter {
     log.warn({ room: batch.room.name, error: error.message }, 'presence changes of a room dropped');
     queue.dropped(batch);
     return null;
-  }
-
-  /**
-   * Not awaited: a room that stays on the list only costs a sweeper of this node one look. Until the list was swept they have to
-   * stay, or what an earlier lease left in them would stay forever.
-   */
-  #unregister(emptied: readonly string[]): void {
-    for (const room of emptied) this.#emptied.add(room);
-    if (this.#emptied.size === 0 || this.#options.mustSweep()) return;
-    const { shards, keys, nodeId, log, queue } = this.#options;
-    const rooms = [...this.#emptied].filter((room) => !queue.has(room));
-    this.#emptied.clear();
-    if (rooms.length === 0) return;
-    const call = ({ redis }: ShardAccess) => redis.hdel(keys.nodeRooms(nodeId), ...rooms);
-    shards
-      .ask(null, call, STAGE)
-      .catch((error: BackplaneError) =>
-        log.debug({ error: error.message }, 'rooms stay on the list of this node'),
-      );
   }
 
   #isWaiting({ room, number }: Pick<Waiter, 'room' | 'number'>): boolean {

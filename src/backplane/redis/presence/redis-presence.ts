@@ -14,6 +14,7 @@ import type { Peers } from '../link/peers.ts';
 import { errorFromCall } from '../link/redis-errors.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import { membersScript } from '../scripts/scripts.ts';
+import { EmptiedRooms } from './emptied-rooms.ts';
 import { Lease } from './lease.ts';
 import { type PresenceParts, STAGE } from './presence-parts.ts';
 import { PresenceQueue } from './presence-queue.ts';
@@ -28,6 +29,8 @@ export interface RedisPresenceOptions extends PresenceParts {
   problem(place: Place): string | null;
   /** Of the store as a whole. */
   incarnation(): string;
+  /** How long rooms stay on the node's list after it has left them: see `EmptiedRooms`. */
+  readonly emptiedMs: number;
   /** Resolves when what was published in the room before the call has arrived. Rejects with `BackplaneError`. */
   heard(room: string): Promise<void>;
 }
@@ -57,6 +60,7 @@ export class RedisPresence implements Presence {
       renewed: (lapsed) => {
         this.#sweeper.offer(lapsed);
         this.#writer.wake();
+        this.#writer.unregister();
         void this.#sweepOwn();
       },
     });
@@ -64,6 +68,7 @@ export class RedisPresence implements Presence {
       ...options,
       queue: this.#queue,
       lease: this.#lease,
+      emptied: new EmptiedRooms(options.emptiedMs),
       // A store that took over may be written to before the renewal that shows it.
       mustSweep: () => this.#sweepUpTo > 0 || !this.#lease.isOfThisStore,
     });
@@ -162,6 +167,7 @@ export class RedisPresence implements Presence {
   async #giveUpLease(): Promise<void> {
     await this.#writer.flushed(null);
     if (this.#queue.hasStored) throw unavailable(STAGE, 'some connections have not left');
+    this.#writer.unregister(true);
     await this.#lease.release();
   }
 
@@ -184,7 +190,7 @@ export class RedisPresence implements Presence {
       await this.#sweeper.sweepOwn(upTo);
       if (this.#sweepUpTo !== upTo) return;
       this.#sweepUpTo = 0;
-      this.#writer.swept();
+      this.#writer.unregister();
     } catch (error) {
       const { message } = errorFromCall(error, STAGE);
       this.#options.log.debug({ error: message }, 'cannot remove entries of an earlier lease yet');

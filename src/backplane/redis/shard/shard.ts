@@ -7,22 +7,18 @@ import {
   unavailable,
 } from '../../backplane.ts';
 import type { RoomBatch } from '../../room-batch.ts';
-import { Probe } from '../health/probe.ts';
-import { Readiness } from '../health/readiness.ts';
-import { WriteCheck } from '../health/write-check.ts';
-import type { Keys } from '../keys/keys.ts';
-import { Evidence } from '../lineage/evidence.ts';
 import type { Lineages } from '../lineage/lineages.ts';
-import type { FoundServer, Part } from '../lineage/records.ts';
+import type { Part } from '../lineage/records.ts';
 import { Links, type LinksOptions } from '../link/links.ts';
-import { isNotRun, isReadOnly, refusedWrite } from '../link/redis-errors.ts';
-import { type Replication, readReplication } from '../link/replication.ts';
+import { isNotRun, refusedWrite } from '../link/redis-errors.ts';
 import type { ShardAccess } from '../link/shard-calls.ts';
 import { GroupCommit } from '../publish/group-commit.ts';
 import { Publisher } from '../publish/publisher.ts';
 import { ALL_SCRIPTS } from '../scripts/scripts.ts';
-import { describeObstacles, type ServedPlaces, tryScripts } from '../start/rights.ts';
+import type { ServedPlaces } from '../start/rights.ts';
 import { Subscriptions } from '../subscribe/subscriptions.ts';
+import { SettledParts, type SettledPartsOptions } from './settled-parts.ts';
+import { ShardHealth, type ShardHealthOptions } from './shard-health.ts';
 import type { ShardsEvents } from './shards.ts';
 
 /** What one server tells. */
@@ -33,24 +29,18 @@ export interface ShardEvents extends ShardsEvents {
   misplaced?(): void;
 }
 
-export interface ShardOptions extends LinksOptions {
+export interface ShardOptions extends LinksOptions, SettledPartsOptions, ShardHealthOptions {
   readonly lineages: Lineages;
-  /** Of a server of a cluster: what it has now, and what the other masters say of their replication. */
-  readonly has?: { parts(): readonly Part[]; others(): Promise<readonly Replication[]> };
-  readonly keys: Keys;
   readonly dedupWindowMs: number;
   readonly metaTtlMs: number;
   /** Of a server of a cluster: see `Envelope.publishedOn`. */
   readonly serverNumber?: number;
   /** Of a server of a cluster: what it has. See `serve`. */
   readonly served?: ServedPlaces;
-  /** Default 5 s. */
-  readonly probeIntervalMs?: number;
 }
 
 /** What is one for the whole cluster has moved here, and signals are not subscribed yet. */
 export const SIGNALS_MISSING = 'subscribing to signals again';
-const DEFAULT_PROBE_INTERVAL_MS = 5_000;
 
 export class Shard {
   readonly subscriptions: Subscriptions;
@@ -58,26 +48,21 @@ export class Shard {
   readonly #events: ShardEvents;
   readonly #links: Links;
   readonly #commits: GroupCommit;
-  readonly #probe: Probe;
-  readonly #writes: WriteCheck;
-  readonly #readiness: Readiness;
+  readonly #settled: SettledParts;
+  readonly #health: ShardHealth;
   /** Null for a single Redis. */
   #served: ServedPlaces | null;
-  readonly #settled = new Set<Part>();
   #restoring: Promise<void> | null = null;
-  /** Of the run of the server that the command link reached last. */
-  #evidence = new Evidence('');
 
   constructor(options: ShardOptions, events: ShardEvents) {
     this.#options = options;
     this.#served = options.served ?? null;
     this.#events = events;
     this.#links = this.#buildLinks();
+    this.#settled = new SettledParts(options, this.#links.command);
     this.#commits = this.#buildCommits();
     this.subscriptions = this.#buildSubscriptions();
-    this.#probe = this.#buildProbe();
-    this.#writes = this.#buildWriteCheck();
-    this.#readiness = this.#buildReadiness();
+    this.#health = this.#buildHealth();
   }
 
   /** Host and port, without credentials. */
@@ -112,14 +97,12 @@ export class Shard {
     this.#served = served;
     if (served.partition === before) return;
     this.subscriptions.probeOn(this.#probeChannel);
-    this.#probe.linksChanged();
+    this.#health.probeMoved();
   }
 
   /** Begins to look after the links. */
   watch(): void {
-    this.#probe.start();
-    this.#writes.start();
-    this.#readiness.start();
+    this.#health.start();
   }
 
   /** Whether it is known in which lineage the rooms of this partition go on: nothing of it may be asked before. */
@@ -131,12 +114,12 @@ export class Shard {
   async settle(parts: readonly Part[]): Promise<void> {
     const isCurrent = this.#links.command.connection();
     const info = await this.ask(({ redis }) => redis.info(), 'connect');
-    await this.#settleWith(info, isCurrent, parts);
+    await this.#settled.settle(info, isCurrent, parts);
   }
 
   /** Partitions that another server has now: when they come back, something may have happened to them. */
   forget(parts: readonly Part[]): void {
-    for (const part of parts) this.#settled.delete(part);
+    this.#settled.forget(parts);
   }
 
   publish(request: PublishRequest): void {
@@ -175,7 +158,7 @@ export class Shard {
 
   async signal(text: string): Promise<void> {
     // A deaf node would not do what it asks of all nodes.
-    const reason = this.#linkProblem();
+    const reason = this.#health.linkProblem();
     if (reason !== null) throw unavailable('signal', reason);
     if (!this.subscriptions.hearsSignals) throw unavailable('signal', SIGNALS_MISSING);
     await this.ask(() => this.#links.command.publish(this.#options.keys.signals(), text), 'signal');
@@ -192,14 +175,12 @@ export class Shard {
   }
 
   status(): BackplaneStatus {
-    return this.#readiness.status();
+    return this.#health.status();
   }
 
   stop(): void {
     this.#links.stop();
-    this.#readiness.stop();
-    this.#probe.stop();
-    this.#writes.stop();
+    this.#health.stop();
   }
 
   /**
@@ -220,47 +201,27 @@ export class Shard {
     this.#links.close();
   }
 
-  /** Why nothing is sent or received. If only writes are refused, everything else continues. */
-  #linkProblem(): string | null {
-    return this.#links.commandProblem() ?? this.#subscribeProblem();
-  }
-
-  #subscribeProblem(): string | null {
-    const problem = this.#links.subscribe.problem();
-    if (problem !== null) return problem;
-    if (!this.subscriptions.isRestored) return 'subscribing to rooms again';
-    return this.#probe.isDeaf ? 'the node does not receive what is published' : null;
-  }
-
-  /** What a link does, or what was asked for on one, has changed. */
-  #changed(): void {
-    if (!this.#readiness.isWatching) return;
-    this.#probe.linksChanged();
-    this.#events.changed();
-    this.#readiness.review();
-  }
-
   #buildLinks(): Links {
     return new Links(this.#options, {
-      commandFound: (info, isCurrent) => this.#settleAll(info, isCurrent),
+      commandFound: (info, isCurrent) => this.#settled.settleAll(info, isCurrent),
       commandUp: () => {
         this.#commits.linkUp();
-        this.#changed();
+        this.#health.changed();
       },
       commandDown: () => {
         this.#commits.linkDown();
-        this.#changed();
+        this.#health.changed();
       },
-      readsChanged: () => this.#changed(),
+      readsChanged: () => this.#health.changed(),
       subscribeUp: () => {
         this.#restoring = this.subscriptions.linkUp();
       },
       subscribeDown: () => {
-        this.#evidence.heardLast();
+        this.#settled.evidence.heardLast();
         this.subscriptions.linkDown();
-        this.#changed();
+        this.#health.changed();
       },
-      saw: (room, epoch, offset) => this.#evidence.read(room, epoch, offset),
+      saw: (room, epoch, offset) => this.#settled.evidence.read(room, epoch, offset),
       noAnswer: () => this.#commits.noAnswer(),
       isSuspect: () => this.#commits.isSuspect,
     });
@@ -269,11 +230,11 @@ export class Shard {
   #buildCommits(): GroupCommit {
     const { command } = this.#links;
     const refused = (error: BackplaneError) => {
-      if (this.#served === null || !isNotRun(error)) this.#writes.suspect(refusedWrite(error));
+      if (this.#served === null || !isNotRun(error)) this.#health.refused(refusedWrite(error));
     };
     const { notRun } = this.#events;
     const stored = (room: string, epoch: string, offset: number) =>
-      this.#evidence.answered(room, epoch, offset);
+      this.#settled.evidence.answered(room, epoch, offset);
     const publisher = new Publisher(command, this.#options.keys, { ...this.#options, refused, stored });
     return new GroupCommit({
       clock: this.#options.clock,
@@ -283,7 +244,7 @@ export class Shard {
       problem: () => command.problem(),
       ping: () => this.#links.ping(),
       reconnect: (reason) => command.reconnect(reason),
-      suspectChanged: () => this.#changed(),
+      suspectChanged: () => this.#health.changed(),
       ...(notRun === undefined ? {} : { notRun }),
     });
   }
@@ -300,97 +261,32 @@ export class Shard {
       ...(serverNumber === undefined ? {} : { serverNumber }),
       envelope: (room, envelope) => {
         // In rooms with history.
-        if (envelope.first > 0) this.#evidence.heard(room, envelope.epoch, envelope.last);
+        if (envelope.first > 0) this.#settled.evidence.heard(room, envelope.epoch, envelope.last);
         this.#events.envelope(room, envelope);
       },
       presence: (room, changes) => this.#events.presence(room, changes),
-      probe: (bytes) => this.#probe.arrived(bytes),
+      probe: (bytes) => this.#health.probeArrived(bytes),
       signal: (bytes) => this.#events.signal(bytes.toString()),
-      restored: () => this.#changed(),
+      restored: () => this.#health.changed(),
       regained: (places) => this.#events.resumed((place) => places.has(place)),
       misplaced: () => this.#events.misplaced?.(),
     });
   }
 
-  #buildProbe(): Probe {
-    const { clock, commandTimeoutMs, metrics } = this.#options;
-    return new Probe({
-      clock,
-      intervalMs: this.#intervalMs,
-      timeoutMs: commandTimeoutMs,
-      canProbe: () => this.#links.commandProblem() === null && this.subscriptions.hearsProbe,
-      publish: (bytes) => this.ask(() => this.#links.command.publish(this.#probeChannel, bytes), 'publish'),
-      heard: (lagMs) => metrics.probe(lagMs, this.#served === null ? undefined : this.address),
-      changed: () => this.#readiness.review(),
-      reconnect: (reason) => this.#links.subscribe.reconnect(reason),
-    });
-  }
-
-  #buildWriteCheck(): WriteCheck {
-    return new WriteCheck({
-      intervalMs: this.#intervalMs,
-      canCheck: () => this.#links.commandProblem() === null,
-      check: () => this.ask(() => this.#tryWriting(), 'check'),
-      changed: () => this.#readiness.review(),
-    });
-  }
-
-  async #tryWriting(): Promise<string | null> {
-    const { command } = this.#links;
-    const { address, keys, metrics } = this.#options;
-    const obstacles = await tryScripts(command, keys, metrics, this.#served);
-    const isReplica = obstacles.some((obstacle) => obstacle.kind === 'writes' && isReadOnly(obstacle.reply));
-    if (isReplica) command.reconnect('this Redis became a read-only replica');
-    if (obstacles.length === 0) await this.#reviewLineages();
-    return obstacles.length === 0 ? null : describeObstacles(obstacles, address.username, 'redis');
-  }
-
-  async #reviewLineages(): Promise<void> {
-    const { command } = this.#links;
-    const { lineages, has } = this.#options;
-    const server = { ...this.#server, isCurrent: command.connection() };
-    const parts = has === undefined ? lineages.all() : [...this.#settled];
-    const outdated = await lineages.review(server, parts, has?.others);
-    if (outdated !== null) command.reconnect(outdated);
-  }
-
-  /** The command link reached a server, and comes up when this resolves. */
-  async #settleAll(info: string, isCurrent: () => boolean): Promise<void> {
-    const { lineages, has } = this.#options;
-    this.#settled.clear();
-    const parts = has?.parts() ?? lineages.all();
-    await this.#settleWith(info, isCurrent, parts);
-  }
-
-  async #settleWith(info: string, isCurrent: () => boolean, parts: readonly Part[]): Promise<void> {
-    const { lineages, has } = this.#options;
-    await lineages.settle({ ...this.#server, info, isCurrent }, parts, has?.others);
-    this.#evidence = lineages.evidenceOf(readReplication(info).runId);
-    for (const part of parts) this.#settled.add(part);
-  }
-
-  /** The one at the end of the command link now. */
-  get #server(): Pick<FoundServer, 'redis' | 'isCluster' | 'address'> {
-    const { redis, isCluster, remote } = this.#links.command;
-    return { redis, isCluster, address: remote };
-  }
-
-  #buildReadiness(): Readiness {
-    return new Readiness({
-      problem: () => this.#links.readProblem() ?? this.#subscribeProblem() ?? this.#writes.problem,
-      linkProblem: () => this.#linkProblem(),
+  #buildHealth(): ShardHealth {
+    return new ShardHealth(this.#options, {
+      links: this.#links,
+      subscriptions: this.subscriptions,
+      served: () => this.#served,
+      probeChannel: () => this.#probeChannel,
+      reviewLineages: () => this.#settled.review(),
+      changed: () => this.#events.changed(),
       resumed: () => this.#events.resumed(),
-      log: this.#options.log,
-      ...(this.#served === null ? {} : { shard: this.address }),
     });
   }
 
   get #probeChannel(): string {
     const { keys, nodeId } = this.#options;
     return keys.probe(nodeId, this.#served?.partition);
-  }
-
-  get #intervalMs(): number {
-    return this.#options.probeIntervalMs ?? DEFAULT_PROBE_INTERVAL_MS;
   }
 }

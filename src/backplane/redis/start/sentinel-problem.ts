@@ -1,4 +1,5 @@
 /** Why Sentinels lead a node to no primary, and what to do. */
+import { codeOrMessage } from '../../../util/error-words.ts';
 import { isWrongCredentials } from '../link/redis-errors.ts';
 import { certificateHint } from './certificate-hint.ts';
 import { addressOfPrimary, type SentinelFacts } from './inspect-sentinels.ts';
@@ -23,7 +24,7 @@ export function sentinelProblem(facts: readonly SentinelFacts[], name: string): 
     const says = `cannot log in to the Sentinel at ${denied.address}: ${denied.found.message}: check the user and password in redis.sentinels`;
     return { says, passes: false };
   }
-  const each = failed.map(({ address, found }) => `${address}: ${reasonOf(found)}`).join(', ');
+  const each = failed.map(({ address, found }) => `${address}: ${codeOrMessage(found)}`).join(', ');
   const hints = failed.map(({ found }) => certificateHint(found, 'the Sentinels', 'redis.sentinels'));
   const hint = hints.find((one) => one !== null) ?? 'check that they run, and redis.sentinels';
   return { says: `no Sentinel answers (${each}): ${hint}`, passes: true };
@@ -37,10 +38,6 @@ export function unknownName(facts: readonly SentinelFacts[], name: string): stri
       ? 'they name none that they watch: configure it (sentinel monitor), or set its name'
       : `they know ${names.join(', ')}`;
   return `redis.sentinelName is "${name}", and the Sentinels know no primary by this name: ${known}`;
-}
-
-export function reasonOf(error: NodeJS.ErrnoException): string {
-  return error.code ?? error.message;
 }
 
 function namesKnown(facts: readonly SentinelFacts[]): readonly string[] {

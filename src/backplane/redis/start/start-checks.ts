@@ -8,6 +8,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Redis } from 'ioredis';
 import { backoffMs } from '../../../util/backoff.ts';
 import type { Clock } from '../../../util/clock.ts';
+import { codeOrMessage } from '../../../util/error-words.ts';
 import type { Logger } from '../../../util/log.ts';
 import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { SHUTTING_DOWN, unavailable } from '../../backplane.ts';
@@ -124,7 +125,7 @@ export function connectProblem(
     return { says, passes: true };
   }
   const within = `cannot reach Redis at ${where} within ${Math.round(startupTimeoutMs / 1000)} s`;
-  const cause = `${within} (${error.code ?? error.message})`;
+  const cause = `${within} (${codeOrMessage(error)})`;
   const certificate = address.isSecure ? certificateHint(error) : null;
   if (certificate !== null) return { says: `${cause}: ${certificate}`, passes: true };
   const right = primary === null ? 'that redis.url is right' : 'that this machine reaches that address';

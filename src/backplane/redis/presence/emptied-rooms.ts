@@ -1,0 +1,40 @@
+/**
+ * Rooms that this node has left and that are still on its list in the store. On a cluster they stay there for a while: the server of a
+ * room may fail over without the newest leaves, while the server of the list loses nothing. The list then names the room to whoever
+ * removes what came back.
+ */
+
+/** A room that stays on the list costs whoever sweeps this node one look. */
+const MOST_ROOMS = 10_000;
+
+export class EmptiedRooms {
+  readonly #keptMs: number;
+  /** When each was left: the latest last. */
+  readonly #sinceMs = new Map<string, number>();
+
+  constructor(keptMs: number) {
+    this.#keptMs = keptMs;
+  }
+
+  add(room: string, nowMs: number): void {
+    this.#sinceMs.delete(room);
+    this.#sinceMs.set(room, nowMs);
+  }
+
+  /** Takes those that were left long enough ago, and the oldest of too many. */
+  takeDue(nowMs: number): string[] {
+    const due: string[] = [];
+    for (const [room, sinceMs] of this.#sinceMs) {
+      if (nowMs - sinceMs < this.#keptMs && this.#sinceMs.size <= MOST_ROOMS) break;
+      this.#sinceMs.delete(room);
+      due.push(room);
+    }
+    return due;
+  }
+
+  takeAll(): string[] {
+    const all = [...this.#sinceMs.keys()];
+    this.#sinceMs.clear();
+    return all;
+  }
+}
