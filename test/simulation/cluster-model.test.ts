@@ -141,10 +141,19 @@ async function moveSlot(random: Random, slot: number, source: number, target: nu
 async function failOver(random: Random): Promise<void> {
   const master = random.pick(model.servers.filter(({ isMaster }) => isMaster));
   const [replica] = model.replicasOf(master);
+  const streamsOf = (number: number) => both(({ clients }) => streamOf(clients[number]!));
+  const before = await streamsOf(master.number);
   await cluster.failover(cluster.servers[master.number]!);
   await cluster.settled();
   model.handOver(replica!, master);
-  await compareViews(`${replica!.number} took over from ${master.number}`);
+  const when = `${replica!.number} took over from ${master.number}`;
+  // It begins after all that the other had.
+  const after = await streamsOf(replica!.number);
+  expect({ when, later: after.map(({ since }, i) => since > before[i]!.offset) }).toEqual({
+    when,
+    later: [true, true],
+  });
+  await compareViews(when);
   await compareCalls(random, 'after the failover');
 }
 
@@ -242,15 +251,44 @@ async function compareViews(when: string): Promise<void> {
     ),
   );
   expect({ when, views: modelViews }).toEqual({ when, views });
-  const [ids, modelIds] = await both(({ clients }) => Promise.all(clients.map(replicationIds)));
-  expect({ when, ids: sameness(modelIds!) }).toEqual({ when, ids: sameness(ids!) });
+  const streams = ({ clients }: Side) => Promise.all(clients.map(streamOf));
+  // A replica is as far as its master a moment later.
+  const isSynced = async () => progress(await streams(real)).every(({ isAsFar }) => isAsFar);
+  await waitFor(isSynced, { timeoutMs: 2_000, for: 'what was written to reach replicas' }).catch(
+    () => undefined,
+  );
+  const [all, modelAll] = await both(streams);
+  expect({ when, ids: sameness(modelAll!.map(({ ids }) => ids)) }).toEqual({
+    when,
+    ids: sameness(all!.map(({ ids }) => ids)),
+  });
+  expect({ when, progress: progress(modelAll!) }).toEqual({ when, progress: progress(all!) });
 }
 
-async function replicationIds(client: Redis): Promise<string[]> {
+/** What INFO says of a server's streams of writes: their ids, how far it is, and where its own began. */
+interface Stream {
+  readonly ids: readonly [id: string, previousId: string];
+  readonly offset: number;
+  readonly since: number;
+}
+
+async function streamOf(client: Redis): Promise<Stream> {
   const text = await client.info('replication');
-  return ['master_replid', 'master_replid2'].map(
-    (name) => new RegExp(`^${name}:(\\w+)`, 'm').exec(text)![1]!,
-  );
+  const said = (name: string) => new RegExp(`^${name}:(-?\\w+)`, 'm').exec(text)?.[1] ?? '';
+  const [offset, since] = [said('master_repl_offset'), said('second_repl_offset')].map(Number);
+  return { ids: [said('master_replid'), said('master_replid2')], offset: offset!, since: since! };
+}
+
+/** As far as the two can agree: one counts bytes, the other writes. */
+function progress(streams: readonly Stream[]) {
+  return streams.map(({ ids, offset, since }) => {
+    const ofShard = streams.filter((one) => one.ids[0] === ids[0]);
+    return {
+      isAsFar: ofShard.every((one) => one.offset === offset),
+      isSince: ofShard.every((one) => one.since === since),
+      goesOn: since === -1 ? null : offset >= since - 1,
+    };
+  });
 }
 
 /** Which of them are the same. */

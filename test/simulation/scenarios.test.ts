@@ -156,11 +156,12 @@ test('a former primary that had more than its successor does not keep a room in 
     act(world, ann, () => ann.join('chat:a'));
     act(world, bob, () => bob.publish('chat:a', ++payload, 20, {}));
     pass(world, 2_000);
+    const { offset } = world.redis;
     const replica = world.redis.keys.copy();
     act(world, bob, () => bob.publish('chat:a', ++payload, 20, {}));
     pass(world, 2_000);
     world.hasForgotten = true;
-    world.formerRedis = world.redis.promote(replica, 'the replica');
+    world.formerRedis = world.redis.promote(replica, 'the replica', offset);
     world.formerRedis.follow(world.redis, false);
     world.redis.replicas = [FORMER_HOST];
     pass(world, 20_000);

@@ -71,6 +71,8 @@ export class RedisModel {
   runs = 0;
   #replicationId2 = NOBODY;
   #promotedAt = -1;
+  /** Whom it follows, if it is no server of a cluster. */
+  #primary: RedisModel | null = null;
 
   constructor(options: RedisModelOptions) {
     this.#options = options;
@@ -128,7 +130,7 @@ export class RedisModel {
     const wasPromoted = this.#promotedAt >= 0;
     this.#replicationId2 = wasPromoted ? this.#replicationId : NOBODY;
     this.#replicationId = this.#runId;
-    this.#promotedAt = wasPromoted ? this.commands : -1;
+    this.#promotedAt = wasPromoted ? this.offset + 1 : -1;
     this.replicas = [];
   }
 
@@ -136,16 +138,21 @@ export class RedisModel {
     return idOf(`${this.#options.name} run ${++this.runs}`);
   }
 
-  /** What was a replica with these keys takes its place. Returns what was the primary, as it is when it hears of the other. */
-  promote(keys: Keyspace, name: string): RedisModel {
+  /**
+   * What was a replica with these keys, and was so far, takes its place. Returns what was the primary, as it is when it hears of the
+   * other.
+   */
+  promote(keys: Keyspace, name: string, offset = this.offset): RedisModel {
     const former = new RedisModel({ ...this.#options, name: `${name}, before` });
     former.isReplica = true;
     former.#runId = this.#runId;
     former.#replicationId = this.#replicationId;
+    former.offset = this.offset;
     this.restart(keys);
+    this.offset = offset;
     this.#replicationId2 = former.#replicationId;
     this.#replicationId = idOf(name);
-    this.#promotedAt = this.commands;
+    this.#promotedAt = offset + 1;
     return former;
   }
 
@@ -154,6 +161,7 @@ export class RedisModel {
     this.#replicationId = primary.#replicationId;
     this.#replicationId2 = hadAll ? primary.#replicationId2 : NOBODY;
     this.#promotedAt = hadAll ? primary.#promotedAt : -1;
+    this.#primary = primary;
   }
 
   get replication(): ReplicationState {
@@ -324,6 +332,7 @@ export class RedisModel {
       role: this.isReplica ? 'slave' : 'master',
       master_replid: this.#replicationId,
       master_replid2: this.#replicationId2,
+      master_repl_offset: (this.#primary ?? this).offset,
       second_repl_offset: this.#promotedAt,
       ...Object.fromEntries(
         this.replicas.map((host, i) => [`slave${i}`, `ip=${host},port=6379,state=online`]),

@@ -224,13 +224,14 @@ export const REDIS_FAULTS: Faults = {
     const lagMs = ms(random, 1, 100, 1_000);
     const downMs = ms(random, 50, 1_000);
     if (!once(world, 'redis', lagMs + downMs)) return null;
+    const { offset } = world.redis;
     const keys = world.redis.keys.copy();
     world.hasForgotten = true;
     const lives = random.next() < 0.3;
     later(world, lagMs, () => {
       world.trace('FAULT the primary is gone');
       world.isRedisDown = true;
-      const former = world.redis.promote(keys, `redis-${world.loop.nowMs}`);
+      const former = world.redis.promote(keys, `redis-${world.loop.nowMs}`, offset);
       world.formerRedis = lives ? former : null;
       if (lives) followLater(world, former, random, false);
     });

@@ -68,7 +68,14 @@ export class ClusterServer implements ClusterPart {
   }
 
   get info(): Readonly<Record<string, string | number>> {
-    return { redis_mode: 'cluster', cluster_enabled: 1 };
+    return { redis_mode: 'cluster', cluster_enabled: 1, master_repl_offset: this.#offset };
+  }
+
+  /** How far it is in the stream of writes. */
+  get #offset(): number {
+    const { master } = this.view.me;
+    if (master === null) return this.redis.offset;
+    return this.behind?.offset ?? this.#bus.servers[master]!.redis.offset;
   }
 
   // ---- what it runs itself -------------------------------------------------------------------------------
