@@ -1,6 +1,6 @@
 /**
  * Who is kept out of what, and until when: a short list that all nodes share, and of which each keeps a copy.
- * Subjects are text of the node's choice (see `node/denied.ts`); the store does not read them.
+ * Subjects are text of the node's choice (see `node/denial-table.ts`); the store does not read them.
  *
  * What was lifted is remembered as long as the denial would have lasted, and each change has a time. So a node that finds
  * something else in the store than it knows can tell which is the later, and puts back what the store lost: a store that

@@ -134,6 +134,7 @@ export class Membership {
     const session = this.#session;
     const mayBeIn = this.#isIn || this.state === 'joining';
     this.#forgetSession();
+    this.#reading.isOver = true;
     this.#setState('left');
     this.emitter.emit('ended', error);
     this.emitter.clear();

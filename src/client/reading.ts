@@ -17,6 +17,8 @@ export interface ReadingParts {
 export class Reading {
   /** After the last message that listeners were given. Null: not known yet, or a room without history. */
   position: Position | null;
+  /** The room was left: what is our own and yet to come is for whoever joins it again. */
+  isOver = false;
   readonly #parts: ReadingParts;
   #catchUp: CatchUp | null = null;
 
@@ -74,6 +76,7 @@ export class Reading {
 
   /** Moves on over messages of our own: they do not come, and nobody waits for them. Looks whether that was all. */
   passOwn(): void {
+    if (this.isOver) return;
     const { position } = this;
     if (position !== null) {
       const offset = this.#parts.own.lastFrom(this.#parts.room, position[0], position[1]);

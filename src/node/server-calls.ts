@@ -9,7 +9,8 @@ import { USER_ROOM_PREFIX } from '../protocol/limits.ts';
 import type { Clock } from '../util/clock.ts';
 import type { ControlMessages } from './control-messages.ts';
 import { DENIALS_OF_KEY, DenialShare } from './denial-share.ts';
-import { type Denied, memberSubject } from './denied.ts';
+import { memberSubject } from './denial-table.ts';
+import type { Denied } from './denied.ts';
 import { type Revoked, revokedSubject } from './revoked.ts';
 
 export interface ServerCallsParts {

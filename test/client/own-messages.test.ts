@@ -36,6 +36,23 @@ describe('own messages', () => {
     expect(room.position).toEqual(['e', 8]);
   });
 
+  it('are known to the next membership where a listener leaves right before them, and joins again', async () => {
+    const { world, client, room } = await joined();
+    void room.publish('mine', { echo: false });
+    await world.settle();
+    world.socket.answer('publish', { epoch: 'e', offset: 7 });
+    room.on('message', () => {
+      const since = room.position!;
+      room.leave();
+      client.room('r', { since });
+    });
+    world.socket.receive(message(6));
+    await world.settle();
+    world.socket.answer('join', { epoch: 'e', offset: 7, recovered: true });
+    const again = client.room('r');
+    expect([again.state, again.position]).toEqual(['joined', ['e', 7]]);
+  });
+
   it('are left out of what a join recovers', async () => {
     const { world, room, heard } = await joined();
     void room.publish('mine', { echo: false });

@@ -265,6 +265,15 @@ describe('a node does not start', () => {
     );
   });
 
+  it('where no server that it was told of answers, and names them all', async () => {
+    const ports = [await freePort(), await freePort()];
+    const urls = ports.map((port) => `redis://127.0.0.1:${port}`).join(',');
+    const all = ports.map((port) => `127.0.0.1:${port}`).join(', ');
+    await expect(start('rc', urls, true, { startupTimeoutMs: 0 })).rejects.toThrow(
+      `none of ${all} leads to a whole Redis Cluster: cannot reach Redis at 127.0.0.1:${ports[0]} within`,
+    );
+  });
+
   it('as one of a cluster on a Redis that has none, and says so', async () => {
     const single = await RedisServer.start();
     try {

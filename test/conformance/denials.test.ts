@@ -1,7 +1,8 @@
 /** Who is kept out, as the store keeps it, and histories that are dropped: both backplanes do the same. */
 import { describe, expect, it } from 'vitest';
 import { ALL_PERMITTED } from '../../src/auth/identity.ts';
-import { Denied, memberSubject } from '../../src/node/denied.ts';
+import { memberSubject } from '../../src/node/denial-table.ts';
+import { Denied } from '../../src/node/denied.ts';
 import { revokedSubject } from '../../src/node/revoked.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { systemScheduler } from '../../src/util/scheduler.ts';

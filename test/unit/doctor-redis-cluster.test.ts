@@ -10,7 +10,7 @@ function master(number: number, facts: Partial<RedisFacts> = {}): MasterFacts {
 }
 
 const three = [master(1), master(2), master(3)];
-const sound: ClusterFacts = { masters: three, lost: 0, isDown: false };
+const sound: ClusterFacts = { masters: three, replicas: [], lost: 0, isDown: false };
 const levels = (facts: ClusterFacts) =>
   checkRedisCluster(facts).map(({ level, says }) => `${level}: ${says}`);
 
@@ -22,7 +22,7 @@ it('says who has how much of a sound cluster, and nothing else', () => {
 
 it('finds what makes rooms unavailable, now or when a master is lost', () => {
   const some = [master(1, { connectedReplicas: 0 }), master(2, { needsFullCoverage: true })];
-  expect(levels({ masters: some, lost: 2, isDown: true })).toEqual([
+  expect(levels({ ...sound, masters: some, lost: 2, isDown: true })).toEqual([
     'problem: it says that it is down (cluster_state:fail)',
     'problem: 2 partitions have no master: their rooms are unavailable',
     'ok: partitions by master: 10.0.0.1:6379 has 41, 10.0.0.2:6379 has 42',
@@ -40,6 +40,22 @@ it('calls no partition of a master well that does not answer', () => {
   ]);
   const all = three.map((one) => ({ ...one, found: new Error('no answer') }));
   expect(levels({ ...sound, masters: all }).filter((one) => one.startsWith('ok'))).toEqual([]);
+});
+
+it('finds replicas that could not take over, or would refuse the nodes then', () => {
+  const replica = (number: number, found: Error) => ({
+    address: `10.0.0.${number}:6379`,
+    follows: '10.0.0.1:6379',
+    found,
+  });
+  const replicas = [
+    replica(4, Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })),
+    replica(5, new Error('WRONGPASS invalid username-password pair or user is disabled.')),
+  ];
+  expect(levels({ ...sound, replicas }).slice(1)).toEqual([
+    'warning: the replica 10.0.0.4:6379 of 10.0.0.1:6379 does not answer (ECONNREFUSED): it cannot take over',
+    'problem: the replica 10.0.0.5:6379 of 10.0.0.1:6379 refuses the login of redis.url (WRONGPASS invalid username-password pair or user is disabled): once it takes over, the rooms of 10.0.0.1:6379 are unavailable',
+  ]);
 });
 
 it('says once what is true of all servers, and of whom it is true otherwise', () => {

@@ -6,6 +6,11 @@ const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:1'), { c
 test.each([
   ['the code of the system', refused, 'ECONNREFUSED'],
   ['the message where there is no code', new Error('closed early'), 'closed early'],
+  [
+    'the message without its full stop',
+    new Error('NOAUTH Authentication required.'),
+    'NOAUTH Authentication required',
+  ],
   ['the message where the code is a number', new DOMException('too slow', 'TimeoutError'), 'too slow'],
   ['what was thrown, if it is no error', 'just a text', 'just a text'],
 ])('an error is named by %s', (_, error, words) => {

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { BearerKeys } from '../../src/transport/http/bearer-keys.ts';
-import { type Exchange, HttpError } from '../../src/transport/http/exchange.ts';
+import type { Exchange } from '../../src/transport/http/exchange.ts';
+import { HttpError } from '../../src/transport/http/http-error.ts';
 import { metricsRoute } from '../../src/transport/http/routes.ts';
 import type { HttpRequest } from '../../src/transport/uws.ts';
 

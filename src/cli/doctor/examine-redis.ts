@@ -53,7 +53,7 @@ async function examineSentinels(config: Config, url: string, timeoutMs: number):
   return { ...examined, findings: [...checkRedisSentinels(facts, sentinelName), ...examined.findings] };
 }
 
-/** Each server that `redis.url` names, and each master that these know of. */
+/** Each server that `redis.url` names, and each master and replica that these know of. */
 async function examineCluster(config: Config, url: string, timeoutMs: number): Promise<Examined> {
   const { keyPrefix, partitions } = config.redis;
   const named = splitRedisUrls(url);
@@ -65,6 +65,10 @@ async function examineCluster(config: Config, url: string, timeoutMs: number): P
   named.forEach((one, i) => {
     servers.set(shownAddress(redisAddress(one)), { found: seeds[i]!, isTried: cluster === null });
   });
+  for (const { address, found } of cluster?.replicas ?? []) {
+    // Why one did not answer is said of the cluster.
+    if (!(found instanceof Error)) servers.set(address, { found, isTried: false });
+  }
   // What a master was tried for counts more than what it says as one that was named.
   for (const { address, found } of cluster?.masters ?? []) servers.set(address, { found, isTried: true });
   const { findings, clocks } = judge(config, named[0]!, servers);
@@ -81,9 +85,11 @@ interface Examination {
 function judge(config: Config, url: string, servers: ReadonlyMap<string, Examination>): Examined {
   const each = new Map<string, readonly Finding[]>();
   const clocks: ClockReading[] = [];
+  const named = splitRedisUrls(config.redis.url!).map((one) => shownAddress(redisAddress(one)));
   for (const [address, { found, isTried }] of servers) {
-    if (found instanceof Error) each.set(address, [redisUnreachable(address, found)]);
-    else {
+    if (found instanceof Error) {
+      each.set(address, [redisUnreachable(address, found, named.includes(address))]);
+    } else {
       const own = { ...config, redis: { ...config.redis, url: urlAt(url, address) } };
       // A replica here is no mistake: it may take over, or tell who the masters are.
       each.set(address, checkRedis(own, { ...found, role: 'master' }, isTried));

@@ -1,4 +1,10 @@
-import type { ClusterFacts, MasterFacts } from '../../backplane/redis/cluster/inspect-cluster.ts';
+import type {
+  ClusterFacts,
+  MasterFacts,
+  ReplicaFacts,
+} from '../../backplane/redis/cluster/inspect-cluster.ts';
+import { isWrongCredentials } from '../../backplane/redis/link/redis-errors.ts';
+import { codeOrMessage } from '../../util/error-words.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 
 const ABOUT = 'redis cluster';
@@ -7,7 +13,7 @@ const ENOUGH_MASTERS = 3;
 
 /** What the cluster is as a whole: whether everything has a master, and what the loss of one means. */
 export function checkRedisCluster(facts: ClusterFacts): Finding[] {
-  return [...served(facts), ...facts.masters.flatMap(checkMaster)];
+  return [...served(facts), ...facts.masters.flatMap(checkMaster), ...facts.replicas.flatMap(checkReplica)];
 }
 
 function served({ masters, lost, isDown }: ClusterFacts): Finding[] {
@@ -40,7 +46,8 @@ function checkMaster({ address, partitions, hasNodes, found }: MasterFacts): Fin
   const findings: Finding[] = [];
   if (found.connectedReplicas === 0) {
     const says = `no replica follows ${address}: when it is lost, its rooms are unavailable until it is back`;
-    const advice = 'add one: redis-cli --cluster add-node <new> <any> --cluster-slave';
+    const advice =
+      'start the one that it had, or add one: redis-cli --cluster add-node <new> <any> --cluster-slave';
     findings.push(warning(ABOUT, says, advice));
   }
   if (found.needsFullCoverage === true) {
@@ -49,6 +56,18 @@ function checkMaster({ address, partitions, hasNodes, found }: MasterFacts): Fin
     findings.push(warning(ABOUT, says, advice));
   }
   return findings;
+}
+
+/** What nodes would meet once it took over: servers share their data, but not their users. */
+function checkReplica({ address, follows, found }: ReplicaFacts): Finding[] {
+  if (!(found instanceof Error)) return [];
+  const replica = `the replica ${address} of ${follows}`;
+  if (isWrongCredentials(found)) {
+    const says = `${replica} refuses the login of redis.url (${codeOrMessage(found)}): once it takes over, the rooms of ${follows} are unavailable`;
+    return [problem(ABOUT, says, 'give every server the same user and password, replicas included')];
+  }
+  const says = `${replica} does not answer (${codeOrMessage(found)}): it cannot take over`;
+  return [warning(ABOUT, says, 'start it, or redis-cli --cluster del-node if it is gone for good')];
 }
 
 /** What was found about each server, with what is true of all of them once. `each`: by address. */

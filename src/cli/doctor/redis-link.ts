@@ -41,7 +41,8 @@ export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] 
   return findings;
 }
 
-export function redisUnreachable(host: string, error: unknown): Finding {
+/** `isNamed`: by `redis.url`, and not only by other servers. */
+export function redisUnreachable(host: string, error: unknown, isNamed = true): Finding {
   const { message } = error as Error;
   if (error instanceof WrongServer) return problem('redis server', message, 'a node cannot use it');
   if (isFull(message)) {
@@ -52,7 +53,11 @@ export function redisUnreachable(host: string, error: unknown): Finding {
     );
   }
   if (/WRONGPASS|NOAUTH/.test(message)) {
-    return problem(ABOUT, `cannot log in to ${host}: ${message}`, 'check the user and password in redis.url');
+    return problem(
+      ABOUT,
+      `cannot log in to ${host}: ${codeOrMessage(error)}`,
+      'check the user and password in redis.url',
+    );
   }
   if (/NOPERM/.test(message)) {
     return problem(
@@ -64,7 +69,9 @@ export function redisUnreachable(host: string, error: unknown): Finding {
   return problem(
     ABOUT,
     `cannot reach ${host}: ${codeOrMessage(error)}`,
-    'check that it runs, that redis.url is right, and that no firewall blocks the port',
+    isNamed
+      ? 'check that it runs, that redis.url is right, and that no firewall blocks the port'
+      : 'check that it runs, that this machine reaches the address that it announces, and that no firewall blocks the port',
   );
 }
 

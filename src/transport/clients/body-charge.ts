@@ -1,7 +1,7 @@
 import { type Allowance, FLOOD, WITHIN } from '../../connection/allowance.ts';
 import type { Connection } from '../../connection/connection.ts';
 import type { ConnectionContext } from '../../connection/context.ts';
-import { HttpError } from '../http/exchange.ts';
+import { HttpError } from '../http/http-error.ts';
 
 /** Told to a client that sent too much at once to be worth a number. */
 const FLOOD_RETRY_MS = 1000;

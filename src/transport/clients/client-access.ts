@@ -3,7 +3,8 @@ import { type AuthRefusal, refusalOf } from '../../auth/refusal.ts';
 import { REVOKED, type Revocations } from '../../auth/token-gate.ts';
 import type { Logger } from '../../util/log.ts';
 import { bearerOf } from '../bearer.ts';
-import { type Exchange, HttpError } from '../http/exchange.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { HttpError } from '../http/http-error.ts';
 import { queryParameter } from '../http/query.ts';
 import type { HttpRequest } from '../uws.ts';
 

@@ -1,6 +1,7 @@
 /** What a page of another origin may do with the client routes (the Fetch standard, CORS protocol). */
 
-import { type Exchange, HttpError } from '../http/exchange.ts';
+import type { Exchange } from '../http/exchange.ts';
+import { HttpError } from '../http/http-error.ts';
 import { originMatcher } from '../origins.ts';
 import type { HttpRequest } from '../uws.ts';
 

@@ -6,7 +6,7 @@ import type { Socket } from '../../connection/socket.ts';
 import { jsonCodec } from '../../protocol/codec.ts';
 import type { ErrorCode } from '../../protocol/codes.ts';
 import type { ErrorDetails, Result } from '../../protocol/frames.ts';
-import { HttpError } from '../http/exchange.ts';
+import { HttpError } from '../http/http-error.ts';
 
 /** One of these is called, once. */
 export interface CommandAnswer {

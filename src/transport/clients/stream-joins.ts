@@ -4,8 +4,8 @@ import { buildCommand } from '../../protocol/commands.ts';
 import type { JoinCommand, Position } from '../../protocol/frames.ts';
 import { packValue } from '../../protocol/msgpack/values.ts';
 import { PackError } from '../../protocol/msgpack/writer.ts';
-import { HttpError } from '../http/exchange.ts';
 import { decodeRoom } from '../http/history-route.ts';
+import { HttpError } from '../http/http-error.ts';
 import { readObject } from '../http/incoming-messages.ts';
 import type { BodyFormat } from '../http/media-types.ts';
 

@@ -1,6 +1,7 @@
 import type { ServerApi } from '../../node/server-api.ts';
-import { type Exchange, HttpError } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { decodeRoom, parseLimit } from './history-route.ts';
+import { HttpError } from './http-error.ts';
 
 export interface AcksQuery {
   readonly room: string;

@@ -1,7 +1,8 @@
 import { fullKey, type KeyRights, type ServerKey, serverKey } from '../../auth/server-key.ts';
 import type { HttpRequest } from '../uws.ts';
 import { BearerKeys, type KnownKey } from './bearer-keys.ts';
-import { type Exchange, HttpError } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+import { HttpError } from './http-error.ts';
 import { notLocal, requestFacts } from './local-request.ts';
 
 /** A key as in the settings: as text it may do everything. */

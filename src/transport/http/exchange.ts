@@ -1,6 +1,5 @@
 import { STATUS_CODES } from 'node:http';
 import type { ServerKey } from '../../auth/server-key.ts';
-import type { OverLimit } from '../../connection/over-limit.ts';
 import type { HttpRouteLabel, LimitLabel } from '../../metrics/labels.ts';
 import type { NodeMetrics } from '../../metrics/node-metrics.ts';
 import { type EncodedFrames, jsonCodec, msgpackCodec, type ServerCodec } from '../../protocol/codec.ts';
@@ -21,37 +20,6 @@ import { acceptedMsgpack, type BodyFormatResult, bodyFormat, typeName } from './
 import { retryAfter } from './retry-after.ts';
 import type { Headers } from './security-headers.ts';
 import type { UnfinishedBodies } from './unfinished-bodies.ts';
-
-/** A request that cannot be served, with the error to answer. */
-export class HttpError extends Error {
-  override readonly name = 'HttpError';
-  readonly code: ErrorCode;
-  /** Sent with the answer. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** What an `error` frame would say besides. */
-  readonly details: ErrorDetails | undefined;
-
-  constructor(
-    code: ErrorCode,
-    message: string,
-    headers: Readonly<Record<string, string>> = {},
-    details?: ErrorDetails,
-  ) {
-    super(message);
-    this.code = code;
-    this.headers = headers;
-    this.details = details;
-  }
-
-  /** The error of a limit. */
-  static of({
-    code,
-    message,
-    details,
-  }: Pick<OverLimit, 'code' | 'message'> & { details: ErrorDetails }): HttpError {
-    return new HttpError(code, message, {}, details);
-  }
-}
 
 /** How long the rest of a body that is not kept is awaited before it is answered. */
 const NO_ROOM_MS = 1000;

@@ -1,7 +1,8 @@
 import type { ServerApi } from '../../node/server-api.ts';
 import type { Position } from '../../protocol/frames.ts';
 import { roomNameProblem } from '../../protocol/limits.ts';
-import { type Exchange, HttpError } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+import { HttpError } from './http-error.ts';
 import { decoded } from './query.ts';
 
 export interface HistoryQuery {

@@ -1,7 +1,8 @@
 import type { ServerApi } from '../../node/server-api.ts';
 import { MAX_AFTER_BYTES, utf8Length } from '../../protocol/limits.ts';
-import { type Exchange, HttpError } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { decodeRoom, parseLimit } from './history-route.ts';
+import { HttpError } from './http-error.ts';
 
 /** `GET /v1/rooms?limit=`: rooms that have members now, on any node, sorted by name. */
 export async function roomsRoute(

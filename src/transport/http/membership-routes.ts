@@ -1,7 +1,8 @@
 import type { ServerApi } from '../../node/server-api.ts';
 import { RESERVED_PREFIX, utf8Length } from '../../protocol/limits.ts';
-import { type Exchange, HttpError } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { decodeRoom } from './history-route.ts';
+import { HttpError } from './http-error.ts';
 import { readFields } from './request-body.ts';
 import { userProblem } from './users-route.ts';
 

@@ -7,7 +7,8 @@ import { kindProblem } from '../../protocol/commands.ts';
 import type { PublishResult } from '../../protocol/frames.ts';
 import { keyProblem, roomNameProblem } from '../../protocol/limits.ts';
 import type { Logger } from '../../util/log.ts';
-import { type Exchange, HttpError } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+import { HttpError } from './http-error.ts';
 import { type Incoming, readMessage, readMessages } from './incoming-messages.ts';
 import { readBody } from './request-body.ts';
 

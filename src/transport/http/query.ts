@@ -3,7 +3,7 @@
  * name something else.
  */
 import type { HttpRequest } from '../uws.ts';
-import { HttpError } from './exchange.ts';
+import { HttpError } from './http-error.ts';
 
 /**
  * uWebSockets.js replaces bytes that are not UTF-8 with this. A client that means the character

@@ -1,5 +1,6 @@
 import { overLimit } from '../../connection/over-limit.ts';
-import { type Exchange, HttpError } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+import { HttpError } from './http-error.ts';
 import { readObject } from './incoming-messages.ts';
 import { ACCEPTED_TYPES, type BodyFormat } from './media-types.ts';
 import type { UnfinishedBodies } from './unfinished-bodies.ts';

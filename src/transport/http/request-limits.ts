@@ -4,7 +4,8 @@ import { KeyedRate } from '../../util/keyed-rate.ts';
 import { RateLimit } from '../../util/rate-limit.ts';
 import type { AddressLimits } from '../address-limits.ts';
 import { bearerOf } from '../bearer.ts';
-import { type Exchange, HttpError } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+import { HttpError } from './http-error.ts';
 
 export interface RequestLimitsOptions {
   /** HTTP requests a second with one API key; 0: no limit. */

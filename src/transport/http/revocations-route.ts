@@ -2,8 +2,9 @@
 import { CLOCK_TOLERANCE_MS, tokenIdProblem } from '../../auth/identity.ts';
 import type { Revoked } from '../../node/revoked.ts';
 import type { ServerApi } from '../../node/server-api.ts';
-import { type Exchange, HttpError } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
 import { parseLimit } from './history-route.ts';
+import { HttpError } from './http-error.ts';
 import { readFields } from './request-body.ts';
 import { userProblem } from './users-route.ts';
 

@@ -1,6 +1,7 @@
 import type { ServerApi } from '../../node/server-api.ts';
 import { roomNameProblem, USER_ROOM_PREFIX } from '../../protocol/limits.ts';
-import { type Exchange, HttpError } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+import { HttpError } from './http-error.ts';
 import { decoded } from './query.ts';
 
 /** `POST /v1/users/:user/disconnect`: closes every connection of a user, on every node. Ignores the body. */

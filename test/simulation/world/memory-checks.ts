@@ -52,9 +52,9 @@ const LEFT: Bounds = {
   // Of the node, the newest ones.
   'Unechoed.#messages': () => 1_000,
   'Unechoed.#messages.frame bytes': () => 1_000 * 4_096,
-  'Denied.#known': ({ denials }) => denials,
+  'DenialTable.#known': ({ denials }) => denials,
   // By user, and then by room.
-  'Denied.#byUser': ({ denials }) => 2 * denials,
+  'DenialTable.#byUser': ({ denials }) => 2 * denials,
 };
 
 const FIRST_MASTERS = 3;

@@ -82,6 +82,7 @@ export async function searchViews(known: SlotMap, options: SearchOptions): Promi
 type Found = { readonly problem: StartProblem } | { readonly view: ClusterView };
 
 interface SeedProblem extends StartProblem {
+  readonly seed: RedisAddress;
   /** By what this seed says, all slots have a master. */
   readonly isCovered: boolean;
 }
@@ -95,7 +96,9 @@ export async function firstView(options: FirstViewOptions): Promise<Found> {
   const view = await firstOf(options.seeds, async (address) => {
     const said = await examineSeed(address, options);
     const isProblem = 'says' in said;
-    const problem = isProblem ? { ...said, isCovered: false } : await viewProblem(said, address, options);
+    const problem = isProblem
+      ? { ...said, seed: address, isCovered: false }
+      : await viewProblem(said, address, options);
     if (problem !== null) problems.push(problem);
     return isProblem || problem !== null ? null : said;
   });
@@ -107,7 +110,10 @@ function together(problems: readonly SeedProblem[]): StartProblem {
   const told =
     problems.find(({ isCovered }) => isCovered) ?? problems.find(({ passes }) => !passes) ?? problems[0];
   if (told === undefined) return { says: 'redis.url names no server', passes: false };
-  return { says: told.says, passes: problems.some(({ passes }) => passes) };
+  const isOneOfMany = problems.length > 1 && !told.isCovered;
+  const all = problems.map(({ seed }) => shownAddress(seed)).join(', ');
+  const says = isOneOfMany ? `none of ${all} leads to a whole Redis Cluster: ${told.says}` : told.says;
+  return { says, passes: problems.some(({ passes }) => passes) };
 }
 
 /** Tries one after the other, the next one also while the last one is slow. The first that is not null, or null. */
@@ -160,10 +166,15 @@ async function viewProblem(
   const lost = [...partitionsOf(options.keys)].find(([, slot]) => map.owner(slot) === null);
   if (lost !== undefined) {
     const says = `the Redis Cluster at ${shownAddress(seed)} has no master for slot ${lost[1]}: assign all ${SLOTS} slots (redis-cli --cluster fix)`;
-    return { says: map.masters.length === 0 ? emptyProblem(seed) : says, passes: true, isCovered: false };
+    return {
+      says: map.masters.length === 0 ? emptyProblem(seed) : says,
+      passes: true,
+      seed,
+      isCovered: false,
+    };
   }
   const problem = await mastersProblem(map, seed, options);
-  return problem === null ? null : { ...problem, isCovered: true };
+  return problem === null ? null : { ...problem, seed, isCovered: true };
 }
 
 function emptyProblem(seed: RedisAddress): string {
@@ -183,7 +194,9 @@ async function mastersProblem(
     if (partition === null) return;
     const hasNodes = map.owner(keys.slotOfNodes)?.id === master.id;
     const address = addressOf(master, seed);
-    problems.set(master.id, await findProblem({ ...options, address, served: { partition, hasNodes } }));
+    const served = { partition, hasNodes };
+    const namedBy = shownAddress(seed);
+    problems.set(master.id, await findProblem({ ...options, address, served, namedBy }));
     // Those that have not answered yet may be frozen.
     if (isMostOf(map, keys, (id) => problems.get(id) === null))
       systemScheduler.after(LAST_MASTERS_MS, () => enough());
@@ -198,8 +211,11 @@ async function mastersProblem(
   const lasting = found.find(({ passes }) => !passes);
   if (lasting !== undefined) return lasting;
   // One that is away stops nobody: it comes back, or another takes over.
-  const [any = null] = found;
-  return isMostOf(map, keys, (id) => problems.get(id) === null) ? null : any;
+  const [any] = found;
+  if (any === undefined || isMostOf(map, keys, (id) => problems.get(id) === null)) return null;
+  if (found.length === 1) return any;
+  const says = `${found.length} of ${problems.size} masters of the Redis Cluster cannot be used: ${any.says}`;
+  return { ...any, says };
 }
 
 /** Whether those masters have most partitions and what is one for the whole cluster. */

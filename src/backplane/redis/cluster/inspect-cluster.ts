@@ -1,4 +1,4 @@
-/** What a Redis Cluster says about itself, as plain facts, for deployment checks: any server tells who the masters are, and each is asked. */
+/** What a Redis Cluster says about itself, as plain facts, for deployment checks: any server tells who the others are, and each is asked. */
 import type { ConnectionOptions } from 'node:tls';
 import { type RedisAddress, redisAddresses, shownAddress } from '../../../util/redis-url.ts';
 import { Keys } from '../keys/keys.ts';
@@ -22,16 +22,28 @@ export interface MasterFacts {
   readonly found: RedisFacts | Error;
 }
 
+/** Who may take the place of a master. */
+export interface ReplicaFacts {
+  /** Host and port. */
+  readonly address: string;
+  /** Host and port of its master. */
+  readonly follows: string;
+  /** What it says, or the error by which it did not. */
+  readonly found: RedisFacts | Error;
+}
+
 export interface ClusterFacts {
   /** Those that have partitions, or what is one for the whole cluster. */
   readonly masters: readonly MasterFacts[];
+  /** Of these masters. */
+  readonly replicas: readonly ReplicaFacts[];
   /** Partitions without a master. */
   readonly lost: number;
   /** A server says that the cluster is down. */
   readonly isDown: boolean;
 }
 
-/** Null if no server answers that `url` names. Otherwise as `inspectRedis`, with an error in the place of what a master did not say. */
+/** Null if no server answers that `url` names. Otherwise as `inspectRedis`, with an error in the place of what a server did not say. */
 export async function inspectCluster(options: InspectClusterOptions): Promise<ClusterFacts | null> {
   const { tls, timeoutMs, keyPrefix, partitions } = options;
   const seeds = redisAddresses(options.url);
@@ -45,13 +57,15 @@ export async function inspectCluster(options: InspectClusterOptions): Promise<Cl
   const [view] = (await seedViews({ seeds, tls, timeoutMs })).sort((a, b) => lostBy(a) - lostBy(b));
   if (view === undefined) return null;
   const map = mergeViews([view]);
-  const needed = map.masters.filter((master) =>
-    [...slots, keys.slotOfNodes].some((slot) => map.owner(slot) === master),
-  );
-  const masters = await Promise.all(
-    needed.map((master) => inspectMaster(master, { map, keys, slots, seed: seeds[0], tls, timeoutMs })),
-  );
-  return { masters, lost: lostBy(view), isDown: view.isDown };
+  const needed = map.masters
+    .filter((master) => [...slots, keys.slotOfNodes].some((slot) => map.owner(slot) === master))
+    .sort((a, b) => a.host.localeCompare(b.host) || a.port - b.port);
+  const around = { map, keys, slots, seed: seeds[0], tls, timeoutMs };
+  const [masters, replicas] = await Promise.all([
+    Promise.all(needed.map((master) => inspectMaster(master, around))),
+    Promise.all(needed.flatMap((master) => inspectReplicas(master, around))),
+  ]);
+  return { masters, replicas, lost: lostBy(view), isDown: view.isDown };
 }
 
 interface Around {
@@ -62,6 +76,21 @@ interface Around {
   readonly seed: RedisAddress;
   readonly tls: ConnectionOptions | undefined;
   readonly timeoutMs: number;
+}
+
+function inspectReplicas(master: Master, around: Around): Promise<ReplicaFacts>[] {
+  const { map, keys, seed, tls, timeoutMs } = around;
+  const follows = shownAddress(addressOf(master, seed));
+  const known = master.replicas.flatMap((id) => map.servers.get(id) ?? []);
+  // One whose address nobody knows any more cannot be asked.
+  const servers = known.filter(({ port }) => port !== 0);
+  return servers.map(async (server) => {
+    const address = addressOf(server, seed);
+    // It accepts no writes, so there is nothing that it could be tried on.
+    const options = { address, tls, timeoutMs, keys, isCluster: true, served: null };
+    const found = await inspectServer(options).catch((error: Error) => error);
+    return { address: shownAddress(address), follows, found };
+  });
 }
 
 async function inspectMaster(master: Master, around: Around): Promise<MasterFacts> {

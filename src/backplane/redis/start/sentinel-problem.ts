@@ -21,7 +21,7 @@ export function sentinelProblem(facts: readonly SentinelFacts[], name: string): 
   }
   const denied = failed.find(({ found }) => isWrongCredentials(found));
   if (denied !== undefined) {
-    const says = `cannot log in to the Sentinel at ${denied.address}: ${denied.found.message}: check the user and password in redis.sentinels`;
+    const says = `cannot log in to the Sentinel at ${denied.address}: ${codeOrMessage(denied.found)}: check the user and password in redis.sentinels`;
     return { says, passes: false };
   }
   const each = failed.map(({ address, found }) => `${address}: ${codeOrMessage(found)}`).join(', ');

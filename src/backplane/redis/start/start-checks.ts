@@ -25,6 +25,8 @@ export interface StartCheckOptions {
   readonly address: RedisAddress;
   /** Of a server that is to be part of a Redis Cluster: what it has. Default null: a single Redis. */
   readonly served?: ServedPlaces | null;
+  /** Of a master of a Redis Cluster: host and port of the server that named it. Default null: `redis.url` did. */
+  readonly namedBy?: string | null;
   readonly tls?: ConnectionOptions | undefined;
   readonly keys: Keys;
   readonly commandTimeoutMs: number;
@@ -114,33 +116,39 @@ export function connectProblem(
   options: StartCheckOptions,
   primary: string | null = null,
 ): StartProblem {
-  const { address, startupTimeoutMs } = options;
+  const { address, startupTimeoutMs, namedBy = null } = options;
   const where = primary === null ? shownAddress(address) : `${primary} (${shownAddress(address)})`;
   if (isWrongCredentials(error)) {
-    const says = `cannot log in to Redis at ${where}: ${error.message}: check the user and password in redis.url`;
-    return { says, passes: false };
+    const advice =
+      namedBy === null
+        ? 'check the user and password in redis.url'
+        : 'every server of the cluster needs the user and password of redis.url';
+    return { says: `cannot log in to Redis at ${where}: ${codeOrMessage(error)}: ${advice}`, passes: false };
   }
   if (isFull(error.message)) {
     const says = `Redis at ${where} has no free connection (${error.message}): raise maxclients, or disconnect other clients`;
     return { says, passes: true };
   }
-  const within = `cannot reach Redis at ${where} within ${Math.round(startupTimeoutMs / 1000)} s`;
+  const what = namedBy === null ? `Redis at ${where}` : `the master ${where}, which ${namedBy} names,`;
+  const within = `cannot reach ${what} within ${Math.round(startupTimeoutMs / 1000)} s`;
   const cause = `${within} (${codeOrMessage(error)})`;
   const certificate = address.isSecure ? certificateHint(error) : null;
   if (certificate !== null) return { says: `${cause}: ${certificate}`, passes: true };
-  const right = primary === null ? 'that redis.url is right' : 'that this machine reaches that address';
-  return {
-    says: `${cause}: check that it runs, ${right}${tlsHint(error, address)}`,
-    passes: true,
-  };
+  const hint = tlsHint(error, address);
+  const right = rightAddress(namedBy, primary);
+  const rest = hint === null ? `and ${right}` : `${right}, and ${hint}`;
+  return { says: `${cause}: check that it runs, ${rest}`, passes: true };
+}
+
+function rightAddress(namedBy: string | null, primary: string | null): string {
+  if (namedBy !== null) return 'that this machine reaches the address that it announces';
+  return primary === null ? 'that redis.url is right' : 'that this machine reaches that address';
 }
 
 /** The two ends may not agree on TLS: then one waits for the other, or hangs up. */
-function tlsHint(error: NodeJS.ErrnoException, { isSecure }: RedisAddress): string {
-  if (isSecure) return ', and that this port uses TLS (else use redis://)';
-  return error.code === 'ECONNREFUSED'
-    ? ''
-    : ', and that this port does not require TLS (else use rediss://)';
+function tlsHint(error: NodeJS.ErrnoException, { isSecure }: RedisAddress): string | null {
+  if (isSecure) return 'that this port uses TLS (else use redis://)';
+  return error.code === 'ECONNREFUSED' ? null : 'that this port does not require TLS (else use rediss://)';
 }
 
 function ignoreAbort(): void {
