@@ -244,6 +244,18 @@ describe('roomcast pub', () => {
     expect(await kept(room)).toEqual(['begin']);
   });
 
+  it('sends signals as fast as the node takes them', async () => {
+    const limits = { ROOMCAST_LIMITS_COMMANDS_PER_SECOND: '100', ROOMCAST_LIMITS_COMMAND_BURST: '100' };
+    const slow = await NodeProcess.start({ env: { ...ENV, ...limits } });
+    try {
+      const args = ['pub', newRoom(), '--ephemeral', '--url', slow.url];
+      const { code, stderr } = await start(args).end(`${numbers(1, 200).join('\n')}\n`).ended;
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    } finally {
+      await slow.stop();
+    }
+  });
+
   it('says how many were acknowledged when the node is killed', async () => {
     const room = newRoom();
     const victim = await NodeProcess.start({ env: ENV });

@@ -1,4 +1,5 @@
 /** `roomcast pub --ephemeral`: publishes signals, and ends well only when the node has passed every one on. */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { RoomcastClient } from '../../client/node.ts';
 import { DisconnectedError, RefusedError } from '../../client/public.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -10,6 +11,8 @@ import { Tally } from './tally.ts';
 
 /** On their way at one time. */
 const WINDOW = 64;
+/** At 1,000 commands a second, the default of nodes, about a window may be sent after it. */
+const PAUSE_MS = 50;
 const LOST = 'the connection was lost: it is unknown whether the last signals were sent';
 
 export class Signals implements Work {
@@ -49,20 +52,17 @@ export class Signals implements Work {
   }
 
   async #sendAll(client: RoomcastClient, abort: AbortSignal): Promise<void> {
-    await this.#untilItCanSend(client, abort);
+    await this.#untilConnected(client, abort);
     for await (const piece of this.#pieces) {
       if (abort.aborted) return;
       this.#tally.sent(piece.line);
-      if (!this.#send(client, piece)) {
-        await this.#untilItCanSend(client, abort);
-        if (!this.#send(client, piece)) throw new Error('the connection is gone: a signal was dropped');
-      }
+      while (!this.#send(client, piece)) await this.#untilItMayLeave(client, abort);
       if (this.#underWay >= WINDOW) await this.#untilAllAreAnswered();
     }
     await this.#untilAllAreAnswered();
   }
 
-  /** Whether it leaves. The library drops signals where there is no connection, or too much waits to leave. */
+  /** Whether it leaves. The library drops signals where there is no connection, too much waits to leave, or the node would refuse them. */
   #send(client: RoomcastClient, { line, data }: Piece): boolean {
     this.#underWay++;
     const outcome = client.signal(this.#room, data, false, (error) => this.#answered(line, error));
@@ -85,8 +85,15 @@ export class Signals implements Work {
     }
   }
 
-  /** A question waits for a connection, and its answer for what was sent before it. That it is refused does not matter. */
-  async #untilItCanSend(client: RoomcastClient, abort: AbortSignal): Promise<void> {
+  async #untilItMayLeave(client: RoomcastClient, abort: AbortSignal): Promise<void> {
+    await this.#untilAllAreAnswered();
+    // What is asked counts against the pace of the node, too.
+    if (client.status.state === 'connected') await pause(PAUSE_MS, undefined, { signal: abort });
+    else await this.#untilConnected(client, abort);
+  }
+
+  /** A question waits for a connection. That it is refused does not matter. */
+  async #untilConnected(client: RoomcastClient, abort: AbortSignal): Promise<void> {
     await client.listMembers(this.#room, { abort }).catch((error: unknown) => {
       if (!(error instanceof RefusedError)) throw error;
     });
