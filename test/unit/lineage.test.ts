@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
-import { ALONE, decide, provesHandover } from '../../src/backplane/redis/lineage/decide.ts';
+import { ALONE, asPrimary, decide, provesHandover } from '../../src/backplane/redis/lineage/decide.ts';
 import { FormerPrimary } from '../../src/backplane/redis/lineage/former-primary.ts';
 import { type LineageRecord, readRecord, writeRecord } from '../../src/backplane/redis/lineage/record.ts';
 import { isReplica, type Replication, readReplication } from '../../src/backplane/redis/link/replication.ts';
@@ -128,6 +128,21 @@ describe('the lineage of a partition', () => {
   it('does not depend on a former primary where servers do not tell', () => {
     expect(decide(record(''), server(''), ALONE)).toMatchObject({ lineage: 'lineage1' });
     expect(decide(record(''), server(A), ALONE)).toMatchObject({ lineage: 'lineage1' });
+  });
+});
+
+describe('a process that was the home of a partition, and is no primary among those of the cluster', () => {
+  const heir = server(C, B);
+  const replica = (id: string, previousId?: string) => ({ ...server(id, previousId), isReplica: true });
+
+  it.each([
+    ['is a primary without slots', server(A), A],
+    ['follows the heir, and has yet to get its data', replica(A), A],
+    ['follows the heir, and has its data', replica(C), A],
+    ['follows the heir, and had part of its stream: a replica of its own was promoted', replica(C, A), null],
+    ['follows another one', replica(D), null],
+  ])('counts as one where it gave its last slots away: it %s', (_, said, id) => {
+    expect(asPrimary(said, A, heir)?.id ?? null).toBe(id);
   });
 });
 

@@ -38,13 +38,13 @@ export class FormerPrimary {
     for (const runId of this.#addresses.keys()) if (!runIds.has(runId)) this.#addresses.delete(runId);
   }
 
-  /** What a process says that this node knew as a primary, if it is one still; else null. */
-  async primary(runId: string): Promise<Replication | null> {
+  /** What a process says that this node knew as a primary; null where it says nothing. */
+  async said(runId: string): Promise<Replication | null> {
     const address = this.#addresses.get(runId);
     if (address === undefined) return null;
     try {
       const said = readReplication(await this.#options.info(address));
-      return said.runId === runId && !said.isReplica ? said : null;
+      return said.runId === runId ? said : null;
     } catch {
       // It is gone, or out of reach: it tells nothing.
       return null;
