@@ -41,6 +41,7 @@ function appended(value: string, before: readonly string[] | undefined): string[
   return [...(before ?? []), value];
 }
 
+/** A terminal shows neither code nor links. */
 function plain(markdown: string): string {
-  return markdown.replaceAll('`', '');
+  return markdown.replaceAll('`', '').replace(/\[([^\]]+)\]\([^)]*\)/g, '$1');
 }

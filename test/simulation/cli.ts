@@ -127,7 +127,11 @@ for (const [shape, seed] of values.summary === undefined ? seeds() : []) {
   lines.push(line);
   if (values.campaign !== undefined) append(values.campaign, line);
   tell(result, shape, seed);
-  if (result.violations.length === 0) continue;
+  if (result.violations.length === 0) {
+    if (values.shrink)
+      console.log(`${shape} seed ${seed}: nothing went wrong, so there is nothing to shrink`);
+    continue;
+  }
   if (values.shrink) await shrinkIt(result, shape);
   if (values['until-failure']) break;
 }

@@ -77,6 +77,36 @@ test('who left in a write that a failover lost is removed where the room has a s
     { isCluster: true },
   ));
 
+test.each([
+  ['a node that died', (world: World) => world.killNode(0, false)],
+  ['a node that stopped', (world: World) => world.drainNode(0)],
+])(
+  'members of %s are removed, though a failover loses that, and the list of rooms has a server of its own',
+  (_, end) =>
+    inWorld(
+      (world) => {
+        const cluster = world.cluster!;
+        const [ann, bob] = [world.addClient(0), world.addClient(1)];
+        const serverOf = (room: string) => cluster.masterOf(NAMES.meta(room))!;
+        const room = ROOMS.find((one) => serverOf(one) !== cluster.masterOf(NAMES.leases()))!;
+        for (const client of [ann, bob]) act(world, client, () => client.join(room));
+        pass(world, 2_000);
+        const master = serverOf(room);
+        cluster.leaveBehind(master);
+        end(world);
+        pass(world, 12_000);
+        expect(bob.room(room)?.members.members).toHaveLength(2);
+        cluster.takeOver(cluster.model.replicasOf(master)[0]!, master);
+        world.startNode(0);
+        pass(world, 80_000);
+        checkCalm(world);
+        expect(world.violations).toEqual([]);
+        expect(bob.room(room)?.members.members).toHaveLength(2);
+      },
+      { isCluster: true },
+    ),
+);
+
 test('after a restart from an older disk the members are those who are there', () =>
   goBack((world, older) => world.redis.restart(older)));
 

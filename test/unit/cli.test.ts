@@ -55,6 +55,12 @@ describe('roomcast', () => {
     expect(stdout).toContain('roomcast serve --redis redis://localhost:6379');
   });
 
+  it('prints no Markdown in the help of a command', async () => {
+    const { stdout } = await roomcast('serve --help');
+    expect(stdout).toContain('--api-key <key>');
+    expect(stdout).not.toMatch(/`|\]\(/);
+  });
+
   it.each([
     ['serv', "unknown command 'serv'", 'Did you mean serve?'],
     ['config chek', "unknown command 'chek'", 'Did you mean check?'],

@@ -21,11 +21,4 @@ describe('rooms that a node has left', () => {
     for (let i = 0; i < 10_002; i++) rooms.add(`room ${i}`, i / 1_000);
     expect(rooms.takeDue(11)).toEqual(['room 0', 'room 1']);
   });
-
-  it('are due all at once at the end', () => {
-    const rooms = new EmptiedRooms(100);
-    rooms.add('a', 0);
-    rooms.add('b', 0);
-    expect([rooms.takeAll(), rooms.takeAll(), rooms.takeDue(999)]).toEqual([['a', 'b'], [], []]);
-  });
 });

@@ -26,6 +26,7 @@ function slowLease(incarnation = () => '') {
   const lease = new Lease({
     nodeId: 'node---1',
     leaseMs: 6_000,
+    emptiedMs: 0,
     shards,
     keys: new Keys('rc', 1),
     clock: new FakeClock(),

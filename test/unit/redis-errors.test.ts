@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { errorFromReply, isNotRun, StoredError } from '../../src/backplane/redis/link/redis-errors.ts';
+import {
+  errorFromCall,
+  errorFromReply,
+  isNotRun,
+  StoredError,
+} from '../../src/backplane/redis/link/redis-errors.ts';
 
 /** How Redis words it, within a script and without one. */
 const NOT_RUN = [
@@ -22,4 +27,14 @@ test.each(NOT_RUN)('what was stored before "%s" ran, and must not run again', (r
 
 test('other errors do not say that the call did not run', () => {
   expect(isNotRun(errorFromReply('OOM command not allowed', 'publish'))).toBe(false);
+});
+
+test.each([
+  ["Stream isn't writeable and enableOfflineQueue options is false", 'unavailable', 'the connection is down'],
+  ['Command timed out', 'timeout', 'no answer in time'],
+  ['Connection is closed.', 'timeout', 'the connection was lost before the answer'],
+  ['read ECONNRESET', 'timeout', 'the connection was lost before the answer'],
+])('what ioredis says of "%s" reaches nobody in its words', (text, code, says) => {
+  const cause = new Error(text);
+  expect(errorFromCall(cause, 'publish')).toMatchObject({ code, message: `redis: ${says}`, cause });
 });

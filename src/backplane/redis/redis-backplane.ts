@@ -64,6 +64,8 @@ export interface RedisBackplaneOptions {
   readonly maxDenials?: number;
   /** About how long the presence entries of a dead node outlive it. Default 6 s. */
   readonly leaseMs?: number;
+  /** How long a node's list of rooms names those that it left, or that were swept: see `EmptiedRooms`. Default one minute on a cluster, else 0. */
+  readonly emptiedMs?: number;
   /**
    * How often the node checks that it receives its own probe, and that Redis accepts its writes. Default 5 s.
    */
@@ -265,7 +267,7 @@ export class RedisBackplane implements Backplane {
       metrics,
       problem: (place) => this.#shards.problem(place),
       incarnation: () => this.#lineages.incarnation,
-      emptiedMs: this.#options.cluster === true ? EMPTIED_MS : 0,
+      emptiedMs: this.#options.emptiedMs ?? (this.#options.cluster === true ? EMPTIED_MS : 0),
       heard: (room) => this.#shards.heard(room),
     });
   }

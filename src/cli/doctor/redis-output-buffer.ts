@@ -14,7 +14,7 @@ export function checkRedisOutputBuffer({ pubsubBuffer }: RedisFacts): Finding[] 
     return [
       ok(
         ABOUT,
-        'Redis does not report its limits (CONFIG is off)',
+        'Redis does not report its limits (CONFIG is off, or the user lacks +config|get)',
         'check that its provider allows at least 64 MiB for subscribers',
       ),
     ];

@@ -32,7 +32,7 @@ function kept({ appendOnly, appendFsync, snapshots }: RedisFacts): Finding {
   if (snapshots === null) {
     return warning(
       ABOUT,
-      'the append-only file is off, and Redis does not report whether it makes snapshots (CONFIG is off)',
+      'the append-only file is off, and Redis does not report whether it makes snapshots (CONFIG is off, or the user lacks +config|get)',
       'turn persistence on at its provider, or a restart loses history and members get reset',
     );
   }

@@ -181,7 +181,6 @@ export class Presences {
 
   /** The store forgot this node: all of its members enter again. */
   #enterAll(): void {
-    this.#parts.log.warn({}, 'lost the presence lease: entering all members again');
     this.#parts.leaseLost();
     for (const connection of this.#parts.hub.connections()) {
       for (const name of connection.rooms) {

@@ -303,8 +303,8 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'rooms of a dead node stay on its list',
     file: 'backplane/redis/presence/sweeper.ts',
-    find: 'await this.#script(null, forgetScript, [this.#options.keys.nodeRooms(claim.node)], args);',
-    replace: 'void forgetScript; void args;',
+    find: 'if (done.length > 0)',
+    replace: 'if (done.length < 0)',
     breaks: 'the lease of a dead node is never given up',
     hint: { faultKinds: ['killNode'], actionsPerSecond: 4 },
   },

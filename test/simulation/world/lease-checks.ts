@@ -13,6 +13,7 @@ const UNWATCHED_MS = 2_500;
 
 interface Seen {
   readonly beat: string;
+  readonly leaseMs: number;
   readonly sinceMs: number;
   isClaimed: boolean;
   /** When each of its records was seen first: a failover brings an earlier one back. */
@@ -51,7 +52,7 @@ export function leases(world: World): [node: string, record: string][] {
   return [...fields].map(([node, { value }]) => [node, value]);
 }
 
-/** `record`: `<term>:<beat>:<ms>:<claimer>`. */
+/** `record`: `<term>:<beat>:<ms>:<claimer>`. A node that stops says itself that it `left`. */
 function judge(
   world: World,
   known: Map<string, Seen>,
@@ -64,7 +65,7 @@ function judge(
   const seen = known.get(node);
   if (claimer !== '') {
     const stoodMs = nowMs - (seen?.sinceMs ?? Number.NEGATIVE_INFINITY);
-    if (seen !== undefined && !seen.isClaimed && stoodMs < Number(leaseMs) - UNSURE_MS)
+    if (seen !== undefined && !seen.isClaimed && claimer !== 'left' && stoodMs < seen.leaseMs - UNSURE_MS)
       world.violation(`the lease of ${node} was claimed ${Math.round(stoodMs)} ms after it was renewed`);
     if (seen !== undefined) seen.isClaimed = true;
     return;
@@ -73,5 +74,11 @@ function judge(
   if (seen?.beat === now && !seen.isClaimed) return;
   const firstMs = seen?.firstMs ?? new Map<string, number>();
   const sinceMs = firstMs.get(now) ?? changedMs;
-  known.set(node, { beat: now, sinceMs, isClaimed: false, firstMs: firstMs.set(now, sinceMs) });
+  known.set(node, {
+    beat: now,
+    leaseMs: Number(leaseMs),
+    sinceMs,
+    isClaimed: false,
+    firstMs: firstMs.set(now, sinceMs),
+  });
 }

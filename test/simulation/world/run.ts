@@ -61,6 +61,8 @@ export interface RunResult {
 const START_MS = 3_000;
 /** Longer than any wait of a client or a node: leases, backoff, rounds of checks. */
 const CALM_MS = 70_000;
+/** On a cluster the lists of rooms of nodes that stopped are kept for a minute, and for a moment more. */
+const KEPT_MS = 70_000;
 const LAST_MS = 10_000;
 /** Until what waits to be tried again waits for long. */
 const REFUSED_MS = 3_000;
@@ -136,7 +138,7 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   loop.run(loop.nowMs + LAST_MS);
   // The last one sweeps what others left.
   for (let place = 1; place < world.nodes.length; place++) world.drainNode(place);
-  loop.run(loop.nowMs + CALM_MS / 2);
+  loop.run(loop.nowMs + CALM_MS / 2 + (world.cluster === null ? 0 : KEPT_MS));
   checkSwept(world);
   checkMemoryLeft(world, seed);
   world.drainNode(0);

@@ -18,6 +18,8 @@ export class Readiness {
   readonly #options: ReadinessOptions;
   #isWatching = false;
   #wasReady = false;
+  /** Of one of many: it is built before its links are up. */
+  #hasBeenReady = false;
   #wasHearing = false;
 
   constructor(options: ReadinessOptions) {
@@ -31,6 +33,7 @@ export class Readiness {
   start(): void {
     this.#isWatching = true;
     this.#wasReady = this.status().ready;
+    this.#hasBeenReady = this.#wasReady;
     this.#wasHearing = this.#options.linkProblem() === null;
   }
 
@@ -59,7 +62,9 @@ export class Readiness {
   #log(ready: boolean, reason: string | null): void {
     const { log, shard } = this.#options;
     const [fields, what] = shard === undefined ? [{}, 'backplane'] : [{ shard }, 'redis shard'];
-    if (ready) log.info(fields, `${what} is ready again`);
+    const again = this.#hasBeenReady ? ' again' : '';
+    this.#hasBeenReady ||= ready;
+    if (ready) log.info(fields, `${what} is ready${again}`);
     else log.warn({ ...fields, reason }, `${what} is not ready`);
   }
 }

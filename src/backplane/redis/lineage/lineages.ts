@@ -3,6 +3,7 @@
  * numbered or read before it is settled; all nodes agree, since a record in the partition itself decides.
  */
 import type { Logger } from '../../../util/log.ts';
+import { shownAddress } from '../../../util/redis-url.ts';
 import { unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
 import type { Keys } from '../keys/keys.ts';
@@ -12,7 +13,7 @@ import { beatScript } from '../scripts/scripts.ts';
 import { asPrimary, type Others } from './decide.ts';
 import { Evidence } from './evidence.ts';
 import { FormerPrimary, type FormerPrimaryOptions } from './former-primary.ts';
-import { Inquiry } from './inquiry.ts';
+import { Inquiry, type Scene } from './inquiry.ts';
 import { type LineageRecord, readRecord } from './record.ts';
 import { type Change, type FoundServer, isSettled, OWED, type Part, Records } from './records.ts';
 import { courtOf, Witnesses } from './witnesses.ts';
@@ -201,7 +202,7 @@ export class Lineages {
       left.push(change.part);
       return [];
     });
-    this.#take(settled, facts, around);
+    this.#take(settled, { server, facts, others: around });
     return left;
   }
 
@@ -232,7 +233,7 @@ export class Lineages {
     return record?.home === id && (this.#byPart.get(part)?.runId ?? runId) === runId;
   }
 
-  #take(changes: readonly Settled[], facts: Replication, others: Others): void {
+  #take(changes: readonly Settled[], { server, facts, others }: Scene): void {
     let begun = 0;
     let hasLost = false;
     for (const { part, before, next, stored } of changes) {
@@ -250,7 +251,7 @@ export class Lineages {
     const all = new Set([...this.#byPart.values()].map(({ lineage }) => lineage));
     this.#common = all.size > 1 ? null : ([...all][0] ?? '');
     if (hasLost) this.#generation++;
-    this.#tell(changes, facts, begun);
+    this.#tell(changes, shownAddress(server.address), facts, begun);
   }
 
   /** Once for each server: its partitions may be settled one after the other. */
@@ -260,17 +261,17 @@ export class Lineages {
     this.#options.metrics.promotion(lineage === earlier.lineage ? 'planned' : 'unplanned');
   }
 
-  #tell(changes: readonly Change[], { previousId }: Replication, begun: number): void {
+  #tell(changes: readonly Change[], address: string, { previousId }: Replication, begun: number): void {
     const { log } = this.#options;
     const isForced = changes.some((change) => change.isForced);
     const why = changes.find((change) => change.why !== null)?.why ?? 'another node said so';
     const wasPromoted = changes.some(({ before }) => before !== null && before.home === previousId);
     if (begun > 0) {
       log.warn(
-        { partitions: begun, why },
+        { address, partitions: begun, why },
         `redis ${isForced ? 'started again' : 'was promoted'} and may lack the newest messages: rooms get new epochs`,
       );
-    } else if (wasPromoted) log.info({}, 'redis was promoted and lacks nothing: rooms go on');
+    } else if (wasPromoted) log.info({ address }, 'redis was promoted and lacks nothing: rooms go on');
   }
 }
 

@@ -81,10 +81,10 @@ export class StoredError extends BackplaneError {
 export function errorFromCall(cause: unknown, stage: string): BackplaneError {
   if (cause instanceof BackplaneError) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
-  const code = codeOf(message);
-  return code === null
+  const failure = failureOf(message);
+  return failure === null
     ? errorFromReply(message, stage)
-    : new BackplaneError(code, stage, `redis: ${message}`, { cause });
+    : new BackplaneError(failure.code, stage, `redis: ${failure.says}`, { cause });
 }
 
 /** The reply of a replica that was a primary: the link now leads to the wrong server. */
@@ -96,12 +96,13 @@ export function isWrongCredentials(error: Error): boolean {
   return WRONG_CREDENTIALS.test(error.message);
 }
 
-/** Null for a reply from Redis. ioredis tells these cases apart only by their texts. */
-function codeOf(message: string): BackplaneErrorCode | null {
-  if (message.startsWith("Stream isn't writeable")) return 'unavailable';
-  if (message === 'Command timed out') return 'timeout';
+/** Null for a reply from Redis. ioredis tells these cases apart only by their texts, which mean nothing to those who publish. */
+function failureOf(message: string): { readonly code: BackplaneErrorCode; readonly says: string } | null {
+  if (message.startsWith("Stream isn't writeable"))
+    return { code: 'unavailable', says: 'the connection is down' };
+  if (message === 'Command timed out') return { code: 'timeout', says: 'no answer in time' };
   // It was sent and the link died: only Redis knows.
   if (/^(Connection is closed|Reached the max retries|Command aborted|.*ECONNRESET)/.test(message))
-    return 'timeout';
+    return { code: 'timeout', says: 'the connection was lost before the answer' };
   return null;
 }

@@ -31,10 +31,4 @@ export class EmptiedRooms {
     }
     return due;
   }
-
-  takeAll(): string[] {
-    const all = [...this.#sinceMs.keys()];
-    this.#sinceMs.clear();
-    return all;
-  }
 }

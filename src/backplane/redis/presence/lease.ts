@@ -9,14 +9,17 @@
 import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
 import type { BackplaneError } from '../../backplane.ts';
 import type { Peers } from '../link/peers.ts';
-import { leaseScript, releaseScript } from '../scripts/scripts.ts';
+import { claimScript, leaseScript, releaseScript } from '../scripts/scripts.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { type PresenceParts, STAGE } from './presence-parts.ts';
+import { LEFT } from './sweeper.ts';
 
 export interface LeaseOptions extends PresenceParts {
   readonly leaseMs: number;
   /** Of the store as a whole; see `Link`. */
   incarnation(): string;
+  /** How long the list of rooms of a node that stopped is kept: see `EmptiedRooms`. */
+  readonly emptiedMs: number;
   /** The lease was lost, or Redis may have lost entries; there is a new one, with a new term. */
   lost(): void;
   /** A renewal was answered. `lapsed`: dead nodes and their records. */
@@ -92,15 +95,23 @@ export class Lease {
     return this.#renewing;
   }
 
-  /** Gives it up, if the node has no entries left, and for good: nothing renews it any more. Rejects with a `BackplaneError`. */
+  /** Gives it up, if the node has no entries left, and for good: nothing renews it any more. Its list of rooms may stay for a while. Rejects with a `BackplaneError`. */
   async release(): Promise<void> {
     this.#isReleased = true;
     // One that is under way changes the record that the release must name.
     await this.#renewing;
-    const { shards, keys, nodeId, metrics } = this.#options;
+    const { shards, keys, nodeId, metrics, emptiedMs } = this.#options;
     const names = [keys.leases(), keys.nodeRooms(nodeId)];
     const args = [nodeId, this.#record];
-    await shards.ask(null, (shard) => releaseScript.call(shard, names, args, metrics), STAGE);
+    const released = await shards.ask(
+      null,
+      (shard) => releaseScript.call(shard, names, args, metrics),
+      STAGE,
+    );
+    if (released === 1 || emptiedMs === 0) return;
+    // Others look for what a failover brings back.
+    const kept = [...args, `${this.#term}:${++this.#beat}:${emptiedMs}:${LEFT}`];
+    await shards.ask(null, (shard) => claimScript.call(shard, [keys.leases()], kept, metrics), STAGE);
   }
 
   /** Nodes whose leases have not lapsed. Rejects with a `BackplaneError`. */

@@ -67,15 +67,14 @@ export class PresenceWriter {
   }
 
   /**
-   * Takes rooms off the node's list that it left long enough ago; `areAll`: whenever it left them. Not awaited: a room that stays on
+   * Takes rooms off the node's list that it left long enough ago. Not awaited: a room that stays on
    * the list only costs a sweeper of this node one look. Until the list was swept they have to stay, or what an earlier lease left in
    * them would stay forever.
    */
-  unregister(areAll = false): void {
+  unregister(): void {
     if (this.#options.mustSweep()) return;
     const { shards, keys, nodeId, log, queue, emptied } = this.#options;
-    const left = areAll ? emptied.takeAll() : emptied.takeDue(systemScheduler.nowMs());
-    const rooms = left.filter((room) => !queue.has(room));
+    const rooms = emptied.takeDue(systemScheduler.nowMs()).filter((room) => !queue.has(room));
     if (rooms.length === 0) return;
     const call = ({ redis }: ShardAccess) => redis.hdel(keys.nodeRooms(nodeId), ...rooms);
     shards

@@ -1,4 +1,5 @@
 /** Who is in which room, in Redis: assembles the parts for it. */
+import { systemScheduler } from '../../../util/scheduler.ts';
 import { type Place, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import type {
   OwnEntry,
@@ -45,6 +46,7 @@ export class RedisPresence implements Presence {
   readonly #lease: Lease;
   readonly #writer: PresenceWriter;
   readonly #sweeper: Sweeper;
+  readonly #emptied: EmptiedRooms;
   #events: PresenceEvents | null = null;
   /** Entries up to this term that were not entered again are to be removed; 0: there are none. */
   #sweepUpTo = 0;
@@ -53,7 +55,13 @@ export class RedisPresence implements Presence {
 
   constructor(options: RedisPresenceOptions) {
     this.#options = options;
-    this.#sweeper = new Sweeper(options);
+    this.#emptied = new EmptiedRooms(options.emptiedMs);
+    this.#sweeper = new Sweeper({
+      ...options,
+      emptied: (rooms) => {
+        for (const room of rooms) this.#emptied.add(room, systemScheduler.nowMs());
+      },
+    });
     this.#lease = new Lease({
       ...options,
       lost: () => this.#leaseLost(),
@@ -68,7 +76,7 @@ export class RedisPresence implements Presence {
       ...options,
       queue: this.#queue,
       lease: this.#lease,
-      emptied: new EmptiedRooms(options.emptiedMs),
+      emptied: this.#emptied,
       // A store that took over may be written to before the renewal that shows it.
       mustSweep: () => this.#sweepUpTo > 0 || !this.#lease.isOfThisStore,
     });
@@ -167,7 +175,7 @@ export class RedisPresence implements Presence {
   async #giveUpLease(): Promise<void> {
     await this.#writer.flushed(null);
     if (this.#queue.hasStored) throw unavailable(STAGE, 'some connections have not left');
-    this.#writer.unregister(true);
+    this.#writer.unregister();
     await this.#lease.release();
   }
 

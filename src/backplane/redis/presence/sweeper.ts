@@ -6,6 +6,10 @@ import { type PresenceParts, STAGE } from './presence-parts.ts';
 export interface SweeperOptions extends PresenceParts {
   /** How long a claim lives without being prolonged. */
   readonly leaseMs: number;
+  /** How long a room stays on the list of a node that is swept: see `EmptiedRooms`. */
+  readonly emptiedMs: number;
+  /** Rooms of this node's own list that were swept, where they stay on it. */
+  emptied(rooms: readonly string[]): void;
   /** Entries to look at in one call. Default 256: well below a millisecond of Redis's time. */
   readonly stepEntries?: number;
 }
@@ -16,6 +20,8 @@ interface Claim {
   readonly term: number;
   record: string | null;
   beat: number;
+  /** Rooms leave the node's list where nothing is found in them. */
+  readonly isLast: boolean;
 }
 
 interface RoomToSweep {
@@ -27,6 +33,9 @@ interface RoomToSweep {
 /** Rooms whose steps are sent together. Each is a separate call, so others get their turns in between. */
 const ROOMS_AT_ONCE = 64;
 const STEP_ENTRIES = 256;
+/** In place of the claimer, where nobody sweeps the node now: it was swept, or it left all of its rooms and stopped. */
+const SWEPT = 'swept';
+export const LEFT = 'left';
 
 export class Sweeper {
   readonly #options: SweeperOptions;
@@ -55,7 +64,13 @@ export class Sweeper {
    * again.
    */
   async sweepOwn(term: number): Promise<void> {
-    await this.#sweepRooms({ node: this.#options.nodeId, term, record: null, beat: 0 });
+    await this.#sweepRooms({
+      node: this.#options.nodeId,
+      term,
+      record: null,
+      beat: 0,
+      isLast: this.#keepsNothing,
+    });
   }
 
   stop(): void {
@@ -77,21 +92,29 @@ export class Sweeper {
   }
 
   async #sweep(node: string, seen: string): Promise<void> {
-    const claim: Claim = { node, term: Number.parseInt(seen, 10) || 0, record: seen, beat: 0 };
+    const [term, beat] = seen.split(':').map(Number);
+    const isLast = this.#keepsNothing || isAtRest(seen);
+    const claim: Claim = { node, term: term || 0, record: seen, beat: beat || 0, isLast };
     if (!(await this.#prolong(claim))) return;
-    this.#options.metrics.claimMade();
+    if (!isAtRest(seen)) this.#options.metrics.claimMade();
     const swept = await this.#sweepRooms(claim);
     if (swept === null) return;
-    await this.#script(null, releaseScript, this.#leaseKeys(claim), [node, claim.record ?? '']);
-    this.#options.log.info({ node, entries: swept }, 'presence entries of a dead node removed');
+    if (isLast && (swept === 0 || this.#keepsNothing))
+      await this.#script(null, releaseScript, this.#leaseKeys(claim), [node, claim.record ?? '']);
+    else await this.#prolong(claim, this.#options.emptiedMs, SWEPT);
+    if (swept > 0 || !isAtRest(seen))
+      this.#options.log.info({ node, entries: swept }, 'presence entries of a dead node removed');
+  }
+
+  get #keepsNothing(): boolean {
+    return this.#options.emptiedMs === 0;
   }
 
   /** Makes the claim, or prolongs it. False if it is not ours. */
-  async #prolong(claim: Claim): Promise<boolean> {
+  async #prolong(claim: Claim, forMs = this.#options.leaseMs, by = this.#options.nodeId): Promise<boolean> {
     if (this.#isStopped) return false;
     if (claim.record === null) return true;
-    const { nodeId, leaseMs } = this.#options;
-    const next = `${claim.term}:${++claim.beat}:${leaseMs}:${nodeId}`;
+    const next = `${claim.term}:${++claim.beat}:${forMs}:${by}`;
     const args = [claim.node, claim.record, next];
     const reply = await this.#script(null, claimScript, [this.#options.keys.leases()], args);
     claim.record = next;
@@ -121,14 +144,22 @@ export class Sweeper {
   /** One step in each room in turn, until all are done. */
   async #sweepPage(claim: Claim, page: readonly RoomToSweep[]): Promise<number | null> {
     let swept = 0;
+    const found = new Set<string>();
     for (let rooms = page; rooms.length > 0; rooms = rooms.filter(({ cursor }) => cursor !== '0')) {
       const counts = await Promise.all(rooms.map((room) => this.#step(claim, room)));
-      for (const count of counts) swept += count;
+      for (const [i, count] of counts.entries()) {
+        swept += count;
+        if (count > 0) found.add(rooms[i]!.room);
+      }
       this.#options.metrics.entriesSwept(counts.reduce((sum, count) => sum + count, 0));
       if (!(await this.#prolong(claim))) return null;
     }
-    const args = [claim.term, ...page.map(({ room }) => room)];
-    await this.#script(null, forgetScript, [this.#options.keys.nodeRooms(claim.node)], args);
+    const rooms = page.map(({ room }) => room);
+    const done = this.#keepsNothing ? rooms : rooms.filter((room) => claim.isLast && !found.has(room));
+    if (claim.record === null && done.length === 0) this.#options.emptied(rooms);
+    const args = [claim.term, ...done];
+    if (done.length > 0)
+      await this.#script(null, forgetScript, [this.#options.keys.nodeRooms(claim.node)], args);
     return swept;
   }
 
@@ -161,6 +192,14 @@ export class Sweeper {
     const { shards, metrics } = this.#options;
     return shards.ask(place, (shard) => script.call(shard, keys, args, metrics), STAGE);
   }
+}
+
+/**
+ * Whether all entries of a node were removed, by itself or by others, a while ago: its list of rooms is there for what a failover has
+ * brought back since.
+ */
+function isAtRest(record: string): boolean {
+  return [SWEPT, LEFT].some((by) => record.endsWith(`:${by}`));
 }
 
 /** What a node wrote when it registered its rooms: `<term>:<1 if announced>`. */
