@@ -15,7 +15,7 @@ for (const [from, to] of [
 const INTERNAL_NAMES = `
   abandon accepted answerWithinMs answered answers ask authenticated begin bufferedBytes build caughtUp chunk closed connected connecting
   dead disconnected drop emit emitter encodePublish end ended expired failed failure findWebSocket flush forConnection forget frames
-  hasDoubtful heard hold inspector isDoubtful isNeeded isOpen isReady joinOptions kept lastFrom list loadFallback lost moved open opened
+  hasDoubtful heard hold inspector isDoubtful isNeeded isOpen isOver isReady joinOptions kept lastFrom list loadFallback lost moved open opened
   ownSettled passOwn pauseFor place placeAt prepared probe put ready release released result resumed say sent session start stop stored take
   timing tokens urls use waitMs waiting wasReady
 `;

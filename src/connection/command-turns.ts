@@ -1,5 +1,5 @@
-import type { Clock } from '../util/clock.ts';
 import type { EndOfTurn } from '../util/end-of-turn.ts';
+import type { Scheduler } from '../util/scheduler.ts';
 
 /**
  * What a node does for the commands of all its connections in one turn of the event loop, in units of at most 10 us:
@@ -72,7 +72,7 @@ export class CommandTurns {
   left = UNITS_A_TURN;
   /** When its first command began; negative: none has. */
   #beganAtMs = -1;
-  readonly #clock: Pick<Clock, 'cpuMs'>;
+  readonly #scheduler: Pick<Scheduler, 'cpuMs'>;
   /** Whose socket is being read, when to look at the CPU that takes, and what it was at the first look. */
   #reader: TurnTaker | null = null;
   #readLookMs = 0;
@@ -82,10 +82,10 @@ export class CommandTurns {
   #heldBytes = 0;
   #heldNow = 0;
 
-  /** `clock`: for the CPU that is taken. */
-  constructor(endOfTurn: Pick<EndOfTurn, 'request'>, clock: Pick<Clock, 'cpuMs'> = {}) {
+  /** `scheduler`: for the CPU that is taken. */
+  constructor(endOfTurn: Pick<EndOfTurn, 'request'>, scheduler: Pick<Scheduler, 'cpuMs'> = {}) {
     this.#endOfTurn = endOfTurn;
-    this.#clock = clock;
+    this.#scheduler = scheduler;
   }
 
   /** Connections whose commands wait. */
@@ -149,7 +149,7 @@ export class CommandTurns {
     this.#reads++;
     if (nowMs < this.#readLookMs) return false;
     this.#readLookMs = nowMs + READ_CPU_MS;
-    const cpuMs = this.#clock.cpuMs?.() ?? 0;
+    const cpuMs = this.#scheduler.cpuMs?.() ?? 0;
     this.#readFromCpuMs ??= cpuMs;
     const extraMs = NEW_CODE_CPU_MS * Math.max(0, this.#reads - FEW_READS);
     return cpuMs - this.#readFromCpuMs >= READ_CPU_MS + extraMs;

@@ -4,15 +4,9 @@ export interface Clock {
   wallMs(): number;
   /** Milliseconds since a fixed moment, with fractions. Never goes back. */
   nowMs(): number;
-  /** Milliseconds of CPU that the process has taken so far. Absent where only the clock decides: then it takes none. */
-  cpuMs?(): number;
 }
 
 export const systemClock: Clock = {
   wallMs: () => Date.now(),
   nowMs: () => performance.now(),
-  cpuMs: () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1000;
-  },
 };

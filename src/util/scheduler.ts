@@ -18,6 +18,8 @@ export interface Scheduler extends Clock {
    * Runs `work` at the end of the event loop's current turn, or of the next one, in the order of the calls.
    */
   atEndOfTurn(work: () => void): void;
+  /** Milliseconds of CPU that the process has taken so far. Absent where only the clock decides: then it takes none. */
+  cpuMs?(): number;
   /** A number from 0 up to but not including 1. */
   random(): number;
 }
@@ -34,6 +36,10 @@ export const systemScheduler: Scheduler = {
   },
   atEndOfTurn(work) {
     setImmediate(work);
+  },
+  cpuMs() {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
   },
   random: () => Math.random(),
 };

@@ -5,6 +5,7 @@ import { RedisBackplane } from '../../src/backplane/redis/redis-backplane.ts';
 import { buildMessageFrame } from '../../src/protocol/message-frame.ts';
 import { packValue } from '../../src/protocol/msgpack/values.ts';
 import { randomId } from '../../src/util/ids.ts';
+import { type LogFields, silentLog } from '../../src/util/log.ts';
 import { Heard, redisOptions } from '../support/backplanes.ts';
 import { freePort } from '../support/ports.ts';
 import { DeafeningProxy } from '../support/proxy.ts';
@@ -38,10 +39,10 @@ async function start(
   keyPrefix: string,
   url = cluster.url,
   isCluster = true,
-  { startupTimeoutMs = 5_000, commandTimeoutMs = 5_000 } = {},
+  { startupTimeoutMs = 5_000, commandTimeoutMs = 5_000, log = silentLog } = {},
 ) {
   const settings = { keyPrefix, partitions: PARTITIONS, startupTimeoutMs, commandTimeoutMs };
-  const backplane = new RedisBackplane({ ...redisOptions(url, settings), cluster: isCluster });
+  const backplane = new RedisBackplane({ ...redisOptions(url, settings), cluster: isCluster, log });
   open.push(backplane);
   const heard = new Heard();
   await backplane.start(heard);
@@ -188,14 +189,19 @@ describe('a node that starts while a master is frozen', () => {
     const url = [frozen, ...cluster.servers.filter((server) => server !== frozen)].map((one) => one.url);
     const lost = ROOMS[owners.indexOf(frozen)]!;
     let backplane: RedisBackplane;
+    const told: string[] = [];
+    const keep = ({ shard }: LogFields, message: string) => told.push(`${shard}: ${message}`);
+    const log = { ...silentLog, warn: keep };
     await whileFrozen(frozen, async () => {
-      ({ backplane } = await start(prefix, url.join(','), true, { commandTimeoutMs: 1_500 }));
+      ({ backplane } = await start(prefix, url.join(','), true, { commandTimeoutMs: 1_500, log }));
       const others = ROOMS.filter((_, i) => owners[i] !== frozen);
       const answers = await Promise.all(others.map((room) => publish(backplane, room)));
       expect(answers).toEqual(others.map(() => ({ error: null, offset: 1 })));
       expect(backplane.status().ready).toBe(true);
       expect(degraded(backplane)).toEqual([expect.stringContaining(String(frozen.port))]);
       expect((await publish(backplane, lost)).error).toContain(String(frozen.port));
+      const line = `127.0.0.1:${frozen.port}: redis shard cannot be used yet`;
+      await waitFor(() => told.includes(line), { for: 'a line in the log' });
     });
     await waitFor(() => degraded(backplane).length === 0, {
       for: 'the master to be back',

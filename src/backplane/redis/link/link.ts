@@ -271,7 +271,7 @@ export class Link {
   #failed(error: Error): void {
     this.#lastError = error;
     if (this.#waiter !== null && isWrongCredentials(error)) {
-      const message = `cannot log in to Redis at ${this.address}: ${error.message}`;
+      const message = `cannot log in to Redis at ${this.address}: ${codeOrMessage(error)}`;
       this.#waiter.reject(unavailable('connect', message, { cause: error }));
     }
   }
@@ -300,9 +300,9 @@ export class Link {
 
   #connectError(timeoutMs: number): BackplaneError {
     const tried = `cannot reach Redis at ${this.address} within ${Math.round(timeoutMs / 1000)} s`;
-    const advice = 'check that it runs and that the URL is right';
+    const right = this.isCluster ? 'this machine reaches the address that it announces' : 'the URL is right';
     const cause = this.#lastError === null ? 'no answer' : this.#cause();
-    return unavailable('connect', `${tried} (${cause}): ${advice}`);
+    return unavailable('connect', `${tried} (${cause}): check that it runs and that ${right}`);
   }
 }
 

@@ -62,6 +62,10 @@ export class ShardHealth {
     this.#writes.stop();
   }
 
+  get isWatching(): boolean {
+    return this.#readiness.isWatching;
+  }
+
   status(): BackplaneStatus {
     return this.#readiness.status();
   }
@@ -73,7 +77,7 @@ export class ShardHealth {
 
   /** What a link does, or what was asked for on one, has changed. */
   changed(): void {
-    if (!this.#readiness.isWatching) return;
+    if (!this.isWatching) return;
     this.#probe.linksChanged();
     this.#shard.changed();
     this.#readiness.review();

@@ -39,6 +39,7 @@ export interface ShardOptions extends LinksOptions, SettledPartsOptions, ShardHe
   readonly served?: ServedPlaces;
 }
 
+const NOT_YET = 'redis shard cannot be used yet';
 /** What is one for the whole cluster has moved here, and signals are not subscribed yet. */
 export const SIGNALS_MISSING = 'subscribing to signals again';
 
@@ -85,9 +86,10 @@ export class Shard {
   /** Makes the links and looks after them, however long it takes until they are up. */
   open(): void {
     const { commandTimeoutMs, log } = this.#options;
-    this.connect(commandTimeoutMs).catch((error: Error) =>
-      log.debug({ address: this.address, error: error.message }, 'redis is not reachable yet'),
-    );
+    this.connect(commandTimeoutMs).catch((error: Error) => {
+      // Links that were never up say nothing when they are down.
+      if (this.#health.isWatching) log.warn({ shard: this.address, reason: error.message }, NOT_YET);
+    });
     this.watch();
   }
 
