@@ -131,6 +131,9 @@ describe('the lineage of a partition', () => {
   });
 });
 
+/** As ioredis rejects. */
+const WRONG_PASSWORD = Object.assign(new Error('WRONGPASS no'), { name: 'ReplyError' });
+
 describe('the proof of a former primary', () => {
   const promoted = server(B, A, 100);
   const former: Replication = { ...server(B, A, 100), isReplica: true };
@@ -163,12 +166,13 @@ describe('the proof of a former primary', () => {
   it.each([
     ['answers, and does not follow the new one', () => Promise.resolve(info('master', A, NONE, -1))],
     ['does not answer', () => Promise.reject(new Error('timeout'))],
+    [', if it is at 10.0.0.1:6379, refuses to tell: WRONGPASS no', () => Promise.reject(WRONG_PASSWORD)],
   ])('is missed in the words that fit one that %s', async (words, says) => {
     let nowMs = 0;
     const clock = { nowMs: () => (nowMs += 2_000), wallMs: () => 0 };
     const primary = new FormerPrimary({ clock, info: says });
     primary.remember(RUN, { host: '10.0.0.1', port: 6379 });
     const doubts = await primary.doubts(record(A), promoted, () => Promise.resolve(promoted));
-    expect(doubts).toBe(`the former primary ${words}`);
+    expect(doubts).toBe(`the former primary${words.startsWith(',') ? '' : ' '}${words}`);
   });
 });

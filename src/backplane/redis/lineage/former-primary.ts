@@ -18,7 +18,12 @@ const WAIT_FOR_LIVING_MS = 3_000;
 const POLL_MS = 25;
 
 /** True and false: whether it proves that it handed over. */
-type Answer = boolean | 'not yet' | 'silent' | 'another server' | 'nobody there';
+type Answer = boolean | 'not yet' | 'silent' | 'another server' | 'nobody there' | Refusal;
+
+/** Such as of the login. */
+interface Refusal {
+  readonly refuses: string;
+}
 
 export class FormerPrimary {
   readonly #options: FormerPrimaryOptions;
@@ -73,6 +78,8 @@ export class FormerPrimary {
         if (answer === 'nobody there' && known !== undefined && name === nameOf(known))
           return 'the former primary is gone';
         if (answer === 'another server') useless.add(name);
+        if (typeof answer === 'object' && waitMs === WAIT_MS)
+          silence = `the former primary, if it is at ${name}, refuses to tell: ${answer.refuses}`;
         if (answer !== 'not yet') continue;
         waitMs = WAIT_FOR_LIVING_MS;
         silence = 'the former primary answers, and does not follow the new one';
@@ -99,7 +106,9 @@ export class FormerPrimary {
       if (former.runId !== record.runId) return 'another server';
       return provesHandover(record, server, former) ?? 'not yet';
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED' ? 'nobody there' : 'silent';
+      const { name, code, message } = error as NodeJS.ErrnoException;
+      if (name === 'ReplyError') return { refuses: message };
+      return code === 'ECONNREFUSED' ? 'nobody there' : 'silent';
     }
   }
 }
@@ -113,5 +122,5 @@ function candidates(known: ServerAddress | undefined, server: Replication): [str
 }
 
 function nameOf({ host, port }: ServerAddress): string {
-  return `${host} ${port}`;
+  return `${host}:${port}`;
 }
