@@ -1,5 +1,5 @@
 /** `npm run simulate`: runs seeds and says what they found. */
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { append, lineOf, nextSeed, readCampaign, replayOf } from './campaign.ts';
 import { inTask } from './in-task.ts';
 import { names, positive, whole, wholes } from './options.ts';
@@ -12,33 +12,61 @@ import { shrink } from './world/shrink.ts';
 
 const { now } = performance;
 
-const { values } = orExit(() =>
-  parseArgs({
-    options: {
-      seed: { type: 'string' },
-      seeds: { type: 'string' },
-      from: { type: 'string', default: '1' },
-      /** What runs look like: one or several of `world/shapes.ts`, or `all`, in turn. */
-      shape: { type: 'string', default: 'ordinary' },
-      /** Simulated. */
-      hours: { type: 'string' },
-      /** Real. */
-      minutes: { type: 'string' },
-      'until-failure': { type: 'boolean', default: false },
-      events: { type: 'string' },
-      /** Only these kinds of faults. */
-      faults: { type: 'string' },
-      trace: { type: 'boolean', default: false },
-      shrink: { type: 'boolean', default: false },
-      /** Each seed becomes a line of this file, and those that it has are not run again. */
-      campaign: { type: 'string' },
-      /** Runs nothing: what a campaign adds up to. */
-      summary: { type: 'string' },
-      /** What the seeds run of the sources: `coverage.mjs`. The file for the list of what they do not run. */
-      coverage: { type: 'string' },
-    },
-  }),
-);
+/** As they are given. */
+interface Options {
+  readonly seed?: string;
+  readonly seeds?: string;
+  readonly from: string;
+  readonly hours?: string;
+  readonly minutes?: string;
+  readonly untilFailure?: true;
+  readonly shape: string;
+  readonly events?: string;
+  readonly faults?: string;
+  readonly trace?: true;
+  readonly shrink?: true;
+  readonly campaign?: string;
+  readonly summary?: string;
+}
+
+const values = new Command('npm run simulate --')
+  .description(
+    'Runs seeds of the simulation. Fails where a promise of PROTOCOL.md is broken. See test/simulation/README.md.',
+  )
+  .helpOption('-h, --help', 'show this help')
+  .allowExcessArguments(false)
+  .option('--seed <n>', 'one seed')
+  .option('--seeds <n>', 'so many seeds of each shape')
+  .option('--from <n>', 'the first seed', '1')
+  .option('--hours <n>', 'until so many simulated hours have passed')
+  .option('--minutes <n>', 'until so many minutes have passed on the clock')
+  .option('--until-failure', 'stop at the first seed that fails')
+  .option(
+    '--shape <names>',
+    `what runs look like: all, or of ${SHAPE_NAMES.join(', ')}; several take turns`,
+    'ordinary',
+  )
+  .option('--events <numbers>', 'only these events of the schedule: see --shrink')
+  .option('--faults <kinds>', 'only faults of these kinds')
+  .option('--trace', 'print all that happens')
+  .option('--shrink', 'find the few events that make a failing seed fail')
+  .option('--campaign <file>', 'append a line for each seed, and begin after the seeds that the file has')
+  .option('--summary <file>', 'run nothing: what the campaign in a file adds up to')
+  .option('--coverage <file>', 'count what runs of the sources, and write what does not into a file')
+  .addHelpText(
+    'after',
+    `
+Without --seeds, --hours, --minutes or --until-failure it goes on until it is stopped.
+
+Examples:
+  npm run simulate -- --seeds 100
+  npm run simulate -- --shape hours --seed 7 --trace
+  npm run simulate -- --shape all --minutes 480 --campaign nights.jsonl`,
+  )
+  // A wrong command line ends with 2.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .parse()
+  .opts<Options>();
 const kinds = [...new Set([...Object.keys(FAULTS), ...Object.keys(FAULTS_OF_CLUSTER)])];
 const asked = orExit(() => ({
   seed: whole('seed', values.seed, 0),
@@ -133,7 +161,7 @@ for (const [shape, seed] of values.summary === undefined ? seeds() : []) {
     continue;
   }
   if (values.shrink) await shrinkIt(result, shape);
-  if (values['until-failure']) break;
+  if (values.untilFailure) break;
 }
 
 if (values.summary !== undefined) console.log(summary(readCampaign(values.summary)));

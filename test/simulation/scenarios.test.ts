@@ -1,14 +1,18 @@
 /** What runs of the simulation found, each as the few steps that are enough. */
 import { expect, test } from 'vitest';
 import { silentMetrics } from '../../src/backplane/metrics.ts';
+import { slotOf } from '../../src/backplane/redis/keys/slots.ts';
 import { Link } from '../../src/backplane/redis/link/link.ts';
 import { systemClock } from '../../src/util/clock.ts';
 import { silentLog } from '../../src/util/log.ts';
 import { redisAddress } from '../../src/util/redis-url.ts';
+import type { ClusterServer } from './redis/cluster/cluster-server.ts';
 import type { Keyspace } from './redis/keyspace.ts';
 import { checkCalm, checkMessages } from './world/checks.ts';
+import { checkResets } from './world/reset-checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
+import { moveSlot } from './world/slot-moves.ts';
 import { FORMER_HOST, NAMES, ROOMS, type World } from './world/world.ts';
 
 /** One joins, one leaves and one says something else; then the store goes on from what it had before. */
@@ -265,6 +269,48 @@ test('what a replica hears late of its master, and passes on when it has taken o
       pass(world, 20_000);
       expect(world.violations).toEqual([]);
       for (const { signals, messages } of [ann, bob]) expect([signals, messages]).toEqual([100, 100]);
+    },
+    { isCluster: true },
+  ));
+
+test('slots cost no reset that the last ones of a master were, and that move to one which was promoted before', () =>
+  inWorld(
+    (world) => {
+      const cluster = world.cluster!;
+      const [ann, bob] = [world.addClient(0), world.addClient(1)];
+      for (const client of [ann, bob]) act(world, client, () => client.join('chat:a'));
+      const slot = slotOf(NAMES.meta('chat:a'));
+      const move = (target: ClusterServer) => {
+        const source = cluster.masterOf(NAMES.meta('chat:a'))!;
+        moveSlot({ world, cluster, random: world.random, source, target, over: () => undefined }, [slot]);
+        pass(world, 5_000);
+        act(world, ann, () => ann.publish('chat:a', ann.messages + 1, 0, {}));
+        pass(world, 2_000);
+      };
+      pass(world, 2_000);
+      const added = cluster.model.add();
+      move(added);
+      const others = cluster.masters.filter((one) => one !== added);
+      const hasRooms = (one: ClusterServer) =>
+        ROOMS.some((room) => cluster.masterOf(NAMES.meta(room)) === one);
+      cluster.handOver(others.find(hasRooms)!);
+      pass(world, 5_000);
+      // A node that sleeps meanwhile compares what it knew of the master; the epoch that a clear began is none that it knew.
+      const [awake, asleep] = world.nodes;
+      world.loop.freeze(asleep!.owner);
+      move(cluster.masters.find((one) => !others.includes(one) && one !== added)!);
+      expect(added.isMaster).toBe(false);
+      const cleared = world.clears.begin('chat:a');
+      world.loop.as(awake!.owner, () => {
+        void awake!.core.node.server.clearHistory('chat:a').then((position) => cleared(position?.[0] ?? ''));
+      });
+      pass(world, 1_000);
+      world.loop.thaw(asleep!.owner);
+      pass(world, 20_000);
+      checkCalm(world);
+      checkResets(world);
+      expect(world.violations).toEqual([]);
+      expect(ann.messages).toBe(2);
     },
     { isCluster: true },
   ));

@@ -165,6 +165,31 @@ test.each([
   }),
 );
 
+test('a node whose server died without a word, and runs again, has trouble until it has found out', () =>
+  inWorld(
+    (world) => {
+      const steady = new Steady(world);
+      steady.watch(() => undefined);
+      pass(world, 10_000);
+      const [node] = world.nodes;
+      expect(steady.ofNode(node!)).toBeGreaterThan(5_000);
+      const server = world.cluster!.masterOf(NAMES.meta('chat:a'))!;
+      const before = world.redisLinksOf(node!);
+      world.cluster!.kill(server, 'silent');
+      pass(world, 100);
+      world.cluster!.restart(server);
+      const isDone = () => !before.some((link) => world.redisLinksOf(node!).includes(link) && !link.isOpen);
+      expect(isDone()).toBe(false);
+      while (!isDone()) {
+        pass(world, 250);
+        expect(steady.ofNode(node!)).toBeLessThan(1_000);
+      }
+      pass(world, 20_000);
+      expect(steady.ofNode(node!)).toBeGreaterThan(5_000);
+    },
+    { isCluster: true },
+  ));
+
 test('a node that could not start and was killed is started again once', () =>
   inWorld((world) => {
     world.isRedisDown = true;

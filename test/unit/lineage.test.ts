@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
-import { ALONE, decide, provesHandover } from '../../src/backplane/redis/lineage/decide.ts';
+import { ALONE, asPrimary, decide, provesHandover } from '../../src/backplane/redis/lineage/decide.ts';
 import { FormerPrimary } from '../../src/backplane/redis/lineage/former-primary.ts';
 import { type LineageRecord, readRecord, writeRecord } from '../../src/backplane/redis/lineage/record.ts';
 import { isReplica, type Replication, readReplication } from '../../src/backplane/redis/link/replication.ts';
@@ -131,6 +131,24 @@ describe('the lineage of a partition', () => {
   });
 });
 
+describe('a process that was the home of a partition, and is no primary among those of the cluster', () => {
+  const heir = server(C, B);
+  const replica = (id: string, previousId?: string) => ({ ...server(id, previousId), isReplica: true });
+
+  it.each([
+    ['is a primary without slots', server(A), A],
+    ['follows the heir, and has yet to get its data', replica(A), A],
+    ['follows the heir, and has its data', replica(C), A],
+    ['follows the heir, and had part of its stream: a replica of its own was promoted', replica(C, A), null],
+    ['follows another one', replica(D), null],
+  ])('counts as one where it gave its last slots away: it %s', (_, said, id) => {
+    expect(asPrimary(said, A, heir)?.id ?? null).toBe(id);
+  });
+});
+
+/** As ioredis rejects. */
+const WRONG_PASSWORD = Object.assign(new Error('WRONGPASS no'), { name: 'ReplyError' });
+
 describe('the proof of a former primary', () => {
   const promoted = server(B, A, 100);
   const former: Replication = { ...server(B, A, 100), isReplica: true };
@@ -163,12 +181,13 @@ describe('the proof of a former primary', () => {
   it.each([
     ['answers, and does not follow the new one', () => Promise.resolve(info('master', A, NONE, -1))],
     ['does not answer', () => Promise.reject(new Error('timeout'))],
+    [', if it is at 10.0.0.1:6379, refuses to tell: WRONGPASS no', () => Promise.reject(WRONG_PASSWORD)],
   ])('is missed in the words that fit one that %s', async (words, says) => {
     let nowMs = 0;
     const clock = { nowMs: () => (nowMs += 2_000), wallMs: () => 0 };
     const primary = new FormerPrimary({ clock, info: says });
     primary.remember(RUN, { host: '10.0.0.1', port: 6379 });
     const doubts = await primary.doubts(record(A), promoted, () => Promise.resolve(promoted));
-    expect(doubts).toBe(`the former primary ${words}`);
+    expect(doubts).toBe(`the former primary${words.startsWith(',') ? '' : ' '}${words}`);
   });
 });

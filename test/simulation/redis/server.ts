@@ -376,6 +376,10 @@ export class RedisConnection {
     for (const words of held) this.#take(words);
   }
 
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   get isSubscribed(): boolean {
     return this.channels.size + this.shardChannels.size > 0;
   }

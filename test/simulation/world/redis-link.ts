@@ -47,9 +47,9 @@ export class RedisLink {
     loop.after(latencyMs(), () => this.#knock(), redis);
   }
 
-  /** Whether it carries a connection. */
+  /** Whether it carries a connection: both ends have it. */
   get isOpen(): boolean {
-    return this.#connection !== null && !this.#isCut;
+    return this.#connection?.isOpen === true && !this.#isCut;
   }
 
   /** The name that the node gave its connection. */

@@ -43,6 +43,18 @@ function hasMoved({ home }: LineageRecord, server: Replication, { primaries, isK
   return server.previousId === '' && !primaries.some(({ previousId }) => previousId === home);
 }
 
+/**
+ * As which primary a process counts that is not among them any more, and that nodes knew under the id `home`: a master that gives its
+ * last slots away follows the one that got them at once, and lived until then. `said`: by that process. Null: it is no witness of that.
+ * One that follows because its own replica was promoted has kept some of the stream, and says which.
+ */
+export function asPrimary(said: Replication, home: string, server: Replication): Replication | null {
+  if (!said.isReplica) return said;
+  const hasBegunAnew = said.id === server.id && said.previousId === '';
+  const hasYetToBegin = said.id === home;
+  return hasBegunAnew || hasYetToBegin ? { ...said, id: home, previousId: '' } : null;
+}
+
 /** What to find out before a partition goes on in its lineage. */
 export type Doubt =
   | 'none'

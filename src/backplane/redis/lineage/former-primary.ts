@@ -18,7 +18,12 @@ const WAIT_FOR_LIVING_MS = 3_000;
 const POLL_MS = 25;
 
 /** True and false: whether it proves that it handed over. */
-type Answer = boolean | 'not yet' | 'silent' | 'another server' | 'nobody there';
+type Answer = boolean | 'not yet' | 'silent' | 'another server' | 'nobody there' | Refusal;
+
+/** Such as of the login. */
+interface Refusal {
+  readonly refuses: string;
+}
 
 export class FormerPrimary {
   readonly #options: FormerPrimaryOptions;
@@ -38,13 +43,13 @@ export class FormerPrimary {
     for (const runId of this.#addresses.keys()) if (!runIds.has(runId)) this.#addresses.delete(runId);
   }
 
-  /** What a process says that this node knew as a primary, if it is one still; else null. */
-  async primary(runId: string): Promise<Replication | null> {
+  /** What a process says that this node knew as a primary; null where it says nothing. */
+  async said(runId: string): Promise<Replication | null> {
     const address = this.#addresses.get(runId);
     if (address === undefined) return null;
     try {
       const said = readReplication(await this.#options.info(address));
-      return said.runId === runId && !said.isReplica ? said : null;
+      return said.runId === runId ? said : null;
     } catch {
       // It is gone, or out of reach: it tells nothing.
       return null;
@@ -73,6 +78,8 @@ export class FormerPrimary {
         if (answer === 'nobody there' && known !== undefined && name === nameOf(known))
           return 'the former primary is gone';
         if (answer === 'another server') useless.add(name);
+        if (typeof answer === 'object' && waitMs === WAIT_MS)
+          silence = `the former primary, if it is at ${name}, refuses to tell: ${answer.refuses}`;
         if (answer !== 'not yet') continue;
         waitMs = WAIT_FOR_LIVING_MS;
         silence = 'the former primary answers, and does not follow the new one';
@@ -99,7 +106,9 @@ export class FormerPrimary {
       if (former.runId !== record.runId) return 'another server';
       return provesHandover(record, server, former) ?? 'not yet';
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === 'ECONNREFUSED' ? 'nobody there' : 'silent';
+      const { name, code, message } = error as NodeJS.ErrnoException;
+      if (name === 'ReplyError') return { refuses: message };
+      return code === 'ECONNREFUSED' ? 'nobody there' : 'silent';
     }
   }
 }
@@ -113,5 +122,5 @@ function candidates(known: ServerAddress | undefined, server: Replication): [str
 }
 
 function nameOf({ host, port }: ServerAddress): string {
-  return `${host} ${port}`;
+  return `${host}:${port}`;
 }

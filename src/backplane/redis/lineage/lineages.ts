@@ -10,7 +10,7 @@ import type { Keys } from '../keys/keys.ts';
 import type { Peers } from '../link/peers.ts';
 import { type Replication, readReplication } from '../link/replication.ts';
 import { beatScript } from '../scripts/scripts.ts';
-import type { Others } from './decide.ts';
+import { asPrimary, type Others } from './decide.ts';
 import { Evidence } from './evidence.ts';
 import { FormerPrimary, type FormerPrimaryOptions } from './former-primary.ts';
 import { Inquiry, type Scene } from './inquiry.ts';
@@ -216,12 +216,13 @@ export class Lineages {
     if (others === nobody || records.every(([part, record]) => this.#isWhereItWas(part, record, facts)))
       return [];
     const primaries = [...(await others())];
-    const homes = new Map(
-      records.flatMap(([, record]) => (record === null ? [] : [[record.runId, record.home]])),
-    );
+    // Where this node knew it last, which may be long ago, and where it was last.
+    const known = records.flatMap(([part, record]) => [this.#byPart.get(part) ?? null, record]);
+    const homes = new Map(known.flatMap((one) => (one === null ? [] : [[one.runId, one.home]])));
     for (const [runId, home] of homes) {
       if (home === facts.id || primaries.some(({ id }) => id === home)) continue;
-      const left = await this.#former.primary(runId);
+      const said = await this.#former.said(runId);
+      const left = said === null ? null : asPrimary(said, home, facts);
       if (left !== null) primaries.push(left);
     }
     return primaries;
