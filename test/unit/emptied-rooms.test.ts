@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { EmptiedRooms } from '../../src/backplane/redis/presence/emptied-rooms.ts';
 
+const nowhere = () => false;
+
 describe('rooms that a node has left', () => {
   it('are due when the last leave is old enough, each once', () => {
-    const rooms = new EmptiedRooms(100);
+    const rooms = new EmptiedRooms(100, nowhere);
     rooms.add('a', 0);
     rooms.add('b', 10);
     rooms.add('a', 20);
@@ -11,14 +13,33 @@ describe('rooms that a node has left', () => {
   });
 
   it('are due at once where they are not kept', () => {
-    const rooms = new EmptiedRooms(0);
+    const rooms = new EmptiedRooms(0, nowhere);
     rooms.add('a', 5);
     expect(rooms.takeDue(5)).toEqual(['a']);
   });
 
   it('are due when there are too many, the oldest first', () => {
-    const rooms = new EmptiedRooms(100);
+    const rooms = new EmptiedRooms(100, nowhere);
     for (let i = 0; i < 10_002; i++) rooms.add(`room ${i}`, i / 1_000);
     expect(rooms.takeDue(11)).toEqual(['room 0', 'room 1']);
+  });
+
+  it('are none that it is in, of which a swept list may name more than are kept', () => {
+    const isIn = (room: string) => room.startsWith('kept');
+    const rooms = new EmptiedRooms(100, isIn);
+    rooms.add('left', 0);
+    for (let i = 0; i < 10_000; i++) rooms.add(`kept ${i}`, 0);
+    expect([rooms.takeDue(99), rooms.takeDue(100)]).toEqual([[], ['left']]);
+  });
+
+  it('are not due while it is in them again', () => {
+    const again = new Set<string>();
+    const rooms = new EmptiedRooms(100, (room) => again.has(room));
+    rooms.add('a', 0);
+    again.add('a');
+    expect(rooms.takeDue(100)).toEqual([]);
+    again.delete('a');
+    rooms.add('a', 150);
+    expect([rooms.takeDue(249), rooms.takeDue(250)]).toEqual([[], ['a']]);
   });
 });

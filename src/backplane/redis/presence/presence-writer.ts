@@ -67,14 +67,13 @@ export class PresenceWriter {
   }
 
   /**
-   * Takes rooms off the node's list that it left long enough ago. Not awaited: a room that stays on
-   * the list only costs a sweeper of this node one look. Until the list was swept they have to stay, or what an earlier lease left in
-   * them would stay forever.
+   * Takes rooms off the node's list that it left long enough ago. Not awaited: a room that stays on the list only costs a sweeper of
+   * this node one look. Until the list was swept they have to stay, or what an earlier lease left in them would stay forever.
    */
   unregister(): void {
     if (this.#options.mustSweep()) return;
-    const { shards, keys, nodeId, log, queue, emptied } = this.#options;
-    const rooms = emptied.takeDue(systemScheduler.nowMs()).filter((room) => !queue.has(room));
+    const { shards, keys, nodeId, log, emptied } = this.#options;
+    const rooms = emptied.takeDue(systemScheduler.nowMs());
     if (rooms.length === 0) return;
     const call = ({ redis }: ShardAccess) => redis.hdel(keys.nodeRooms(nodeId), ...rooms);
     shards
