@@ -353,6 +353,42 @@ test.each([false, true])(
     ),
 );
 
+test('a master that hands over costs a reset where nodes cannot reach it, and none where they can', () =>
+  inWorld(
+    (world) => {
+      const cluster = world.cluster!;
+      const ann = world.addClient();
+      const key = NAMES.meta('chat:a');
+      const epoch = () => ann.acknowledged.at(-1)?.epoch;
+      const publish = (payload: number) => {
+        act(world, ann, () => ann.publish('chat:a', payload, 0, {}));
+        pass(world, 3_000);
+        return epoch();
+      };
+      act(world, ann, () => ann.join('chat:a'));
+      const first = publish(1);
+      expect(cluster.handOver(cluster.masterOf(key)!)).toBe(true);
+      pass(world, 10_000);
+      expect(publish(2)).toBe(first);
+      expect(world.mayRenumber('chat:a')).toBe(false);
+      const former = cluster.masterOf(key)!;
+      for (const [place, node] of world.nodes.entries()) {
+        cluster.cutOff.set(`${place} ${former.number}`, 'refused');
+        for (const link of world.redisLinksOf(node!))
+          if (link.socket.remoteAddress === former.host) link.cut(false);
+      }
+      expect(cluster.handOver(former)).toBe(true);
+      pass(world, 10_000);
+      cluster.cutOff.clear();
+      pass(world, 20_000);
+      expect(publish(3)).not.toBe(first);
+      checkCalm(world);
+      checkResets(world);
+      expect(world.violations).toEqual([]);
+    },
+    { isCluster: true },
+  ));
+
 test('a link that many find out not to work is dropped once', () =>
   inWorld((world) => {
     const node = world.nodes[0]!;

@@ -43,8 +43,8 @@ export class SimulatedCluster {
   readonly model: ClusterModel;
   readonly losses: Loss[] = [];
   /**
-   * Slots of masters that started again, and those that had left such a one while a node was away: nodes that were not there before
-   * cannot know that they lack nothing.
+   * Slots of masters that started again, or handed over while a node could not reach them, and those that had left such a one while a
+   * node was away: nodes that were not there before cannot know that they lack nothing.
    */
   readonly #doubted = new Set<number>();
   readonly #departed: DepartedSlots<ClusterServer>;
@@ -232,6 +232,9 @@ export class SimulatedCluster {
       trace(`${nameOf(replica)} takes over from ${nameOf(master)}, with everything`);
       this.trouble();
       this.#doubtDeparted(master);
+      // A node that cannot reach it gets no proof.
+      if (this.#isCutOff(master))
+        for (const slot of replica.view.slotsOf(master.number)) this.#doubted.add(slot);
       this.model.handOver(replica, master);
       this.#noteReplicas();
     };
@@ -332,6 +335,11 @@ export class SimulatedCluster {
       const header = other.view.header();
       this.#send(other, server, () => server.heard(header));
     }
+  }
+
+  /** Whether some node does not reach it. */
+  #isCutOff({ number }: ClusterServer): boolean {
+    return [...this.cutOff.keys()].some((key) => key.endsWith(` ${number}`));
   }
 
   #doubtDeparted(server: ClusterServer): void {
