@@ -2,6 +2,8 @@
 import { expect, test } from 'vitest';
 import { MemberLog } from '../support/member-log.ts';
 import { Clears } from './world/clears.ts';
+import { DepartedSlots } from './world/departed-slots.ts';
+import { Owner } from './world/loop.ts';
 import { unexplainedResets } from './world/reset-checks.ts';
 
 function logOf(...epochs: string[]): MemberLog {
@@ -27,3 +29,26 @@ test('of a clear without an answer nobody knows which epoch it began', () => {
   answered('epoch--1');
   expect(clears.mayReset('chat:a')).toBe(false);
 });
+
+test.each([
+  ['is awake all the time', Infinity, Infinity, []],
+  ['sleeps through both', 9_000, Infinity, [7]],
+  ['falls asleep before it can have noticed the move', 11_000, Infinity, [7]],
+  ['knew of the move before it fell asleep', 13_000, Infinity, []],
+  ['has just come back', 9_000, 19_000, [7]],
+  ['came back long before', 9_000, 12_000, []],
+] as const)(
+  'a slot that left a server is in doubt after a restart of it if a node %s',
+  (_, from, until, doubted) => {
+    let nowMs = 10_000;
+    const node = Object.assign(new Owner('node'), { frozenAtMs: from, thawedAtMs: until });
+    const departed = new DepartedSlots<string>({
+      nowMs: () => nowMs,
+      nodes: () => [new Owner('other'), node],
+    });
+    departed.note(7, 'source');
+    nowMs = 20_000;
+    expect(departed.unnoticed('another')).toEqual([]);
+    expect(departed.unnoticed('source')).toEqual(doubted);
+  },
+);

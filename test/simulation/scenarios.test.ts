@@ -315,6 +315,44 @@ test('slots cost no reset that the last ones of a master were, and that move to 
     { isCluster: true },
   ));
 
+test.each([false, true])(
+  'slots that left a server before it starts again cost a reset only if a node slept through both: %s',
+  (sleeps) =>
+    inWorld(
+      (world) => {
+        const cluster = world.cluster!;
+        const [ann, bob] = [world.addClient(0), world.addClient(1)];
+        for (const client of [ann, bob]) act(world, client, () => client.join('chat:a'));
+        pass(world, 1_000);
+        act(world, ann, () => ann.publish('chat:a', 1, 0, {}));
+        pass(world, 4_000);
+        const asleep = world.nodes[1]!.owner;
+        if (sleeps) world.loop.freeze(asleep);
+        const key = NAMES.meta('chat:a');
+        const source = cluster.masterOf(key)!;
+        const target = cluster.masters.find((one) => one !== source)!;
+        moveSlot({ world, cluster, random: world.random, source, target, over: () => undefined }, [
+          slotOf(key),
+        ]);
+        pass(world, 2_000);
+        expect(cluster.masterOf(key)).toBe(target);
+        cluster.kill(source, 'refused');
+        pass(world, 200);
+        cluster.restart(source);
+        pass(world, 4_000);
+        world.loop.thaw(asleep);
+        pass(world, 20_000);
+        checkCalm(world);
+        checkResets(world);
+        expect(world.violations).toEqual([]);
+        expect(world.mayRenumber('chat:a')).toBe(sleeps);
+        const kinds = ann.stays.flatMap(({ log }) => log.marks.map(({ event }) => event.kind));
+        expect(kinds.includes('reset')).toBe(sleeps);
+      },
+      { isCluster: true },
+    ),
+);
+
 test('a link that many find out not to work is dropped once', () =>
   inWorld((world) => {
     const node = world.nodes[0]!;

@@ -15,6 +15,9 @@ export class Owner {
   wallAheadMs = 0;
   /** Tasks that wait until it goes on; null while it runs. */
   held: Task[] | null = null;
+  /** The last time that it stood still: since when and until when, each infinite while that has not happened. */
+  frozenAtMs = Number.POSITIVE_INFINITY;
+  thawedAtMs = Number.POSITIVE_INFINITY;
   /** Called after each of its tasks: what a native library does between callbacks. */
   afterTask: (() => void) | null = null;
 
@@ -106,12 +109,17 @@ export class Loop {
   }
 
   freeze(owner: Owner): void {
-    owner.held ??= [];
+    if (owner.held !== null) return;
+    owner.held = [];
+    owner.frozenAtMs = this.nowMs;
+    owner.thawedAtMs = Number.POSITIVE_INFINITY;
   }
 
   thaw(owner: Owner): void {
-    const held = owner.held ?? [];
+    if (owner.held === null) return;
+    const { held } = owner;
     owner.held = null;
+    owner.thawedAtMs = this.nowMs;
     for (const task of held) {
       task.dueMs = Math.max(task.dueMs, this.nowMs);
       this.#push(task);

@@ -8,12 +8,15 @@ import type { Random } from '../../support/random.ts';
 import { ClusterModel } from '../redis/cluster/cluster-model.ts';
 import type { ClusterServer } from '../redis/cluster/cluster-server.ts';
 import { NOBODY } from '../redis/cluster/view.ts';
+import { DepartedSlots } from './departed-slots.ts';
 import { type Loop, Owner } from './loop.ts';
 
 export interface SimulatedClusterParts {
   readonly loop: Loop;
   readonly random: Random;
   readonly trace: (what: string) => void;
+  /** Nodes that run. */
+  readonly nodes: () => readonly Owner[];
 }
 
 /** A promotion that may have lost writes. */
@@ -39,8 +42,12 @@ const CALMS_DOWN_MS = 6_000;
 export class SimulatedCluster {
   readonly model: ClusterModel;
   readonly losses: Loss[] = [];
-  /** Slots of masters that started again: nodes that were not there before cannot know that they lack nothing. */
-  readonly restarted = new Set<number>();
+  /**
+   * Slots of masters that started again, and those that had left such a one while a node was away: nodes that were not there before
+   * cannot know that they lack nothing.
+   */
+  readonly #doubted = new Set<number>();
+  readonly #departed: DepartedSlots<ClusterServer>;
   /** By what is going on, and with which servers: one thing at a time with each. */
   readonly busy = new Set<ClusterServer>();
   /** What servers tell each other takes so long at most. */
@@ -69,6 +76,7 @@ export class SimulatedCluster {
   constructor(parts: SimulatedClusterParts) {
     this.#parts = parts;
     this.needsAll = parts.random.next() < 0.5;
+    this.#departed = new DepartedSlots({ nowMs: () => parts.loop.nowMs, nodes: parts.nodes });
     this.model = new ClusterModel({
       ...{ masters: MASTERS, replicas: 1 },
       place: (number) => ({ host: hostOf(number), port: 6379 }),
@@ -132,11 +140,16 @@ export class SimulatedCluster {
 
   /** Whether nodes may tell of a reset in the slot of this key. */
   mayReset(key: string): boolean {
-    return this.mayLack(key) || this.restarted.has(slotOf(key));
+    return this.mayLack(key) || this.#doubted.has(slotOf(key));
   }
 
   trouble(): void {
     this.#troubledAtMs = this.#parts.loop.nowMs;
+  }
+
+  /** A slot has another master. */
+  moved(slot: number, source: ClusterServer): void {
+    this.#departed.note(slot, source);
   }
 
   // ---- what happens to servers ---------------------------------------------------------------------------
@@ -174,7 +187,7 @@ export class SimulatedCluster {
   restart(server: ClusterServer): void {
     this.#away.delete(server);
     server.redis.isPaused = false;
-    for (const slot of server.view.slotsOf(server.number)) this.restarted.add(slot);
+    for (const slot of server.view.slotsOf(server.number)) this.#doubted.add(slot);
     server.redis.restart(server.redis.keys);
     server.view.migrating.clear();
     server.view.isDown = true;
@@ -224,6 +237,7 @@ export class SimulatedCluster {
         return void loop.after(5_000, () => master.redis.resume(), loop.world);
       trace(`${nameOf(replica)} takes over from ${nameOf(master)}, with everything`);
       this.trouble();
+      this.#doubtDeparted(master);
       this.model.handOver(replica, master);
       this.#noteReplicas();
     };
@@ -239,6 +253,7 @@ export class SimulatedCluster {
     const slots = new Set(replica.view.slotsOf(master.number));
     const writes = master.redis.offset - offset;
     this.losses.push({ slots, atMs: loop.nowMs, writes });
+    this.#doubtDeparted(master);
     this.trouble();
     replica.takeOver(keys, offset);
     trace(`${nameOf(replica)} takes over from ${nameOf(master)}, without ${writes} writes`);
@@ -298,6 +313,7 @@ export class SimulatedCluster {
   #lost(server: ClusterServer): void {
     this.trouble();
     this.#lostSinceMs.set(server, this.#parts.loop.nowMs);
+    this.#doubtDeparted(server);
     // A replica that is away copies nothing.
     if (server.isMaster) return;
     const master = this.servers[server.view.me.master!]!;
@@ -322,6 +338,10 @@ export class SimulatedCluster {
       const header = other.view.header();
       this.#send(other, server, () => server.heard(header));
     }
+  }
+
+  #doubtDeparted(server: ClusterServer): void {
+    for (const slot of this.#departed.unnoticed(server)) this.#doubted.add(slot);
   }
 
   // ---- who is believed to be gone ------------------------------------------------------------------------

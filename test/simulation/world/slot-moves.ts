@@ -36,7 +36,10 @@ export function moveSlot(move: SlotMove, slots: readonly number[]): void {
     step(move, moveKeys);
   };
   const assign = ([server, ...rest]: readonly ClusterServer[]) => {
-    if (server === undefined) return step(move, () => moveSlot(move, others));
+    if (server === undefined) {
+      cluster.moved(slot, source);
+      return step(move, () => moveSlot(move, others));
+    }
     if (cluster.isWell(server) && server.isMaster) setSlot(server, 'NODE', target.id);
     step(move, () => assign(rest));
   };

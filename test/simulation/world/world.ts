@@ -155,7 +155,10 @@ export class World {
     });
     this.cluster =
       options.isCluster === true
-        ? new SimulatedCluster({ loop: this.loop, random: this.random, trace: this.trace })
+        ? new SimulatedCluster({
+            ...{ loop: this.loop, random: this.random, trace: this.trace },
+            nodes: () => this.running.map(({ owner }) => owner),
+          })
         : null;
     const code = new Random(options.seed ^ 0x5bd1e995);
     this.#restore = replaceGlobals(this.loop, code, (host) => this.#connect(host));
