@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { MemberLog } from '../support/member-log.ts';
 import type { Random } from '../support/random.ts';
 import { ACTIONS } from './world/actions.ts';
+import { LagChecks } from './world/lag-checks.ts';
 import { watchLeases } from './world/lease-checks.ts';
 import { ListChecks } from './world/list-checks.ts';
 import { noteOwn } from './world/own-checks.ts';
@@ -10,7 +11,7 @@ import { act, inWorld, pass } from './world/scenario.ts';
 import { Sendings } from './world/sendings.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
 import { Steady } from './world/steady.ts';
-import { NAMES, type World } from './world/world.ts';
+import { NAMES, ROOMS, type World } from './world/world.ts';
 
 const ROUND_MS = 12_000;
 
@@ -186,6 +187,44 @@ test('a node whose server died without a word, and runs again, has trouble until
       }
       pass(world, 20_000);
       expect(steady.ofNode(node!)).toBeGreaterThan(5_000);
+    },
+    { isCluster: true },
+  ));
+
+test('of a node that does not reach one server messages of its rooms are late by right, and of no others', () =>
+  inWorld(
+    (world) => {
+      const cluster = world.cluster!;
+      const server = cluster.masterOf(NAMES.meta('chat:a'))!;
+      const other = ROOMS.find((room) => room !== 'live:a' && cluster.masterOf(NAMES.meta(room)) !== server)!;
+      const [ann, bob] = [world.addClient(0), world.addClient(1)];
+      for (const client of [ann, bob])
+        for (const room of ['chat:a', other]) act(world, client, () => client.join(room));
+      const steady = new Steady(world);
+      const lags = new LagChecks(world, steady);
+      steady.watch(() => lags.look());
+      pass(world, 2_000);
+      cluster.cutOff.set(`0 ${server.number}`, 'refused');
+      cluster.trouble();
+      const links = () => world.redisLinksOf(world.nodes[0]!);
+      for (const link of links()) if (link.socket.remoteAddress === server.host) link.cut(false);
+      pass(world, 9_000);
+      const say = (room: string) => act(world, bob, () => bob.publish(room, 0, 0, {}));
+      say('chat:a');
+      say(other);
+      pass(world, 4_000);
+      expect([ann.messages, bob.messages]).toEqual([1, 2]);
+      expect(world.violations).toEqual([]);
+      // It does not hear the other room either, which a round of checks shows it.
+      for (let at = 0; at < 6; at++) {
+        for (const link of links())
+          link.goDeaf((channels) => channels.find((one) => `${one}`.endsWith(other)));
+        say(other);
+        pass(world, 1_000);
+      }
+      expect(world.violations).not.toEqual([]);
+      for (const violation of world.violations)
+        expect(violation).toMatch(new RegExp(`^late: client-0 stands at .* in ${other}, `));
     },
     { isCluster: true },
   ));

@@ -3,7 +3,7 @@ import type { Acknowledged } from '../../support/returning-client.ts';
 import type { SimulatedClient } from './simulated-client.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import type { Steady } from './steady.ts';
-import { ROOMS, type World } from './world.ts';
+import { NAMES, ROOMS, type World } from './world.ts';
 
 /** So old are messages that everybody has, who has had no trouble for as long. */
 const SOON_MS = 2_500;
@@ -41,13 +41,13 @@ export class LagChecks {
     const nodes = new Map(
       this.#world.running
         .filter((node) => this.#steady.ofNode(node) > SOON_MS)
-        .map(({ core }) => [core.node.nodeId, core]),
+        .map((node) => [node.core.node.nodeId, node]),
     );
     for (const client of this.#world.clients) {
       const { status } = client.client;
-      if (status.state !== 'connected' || !nodes.has(status.node)) continue;
-      if (this.#steady.ofClient(client) > READER_MS)
-        for (const room of client.rooms) this.#check(client, room);
+      const node = status.state === 'connected' ? nodes.get(status.node) : undefined;
+      if (node === undefined || this.#steady.ofClient(client) <= READER_MS) continue;
+      for (const room of client.rooms) if (!this.#isAway(node, room)) this.#check(client, room);
     }
     this.#lookAtJoins();
   }
@@ -86,6 +86,16 @@ export class LagChecks {
       const ended = new Set(known === undefined ? [] : [...known.ended, known.epoch]);
       this.#newest.set(room, { epoch, offset, ackedAtMs, ended });
     }
+  }
+
+  /**
+   * Whether a node cannot reach the server of a room, and says so: it stays ready for the rooms of the others, and members of this
+   * one wait until it is back.
+   */
+  #isAway(node: SimulatedNode, room: string): boolean {
+    const { cluster, nodes } = this.#world;
+    if (!cluster?.isCutOff(nodes.indexOf(node), NAMES.meta(room))) return false;
+    return (node.core.node.status().degraded ?? []).length > 0;
   }
 
   /** Nobody is about to join for long. */

@@ -117,6 +117,12 @@ export class SimulatedCluster {
     return this.#away.get(server) ?? this.cutOff.get(`${place} ${server.number}`) ?? null;
   }
 
+  /** Whether a node cannot reach the master that has this key. */
+  isCutOff(place: number, key: string): boolean {
+    const master = this.masterOf(key);
+    return master !== null && this.cutOff.has(`${place} ${master.number}`);
+  }
+
   /** Whether it runs, answers and is heard. */
   isWell(server: ClusterServer): boolean {
     return !this.#lostSinceMs.has(server);
