@@ -55,17 +55,23 @@ test('who left in writes that a failover lost is removed, though the room become
     expect(world.violations).toEqual([]);
   }));
 
+/** Two members, on a node each, of a room whose server is another one than that of the lists of rooms. Its replica gets nothing any more. */
+function joinedBesideTheList(world: World) {
+  const cluster = world.cluster!;
+  const [ann, bob] = [world.addClient(0), world.addClient(1)];
+  const serverOf = (room: string) => cluster.masterOf(NAMES.meta(room))!;
+  const room = ROOMS.find((one) => serverOf(one) !== cluster.masterOf(NAMES.leases()))!;
+  for (const client of [ann, bob]) act(world, client, () => client.join(room));
+  pass(world, 2_000);
+  const master = serverOf(room);
+  cluster.leaveBehind(master);
+  return { cluster, ann, bob, room, master };
+}
+
 test('who left in a write that a failover lost is removed where the room has a server of its own, and the list of rooms another', () =>
   inWorld(
     (world) => {
-      const cluster = world.cluster!;
-      const [ann, bob] = [world.addClient(0), world.addClient(1)];
-      const serverOf = (room: string) => cluster.masterOf(NAMES.meta(room))!;
-      const room = ROOMS.find((one) => serverOf(one) !== cluster.masterOf(NAMES.leases()))!;
-      for (const client of [ann, bob]) act(world, client, () => client.join(room));
-      pass(world, 2_000);
-      const master = serverOf(room);
-      cluster.leaveBehind(master);
+      const { cluster, ann, bob, room, master } = joinedBesideTheList(world);
       act(world, ann, () => ann.leave(room));
       pass(world, 2_000);
       cluster.takeOver(cluster.model.replicasOf(master)[0]!, master);
@@ -85,14 +91,7 @@ test.each([
   (_, end) =>
     inWorld(
       (world) => {
-        const cluster = world.cluster!;
-        const [ann, bob] = [world.addClient(0), world.addClient(1)];
-        const serverOf = (room: string) => cluster.masterOf(NAMES.meta(room))!;
-        const room = ROOMS.find((one) => serverOf(one) !== cluster.masterOf(NAMES.leases()))!;
-        for (const client of [ann, bob]) act(world, client, () => client.join(room));
-        pass(world, 2_000);
-        const master = serverOf(room);
-        cluster.leaveBehind(master);
+        const { cluster, bob, room, master } = joinedBesideTheList(world);
         end(world);
         pass(world, 12_000);
         expect(bob.room(room)?.members.members).toHaveLength(2);
