@@ -106,6 +106,25 @@ test.each([
     ),
 );
 
+test('a node that stops right after a failover lost its leave is swept', () =>
+  inWorld(
+    (world) => {
+      const { cluster, ann, bob, room, master } = joinedBesideTheList(world);
+      act(world, ann, () => ann.leave(room));
+      pass(world, 2_000);
+      cluster.takeOver(cluster.model.replicasOf(master)[0]!, master);
+      world.drainNode(0);
+      // A lease, and a round of looks at leases.
+      pass(world, 8_000);
+      expect(bob.room(room)?.members.members).toHaveLength(1);
+      world.startNode(0);
+      pass(world, 20_000);
+      checkCalm(world);
+      expect(world.violations).toEqual([]);
+    },
+    { isCluster: true },
+  ));
+
 test('after a restart from an older disk the members are those who are there', () =>
   goBack((world, older) => world.redis.restart(older)));
 

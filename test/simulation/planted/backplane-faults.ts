@@ -303,8 +303,8 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'rooms of a dead node stay on its list',
     file: 'backplane/redis/presence/sweeper.ts',
-    find: 'if (done.length > 0)',
-    replace: 'if (done.length < 0)',
+    find: 'if (rooms.length === 0) return;',
+    replace: 'if (rooms.length >= 0) return;',
     breaks: 'the lease of a dead node is never given up',
     hint: { faultKinds: ['killNode'], actionsPerSecond: 4 },
   },

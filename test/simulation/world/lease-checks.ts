@@ -52,7 +52,7 @@ export function leases(world: World): [node: string, record: string][] {
   return [...fields].map(([node, { value }]) => [node, value]);
 }
 
-/** `record`: `<term>:<beat>:<ms>:<claimer>`. A node that stops says itself that it `left`. */
+/** `record`: `<term>:<beat>:<ms>:<claimer>`. A node that stops claims its own lease. */
 function judge(
   world: World,
   known: Map<string, Seen>,
@@ -65,7 +65,7 @@ function judge(
   const seen = known.get(node);
   if (claimer !== '') {
     const stoodMs = nowMs - (seen?.sinceMs ?? Number.NEGATIVE_INFINITY);
-    if (seen !== undefined && !seen.isClaimed && claimer !== 'left' && stoodMs < seen.leaseMs - UNSURE_MS)
+    if (seen !== undefined && !seen.isClaimed && claimer !== node && stoodMs < seen.leaseMs - UNSURE_MS)
       world.violation(`the lease of ${node} was claimed ${Math.round(stoodMs)} ms after it was renewed`);
     if (seen !== undefined) seen.isClaimed = true;
     return;

@@ -12,7 +12,6 @@ import type { Peers } from '../link/peers.ts';
 import { claimScript, leaseScript, releaseScript } from '../scripts/scripts.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { type PresenceParts, STAGE } from './presence-parts.ts';
-import { LEFT } from './sweeper.ts';
 
 export interface LeaseOptions extends PresenceParts {
   readonly leaseMs: number;
@@ -95,12 +94,15 @@ export class Lease {
     return this.#renewing;
   }
 
-  /** Gives it up, if the node has no entries left, and for good: nothing renews it any more. Its list of rooms may stay for a while. Rejects with a `BackplaneError`. */
+  /**
+   * Gives it up, if the node has no entries left, and for good: nothing renews it any more. On a cluster its list of rooms may stay for
+   * a while. Rejects with a `BackplaneError`.
+   */
   async release(): Promise<void> {
     this.#isReleased = true;
     // One that is under way changes the record that the release must name.
     await this.#renewing;
-    const { shards, keys, nodeId, metrics, emptiedMs } = this.#options;
+    const { shards, keys, nodeId, metrics, emptiedMs, leaseMs } = this.#options;
     const names = [keys.leases(), keys.nodeRooms(nodeId)];
     const args = [nodeId, this.#record];
     const released = await shards.ask(
@@ -109,8 +111,8 @@ export class Lease {
       STAGE,
     );
     if (released === 1 || emptiedMs === 0) return;
-    // Others look for what a failover brings back.
-    const kept = [...args, `${this.#term}:${++this.#beat}:${emptiedMs}:${LEFT}`];
+    // It claims its own lease: the claim lapses, and others then remove what a failover has brought back.
+    const kept = [...args, `${this.#term}:${++this.#beat}:${leaseMs}:${nodeId}`];
     await shards.ask(null, (shard) => claimScript.call(shard, [keys.leases()], kept, metrics), STAGE);
   }
 

@@ -14,14 +14,19 @@ export interface SweeperOptions extends PresenceParts {
   readonly stepEntries?: number;
 }
 
+/**
+ * Rooms that leave the list of their node once they were looked through: all of them, those in which nothing was found, or none. On a
+ * cluster a node is swept a second time, for what a failover has brought back since.
+ */
+type Forgets = 'all' | 'clean' | 'none';
+
 /** A claimed lease. Its record is kept here, to prove that it is still ours; null for the node's own lease. */
 interface Claim {
   readonly node: string;
   readonly term: number;
   record: string | null;
   beat: number;
-  /** Rooms leave the node's list where nothing is found in them. */
-  readonly isLast: boolean;
+  readonly forgets: Forgets;
 }
 
 interface RoomToSweep {
@@ -33,9 +38,8 @@ interface RoomToSweep {
 /** Rooms whose steps are sent together. Each is a separate call, so others get their turns in between. */
 const ROOMS_AT_ONCE = 64;
 const STEP_ENTRIES = 256;
-/** In place of the claimer, where nobody sweeps the node now: it was swept, or it left all of its rooms and stopped. */
+/** In place of the claimer: the node was swept, and nobody sweeps it now. */
 const SWEPT = 'swept';
-export const LEFT = 'left';
 
 export class Sweeper {
   readonly #options: SweeperOptions;
@@ -64,13 +68,8 @@ export class Sweeper {
    * again.
    */
   async sweepOwn(term: number): Promise<void> {
-    await this.#sweepRooms({
-      node: this.#options.nodeId,
-      term,
-      record: null,
-      beat: 0,
-      isLast: this.#keepsNothing,
-    });
+    const forgets = this.#keepsLists ? 'none' : 'all';
+    await this.#sweepRooms({ node: this.#options.nodeId, term, record: null, beat: 0, forgets });
   }
 
   stop(): void {
@@ -92,22 +91,23 @@ export class Sweeper {
   }
 
   async #sweep(node: string, seen: string): Promise<void> {
-    const [term, beat] = seen.split(':').map(Number);
-    const isLast = this.#keepsNothing || isAtRest(seen);
-    const claim: Claim = { node, term: term || 0, record: seen, beat: beat || 0, isLast };
+    const { metrics, log, emptiedMs } = this.#options;
+    const [term, beat, , claimer] = seen.split(':');
+    const forgets = !this.#keepsLists ? 'all' : claimer === SWEPT ? 'clean' : 'none';
+    const claim: Claim = { node, term: Number(term) || 0, record: seen, beat: Number(beat) || 0, forgets };
     if (!(await this.#prolong(claim))) return;
-    if (!isAtRest(seen)) this.#options.metrics.claimMade();
+    // A node that stopped has claimed its own lease.
+    if (claimer !== SWEPT && claimer !== node) metrics.claimMade();
     const swept = await this.#sweepRooms(claim);
     if (swept === null) return;
-    if (isLast && (swept === 0 || this.#keepsNothing))
-      await this.#script(null, releaseScript, this.#leaseKeys(claim), [node, claim.record ?? '']);
-    else await this.#prolong(claim, this.#options.emptiedMs, SWEPT);
-    if (swept > 0 || !isAtRest(seen))
-      this.#options.log.info({ node, entries: swept }, 'presence entries of a dead node removed');
+    if (forgets === 'all' || (forgets === 'clean' && swept === 0)) await this.#release(claim);
+    else await this.#prolong(claim, emptiedMs, SWEPT);
+    if (swept > 0) log.info({ node, entries: swept }, 'presence entries of a dead node removed');
   }
 
-  get #keepsNothing(): boolean {
-    return this.#options.emptiedMs === 0;
+  /** On a cluster, for a while: see `EmptiedRooms`. */
+  get #keepsLists(): boolean {
+    return this.#options.emptiedMs > 0;
   }
 
   /** Makes the claim, or prolongs it. False if it is not ours. */
@@ -155,12 +155,24 @@ export class Sweeper {
       if (!(await this.#prolong(claim))) return null;
     }
     const rooms = page.map(({ room }) => room);
-    const done = this.#keepsNothing ? rooms : rooms.filter((room) => claim.isLast && !found.has(room));
-    if (claim.record === null && done.length === 0) this.#options.emptied(rooms);
-    const args = [claim.term, ...done];
-    if (done.length > 0)
-      await this.#script(null, forgetScript, [this.#options.keys.nodeRooms(claim.node)], args);
+    if (claim.forgets === 'all') await this.#forget(claim, rooms);
+    else if (claim.forgets === 'clean')
+      await this.#forget(
+        claim,
+        rooms.filter((room) => !found.has(room)),
+      );
+    else if (claim.record === null) this.#options.emptied(rooms);
     return swept;
+  }
+
+  async #forget({ node, term }: Claim, rooms: readonly string[]): Promise<void> {
+    if (rooms.length === 0) return;
+    await this.#script(null, forgetScript, [this.#options.keys.nodeRooms(node)], [term, ...rooms]);
+  }
+
+  async #release({ node, record }: Claim): Promise<void> {
+    const { keys } = this.#options;
+    await this.#script(null, releaseScript, [keys.leases(), keys.nodeRooms(node)], [node, record ?? '']);
   }
 
   async #step(claim: Claim, target: RoomToSweep): Promise<number> {
@@ -179,10 +191,6 @@ export class Sweeper {
     return removed;
   }
 
-  #leaseKeys({ node }: Claim): string[] {
-    return [this.#options.keys.leases(), this.#options.keys.nodeRooms(node)];
-  }
-
   #script(
     place: Place,
     script: typeof claimScript,
@@ -192,14 +200,6 @@ export class Sweeper {
     const { shards, metrics } = this.#options;
     return shards.ask(place, (shard) => script.call(shard, keys, args, metrics), STAGE);
   }
-}
-
-/**
- * Whether all entries of a node were removed, by itself or by others, a while ago: its list of rooms is there for what a failover has
- * brought back since.
- */
-function isAtRest(record: string): boolean {
-  return [SWEPT, LEFT].some((by) => record.endsWith(`:${by}`));
 }
 
 /** What a node wrote when it registered its rooms: `<term>:<1 if announced>`. */

@@ -9,8 +9,8 @@
 -- A record is `<term>:<beat>:<ms>:<claimer>`. The beat changes each time: an unchanged record shows the other nodes
 -- that its node is dead, each by its own steady clock (lease-watch.ts). Redis's time may be set, and then all leases
 -- would lapse at once. A term is never reused after the lease was lost. After that many ms without a change the lease has
--- lapsed. No claimer: the lease is the node's own. 'swept' or 'left' in place of the claimer: its entries were removed, and
--- its list of rooms is looked through again when the record has stood for that long.
+-- lapsed. No claimer: the node lives. Its own name as claimer: it stopped. 'swept' in place of the claimer: its entries were
+-- removed, and its list of rooms is looked through again when the record has stood for that long.
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 local held = before and string.match(before, '^(%d+):%d+:%d+:$') == ARGV[2]
 redis.call('HSET', KEYS[1], ARGV[1], held and ARGV[3] or ARGV[4])
