@@ -230,6 +230,19 @@ describe('data', () => {
     expect((await list('room')).members).toMatchObject([{ data: 'third' }]);
   });
 
+  it('is not left behind where the lease was lost while a room could not be opened', async () => {
+    const refusals: (() => void)[] = [];
+    backplane.subscribe = () =>
+      new Promise((_, reject) => refusals.push(() => reject(unavailable('subscribe', 'not now'))));
+    const ann = local.device('ann');
+    ann.send(['join', 1, 'room']);
+    await waitFor(() => refusals.length === 1);
+    backplane.leaseLost();
+    refusals[0]!();
+    expect(await answer(ann, 1)).toBe('unavailable');
+    expect((await list('room')).members).toEqual([]);
+  });
+
   it('of one member is written ten times a second at most', async () => {
     const ann = local.device('ann');
     await join(ann, 'room');

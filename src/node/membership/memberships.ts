@@ -173,6 +173,8 @@ export class Memberships implements JoinActions {
     this.#joins.remove(join);
     this.#parts.catchUp.stop(join.cursor);
     const { connection, feed } = join;
+    // A feed that could not be opened is gone, and a lease that was lost meanwhile has entered whoever waited for it.
+    if (this.#parts.feeds.get(feed.room.name) === undefined) this.#parts.presences.left(connection, feed);
     this.left(connection, feed.room.name);
     if (feed.room.name.startsWith(USER_ROOM_PREFIX)) this.#returnToPersonal(connection, feed);
   }
