@@ -10,16 +10,21 @@ const USERS = ['user-0', 'user-1', 'user-2', 'user-3', 'user-4'];
 export function keepOut(world: World, random: Random): void {
   const node = random.pick(world.running);
   const [room, user] = [random.pick(ROOMS), random.pick(USERS)];
-  if (!node || node.owner.held !== null || world.inDoubt.has(`${room} ${user}`)) return;
+  const name = `${room} ${user}`;
+  if (!node || node.owner.held !== null || world.inDoubt.has(name)) return;
+  // Until it is answered nobody lets the user in again: it would not be known which of both was the last.
+  world.inDoubt.add(name);
   world.loop.as(node.owner, () => {
     node.core.node.server.removeFromRoom(room, user, { reason: 'as the server says', forMs: FOR_MS }).then(
       () => {
-        world.keptOut.push({ room, user, sinceMs: world.loop.nowMs });
+        world.inDoubt.delete(name);
+        if (!world.keptOut.some((kept) => kept.room === room && kept.user === user))
+          world.keptOut.push({ room, user, sinceMs: world.loop.nowMs });
         world.count('keptOut');
         world.trace(`${user} is kept out of ${room}`);
       },
       // It may have been stored.
-      () => world.inDoubt.add(`${room} ${user}`),
+      () => undefined,
     );
   });
 }

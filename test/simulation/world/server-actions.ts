@@ -84,6 +84,6 @@ export const SERVER_ACTIONS: Readonly<Record<string, Happening>> = {
   }),
   letIn: byServer(1, (world, node, random) => {
     const kept = random.pick(world.keptOut);
-    if (kept !== undefined) letIn(world, node, kept);
+    if (kept !== undefined && !world.inDoubt.has(`${kept.room} ${kept.user}`)) letIn(world, node, kept);
   }),
 };
