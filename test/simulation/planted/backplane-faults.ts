@@ -1,5 +1,8 @@
 /** Faults of the Redis backplane and of its scripts. */
-import type { Fault } from './fault.ts';
+import type { Fault, Hint } from './fault.ts';
+
+/** Shorter than runs of a cluster are, which cost more. */
+const CLUSTER: Hint = { shape: 'cluster', stormMs: 60_000 };
 
 export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
@@ -91,7 +94,9 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'ioredis sends commands again',
     file: 'backplane/redis/link/link.ts',
-    find: 'autoResendUnfulfilledCommands: false,',
+    find: `autoResendUnfulfilledCommands: false,
+    // Without this, commands sent before the link died are rejected only by their timeout.
+    maxRetriesPerRequest: 0,`,
     replace: 'autoResendUnfulfilledCommands: true,',
     breaks: 'what was in flight is sent twice',
     hint: { faultKinds: ['freezeRedis', 'cutRedisLink'], faultsPerMinute: 60, actions: { signal: 100 } },
@@ -353,5 +358,120 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     replace: '      last.get(update.connection) !== null && (update.who',
     breaks: 'a repeated call enters who has left',
     harmless: 'updates are applied in order, the newest last',
+  },
+  {
+    name: 'what a promoted server passes on late is delivered',
+    file: 'backplane/redis/subscribe/arrivals.ts',
+    find: 'if (envelope.first === 0 && this.#isCopy(envelope, subscription)) return;',
+    replace: '',
+    breaks: 'signals come a second time after a failover, behind newer ones',
+    hint: { ...CLUSTER, faultKinds: ['takeOverByForce'], faultsPerMinute: 40, actions: { signal: 200 } },
+  },
+  {
+    name: 'a room leaves the list of its node at once',
+    file: 'backplane/redis/presence/emptied-rooms.ts',
+    find: 'if (nowMs - sinceMs < this.#keptMs && this.#sinceMs.size <= MOST_ROOMS) break;',
+    replace: 'if (nowMs < sinceMs && this.#keptMs < 0 && MOST_ROOMS < 0) break;',
+    breaks: 'a member whose leave a failover of the room lost stays, since no list names the room',
+    hint: {
+      ...CLUSTER,
+      faultKinds: ['takeOverByForce', 'killMaster'],
+      faultsPerMinute: 60,
+      actions: { join: 60, leave: 60, publish: 20 },
+    },
+  },
+  {
+    name: 'a node that died is swept once',
+    file: 'backplane/redis/presence/sweeper.ts',
+    find: "const forgets = !this.#keepsLists ? 'all' : claimer === SWEPT ? 'clean' : 'none';",
+    replace: "const forgets = (this.#keepsLists ? 'all' : 'all') as Forgets;",
+    breaks: 'members that a failover brings back after the sweep stay',
+    hint: {
+      ...CLUSTER,
+      faultKinds: ['takeOverByForce', 'killNode'],
+      faultsPerMinute: 60,
+      actions: { join: 40 },
+    },
+  },
+  {
+    name: 'a lease is released before the rooms of its node are swept',
+    file: 'backplane/redis/scripts/release.lua',
+    find: " or redis.call('EXISTS', KEYS[2]) == 1",
+    replace: '',
+    breaks: 'the list of a node that stopped stays for ever',
+    hint: { ...CLUSTER, faultKinds: ['drainNode'], actionsPerSecond: 3 },
+  },
+  {
+    name: 'a master that gave its last slots away is no witness',
+    file: 'backplane/redis/lineage/decide.ts',
+    find: "return hasBegunAnew || hasYetToBegin ? { ...said, id: home, previousId: '' } : null;",
+    replace: "return hasBegunAnew && hasYetToBegin ? { ...said, id: home, previousId: '' } : null;",
+    breaks: 'rooms begin anew although their slots moved with everything',
+    hint: {
+      ...CLUSTER,
+      stormMs: 120_000,
+      faultKinds: ['moveSlots', 'addMaster', 'shardHandOver'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 4,
+    },
+  },
+  {
+    name: 'a planned failover is taken for one that lost writes',
+    file: 'backplane/redis/lineage/decide.ts',
+    find: 'return former.previousId === home && server.previousId === home && former.since === server.since;',
+    replace:
+      'return former.previousId === home && server.previousId === home && former.since < server.since;',
+    breaks: 'rooms begin anew although nothing was lost',
+    hint: { ...CLUSTER, faultKinds: ['shardHandOver'], faultsPerMinute: 20, actionsPerSecond: 4 },
+  },
+  {
+    name: 'a promotion that lost writes is taken for a planned one',
+    file: 'backplane/redis/lineage/decide.ts',
+    find: 'return former.previousId === home && server.previousId === home && former.since === server.since;',
+    replace: 'return true;',
+    breaks: 'offsets are given out twice after a failover whose former primary lives',
+    hint: { faultKinds: ['failOver'], faultsPerMinute: 40, actionsPerSecond: 40 },
+  },
+  {
+    name: 'what a server did not run waits behind what came later',
+    file: 'backplane/redis/cluster/cluster-publishing.ts',
+    find: '      this.#held.prepend(partition, own);',
+    replace: '      this.#held.append(partition, own);',
+    breaks: 'messages of one publisher change their order while slots move',
+    hint: { ...CLUSTER, faultKinds: ['moveSlots'], faultsPerMinute: 40, actionsPerSecond: 40 },
+  },
+  {
+    name: 'a partition that moved does not wait for what is in flight',
+    file: 'backplane/redis/cluster/cluster-publishing.ts',
+    find: 'if (member === null || isSettling(lane) || this.#isLeaving(partition, member.shard)) return;',
+    replace: 'if (member === null || isSettling(lane)) return;',
+    breaks: 'messages overtake those that the former master has not answered',
+    hint: {
+      ...CLUSTER,
+      faultKinds: ['moveSlots', 'shardHandOver'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 60,
+    },
+  },
+  {
+    name: 'the oldest claim of a slot counts',
+    file: 'backplane/redis/cluster/slot-map.ts',
+    find: 'claims.sort((a, b) => a.epoch - b.epoch || (a.id < b.id ? -1 : 1));',
+    replace: 'claims.sort((a, b) => b.epoch - a.epoch || (a.id < b.id ? -1 : 1));',
+    breaks: 'a node goes to a server that was replaced',
+    hint: {
+      ...CLUSTER,
+      faultKinds: ['killMaster', 'isolateMaster'],
+      faultsPerMinute: 20,
+      actionsPerSecond: 4,
+    },
+  },
+  {
+    name: 'subscriptions do not move with their slots',
+    file: 'backplane/redis/cluster/moves.ts',
+    find: 'heir.shard.subscriptions.takeOver(from.shard.subscriptions, isMoved);',
+    replace: 'void isMoved;',
+    breaks: 'rooms are deaf after their slots moved',
+    hint: { ...CLUSTER, faultKinds: ['moveSlots'], faultsPerMinute: 20, actionsPerSecond: 4 },
   },
 ];

@@ -280,7 +280,11 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'if (this.#parts.own.has(room, epoch, offset)) return this.passOwn();',
     replace: '',
     breaks: 'a client that returns gets messages that it wanted no echo of',
-    hint: { faultKinds: ['lostAnswers', 'cutClient'], faultsPerMinute: 60 },
+    hint: {
+      faultKinds: ['slowLinks', 'deafRoom', 'cutSubscribers', 'cutAllClients', 'cutClient'],
+      faultsPerMinute: 120,
+      actionsPerSecond: 60,
+    },
   },
   {
     name: 'own message of a new numbering is forgotten',
@@ -301,5 +305,13 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     replace: '',
     breaks: 'a client gets its own message before it knows that it is its own',
     hint: { faultKinds: ['lostAnswers'], faultsPerMinute: 60 },
+  },
+  {
+    name: 'a membership that is over moves on over own messages',
+    file: 'client/reading.ts',
+    find: 'if (this.isOver) return;',
+    replace: '',
+    breaks: 'the one that follows waits for a message of its own that does not come',
+    hint: { faultKinds: ['slowLinks'], faultsPerMinute: 20, actionsPerSecond: 60 },
   },
 ];

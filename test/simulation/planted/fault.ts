@@ -1,4 +1,5 @@
 import type { Settings } from '../world/settings.ts';
+import type { ShapeName } from '../world/shapes.ts';
 
 /** A mistake that is planted in the shipping source, to see whether the simulation finds it. */
 export interface Fault {
@@ -20,6 +21,8 @@ export interface Fault {
 
 /** What a run has more of than others. */
 export interface Hint {
+  /** Default: `ordinary`. */
+  readonly shape?: ShapeName;
   /** These kinds of faults and no others; see `world/faults.ts`. */
   readonly faultKinds?: readonly string[];
   readonly faultsPerMinute?: number;

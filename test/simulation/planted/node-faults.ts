@@ -272,8 +272,9 @@ export const NODE_FAULTS: readonly Fault[] = [
     breaks: 'data pushes are older than the list',
     hint: {
       faultKinds: ['cutClient'],
-      actions: { presence: 100, leave: 60, join: 60 },
-      settings: { dataBytesPerSecond: 400, detailedMembers: 200 },
+      actionsPerSecond: 60,
+      actions: { presence: 200, leave: 40, join: 60, publish: 10, burst: 0 },
+      settings: { dataBytesPerSecond: 200, detailedMembers: 200 },
     },
   },
   {
@@ -376,8 +377,8 @@ export const NODE_FAULTS: readonly Fault[] = [
   {
     name: 'resume begins with what comes next',
     file: 'node/membership/memberships.ts',
-    find: "resume ? 'acked' : since",
-    replace: 'since',
+    find: 'join.startKnown(start)',
+    replace: 'join.ackedKnown(start)',
     breaks: 'what a user has not acknowledged is left out',
     hint: { faultKinds: ['cutClient'], actions: { join: 60, leave: 60, ack: 30 } },
   },
@@ -396,5 +397,32 @@ export const NODE_FAULTS: readonly Fault[] = [
     replace: '',
     breaks: 'a user who is revoked is back at once',
     hint: { faultKinds: ['cutClient'], actionsPerSecond: 8, actions: { revoke: 30 } },
+  },
+  {
+    name: 'a large room is not read again after changes were missed',
+    file: 'node/membership/rosters.ts',
+    find: 'return roster !== null || isLarge || reading !== null || isInDoubt;',
+    replace: 'return roster !== null || (isLarge && isInDoubt) || reading !== null || isInDoubt;',
+    breaks: 'members of a large room keep a wrong count',
+    hint: {
+      faultKinds: ['cutSubscribers', 'cutOff'],
+      faultsPerMinute: 40,
+      actions: { join: 40, leave: 40 },
+      settings: { detailedMembers: 3 },
+    },
+  },
+  {
+    name: 'a large room that becomes small is not told as a whole',
+    file: 'node/membership/rosters.ts',
+    find: '    else this.#tellAll(watched);\n  }\n\n  #readIfNeeded',
+    replace: '  }\n\n  #readIfNeeded',
+    breaks: 'members who were there before somebody else asked have no list',
+    hint: {
+      faultKinds: ['cutClient'],
+      faultsPerMinute: 40,
+      actionsPerSecond: 30,
+      actions: { join: 60, leave: 60, publish: 20 },
+      settings: { detailedMembers: 4 },
+    },
   },
 ];

@@ -5,7 +5,7 @@ import type { Hint } from './fault.ts';
 const { setImmediate: soon } = globalThis;
 const { cpuUsage } = process;
 
-const [first = '1', most = '20', seconds = '60', hint = 'null'] = process.argv.slice(2);
+const [first = '1', most = '20', seconds = '60', hint = 'null', step = '1'] = process.argv.slice(2);
 const hinted = JSON.parse(hint) as Hint | null;
 let simulatedMs = 0;
 
@@ -47,7 +47,7 @@ function next(): void {
     violation = `the run threw: ${error instanceof Error ? error.stack : String(error)}`;
   }
   if (violation !== undefined) return tell(seeds + 1, violation, current);
-  current++;
+  current += Number(step);
   soon(next);
 }
 

@@ -7,6 +7,7 @@
  *   --results <file>   JSON lines, where a run goes on (default results.jsonl, beside this file): faults that were found are left
  *                      alone, the others get the seeds that follow, those with the fewest first
  *   --table            runs nothing: writes what the results say so far into README.md
+ *   --clean            plants nothing: runs the seeds of each hint, and fails where a checker objects
  *   --again            looks for all that was found before, from the first seed on, and fails where one is not found any more
  */
 import { spawnSync } from 'node:child_process';
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     results: { type: 'string' },
     table: { type: 'boolean', default: false },
     again: { type: 'boolean', default: false },
+    clean: { type: 'boolean', default: false },
   },
 });
 
@@ -36,6 +38,8 @@ process.on('SIGTERM', () => process.exit(143));
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 await bundle(here('faults.ts'), join(folder, 'faults.mjs'));
 const { FAULTS, mutationOf } = await import(pathToFileURL(join(folder, 'faults.mjs')).href);
+
+const program = join(folder, 'run.mjs');
 
 const resultsFile = values.results ?? here('results.jsonl');
 
@@ -66,9 +70,13 @@ async function tryOn(fault, before) {
 }
 
 async function runFrom(fault, first, seeds) {
-  const output = join(folder, 'run.mjs');
-  await bundle(here('one.ts'), output, mutationOf(fault));
-  const args = [output, first, seeds, values.seconds, JSON.stringify(fault.hint ?? null)];
+  await bundle(here('one.ts'), program, mutationOf(fault));
+  return runProgram([first, seeds, values.seconds, JSON.stringify(fault.hint ?? null)]);
+}
+
+/** With the arguments of `one.ts`. */
+function runProgram(own) {
+  const args = [program, ...own];
   const limited = `ulimit -t ${Number(values.seconds) + SEED_S} && exec "$0" "$@"`;
   const { stdout, stderr, signal } = spawnSync('sh', ['-c', limited, process.execPath, ...args], {
     encoding: 'utf8',
@@ -117,8 +125,26 @@ async function findAgain(faults) {
   }
 }
 
+/** What is found without a fault says nothing of a fault. The hinted seeds of each hint: all others run as `simulate` runs them. */
+async function runClean(faults) {
+  await bundle(here('one.ts'), program);
+  const hints = new Map(faults.flatMap(({ name, hint }) => (hint ? [[JSON.stringify(hint), name]] : [])));
+  const last = Number(values.seeds);
+  for (const [hint, name] of hints) {
+    for (let seed = 1; seed <= last; ) {
+      const result = runProgram([seed, last - seed + 1, values.seconds, hint, 2]);
+      seed = result.violation === null ? last + 1 : (result.seed ?? seed) + 2;
+      if (result.violation === null) continue;
+      process.exitCode = 1;
+      console.log(`${name}: seed ${seed - 2}: ${shown(result.violation)}`);
+    }
+    console.error(`${name}: seeds 1 to ${last} done`);
+  }
+}
+
 const chosen = FAULTS.filter(({ name }) => name.includes(values.fault));
 if (values.again) await findAgain(chosen);
+else if (values.clean) await runClean(chosen);
 else if (!values.table) await goOn(chosen);
 
 /** Which promise it is that was broken. */
@@ -129,6 +155,7 @@ function checkerOf(violation) {
     [/^order:/, 'order'],
     [/^late:/, 'nobody waits'],
     [/^misplaced:/, 'answers'],
+    [/^reset:/, 'resets are due'],
     [/^stale:/, 'lists are true'],
     [/wanted no echo of/, 'no echo'],
     [/after its join$/, 'joins come first'],
@@ -184,4 +211,4 @@ if (values.table) {
   const text = readFileSync(file, 'utf8');
   const [before, after] = [text.split(BEGIN)[0], text.split(END)[1]];
   writeFileSync(file, `${before}${BEGIN}\n${tableOf(FAULTS)}\n\n${END}${after}`);
-} else if (!values.again) console.log(tableOf(chosen));
+} else if (!values.again && !values.clean) console.log(tableOf(chosen));

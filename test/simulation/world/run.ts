@@ -14,6 +14,7 @@ import { checkOrder } from './order-checks.ts';
 import { checkAfterJoins, checkOwn } from './own-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
 import { checkRefused } from './refused-checks.ts';
+import { ReleaseChecks } from './release-checks.ts';
 import { checkResets } from './reset-checks.ts';
 import { lookForRevoked } from './revocations.ts';
 import type { Settings } from './settings.ts';
@@ -160,12 +161,15 @@ function watchAlways(world: World): void {
   const steady = new Steady(world);
   const lag = new LagChecks(world, steady);
   const lists = new ListChecks(world, steady);
+  const releases = new ReleaseChecks(world);
+  world.whenStopped = (node) => releases.stopped(node);
   steady.watch(() => {
     lag.look();
     lookForKeptOut(world, steady);
     lookForRevoked(world, steady);
     lookForExpired(world, steady);
     lists.look();
+    releases.look();
   });
 }
 

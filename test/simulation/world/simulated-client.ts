@@ -10,6 +10,7 @@ import type { GapReason, JoinOptions, JoinResult, Position } from '../../../src/
 import { portableScheduler } from '../../../src/util/portable-scheduler.ts';
 import { MemberLog } from '../../support/member-log.ts';
 import type { Acknowledged } from '../../support/returning-client.ts';
+import type { DataOrder } from './data-order.ts';
 import type { Owner } from './loop.ts';
 import { Manners } from './manners.ts';
 import { type HeardSignal, Sendings } from './sendings.ts';
@@ -30,6 +31,7 @@ export interface SimulatedClientParts {
   /** Something that must not happen. */
   readonly complain: (what: string) => void;
   readonly trace: (what: string) => void;
+  readonly dataOrder: DataOrder;
   /** The server told it to stop. */
   readonly stopped: () => void;
   /** A user acknowledges: returns whom to tell what the answer says. */
@@ -180,6 +182,7 @@ export class SimulatedClient {
 
   #connected({ connection, node }: { readonly connection: string; readonly node: string }): void {
     this.#connection = connection;
+    this.#parts.dataOrder.connected(this.owner.name, connection);
     // A signal may take longer to reach another node: it comes again to who moves there.
     if (node !== this.#node) this.#signals.clear();
     this.#node = node;
@@ -236,6 +239,7 @@ export class SimulatedClient {
     this.stays.push(stay);
     const options = { members: true, ...wish, ...this.#beginning(name, begin) };
     if (options.since !== undefined) log.placeAt(options.since);
+    this.#parts.dataOrder.says(this.owner.name, name, wish.presence);
     const room = this.client.room(name, options);
     this.#memberships.set(name, { stay, log, room, presence: wish.presence, presenceChanges: 0 });
     this.#listen(name, log, room);
@@ -265,6 +269,9 @@ export class SimulatedClient {
       log.event({ kind: 'gap', from, to });
     });
     room.on('reset', ({ position: [epoch, offset] }) => log.event({ kind: 'reset', epoch, offset }));
+    room.on('members', () =>
+      this.#parts.dataOrder.sees({ name: this.owner.name, connection: this.#connection }, room),
+    );
     room.on('signal', ({ data }) => this.#signal(log, name, data as readonly [string, number]));
     room.on('refused', (error) => this.#ended(name, `refused: ${error.message}`));
     room.on('removed', ({ reason }) => this.#ended(name, `removed: ${reason}`));
@@ -278,6 +285,7 @@ export class SimulatedClient {
     const said = presence === undefined ? {} : { presence };
     const since = room.position;
     room.leave();
+    this.#parts.dataOrder.says(this.owner.name, name, presence);
     membership.room = this.client.room(name, { members: true, since, ...said });
     this.#listen(name, log, membership.room);
   }
@@ -343,6 +351,7 @@ export class SimulatedClient {
     if (membership === undefined) return;
     membership.presence = data === null ? undefined : data;
     membership.presenceChanges++;
+    this.#parts.dataOrder.says(this.owner.name, name, data);
     membership.room.setPresence(data).catch(() => undefined);
   }
 

@@ -34,6 +34,8 @@ export class SimulatedNode {
   /** Why it did not start. */
   problem: unknown = null;
   mostBuffered = 0;
+  /** What it logged as warnings. */
+  readonly warnings = new Set<string>();
 
   constructor({ owner, config, complain }: SimulatedNodeParts) {
     this.owner = owner;
@@ -41,6 +43,7 @@ export class SimulatedNode {
     this.#complain = complain;
     const log = {
       ...silentLog,
+      warn: (_fields: object, text: string) => void this.warnings.add(text),
       error: (fields: object, text: string) => complain(`${text} ${shownFields(fields)}`),
     };
     const { redis, presence, dedupWindowMs, metaTtlMs, acks } = config;

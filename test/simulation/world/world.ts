@@ -9,6 +9,7 @@ import type { Acknowledged } from '../../support/returning-client.ts';
 import type { Keyspace } from '../redis/keyspace.ts';
 import { RedisModel } from '../redis/server.ts';
 import { Clears } from './clears.ts';
+import { DataOrder } from './data-order.ts';
 import { Deafness } from './deafness.ts';
 import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
@@ -93,6 +94,8 @@ export class World {
   readonly nodes: (SimulatedNode | null)[] = [];
   readonly clients: SimulatedClient[] = [];
   readonly redisLinks = new Set<RedisLink>();
+  /** How many links to Redis a machine has made. */
+  readonly connects = new Map<Owner, number>();
   readonly links = new Set<WebSocketLink>();
   readonly violations: string[] = [];
   readonly lines: string[] = [];
@@ -109,6 +112,7 @@ export class World {
   /** What the server API was answered. */
   readonly fromServer: Acknowledged[] = [];
   readonly clears = new Clears();
+  readonly dataOrder = new DataOrder(this);
   /** Rooms with users of whom it is not known whether they are kept out. */
   readonly inDoubt = new Set<string>();
   /** Whom the server API let in again. */
@@ -119,6 +123,8 @@ export class World {
   flushedAtMs = Number.NEGATIVE_INFINITY;
   /** A client was told to stop, and its user is back some time later. */
   whenBack: (() => void) | null = null;
+  /** A node was told to stop, and has. */
+  whenStopped: ((node: SimulatedNode) => void) | null = null;
   /** So long at most packets to and from Redis take longer. */
   redisDelayMs = 0;
   /** Redis forgot keys: a retry may be stored a second time. */
@@ -286,6 +292,7 @@ export class World {
       void node.stop(2_000).then(
         () => {
           this.trace(`${node.owner.name} stopped`);
+          this.whenStopped?.(node);
           this.#checkStopped(node);
           if (this.nodes[place] === node) this.nodes[place] = null;
         },
@@ -325,7 +332,8 @@ export class World {
   }
 
   #connect(host: string): unknown {
-    const { loop, random } = this;
+    const { loop, random, connects } = this;
+    connects.set(loop.current, (connects.get(loop.current) ?? 0) + 1);
     const place = this.nodes.findIndex((node) => node?.owner === loop.current);
     const link: RedisLink = new RedisLink({
       ...{ loop, random, node: loop.current },
@@ -386,6 +394,7 @@ export class World {
       openSocket: (url: string, protocol: string) => this.#openSocket(owner, url, protocol),
       complain: (what: string) => this.violation(what),
       trace: this.trace,
+      dataOrder: this.dataOrder,
       acking: (who: string, room: string) => this.#acking(who, room),
       stopped: () =>
         this.loop.after(this.random.whole(1_000, 5_000), () => this.whenBack?.(), this.loop.world),
