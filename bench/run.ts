@@ -1,6 +1,7 @@
 /** `npm run bench`: runs scenarios, row by row, and records the results. */
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { tolerateClosedPipes } from '../src/cli/pipes.ts';
 import { type BenchRequest, parseArguments, type Selection, USAGE } from './arguments.ts';
 import { goalLines } from './report/goals.ts';
 import { report } from './report/readme.ts';
@@ -142,6 +143,7 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+tolerateClosedPipes();
 // An exit, unlike the signal itself, also stops the servers.
 for (const [signal, code] of [
   ['SIGHUP', 129] as const,

@@ -54,3 +54,15 @@ it('the built program refuses an unknown command', () => {
   expect(status).toBe(2);
   expect(stderr).toContain('Did you mean serve?');
 });
+
+it('the built program ends quietly when nobody reads what it prints', () => {
+  const commands = ['--help', 'config docs', 'completion bash'];
+  const run = (command: string) => `"$0" "$1" ${command} | true; echo "${command}: \${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = spawnSync(
+    'bash',
+    ['--norc', '-c', commands.map(run).join('\n'), process.execPath, join(ROOT, 'dist/main.js')],
+    { env: { PATH: process.env.PATH }, encoding: 'utf8' },
+  );
+  expect(stderr).toBe('');
+  expect(stdout.split('\n')).toEqual([...commands.map((command) => `${command}: 0`), '']);
+});
