@@ -62,6 +62,12 @@ describe('defaults', () => {
     expect(load({ flags: { redis: 'redis://a', redisCluster: true } }).redis.cluster).toBe(true);
   });
 
+  it('take a primary and its Sentinels from flags alone', () => {
+    const flags = { redis: 'redis://a', redisSentinels: 'redis://b', redisSentinelName: 'chat' };
+    const { url, sentinels, sentinelName } = load({ flags }).redis;
+    expect([url, sentinels, sentinelName]).toEqual(['redis://a', 'redis://b', 'chat']);
+  });
+
   it('are what the example file spells out, but for its rules', () => {
     const file = join(import.meta.dirname, '../../deploy/roomcast.example.yaml');
     const { rooms, ...example } = load({ file });

@@ -10,6 +10,8 @@ function redisUrlProblem(text: string): string | null {
   return 'problem' in read ? read.problem : null;
 }
 
+// What says where Redis is has flags, so that a node can be tried with nothing but a command line. What all nodes must have alike, and
+// what is set once, belongs in a file or the environment.
 export const redis = z.strictObject({
   // Null: the memory backplane, a whole broker in one process, so that trying it needs nothing else.
   url: optionalJudged({
@@ -40,6 +42,7 @@ export const redis = z.strictObject({
     standard: 'mymaster',
     pattern: /^[\w.-]{1,64}$/,
     expected: '1 to 64 letters, digits or any of _ . -',
+    flag: '--redis-sentinel-name <name>',
     meaning: 'Name by which the Sentinels know the primary',
   }),
   // No braces: they would replace the hash tag that keeps a room's keys together.
