@@ -25,10 +25,11 @@ const primary: WatchedPrimary = {
 };
 
 function sentinel(number: number, changes: Partial<WatchedPrimary> = {}): SentinelFacts {
-  return { address: `s${number}:26379`, found: { primary: { ...primary, ...changes }, names: ['chat'] } };
+  const known = { primary: { ...primary, ...changes }, names: ['chat'] };
+  return { address: `s${number}:26379`, found: { ...known, ignoresPassword: false } };
 }
 function lacking(number: number, ...names: string[]): SentinelFacts {
-  return { address: `s${number}:26379`, found: { primary: null, names } };
+  return { address: `s${number}:26379`, found: { primary: null, names, ignoresPassword: false } };
 }
 function silent(number: number, message = 'no answer'): SentinelFacts {
   return { address: `s${number}:26379`, found: new Error(message) };
@@ -134,4 +135,17 @@ it('a node fails to start at once only where waiting cannot help', () => {
     says: 'no Sentinel answers (s1:26379: no answer, s2:26379: no answer): check that they run, and redis.sentinels',
     passes: true,
   });
+});
+
+it('a password that Sentinels do not require is a warning, once', () => {
+  const open = (number: number): SentinelFacts => {
+    const facts = sentinel(number);
+    return facts.found instanceof Error
+      ? facts
+      : { ...facts, found: { ...facts.found, ignoresPassword: true } };
+  };
+  expect(levels([sentinel(1), open(2), open(3)])).toEqual([
+    'warning: the password in redis.sentinels is not required by s2:26379, s3:26379: anyone who gets there can replace the primary',
+    FINE,
+  ]);
 });

@@ -42,6 +42,7 @@ const soundRedis: RedisFacts = {
   maxClients: 10_000,
   connectedClients: 5,
   connectedReplicas: 0,
+  ignoresPassword: false,
   needsFullCoverage: null,
   clockAheadMs: 1,
   roundTripMs: 0.4,

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 import { expect, it, vi } from 'vitest';
+import { LoginWatch } from '../../src/backplane/redis/link/login-watch.ts';
 import { quietSentinels } from '../../src/backplane/redis/link/quiet-sentinels.ts';
 import { SentinelWatch } from '../../src/backplane/redis/link/sentinel-watch.ts';
 import { silentLog } from '../../src/util/log.ts';
@@ -20,7 +21,7 @@ function clientOf(endpoint: Endpoint) {
     void lines.push(`${level}: ${message} ${JSON.stringify(fields)}`);
   const log = { ...silentLog, info: line('info'), warn: line('warn') };
   const redis = new Redis({ sentinels: [endpoint], name: 'primary', lazyConnect: true });
-  return { redis, lines, watch: new SentinelWatch(log) };
+  return { redis, lines, watch: new SentinelWatch(log), logins: new LoginWatch(log) };
 }
 
 /** Answers each command that begins on a line of its own with `reply`. */
@@ -44,7 +45,7 @@ async function sentinelAt(port: number, reply: string) {
 it('errors of the connections to Sentinels are not printed', async () => {
   const printed = vi.spyOn(console, 'error').mockImplementation(() => undefined);
   const endpoint = { host: '127.0.0.1', port: await freePort() };
-  const { redis, watch } = clientOf(endpoint);
+  const { redis, watch, logins } = clientOf(endpoint);
   try {
     const attempt = async () => {
       const sentinel = redis['connector']['connectToSentinel'](endpoint);
@@ -53,7 +54,7 @@ it('errors of the connections to Sentinels are not printed', async () => {
     };
     await attempt();
     expect(printed).toHaveBeenCalledOnce();
-    quietSentinels(redis, watch);
+    quietSentinels(redis, watch, logins);
     await attempt();
     expect(printed).toHaveBeenCalledOnce();
   } finally {
@@ -64,8 +65,8 @@ it('errors of the connections to Sentinels are not printed', async () => {
 
 it('a Sentinel that does not answer is told once, and so is that it answers again', async () => {
   const endpoint = { host: '127.0.0.1', port: await freePort() };
-  const { redis, watch, lines } = clientOf(endpoint);
-  quietSentinels(redis, watch);
+  const { redis, watch, logins, lines } = clientOf(endpoint);
+  quietSentinels(redis, watch, logins);
   // As ioredis waits for news of a failover.
   let attempts = 0;
   const retryStrategy = () => {
@@ -95,11 +96,27 @@ it('a Sentinel that does not answer is told once, and so is that it answers agai
   }
 });
 
+it('a Sentinel that requires no password serves us, and is told once', async () => {
+  const sentinel = await sentinelAt(0, '-ERR Client sent AUTH, but no password is set\r\n');
+  const endpoint = { host: '127.0.0.1', port: sentinel.port };
+  const { redis, watch, logins, lines } = clientOf(endpoint);
+  quietSentinels(redis, watch, logins);
+  const options = { password: 'p', protocol: 2 as const, disableClientInfo: true, retryStrategy: null };
+  const clients = [1, 2].map(() => redis['connector']['connectToSentinel'](endpoint, options));
+  try {
+    await Promise.all(clients.map((client) => once(client, 'ready')));
+    expect(lines).toEqual([expect.stringMatching(/^warn: redis.sentinels gives a password/)]);
+  } finally {
+    for (const client of [...clients, redis]) client.disconnect();
+    sentinel.close();
+  }
+});
+
 it('a Sentinel that refuses us does not answer, and closing a connection says nothing', async () => {
   const sentinel = await sentinelAt(0, '-NOAUTH Authentication required.\r\n');
   const endpoint = { host: '127.0.0.1', port: sentinel.port };
-  const { redis, watch, lines } = clientOf(endpoint);
-  quietSentinels(redis, watch);
+  const { redis, watch, logins, lines } = clientOf(endpoint);
+  quietSentinels(redis, watch, logins);
   const client = redis['connector']['connectToSentinel'](endpoint, { retryStrategy: null });
   try {
     await expect(client.sentinel('get-master-addr-by-name', 'primary')).rejects.toThrow('NOAUTH');

@@ -35,6 +35,15 @@ export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] 
       ),
     );
   }
+  if (facts.ignoresPassword) {
+    findings.push(
+      warning(
+        ABOUT,
+        'redis.url gives a password, but Redis requires none: anyone who reaches it can read and write every room',
+        'set requirepass or an ACL user there, or take the password out of redis.url',
+      ),
+    );
+  }
   if (protocol === 'redis:' && !isLocal) {
     findings.push(ok(ABOUT, 'the link is not encrypted', 'use rediss:// if others share the network'));
   }

@@ -18,6 +18,7 @@ const ENOUGH_SENTINELS = 3;
 export function checkRedisSentinels(facts: readonly SentinelFacts[], name: string): Finding[] {
   return [
     ...facts.flatMap(unanswered),
+    ...needlessPassword(facts),
     ...agreement(facts, name),
     ...facts.flatMap(seenDown),
     ...replicas(facts),
@@ -49,6 +50,13 @@ function unanswered({ address, found }: SentinelFacts): Finding[] {
   if (!(found instanceof Error)) return [];
   const advice = 'start it, check its user and password, or take it out of redis.sentinels';
   return [problem(ABOUT, `the Sentinel at ${address} does not answer: ${codeOrMessage(found)}`, advice)];
+}
+
+function needlessPassword(facts: readonly SentinelFacts[]): Finding[] {
+  const open = facts.filter(({ found }) => !(found instanceof Error) && found.ignoresPassword);
+  if (open.length === 0) return [];
+  const says = `the password in redis.sentinels is not required by ${open.map(({ address }) => address).join(', ')}: anyone who gets there can replace the primary`;
+  return [warning(ABOUT, says, 'set requirepass there, or take the password out of redis.sentinels')];
 }
 
 function agreement(facts: readonly SentinelFacts[], name: string): Finding[] {

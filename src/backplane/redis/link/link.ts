@@ -11,6 +11,8 @@ import { type RedisAddress, shownAddress } from '../../../util/redis-url.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
 import { BackplaneError, unavailable } from '../../backplane.ts';
 import type { BackplaneMetrics } from '../../metrics.ts';
+import { LoginWatch } from './login-watch.ts';
+import { quietLogin } from './quiet-login.ts';
 import { quietSentinels } from './quiet-sentinels.ts';
 import { isReadOnly, isWrongCredentials } from './redis-errors.ts';
 import { readReplication, type ServerAddress } from './replication.ts';
@@ -40,6 +42,8 @@ export interface LinkOptions {
   readonly metrics: BackplaneMetrics;
   /** Shared by the links that use the same Sentinels. Default: one of its own. */
   readonly sentinelWatch?: SentinelWatch;
+  /** Shared by the links to the same server. Default: one of its own. */
+  readonly loginWatch?: LoginWatch;
 }
 
 /** Both are called once per change. */
@@ -93,7 +97,9 @@ export class Link {
       ...redisOptions(role, options),
       retryStrategy: () => this.#retryMs(),
     });
-    quietSentinels(this.redis, options.sentinelWatch ?? new SentinelWatch(options.log));
+    const logins = options.loginWatch ?? new LoginWatch(options.log);
+    quietSentinels(this.redis, options.sentinelWatch ?? new SentinelWatch(options.log), logins);
+    quietLogin(this.redis, (isNeedless) => logins.loggedIn(this.#leadsTo, isNeedless, 'redis.url'));
     this.redis.on('error', (error: Error) => this.#failed(error));
     this.redis.on('ready', () => void this.#identify());
     this.redis.on('close', () => {
@@ -230,8 +236,7 @@ export class Link {
     if (this.#wasUp) this.#options.metrics.reconnected(this.role, this.#shard);
     this.#options.metrics.linkState(this.role, true, this.#shard);
     this.#hasWorked = this.role !== 'subscribe';
-    const { host, port } = this.remote;
-    this.#reached = shownAddress({ host, port });
+    this.#reached = shownAddress(this.remote);
     this.#log('info', this.#place, 'redis link is up');
     this.#isUp = true;
     this.#wasUp = true;
@@ -274,6 +279,11 @@ export class Link {
       const message = `cannot log in to Redis at ${this.address}: ${codeOrMessage(error)}`;
       this.#waiter.reject(unavailable('connect', message, { cause: error }));
     }
+  }
+
+  /** The server itself, also where Sentinels name it. */
+  get #leadsTo(): string {
+    return this.#server.sentinels === undefined ? this.address : shownAddress(this.remote);
   }
 
   /** For the log. Where Sentinels name the server, `server` is the one that the link led to. */

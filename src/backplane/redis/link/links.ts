@@ -1,6 +1,7 @@
 /** The three links of a node to Redis: how they are asked, and what is wrong with them. */
 import { BackplaneError, type Place, SHUTTING_DOWN, unavailable } from '../../backplane.ts';
 import { Link, type LinkOptions } from './link.ts';
+import { LoginWatch } from './login-watch.ts';
 import { errorFromCall, isAnswer } from './redis-errors.ts';
 import { SentinelWatch } from './sentinel-watch.ts';
 import type { ShardAccess } from './shard-calls.ts';
@@ -39,7 +40,11 @@ export class Links {
   #distrust: string | null = null;
 
   constructor(given: LinksOptions, watcher: LinksWatcher) {
-    const options = { ...given, sentinelWatch: new SentinelWatch(given.log) };
+    const options = {
+      ...given,
+      sentinelWatch: new SentinelWatch(given.log),
+      loginWatch: new LoginWatch(given.log),
+    };
     this.#lineageOf = (place) => options.lineages.of(place);
     this.#watcher = watcher;
     this.command = new Link('command', options, {

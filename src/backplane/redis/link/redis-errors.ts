@@ -92,6 +92,11 @@ export function isReadOnly(message: string): boolean {
   return message.startsWith('READONLY');
 }
 
+/** The reply of a server without a password to a login with one. Anybody may do everything there. */
+export function isNeedlessPassword(message: string): boolean {
+  return /no password is set|without any password configured for the default user/.test(message);
+}
+
 export function isWrongCredentials(error: Error): boolean {
   return WRONG_CREDENTIALS.test(error.message);
 }

@@ -1,7 +1,12 @@
 /** Where a Redis is, as ioredis options. ioredis's own URL parser ignores what it does not understand. */
 import type { ConnectionOptions } from 'node:tls';
 import { Redis, type RedisOptions } from 'ioredis';
+import { silentLog } from '../../../util/log.ts';
 import type { RedisAddress, SentinelGroup } from '../../../util/redis-url.ts';
+import { LoginWatch } from './login-watch.ts';
+import { quietLogin } from './quiet-login.ts';
+import { quietSentinels } from './quiet-sentinels.ts';
+import { SentinelWatch } from './sentinel-watch.ts';
 
 const SENTINEL_RETRY_MS = 250;
 const SENTINEL_TIMEOUT_MS = 1_000;
@@ -44,6 +49,11 @@ function sentinelOptions(
   };
 }
 
+export interface Login {
+  /** A password is given, and the server requires none. */
+  isNeedless: boolean;
+}
+
 export interface TrialOptions {
   readonly address: RedisAddress;
   readonly tls?: ConnectionOptions | undefined;
@@ -55,7 +65,10 @@ export interface TrialOptions {
  * Runs `work` on a connection that is made once and closed afterwards. Rejects with the reason if it cannot
  * connect.
  */
-export async function onTrial<T>(options: TrialOptions, work: (redis: Redis) => Promise<T>): Promise<T> {
+export async function onTrial<T>(
+  options: TrialOptions,
+  work: (redis: Redis, login: Login) => Promise<T>,
+): Promise<T> {
   const { address, tls, timeoutMs } = options;
   const redis = new Redis({
     ...serverOptions(address, tls),
@@ -75,13 +88,18 @@ export async function onTrial<T>(options: TrialOptions, work: (redis: Redis) => 
     enableOfflineQueue: false,
     retryStrategy: () => null,
   });
+  const login: Login = { isNeedless: false };
+  quietLogin(redis, (isNeedless) => {
+    login.isNeedless = isNeedless;
+  });
+  quietSentinels(redis, new SentinelWatch(silentLog), new LoginWatch(silentLog));
   let lastError: Error | null = null;
   redis.on('error', (error: Error) => {
     lastError = error;
   });
   try {
     await redis.connect();
-    return await work(redis);
+    return await work(redis, login);
   } catch (error) {
     // `connect` says only that the connection is closed; the event before it says why.
     throw isClosed(error) && lastError !== null ? lastError : error;

@@ -47,6 +47,8 @@ export interface SentinelFacts {
         readonly primary: WatchedPrimary | null;
         /** The names that it does know. Empty where it refuses to tell. */
         readonly names: readonly string[];
+        /** A password is given, and it requires none. */
+        readonly ignoresPassword: boolean;
       };
 }
 
@@ -56,9 +58,10 @@ export function inspectSentinels(options: InspectSentinelsOptions): Promise<Sent
   return Promise.all(
     group.addresses.map(async (address) => ({
       address: shownAddress(address),
-      found: await onTrial({ address, tls, timeoutMs }, (sentinel) => ask(sentinel, group.name)).catch(
-        (error: Error) => error,
-      ),
+      found: await onTrial({ address, tls, timeoutMs }, async (sentinel, { isNeedless }) => ({
+        ...(await ask(sentinel, group.name)),
+        ignoresPassword: isNeedless,
+      })).catch((error: Error) => error),
     })),
   );
 }
@@ -69,7 +72,9 @@ export function addressOfPrimary({ found }: SentinelFacts): string | null {
   return shownAddress(found.primary);
 }
 
-async function ask(sentinel: Redis, name: string): Promise<Exclude<SentinelFacts['found'], Error>> {
+type Known = Omit<Exclude<SentinelFacts['found'], Error>, 'ignoresPassword'>;
+
+async function ask(sentinel: Redis, name: string): Promise<Known> {
   // What every user of Sentinels may ask, and all that is asked of them while a node runs.
   const place = await sentinel.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name);
   if (!Array.isArray(place)) return { primary: null, names: await namesOf(sentinel) };

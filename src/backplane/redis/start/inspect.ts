@@ -5,7 +5,7 @@ import type { Redis } from 'ioredis';
 import { systemClock } from '../../../util/clock.ts';
 import { bySentinels, redisAddress } from '../../../util/redis-url.ts';
 import { Keys } from '../keys/keys.ts';
-import { onTrial, type TrialOptions } from '../link/server-options.ts';
+import { type Login, onTrial, type TrialOptions } from '../link/server-options.ts';
 import { passingProblem, serverProblem, versionProblem } from '../link/server-version.ts';
 import { findObstacles, type Obstacle, type ServedPlaces } from './rights.ts';
 
@@ -37,6 +37,8 @@ export interface RedisFacts {
   /** Why a node would refuse this version, or null. */
   readonly versionProblem: string | null;
   readonly role: string;
+  /** A password is given, and it requires none. */
+  readonly ignoresPassword: boolean;
   /** 0: no limit. */
   readonly maxMemoryBytes: number;
   readonly usedMemoryBytes: number;
@@ -91,11 +93,12 @@ export interface InspectServerOptions extends TrialOptions {
 
 /** As `inspectRedis`. */
 export function inspectServer(options: InspectServerOptions): Promise<RedisFacts> {
-  return onTrial(options, (redis) => factsOf(redis, options));
+  return onTrial(options, (redis, login) => factsOf(redis, login, options));
 }
 
 async function factsOf(
   redis: Redis,
+  { isNeedless }: Login,
   { address, keys, isCluster, served }: InspectServerOptions,
 ): Promise<RedisFacts> {
   const info = await redis.info();
@@ -111,6 +114,7 @@ async function factsOf(
     version: field('redis_version'),
     versionProblem: versionProblem(info),
     role: field('role'),
+    ignoresPassword: isNeedless,
     maxMemoryBytes: Number(field('maxmemory')),
     usedMemoryBytes: Number(field('used_memory')),
     maxMemoryPolicy: field('maxmemory_policy'),
