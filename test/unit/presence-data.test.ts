@@ -536,4 +536,19 @@ describe('a member that keeps the list', () => {
     await waitFor(() => knows(to), { for: `a list of ${to}` });
     if (to <= DETAILED) expect(known().members).toEqual((await list('room')).members);
   });
+
+  it('counts a large room right that changed unseen, although what it is told afterwards adds up to nothing', async () => {
+    const ann = local.device('ann');
+    const devices = crowd.map((user) => local.device(user));
+    await join(ann, 'room', { members: true });
+    const count = () => MemberList.from('room', 1, ann.frames).count;
+    await grow(devices, DETAILED + 2);
+    await waitFor(() => count() === DETAILED + 2);
+    backplane.isDeaf = true;
+    await grow(devices, DETAILED + 3);
+    backplane.isDeaf = false;
+    await grow(devices, DETAILED + 2);
+    await grow(devices, DETAILED + 3);
+    await waitFor(() => count() === DETAILED + 3);
+  });
 });

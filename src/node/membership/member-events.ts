@@ -22,7 +22,6 @@ export interface MemberEventsParts extends DataPushesParts {
 
 /** How a large room has changed since its members were last told. */
 interface Summary {
-  readonly before: number;
   /** Before the first change. */
   readonly version: number;
   count: number;
@@ -45,7 +44,7 @@ export class MemberEvents {
   add(feed: Feed, { change, who, count }: PresenceChange): boolean {
     if (count > this.#parts.detailedMembers || this.#summaries.has(feed)) {
       this.#data.forget(feed);
-      if (change !== 'changed') this.#summarise(feed, change, count);
+      if (change !== 'changed') this.#summarise(feed, count);
       return false;
     }
     if (change === 'changed') {
@@ -53,6 +52,7 @@ export class MemberEvents {
       return true;
     }
     this.#data.drop(feed, who.connection);
+    feed.toldCount = count;
     feed.push(['member', feed.room.name, change, who, count]);
     return true;
   }
@@ -68,7 +68,8 @@ export class MemberEvents {
   }
 
   /** All members know how many are there now. */
-  toldAll(feed: Feed): void {
+  toldAll(feed: Feed, count: number): void {
+    feed.toldCount = count;
     this.#summaries.delete(feed);
   }
 
@@ -82,22 +83,22 @@ export class MemberEvents {
     this.#data.stop();
   }
 
-  #summarise(feed: Feed, change: 'joined' | 'left', count: number): void {
+  #summarise(feed: Feed, count: number): void {
     const known = this.#summaries.get(feed);
     if (known) known.count = count;
-    else {
-      const before = change === 'joined' ? count - 1 : count + 1;
-      this.#summaries.set(feed, { before, version: this.#parts.version(feed), count });
-    }
+    else this.#summaries.set(feed, { version: this.#parts.version(feed), count });
     this.#telling.start();
   }
 
   #tellSummaries(): void {
     const summaries = [...this.#summaries];
     this.#summaries.clear();
-    for (const [feed, { before, version, count }] of summaries) {
-      if (count === before) this.#parts.addedUp(feed, version, count);
-      else feed.push(['member', feed.room.name, count > before ? 'joined' : 'left', null, count]);
+    for (const [feed, { version, count }] of summaries) {
+      // Not what it was before the first change: a failover changes it, too, and nobody tells of that.
+      const { toldCount } = feed;
+      if (count === toldCount) this.#parts.addedUp(feed, version, count);
+      else feed.push(['member', feed.room.name, count > (toldCount ?? 0) ? 'joined' : 'left', null, count]);
+      feed.toldCount = count;
       if (count <= this.#parts.detailedMembers) this.#parts.smallAgain(feed);
     }
   }

@@ -69,7 +69,7 @@ export class Presences {
     this.#rosters = new Rosters({
       ...parts,
       wasRead: (feed, roster) => this.#events.wasRead(feed, roster),
-      toldAll: (feed) => this.#events.toldAll(feed),
+      toldAll: (feed, count) => this.#events.toldAll(feed, count),
     });
     this.#data = new MemberData({
       ...parts,
@@ -213,7 +213,9 @@ export class Presences {
         this.#rosters.told(connection, feed);
         const entry = this.#entryOf(connection, feed);
         // As others see it. `packWho` made the bytes.
-        return source.snapshot(unpackWho(entry.connection, packWho(entry))!);
+        const snapshot = source.snapshot(unpackWho(entry.connection, packWho(entry))!);
+        feed.toldCount ??= snapshot.count;
+        return snapshot;
       };
       return { value, bytes: source.size * ENTRY_COST };
     });

@@ -15,7 +15,7 @@ export interface RostersParts {
   /** A room was read: what still waits to be told of its members may be older. */
   wasRead(feed: Feed, roster: Roster): void;
   /** All members of a room are told who, or how many, are there: no change waits to be told any more. */
-  toldAll(feed: Feed): void;
+  toldAll(feed: Feed, count: number): void;
   readonly log: Logger;
 }
 
@@ -256,8 +256,9 @@ export class Rosters {
   #tellAll(watched: Watched): void {
     const { feed } = watched;
     watched.version++;
-    feed.push(['members', feed.room.name, watched.roster?.snapshot(null) ?? countsOf(watched)]);
-    this.#parts.toldAll(feed);
+    const snapshot = watched.roster?.snapshot(null) ?? countsOf(watched);
+    feed.push(['members', feed.room.name, snapshot]);
+    this.#parts.toldAll(feed, snapshot.count);
   }
 
   /** Resolves with whether members know something else of a large room than that it has so many. */

@@ -55,6 +55,8 @@ export class Feed {
   eventsBehind = 0;
   /** Members on their topic that are not told of other members; null: none. */
   unaware: Set<HubConnection> | null = null;
+  /** How many members its members were last told of; null: they were told nothing yet. */
+  toldCount: number | null = null;
   /** When its last member left, or null while it has members. */
   idleSinceMs: number | null = null;
   #heldBytes = 0;
