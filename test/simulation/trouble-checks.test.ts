@@ -61,8 +61,8 @@ function record(world: World, value: string): void {
   fields.set('deadnode', { ...rest, value });
 }
 
-function claimed(world: World): boolean {
-  record(world, '1:7:5000:heir');
+function claimed(world: World, value = '1:7:5000:heir'): boolean {
+  record(world, value);
   pass(world, 300);
   return world.violations.some((violation) => violation.startsWith('the lease of deadnode was claimed'));
 }
@@ -89,6 +89,24 @@ test('a lease may have been renewed at any time while the cluster had trouble an
       record(world, '1:7:5000:');
       pass(world, 5_500);
       expect(claimed(world)).toBe(false);
+    },
+    { isCluster: true },
+  ));
+
+test('a claim that a failover brings back is none of the term that the node took since', () =>
+  inWorld(
+    (world) => {
+      watchLeases(world);
+      pass(world, 10_000);
+      record(world, '1:7:5000:');
+      pass(world, 5_500);
+      expect(claimed(world, '1:8:5000:heir')).toBe(false);
+      record(world, '2:9:5000:');
+      pass(world, 300);
+      expect(claimed(world, '1:8:5000:heir')).toBe(false);
+      record(world, '2:10:5000:');
+      pass(world, 300);
+      expect(claimed(world, '2:11:5000:heir')).toBe(true);
     },
     { isCluster: true },
   ));

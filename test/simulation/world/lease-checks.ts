@@ -16,6 +16,8 @@ interface Seen {
   readonly leaseMs: number;
   readonly sinceMs: number;
   isClaimed: boolean;
+  /** The newest term that was claimed: a failover brings the claim back after the node took another term. */
+  claimedTerm: number;
   /** When each of its records was seen first: a failover brings an earlier one back. */
   readonly firstMs: Map<string, number>;
 }
@@ -64,10 +66,13 @@ function judge(
   const { nowMs } = world.loop;
   const seen = known.get(node);
   if (claimer !== '') {
-    const stoodMs = nowMs - (seen?.sinceMs ?? Number.NEGATIVE_INFINITY);
-    if (seen !== undefined && !seen.isClaimed && claimer !== node && stoodMs < seen.leaseMs - UNSURE_MS)
+    if (seen === undefined) return;
+    const stoodMs = nowMs - seen.sinceMs;
+    const isNew = !seen.isClaimed && Number(term) > seen.claimedTerm;
+    if (isNew && claimer !== node && stoodMs < seen.leaseMs - UNSURE_MS)
       world.violation(`the lease of ${node} was claimed ${Math.round(stoodMs)} ms after it was renewed`);
-    if (seen !== undefined) seen.isClaimed = true;
+    seen.isClaimed = true;
+    seen.claimedTerm = Math.max(seen.claimedTerm, Number(term));
     return;
   }
   const now = `${term}:${beat}`;
@@ -79,6 +84,7 @@ function judge(
     leaseMs: Number(leaseMs),
     sinceMs,
     isClaimed: false,
+    claimedTerm: seen?.claimedTerm ?? 0,
     firstMs: firstMs.set(now, sinceMs),
   });
 }

@@ -26,13 +26,12 @@ const FEW_MEMBERS = 3;
 const LONG_WINDOW_MS = 300_000;
 /** Some clients are away for longer. */
 const SHORT_WINDOW_MS = 25_000;
-const FEW_PUBLISHES = 12;
 const DATA_BYTES = 65_536;
 /** Some changes of data wait. */
 const FEW_DATA_BYTES = 400;
 
-/** Mostly as by default. `given` takes the place of what is drawn. */
-export function drawnSettings(seed: number, given: Partial<Settings> = {}): Settings {
+/** Mostly as by default. `fewPublishes`: a second, where the rate of rooms has a limit. `given` takes the place of what is drawn. */
+export function drawnSettings(seed: number, fewPublishes: number, given: Partial<Settings> = {}): Settings {
   const random = new Random(seed ^ 0x3c6ef372);
   const policies = ['resume', 'resume', 'resume', 'latest', 'disconnect'] as const;
   return {
@@ -40,7 +39,7 @@ export function drawnSettings(seed: number, given: Partial<Settings> = {}): Sett
     dedupWindowMs: random.next() < 0.3 ? SHORT_WINDOW_MS : LONG_WINDOW_MS,
     detailedMembers: random.next() < 0.2 ? FEW_MEMBERS : MANY_MEMBERS,
     dataBytesPerSecond: random.next() < 0.2 ? FEW_DATA_BYTES : DATA_BYTES,
-    publishesPerSecond: random.next() < 0.15 ? FEW_PUBLISHES : 0,
+    publishesPerSecond: random.next() < 0.15 ? fewPublishes : 0,
     ...given,
   };
 }

@@ -21,6 +21,8 @@ export interface Shape {
   readonly joinedShare: number;
   /** How long clients wait at most before they try again. Default: as long as clients do there. */
   readonly reconnectCapMs?: number;
+  /** The limit of a room's rate, in runs that have one: what waits must be through when the calm is over. */
+  readonly fewPublishes: number;
   /** Redis is a cluster. Default false. */
   readonly isCluster?: boolean;
 }
@@ -38,6 +40,7 @@ const ORDINARY: Shape = {
   actions: {},
   faults: {},
   joinedShare: 0.6,
+  fewPublishes: 12,
 };
 
 export const SHAPES = {
@@ -62,6 +65,7 @@ export const SHAPES = {
     actionsPerSecond: 20,
     actions: { publish: 20, burst: 60 },
     joinedShare: 0.9,
+    fewPublishes: 60,
   },
   /** Something is wrong with Redis, or with the way to it, all the time. */
   store: {

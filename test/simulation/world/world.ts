@@ -27,6 +27,8 @@ export interface WorldOptions {
   readonly clients: number;
   /** How long clients wait at most before they try again. */
   readonly reconnectCapMs?: number | undefined;
+  /** A second, where the rate of rooms has a limit. Default 0: none. */
+  readonly fewPublishes?: number;
   /** In place of what is drawn. */
   readonly settings?: Partial<Settings> | undefined;
   /** Nothing happens any more after the first violation. Default false. */
@@ -142,7 +144,7 @@ export class World {
   constructor(options: WorldOptions) {
     this.#options = options;
     this.random = new Random(options.seed);
-    this.settings = drawnSettings(options.seed, options.settings);
+    this.settings = drawnSettings(options.seed, options.fewPublishes ?? 0, options.settings);
     this.#config = configOf(this.settings, options.isCluster === true ? SimulatedCluster.url : null);
     this.#rules = compileRules(this.#config);
     this.loop = new Loop(
