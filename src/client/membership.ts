@@ -66,6 +66,7 @@ export class Membership {
         room: name,
         emitter,
         onError: parts.onError,
+        refused: (error) => this.#notJoinedInPlace(error),
         session: () => (this.#isIn ? this.#session : null),
         joinOptions: () => this.#joinOptions(),
       },
@@ -216,6 +217,17 @@ export class Membership {
       this.#setState('waiting');
       this.join();
     });
+  }
+
+  /** The node gave up: like any join that fails, it has left the connection outside. What it may not have costs no membership. */
+  #notJoinedInPlace(error: RefusedError): void {
+    // `not_joined`: another join took its place.
+    if (!PASSING.includes(error.code) || error.code === 'not_joined') return this.#parts.onError(error);
+    this.#reading.stop();
+    this.#held.drop();
+    this.#setState('waiting');
+    this.#setState('joining');
+    this.#notJoined(error);
   }
 
   #refused(error: RefusedError): void {

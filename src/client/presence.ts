@@ -17,6 +17,8 @@ export interface PresenceParts {
   readonly room: string;
   readonly emitter: Emitter<MembershipEvents>;
   readonly onError: (error: unknown) => void;
+  /** A join in place, which asked for the list, was refused. */
+  readonly refused: (error: RefusedError) => void;
   /** The connection on which the client is in the room. */
   readonly session: () => Session | null;
   /** What a join would ask for now. */
@@ -102,7 +104,7 @@ export class Presence {
   }
 
   #askForList(): void {
-    const { room, session, joinOptions, onError } = this.#parts;
+    const { room, session, joinOptions, refused } = this.#parts;
     const asked = session();
     asked?.ask(
       (id) => ['join', id, room, joinOptions()],
@@ -110,7 +112,7 @@ export class Presence {
         if (session() !== asked) return;
         const { members } = (result ?? {}) as Partial<JoinResult>;
         if (members !== undefined) this.replace(members);
-        else if (error instanceof RefusedError) onError(error);
+        else if (error instanceof RefusedError) refused(error);
       },
     );
   }

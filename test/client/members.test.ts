@@ -127,6 +127,22 @@ describe('the live list of members', () => {
     expect(names(room.members)).toEqual(['a', 'c', 'd']);
   });
 
+  it('costs no membership where the node cannot tell it, since the room is joined again', async () => {
+    const world = new World();
+    const { room } = await watched(world);
+    const nobody = { count: 0, users: 0, members: [], partial: true };
+    world.socket.answer('join', { epoch: 'e', offset: 4, recovered: false, members: nobody });
+    expect(room.state).toBe('joined');
+    world.socket.receive(['member', 'r', 'joined', who('c'), 3]);
+    await world.settle();
+    world.socket.refuse('join', 'timeout');
+    expect(room.state).toBe('joining');
+    await world.pass(1_000);
+    expect(world.socket.commands('join').slice(2)).toMatchObject([['join', 3, 'r', { since: ['e', 4] }]]);
+    world.socket.answer('join', { epoch: 'e', offset: 4, recovered: true });
+    expect(room.state).toBe('joined');
+  });
+
   it('is dropped where the room is refused after a reconnect', async () => {
     const world = new World();
     const { room } = await watched(world);
