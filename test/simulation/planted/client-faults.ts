@@ -240,7 +240,8 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'this.context.stalled(this);',
     replace: '',
     breaks: 'a slow reader gets messages before what came ahead of them',
-    hint: { faultKinds: ['slowReader'], faultsPerMinute: 90, actionsPerSecond: 40 },
+    harmless:
+      'a socket that is too full for a reply drops messages of topics too, and when it drains, what waits leaves first',
   },
   {
     name: 'messages overtake the reply of their join',
@@ -312,6 +313,12 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'if (this.isOver) return;',
     replace: '',
     breaks: 'the one that follows waits for a message of its own that does not come',
-    hint: { faultKinds: ['slowLinks'], faultsPerMinute: 20, actionsPerSecond: 60 },
+    hint: {
+      stormMs: 900_000,
+      faultKinds: ['slowLinks'],
+      faultsPerMinute: 4,
+      actionsPerSecond: 0.5,
+      actions: { burst: 300, publish: 0, signal: 0, serverPublish: 0, leave: 0, clearHistory: 0 },
+    },
   },
 ];

@@ -49,7 +49,10 @@ export class DataOrder {
     for (const member of room.members.members) {
       const client = this.#clients.get(member.connection);
       const said = this.#said.get(`${client} ${room.name}`);
-      if (said === undefined) continue;
+      // An answer shows it what it said itself at once, and what others are told follows.
+      if (said === undefined || client === name) continue;
+      // A node whose lease was lost enters everybody again, and those who are about to join without their data.
+      if ((member.data ?? null) === null) continue;
       const before = seen.upTo.get(member.connection) ?? 0;
       // It may have said the same several times: the first of them is enough.
       const at = said.indexOf(textOf(member.data), before);

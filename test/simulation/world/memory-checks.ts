@@ -85,6 +85,8 @@ const OF_CLUSTER: Bounds = {
 /** What nodes hold while members are there and nothing happens. */
 const AT_REST: Bounds = {
   ...LEFT,
+  // What members do and are told is timed.
+  timers: () => Number.POSITIVE_INFINITY,
   ...perConnection(['Connection itself', 'Intake itself', 'Outbox itself', 'Allowance itself']),
   ...perConnection(['Hub.#connections', 'ReadGate.#lanes']),
   'ByteBudget itself': ({ connections }) => 1 + 2 * connections,
@@ -160,7 +162,13 @@ const freshOf = new Map<boolean, Holdings>();
 export function noteFreshNode(world: World): void {
   const [node] = world.running;
   const isCluster = world.cluster !== null;
-  if (node !== undefined && !freshOf.has(isCluster)) freshOf.set(isCluster, holdingsOf(node.core, isBorder));
+  if (node !== undefined && !freshOf.has(isCluster)) freshOf.set(isCluster, heldBy(world, node));
+}
+
+/** With the timers that run: a node in which nothing happens has those with which it started, and no others. */
+function heldBy({ loop }: World, { core, owner }: SimulatedNode): Holdings {
+  const timers = loop.pendingOf(owner).filter(({ isTimer }) => isTimer).length;
+  return new Map([...holdingsOf(core, isBorder), ['timers', timers]]);
 }
 
 /** While faults happen: one of the nodes, and a client. */
@@ -218,7 +226,7 @@ function beyondInNode(world: World, node: SimulatedNode, bounds: Bounds): Beyond
   const known = new Set(fresh?.keys());
   const scale = scaleOf(world, node);
   const beyond: Beyond[] = [];
-  for (const [place, count] of holdingsOf(node.core, isBorder)) {
+  for (const [place, count] of heldBy(world, node)) {
     // Masters join a cluster, and have what each master has.
     const times = world.cluster === null ? 1 : MOST_MASTERS / FIRST_MASTERS;
     const bound = (world.cluster === null ? undefined : OF_CLUSTER[place]) ?? bounds[place];
