@@ -99,6 +99,8 @@ export class WebSocketLink {
   readonly #parts: WebSocketLinkParts;
   readonly #toNode: Wire<() => void>;
   readonly #toClient: Wire<() => void>;
+  /** Bytes that the network holds for a client that does not read. */
+  #windowBytes = 0;
   isCut = false;
 
   constructor(parts: WebSocketLinkParts, url: string, protocol: string) {
@@ -120,7 +122,7 @@ export class WebSocketLink {
 
   /** Bytes that wait at the node, beyond what the network holds. */
   get bytesAtNode(): number {
-    return this.#toClient.isPaused ? Math.max(0, this.#toClient.bytes - this.#parts.windowBytes) : 0;
+    return this.#toClient.isPaused ? Math.max(0, this.#toClient.bytes - this.#windowBytes) : 0;
   }
 
   /** Whether its client reads nothing. */
@@ -169,7 +171,10 @@ export class WebSocketLink {
     loop.after(0, () => this.socket.failed(why), this.client);
   }
 
+  /** What is on its way has left the node. */
   pause(): void {
+    if (this.isPaused) return;
+    this.#windowBytes = Math.max(this.#parts.windowBytes, this.#toClient.bytes);
     this.#toClient.pause();
   }
 
