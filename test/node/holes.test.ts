@@ -191,6 +191,30 @@ describe('a room that hears nothing', () => {
       told: { ann: 'ok@0 1 2' },
       also: (on) => expect(on.node.metrics.recovery.deafRooms).toBe(1),
     },
+    'is subscribed anew also when somebody who had heard more made the node read that': {
+      steps: [
+        (on) => on.ann.join(),
+        (on) => (on.port.isDeaf = true),
+        (on) => on.pub.publish(1),
+        (on) => on.bob.joinSince(1),
+        (on) => on.world.pass(A_ROUND_OF_CHECKS_MS + 1000),
+        (on) => on.pub.publish(2),
+      ],
+      told: { ann: 'ok@0 1 2', bob: 'ok@1+ 2' },
+      also: (on) => expect(on.node.metrics.recovery.deafRooms).toBe(1),
+    },
+    'is left alone where somebody had heard what was on its way': {
+      steps: [
+        (on) => on.ann.join(),
+        (on) => on.port.delay(),
+        (on) => on.pub.publish(1),
+        (on) => on.bob.joinSince(1),
+        (on) => on.port.arriveAll(),
+        (on) => on.world.pass(A_ROUND_OF_CHECKS_MS + 1000),
+      ],
+      told: { ann: 'ok@0 1', bob: 'ok@1+' },
+      also: (on) => expect(on.port.counts.resubscribes).toBe(0),
+    },
     'is left alone where the message was merely on its way': {
       steps: [
         (on) => on.ann.join(),

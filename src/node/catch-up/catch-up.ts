@@ -328,7 +328,7 @@ export class CatchUp {
   async #reach(cursor: Cursor, count: CountBytes): Promise<void> {
     const { offset } = await this.#pages.read(cursor.feed, 0, { limit: 0 }, count);
     if (offset < cursor.offset) return this.#restart(cursor, count);
-    await this.#parts.feeds.repair(cursor.feed);
+    await this.#parts.feeds.reach(cursor.feed);
   }
 
   /** The client gets all that the present epoch holds, or the newest of it that it asked for. */

@@ -47,7 +47,7 @@ export class Pages {
       if (isWhole && available > after + 1) feed.recent.noteGone(available - 1);
       return page;
     }
-    void feeds.repair(feed);
+    void feeds.reach(feed);
     throw new Error('the room started a new epoch during a read');
   }
 

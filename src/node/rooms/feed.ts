@@ -40,6 +40,11 @@ export class Feed {
   epoch = '';
   /** Offset of the newest message handed to fan-out, including those in `pending`. */
   offset = 0;
+  /**
+   * Up to here messages arrived over the room's channel, or cannot arrive that way any more. Behind `offset` where something was read
+   * before it arrived, or the channel is deaf.
+   */
+  heardTo = 0;
   /** How far the room's topics have been served: behind `epoch` and `offset` by what is pending. */
   sentEpoch = '';
   sentOffset = 0;
@@ -114,6 +119,7 @@ export class Feed {
   startAt(epoch: string, offset: number): void {
     this.epoch = epoch;
     this.offset = offset;
+    this.heardTo = offset;
     this.sentEpoch = epoch;
     this.sentOffset = offset;
   }
@@ -196,6 +202,7 @@ export class Feed {
     this.recent.clear();
     this.epoch = epoch;
     this.offset = offset;
+    this.heardTo = offset;
   }
 
   /** Hands over what is pending; null if nothing is. */

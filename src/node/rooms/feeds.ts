@@ -141,6 +141,7 @@ export class Feeds {
     messages.relayed += envelope.count;
     const feed = this.#feeds.get(name);
     if (!feed) return;
+    if (envelope.last > feed.heardTo) feed.heardTo = envelope.last;
     if (feed.state !== 'live') return feed.hold(envelope);
     if (feed.take(envelope, this.#parts.clock.nowMs())) return;
     recovery.holes++;
@@ -159,7 +160,12 @@ export class Feeds {
     return this.repair(feed);
   }
 
-  async #catchUp(feed: Feed, work: () => Promise<void>): Promise<void> {
+  /** The same where a member has seen more than the feed. Most likely the rest is on its way; if it never arrives, the room is deaf. */
+  reach(feed: Feed): Promise<void> {
+    return this.#catchUp(feed, () => this.#repair.readOn(feed), true);
+  }
+
+  async #catchUp(feed: Feed, work: () => Promise<void>, mayArrive = false): Promise<void> {
     if (feed.isReading || !feed.keepsHistory) return;
     feed.state = 'repairing';
     feed.mustReadAgain = false;
@@ -173,6 +179,7 @@ export class Feeds {
       return;
     }
     this.#unread.delete(feed);
+    if (!mayArrive) feed.heardTo = feed.offset;
     this.#live(feed);
   }
 
@@ -242,8 +249,8 @@ export class Feeds {
         limit: 0,
         begin: true,
       });
-      if (feed.epoch === epoch && feed.offset === offset) return;
-      const late = () => feed.epoch !== epoch || feed.offset < offset;
+      if (feed.epoch === epoch && feed.offset === offset && feed.heardTo >= offset) return;
+      const late = () => feed.epoch !== epoch || feed.heardTo < offset;
       const lost = () => feed.epoch === epoch && feed.offset > offset;
       if (lost()) return void this.repair(feed);
       // Most likely on its way.
