@@ -365,7 +365,12 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'if (envelope.first === 0 && this.#isCopy(envelope, subscription)) return;',
     replace: '',
     breaks: 'signals come a second time after a failover, behind newer ones',
-    hint: { ...CLUSTER, faultKinds: ['takeOverByForce'], faultsPerMinute: 40, actions: { signal: 200 } },
+    hint: {
+      ...CLUSTER,
+      faultKinds: ['takeOverByForce', 'slowGossip'],
+      faultsPerMinute: 40,
+      actions: { signal: 200 },
+    },
   },
   {
     name: 'a room leaves the list of its node at once',
@@ -465,6 +470,14 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
       faultsPerMinute: 20,
       actionsPerSecond: 4,
     },
+  },
+  {
+    name: 'the last slot of a range has no owner',
+    file: 'backplane/redis/cluster/slot-map.ts',
+    find: 'owners.fill(index, first, last + 1);',
+    replace: 'owners.fill(index, first, last);',
+    breaks: 'rooms whose slot was moved by itself are not served',
+    hint: { ...CLUSTER, faultKinds: ['moveSlots'], faultsPerMinute: 20, actionsPerSecond: 4 },
   },
   {
     name: 'subscriptions do not move with their slots',

@@ -1,6 +1,9 @@
 /** Faults of the client library and of connections. */
 import type { Fault } from './fault.ts';
 
+/** Nothing else is published, and nobody leaves. */
+const QUIET = { publish: 0, burst: 0, serverPublish: 0, signal: 0, leave: 0, clearHistory: 0 };
+
 export const CLIENT_FAULTS: readonly Fault[] = [
   {
     name: 'joins again without its position',
@@ -282,9 +285,10 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     replace: '',
     breaks: 'a client that returns gets messages that it wanted no echo of',
     hint: {
-      faultKinds: ['slowLinks', 'deafRoom', 'cutSubscribers', 'cutAllClients', 'cutClient'],
+      faultKinds: ['deafRoom', 'cutClient'],
       faultsPerMinute: 120,
-      actionsPerSecond: 60,
+      actionsPerSecond: 40,
+      actions: { ownPair: 60 },
     },
   },
   {
@@ -314,11 +318,10 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     replace: '',
     breaks: 'the one that follows waits for a message of its own that does not come',
     hint: {
-      stormMs: 900_000,
-      faultKinds: ['slowLinks'],
-      faultsPerMinute: 4,
-      actionsPerSecond: 0.5,
-      actions: { burst: 300, publish: 0, signal: 0, serverPublish: 0, leave: 0, clearHistory: 0 },
+      stormMs: 600_000,
+      faultKinds: [],
+      actionsPerSecond: 0.3,
+      actions: { ...QUIET, ownPair: 300 },
     },
   },
 ];

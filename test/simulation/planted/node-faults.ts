@@ -355,9 +355,10 @@ export const NODE_FAULTS: readonly Fault[] = [
     replace: 'return mark < 0 && this.#startMark < 0;',
     breaks: 'a member of a room without history gets a message twice',
     hint: {
-      faultKinds: ['cutAllClients', 'killNode', 'cutClient'],
-      faultsPerMinute: 60,
-      actionsPerSecond: 40,
+      faultKinds: ['slowLinks'],
+      faultsPerMinute: 30,
+      actionsPerSecond: 60,
+      actions: { join: 60, leave: 60, publish: 100 },
     },
   },
   {

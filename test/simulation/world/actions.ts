@@ -58,6 +58,15 @@ export const ACTIONS: Readonly<Record<string, Happening>> = {
     const room = random.pick(ROOMS);
     for (let i = random.whole(5, 40); i > 0; i--) publishTo(world, client, room, random);
   }),
+  /** For runs that ask for it: two messages at once, and no echo wanted of the second. */
+  ownPair: byClient(0, (world, client, random) => {
+    const room = random.pick(ROOMS);
+    world.count('publishes', 2);
+    world.loop.as(client.owner, () => {
+      client.publish(room, ++nextPayload, 0, {});
+      client.publish(room, ++nextPayload, 0, { echo: false });
+    });
+  }),
   join: byClient(15, (world, client, random) => {
     const name = random.pick(ROOMS);
     const options = {
