@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type {
   SentinelFacts,
   WatchedPrimary,
@@ -18,6 +18,7 @@ const primary: WatchedPrimary = {
   host: '10.0.1.1',
   port: 6379,
   flags: ['master'],
+  watchedForMs: 3_600_000,
   quorum: 2,
   knownSentinels: 3,
   replicas: [replica],
@@ -36,8 +37,8 @@ function silent(number: number, message = 'no answer'): SentinelFacts {
 }
 
 const sound = [sentinel(1), sentinel(2), sentinel(3)];
-const levels = (facts: readonly SentinelFacts[]) =>
-  checkRedisSentinels(facts, 'chat').map(({ level, says }) => `${level}: ${says}`);
+const levels = (facts: readonly SentinelFacts[], primaryAnswers = true) =>
+  checkRedisSentinels(facts, 'chat', primaryAnswers).map(({ level, says }) => `${level}: ${says}`);
 /** Of all three. */
 const withReplica = (changes: Partial<WatchedReplica>) =>
   levels([1, 2, 3].map((number) => sentinel(number, { replicas: [{ ...replica, ...changes }] })));
@@ -69,7 +70,7 @@ it('names the setting with a wrong name, and the names that there are', () => {
 
 it('finds Sentinels that disagree, and looks at the primary of most', () => {
   const facts = [sentinel(1, { host: '10.0.1.9' }), sentinel(2), sentinel(3)];
-  expect(levels(facts)[0]).toBe(
+  expect(levels(facts)[1]).toBe(
     'problem: they name different primaries: s1:26379 says 10.0.1.9:6379, s2:26379 says 10.0.1.1:6379, s3:26379 says 10.0.1.1:6379',
   );
   expect(primaryOf(facts)).toBe('10.0.1.1:6379');
@@ -87,9 +88,9 @@ it('says why nobody would replace the primary', () => {
   expect(levels([sentinel(1)])).toEqual([
     'warning: redis.sentinels names 1 of 3 Sentinels: nodes do not look for others',
   ]);
-  expect(levels([sentinel(1, { flags: ['master', 's_down', 'o_down'] }), sentinel(2), sentinel(3)])).toEqual([
+  expect(levels([sentinel(1, { flags: ['master', 's_down'] }), sentinel(2), sentinel(3)])).toEqual([
     FINE,
-    'problem: the Sentinel at s1:26379 finds the primary 10.0.1.1:6379 down (master, s_down, o_down)',
+    'problem: the Sentinel at s1:26379 finds the primary 10.0.1.1:6379 down (master, s_down)',
   ]);
 });
 
@@ -148,4 +149,51 @@ it('a password that Sentinels do not require is a warning, once', () => {
     'warning: the password in redis.sentinels is not required by s2:26379, s3:26379: anyone who gets there can replace the primary',
     FINE,
   ]);
+});
+
+describe('while the primary is replaced', () => {
+  const all = (changes: Partial<WatchedPrimary>) => [1, 2, 3].map((number) => sentinel(number, changes));
+  const UNDER_WAY = 'warning: a failover is in progress: what else is found here may pass';
+
+  it.each([
+    ['one of them promotes a replica', [sentinel(1, { flags: ['master', 'failover_in_progress'] })]],
+    ['they have not all heard of it', [sentinel(1, { host: '10.0.1.9' })]],
+  ])('says so first where %s', (_, facts) => {
+    expect(levels([...facts, sentinel(2), sentinel(3)])[0]).toBe(UNDER_WAY);
+  });
+
+  it('says so where they agree that it is down, and none has begun', () => {
+    expect(levels(all({ flags: ['master', 's_down', 'o_down'] }))[0]).toBe(
+      UNDER_WAY.replace('in progress', 'due'),
+    );
+  });
+
+  it('says when to look again where Sentinels have yet to hear who follows whom', () => {
+    const unheard = { watchedForMs: 4_000, replicas: [{ ...replica, follows: null }] };
+    expect(checkRedisSentinels(all(unheard), 'chat')).toMatchObject([
+      {
+        level: 'warning',
+        says: expect.stringMatching(/^a failover ended 4 s ago/),
+        advice: 'run this again in 11 s',
+      },
+      { level: 'ok' },
+      { says: 'the Sentinels do not know yet whom the replica 10.0.1.2:6379 follows' },
+    ]);
+    // Nothing looks wrong: nothing passes.
+    expect(levels(all({ watchedForMs: 4_000 }))).toEqual([FINE]);
+    // What stays is wrong.
+    expect(levels(all({ watchedForMs: 60_000, replicas: [{ ...replica, isLinkUp: false }] }))).toHaveLength(
+      2,
+    );
+  });
+
+  it('says what it may mean that the primary is silent and no Sentinel finds it down', () => {
+    expect(levels(sound, false)).toEqual([
+      'warning: the primary 10.0.1.1:6379 does not answer here, and no Sentinel finds it down',
+      FINE,
+    ]);
+    expect(levels(all({ flags: ['master', 's_down'] }), false).join()).not.toContain(
+      'no Sentinel finds it down',
+    );
+  });
 });

@@ -50,7 +50,9 @@ async function examineSentinels(config: Config, url: string, timeoutMs: number):
     }),
   );
   const examined = judge(config, url, servers);
-  return { ...examined, findings: [...checkRedisSentinels(facts, sentinelName), ...examined.findings] };
+  const primaryAnswers = primary === null || !(servers.get(primary)?.found instanceof Error);
+  const agreed = checkRedisSentinels(facts, sentinelName, primaryAnswers);
+  return { ...examined, findings: [...agreed, ...examined.findings] };
 }
 
 /** Each server that `redis.url` names, and each master and replica that these know of. */

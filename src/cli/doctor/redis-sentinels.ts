@@ -9,20 +9,27 @@ import { unknownName } from '../../backplane/redis/start/sentinel-problem.ts';
 import { codeOrMessage } from '../../util/error-words.ts';
 import { shownAddress } from '../../util/redis-url.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
+import { checkFailover } from './redis-failover.ts';
 
 const ABOUT = 'redis sentinels';
 /** One can be lost, and the others still agree. */
 const ENOUGH_SENTINELS = 3;
 
-/** `name`: of the primary. */
-export function checkRedisSentinels(facts: readonly SentinelFacts[], name: string): Finding[] {
-  return [
+/** `name`: of the primary. `primaryAnswers`: whether the one that most of them name answers here. */
+export function checkRedisSentinels(
+  facts: readonly SentinelFacts[],
+  name: string,
+  primaryAnswers = true,
+): Finding[] {
+  const findings = [
     ...facts.flatMap(unanswered),
     ...needlessPassword(facts),
     ...agreement(facts, name),
     ...facts.flatMap(seenDown),
     ...replicas(facts),
   ];
+  const isSound = primaryAnswers && findings.every(({ level }) => level === 'ok');
+  return [...checkFailover(facts, isSound, primaryAnswers), ...findings];
 }
 
 /** Host and port of the primary, as most of them say; null if none knows one. */
@@ -82,11 +89,7 @@ function agreement(facts: readonly SentinelFacts[], name: string): Finding[] {
     const each = knowing.map((one) => `${one.address} says ${addressOfPrimary(one)}`).join(', ');
     const says = `they name different primaries: ${each}`;
     findings.push(
-      problem(
-        ABOUT,
-        says,
-        'run this again after a failover; if it stays, SENTINEL RESET on those that are wrong',
-      ),
+      problem(ABOUT, says, 'if it stays after a failover, SENTINEL RESET on those that are wrong'),
     );
   }
   return [...findings, ...quorum(facts, knowing, name)];
@@ -122,7 +125,13 @@ function seenDown(facts: SentinelFacts): Finding[] {
   const primary = knownBy(facts);
   if (primary === null || !primary.flags.some((flag) => /^[so]_down$/.test(flag))) return [];
   const says = `the Sentinel at ${facts.address} finds the primary ${addressOfPrimary(facts)} down (${primary.flags.join(', ')})`;
-  return [problem(ABOUT, says, 'start it; if no replica takes over, see the log of the Sentinels')];
+  return [
+    problem(
+      ABOUT,
+      says,
+      'a replica should take over; if none does, start it, and see the log of the Sentinels',
+    ),
+  ];
 }
 
 /** By the first Sentinel that tells. */
@@ -140,11 +149,13 @@ function replicas(facts: readonly SentinelFacts[]): Finding[] {
       const says = `the replica ${address} is away (${flags.join(', ')}): it cannot take over`;
       return [warning(ABOUT, says, 'start it; SENTINEL RESET forgets one that is gone for good')];
     }
+    if (follows === null) {
+      const says = `the Sentinels do not know yet whom the replica ${address} follows`;
+      return [warning(ABOUT, says, 'run this again in a few seconds')];
+    }
     if (follows !== place) {
       const says = `the replica ${address} follows ${follows}, and not ${place}`;
-      return [
-        warning(ABOUT, says, 'run this again after a failover; if it stays, see the log of the Sentinels'),
-      ];
+      return [warning(ABOUT, says, 'if it stays after a failover, see the log of the Sentinels')];
     }
     if (isLinkUp) return [];
     const says = `the replica ${address} has no link to ${place}: it falls behind, and cannot take over`;

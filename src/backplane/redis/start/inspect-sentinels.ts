@@ -20,12 +20,14 @@ export interface WatchedServer {
 }
 
 export interface WatchedReplica extends WatchedServer {
-  /** Host and port of the server that it follows. */
-  readonly follows: string;
+  /** Host and port of the server that it follows. Null: the Sentinel has not heard yet. */
+  readonly follows: string | null;
   readonly isLinkUp: boolean;
 }
 
 export interface WatchedPrimary extends WatchedServer {
+  /** Since when this Sentinel takes it for the primary: since its start, or the last failover. Null where it refuses to tell. */
+  readonly watchedForMs: number | null;
   /** How many Sentinels must find it down before one of them may promote a replica. */
   readonly quorum: number;
   /** That it knows of, itself included. */
@@ -85,6 +87,7 @@ async function ask(sentinel: Redis, name: string): Promise<Known> {
     host: String(place[0]),
     port: Number(place[1]),
     flags: flagsOf(state),
+    watchedForMs: state.has('role-reported-time') ? Number(state.get('role-reported-time')) : null,
     quorum: Number(state.get('quorum') ?? 0),
     knownSentinels: Number(state.get('num-other-sentinels') ?? 0) + 1,
     replicas: Array.isArray(replicas) ? replicas.map((one) => replicaOf(fieldsOf(one))) : null,
@@ -117,11 +120,12 @@ function flagsOf(fields: ReadonlyMap<string, string>): readonly string[] {
 }
 
 function replicaOf(fields: ReadonlyMap<string, string>): WatchedReplica {
+  const masterHost = fields.get('master-host') ?? '?';
   return {
     host: fields.get('ip') ?? '',
     port: Number(fields.get('port')),
     flags: flagsOf(fields),
-    follows: `${fields.get('master-host')}:${fields.get('master-port')}`,
+    follows: masterHost === '?' ? null : `${masterHost}:${fields.get('master-port')}`,
     isLinkUp: fields.get('master-link-status') === 'ok',
   };
 }
