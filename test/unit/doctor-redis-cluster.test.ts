@@ -1,8 +1,11 @@
 import { expect, it } from 'vitest';
 import type { ClusterFacts, MasterFacts } from '../../src/backplane/redis/cluster/inspect-cluster.ts';
+import { disagreements } from '../../src/backplane/redis/cluster/named-addresses.ts';
+import { parseView } from '../../src/backplane/redis/cluster/slot-map.ts';
 import type { RedisFacts } from '../../src/backplane/redis/start/inspect.ts';
 import { ok, warning } from '../../src/cli/doctor/finding.ts';
 import { checkRedisCluster, together } from '../../src/cli/doctor/redis-cluster.ts';
+import { redisAddress } from '../../src/util/redis-url.ts';
 
 function master(number: number, facts: Partial<RedisFacts> = {}): MasterFacts {
   const found = { connectedReplicas: 1, needsFullCoverage: false, ...facts } as RedisFacts;
@@ -10,7 +13,7 @@ function master(number: number, facts: Partial<RedisFacts> = {}): MasterFacts {
 }
 
 const three = [master(1), master(2), master(3)];
-const sound: ClusterFacts = { masters: three, replicas: [], lost: 0, isDown: false };
+const sound: ClusterFacts = { masters: three, replicas: [], lost: 0, isDown: false, named: [] };
 const levels = (facts: ClusterFacts) =>
   checkRedisCluster(facts).map(({ level, says }) => `${level}: ${says}`);
 
@@ -40,6 +43,36 @@ it('calls no partition of a master well that does not answer', () => {
   ]);
   const all = three.map((one) => ({ ...one, found: new Error('no answer') }));
   expect(levels({ ...sound, masters: all }).filter((one) => one.startsWith('ok'))).toEqual([]);
+});
+
+it('finds servers that are named by more than one address', () => {
+  const line = (id: string, place: string, flags: string) =>
+    `${id.repeat(40)} ${place} ${flags} - 0 0 1 connected`;
+  const view = (...lines: string[]) => parseView(lines.join('\n'), '', { host: '10.0.0.1' });
+  const views = [
+    view(
+      line('a', '10.0.0.1:7001@17001', 'myself,master'),
+      line('b', '10.0.0.2:7002@17002,b.example', 'master'),
+    ),
+    view(
+      line('a', '10.0.0.1:7001@17001', 'master'),
+      line('b', '10.9.9.9:7002@17002,b.example', 'myself,master'),
+    ),
+  ];
+  const named = disagreements(views, redisAddress('redis://10.0.0.1'));
+  expect(named).toEqual([{ own: '10.9.9.9:7002', others: ['10.0.0.2:7002'] }]);
+  const told = checkRedisCluster({ ...sound, named });
+  expect(told[1]).toMatchObject({
+    level: 'warning',
+    says: 'the server that announces 10.9.9.9:7002 is named 10.0.0.2:7002 by others',
+    advice: expect.stringContaining('cluster-announce-ip'),
+  });
+  // With TLS nodes go by names, and those agree.
+  expect(disagreements(views, redisAddress('rediss://10.0.0.1'))).toEqual([]);
+  const others = levels({ ...sound, named: [{ own: null, others: ['10.0.0.2:1', '10.0.0.3:1'] }] });
+  expect(others[1]).toBe(
+    'warning: the servers name one of them by different addresses: 10.0.0.2:1 and 10.0.0.3:1',
+  );
 });
 
 it('finds replicas that could not take over, or would refuse the nodes then', () => {

@@ -3,6 +3,7 @@ import type {
   MasterFacts,
   ReplicaFacts,
 } from '../../backplane/redis/cluster/inspect-cluster.ts';
+import type { NamedAddresses } from '../../backplane/redis/cluster/named-addresses.ts';
 import { isWrongCredentials } from '../../backplane/redis/link/redis-errors.ts';
 import { codeOrMessage } from '../../util/error-words.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
@@ -13,7 +14,12 @@ const ENOUGH_MASTERS = 3;
 
 /** What the cluster is as a whole: whether everything has a master, and what the loss of one means. */
 export function checkRedisCluster(facts: ClusterFacts): Finding[] {
-  return [...served(facts), ...facts.masters.flatMap(checkMaster), ...facts.replicas.flatMap(checkReplica)];
+  return [
+    ...served(facts),
+    ...facts.named.map(namedTwice),
+    ...facts.masters.flatMap(checkMaster),
+    ...facts.replicas.flatMap(checkReplica),
+  ];
 }
 
 function served({ masters, lost, isDown }: ClusterFacts): Finding[] {
@@ -34,6 +40,18 @@ function served({ masters, lost, isDown }: ClusterFacts): Finding[] {
     findings.push(warning(ABOUT, says, 'use three masters or more: redis-cli --cluster rebalance'));
   }
   return findings;
+}
+
+/** Nodes go by a server's own word first, and by that of others where its own leads nowhere. */
+function namedTwice({ own, others }: NamedAddresses): Finding {
+  const elsewhere = others.join(' and ');
+  const says =
+    own === null
+      ? `the servers name one of them by different addresses: ${elsewhere}`
+      : `the server that announces ${own} is named ${elsewhere} by others`;
+  const advice =
+    'if it stays, set its cluster-announce-ip and cluster-announce-port (with TLS cluster-announce-hostname, too) to what all servers and nodes reach';
+  return warning(ABOUT, says, advice);
 }
 
 function checkMaster({ address, partitions, hasNodes, found }: MasterFacts): Finding[] {

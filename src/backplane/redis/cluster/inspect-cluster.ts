@@ -4,6 +4,7 @@ import { type RedisAddress, redisAddresses, shownAddress } from '../../../util/r
 import { Keys } from '../keys/keys.ts';
 import { type InspectOptions, inspectServer, type RedisFacts } from '../start/inspect.ts';
 import { addressOf, seedViews, servedPartition } from './first-view.ts';
+import { disagreements, type NamedAddresses } from './named-addresses.ts';
 import { type ClusterView, type Master, mergeViews, type SlotMap } from './slot-map.ts';
 
 export interface InspectClusterOptions extends Omit<InspectOptions, 'url' | 'cluster'> {
@@ -41,6 +42,8 @@ export interface ClusterFacts {
   readonly lost: number;
   /** A server says that the cluster is down. */
   readonly isDown: boolean;
+  /** Servers that others name by another address. */
+  readonly named: readonly NamedAddresses[];
 }
 
 /** Null if no server answers that `url` names. Otherwise as `inspectRedis`, with an error in the place of what a server did not say. */
@@ -61,11 +64,13 @@ export async function inspectCluster(options: InspectClusterOptions): Promise<Cl
     .filter((master) => [...slots, keys.slotOfNodes].some((slot) => map.owner(slot) === master))
     .sort((a, b) => a.host.localeCompare(b.host) || a.port - b.port);
   const around = { map, keys, slots, seed: seeds[0], tls, timeoutMs };
-  const [masters, replicas] = await Promise.all([
+  const [masters, replicas, views] = await Promise.all([
     Promise.all(needed.map((master) => inspectMaster(master, around))),
     Promise.all(needed.flatMap((master) => inspectReplicas(master, around))),
+    seedViews({ seeds: needed.map((master) => addressOf(master, seeds[0])), tls, timeoutMs }),
   ]);
-  return { masters, replicas, lost: lostBy(view), isDown: view.isDown };
+  const named = disagreements([view, ...views], seeds[0]);
+  return { masters, replicas, lost: lostBy(view), isDown: view.isDown, named };
 }
 
 interface Around {

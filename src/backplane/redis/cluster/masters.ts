@@ -12,6 +12,7 @@ import { addressOf } from './first-view.ts';
 import type { Lane, Lanes } from './lanes.ts';
 import { Member } from './member.ts';
 import { type Master, type SlotMap, serverNumber } from './slot-map.ts';
+import { Whereabouts } from './whereabouts.ts';
 
 export interface MastersOptions extends Omit<OneShardOptions, 'address'> {
   readonly lanes: Lanes;
@@ -38,9 +39,11 @@ export class Masters {
   readonly #events: MastersEvents;
   /** By the id of the server. */
   readonly #members = new Map<string, Member>();
+  readonly #whereabouts: Whereabouts;
 
   constructor(options: MastersOptions, events: MastersEvents) {
     this.#options = options;
+    this.#whereabouts = new Whereabouts(options.log);
     this.#events = events;
   }
 
@@ -69,12 +72,10 @@ export class Masters {
     return known ?? null;
   }
 
-  /** Where a server has told its new address, others name the former one until they hear of it: then links are not made anew. */
-  #isThere(known: Member, { host, port, isOwnWord }: Master): boolean {
-    if (known.master.host === host && known.master.port === port) return true;
-    if (isOwnWord) return false;
+  #isThere(known: Member, told: Master): boolean {
     const { clock, commandTimeoutMs } = this.#options;
-    return known.problem() === null || known.isArriving(clock.nowMs(), commandTimeoutMs);
+    const works = () => known.problem() === null || known.isArriving(clock.nowMs(), commandTimeoutMs);
+    return this.#whereabouts.stays(known.master, told, works);
   }
 
   /** Tells each what it has by this map. */
