@@ -1,4 +1,6 @@
 /** What runs of the simulation found, each as the few steps that are enough. */
+import { EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { silentMetrics } from '../../src/backplane/metrics.ts';
 import { slotOf } from '../../src/backplane/redis/keys/slots.ts';
@@ -425,4 +427,22 @@ test('a link that many find out not to work is dropped once', () =>
     });
     pass(world, 3_000);
     expect([ups, told]).toEqual([2, ['redis link dropped: reconnecting', 'redis link is down']]);
+  }));
+
+test('who adds listeners again and again is found, and who sleeps again and again on a signal adds none', () =>
+  inWorld((world) => {
+    const { owner } = world.nodes[0]!;
+    const { signal } = new AbortController();
+    const sleep = async () => {
+      for (let i = 0; i < 20; i++) await delay(10, undefined, { signal });
+    };
+    world.loop.as(owner, () => void sleep());
+    pass(world, 1_000);
+    expect(world.violations).toEqual([]);
+    const emitter = new EventEmitter();
+    world.loop.as(owner, () => {
+      for (let i = 0; i < 20; i++) emitter.on('end', () => undefined);
+    });
+    pass(world, 1);
+    expect(world.violations).toEqual([expect.stringMatching(/MaxListeners.* 11 end listeners/)]);
   }));

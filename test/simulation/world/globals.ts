@@ -121,11 +121,16 @@ function interval(loop: Loop, work: () => void, everyMs: number): SimulatedTimer
 
 function sleep(loop: Loop, delayMs: number, value: unknown, signal?: AbortSignal): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const task = loop.after(delayMs, () => resolve(value));
-    signal?.addEventListener('abort', () => {
+    const abort = () => {
       loop.cancel(task);
-      reject(signal.reason);
+      reject(signal?.reason);
+    };
+    const task = loop.after(delayMs, () => {
+      // As Node does: who sleeps again and again on one signal leaves nothing there.
+      signal?.removeEventListener('abort', abort);
+      resolve(value);
     });
+    signal?.addEventListener('abort', abort, { once: true });
   });
 }
 

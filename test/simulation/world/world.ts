@@ -175,6 +175,7 @@ export class World {
       this.count(name);
       if (!isListed(machine, from, to)) this.violation(`${name} is no transition`);
     });
+    process.on('warning', this.#warned);
     for (let place = 0; place < options.nodes; place++) this.startNode(place);
   }
 
@@ -216,6 +217,7 @@ export class World {
 
   /** Puts the globals of the process back. */
   dispose(): void {
+    process.off('warning', this.#warned);
     this.#unwatch();
     this.#restore();
   }
@@ -241,6 +243,11 @@ export class World {
     const commands = servers.reduce((sum, redis) => sum + redis.commands, 0);
     return `${this.#digest.toString(16)}-${this.loop.tasks}-${commands}`;
   }
+
+  /** Node says so of a signal, a stream or a socket to which listeners are added again and again. */
+  readonly #warned = ({ name, message }: Error): void => {
+    if (name === 'MaxListenersExceededWarning') this.violation(`${name}: ${message}`);
+  };
 
   violation(what: string): void {
     this.trace(`VIOLATION ${what}`);
