@@ -93,7 +93,11 @@ function examineConfiguration(config: Config): Finding[] {
 }
 
 function configurationProblem(says: string): Finding {
-  return problem('configuration', says, 'see roomcast config check');
+  return problem(
+    'configuration',
+    says,
+    'a node does not start like this; docs/configuration.md has all settings',
+  );
 }
 
 function examineNodes(nodes: readonly NodeFacts[], needsToken: boolean): Finding[] {

@@ -17,11 +17,11 @@ const SECRET_FIELDS = [
   'cookie',
 ];
 
-/** Secrets inside text: `?token=x` of an upgrade, a bearer token, the password of a Redis URL. */
+/** Secrets inside text: `?token=x` of an upgrade, a bearer token, the password of a Redis URL, but not that of the example in our messages. */
 const SECRETS_IN_TEXT: readonly RegExp[] = [
   /([?&](?:token|access_token|password)=)[^&\s"\\]+/gi,
   /(\bbearer\s+)[^\s"\\,]+/gi,
-  /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:@/"\\]*:)[^\s@/"\\]+(?=@)/gi,
+  /(\b[a-z][a-z0-9+.-]*:\/\/[^\s:@/"\\]*:)(?!(?<=\/user:)password@host:6380)[^\s@/"\\]+(?=@)/gi,
 ];
 
 export interface LogTarget {

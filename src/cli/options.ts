@@ -21,7 +21,7 @@ export function addSettingOptions(command: Command): Command {
 }
 
 function addSetting(command: Command, setting: Setting, flag: string): void {
-  const meaning = plain(setting.meaning);
+  const meaning = `${plain(setting.meaning)}${standardOf(setting)}`;
   if (setting.kind === 'boolean') {
     command.addOption(new Option(flag, meaning));
     command.addOption(
@@ -35,6 +35,13 @@ function addSetting(command: Command, setting: Setting, flag: string): void {
   } else {
     command.addOption(new Option(flag, meaning));
   }
+}
+
+/** What counts where nothing sets it. Those that depend on something else say so in the documentation. */
+function standardOf({ kind, schema, defaultText }: Setting): string {
+  if (kind === 'boolean' || defaultText !== undefined) return '';
+  const value = schema.parse(undefined);
+  return typeof value === 'string' || typeof value === 'number' ? ` (default: ${value})` : '';
 }
 
 function appended(value: string, before: readonly string[] | undefined): string[] {

@@ -19,12 +19,27 @@ Examples:
   roomcast serve --config roomcast.yaml --port 9000  settings from a file; flags override them
   roomcast config check --config roomcast.yaml       check whether a node would start
   roomcast config print                              print the settings in use, without secrets
-  roomcast doctor --node http://node1:8080           find what is wrong with a deployment
+  roomcast doctor --redis redis://localhost:6379 --node http://node1:8080
+                                                     find what is wrong with a deployment
   roomcast bench ws://localhost:8080/ws              measure what a deployment handles
   roomcast sub chat:lobby --last 20                  print what is published in a room
   roomcast pub chat:lobby hello                      publish there
 
-Settings come from a file, from ROOMCAST_* variables and from flags; the later one counts.`;
+Settings come from a file, from ROOMCAST_* variables and from flags. Flags beat variables, and both beat the file.`;
+
+const SERVE_HELP = `
+Examples:
+  roomcast serve                                     one node, in memory, on port 8080
+  roomcast serve --redis redis://localhost:6379      a node of a cluster; start as many as you like
+  roomcast serve --redis redis://redis-1:6379,redis://redis-2:6379
+                                                     the same, on a Redis Cluster
+  roomcast serve --redis redis://chat --redis-sentinel-name chat \\
+    --redis-sentinels redis://10.0.0.1:26379,redis://10.0.0.2:26379,redis://10.0.0.3:26379
+                                                     the same, on a primary with Sentinels
+
+Each setting has a variable, such as ROOMCAST_AUTH_SECRET for auth.secret; most
+have no flag. docs/configuration.md lists them, roomcast config print shows what
+a node would use, and roomcast doctor checks it and the Redis.`;
 
 const COMPLETION_HELP = `
 Examples:
@@ -82,7 +97,8 @@ function nameHelp(command: Command, path: string): void {
 
 function addServe(program: Command, io: Io, ended: (exitCode: number) => void): void {
   const serve = program.command('serve').description('run a node').helpCommand(false);
-  addSettingOptions(addConfigOption(serve)).action(async (options) => {
+  addSettingOptions(addConfigOption(serve)).addHelpText('after', SERVE_HELP);
+  serve.action(async (options) => {
     // Each command is loaded on demand: the others start sooner without it.
     const { serveCommand } = await import('./serve-command.ts');
     ended(await serveCommand(io, options));

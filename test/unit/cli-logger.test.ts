@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { createLogger } from '../../src/cli/logger.ts';
+import { createLogger, withoutSecrets } from '../../src/cli/logger.ts';
 import type { Config } from '../../src/config/config.ts';
 import { silentLog } from '../../src/util/log.ts';
 
@@ -37,6 +37,13 @@ describe('a log', () => {
     const { log, lines } = collect({ level: 'info', format: 'json' }, true);
     log.info({}, 'listening');
     expect(lines.join('')).toMatch(/^\{/);
+  });
+
+  it('leaves the example of a URL as it is, and no other password', () => {
+    const example = 'expected a URL such as rediss://user:password@host:6380/0';
+    expect(withoutSecrets(example)).toBe(example);
+    expect(withoutSecrets('redis://user:password@redis:6379')).toBe('redis://user:***@redis:6379');
+    expect(withoutSecrets('redis://other:password@host:6380')).toBe('redis://other:***@host:6380');
   });
 
   it('leaves out what is below its level', () => {

@@ -58,6 +58,7 @@ describe('roomcast', () => {
   it('prints no Markdown in the help of a command', async () => {
     const { stdout } = await roomcast('serve --help');
     expect(stdout).toContain('--api-key <key>');
+    expect(stdout).toContain('(default: mymaster)');
     expect(stdout).not.toMatch(/`|\]\(/);
   });
 

@@ -138,6 +138,20 @@ it('a node fails to start at once only where waiting cannot help', () => {
   });
 });
 
+it('a server that is not a Sentinel is called so', () => {
+  const unknown =
+    "ERR unknown command 'SENTINEL', with args beginning with: 'GET-MASTER-ADDR-BY-NAME' 'chat' ";
+  const says = 'the server at s1:26379 is not a Sentinel, but perhaps a Redis that one watches';
+  expect(levels([silent(1, unknown)])).toEqual([`problem: ${says}`]);
+  const advice = 'name Sentinels in redis.sentinels, whose port is 26379 by default';
+  expect(sentinelProblem([silent(1, unknown)], 'chat')).toEqual({
+    says: `${says}: ${advice}`,
+    passes: false,
+  });
+  // Another one may be on its way.
+  expect(sentinelProblem([silent(1, unknown), silent(2)], 'chat')?.passes).toBe(true);
+});
+
 it('a password that Sentinels do not require is a warning, once', () => {
   const open = (number: number): SentinelFacts => {
     const facts = sentinel(number);

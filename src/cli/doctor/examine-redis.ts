@@ -29,8 +29,7 @@ export async function examineRedis(config: Config, timeoutMs: number): Promise<E
   if (cluster) return examineCluster(config, url, timeoutMs);
   if (sentinels !== null) return examineSentinels(config, url, timeoutMs);
   const found = await inspect(config, url, timeoutMs);
-  const findings =
-    found instanceof Error ? [redisUnreachable(new URL(url).host, found)] : checkRedis(config, found);
+  const findings = found instanceof Error ? [redisUnreachable(url, found)] : checkRedis(config, found);
   return { findings, clocks: found instanceof Error ? [] : [clockOf(found)] };
 }
 
@@ -90,7 +89,7 @@ function judge(config: Config, url: string, servers: ReadonlyMap<string, Examina
   const named = splitRedisUrls(config.redis.url!).map((one) => shownAddress(redisAddress(one)));
   for (const [address, { found, isTried }] of servers) {
     if (found instanceof Error) {
-      each.set(address, [redisUnreachable(address, found, named.includes(address))]);
+      each.set(address, [redisUnreachable(urlAt(url, address), found, named.includes(address))]);
     } else {
       const own = { ...config, redis: { ...config.redis, url: urlAt(url, address) } };
       // A replica here is no mistake: it may take over, or tell who the masters are.

@@ -1,4 +1,5 @@
 import { isFull } from '../../backplane/redis/link/redis-errors.ts';
+import { certificateHint, tlsHint } from '../../backplane/redis/start/certificate-hint.ts';
 import { type RedisFacts, WrongServer } from '../../backplane/redis/start/inspect.ts';
 import type { Config } from '../../config/config.ts';
 import { codeOrMessage } from '../../util/error-words.ts';
@@ -51,8 +52,9 @@ export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] 
 }
 
 /** `isNamed`: by `redis.url`, and not only by other servers. */
-export function redisUnreachable(host: string, error: unknown, isNamed = true): Finding {
-  const { message } = error as Error;
+export function redisUnreachable(url: string, error: Error, isNamed = true): Finding {
+  const { host, protocol } = new URL(url);
+  const { message } = error;
   if (error instanceof WrongServer) return problem('redis server', message, 'a node cannot use it');
   if (isFull(message)) {
     return problem(
@@ -75,13 +77,14 @@ export function redisUnreachable(host: string, error: unknown, isNamed = true): 
       'grant +info and +time, which nodes need too; deploy/README.md has the full ACL for a separate user',
     );
   }
-  return problem(
-    ABOUT,
-    `cannot reach ${host}: ${codeOrMessage(error)}`,
-    isNamed
-      ? 'check that it runs, that redis.url is right, and that no firewall blocks the port'
-      : 'check that it runs, that this machine reaches the address that it announces, and that no firewall blocks the port',
-  );
+  const isSecure = protocol === 'rediss:';
+  const certificate = isSecure ? certificateHint(error) : null;
+  const right = isNamed
+    ? 'that redis.url is right'
+    : 'that this machine reaches the address that it announces';
+  const tls = tlsHint(error, isSecure);
+  const advice = `check that it runs, ${right}, ${tls === null ? '' : `${tls}, `}and that no firewall blocks the port`;
+  return problem(ABOUT, `cannot reach ${host}: ${codeOrMessage(error)}`, certificate ?? advice);
 }
 
 function roundTrip(host: string, roundTripMs: number): Finding {

@@ -1,11 +1,12 @@
 /** Whether Sentinels agree on a primary, can replace it, and have somebody to promote. */
+import { isUnknownCommand } from '../../backplane/redis/link/redis-errors.ts';
 import {
   addressOfPrimary,
   type SentinelFacts,
   type WatchedPrimary,
   type WatchedReplica,
 } from '../../backplane/redis/start/inspect-sentinels.ts';
-import { unknownName } from '../../backplane/redis/start/sentinel-problem.ts';
+import { noSentinel, unknownName } from '../../backplane/redis/start/sentinel-problem.ts';
 import { codeOrMessage } from '../../util/error-words.ts';
 import { shownAddress } from '../../util/redis-url.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
@@ -55,6 +56,15 @@ function knownBy({ found }: SentinelFacts): WatchedPrimary | null {
 
 function unanswered({ address, found }: SentinelFacts): Finding[] {
   if (!(found instanceof Error)) return [];
+  if (isUnknownCommand(found.message)) {
+    return [
+      problem(
+        ABOUT,
+        noSentinel(address),
+        'name Sentinels in redis.sentinels, whose port is 26379 by default',
+      ),
+    ];
+  }
   const advice = 'start it, check its user and password, or take it out of redis.sentinels';
   return [problem(ABOUT, `the Sentinel at ${address} does not answer: ${codeOrMessage(found)}`, advice)];
 }
@@ -71,9 +81,7 @@ function agreement(facts: readonly SentinelFacts[], name: string): Finding[] {
   const knowing = answered.filter((one) => knownBy(one) !== null);
   if (answered.length === 0) return [];
   if (knowing.length === 0) {
-    return [
-      problem(ABOUT, unknownName(facts, name), 'set redis.sentinelName (ROOMCAST_REDIS_SENTINEL_NAME)'),
-    ];
+    return [problem(ABOUT, unknownName(facts, name), 'set redis.sentinelName (--redis-sentinel-name)')];
   }
   const findings = answered
     .filter((one) => knownBy(one) === null)

@@ -7,7 +7,7 @@ const OLDEST_MAJOR = 7;
 export function serverProblem(info: string, isCluster = false): string | null {
   const mode = fieldOf(info, 'redis_mode') ?? fieldOf(info, 'server_mode');
   if (mode === 'sentinel') {
-    return 'it is a Sentinel, which stores no data: set redis.url to the address of the primary';
+    return 'it is a Sentinel, which stores no data: name it in redis.sentinels (--redis-sentinels), or set redis.url to the address of the primary';
   }
   const isInCluster = mode === 'cluster' || fieldOf(info, 'cluster_enabled') === '1';
   if (isInCluster && !isCluster) {

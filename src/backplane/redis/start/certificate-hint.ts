@@ -16,3 +16,11 @@ export function certificateHint(
   if (!/SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)/.test(code)) return null;
   return `the certificate of ${whose} is signed by nobody this node trusts: set redis.tls.caFile to the certificate of who signed it`;
 }
+
+/** The two ends may not agree on TLS: then one waits for the other, or hangs up. Null where they never met. */
+export function tlsHint({ code = '' }: NodeJS.ErrnoException, isSecure: boolean): string | null {
+  if (/^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(code)) return null;
+  return isSecure
+    ? 'that this port uses TLS (else use redis://)'
+    : 'that this port does not require TLS (else use rediss://)';
+}

@@ -1,6 +1,6 @@
 /** Why Sentinels lead a node to no primary, and what to do. */
 import { codeOrMessage } from '../../../util/error-words.ts';
-import { isWrongCredentials } from '../link/redis-errors.ts';
+import { isUnknownCommand, isWrongCredentials } from '../link/redis-errors.ts';
 import { certificateHint } from './certificate-hint.ts';
 import { addressOfPrimary, type SentinelFacts } from './inspect-sentinels.ts';
 
@@ -24,10 +24,20 @@ export function sentinelProblem(facts: readonly SentinelFacts[], name: string): 
     const says = `cannot log in to the Sentinel at ${denied.address}: ${codeOrMessage(denied.found)}: check the user and password in redis.sentinels`;
     return { says, passes: false };
   }
+  const wrong = failed.find(({ found }) => isUnknownCommand(found.message));
+  if (wrong !== undefined) {
+    const says = `${noSentinel(wrong.address)}: name Sentinels in redis.sentinels, whose port is 26379 by default`;
+    return { says, passes: failed.some(({ found }) => !isUnknownCommand(found.message)) };
+  }
   const each = failed.map(({ address, found }) => `${address}: ${codeOrMessage(found)}`).join(', ');
   const hints = failed.map(({ found }) => certificateHint(found, 'the Sentinels', 'redis.sentinels'));
   const hint = hints.find((one) => one !== null) ?? 'check that they run, and redis.sentinels';
   return { says: `no Sentinel answers (${each}): ${hint}`, passes: true };
+}
+
+/** For a server that does not know the commands of one. */
+export function noSentinel(address: string): string {
+  return `the server at ${address} is not a Sentinel, but perhaps a Redis that one watches`;
 }
 
 /** For a name that none of those that answered knows. */

@@ -16,7 +16,7 @@ import type { Keys } from '../keys/keys.ts';
 import { isFull, isUnknownCommand, isWrongCredentials } from '../link/redis-errors.ts';
 import { onTrial } from '../link/server-options.ts';
 import { passingProblem, serverProblem } from '../link/server-version.ts';
-import { certificateHint } from './certificate-hint.ts';
+import { certificateHint, tlsHint } from './certificate-hint.ts';
 import { addressOfPrimary, inspectSentinels } from './inspect-sentinels.ts';
 import { describeObstacles, findObstacles, isPassing, type ServedPlaces } from './rights.ts';
 import { sentinelProblem } from './sentinel-problem.ts';
@@ -134,7 +134,7 @@ export function connectProblem(
   const cause = `${within} (${codeOrMessage(error)})`;
   const certificate = address.isSecure ? certificateHint(error) : null;
   if (certificate !== null) return { says: `${cause}: ${certificate}`, passes: true };
-  const hint = tlsHint(error, address);
+  const hint = tlsHint(error, address.isSecure);
   const right = rightAddress(namedBy, primary);
   const rest = hint === null ? `and ${right}` : `${right}, and ${hint}`;
   return { says: `${cause}: check that it runs, ${rest}`, passes: true };
@@ -143,12 +143,6 @@ export function connectProblem(
 function rightAddress(namedBy: string | null, primary: string | null): string {
   if (namedBy !== null) return 'that this machine reaches the address that it announces';
   return primary === null ? 'that redis.url is right' : 'that this machine reaches that address';
-}
-
-/** The two ends may not agree on TLS: then one waits for the other, or hangs up. */
-function tlsHint(error: NodeJS.ErrnoException, { isSecure }: RedisAddress): string | null {
-  if (isSecure) return 'that this port uses TLS (else use redis://)';
-  return error.code === 'ECONNREFUSED' ? null : 'that this port does not require TLS (else use rediss://)';
 }
 
 function ignoreAbort(): void {
