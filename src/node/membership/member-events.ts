@@ -91,6 +91,7 @@ export class MemberEvents {
   }
 
   #tellSummaries(): void {
+    if (this.#summaries.size === 0) return this.#telling.pause();
     const summaries = [...this.#summaries];
     this.#summaries.clear();
     for (const [feed, { version, count }] of summaries) {
