@@ -327,11 +327,11 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'await this.#options.heard(room);',
     replace: '',
     breaks: 'changes that a list contains take it back',
-    unfound: 'passing: the changes that come late end with the newest one',
     hint: {
-      faultKinds: ['cutSubscribers', 'cutAllClients'],
-      faultsPerMinute: 40,
-      actions: { join: 40, leave: 40, presence: 40 },
+      faultKinds: ['cutSubscribers', 'slowLinks'],
+      faultsPerMinute: 60,
+      actionsPerSecond: 60,
+      actions: { presence: 300 },
     },
   },
   {
@@ -378,6 +378,8 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'if (nowMs - sinceMs < this.#keptMs && this.#sinceMs.size <= MOST_ROOMS) break;',
     replace: 'if (nowMs < sinceMs && this.#keptMs < 0 && MOST_ROOMS < 0) break;',
     breaks: 'a member whose leave a failover of the room lost stays, since no list names the room',
+    unfound:
+      'rare: the leave must be among the last writes before a failover (`test/simulation/scenarios.test.ts`)',
     hint: {
       ...CLUSTER,
       faultKinds: ['takeOverByForce', 'killMaster'],
@@ -391,6 +393,8 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: "const forgets = !this.#keepsLists ? 'all' : claimer === SWEPT ? 'clean' : 'none';",
     replace: "const forgets = (this.#keepsLists ? 'all' : 'all') as Forgets;",
     breaks: 'members that a failover brings back after the sweep stay',
+    unfound:
+      'rare: the sweep must be among the last writes before a failover (`test/simulation/scenarios.test.ts`)',
     hint: {
       ...CLUSTER,
       faultKinds: ['takeOverByForce', 'killNode'],
@@ -464,6 +468,7 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     find: 'claims.sort((a, b) => a.epoch - b.epoch || (a.id < b.id ? -1 : 1));',
     replace: 'claims.sort((a, b) => b.epoch - a.epoch || (a.id < b.id ? -1 : 1));',
     breaks: 'a node goes to a server that was replaced',
+    unfound: 'passing: a server that was replaced becomes a replica as soon as it hears of it',
     hint: {
       ...CLUSTER,
       faultKinds: ['killMaster', 'isolateMaster'],

@@ -317,6 +317,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     find: 'if (this.isOver) return;',
     replace: '',
     breaks: 'the one that follows waits for a message of its own that does not come',
+    unfound: 'rare: it takes a listener that joins again right before an own message, and then a quiet room',
     hint: {
       stormMs: 600_000,
       faultKinds: [],

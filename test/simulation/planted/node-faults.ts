@@ -414,8 +414,9 @@ export const NODE_FAULTS: readonly Fault[] = [
     breaks: 'members of a large room keep a wrong count',
     hint: {
       faultKinds: ['cutSubscribers', 'cutOff'],
-      faultsPerMinute: 40,
-      actions: { join: 40, leave: 40 },
+      faultsPerMinute: 60,
+      actionsPerSecond: 2,
+      actions: { join: 60, leave: 60, publish: 10 },
       settings: { detailedMembers: 3 },
     },
   },

@@ -114,6 +114,8 @@ function interval(loop: Loop, work: () => void, everyMs: number): SimulatedTimer
       },
       current,
     );
+    timer.task.isTimer = true;
+    timer.task.isRepeated = true;
   };
   next();
   return timer;

@@ -33,6 +33,8 @@ export interface Task {
   order: number;
   /** Asked for by `setTimeout` or `setInterval`; else by the world. */
   isTimer?: boolean;
+  /** By `setInterval`. */
+  isRepeated?: boolean;
   /** Where it was asked for, with `SIMULATION_STACKS`. */
   readonly stack: string | undefined;
 }

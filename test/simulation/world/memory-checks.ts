@@ -86,7 +86,7 @@ const OF_CLUSTER: Bounds = {
 const AT_REST: Bounds = {
   ...LEFT,
   // What members do and are told is timed.
-  timers: () => Number.POSITIVE_INFINITY,
+  intervals: () => Number.POSITIVE_INFINITY,
   ...perConnection(['Connection itself', 'Intake itself', 'Outbox itself', 'Allowance itself']),
   ...perConnection(['Hub.#connections', 'ReadGate.#lanes']),
   'ByteBudget itself': ({ connections }) => 1 + 2 * connections,
@@ -165,10 +165,10 @@ export function noteFreshNode(world: World): void {
   if (node !== undefined && !freshOf.has(isCluster)) freshOf.set(isCluster, heldBy(world, node));
 }
 
-/** With the timers that run: a node in which nothing happens has those with which it started, and no others. */
+/** With the intervals that run: a node in which nothing happens has those with which it started, and no others. */
 function heldBy({ loop }: World, { core, owner }: SimulatedNode): Holdings {
-  const timers = loop.pendingOf(owner).filter(({ isTimer }) => isTimer).length;
-  return new Map([...holdingsOf(core, isBorder), ['timers', timers]]);
+  const intervals = loop.pendingOf(owner).filter(({ isRepeated }) => isRepeated).length;
+  return new Map([...holdingsOf(core, isBorder), ['intervals', intervals]]);
 }
 
 /** While faults happen: one of the nodes, and a client. */
