@@ -92,6 +92,22 @@ describe('the map', () => {
     expect(mergeViews([own, other]).owner(5)).toBeNull();
   });
 
+  it('takes an address from whoever knows one, or from before', () => {
+    const nowhere = line(A, { epoch: 9, slots: '0-8191', flags: 'master,noaddr', where: ':0@0' });
+    const without = view([nowhere, line(B, { ...ofB, flags: 'myself,master' })]);
+    const known = view([line(A, { ...ofA, flags: 'master' }), line(R, { flags: 'myself,slave', master: A })]);
+    const place = { host: known.lines[0]!.host, port: known.lines[0]!.port };
+    for (const views of [
+      [without, known],
+      [known, without],
+    ]) {
+      expect(mergeViews(views).owner(0)).toMatchObject({ ...place, id: A, epoch: 9 });
+    }
+    expect(mergeViews([without], mergeViews([known])).owner(0)).toMatchObject(place);
+    // Nobody knows.
+    expect(mergeViews([without]).owner(0)).toMatchObject({ id: A, port: 0 });
+  });
+
   it('leaves out a master whose slots another one claimed since, though it has not noticed', () => {
     const frozen = view([line(A, ofA), line(B, ofB), line(R, { flags: 'slave', master: A })]);
     const promoted = view([

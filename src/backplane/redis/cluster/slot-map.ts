@@ -119,6 +119,7 @@ export function mergeViews(views: readonly ClusterView[], before: SlotMap | null
     // The cluster still knows it, and nobody who was asked has heard of its newest claim.
     if (now !== undefined && !now.isSelf && line.epoch > now.epoch) best.set(id, line);
   }
+  addAddresses(best, views, before);
   const claims = [...best.values()].filter(({ isMaster, slots }) => isMaster && slots.length > 0);
   // The highest claim is written last.
   claims.sort((a, b) => a.epoch - b.epoch || (a.id < b.id ? -1 : 1));
@@ -144,6 +145,25 @@ function bestLines(views: readonly ClusterView[]): Map<string, NodeLine> {
     }
   }
   return best;
+}
+
+/**
+ * Where another server has the former address of one, servers may know of it for good, but not where it is (`noaddr`). Others know, or it was
+ * known before.
+ */
+function addAddresses(
+  best: Map<string, NodeLine>,
+  views: readonly ClusterView[],
+  before: SlotMap | null,
+): void {
+  for (const [id, line] of best) {
+    if (line.port !== 0) continue;
+    const said = views.flatMap(({ lines }) => lines.filter((one) => one.id === id && one.port !== 0));
+    const placed = said.sort((a, b) => b.epoch - a.epoch)[0] ?? before?.servers.get(id);
+    if (placed === undefined) continue;
+    const { host, hostname, port } = placed;
+    best.set(id, { ...line, host, hostname, port });
+  }
 }
 
 /** A master whose slots others have claimed since has none. */
