@@ -8,7 +8,7 @@ import { duration } from './units.ts';
 
 const ABOUT = 'redis link';
 const SLOW_MS = 20;
-const LOCAL = new Set(['localhost', '127.0.0.1', '[::1]']);
+const LOCAL = /^(localhost|127\.[\d.]+|\[::1\])$/;
 
 /**
  * The link to Redis: its latency, and who can listen. `from` of an IP network within a host needs no
@@ -17,7 +17,7 @@ const LOCAL = new Set(['localhost', '127.0.0.1', '[::1]']);
 export function checkRedisLink({ redis }: Config, facts: RedisFacts): Finding[] {
   const { protocol, hostname, host, password } = new URL(redis.url!);
   const findings = [roundTrip(host, facts.roundTripMs)];
-  const isLocal = LOCAL.has(hostname);
+  const isLocal = LOCAL.test(hostname);
   if (protocol === 'rediss:' && !redis.tls.rejectUnauthorized) {
     findings.push(
       warning(

@@ -3,7 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { type RedisAddress, redisAddresses, shownAddress } from '../../../util/redis-url.ts';
 import { Keys } from '../keys/keys.ts';
 import { type InspectOptions, inspectServer, type RedisFacts } from '../start/inspect.ts';
-import { addressOf, seedViews, servedPartition } from './first-view.ts';
+import { addressOf, type SearchOptions, searchViews, seedViews, servedPartition } from './first-view.ts';
 import { disagreements, type NamedAddresses } from './named-addresses.ts';
 import { type ClusterView, type Master, mergeViews, type SlotMap } from './slot-map.ts';
 
@@ -59,7 +59,7 @@ export async function inspectCluster(options: InspectClusterOptions): Promise<Cl
   // The first of those that know most: one may have lost its disk.
   const [view] = (await seedViews({ seeds, tls, timeoutMs })).sort((a, b) => lostBy(a) - lostBy(b));
   if (view === undefined) return null;
-  const map = mergeViews([view]);
+  const map = await mapOf(view, { seeds, tls, timeoutMs });
   const needed = map.masters
     .filter((master) => [...slots, keys.slotOfNodes].some((slot) => map.owner(slot) === master))
     .sort((a, b) => a.host.localeCompare(b.host) || a.port - b.port);
@@ -71,6 +71,13 @@ export async function inspectCluster(options: InspectClusterOptions): Promise<Cl
   ]);
   const named = disagreements([view, ...views], seeds[0]);
   return { masters, replicas, lost: lostBy(view), isDown: view.isDown, named };
+}
+
+/** The map of one server. Where that one does not know where a master is, others may. */
+async function mapOf(view: ClusterView, options: SearchOptions): Promise<SlotMap> {
+  const map = mergeViews([view]);
+  if (map.masters.every(({ port }) => port !== 0)) return map;
+  return mergeViews([view, ...(await searchViews(map, options)).views], map);
 }
 
 interface Around {
