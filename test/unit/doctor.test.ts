@@ -102,6 +102,7 @@ describe('the checks of Redis', () => {
         ({ level }) => level !== 'ok',
       );
     expect(link('redis://localhost')).toEqual([]);
+    expect(link('redis://127.0.0.3')).toEqual([]);
     expect(link('redis://:secret@redis')).toEqual([]);
     expect(link('redis://redis').map(({ says }) => says)).toEqual([expect.stringContaining('no password')]);
     expect(link('redis://localhost', 80).map(({ says }) => says)).toEqual(['localhost answers within 80 ms']);
