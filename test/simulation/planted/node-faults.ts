@@ -297,7 +297,7 @@ export const NODE_FAULTS: readonly Fault[] = [
     file: 'node/membership/member-data.ts',
     find: 'if (this.#waiting.size === 0 && this.#window >= this.#allFreeFrom) this.#windows.pause();',
     replace: '',
-    breaks: 'a node that stopped leaves a timer',
+    breaks: 'a node in which nothing happens wakes ten times a second',
   },
   {
     name: 'members are not entered again',
