@@ -102,10 +102,13 @@ export class LagChecks {
   #checkJoined(client: SimulatedClient, name: string): void {
     const key = `${client.owner.name} ${name} ${client.connection}`;
     const state = client.room(name)?.state ?? 'joined';
+    if (state === 'joined') {
+      this.#joining.delete(key);
+      return;
+    }
     const { nowMs } = this.#world.loop;
     const sinceMs = this.#joining.get(key) ?? nowMs;
-    if (state === 'joined') this.#joining.delete(key);
-    else this.#joining.set(key, sinceMs);
+    this.#joining.set(key, sinceMs);
     if (nowMs - sinceMs < JOINED_MS || this.#told.has(key)) return;
     this.#told.add(key);
     this.#world.violation(`late: ${client.owner.name} has been ${state} in ${name} for ${JOINED_MS} ms`);
