@@ -1,6 +1,5 @@
 /** What members say of themselves keeps its order: who has been told of it is not told something older later on, not even for a moment. */
 import type { Room } from '../../../src/client/room.ts';
-import type { World } from './world.ts';
 
 /** What an observer has been told on one connection: how far each of the others had come. */
 interface Seen {
@@ -14,16 +13,22 @@ export interface Observer {
   readonly connection: string;
 }
 
+export interface DataOrderParts {
+  /** Whether a room may have lost what was written. */
+  readonly forgot: (room: string) => boolean;
+  readonly violation: (what: string) => void;
+}
+
 export class DataOrder {
-  readonly #world: World;
+  readonly #parts: DataOrderParts;
   /** By client and room: all that it said, nothing included. */
   readonly #said = new Map<string, string[]>();
   /** Which client has, or had, a connection. */
   readonly #clients = new Map<string, string>();
   readonly #seen = new WeakMap<Room, Seen>();
 
-  constructor(world: World) {
-    this.#world = world;
+  constructor(parts: DataOrderParts) {
+    this.#parts = parts;
   }
 
   connected(client: string, connection: string): void {
@@ -45,7 +50,7 @@ export class DataOrder {
       this.#seen.set(room, seen);
     }
     // What a promoted Redis lacks was said, and is not there.
-    if (this.#world.forgot(room.name)) return seen.upTo.clear();
+    if (this.#parts.forgot(room.name)) return seen.upTo.clear();
     for (const member of room.members.members) {
       const client = this.#clients.get(member.connection);
       const said = this.#said.get(`${client} ${room.name}`);
@@ -62,7 +67,7 @@ export class DataOrder {
   }
 
   #tell(what: string): void {
-    this.#world.violation(`stale: ${what}, after what it said later`);
+    this.#parts.violation(`stale: ${what}, after what it said later`);
   }
 }
 

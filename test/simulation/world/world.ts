@@ -114,7 +114,10 @@ export class World {
   /** What the server API was answered. */
   readonly fromServer: Acknowledged[] = [];
   readonly clears = new Clears();
-  readonly dataOrder = new DataOrder(this);
+  readonly dataOrder = new DataOrder({
+    forgot: (room) => this.forgot(room),
+    violation: (what) => this.violation(what),
+  });
   /** Rooms with users of whom it is not known whether they are kept out. */
   readonly inDoubt = new Set<string>();
   /** Whom the server API let in again. */
