@@ -69,5 +69,5 @@ export function nextSeed(lines: readonly CampaignLine[], shape: ShapeName, first
 
 /** How a person runs the same again. */
 export function replayOf({ shape, seed }: Pick<CampaignLine, 'shape' | 'seed'>): string {
-  return `npm run simulate -- --shape ${shape} --seed ${seed} --shrink`;
+  return `npm run simulate -- --shape ${shape} --seed ${seed}`;
 }

@@ -1,14 +1,16 @@
 /** `npm run simulate`: runs seeds and says what they found. */
 import { Command } from 'commander';
-import { append, lineOf, nextSeed, readCampaign, replayOf } from './campaign.ts';
+import { append, type CampaignLine, lineOf, nextSeed, readCampaign, replayOf } from './campaign.ts';
 import { inTask } from './in-task.ts';
 import { names, positive, whole, wholes } from './options.ts';
 import { summary, summaryLine, totalsOf } from './summary.ts';
 import { ACTIONS } from './world/actions.ts';
 import { FAULTS, FAULTS_OF_CLUSTER } from './world/faults.ts';
+import { isClient } from './world/frame-trace.ts';
 import { plannedFor, type RunResult, run } from './world/run.ts';
 import { SHAPE_NAMES, type ShapeName } from './world/shapes.ts';
-import { shrink } from './world/shrink.ts';
+import { MOST_RUNS, shrink } from './world/shrink.ts';
+import { ROOMS } from './world/world.ts';
 
 const { now } = performance;
 
@@ -24,6 +26,7 @@ interface Options {
   readonly events?: string;
   readonly faults?: string;
   readonly trace?: true;
+  readonly frames?: string;
   readonly shrink?: true;
   readonly campaign?: string;
   readonly summary?: string;
@@ -49,6 +52,10 @@ const values = new Command('npm run simulate --')
   .option('--events <numbers>', 'only these events of the schedule: see --shrink')
   .option('--faults <kinds>', 'only faults of these kinds')
   .option('--trace', 'print all that happens')
+  .option(
+    '--frames <names>',
+    `with --trace: also the frames of these clients (client-0) or rooms (${ROOMS.join(', ')}); with both, those of the clients in the rooms`,
+  )
   .option('--shrink', 'find the few events that make a failing seed fail')
   .option('--campaign <file>', 'append a line for each seed, and begin after the seeds that the file has')
   .option('--summary <file>', 'run nothing: what the campaign in a file adds up to')
@@ -61,6 +68,7 @@ Without --seeds, --hours, --minutes or --until-failure it goes on until it is st
 Examples:
   npm run simulate -- --seeds 100
   npm run simulate -- --shape hours --seed 7 --trace
+  npm run simulate -- --seed 7 --trace --frames client-0,chat:a
   npm run simulate -- --shape all --minutes 480 --campaign nights.jsonl`,
   )
   // A wrong command line ends with 2.
@@ -76,6 +84,7 @@ const asked = orExit(() => ({
   minutes: positive('minutes', values.minutes) ?? Number.POSITIVE_INFINITY,
   events: wholes('events', values.events, 0),
   faults: names('faults', values.faults, kinds),
+  frames: framesAsked(),
   shapes: values.shape === 'all' ? SHAPE_NAMES : (names('shape', values.shape, SHAPE_NAMES) as ShapeName[]),
 }));
 
@@ -100,6 +109,14 @@ function orExit<T>(read: () => T): T {
   }
 }
 
+function framesAsked(): string[] | undefined {
+  const rooms = values.frames?.split(',').filter((name) => !isClient(name));
+  if (rooms !== undefined && rooms.length > 0)
+    names('frames', rooms.join(','), [...ROOMS, 'client-0, client-1 …']);
+  if (values.frames !== undefined && !values.trace) throw new Error('--frames needs --trace');
+  return values.frames?.split(',');
+}
+
 /** Several shapes take turns. */
 function* seeds(): Generator<[shape: ShapeName, seed: number]> {
   const { shapes: chosen, seed: only, from, seeds: most, hours, minutes } = asked;
@@ -120,30 +137,70 @@ function* seeds(): Generator<[shape: ShapeName, seed: number]> {
   }
 }
 
+const MOST_VIOLATIONS = 10;
+const LINES_BEFORE = 20;
+
 function tell({ lines: happened, violations }: RunResult, shape: ShapeName, seed: number): void {
   if (values.trace) console.log(happened.join('\n'));
-  else if (violations.length > 0 && values.campaign === undefined)
-    console.log(happened.slice(-40).join('\n'));
-  for (const violation of violations.slice(0, 10)) console.log(`${shape} seed ${seed}: ${violation}`);
-  if (violations.length > 0 && !values.shrink) console.log(`  ${replayOf({ shape, seed })}`);
+  if (violations.length === 0) return;
+  if (!values.trace && values.campaign === undefined) tellWhatCameBefore(happened);
+  for (const violation of violations.slice(0, MOST_VIOLATIONS))
+    console.log(`${shape} seed ${seed}: ${violation}`);
+  const more = violations.length - MOST_VIOLATIONS;
+  if (more > 0) console.log(`${shape} seed ${seed}: and ${more} more violations, all of them in the trace`);
+  const again = [replayOf({ shape, seed }), ...onlySome()].join(' ');
+  if (!values.trace) console.log(`  all that happened:           ${again} --trace`);
+  if (!values.shrink) console.log(`  which events make it fail:   ${again} --shrink`);
+}
+
+/** What was found while it ran has its reason shortly before. */
+function tellWhatCameBefore(happened: readonly string[]): void {
+  const at = happened.findIndex((line) => line.includes(' VIOLATION '));
+  console.log(happened.slice(Math.max(0, at - LINES_BEFORE), at + 1).join('\n'));
+}
+
+/** The options that leave events out: without them the run is another one. */
+function onlySome(): string[] {
+  const { events, faults } = values;
+  return [
+    ...(events === undefined ? [] : [`--events ${events}`]),
+    ...(faults === undefined ? [] : [`--faults ${faults}`]),
+  ];
 }
 
 async function shrinkIt(result: RunResult, shape: ShapeName): Promise<void> {
-  const { seed } = result;
-  const kept = await shrink(result, (some) => inTask(() => run({ seed, shape, events: some })));
+  const { seed, events } = result;
+  console.error(`shrinking: ${events.length} events, ${shrinkRuns(0)}`);
+  const kept = await shrink(
+    result,
+    (some) => inTask(() => run({ seed, shape, events: some })),
+    (runs, left) => {
+      if (runs % 5 === 0) console.error(`shrinking: ${left} events are left, ${shrinkRuns(runs)}`);
+    },
+  );
   const numbers = kept.map(({ number }) => number).join(',');
-  console.log(`these events alone make it fail: --shape ${shape} --seed ${seed} --events ${numbers}`);
-  for (const { atMs, kind } of kept) console.log(`  ${(atMs / 1000).toFixed(3)} s ${kind}`);
+  console.log(`${kept.length} of ${events.length} events make it fail:`);
+  for (const { number, atMs, kind } of kept)
+    console.log(`  ${number}: ${kind}, ${(atMs / 1000).toFixed(3)} s after the storm began`);
+  console.log(`  ${replayOf({ shape, seed })} --events ${numbers} --trace`);
 }
 
+const shrinkRuns = (runs: number) => `${runs} of at most ${MOST_RUNS} runs`;
+
 function runSeed(seed: number, shape: ShapeName): Promise<RunResult> {
-  const { events: only, faults } = asked;
+  const { events: only, faults, frames } = asked;
   const events = plannedFor({ seed, shape }).filter(
     ({ number, kind }) =>
       (only === undefined || only.includes(number)) &&
       (faults === undefined || kind in ACTIONS || faults.includes(kind)),
   );
-  return inTask(() => run({ seed, shape, events }));
+  return inTask(() => run({ seed, shape, events, frames }));
+}
+
+/** One seed needs no tables, which would hide its violations. */
+function outcomeOf({ shape, seed, simulatedMs, published, deliveries, violations }: CampaignLine): string {
+  const end = violations.length === 0 ? 'passed' : 'FAILED';
+  return `${shape} seed ${seed} ${end}: ${Math.round(simulatedMs / 1000)} simulated seconds, ${published} published, ${deliveries} delivered`;
 }
 
 for (const [shape, seed] of values.summary === undefined ? seeds() : []) {
@@ -166,6 +223,7 @@ for (const [shape, seed] of values.summary === undefined ? seeds() : []) {
 
 if (values.summary !== undefined) console.log(summary(readCampaign(values.summary)));
 else {
-  console.log(`${summary(lines)}\n\n${summaryLine(lines)}`);
+  if (asked.seed === undefined) console.log(`${summary(lines)}\n\n${summaryLine(lines)}`);
+  else for (const line of lines) console.log(outcomeOf(line));
   if (totalsOf(lines).failed > 0) process.exitCode = 1;
 }

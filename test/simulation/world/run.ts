@@ -40,6 +40,8 @@ export interface RunOptions {
   readonly settings?: Partial<Settings>;
   /** Time ends with the first violation. Default: the run goes on, to say all that is wrong. */
   readonly stopsAtFirst?: boolean;
+  /** Clients and rooms whose frames are traced. Default: none. */
+  readonly frames?: readonly string[] | undefined;
   /** Which of the planned events happen. Default: all. */
   readonly events?: readonly PlannedEvent[];
 }
@@ -89,8 +91,8 @@ export function run(options: RunOptions): RunResult {
   const { seed, events = plannedFor(options) } = options;
   const shape = shapeOf(options);
   const { stormMs } = shape;
-  const { stopsAtFirst = false, settings } = options;
-  const world = new World({ ...shape, seed, stopsAtFirst, settings });
+  const { stopsAtFirst = false, settings, frames } = options;
+  const world = new World({ ...shape, seed, stopsAtFirst, settings, frames });
   const { loop, violations, lines, counts } = world;
   restartPayloads();
   try {
@@ -113,6 +115,7 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   noteFreshNode(world);
   for (let i = 0; i < shape.clients; i++) joinSome(world, shape.joinedShare);
   world.whenBack = () => joinSome(world, shape.joinedShare);
+  world.trace('storm');
   storm(world, events, shape.stormMs);
   checkMemoryInStorm(world, seed);
   world.trace('calm');

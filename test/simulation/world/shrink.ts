@@ -2,12 +2,13 @@
 import type { PlannedEvent } from './plan.ts';
 import type { RunResult } from './run.ts';
 
-const MOST_RUNS = 200;
+export const MOST_RUNS = 200;
 
 /** Leaves out ever smaller parts of the schedule, as long as something is still wrong of the same kind. */
 export async function shrink(
   failed: RunResult,
   again: (events: readonly PlannedEvent[]) => Promise<RunResult>,
+  progress: (runs: number, left: number) => void = () => undefined,
 ): Promise<readonly PlannedEvent[]> {
   const kind = kindOf(failed);
   let kept = failed.events;
@@ -18,6 +19,7 @@ export async function shrink(
       runs++;
       if (kindOf(await again(without)) === kind) kept = without;
       else at += part;
+      progress(runs, kept.length);
     }
   }
   return kept;

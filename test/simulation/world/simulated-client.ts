@@ -6,6 +6,7 @@ import { jsonCodec } from '../../../src/client/json-codec.ts';
 import { msgpackCodec } from '../../../src/client/msgpack-codec.ts';
 import type { Room } from '../../../src/client/room.ts';
 import type { PublishSettings } from '../../../src/client/room-services.ts';
+import type { ClientStatus } from '../../../src/client/status.ts';
 import type { GapReason, JoinOptions, JoinResult, Position } from '../../../src/protocol/frames.ts';
 import { portableScheduler } from '../../../src/util/portable-scheduler.ts';
 import { MemberLog } from '../../support/member-log.ts';
@@ -31,6 +32,8 @@ export interface SimulatedClientParts {
   /** Something that must not happen. */
   readonly complain: (what: string) => void;
   readonly trace: (what: string) => void;
+  /** Each frame that it sends or gets. */
+  readonly frame: (client: string, frame: InspectedFrame) => void;
   readonly dataOrder: DataOrder;
   /** The server told it to stop. */
   readonly stopped: () => void;
@@ -171,7 +174,7 @@ export class SimulatedClient {
     );
     this.client.onStatus((status) => {
       this.manners.status(status);
-      parts.trace(`${owner.name} ${status.state}${status.state === 'waiting' ? `: ${status.reason}` : ''}`);
+      parts.trace(`${owner.name} ${shownStatus(status)}`);
       if (status.state === 'connected') this.#connected(status);
       if (status.state === 'closed' && status.code !== null) this.#stopped();
       if (status.state === 'waiting')
@@ -419,6 +422,7 @@ export class SimulatedClient {
   /** Each frame before the client library acts on it. */
   #watch(inspected: InspectedFrame): void {
     const { direction, frame } = inspected;
+    this.#parts.frame(this.owner.name, inspected);
     this.manners.frame(inspected, (room) => this.presenceIn(room));
     this.sendings.frame(inspected);
     const [type] = frame;
@@ -478,6 +482,12 @@ export class SimulatedClient {
       );
     }
   }
+}
+
+/** The id of a connection begins with that of its node. */
+function shownStatus(status: ClientStatus): string {
+  if (status.state === 'waiting') return `waiting: ${status.reason}`;
+  return status.state === 'connected' ? `connected as ${status.connection}` : status.state;
 }
 
 const END_OF: Readonly<Record<string, Outcome['end']>> = {

@@ -1,6 +1,7 @@
 /** A cluster with its clients in one process: nodes, Redis, the links between them, and time. */
 
 import { Keys } from '../../../src/backplane/redis/keys/keys.ts';
+import type { InspectedFrame } from '../../../src/client/inspector.ts';
 import type { Config } from '../../../src/config/config.ts';
 import type { RoomRule } from '../../../src/config/room-rule.ts';
 import { compileRules } from '../../../src/config/rules.ts';
@@ -11,6 +12,7 @@ import { RedisModel } from '../redis/server.ts';
 import { Clears } from './clears.ts';
 import { DataOrder } from './data-order.ts';
 import { Deafness } from './deafness.ts';
+import { FrameTrace } from './frame-trace.ts';
 import { replaceGlobals } from './globals.ts';
 import { Loop, Owner, type Task } from './loop.ts';
 import { isListed, nameOf, watchMachines } from './machines.ts';
@@ -33,6 +35,8 @@ export interface WorldOptions {
   readonly settings?: Partial<Settings> | undefined;
   /** Nothing happens any more after the first violation. Default false. */
   readonly stopsAtFirst?: boolean;
+  /** Clients and rooms whose frames are traced. Default: none. */
+  readonly frames?: readonly string[] | undefined;
   /** Redis is a cluster. Default false. */
   readonly isCluster?: boolean;
 }
@@ -138,6 +142,7 @@ export class World {
   readonly #config: Config;
   readonly #rules: ReturnType<typeof compileRules>;
   readonly #options: WorldOptions;
+  readonly #frames: FrameTrace;
   readonly #acked = new Map<string, Map<string, number>>();
   readonly #restore: () => void;
   readonly #unwatch: () => void;
@@ -146,6 +151,7 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.#options = options;
+    this.#frames = new FrameTrace(options.frames ?? []);
     this.random = new Random(options.seed);
     this.settings = drawnSettings(options.seed, options.fewPublishes ?? 0, options.settings);
     this.#config = configOf(this.settings, options.isCluster === true ? SimulatedCluster.url : null);
@@ -234,10 +240,21 @@ export class World {
   // ---- what is told --------------------------------------------------------------------------------------
 
   readonly trace = (what: string): void => {
-    const line = `${(this.loop.nowMs / 1000).toFixed(4)} ${what}`;
-    this.lines.push(line);
+    const line = this.#tell(what);
     for (let i = 0; i < line.length; i++)
       this.#digest = Math.imul(this.#digest ^ line.charCodeAt(i), 0x01000193) >>> 0;
+  };
+
+  #tell(what: string): string {
+    const line = `${(this.loop.nowMs / 1000).toFixed(4)} ${what}`;
+    this.lines.push(line);
+    return line;
+  }
+
+  /** Not a part of the digest: a run is the same whether its frames are shown or not. */
+  readonly #traceFrame = (client: string, frame: InspectedFrame): void => {
+    const what = this.#frames.lineOf(client, frame);
+    if (what !== null) this.#tell(what);
   };
 
   /** Of all that was traced and done: the same for the same run. */
@@ -406,6 +423,7 @@ export class World {
       openSocket: (url: string, protocol: string) => this.#openSocket(owner, url, protocol),
       complain: (what: string) => this.violation(what),
       trace: this.trace,
+      frame: this.#traceFrame,
       dataOrder: this.dataOrder,
       acking: (who: string, room: string) => this.#acking(who, room),
       stopped: () =>
