@@ -215,6 +215,17 @@ describe('a room that hears nothing', () => {
       told: { ann: 'ok@0 1', bob: 'ok@1+' },
       also: (on) => expect(on.port.counts.resubscribes).toBe(0),
     },
+    'is left alone where a message arrived while it opened': {
+      steps: [
+        (on) => on.port.answers.shut(),
+        (on) => on.ann.join(),
+        (on) => on.pub.publish(1),
+        (on) => on.port.answers.open(),
+        (on) => on.world.pass(A_ROUND_OF_CHECKS_MS + 1000),
+      ],
+      told: { ann: 'ok@0 1' },
+      also: (on) => expect(on.port.counts.resubscribes).toBe(0),
+    },
     'is left alone where the message was merely on its way': {
       steps: [
         (on) => on.ann.join(),

@@ -219,6 +219,8 @@ function unavailable(): BackplaneError {
 export class StorePort implements Backplane {
   readonly readsAtOnce = 64;
   readonly reads = new Gate();
+  /** What was read is on its way back. */
+  readonly answers = new Gate();
   readonly subscribes = new Gate();
   readonly lookups = new Gate();
   readonly presence: ListPresence = new ListPresence();
@@ -330,7 +332,9 @@ export class StorePort implements Backplane {
     if (options.limit === 0) this.counts.positions++;
     else this.counts.pages++;
     await this.reads.pass();
-    return this.#store.read(room, history, options);
+    const page = this.#store.read(room, history, options);
+    await this.answers.pass();
+    return page;
   }
 
   async readNewest(room: string): Promise<NewestPage> {

@@ -41,8 +41,8 @@ export class Feed {
   /** Offset of the newest message handed to fan-out, including those in `pending`. */
   offset = 0;
   /**
-   * Up to here messages arrived over the room's channel, or cannot arrive that way any more. Behind `offset` where something was read
-   * before it arrived, or the channel is deaf.
+   * Offset of the newest message that arrived over the room's channel, or that can no longer be expected to. Behind `offset` where
+   * messages were read before they arrived, or the room is deaf.
    */
   heardTo = 0;
   /** How far the room's topics have been served: behind `epoch` and `offset` by what is pending. */
@@ -154,6 +154,11 @@ export class Feed {
     return true;
   }
 
+  /** Notes that an envelope arrived over the room's channel. One of another epoch has other numbers. */
+  hear(envelope: Envelope): void {
+    if (envelope.last > this.heardTo && envelope.epoch === this.epoch) this.heardTo = envelope.last;
+  }
+
   /** Keeps an envelope until what is missing before it has been read. */
   hold(envelope: Envelope): void {
     // One that is not read again must not be the one that says how far to read.
@@ -183,7 +188,9 @@ export class Feed {
     let follows = true;
     for (const envelope of this.releaseHeld()) {
       follows = follows && this.take(envelope, nowMs);
-      if (!follows) this.hold(envelope);
+      // The epoch may not have been known when it arrived.
+      if (follows) this.hear(envelope);
+      else this.hold(envelope);
     }
     return follows;
   }

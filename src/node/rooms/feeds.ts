@@ -95,7 +95,10 @@ export class Feeds {
       feed.startAt(page.epoch, page.offset);
       const newest = feed.newest === null ? null : await this.#readNewest(feed);
       if (newest !== null) feed.newest?.start(newest, clock.nowMs());
-      if (!feed.takeHeld(clock.nowMs())) await this.#repair.readOn(feed);
+      if (!feed.takeHeld(clock.nowMs())) {
+        await this.#repair.readOn(feed);
+        feed.heardTo = feed.offset;
+      }
     } catch (error) {
       this.close(feed);
       feed.opened(asBackplaneError(error));
@@ -141,7 +144,7 @@ export class Feeds {
     messages.relayed += envelope.count;
     const feed = this.#feeds.get(name);
     if (!feed) return;
-    if (envelope.last > feed.heardTo) feed.heardTo = envelope.last;
+    feed.hear(envelope);
     if (feed.state !== 'live') return feed.hold(envelope);
     if (feed.take(envelope, this.#parts.clock.nowMs())) return;
     recovery.holes++;
@@ -167,6 +170,7 @@ export class Feeds {
 
   async #catchUp(feed: Feed, work: () => Promise<void>, mayArrive = false): Promise<void> {
     if (feed.isReading || !feed.keepsHistory) return;
+    const { epoch } = feed;
     feed.state = 'repairing';
     feed.mustReadAgain = false;
     try {
@@ -179,7 +183,8 @@ export class Feeds {
       return;
     }
     this.#unread.delete(feed);
-    if (!mayArrive) feed.heardTo = feed.offset;
+    // Some of a new epoch may have arrived before that was known.
+    if (!mayArrive || feed.epoch !== epoch) feed.heardTo = feed.offset;
     this.#live(feed);
   }
 
