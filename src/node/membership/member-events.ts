@@ -22,6 +22,8 @@ export interface MemberEventsParts extends DataPushesParts {
 
 /** How a large room has changed since its members were last told. */
 interface Summary {
+  /** What members were told last, or how many there were before the first change where they were told nothing yet. */
+  readonly before: number;
   /** Before the first change. */
   readonly version: number;
   count: number;
@@ -44,7 +46,7 @@ export class MemberEvents {
   add(feed: Feed, { change, who, count }: PresenceChange): boolean {
     if (count > this.#parts.detailedMembers || this.#summaries.has(feed)) {
       this.#data.forget(feed);
-      if (change !== 'changed') this.#summarise(feed, count);
+      if (change !== 'changed') this.#summarise(feed, change, count);
       return false;
     }
     if (change === 'changed') {
@@ -83,10 +85,14 @@ export class MemberEvents {
     this.#data.stop();
   }
 
-  #summarise(feed: Feed, count: number): void {
+  #summarise(feed: Feed, change: 'joined' | 'left', count: number): void {
     const known = this.#summaries.get(feed);
     if (known) known.count = count;
-    else this.#summaries.set(feed, { version: this.#parts.version(feed), count });
+    else {
+      // A failover changes the count, too, and nobody tells of that.
+      const before = feed.toldCount ?? (change === 'joined' ? count - 1 : count + 1);
+      this.#summaries.set(feed, { before, version: this.#parts.version(feed), count });
+    }
     this.#telling.start();
   }
 
@@ -94,11 +100,9 @@ export class MemberEvents {
     if (this.#summaries.size === 0) return this.#telling.pause();
     const summaries = [...this.#summaries];
     this.#summaries.clear();
-    for (const [feed, { version, count }] of summaries) {
-      // Not what it was before the first change: a failover changes it, too, and nobody tells of that.
-      const { toldCount } = feed;
-      if (count === toldCount) this.#parts.addedUp(feed, version, count);
-      else feed.push(['member', feed.room.name, count > (toldCount ?? 0) ? 'joined' : 'left', null, count]);
+    for (const [feed, { before, version, count }] of summaries) {
+      if (count === before) this.#parts.addedUp(feed, version, count);
+      else feed.push(['member', feed.room.name, count > before ? 'joined' : 'left', null, count]);
       feed.toldCount = count;
       if (count <= this.#parts.detailedMembers) this.#parts.smallAgain(feed);
     }
