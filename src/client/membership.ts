@@ -226,6 +226,8 @@ export class Membership {
     this.#reading.stop();
     this.#held.drop();
     this.#setState('waiting');
+    // A listener may have left the room, or joined it again.
+    if (this.state !== 'waiting') return;
     this.#setState('joining');
     this.#notJoined(error);
   }

@@ -143,6 +143,21 @@ describe('the live list of members', () => {
     expect(room.state).toBe('joined');
   });
 
+  it('ends with the membership where a listener leaves as it hears that the node could not tell it', async () => {
+    const world = new World();
+    const { room } = await watched(world);
+    const nobody = { count: 0, users: 0, members: [], partial: true };
+    world.socket.answer('join', { epoch: 'e', offset: 4, recovered: false, members: nobody });
+    world.socket.receive(['member', 'r', 'joined', who('c'), 3]);
+    await world.settle();
+    room.on('state', () => room.leave());
+    world.socket.refuse('join', 'timeout');
+    expect(room.state).toBe('left');
+    await world.pass(1_000);
+    expect(room.state).toBe('left');
+    expect(world.socket.commands('join')).toHaveLength(2);
+  });
+
   it('is dropped where the room is refused after a reconnect', async () => {
     const world = new World();
     const { room } = await watched(world);
