@@ -364,6 +364,24 @@ describe('a Redis that', () => {
     expect(nodes.map(({ presence }) => presence.losses)).toEqual([1, 1]);
   });
 
+  it('forgets everything is given nothing by a node that has not found out', async () => {
+    const server = await ownServer();
+    const start = cluster();
+    const node = await start(server.url);
+    const { presence } = node.backplane;
+    const keys = new Keys(prefix, 16);
+    node.presence.onLost = () => enterMany(node, 'room', 2);
+    enterMany(node, 'room', 1);
+    await presence.list('room', 0);
+    await server.client.flushall();
+    presence.enter('room', entryOf(node, 2), true);
+    await waitFor(async () => (await server.client.hlen(keys.presence('room'))) > 0);
+    // Whoever sweeps the node finds the room on its list.
+    expect(await server.client.hkeys(keys.nodeRooms(node.nodeId))).toEqual(['room']);
+    expect(node.presence.losses).toBe(1);
+    expect(await presence.list('room', 0)).toMatchObject({ count: 2 });
+  });
+
   it('is away makes listing fail at once, and gets what was wanted meanwhile when it is back', async () => {
     const server = await ownServer({ appendonly: 'yes' });
     const start = cluster();

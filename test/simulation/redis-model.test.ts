@@ -310,7 +310,8 @@ const WHOS = [
 
 function presence(random: Random): Call {
   const keys = ['text:none'];
-  const args: (string | Buffer)[] = [Buffer.from([0, 0, 0, random.whole(1, 3)])];
+  const node = random.next() < 0.3 ? random.pick(NODES) : '';
+  const args: (string | Buffer)[] = [Buffer.from(`\0\0\0${String.fromCharCode(random.whole(1, 3))}${node}`)];
   for (const room of rooms(random)) {
     keys.push(`pres:${room}`, `presu:${room}`, `preso:${room}`, `log:${room}`);
     const changes = random.whole(1, 3);
@@ -319,6 +320,7 @@ function presence(random: Random): Call {
       args.push(`${random.pick(NODES)}.${random.whole(1, 5)}`, random.next() < 0.4 ? '' : random.pick(WHOS));
     }
   }
+  if (node !== '') keys.push('leases');
   return script('presenceScript', keys, args);
 }
 

@@ -446,3 +446,18 @@ test('who adds listeners again and again is found, and who sleeps again and agai
     pass(world, 1);
     expect(world.violations).toEqual([expect.stringMatching(/MaxListeners.* 11 end listeners/)]);
   }));
+
+test('whoever changes after a flush that its node has not noticed is removed with the node', () =>
+  inWorld((world) => {
+    const member = world.addClient(0);
+    act(world, member, () => member.join('chat:a'));
+    pass(world, 3_000);
+    world.redis.flushAll();
+    act(world, member, () => member.setPresence('chat:a', { n: 1 }));
+    pass(world, 20);
+    world.killNode(0, false);
+    act(world, member, () => member.close());
+    pass(world, 30_000);
+    const { keys, nowMs } = world.keysWith(NAMES.presence('chat:a'))!;
+    expect(keys.hash(NAMES.presence('chat:a'), nowMs)).toBeUndefined();
+  }));

@@ -149,11 +149,18 @@ export class PresenceWriter {
     try {
       return this.#applyReplies(group, await this.#send(group));
     } catch (cause) {
-      const error = cause as BackplaneError;
+      const error = this.#unlessLeaseLost(cause as BackplaneError);
       for (const batch of group)
         if (this.#inFlight.has(batch)) this.#putBack(batch, error.code === 'timeout');
       return error;
     }
+  }
+
+  /** Redis was flushed: a renewal finds out, and then all members enter again. */
+  #unlessLeaseLost(error: BackplaneError): BackplaneError {
+    if (!error.message.startsWith('redis: NOLEASE')) return error;
+    void this.#options.lease.renew();
+    return unavailable(STAGE, 'the presence lease is lost');
   }
 
   #putBack(batch: UpdateBatch, isDoubtful: boolean): void {
@@ -188,10 +195,12 @@ export class PresenceWriter {
   /** Resolves with the reply of the script: an error message for each room, '' for none. */
   async #send(batches: readonly UpdateBatch[]): Promise<string[]> {
     const { shards, clock, metrics } = this.#options;
-    const { roomKeys, args } = this.#call(batches);
     const sentAtMs = clock.nowMs();
     try {
-      const call = (shard: ShardAccess) => presenceScript.callMany(shard, roomKeys, args, metrics);
+      const call = (shard: ShardAccess) => {
+        const { names, args } = this.#call(batches, shard.isCluster);
+        return presenceScript.callMany(shard, names, args, metrics);
+      };
       const reply = await shards.ask(batches[0]!.room.name, call, STAGE);
       return (reply as Buffer[]).map(String);
     } finally {
@@ -200,24 +209,21 @@ export class PresenceWriter {
     }
   }
 
-  #call(batches: readonly UpdateBatch[]): { roomKeys: string[]; args: ScriptArgument[] } {
-    const { keys, lease } = this.#options;
+  #call(batches: readonly UpdateBatch[], isCluster: boolean): { names: string[]; args: ScriptArgument[] } {
+    const { keys, lease, nodeId } = this.#options;
     const term = Buffer.allocUnsafe(4);
     term.writeUInt32BE(lease.term);
-    const roomKeys = [keys.meta(batches[0]!.room.name)];
-    const args: ScriptArgument[] = [term];
+    const names = [keys.meta(batches[0]!.room.name)];
+    // On a cluster the leases may be on another server than the rooms.
+    const args: ScriptArgument[] = [isCluster ? term : Buffer.concat([term, Buffer.from(nodeId)])];
     for (const { room, updates } of batches) {
       const { name } = room;
-      roomKeys.push(
-        keys.presence(name),
-        keys.presenceUsers(name),
-        keys.presenceOrder(name),
-        keys.channel(name),
-      );
+      names.push(keys.presence(name), keys.presenceUsers(name), keys.presenceOrder(name), keys.channel(name));
       args.push(room.announce ? '1' : '0', updates.length);
       for (const { connection, who } of updates) args.push(connection, who === null ? '' : asBuffer(who));
     }
-    return { roomKeys, args };
+    if (!isCluster) names.push(keys.leases());
+    return { names, args };
   }
 
   /** Returns why Redis refused some for now, or null. */

@@ -1,12 +1,16 @@
 -- Enters and removes connections of one node. One call carries many rooms. Each room is a separate atomic step:
 -- an error in one is returned for that one and leaves the others alone.
 --
--- KEYS  1 a string or nothing, used only to test whether Redis is full; then for each room: entries, users, order, channel
--- ARGV  1 term of the node's lease (u32);
+-- KEYS  1 a string or nothing, used only to test whether Redis is full; then for each room: entries, users, order, channel;
+--       at last the leases, if ARGV[1] names the node
+-- ARGV  1 term of the node's lease (u32), and then the node, if its lease is on this server;
 --       then for each room '1' if its changes are announced, else '0', and the number of its changes;
 --       for each change the connection and who it is (MessagePack, see presence-event.ts), or '' for one that leaves
 -- Returns for each room '' if all of it is done; '!' and an error message if it is done but not announced; else the error
 --       message.
+--
+-- Without the lease nothing is done (NOLEASE): whoever flushed Redis took the node's list of rooms with it, and if the node died
+-- before it found out, nobody would ever remove what it enters now.
 --
 -- Redis checks its memory limit only before the first write of a call, and lets HDEL pass: a leave would let others enter
 -- beyond the limit. So the script tests first, with an empty write: a full Redis then accepts only rooms without joins.
@@ -17,7 +21,14 @@
 -- left, nil if it is another who now; the connection; who it is; entries in the room afterwards. So a leave is announced
 -- once, however often it is written, and the same data again not at all.
 local call, pack, sub = redis.call, struct.pack, string.sub
-local term = ARGV[1]
+local term, node = sub(ARGV[1], 1, 4), sub(ARGV[1], 5)
+
+if node ~= '' then
+  local record = call('HGET', KEYS[#KEYS], node) or ''
+  if string.match(record, '^(%d+):%d+:%d+:$') ~= tostring(struct.unpack('>I4', term)) then
+    return { err = 'NOLEASE the lease of this node is gone' }
+  end
+end
 
 local function words(problem)
   return type(problem) == 'table' and problem.err or tostring(problem)
