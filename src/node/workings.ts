@@ -112,6 +112,7 @@ export function createWorkings(parts: BrokerNodeParts) {
     ...shared,
     rights,
     presence,
+    isNew: (connection, room) => memberships.isNew(connection, room),
     // Without a lost link nothing else tells so soon. The store may lose its last witnesses before the next round.
     leaseLost: () => denied.reload(),
     feeds,

@@ -230,7 +230,7 @@ describe('data', () => {
     expect((await list('room')).members).toMatchObject([{ data: 'third' }]);
   });
 
-  it('is not left behind where the lease was lost while a room could not be opened', async () => {
+  it('is not entered before its join is answered where the lease was lost, and not left behind if that fails', async () => {
     const refusals: (() => void)[] = [];
     backplane.subscribe = () =>
       new Promise((_, reject) => refusals.push(() => reject(unavailable('subscribe', 'not now'))));
@@ -238,6 +238,7 @@ describe('data', () => {
     ann.send(['join', 1, 'room']);
     await waitFor(() => refusals.length === 1);
     backplane.leaseLost();
+    expect((await list('room')).members).toEqual([]);
     refusals[0]!();
     expect(await answer(ann, 1)).toBe('unavailable');
     expect((await list('room')).members).toEqual([]);

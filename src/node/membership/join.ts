@@ -62,6 +62,8 @@ export class Join implements FeedWaiter, CursorOwner {
   data: PackedValue | null | undefined;
   /** What the command asked for that needs a right of its own. */
   wish: Omit<JoinAsks, 'data'> = PLAIN_JOIN;
+  /** The connection was not in the room before. */
+  isFirst = false;
   readonly #reply: JoinReply;
   readonly #actions: JoinActions;
   #state: JoinState = 'waiting';

@@ -107,7 +107,8 @@ export class Memberships implements JoinActions {
   #enter(connection: Connection, name: string, wish: JoinWish, reply: JoinReply): void {
     const { hub, feeds } = this.#parts;
     const before = this.#joins.find(connection, name);
-    if (connection.rooms.includes(name)) this.#suspend(connection, name);
+    const isIn = connection.rooms.includes(name);
+    if (isIn) this.#suspend(connection, name);
     else hub.enter(connection, name);
     const feed = feeds.open(hub.room(name)!);
     this.#idle.delete(feed);
@@ -118,6 +119,7 @@ export class Memberships implements JoinActions {
     // The command's bytes are valid during this call.
     join.data = wish.data === null ? before?.data : new Uint8Array(wish.data);
     join.wish = { last, resume, members: wish.members };
+    join.isFirst = before?.isFirst ?? !isIn;
     // The positions of who comes back are never refused: it hears what it misses as a gap.
     join.cursor.isCut = since !== null && !this.#parts.rights.may('history', name, connection);
     this.#begin(join, wish, user);
@@ -173,10 +175,13 @@ export class Memberships implements JoinActions {
     this.#joins.remove(join);
     this.#parts.catchUp.stop(join.cursor);
     const { connection, feed } = join;
-    // A feed that could not be opened is gone, and a lease that was lost meanwhile has entered whoever waited for it.
-    if (this.#parts.feeds.get(feed.room.name) === undefined) this.#parts.presences.left(connection, feed);
     this.left(connection, feed.room.name);
     if (feed.room.name.startsWith(USER_ROOM_PREFIX)) this.#returnToPersonal(connection, feed);
+  }
+
+  /** Whether nobody knows of the member yet: it is entered when it has joined. */
+  isNew(connection: Connection, name: string): boolean {
+    return this.#joins.find(connection, name)?.isFirst === true;
   }
 
   /** Its user is to be in it, whoever asked for the join that failed. */

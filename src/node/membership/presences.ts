@@ -43,6 +43,8 @@ export interface PresencesParts {
   readonly detailedMembers: number;
   /** Of changed data, that each member of a room is sent; 0: no limit. */
   readonly dataBytesPerSecond: number;
+  /** Whether a connection is joining a room that it was not in before: it is entered when it has joined. */
+  readonly isNew: (connection: Connection, room: string) => boolean;
   /** The lease was lost: the store may have lost more than that. */
   readonly leaseLost: () => void;
   readonly metrics: NodeMetrics;
@@ -185,7 +187,7 @@ export class Presences {
     for (const connection of this.#parts.hub.connections()) {
       for (const name of connection.rooms) {
         const feed = this.#parts.feeds.get(name);
-        if (feed) this.joined(connection, feed);
+        if (feed && !this.#parts.isNew(connection, name)) this.joined(connection, feed);
       }
     }
   }

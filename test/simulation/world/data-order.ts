@@ -56,8 +56,6 @@ export class DataOrder {
       const said = this.#said.get(`${client} ${room.name}`);
       // An answer shows it what it said itself at once, and what others are told follows.
       if (said === undefined || client === name) continue;
-      // A node whose lease was lost enters everybody again, and those who are about to join without their data.
-      if ((member.data ?? null) === null) continue;
       const before = seen.upTo.get(member.connection) ?? 0;
       // It may have said the same several times: the first of them is enough.
       const at = said.indexOf(textOf(member.data), before);
