@@ -1,6 +1,6 @@
 /**
- * What waits for a partition that cannot be written to for a moment, because its slot moves or its master changes: batches that a
- * server did not run, before everything that came for the partition later. So a room's messages keep their order.
+ * Batches that wait while a partition cannot be written to, because its slot moves or its master changes. Batches that a server did not
+ * run come first, then those that came later. So the messages of a room keep their order.
  */
 import type { Clock } from '../../../util/clock.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';

@@ -1,4 +1,4 @@
-/** Which master has what: a lane for each partition, and one for what is one for the whole cluster. */
+/** Which master has what: a lane for each partition, and one for what the whole cluster shares (leases, denials, signals). */
 import type { Place } from '../../backplane.ts';
 import type { Keys } from '../keys/keys.ts';
 import type { Part } from '../lineage/records.ts';
@@ -54,14 +54,14 @@ export function laneProblem({ member, slot }: Lane): string | null {
   return member === null ? `no master of the Redis Cluster has slot ${slot}` : member.problem();
 }
 
-/** Whether its master is there, and it is not known yet what it lacks. */
+/** Whether its master can be reached, but it is not settled yet whether the master lacks writes. */
 export function isSettling({ part, member }: Lane): boolean {
   return member?.shard.isUp === true && !member.shard.hasSettled(part);
 }
 
 /**
- * Whether what cannot be asked now is waited for: its master is being connected to, or hands over, or was lost just now. One that has
- * been away for longer is refused at once.
+ * Whether calls to this lane wait although it cannot be asked now: its master is being connected to, hands over, or was lost just now.
+ * Calls to a master that has been away for longer are refused at once.
  */
 export function isPassing(lane: Lane, nowMs: number, maxWaitMs: number): boolean {
   const { member } = lane;

@@ -1,4 +1,4 @@
-/** Follows the slot map: who has a lane from now on, what that takes from one master to another, and whose links end. */
+/** Follows the slot map: gives each lane its new master, moves what belongs to it, and closes links to masters that have nothing left. */
 import type { Clock } from '../../../util/clock.ts';
 import type { Logger } from '../../../util/log.ts';
 import type { Place } from '../../backplane.ts';
@@ -45,7 +45,7 @@ export class Moves {
     }
     for (const [from, parts] of this.#reroute(map)) this.#moved(from, parts);
     masters.serve(map);
-    // Whoever has what nobody else has claimed stays, also where the map does not name it: its links may come back.
+    // A master stays while no other has claimed its lanes, even if the map does not name it: its links may come back.
     for (const member of masters.all) {
       if (lanes.partsOf(member.shard).length === 0) this.#retire(member, before, map);
     }
@@ -69,7 +69,7 @@ export class Moves {
       const owner = map.owner(lane.slot);
       const member = owner === null ? null : masters.of(owner.id);
       const former = lane.member;
-      // If nobody has it for a moment, whoever had it last keeps what is subscribed, and is asked in vain.
+      // If no master has the slot for a moment, the lane stays with the last one: it keeps the subscriptions, and refuses calls.
       if (member === former || member === null) continue;
       lane.member = member;
       member.shard.forget([lane.part]);
@@ -98,8 +98,8 @@ export class Moves {
   }
 
   /**
-   * It has nothing any more. One that gave its slots away answers what is in flight. One that was replaced is given a moment, in which
-   * it counts if it says that it did nothing: so a planned failover leaves nothing unknown.
+   * Ends a member that has no lanes any more. A master that gave its slots away still answers calls in flight. A master that was replaced
+   * gets a moment to answer that it did not run them: so a planned failover leaves no outcome unknown.
    */
   #retire(member: Member, before: SlotMap | null, map: SlotMap): void {
     const nowMs = this.#options.clock.nowMs();

@@ -1,8 +1,8 @@
 /**
- * Who has which slots of a Redis Cluster, from what its servers say of each other (CLUSTER NODES). Any of them may be behind, or
- * cut off, or not know yet that it was replaced. But each claim of slots has a configuration epoch, and whoever takes slots has a
- * higher one than all before: so of two claims the higher one is true, in whatever order the answers come. A claim that was seen
- * counts on: whoever told of it may be the one that it replaced, while the others have yet to hear.
+ * Which master has which slots of a Redis Cluster, according to the CLUSTER NODES replies of its servers. A server may be behind, cut
+ * off, or not know that it was replaced. But each claim of slots has a configuration epoch, and a server that takes slots gets a higher
+ * epoch than all before. So the claim with the highest epoch is right, in whatever order the answers come. A claim is remembered even if
+ * later answers do not have it: those servers may not have heard of it yet.
  */
 import { MAX_PUBLISHED_ON } from '../../envelope.ts';
 import { SLOTS } from '../keys/slots.ts';
@@ -134,7 +134,7 @@ export function mergeViews(views: readonly ClusterView[], before: SlotMap | null
   return withoutIdle(masters, owners, best, views);
 }
 
-/** What is known of each server: its own word, or else that of whoever has heard of its newest epoch. */
+/** What is known of each server: what it says itself, or else what the server says that has heard of its newest epoch. */
 function bestLines(views: readonly ClusterView[]): Map<string, NodeLine> {
   const best = new Map<string, NodeLine>();
   for (const { lines } of views) {
@@ -148,8 +148,8 @@ function bestLines(views: readonly ClusterView[]): Map<string, NodeLine> {
 }
 
 /**
- * Where another server has the former address of one, servers may know of it for good, but not where it is (`noaddr`). Others know, or it was
- * known before.
+ * When another server takes over the address of a server, some servers may know its id for good but not its new address (`noaddr`). The
+ * address then comes from others, or from before.
  */
 function addAddresses(
   best: Map<string, NodeLine>,
@@ -183,7 +183,7 @@ function withoutIdle(
 }
 
 /**
- * What is said of the cluster that is known: a server that lost its disk, or an address that is another cluster's now, names none of its
+ * The views of the known cluster only. A server that lost its disk, or whose address now belongs to another cluster, names none of its
  * masters.
  */
 export function viewsOf(known: SlotMap, views: readonly ClusterView[]): ClusterView[] {

@@ -1,6 +1,6 @@
 /**
- * Keeps the slot map: asks each master now and then, and all of them at once when something hints that slots have moved. Nobody is
- * waited for: each answer is put to what the others said last.
+ * Keeps the slot map: asks each master regularly, and all of them at once when something hints that slots have moved. It waits for
+ * nobody: each answer is combined with the latest answers of the others.
  */
 import { EndOfTurn } from '../../../util/end-of-turn.ts';
 import { systemScheduler, type Timer } from '../../../util/scheduler.ts';
@@ -113,7 +113,7 @@ export class Topology {
     const said = [...this.#views.values(), ...this.#found];
     const views = this.#map === null ? said : viewsOf(this.#map, said);
     const map = mergeViews(views, this.#map);
-    // Nobody who tells of the cluster was reached: what is known stands.
+    // No server of the known cluster answered: the map stays as it is.
     if (map.masters.length === 0) return;
     this.#map = map;
     this.#options.read(map);

@@ -1,10 +1,10 @@
 /**
- * Whether a partition may lack writes that were acknowledged. Replication is asynchronous: a replica that is promoted
- * goes on from what it had, gives the numbers of lost messages to others, and cannot tell. So every partition has a
- * record of the server that its nodes found it on, and of its lineage: which promotion numbered its rooms. A promotion
- * that may have lost writes begins a lineage, and each room of it gets a new epoch at its next use. Three things do not:
- * a partition that moved with its slot, a server that started again with all of its data, which nodes make sure of
- * (`witnesses.ts`), and a planned failover, of which the server that handed over gives the proof.
+ * Decides whether a partition may lack writes that were acknowledged. Replication is asynchronous: a promoted replica
+ * may lack the newest messages, gives their offsets to new ones, and cannot know it. So every partition has a record. It
+ * names the server on which nodes found the partition, and its lineage: the promotion since which its rooms are numbered.
+ * A promotion that may have lost writes begins a new lineage, and each room gets a new epoch at its next use. Three events
+ * begin none: a partition moves with its slot; a server restarts with all of its data, which nodes check
+ * (`witnesses.ts`); a planned failover, for which the former primary gives the proof.
  */
 import type { Replication } from '../link/replication.ts';
 import type { LineageRecord } from './record.ts';
@@ -14,7 +14,7 @@ const LINEAGE_BYTES = 8;
 
 export type Verdict =
   | { readonly lineage: string }
-  /** It depends on the former primary: with its proof the lineage stays. */
+  /** A promotion: the lineage stays only if the former primary proves that it handed over everything. */
   | 'ask';
 
 /** What is known of the other primaries of a cluster. One Redis, with or without Sentinel, has none. */
@@ -39,14 +39,14 @@ export function decide(record: LineageRecord | null, server: Replication, others
 function hasMoved({ home }: LineageRecord, server: Replication, { primaries, isKnown }: Others): boolean {
   if (server.previousId !== '' && !isKnown) return false;
   if (primaries.some(({ id }) => id === home)) return true;
-  // It may have come here by way of a replica of its home that was promoted.
+  // A replica of its home may have been promoted in between, and the partition came from there.
   return server.previousId === '' && !primaries.some(({ previousId }) => previousId === home);
 }
 
 /**
- * As which primary a process counts that is not among them any more, and that nodes knew under the id `home`: a master that gives its
- * last slots away follows the one that got them at once, and lived until then. `said`: by that process. Null: it is no witness of that.
- * One that follows because its own replica was promoted has kept some of the stream, and says which.
+ * A master that gives its last slots away becomes a replica of the server that got them, so it is no primary any more, but nothing was
+ * lost. Returns the primary that it was, under the id `home`; null if it does not prove that. `said`: its own reply. A master that
+ * follows because its own replica was promoted shows it: it has kept some of its former replication stream.
  */
 export function asPrimary(said: Replication, home: string, server: Replication): Replication | null {
   if (!said.isReplica) return said;
@@ -62,7 +62,7 @@ export type Doubt =
   | 'compare'
   /** The same, and this node was not there before: it has nothing to compare. */
   | 'strange'
-  /** Others have decided that it lacks nothing, without this node. */
+  /** Other nodes decided, without this one, that the server lacks nothing. */
   | 'late';
 
 /** For a lineage that stays. `earlier`: as this node last knew the record. Says nothing where a server does not name its process. */
@@ -87,8 +87,8 @@ export function doubtOf(
 }
 
 /**
- * Whether a partition without a record had one: it was flushed with everything else, and then the server started again. What was numbered
- * in between has no lineage that anybody could compare.
+ * Whether a partition without a record had one before: Redis was flushed, and then the server restarted. What was numbered in between
+ * has no lineage to compare.
  */
 export function hasLostRecord(
   record: LineageRecord | null,
@@ -124,9 +124,9 @@ export function lineageOf({ id }: Replication): string {
 }
 
 /**
- * Whether the former primary proves that `server` has all of its writes: it handed over at the very offset at which the
- * other began, and follows it now. A replica that was nearly as far may be at the same offset, so it must be the process
- * of the record. Null: it cannot tell yet.
+ * Whether the former primary proves that `server` has all of its writes: it stopped at exactly the replication offset at
+ * which `server` began, and follows it now. Another replica may be at the same offset, so it must be the process that the
+ * record names. Null: not decided yet.
  */
 export function provesHandover(
   { home, runId }: LineageRecord,
@@ -134,7 +134,7 @@ export function provesHandover(
   former: Replication,
 ): boolean | null {
   if (runId === '' || former.runId !== runId) return false;
-  // It went on where the other began: only one that hands over stops there.
+  // The former primary wrote more after that offset. Only one that hands over stops there.
   if (!former.isReplica && former.id === home && former.offset >= server.since) return false;
   if (!former.isReplica || former.id !== server.id) return null;
   return former.previousId === home && server.previousId === home && former.since === server.since;

@@ -1,12 +1,12 @@
 /**
- * What this node knows that one run of a server has stored. A disk holds all that was written up to some moment, so the newest writes
- * that a node knows of stand for all before them: a server that has these after it started again lacks nothing of what the node knows.
+ * What this node knows to be stored by one run of a server. A disk holds everything up to some moment. So if a restarted server has the
+ * newest writes that the node knows of, it has all earlier ones too.
  *
- * A beat is a write that nodes do now and then for this purpose alone. Once one is answered, what was seen before it was sent is no
- * longer needed.
+ * A beat is a small write for this purpose alone, which nodes repeat. Once a beat is answered, it replaces everything that was seen before
+ * it was sent.
  */
 
-/** A message that exists, since somebody was told so. */
+/** A message that must be stored, since a publisher or a member was told of it. */
 export interface Sight {
   readonly room: string;
   readonly epoch: string;
@@ -25,7 +25,7 @@ class Newest implements Sight {
   room = '';
   epoch = '';
   offset = 0;
-  /** Which of all sights it is. */
+  /** The count of all sights when this one was noted. */
   at = 0;
 
   note(room: string, epoch: string, offset: number, at: number): void {
@@ -36,7 +36,7 @@ class Newest implements Sight {
   }
 }
 
-/** Of a subscribe link that is lost again and again while no beat is answered. */
+/** The limit for a subscribe link that is lost again and again while no beat is answered. */
 const MAX_CONNECTIONS = 16;
 
 export class Evidence {
@@ -54,17 +54,17 @@ export class Evidence {
     this.runId = runId;
   }
 
-  /** The server told a publisher. On the command link, in the order in which it stored. */
+  /** A publisher was answered: over the command link, in the order in which the server stored. */
   answered(room: string, epoch: string, offset: number): void {
     this.#answered.note(room, epoch, offset, ++this.#count);
   }
 
-  /** It came over the subscribe link, in that order too. */
+  /** A message came over the subscribe link, in the same order. */
   heard(room: string, epoch: string, offset: number): void {
     this.#heard.note(room, epoch, offset, ++this.#count);
   }
 
-  /** It was read: members may be given it. */
+  /** A message was read from history, and may be given to members. */
   read(room: string, epoch: string, offset: number): void {
     this.#read.note(room, epoch, offset, ++this.#count);
   }

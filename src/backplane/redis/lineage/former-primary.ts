@@ -11,16 +11,16 @@ export interface FormerPrimaryOptions {
   info(address: ServerAddress): Promise<string>;
 }
 
-/** It follows the new primary within 60 ms of a planned failover; rooms wait for this. */
+/** After a planned failover it follows the new primary within 60 ms (measured). Rooms wait for this answer. */
 const WAIT_MS = 1_000;
-/** For one that answers, and has not gone on: it will follow, however busy the machine is. */
+/** For a former primary that answers and has written nothing more: on a busy machine it may take longer to follow. */
 const WAIT_FOR_LIVING_MS = 3_000;
 const POLL_MS = 25;
 
 /** True and false: whether it proves that it handed over. */
 type Answer = boolean | 'not yet' | 'silent' | 'another server' | 'nobody there' | Refusal;
 
-/** Such as of the login. */
+/** It refused to answer, such as the login. */
 interface Refusal {
   readonly refuses: string;
 }
@@ -43,7 +43,7 @@ export class FormerPrimary {
     for (const runId of this.#addresses.keys()) if (!runIds.has(runId)) this.#addresses.delete(runId);
   }
 
-  /** What a process says that this node knew as a primary; null where it says nothing. */
+  /** The replication state of a process that this node knew as a primary; null if it does not answer. */
   async said(runId: string): Promise<Replication | null> {
     const address = this.#addresses.get(runId);
     if (address === undefined) return null;
@@ -57,8 +57,8 @@ export class FormerPrimary {
   }
 
   /**
-   * Whether the process of the record handed over all that it had to `server`, whose own state `latest` reads: null if it did, else
-   * why that is not certain. One that died proves nothing.
+   * Whether the process that the record names handed over all of its data to `server`, whose own state `latest` reads. Null if it did,
+   * else why that is not certain. A process that died proves nothing.
    */
   async doubts(
     record: LineageRecord,
@@ -113,7 +113,7 @@ export class FormerPrimary {
   }
 }
 
-/** Where the former primary may be: where this node knew it, and among those that follow its successor. */
+/** Where the former primary may be: at the address where this node knew it, or among the replicas of the new primary. */
 function candidates(known: ServerAddress | undefined, server: Replication): [string, ServerAddress][] {
   return [...(known === undefined ? [] : [known]), ...server.replicas].map((address) => [
     nameOf(address),

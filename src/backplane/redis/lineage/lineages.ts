@@ -1,6 +1,6 @@
 /**
- * The lineage of each partition, as this node found it on the server that has the partition now. Nothing is published,
- * numbered or read before it is settled; all nodes agree, since a record in the partition itself decides.
+ * The lineage of each partition on the server that has it now. Nothing is published, numbered or read before the lineage is
+ * settled. All nodes agree on it, because it is recorded in the partition itself.
  */
 import type { Logger } from '../../../util/log.ts';
 import { shownAddress } from '../../../util/redis-url.ts';
@@ -55,7 +55,7 @@ export class Lineages {
   #generation = 0;
   /** Ids of servers on which something was settled. An id ends with the next promotion, so one that has nothing now may get something again. */
   readonly #known = new Set<string>();
-  /** Decided, and not stored: their server refuses writes. */
+  /** Partitions whose lineage is decided but not stored, since their server refuses writes. */
   readonly #owed = new Set<Part>();
   /** Ids of servers whose promotion was counted. */
   readonly #promotions = new Set<string>();
@@ -87,7 +87,7 @@ export class Lineages {
     return this.#common;
   }
 
-  /** Of all that is stored together: another one when some of what this node wrote may be gone. */
+  /** Changes when some of what this node wrote may be gone, in any partition. */
   get incarnation(): string {
     return String(this.#generation);
   }
@@ -125,9 +125,9 @@ export class Lineages {
   }
 
   /**
-   * Looks again while a link is up: a server takes another replication id when its first replica comes, and records must
-   * know it before that replica is promoted. And another node may have found that the server lacks something. Resolves with why the
-   * link must be made anew, or with null.
+   * Checks the records while a link is up. A server gets another replication id when its first replica connects, and the records must
+   * have it before that replica is promoted. Also, another node may have found that the server lacks something. Resolves with the reason
+   * to connect anew, or with null.
    */
   async review(
     server: Omit<FoundServer, 'info'>,

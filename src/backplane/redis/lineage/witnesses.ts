@@ -1,7 +1,7 @@
 /**
- * Asks whether a server that started again has all that it had. It cannot tell by itself, so nodes compare what they know, each for
- * itself, and a room goes on in its numbering only when all of them have found everything. If one of them finds something missing, or
- * does not answer in time, a lineage begins.
+ * Finds out whether a restarted server has all of its data. The server cannot tell, so each node looks for what it knows to be stored.
+ * Rooms keep their numbering only if every node has found everything. If a node misses something, or does not answer in time, a new
+ * lineage begins.
  */
 import type { Clock } from '../../../util/clock.ts';
 import { systemScheduler } from '../../../util/scheduler.ts';
@@ -38,7 +38,7 @@ export type Finding =
   | 'complete'
   /** Another node has decided meanwhile. */
   | 'decided'
-  /** Who has said nothing: nobody knows what they knew. */
+  /** Nodes that did not answer: what they knew may be missing. */
   | { readonly silent: readonly string[] };
 
 /** Links come back within two seconds of a server's start. Rooms wait for this. */
@@ -55,7 +55,7 @@ export class Witnesses {
     this.#options = options;
   }
 
-  /** Writes down that all that is known of this run is stored, and resolves when that is. A refusal leaves everything as it was. */
+  /** Sends a beat to this run, and resolves when it is answered. If the server refuses it, nothing changes. */
   async beat(court: Court, evidence: Evidence): Promise<void> {
     const sentAtMs = this.#options.clock.nowMs();
     const { mark } = evidence;
@@ -83,7 +83,7 @@ export class Witnesses {
       return missing === undefined ? null : `it lacks message ${missing.offset} of room ${missing.room}`;
     } catch (cause) {
       const error = errorFromCall(cause, 'connect');
-      // The partition is elsewhere since: what was written here cannot be looked up.
+      // The partition has moved, so what was written here cannot be looked up.
       if (isNotRun(error)) return 'the rooms moved meanwhile';
       throw error;
     }

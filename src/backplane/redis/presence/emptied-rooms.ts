@@ -1,16 +1,16 @@
 /**
- * Rooms that this node has left and that are still on its list in the store. On a cluster they stay there for a while: the server of a
- * room may fail over without the newest leaves, while the server of the list loses nothing. The list then names the room to whoever
- * removes what came back.
+ * Rooms that this node has left, but that stay on its list in the store for a while. This matters on a cluster: the server of a room may
+ * fail over and lose the newest leaves, so that members come back, while the server of the list loses nothing. The node that removes
+ * such members finds the room on the list.
  */
 
-/** A room that stays on the list costs whoever sweeps this node one look. */
+/** Each room that stays on the list costs the sweep of this node one look. */
 const MOST_ROOMS = 10_000;
 
 export class EmptiedRooms {
   readonly #keptMs: number;
   readonly #isIn: (room: string) => boolean;
-  /** When each was left: the latest last. */
+  /** When each room was left, in that order. */
   readonly #sinceMs = new Map<string, number>();
 
   /** `isIn`: whether this node has entries in a room, or is about to. */
@@ -19,14 +19,14 @@ export class EmptiedRooms {
     this.#isIn = isIn;
   }
 
-  /** One that this node is in may be on a list that was swept. There may be more of these than of those that it left. */
+  /** Ignores a room that this node is in: such rooms may come from a swept list, and may be many. */
   add(room: string, nowMs: number): void {
     if (this.#isIn(room)) return;
     this.#sinceMs.delete(room);
     this.#sinceMs.set(room, nowMs);
   }
 
-  /** Takes those that were left long enough ago, and the oldest of too many, except those that this node is in again. */
+  /** Takes the rooms that were left long enough ago, and the oldest ones beyond the limit. Rooms that this node is in again are left out. */
   takeDue(nowMs: number): string[] {
     const due: string[] = [];
     for (const [room, sinceMs] of this.#sinceMs) {

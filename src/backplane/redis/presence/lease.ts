@@ -67,7 +67,7 @@ export class Lease {
     return this.#options.clock.nowMs() < this.#validUntilMs;
   }
 
-  /** Whether no other Redis, or another run of it, took over since the term began. */
+  /** Whether the Redis in which the term began still serves, in the same run. */
   get isOfThisStore(): boolean {
     return this.#options.incarnation() === this.#incarnation;
   }
@@ -95,12 +95,12 @@ export class Lease {
   }
 
   /**
-   * Gives it up, if the node has no entries left, and for good: nothing renews it any more. On a cluster its list of rooms may stay for
+   * Gives the lease up for good, if the node has no entries left. On a cluster its list of rooms may stay for
    * a while. Rejects with a `BackplaneError`.
    */
   async release(): Promise<void> {
     this.#isReleased = true;
-    // One that is under way changes the record that the release must name.
+    // A renewal in flight changes the record that the release must name.
     await this.#renewing;
     const { shards, keys, nodeId, metrics, emptiedMs, leaseMs } = this.#options;
     const names = [keys.leases(), keys.nodeRooms(nodeId)];
@@ -111,7 +111,7 @@ export class Lease {
       STAGE,
     );
     if (released === 1 || emptiedMs === 0) return;
-    // It claims its own lease: the claim lapses, and others then remove what a failover has brought back.
+    // The node claims its own lease. When the claim lapses, other nodes remove what a failover has brought back.
     const kept = [...args, `${this.#term}:${++this.#beat}:${leaseMs}:${nodeId}`];
     await shards.ask(null, (shard) => claimScript.call(shard, [keys.leases()], kept, metrics), STAGE);
   }
@@ -151,8 +151,8 @@ export class Lease {
     const next = `${this.#term + 1}:${beat}:${leaseMs}:`;
     const sentAtMs = clock.nowMs();
     const incarnation = this.#options.incarnation();
-    // A promoted replica, or the disk of a Redis that was started again, may lack what this term entered and have what it removed:
-    // nothing of it counts any more, even if the lease itself is there.
+    // A promoted replica or a restarted Redis may lack entries of this term, and may have entries that it removed. So the term is over,
+    // even if the lease itself is still there.
     const held = incarnation === this.#incarnation ? this.#term : 0;
     const args = [nodeId, held, kept, next];
     const reply = await shards.ask(

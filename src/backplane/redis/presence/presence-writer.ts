@@ -67,8 +67,8 @@ export class PresenceWriter {
   }
 
   /**
-   * Takes rooms off the node's list that it left long enough ago. Not awaited: a room that stays on the list only costs a sweeper of
-   * this node one look. Until the list was swept they have to stay, or what an earlier lease left in them would stay forever.
+   * Takes rooms off the node's list that it left long enough ago. Not awaited: a room that stays on the list costs only one look of a
+   * sweep. Rooms stay until the list was swept; otherwise entries of an earlier lease would stay in them forever.
    */
   unregister(): void {
     if (this.#options.mustSweep()) return;
@@ -136,7 +136,7 @@ export class PresenceWriter {
       if (failure !== null) this.#rejectOf(groups.filter((_, i) => refusals[i] !== null).flat(), failure);
     } catch (error) {
       const isDoubtful = (error as BackplaneError).code === 'timeout';
-      // Of those that were answered, each has had its own outcome.
+      // Each call that was answered has its own outcome already.
       for (const batch of this.#inFlight) this.#putBack(batch, isDoubtful);
       throw error;
     }
@@ -277,7 +277,7 @@ export class PresenceWriter {
     for (const waiter of waiters) if (!this.#waiters.includes(waiter)) waiter.resolve();
   }
 
-  /** Those that wait for one of these, which could not be written. */
+  /** Rejects the waiters of these rooms, which could not be written. */
   #rejectOf(batches: readonly UpdateBatch[], error: BackplaneError): void {
     const rooms = new Set(batches.map(({ room }) => room.name));
     const isOfThem = ({ room }: Waiter) => room === null || rooms.has(room);

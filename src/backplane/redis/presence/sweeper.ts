@@ -15,12 +15,12 @@ export interface SweeperOptions extends PresenceParts {
 }
 
 /**
- * Rooms that leave the list of their node once they were looked through: all of them, those in which nothing was found, or none. On a
- * cluster a node is swept a second time, for what a failover has brought back since.
+ * Which rooms a sweep takes off the list of their node: all, those in which it found nothing, or none. On a cluster a node is swept a second
+ * time, to remove what a failover has brought back.
  */
 type Forgets = 'all' | 'clean' | 'none';
 
-/** A claimed lease. Its record is kept here, to prove that it is still ours; null for the node's own lease. */
+/** A claimed lease. Its record proves that the claim is still ours; null for the node's own lease. */
 interface Claim {
   readonly node: string;
   readonly term: number;
