@@ -75,6 +75,18 @@ class MemberLists(NodeTest):
             self.assertIs(two.member_list, one.member_list)
         self.assertEqual(two.member_list, MemberList())
 
+    async def test_cost_no_membership_where_the_node_cannot_tell_them(self) -> None:
+        rc, peer = await self.enter()
+        room = await self.enter_room(rc, peer, offset=1)
+        first = asyncio.ensure_future(anext(room.member_lists()))
+        join = await peer.next("join")
+        await peer.send(["error", join[1], "timeout", "Redis does not answer"])
+        options = (await peer.joined(offset=1, members=snapshot(ANN)))[3]
+        self.assertEqual(options, {"since": ["e", 1], "members": True})
+        self.assertEqual(names(await soon(first)), (["ann"], 1, False))
+        await peer.send(message(2))
+        self.assertEqual([one.offset for one in await soon(collect(room, 1))], [2])
+
     async def test_end_with_the_handle(self) -> None:
         rc, peer = await self.enter()
         room = rc.room("r", members=True)

@@ -162,7 +162,13 @@ class Session:
             return
 
         def on_reply(result: Any, error: Exception | None) -> None:
-            if self._connection is connection and membership.is_in:
+            if self._connection is not connection or not membership.is_in:
+                return
+            if isinstance(error, Refused) and error.code in _PASSING:
+                # Like any join that fails, it has left the connection outside.
+                membership.is_in = False
+                self._join_later(membership, error)
+            else:
                 membership.list_answered(result, error)
 
         connection.request(on_reply, "join", membership.room, membership.list_options())
@@ -174,8 +180,7 @@ class Session:
                 # It was wanted while the join was on its way.
                 self._ask_for_members(membership)
         elif isinstance(error, Refused) and error.code in _PASSING:
-            self._later(self._retry_seconds(error, membership.attempts), membership)
-            membership.attempts += 1
+            self._join_later(membership, error)
         elif isinstance(error, RoomcastError):
             self._forget(membership)
             membership.fail(error)
@@ -185,8 +190,10 @@ class Session:
             return error.retry_after
         return _RETRY.seconds(attempt, self._options.timing.random)
 
-    def _later(self, seconds: float, membership: Membership) -> None:
+    def _join_later(self, membership: Membership, error: Refused) -> None:
         connection = self._connection
+        seconds = self._retry_seconds(error, membership.attempts)
+        membership.attempts += 1
 
         def again() -> None:
             self._refused.discard(timer)
