@@ -6,7 +6,7 @@ import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
 import { silentMetrics } from '../../src/backplane/metrics.ts';
 import { Link } from '../../src/backplane/redis/link/link.ts';
 import type { RedisBackplane } from '../../src/backplane/redis/redis-backplane.ts';
-import { inspectRedis } from '../../src/backplane/redis/start/inspect.ts';
+import { inspectRedis, isAnswered } from '../../src/backplane/redis/start/inspect.ts';
 import { addressOfPrimary, inspectSentinels } from '../../src/backplane/redis/start/inspect-sentinels.ts';
 import { examineRedis } from '../../src/cli/doctor/examine-redis.ts';
 import { loadConfig } from '../../src/config/load.ts';
@@ -317,6 +317,15 @@ test('doctor looks at the Sentinels, at the primary and at each replica', async 
     `127.0.0.1:${port}: every command that a node needs was tried, and is allowed`,
   ]);
   expect(clocks).toHaveLength(3);
+});
+
+test('a primary that refuses the login has answered, and one that is not there has not', async () => {
+  const { sentinels: urls, sentinelName } = settings();
+  const asked = { sentinels: urls, sentinelName, keyPrefix: 'sentinel', timeoutMs: 2_000 };
+  const refused = inspectRedis({ ...asked, url: 'redis://:wrong@not.used' });
+  await expect(refused).rejects.toSatisfy(isAnswered);
+  const nobody = inspectRedis({ url: 'redis://127.0.0.1:1', keyPrefix: 'sentinel', timeoutMs: 2_000 });
+  await expect(nobody).rejects.not.toSatisfy(isAnswered);
 });
 
 test('a node says which name the Sentinels do not know, and that none answers', async () => {

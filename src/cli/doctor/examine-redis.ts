@@ -2,7 +2,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import { readRedisTls } from '../../app/redis-tls.ts';
 import { inspectCluster } from '../../backplane/redis/cluster/inspect-cluster.ts';
-import { inspectRedis, type RedisFacts } from '../../backplane/redis/start/inspect.ts';
+import { inspectRedis, isAnswered, type RedisFacts } from '../../backplane/redis/start/inspect.ts';
 import { inspectSentinels } from '../../backplane/redis/start/inspect-sentinels.ts';
 import type { Config } from '../../config/config.ts';
 import { bySentinels, redisAddress, shownAddress, splitRedisUrls } from '../../util/redis-url.ts';
@@ -49,7 +49,8 @@ async function examineSentinels(config: Config, url: string, timeoutMs: number):
     }),
   );
   const examined = judge(config, url, servers);
-  const primaryAnswers = primary === null || !(servers.get(primary)?.found instanceof Error);
+  const asked = primary === null ? undefined : servers.get(primary)?.found;
+  const primaryAnswers = !(asked instanceof Error) || isAnswered(asked);
   const agreed = checkRedisSentinels(facts, sentinelName, primaryAnswers);
   return { ...examined, findings: [...agreed, ...examined.findings] };
 }

@@ -72,6 +72,11 @@ export interface RedisFacts {
 /** A server that nodes cannot use, whatever else is true of it. */
 export class WrongServer extends Error {}
 
+/** Of an error of `inspectRedis`: whether a server answered, if only to refuse a login or a command. */
+export function isAnswered(error: Error): boolean {
+  return error instanceof WrongServer || error.name === 'ReplyError';
+}
+
 /**
  * Rejects if the server cannot be reached, refuses the login, or refuses INFO and TIME, and with a
  * `WrongServer`. The message contains no secrets.
