@@ -247,6 +247,36 @@ test('of a node that does not reach one server messages of its rooms are late by
     { isCluster: true },
   ));
 
+test('messages are late by right while it is not known which of them are own ones, and not for ever', () => {
+  const lateAfter = (steadyMs: number, waits: boolean) => {
+    const violations: string[] = [];
+    const client = {
+      owner: { name: 'ann' },
+      client: { status: { state: 'connected', node: 'here' } },
+      rooms: ['chat:a'],
+      room: () => ({ state: 'joined', position: ['epoch', 1] }),
+      waitsForOwn: () => waits,
+      acknowledged: [{ room: 'chat:a', payload: 7, epoch: 'epoch', offset: 2, sentAtMs: 1, ackedAtMs: 1 }],
+    };
+    const node = { core: { node: { nodeId: 'here' } } };
+    const world = {
+      loop: { nowMs: 90_000 },
+      clients: [client],
+      running: [node],
+      cluster: null,
+      violation: (what: string) => violations.push(what),
+    };
+    const steady = { ofNode: () => steadyMs, ofClient: () => steadyMs };
+    new LagChecks(world as unknown as World, steady as unknown as Steady).look();
+    return violations.length > 0;
+  };
+  expect([lateAfter(9_000, false), lateAfter(9_000, true), lateAfter(16_000, true)]).toEqual([
+    true,
+    false,
+    true,
+  ]);
+});
+
 test('a node that could not start and was killed is started again once', () =>
   inWorld((world) => {
     world.isRedisDown = true;

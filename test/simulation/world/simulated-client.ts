@@ -336,6 +336,13 @@ export class SimulatedClient {
     this.ownMessages.set(payload, { payload, connection, stay: (isIn && membership?.stay) || null, atMark });
   }
 
+  /** Whether it does not know yet if a message was stored that it wanted no echo of. */
+  waitsForOwn(name: string): boolean {
+    return this.outcomes.some(
+      ({ room, payload, end }) => end === null && room === name && this.ownMessages.has(payload),
+    );
+  }
+
   /** Right after its join, in one turn: it is a member by then, if both go over one connection. */
   publishesAfterJoin(name: string, payload: number): void {
     const stay = this.#memberships.get(name)?.stay;
@@ -445,12 +452,7 @@ export class SimulatedClient {
     if (log === undefined || offset === 0 || position === null || offset > position[1] || !this.isIn(name))
       return;
     // The library may hold it, and a reset before it, until it knows which messages are its own.
-    if (
-      this.outcomes.some(
-        ({ room, payload, end }) => end === null && room === name && this.ownMessages.has(payload),
-      )
-    )
-      return;
+    if (this.waitsForOwn(name)) return;
     // Of its own it knows what the node does not.
     if (!this.ownMessages.has(numberOf(data))) log.message(offset, numberOf(data));
   }
