@@ -142,7 +142,7 @@ export class Link {
   problem(): string | null {
     if (this.#isUp) return null;
     const seconds = Math.round((this.#options.clock.nowMs() - this.#downSinceMs) / 1000);
-    return `${this.name} ${this.role} link is down: ${this.#cause()} since ${seconds} s`;
+    return `${this.name} ${this.role} link is down: ${this.#cause()} (down for ${seconds} s)`;
   }
 
   /**
