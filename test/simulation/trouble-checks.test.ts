@@ -6,7 +6,7 @@ import { ACTIONS } from './world/actions.ts';
 import { LagChecks } from './world/lag-checks.ts';
 import { watchLeases } from './world/lease-checks.ts';
 import { ListChecks } from './world/list-checks.ts';
-import { noteOwn } from './world/own-checks.ts';
+import { checkOwn, noteOwn } from './world/own-checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
 import { Sendings } from './world/sendings.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
@@ -246,6 +246,22 @@ test('of a node that does not reach one server messages of its rooms are late by
     },
     { isCluster: true },
   ));
+
+test('a message without echo may be given in another numbering than the one that the answer names', () => {
+  const givenIn = (epoch: string) => {
+    const log = new MemberLog('ann', 'chat:a');
+    log.event({ kind: 'joined', epoch, offset: 0, since: null, recovered: false });
+    log.message(1, 7);
+    const ownMessages = new Map([[7, { payload: 7, connection: '', stay: { log }, atMark: 1 }]]);
+    const acknowledged = [{ room: 'chat:a', payload: 7, epoch: 'before', offset: 1 }];
+    const violations: string[] = [];
+    const client = { owner: { name: 'ann' }, acknowledged, ownMessages };
+    const world = { clients: [client], violation: (what: string) => violations.push(what) };
+    checkOwn(world as unknown as World);
+    return violations.length;
+  };
+  expect([givenIn('before'), givenIn('after')]).toEqual([1, 0]);
+});
 
 test('messages are late by right while it is not known which of them are own ones, and not for ever', () => {
   const lateAfter = (steadyMs: number, waits: boolean) => {

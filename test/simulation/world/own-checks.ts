@@ -59,6 +59,9 @@ function wasGiven({ stay, atMark, payload }: OwnMessage, epoch: string, offset: 
   const { payloads, offsets, marks } = stay!.log;
   const at = payloads.indexOf(payload);
   if (at === -1 || offsets[at] !== offset || epoch === '') return false;
+  // Messages that outlive their numbering keep their offsets. The answer names the numbering that they were stored in.
+  const begun = marks.findLast(({ at: markAt, event }) => markAt <= at && 'epoch' in event)?.event;
+  if (begun !== undefined && 'epoch' in begun && begun.epoch !== epoch) return false;
   const later = marks.slice(atMark).filter((mark) => mark.at <= at);
   return !later.some(({ event }) => event.kind === 'reset' || event.kind === 'left');
 }
