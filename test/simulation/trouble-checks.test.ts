@@ -1,8 +1,10 @@
 /** What checks excuse, and for how long: nodes that cannot know of their trouble yet, and what nobody watched. */
 import { expect, test } from 'vitest';
+import type { Room } from '../../src/client/room.ts';
 import { MemberLog } from '../support/member-log.ts';
 import type { Random } from '../support/random.ts';
 import { ACTIONS } from './world/actions.ts';
+import { DataOrder } from './world/data-order.ts';
 import { LagChecks } from './world/lag-checks.ts';
 import { watchLeases } from './world/lease-checks.ts';
 import { ListChecks } from './world/list-checks.ts';
@@ -261,6 +263,29 @@ test('a message without echo may be given in another numbering than the one that
     return violations.length;
   };
   expect([givenIn('before'), givenIn('after')]).toEqual([1, 0]);
+});
+
+test('older data of a member is a violation unless it passes at once', () => {
+  const staysOld = (passes: boolean) => {
+    const violations: string[] = [];
+    const waiting: (() => void)[] = [];
+    const order = new DataOrder({
+      forgot: () => false,
+      violation: (what) => violations.push(what),
+      after: (_, work) => waiting.push(work),
+    });
+    const room = { name: 'chat:a', members: { members: [{ connection: 'b-1', data: 0 }] } };
+    const show = (data: number) => {
+      room.members.members = [{ connection: 'b-1', data }];
+      order.sees({ name: 'ann', connection: 'a-1' }, room as unknown as Room);
+    };
+    order.connected('bob', 'b-1');
+    for (const data of [1, 2]) order.says('bob', 'chat:a', data);
+    for (const data of passes ? [1, 2, 1, 2] : [1, 2, 1]) show(data);
+    for (const work of waiting) work();
+    return violations.length > 0;
+  };
+  expect([staysOld(true), staysOld(false)]).toEqual([false, true]);
 });
 
 test('messages are late by right while it is not known which of them are own ones, and not for ever', () => {

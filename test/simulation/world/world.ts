@@ -121,6 +121,7 @@ export class World {
   readonly dataOrder = new DataOrder({
     forgot: (room) => this.forgot(room),
     violation: (what) => this.violation(what),
+    after: (delayMs, work) => void this.loop.after(delayMs, work, this.loop.world),
   });
   /** Rooms with users of whom it is not known whether they are kept out. */
   readonly inDoubt = new Set<string>();
