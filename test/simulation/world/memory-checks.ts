@@ -89,6 +89,8 @@ const AT_REST: Bounds = {
   intervals: () => Number.POSITIVE_INFINITY,
   ...perConnection(['Connection itself', 'Intake itself', 'Outbox itself', 'Allowance itself']),
   ...perConnection(['Hub.#connections', 'ReadGate.#lanes']),
+  // Somebody renews a token at any time.
+  ...perConnection(['CheckTurns.#begun']),
   'ByteBudget itself': ({ connections }) => 1 + 2 * connections,
   // By user, and then by connection.
   'Hub.#byUser': ({ connections }) => 2 * connections,
