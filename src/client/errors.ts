@@ -2,6 +2,9 @@
 import type { ErrorCode } from '../protocol/codes.ts';
 import type { ErrorDetails } from '../protocol/frames.ts';
 
+/** Codes of refusals that waiting may cure. After the last two it is unknown whether it was done. */
+export const PASSING: readonly ErrorCode[] = ['rate_limited', 'unavailable', 'timeout', 'internal'];
+
 export class RoomcastError extends Error {
   override readonly name: string = 'RoomcastError';
 }

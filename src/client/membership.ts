@@ -2,12 +2,11 @@
  * The client's place in one room, over all of its connections: where it stands, whether it has caught up, who else is there. Shared
  * by every `Room` of that name.
  */
-import type { ErrorCode } from '../protocol/codes.ts';
 import type { JoinOptions, JoinResult, Position, ServerFrame } from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
 import { Emitter } from './emitter.ts';
 import type { Environment } from './environment.ts';
-import { ClosedError, RefusedError } from './errors.ts';
+import { ClosedError, PASSING, RefusedError } from './errors.ts';
 import { HeldFrames } from './held-frames.ts';
 import { joinOptions } from './join-options.ts';
 import type { OwnMessages } from './own-messages.ts';
@@ -31,8 +30,6 @@ export interface MembershipParts {
   readonly released: () => void;
 }
 
-/** Waiting may cure these. */
-const PASSING: readonly ErrorCode[] = ['rate_limited', 'unavailable', 'timeout', 'internal', 'not_joined'];
 const RETRY_BASE_MS = 200;
 const RETRY_CAP_MS = 10_000;
 
@@ -210,7 +207,8 @@ export class Membership {
   }
 
   #notJoined(error: RefusedError): void {
-    if (!PASSING.includes(error.code)) return this.#refused(error);
+    // `not_joined`: the connection left the room, or joined it again.
+    if (!PASSING.includes(error.code) && error.code !== 'not_joined') return this.#refused(error);
     const { scheduler } = this.#parts.environment;
     const backoffMs = scheduler.random() * Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** this.#retries++);
     this.#retry = scheduler.after((error.retryAfterMs ?? 0) + backoffMs, () => {
@@ -221,8 +219,7 @@ export class Membership {
 
   /** The node gave up: like any join that fails, it has left the connection outside. What it may not have costs no membership. */
   #notJoinedInPlace(error: RefusedError): void {
-    // `not_joined`: another join took its place.
-    if (!PASSING.includes(error.code) || error.code === 'not_joined') return this.#parts.onError(error);
+    if (!PASSING.includes(error.code)) return this.#parts.onError(error);
     this.#reading.stop();
     this.#held.drop();
     this.#setState('waiting');

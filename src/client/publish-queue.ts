@@ -7,7 +7,7 @@ import type { PublishResult } from '../protocol/frames.ts';
 import type { Timer } from '../util/scheduler.ts';
 import type { ClientCodec } from './codec.ts';
 import type { Environment } from './environment.ts';
-import { ClosedError, QueueFullError, RefusedError, UnknownOutcomeError } from './errors.ts';
+import { ClosedError, PASSING, QueueFullError, RefusedError, UnknownOutcomeError } from './errors.ts';
 import { Flow } from './flow.ts';
 import { type Entry, momentOf, newEntry, type Publish } from './queue-entry.ts';
 import type { Session } from './session.ts';
@@ -28,8 +28,7 @@ export interface PublishQueueParts {
   readonly settled: (publish: Publish, result: PublishResult | null) => void;
 }
 
-/** Waiting may cure these. After the last two it is unknown whether the message was stored. */
-const PASSING: readonly ErrorCode[] = ['rate_limited', 'unavailable', 'timeout', 'internal'];
+/** It is unknown whether the message was stored. */
 const DOUBTFUL: readonly ErrorCode[] = ['timeout', 'internal'];
 /** Until a node tells: what nodes do by default. */
 const DEDUP_WINDOW_MS = 300_000;
