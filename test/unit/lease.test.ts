@@ -57,6 +57,20 @@ test('a release that comes during a renewal waits for it, and names the record t
   lease.stop();
 });
 
+test('a link that comes up during the start takes no second lease', async () => {
+  const { lease, calls } = slowLease();
+  const started = lease.start();
+  const renewed = lease.renew();
+  expect(calls).toHaveLength(1);
+  calls[0]!.answer([0]);
+  await started;
+  expect(await renewed).toBe(true);
+  expect(lease.term).toBe(1);
+  void lease.renew();
+  expect(calls[1]!.args[1]).toBe('1');
+  lease.stop();
+});
+
 test('nothing takes the lease again once it is given up', async () => {
   const { lease, calls } = slowLease();
   const started = lease.start();

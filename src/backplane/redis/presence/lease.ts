@@ -74,7 +74,16 @@ export class Lease {
 
   /** Rejects with a `BackplaneError` if it cannot get the lease. */
   async start(): Promise<void> {
-    await this.#ask();
+    const asked = this.#ask();
+    // Links that come up meanwhile ask for a renewal. Two calls at once would take two leases, and one would seem lost.
+    const isAnswered = asked.then(
+      () => true,
+      () => false,
+    );
+    this.#renewing = isAnswered.finally(() => {
+      this.#renewing = null;
+    });
+    await asked;
     const intervalMs = this.#options.leaseMs / RENEWALS_PER_LEASE;
     if (!this.#isStopped) this.#timer = systemScheduler.every(intervalMs, () => void this.renew());
   }
