@@ -21,6 +21,8 @@ interface Member {
   readonly flags: readonly string[];
   /** Of whom it is a replica. */
   readonly masterId: string | null;
+  /** Of its configuration: which of two claims to a slot counts. */
+  readonly epoch: number;
   /** First and last of each range. */
   readonly slots: readonly (readonly [number, number])[];
 }
@@ -285,13 +287,18 @@ export class RedisCluster {
     });
   }
 
-  /** As seen by the one that runs and knows the newest configuration. */
+  /**
+   * What each server that runs says of itself, and what is said of those that do not. They hear of a move from each other, some
+   * later than others: of two that claim a slot, the one with the newer configuration has it.
+   */
   async #members(): Promise<Member[]> {
-    const epochs = await Promise.all(
-      this.#awake.map(async (server) => [await configEpoch(server), server] as const),
-    );
-    const newest = epochs.reduce((best, one) => (one[0] > best[0] ? one : best));
-    const members = await membersAsSeenBy(newest[1]);
+    const views = await Promise.all(this.#awake.map(membersAsSeenBy));
+    const byId = new Map<string, Member>();
+    for (const member of views.flat()) {
+      const before = byId.get(member.id);
+      if (before === undefined || isWordOn(member, before)) byId.set(member.id, member);
+    }
+    const members = settleClaims([...byId.values()]);
     for (const { port, slots } of members.filter(isMaster)) this.#slotOf.set(port, slots[0]![0]);
     return members;
   }
@@ -327,6 +334,41 @@ function hasSlot({ slots }: Member, slot: number): boolean {
   return slots.some(([first, last]) => first <= slot && slot <= last);
 }
 
+/** Whether this word on a server counts for more than that one: its own does, else the newer. */
+function isWordOn(word: Member, before: Member): boolean {
+  if (isOwn(word) || isOwn(before)) return isOwn(word);
+  return word.epoch > before.epoch;
+}
+
+function isOwn({ flags }: Member): boolean {
+  return flags.includes('myself');
+}
+
+/** Each slot once, with the newest configuration that has it. */
+function settleClaims(members: readonly Member[]): Member[] {
+  const claimed = new Set<number>();
+  return [...members]
+    .sort((a, b) => b.epoch - a.epoch)
+    .map((member) => {
+      const slots = member.slots
+        .flatMap(([first, last]) => range(first, last))
+        .filter((s) => !claimed.has(s));
+      for (const slot of slots) claimed.add(slot);
+      return { ...member, slots: rangesOf(slots) };
+    });
+}
+
+/** Of ascending numbers. */
+function rangesOf(slots: readonly number[]): [number, number][] {
+  const ranges: [number, number][] = [];
+  for (const slot of slots) {
+    const current = ranges.at(-1);
+    if (current !== undefined && current[1] === slot - 1) current[1] = slot;
+    else ranges.push([slot, slot]);
+  }
+  return ranges;
+}
+
 /** Who has what, in words that are the same wherever all agree. */
 function shapeOf(members: readonly Member[]): string {
   const lines = members.map(
@@ -346,16 +388,8 @@ async function moveKeys(slot: number, source: RedisServer, target: RedisServer):
 }
 
 async function state(server: RedisServer): Promise<string | undefined> {
-  return clusterInfo(server, 'cluster_state');
-}
-
-async function configEpoch(server: RedisServer): Promise<number> {
-  return Number(await clusterInfo(server, 'cluster_current_epoch'));
-}
-
-async function clusterInfo(server: RedisServer, field: string): Promise<string | undefined> {
   const text = (await server.client.cluster('INFO')) as string;
-  return new RegExp(`^${field}:(.*)$`, 'm').exec(text)?.[1]?.trim();
+  return /^cluster_state:(.*)$/m.exec(text)?.[1]?.trim();
 }
 
 async function membersAsSeenBy(server: RedisServer): Promise<Member[]> {
@@ -365,7 +399,10 @@ async function membersAsSeenBy(server: RedisServer): Promise<Member[]> {
 
 /** `<id> <ip:port@bus> <flags> <master> <ping> <pong> <epoch> <link> <slot> ...`; slots on the move are in brackets. */
 function readMember(line: string): Member {
-  const [id, address, flags, masterId, , , , , ...slots] = line.split(' ') as [
+  const [id, address, flags, masterId, , , epoch, , ...slots] = line.split(' ') as [
+    string,
+    string,
+    string,
     string,
     string,
     string,
@@ -376,6 +413,7 @@ function readMember(line: string): Member {
     port: Number(/:(\d+)@/.exec(address)![1]),
     flags: flags.split(','),
     masterId: masterId === '-' ? null : masterId,
+    epoch: Number(epoch),
     slots: (slots as string[])
       .filter((slot) => !slot.startsWith('['))
       .map((slot) => slot.split('-').map(Number))
