@@ -4,6 +4,7 @@ import { ReadStats } from '../../src/metrics/reads.ts';
 import { type Reader, ReadGate, ReadRefused } from '../../src/node/reads/read-gate.ts';
 import { ByteBudget } from '../../src/util/byte-budget.ts';
 import { systemScheduler } from '../../src/util/scheduler.ts';
+import { holdingsOf } from '../simulation/world/holdings.ts';
 
 const MIB = 1024 * 1024;
 /** Of the process, whose timers and clock the tests hold. */
@@ -201,6 +202,17 @@ describe('the read gate', () => {
     await endOne();
     expect(begun).toEqual(['gone', 'other']);
     expect([gate.reading, gate.waiting]).toEqual([0, 0]);
+  });
+
+  it('keeps nothing of a reader that asks after it left', () => {
+    const gate = gateOf(1);
+    const gone = reader();
+    gone.isOpen = false;
+    gate.left(gone);
+    void ask(gate, gone, 'gone');
+    expect(begun).toEqual([]);
+    expect(gate.waiting).toBe(0);
+    expect(holdingsOf(gate, () => false).get('ReadGate.#lanes')).toBe(0);
   });
 
   it('begins one read a turn where reads end at once', async () => {

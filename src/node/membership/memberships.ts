@@ -156,8 +156,8 @@ export class Memberships implements JoinActions {
         (error: JoinFailure) => join.lookUpFailed(error),
       );
     if (!feed.isOpening) return void lookUp();
-    // A feed that cannot be opened has ended the join by then.
-    feed.whenOpened({ feedOpened: (error) => error === null && void lookUp() });
+    // The join may be over by then: the feed could not be opened, or the connection left or joined again.
+    feed.whenOpened({ feedOpened: () => join.state === 'waiting' && void lookUp() });
   }
 
   start(join: Join): void {

@@ -120,6 +120,8 @@ export class ReadGate {
    * that left.
    */
   run<T>(reader: Reader, work: () => Promise<Costed<T>>): Promise<T> {
+    // `left` may have been called already: nothing would take its lane away.
+    if (!reader.isOpen) return new Promise(() => undefined);
     const lane = this.#lane(reader);
     const { mostWaiting } = this.#options;
     const most = reader.isServer ? MAX_WAITING_OF_SERVER : mostWaiting;
