@@ -113,6 +113,46 @@ test('a claim that a failover brings back is none of the term that the node took
     { isCluster: true },
   ));
 
+function tookAnother(world: World, value: string): boolean {
+  record(world, value);
+  pass(world, 300);
+  return world.violations.some((violation) => violation.startsWith('deadnode took another lease'));
+}
+
+test.each([
+  ['a node that takes another lease while it has one is a violation', '1:7:5000:', 1_000, true],
+  ['a node whose lease has lapsed may take another one', '1:7:5000:', 5_000, false],
+  ['a node whose lease was claimed may take another one', '1:8:5000:heir', 100, false],
+])('%s', (_, before, afterMs, isWrong) =>
+  inWorld((world) => {
+    watchLeases(world);
+    pass(world, 11_000);
+    record(world, '1:7:5000:');
+    pass(world, 1_000);
+    record(world, before);
+    pass(world, afterMs);
+    expect(tookAnother(world, '2:9:5000:')).toBe(isWrong);
+  }),
+);
+
+test.each([
+  ['after Redis was flushed', (world: World) => world.redis.flushAll(), {}],
+  ['after Redis restarted', (world: World) => world.redis.restart(world.redis.keys), {}],
+  ['after a cluster had trouble', (world: World) => world.cluster!.trouble(), { isCluster: true }],
+])('%s a node may take another lease', (_, happens, options) =>
+  inWorld((world) => {
+    watchLeases(world);
+    pass(world, 11_000);
+    record(world, '1:7:5000:');
+    pass(world, 500);
+    happens(world);
+    pass(world, 1_000);
+    record(world, '1:8:5000:');
+    pass(world, 200);
+    expect(tookAnother(world, '2:9:5000:')).toBe(false);
+  }, options),
+);
+
 test('a message without echo that was sent again to a Redis that forgot it may be missing twice', () => {
   const lackOf = (times: number, forgot: boolean) => {
     const sendings = new Sendings(() => undefined);

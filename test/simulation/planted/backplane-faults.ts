@@ -281,6 +281,14 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
     breaks: 'nodes take each other for dead',
   },
   {
+    name: 'a link that comes up during the start takes a second lease',
+    file: 'backplane/redis/presence/lease.ts',
+    find: '    this.#renewing = isAnswered.finally(() => {\n      this.#renewing = null;\n    });\n',
+    replace: '    void isAnswered;\n',
+    breaks: 'a node that starts loses its first lease, and enters its members again',
+    hint: { ...CLUSTER, faultKinds: ['killNode'], faultsPerMinute: 20 },
+  },
+  {
     name: 'release does not wait for a renewal',
     file: 'backplane/redis/presence/lease.ts',
     find: '    await this.#renewing;\n',

@@ -160,7 +160,7 @@ function checkerOf(violation) {
     [/wanted no echo of/, 'no echo'],
     [/after its join$/, 'joins come first'],
     [/is revoked$/, 'revoked'],
-    [/was claimed \d+ ms after|claimed -?\d+ ms/, 'leases'],
+    [/was claimed \d+ ms after|claimed -?\d+ ms|took another lease/, 'leases'],
     [/twice in a row/, 'repeated'],
     [/never rests/, 'a node rests'],
     [/ms after its token expired|expired$/, 'tokens'],
