@@ -22,9 +22,15 @@ export function checkFailover(
   const isDown = known.some(({ flags }) => flags.includes('o_down'));
   const isReplacing = known.some(({ flags }) => flags.includes('failover_in_progress'));
   const places = new Set(facts.map(addressOfPrimary).filter((address) => address !== null));
-  if (isReplacing || isDown || places.size > 1) {
-    const says = `a failover is ${isReplacing || !isDown ? 'in progress' : 'due'}: what else is found here may pass`;
+  if (isReplacing || places.size > 1) {
+    const says = 'a failover is in progress: what else is found here may pass';
     return [warning(ABOUT, says, 'run this again in a few seconds')];
+  }
+  if (isDown) {
+    const says = 'the primary is down, and no Sentinel has begun to replace it';
+    const advice =
+      'run this again in a few seconds. If no failover begins, what else is found here and the log of the Sentinels show why';
+    return [warning(ABOUT, says, advice)];
   }
   if (isSound) return [];
   const sinceMs = Math.min(...known.map(({ watchedForMs }) => watchedForMs ?? Infinity));
