@@ -1,4 +1,4 @@
-import type { Backplane, BackplaneError } from '../backplane/backplane.ts';
+import type { Backplane, BackplaneError, PublishRequest } from '../backplane/backplane.ts';
 import { KEEPS_NOTHING } from '../backplane/history-policy.ts';
 import type { RoomRule } from '../config/room-rule.ts';
 import type { Connection } from '../connection/connection.ts';
@@ -16,7 +16,7 @@ import {
   type PublishReply,
 } from './pending-publish.ts';
 import { RoomRates } from './room-rates.ts';
-import type { Unechoed } from './rooms/unechoed.ts';
+import type { PublishOutcome, Unechoed, UnechoedMessage } from './rooms/unechoed.ts';
 
 export interface PublishingParts {
   readonly backplane: Backplane;
@@ -59,13 +59,16 @@ export class Publishing {
     const { conflateKey } = command;
     const conflation = conflateKey === null ? null : clientConflation(connection, conflateKey);
     const message = this.#build(rule, command, key, connection.sender, exclude, conflation);
-    if (exclude !== 0 && conflation !== null) this.#noteUnechoed(message, conflation);
-    backplane.publish(new ConnectionPublish(message, this.#parts, connection, command.id));
+    backplane.publish(this.#requestOf(message, connection, command.id));
   }
 
   /** Rooms with a history store who published what. */
-  #noteUnechoed({ room, history, built, exclude }: PendingMessage, conflation: Uint8Array): void {
-    if (history.messages === 0) this.#parts.unechoed.note(room, conflation, exclude, built.frame);
+  #requestOf(message: PendingMessage, connection: Connection, id: number): PublishRequest {
+    const { room, history, built, exclude, conflation } = message;
+    const isUnechoed = exclude !== 0 && conflation !== null && history.messages === 0;
+    const noted = isUnechoed ? this.#parts.unechoed.note(room, conflation, exclude, built.frame) : null;
+    if (noted === null) return new ConnectionPublish(message, this.#parts, connection, id);
+    return new UnechoedPublish(message, this.#parts, connection, id, noted);
   }
 
   #fitsRoom(connection: Connection, { id, room }: PublishCommand, perSecond: number): boolean {
@@ -140,6 +143,34 @@ class ConnectionPublish extends PendingPublish {
     this.#connection.awaiting--;
     this.#connection.fail(this.#id, error.code, error.message);
   }
+}
+
+class UnechoedPublish extends ConnectionPublish {
+  readonly #unechoed: Unechoed;
+  readonly #noted: UnechoedMessage;
+
+  constructor(
+    message: PendingMessage,
+    parts: PublishingParts,
+    connection: Connection,
+    id: number,
+    noted: UnechoedMessage,
+  ) {
+    super(message, parts, connection, id);
+    this.#unechoed = parts.unechoed;
+    this.#noted = noted;
+  }
+
+  override settled(error: BackplaneError | null, epoch: string, offset: number, duplicate: boolean): void {
+    this.#unechoed.settled(this.#noted, outcomeOf(error, duplicate));
+    super.settled(error, epoch, offset, duplicate);
+  }
+}
+
+/** A duplicate was stored by an earlier try, in a frame of its own. */
+function outcomeOf(error: BackplaneError | null, duplicate: boolean): PublishOutcome {
+  if (error === null) return duplicate ? 'not stored' : 'stored';
+  return error.code === 'unavailable' ? 'not stored' : 'unknown';
 }
 
 class ServerPublish extends PendingPublish {

@@ -252,5 +252,16 @@ describe('messages with a conflateKey, in a room without history', () => {
       ],
       told: { ann: 'ok@0 a1 a2 a3', bob: 'ok@0 a1 a2 a3 x' },
     },
+    'are not told to it by a node that reads them either, whatever it published since': {
+      world: { rule },
+      steps: [
+        (on) => on.ann.send(['publish', 0, ROOM, 'x1', { conflateKey: 'x', echo: false }]),
+        (on) => (on.port.refusing = 1),
+        (on) => on.ann.send(['publish', 0, ROOM, 'x2', { conflateKey: 'x', echo: false }]),
+        (on) => on.ann.join({ last: 10 }),
+        (on) => on.bob.join({ last: 10 }),
+      ],
+      told: { ann: 'error:unavailable ok@0/0', bob: 'ok@0/0 x1' },
+    },
   });
 });

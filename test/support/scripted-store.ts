@@ -230,6 +230,8 @@ export class StorePort implements Backplane {
   readonly counts = { pages: 0, positions: 0, lookups: 0, resubscribes: 0, newest: 0 };
   /** So many envelopes, the next ones, never arrive here. */
   losing = 0;
+  /** So many publishes, the next ones, are refused. */
+  refusing = 0;
   /** Envelopes do not arrive here until it subscribes anew. */
   isDeaf = false;
   readonly #store: ScriptedStore;
@@ -276,6 +278,11 @@ export class StorePort implements Backplane {
   }
 
   publish(request: PublishRequest): void {
+    if (this.refusing > 0) {
+      this.refusing--;
+      this.#scheduler.atEndOfTurn(() => request.settled(unavailable(), '', 0, false));
+      return;
+    }
     this.#queue.push(request, this.#scheduler.nowMs());
     if (this.#isScheduled) return;
     this.#isScheduled = true;

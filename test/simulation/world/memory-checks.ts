@@ -51,7 +51,8 @@ const LEFT: Bounds = {
   // As many as there are numberings in use.
   'Lineages.#promotions': () => 1,
   // Of the node, the newest ones.
-  'Unechoed.#messages': () => 1_000,
+  // By key, and then each of them.
+  'Unechoed.#messages': () => 2_000,
   'Unechoed.#messages.frame bytes': () => 1_000 * 4_096,
   'DenialTable.#known': ({ denials }) => denials,
   // By user, and then by room.
