@@ -64,6 +64,8 @@ export interface NewestPage {
   readonly messages: readonly {
     /** As `Envelope.conflation` gives it. */
     readonly id: string;
+    /** Where it stands: see `Envelope.mark`. */
+    readonly mark: number;
     /** A whole frame. */
     readonly frame: Buffer;
     readonly ageMs: number;
@@ -150,6 +152,11 @@ export interface Backplane {
    * members get none when they join or come back.
    */
   readNewest?(room: string, history: HistoryPolicy): Promise<NewestPage>;
+  /**
+   * Resolves when envelopes of a subscribed room that were published before the call have been told, but for those that are lost.
+   * A backplane without it tells them before it answers a read.
+   */
+  heard?(room: string): Promise<void>;
   /**
    * The store is behind `seen`, an offset given out in this epoch: it lost writes. Starts a new epoch that
    * keeps what survived, unless the room has moved on (another epoch, or an offset of at least `seen`).

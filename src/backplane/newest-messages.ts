@@ -18,16 +18,16 @@ export interface NewestMessage {
   readonly bornMs: number;
 }
 
-export class NewestMessages {
-  /** In the order of their marks. */
-  readonly #messages = new Map<string, NewestMessage>();
+export class NewestMessages<Message extends NewestMessage = NewestMessage> {
+  /** Oldest first. */
+  readonly #messages = new Map<string, Message>();
 
-  get(id: string): NewestMessage | undefined {
+  get(id: string): Message | undefined {
     return this.#messages.get(id);
   }
 
   /** Takes the place of the message with the same id. Forgets the oldest of too many. */
-  set(message: NewestMessage): void {
+  set(message: Message): void {
     this.#messages.delete(message.id);
     this.#messages.set(message.id, message);
     if (this.#messages.size <= KEPT_KEYS) return;
@@ -43,7 +43,12 @@ export class NewestMessages {
   }
 
   /** Those above a mark that were born after a time, oldest first. */
-  after(mark: number, bornMs: number): NewestMessage[] {
-    return [...this.#messages.values()].filter((one) => one.mark > mark && one.bornMs > bornMs);
+  after(mark: number, bornMs: number): Message[] {
+    return this.all().filter((one) => one.mark > mark && one.bornMs > bornMs);
+  }
+
+  /** Oldest first. */
+  all(): Message[] {
+    return [...this.#messages.values()];
   }
 }

@@ -87,7 +87,10 @@ export class ScriptedStore {
 
   readNewest(name: string): NewestPage {
     const messages = this.#newest.get(name)?.after(0, -1) ?? [];
-    return { mark: this.#mark, messages: messages.map(({ id, frame }) => ({ id, frame, ageMs: 0 })) };
+    return {
+      mark: this.#mark,
+      messages: messages.map(({ id, mark, frame }) => ({ id, mark, frame, ageMs: 0 })),
+    };
   }
 
   renewEpoch(name: string, epoch: string, seen: number): void {
@@ -347,7 +350,13 @@ export class StorePort implements Backplane {
   async readNewest(room: string): Promise<NewestPage> {
     this.counts.newest++;
     await this.reads.pass();
-    return this.#store.readNewest(room);
+    const page = this.#store.readNewest(room);
+    await this.answers.pass();
+    return page;
+  }
+
+  async heard(): Promise<void> {
+    this.arriveAll();
   }
 
   async renewEpoch(room: string, _history: HistoryPolicy, epoch: string, seen: number): Promise<void> {

@@ -95,10 +95,9 @@ export class RoomLog {
 
   newest(ageMs: number, nowMs: number): NewestPage {
     const messages = this.#newest?.after(0, nowMs - ageMs) ?? [];
-    const mark = this.#newest === null ? 0 : lastMark;
     return {
-      mark,
-      messages: messages.map(({ id, frame, bornMs }) => ({ id, frame, ageMs: nowMs - bornMs })),
+      mark: this.#newest === null ? 0 : lastMark,
+      messages: messages.map(({ id, mark, frame, bornMs }) => ({ id, mark, frame, ageMs: nowMs - bornMs })),
     };
   }
 

@@ -164,6 +164,10 @@ export class RedisBackplane implements Backplane {
     return this.#shards.askRead(room, read, 'read');
   }
 
+  heard(room: string): Promise<void> {
+    return this.#shards.heard(room);
+  }
+
   async renewEpoch(room: string, history: HistoryPolicy, epoch: string, seen: number): Promise<void> {
     if (history.messages === 0) return;
     const keys = [this.#keys.meta(room)];

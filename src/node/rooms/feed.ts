@@ -130,7 +130,9 @@ export class Feed {
    */
   take(envelope: Envelope, nowMs: number, epoch = envelope.epoch): boolean {
     if (this.newest !== null) {
-      if (!this.newest.hasStartedWith(envelope)) this.#add(envelope);
+      if (this.newest.hasStartedWith(envelope)) return true;
+      this.newest.arrived(envelope);
+      this.#add(envelope);
       return true;
     }
     if (envelope.first === 0) return this.#takeUnnumbered(envelope);
@@ -210,6 +212,10 @@ export class Feed {
     this.epoch = epoch;
     this.offset = offset;
     this.heardTo = offset;
+  }
+
+  get hasPending(): boolean {
+    return this.#pending !== null;
   }
 
   /** Hands over what is pending; null if nothing is. */

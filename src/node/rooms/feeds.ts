@@ -6,7 +6,7 @@ import type { EndOfTurn } from '../../util/end-of-turn.ts';
 import type { Scheduler } from '../../util/scheduler.ts';
 import { Feed } from './feed.ts';
 import { FeedRepair, type FeedRepairParts } from './feed-repair.ts';
-import type { StoredNewest } from './newest-per-key.ts';
+import type { NewestPerKey, StoredNewest } from './newest-per-key.ts';
 import { RECONNECT_MS, RecentMemory } from './recent.ts';
 import type { Unechoed } from './unechoed.ts';
 
@@ -119,15 +119,30 @@ export class Feeds {
     return { mark: page.mark, messages };
   }
 
-  /** Messages of a room without history may have been missed: who joins later is to get the newest of each key. */
-  async #renewNewest(feed: Feed): Promise<void> {
-    if (feed.isOpening) return;
+  /**
+   * Messages of a room without history may have been missed: who joins later, or is behind, is to get the newest of
+   * each key.
+   */
+  async #renewNewest(feed: Feed, newest: NewestPerKey): Promise<void> {
+    if (feed.isOpening || newest.isRenewing) return;
+    feed.mustReadAgain = false;
+    newest.beginRenewal();
     try {
-      const newest = await this.#readNewest(feed);
-      if (newest !== null) feed.newest?.renew(newest, this.#parts.clock.nowMs());
+      const page = await this.#readNewest(feed);
+      if (page !== null && newest.lacks(page)) {
+        // It may have overtaken messages that it contains. Members get those live, and must not get them here, too.
+        await this.#parts.backplane.heard?.(feed.room.name);
+        await this.#delivered(feed);
+        newest.renew(page, this.#parts.clock.nowMs());
+      }
+      this.#unread.delete(feed);
     } catch (error) {
-      this.#parts.log.debug({ error }, 'cannot read the newest messages of a room');
+      this.#parts.log.debug({ error }, 'cannot read the newest messages of a room yet');
+      if (this.#feeds.get(feed.room.name) === feed) this.#unread.add(feed);
+    } finally {
+      newest.endRenewal();
     }
+    if (feed.mustReadAgain) await this.#renewNewest(feed, newest);
   }
 
   #live(feed: Feed): void {
@@ -135,6 +150,11 @@ export class Feeds {
     const follows = feed.takeHeld(this.#parts.clock.nowMs());
     if (!follows || feed.mustReadAgain) void this.repair(feed);
     feed.opened(null);
+  }
+
+  /** Resolves when nothing is pending in a feed. */
+  async #delivered(feed: Feed): Promise<void> {
+    while (feed.hasPending) await new Promise<void>((ended) => this.#parts.scheduler.atEndOfTurn(ended));
   }
 
   /** Takes an envelope from the backplane. */
@@ -154,12 +174,13 @@ export class Feeds {
 
   /** Reads what a feed missed, if anything. Never rejects. Harmless while a read is in progress. */
   repair(feed: Feed): Promise<void> {
+    if (feed.newest !== null) return this.#renewNewest(feed, feed.newest);
     return this.#catchUp(feed, () => this.#repair.readOn(feed));
   }
 
   /** The same where a read in progress may have begun before what was missed: then once more after it. */
   missed(feed: Feed): Promise<void> {
-    if (feed.isReading) feed.mustReadAgain = true;
+    if (feed.isReading || feed.newest?.isRenewing) feed.mustReadAgain = true;
     return this.repair(feed);
   }
 
@@ -208,11 +229,7 @@ export class Feeds {
   async checkAll(has: (room: string) => boolean): Promise<void> {
     const feeds = [...this.#feeds.values()].filter((feed) => has(feed.room.name));
     for (let at = 0; at < feeds.length; at += CHECKED_AT_ONCE) {
-      await Promise.all(
-        feeds
-          .slice(at, at + CHECKED_AT_ONCE)
-          .map((feed) => (feed.keepsHistory ? this.missed(feed) : this.#renewNewest(feed))),
-      );
+      await Promise.all(feeds.slice(at, at + CHECKED_AT_ONCE).map((feed) => this.missed(feed)));
     }
   }
 

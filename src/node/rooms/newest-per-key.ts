@@ -5,11 +5,19 @@ import { KEPT_FRAME_BYTES, type NewestMessage, NewestMessages } from '../../back
 export interface StoredNewest {
   /** See `NewestPage`. */
   readonly mark: number;
-  /** Oldest first. */
-  readonly messages: readonly (Pick<NewestMessage, 'id' | 'frame' | 'exclude'> & {
+  /** Oldest first. `mark` is that of the store. */
+  readonly messages: readonly (Pick<NewestMessage, 'id' | 'mark' | 'frame' | 'exclude'> & {
     readonly ageMs: number;
   })[];
 }
+
+interface Kept extends NewestMessage {
+  /** Where the store has it: see `Envelope.mark`. 0 where the store began to count anew since. */
+  storeMark: number;
+}
+
+/** Of what was missed and is too old for members that are behind: above that of who joins, and below all others. */
+const FOR_JOINS = 0.5;
 
 /**
  * What a node keeps of a room without history: the newest message of each `conflateKey`. Its marks count the frames
@@ -18,9 +26,13 @@ export interface StoredNewest {
 export class NewestPerKey {
   readonly #ageMs: number;
   /** Null until there is one: most rooms never have any. */
-  #messages: NewestMessages | null = null;
+  #messages: NewestMessages<Kept> | null = null;
   /** The store's mark when the node began to hear the room. */
   #startMark = 0;
+  /** The store's mark of the newest message that was noted, or missed. */
+  #storeMark = 0;
+  /** While it is read again: the ids of what arrived since that began. Null: it is not read. */
+  #arrived: Set<string> | null = null;
   #noted = 0;
   /** How far the room's topics have been served. */
   sent = 0;
@@ -31,17 +43,59 @@ export class NewestPerKey {
 
   /** The feed starts with this. */
   start(page: StoredNewest, nowMs: number): void {
-    this.#startMark = page.mark;
     this.renew(page, nowMs);
+    this.#startMark = page.mark;
+    this.#storeMark = page.mark;
   }
 
-  /** Takes what was published while the node did not hear the room. Its members have missed it. */
+  get isRenewing(): boolean {
+    return this.#arrived !== null;
+  }
+
+  /** What the store keeps is going to be read again. `endRenewal` must follow. */
+  beginRenewal(): void {
+    this.#arrived = new Set();
+  }
+
+  endRenewal(): void {
+    this.#arrived = null;
+  }
+
+  /** Notes that an envelope arrived, which leaves at the end of the turn. */
+  arrived(envelope: Envelope): void {
+    if (this.#arrived === null || !envelope.conflates) return;
+    for (let i = 0; i < envelope.count; i++) this.#arrived.add(envelope.conflation(i));
+  }
+
+  /** Whether the store has something that was not heard, as far as is known by now. */
+  lacks({ messages }: StoredNewest): boolean {
+    return messages.some((message) => this.#isMissed(message));
+  }
+
+  /**
+   * Takes what was published while the node did not hear the room. Its members have missed it. What has arrived must have left.
+   */
   renew({ messages }: StoredNewest, nowMs: number): void {
-    for (const { id, frame, exclude, ageMs } of messages) {
-      if (this.#messages?.get(id)?.frame.equals(frame)) continue;
-      this.#keep({ id, mark: ++this.#noted, frame, exclude, bornMs: nowMs - ageMs });
+    const missed = messages.filter((message) => this.#isMissed(message));
+    if (missed.length === 0) return;
+    const before = this.#storeMark;
+    const kept = this.#messages?.all() ?? [];
+    this.#messages = new NewestMessages();
+    for (const { id, mark: storeMark, frame, exclude, ageMs } of missed) {
+      // Members may have been given newer ones: they must not get this one after those.
+      const own = storeMark < before ? FOR_JOINS : ++this.#noted;
+      kept.push({ id, mark: own, storeMark, frame, exclude, bornMs: nowMs - ageMs });
+      this.#storeMark = Math.max(this.#storeMark, storeMark);
     }
+    for (const message of kept.sort((a, b) => a.storeMark - b.storeMark)) this.#keep(message);
     this.sent = this.#noted;
+  }
+
+  /** What arrived since is at least as new as what was read. And the store may have lost what it has here. */
+  #isMissed({ id, mark, frame }: Pick<NewestMessage, 'id' | 'mark' | 'frame'>): boolean {
+    if (this.#arrived?.has(id)) return false;
+    const known = this.#messages?.get(id);
+    return known === undefined || (known.storeMark < mark && !known.frame.equals(frame));
   }
 
   /** Whether it started with this envelope, which was on its way then. */
@@ -52,21 +106,30 @@ export class NewestPerKey {
   /** Takes in an envelope that is about to leave. `sent` follows when it has left. */
   note(envelope: Envelope, nodeId: string, nowMs: number): void {
     const isOwn = envelope.hasExcludes && envelope.origin === nodeId;
+    const beforeFirst = this.#storeMarkBefore(envelope);
     envelope.eachFrame((i, frame) => {
       const mark = ++this.#noted;
       const id = envelope.conflation(i);
       if (id === '') return;
       if (frame.length > KEPT_FRAME_BYTES) return this.#messages?.drop(id);
       const exclude = isOwn ? envelope.excluded(i) : 0;
-      this.#keep({ id, mark, frame: Buffer.from(frame), exclude, bornMs: nowMs });
+      const storeMark = beforeFirst + 1 + i;
+      this.#keep({ id, mark, storeMark, frame: Buffer.from(frame), exclude, bornMs: nowMs });
     });
+  }
+
+  #storeMarkBefore({ mark, count }: Envelope): number {
+    // The store lost its count, and its clock is behind: the marks that are known here are no measure any more.
+    if (mark <= this.#storeMark) for (const message of this.#messages?.all() ?? []) message.storeMark = 0;
+    this.#storeMark = mark;
+    return mark - count;
   }
 
   after(mark: number, nowMs: number): NewestMessage[] {
     return this.#messages?.after(mark, nowMs - this.#ageMs) ?? [];
   }
 
-  #keep(message: NewestMessage): void {
+  #keep(message: Kept): void {
     this.#messages ??= new NewestMessages();
     this.#messages.set(message);
   }

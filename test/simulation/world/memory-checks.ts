@@ -135,6 +135,8 @@ const IN_STORM: Bounds = {
   // Beyond that they are read from history.
   'Feed.held.bytes bytes': ({ rooms }) => rooms * HELD_BYTES,
   'NewestMessages.#messages': ({ rooms }) => 1_000 * rooms,
+  // Ids of what arrives during a read.
+  'NewestPerKey.#arrived': ({ rooms }) => 1_000 * rooms,
   'PresenceQueue.#rooms.waiting': (scale) => 8_192 + 2 * members(scale),
   'PublishQueue.#entries': () => 1_000,
   'PublishQueue.#entries.data bytes': () => 1024 * 1024,
