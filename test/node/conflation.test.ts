@@ -204,6 +204,19 @@ describe('messages with a conflateKey, in a room without history', () => {
       ],
       told: { ann: 'ok@0/0 b1 a2 a3' },
     },
+    'are not followed by messages that were sent before them': {
+      world: { rule },
+      steps: [
+        (on) => on.port.reads.shut(),
+        (on) => on.ann.join({ last: 10 }),
+        (on) => on.port.delay(),
+        from('pub', 0, '-1', 'a1', '-2'),
+        (on) => on.port.reads.open(),
+        (on) => on.port.arriveAll(),
+        from('pub', 0, '-3'),
+      ],
+      told: { ann: 'ok@0/0 a1 -2 -3' },
+    },
     'are known to who joins after they were missed by the node': {
       world: { rule },
       steps: [

@@ -182,6 +182,13 @@ export class Feed {
     return held;
   }
 
+  /** Drops what arrived before the newest message that the feed starts with, and this one. */
+  dropHeldBeforeStart(newest: NewestPerKey): void {
+    const held = this.releaseHeld();
+    const last = held.findLastIndex((envelope) => newest.hasStartedWith(envelope));
+    for (const envelope of held.slice(last + 1)) this.hold(envelope);
+  }
+
   /**
    * Takes the held envelopes up to the first that does not follow. Returns true when none is left over. Later
    * ones stay held, or something without a number would overtake it.

@@ -93,8 +93,7 @@ export class Feeds {
       await backplane.subscribe(feed.room.name);
       const page = await backplane.read(feed.room.name, feed.rule.history, { limit: 0, begin: true });
       feed.startAt(page.epoch, page.offset);
-      const newest = feed.newest === null ? null : await this.#readNewest(feed);
-      if (newest !== null) feed.newest?.start(newest, clock.nowMs());
+      if (feed.newest !== null) await this.#startNewest(feed, feed.newest);
       if (!feed.takeHeld(clock.nowMs())) {
         await this.#repair.readOn(feed);
         feed.heardTo = feed.offset;
@@ -105,6 +104,19 @@ export class Feeds {
       return;
     }
     this.#live(feed);
+  }
+
+  /**
+   * Messages that were sent before those that it starts with may still be on their way. Members are not owed them, and who is given
+   * the newest must not get older ones after that.
+   */
+  async #startNewest(feed: Feed, newest: NewestPerKey): Promise<void> {
+    const page = await this.#readNewest(feed);
+    if (page === null) return;
+    newest.start(page, this.#parts.clock.nowMs());
+    if (page.messages.length === 0) return;
+    await this.#parts.backplane.heard?.(feed.room.name);
+    feed.dropHeldBeforeStart(newest);
   }
 
   /** Null where the backplane keeps none. */
