@@ -1,4 +1,5 @@
 /** What one connection publishes to a room keeps its order, messages and signals. */
+import type { MemberLog } from '../../support/member-log.ts';
 import type { HeardSignal, Sending } from './sendings.ts';
 import type { SimulatedClient } from './simulated-client.ts';
 import type { World } from './world.ts';
@@ -9,6 +10,45 @@ export function checkOrder(world: World): void {
   }
   for (const { owner, heard } of world.clients) {
     for (const signal of heard) checkSignal(world, owner.name, signal);
+  }
+  const turns = turnsOf(world.clients);
+  for (const { log } of world.clients.flatMap(({ stays }) => stays)) {
+    if (log.room.startsWith('live:')) checkUnnumbered(world, log, turns);
+  }
+}
+
+/** Where a message stands among those of its connection and room. */
+interface Turn {
+  readonly group: string;
+  readonly at: number;
+}
+
+/** By message: of those that were sent once, and may have been stored then. Where one that is tried again stands nobody knows. */
+function turnsOf(clients: readonly SimulatedClient[]): ReadonlyMap<number, Turn> {
+  const turns = new Map<number, Turn>();
+  for (const { owner, sendings } of clients) {
+    for (const [at, { number, isSignal, isDoubtful, connection, end, room }] of sendings.all.entries()) {
+      if (isSignal || end === 'refused') continue;
+      if (isDoubtful) turns.delete(number);
+      else turns.set(number, { group: `${owner.name} ${connection} ${room}`, at });
+    }
+  }
+  return turns;
+}
+
+/** From one join to the next: what it replays is older. */
+function checkUnnumbered(world: World, log: MemberLog, turns: ReadonlyMap<number, Turn>): void {
+  const newest = new Map<string, { readonly at: number; readonly payload: number }>();
+  for (const [i, payload] of log.payloads.entries()) {
+    if (log.marks.some(({ at, event }) => at === i && event.kind === 'joined')) newest.clear();
+    const turn = turns.get(payload);
+    if (turn === undefined) continue;
+    const before = newest.get(turn.group);
+    if (before !== undefined && before.at > turn.at)
+      world.violation(
+        `order: ${log.name} is given message ${payload} in ${log.room} after message ${before.payload}, which was sent after it`,
+      );
+    newest.set(turn.group, { at: turn.at, payload });
   }
 }
 
