@@ -142,7 +142,7 @@ test.each([
 ])('%s a node may take another lease', (_, happens, options) =>
   inWorld((world) => {
     watchLeases(world);
-    pass(world, 11_000);
+    pass(world, 31_000);
     record(world, '1:7:5000:');
     pass(world, 500);
     happens(world);

@@ -11,8 +11,8 @@ const UNSURE_MS = 2 * LOOK_EVERY_MS;
 
 /** Who looks less often than this has not watched. */
 const UNWATCHED_MS = 2_500;
-/** So long after the last trouble with Redis all nodes that reach it know what it lacks. */
-const SETTLED_MS = 10_000;
+/** So long after the last trouble with Redis all nodes know what it lacks: each looks at the records of lineages by turns. */
+const SETTLED_MS = 30_000;
 
 interface Seen {
   readonly term: number;
