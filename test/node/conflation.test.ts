@@ -259,6 +259,20 @@ describe('messages with a conflateKey, in a room without history', () => {
       ],
       told: { ann: 'ok@0 a1 b1 a2', bob: 'ok@0/0 b1' },
     },
+    'are not given to who joins where the node missed one that is too large to be kept': {
+      world: { rule, maxBackpressure: 100_000 },
+      steps: [
+        (on) => on.ann.join(),
+        from('pub', 0, 'a1', 'b1'),
+        (on) => (on.port.losing = 1),
+        from('pub', 5000, 'a2'),
+        (on) => on.port.resume(),
+        (on) => on.bob.join({ last: 10 }),
+        from('pub', 0, 'a3'),
+        (on) => on.jo.join({ last: 10 }),
+      ],
+      told: { ann: 'ok@0 a1 b1 a3', bob: 'ok@0/0 b1 a3', jo: 'ok@0/0 b1 a3' },
+    },
     'that are on their way while the node reads again are told once': {
       world: { rule },
       steps: [
@@ -289,6 +303,21 @@ describe('messages with a conflateKey, in a room without history', () => {
         (on) => on.bob.join({ last: 10 }),
       ],
       told: { ann: 'ok@0 a1 c1 c2 c3 c4', bob: 'ok@0/0 a1 b1 c4' },
+    },
+    'that were missed are told to who is behind and has nothing newer': {
+      world: { rule, maxBackpressure: 300 },
+      steps: [
+        (on) => on.ann.join(),
+        (on) => on.ann.socket.stall(),
+        from('pub', 200, 'c1', 'c2', 'c3', 'a1'),
+        (on) => (on.port.losing = 1),
+        from('pub', 0, 'a2'),
+        from('pub', 200, 'd1'),
+        (on) => on.port.resume(),
+        (on) => on.ann.socket.read(),
+        (on) => on.bob.join({ last: 10 }),
+      ],
+      told: { ann: 'ok@0 c1 c2 c3 a2 d1', bob: 'ok@0/0 c3 a2 d1' },
     },
     'that were missed last are told to who is behind': {
       world: { rule, maxBackpressure: 300 },

@@ -19,7 +19,7 @@ import type { Denials } from '../../src/backplane/denials.ts';
 import { type Envelope, finishConflated, finishEnvelope } from '../../src/backplane/envelope.ts';
 import type { HistoryPolicy } from '../../src/backplane/history-policy.ts';
 import { MemoryDenials } from '../../src/backplane/memory/memory-denials.ts';
-import { NewestMessages } from '../../src/backplane/newest-messages.ts';
+import { KEPT_FRAME_BYTES, NewestMessages } from '../../src/backplane/newest-messages.ts';
 import type { OwnEntry, Presence } from '../../src/backplane/presence.ts';
 import { PublishQueue } from '../../src/backplane/publish-queue.ts';
 import type { RoomBatch } from '../../src/backplane/room-batch.ts';
@@ -80,7 +80,9 @@ export class ScriptedStore {
     for (const { conflation, frame } of requests) {
       const mark = ++this.#mark;
       const id = conflation ? Buffer.from(conflation).toString('latin1') : '';
-      if (id !== '') newest.set({ id, mark, frame: Buffer.from(frame), exclude: 0, bornMs: 0 });
+      if (id === '') continue;
+      if (frame.length > KEPT_FRAME_BYTES) newest.drop(id);
+      else newest.set({ id, mark, frame: Buffer.from(frame), exclude: 0, bornMs: 0 });
     }
     return this.#mark;
   }
@@ -235,6 +237,8 @@ export class StorePort implements Backplane {
   losing = 0;
   /** So many publishes, the next ones, are refused. */
   refusing = 0;
+  /** Reads of these rooms fail. */
+  cannotRead: (room: string) => boolean = () => false;
   /** Envelopes do not arrive here until it subscribes anew. */
   isDeaf = false;
   readonly #store: ScriptedStore;
@@ -341,6 +345,7 @@ export class StorePort implements Backplane {
   async read(room: string, history: HistoryPolicy, options: ReadOptions): Promise<HistoryPage> {
     if (options.limit === 0) this.counts.positions++;
     else this.counts.pages++;
+    if (this.cannotRead(room)) throw unavailable();
     await this.reads.pass();
     const page = this.#store.read(room, history, options);
     await this.answers.pass();

@@ -16,8 +16,8 @@ interface Kept extends NewestMessage {
   storeMark: number;
 }
 
-/** Of what was missed and is too old for members that are behind: above that of who joins, and below all others. */
-const FOR_JOINS = 0.5;
+/** Of what was missed, until its place is found. */
+const MISSED = -1;
 
 /**
  * What a node keeps of a room without history: the newest message of each `conflateKey`. Its marks count the frames
@@ -67,27 +67,32 @@ export class NewestPerKey {
     for (let i = 0; i < envelope.count; i++) this.#arrived.add(envelope.conflation(i));
   }
 
-  /** Whether the store has something that was not heard, as far as is known by now. */
-  lacks({ messages }: StoredNewest): boolean {
-    return messages.some((message) => this.#isMissed(message));
+  /** Whether something was published that was not heard, as far as is known by now. */
+  lacks(page: StoredNewest): boolean {
+    return page.messages.some((message) => this.#isMissed(message)) || this.#replaced(page).size > 0;
   }
 
   /**
    * Takes what was published while the node did not hear the room. Its members have missed it. What has arrived must have left.
    */
-  renew({ messages }: StoredNewest, nowMs: number): void {
-    const missed = messages.filter((message) => this.#isMissed(message));
+  renew(page: StoredNewest, nowMs: number): void {
+    const missed = page.messages.filter((message) => this.#isMissed(message));
+    for (const id of this.#replaced(page)) this.#messages?.drop(id);
     if (missed.length === 0) return;
     const before = this.#storeMark;
-    const kept = this.#messages?.all() ?? [];
-    this.#messages = new NewestMessages();
+    const all: Kept[] = this.#messages?.all() ?? [];
     for (const { id, mark: storeMark, frame, exclude, ageMs } of missed) {
-      // Members may have been given newer ones: they must not get this one after those.
-      const own = storeMark < before ? FOR_JOINS : ++this.#noted;
-      kept.push({ id, mark: own, storeMark, frame, exclude, bornMs: nowMs - ageMs });
+      all.push({ id, mark: MISSED, storeMark, frame, exclude, bornMs: nowMs - ageMs });
       this.#storeMark = Math.max(this.#storeMark, storeMark);
     }
-    for (const message of kept.sort((a, b) => a.storeMark - b.storeMark)) this.#keep(message);
+    this.#messages = new NewestMessages();
+    let last = 0;
+    for (const message of all.sort((a, b) => a.storeMark - b.storeMark)) {
+      if (message.mark !== MISSED) last = message.mark;
+      // Who was given newer ones must not get it after those, and who lacks the one before it must get it: it stands in between.
+      else last = message.storeMark < before ? Math.floor(last) + 0.5 : ++this.#noted;
+      this.#keep({ ...message, mark: last });
+    }
     this.sent = this.#noted;
   }
 
@@ -96,6 +101,17 @@ export class NewestPerKey {
     if (this.#arrived?.has(id)) return false;
     const known = this.#messages?.get(id);
     return known === undefined || (known.storeMark < mark && !known.frame.equals(frame));
+  }
+
+  /** Ids of what the store has no more, since something took its place that is not kept. What the store lost may be above its mark. */
+  #replaced({ mark, messages }: StoredNewest): ReadonlySet<string> {
+    const kept = this.#messages?.all() ?? [];
+    const ids = new Set(
+      kept.filter(({ storeMark }) => storeMark > 0 && storeMark <= mark).map(({ id }) => id),
+    );
+    for (const { id } of messages) ids.delete(id);
+    for (const id of this.#arrived ?? []) ids.delete(id);
+    return ids;
   }
 
   /** Whether it started with this envelope, which was on its way then. */
