@@ -214,6 +214,30 @@ describe('subscriptions on a server of a cluster', () => {
     expect(there.regained).toEqual([[room]]);
   });
 
+  it('are not called heard on their new server before all has arrived from the former one', async () => {
+    const keys = newKeys();
+    const [source, target] = await mastersFor(keys, 5);
+    const [here, there] = [await Subscriber.on(source, keys), await Subscriber.on(target, keys)];
+    const [room] = roomsOf(keys, 5, 1) as [string];
+    await here.subscriptions.subscribe(room);
+    there.subscriptions.takeOver(here.subscriptions, (place) => place === room);
+    await waitFor(() => there.misplaced > 1, { for: 'the target to refuse' });
+    const { stream } = here.link.redis;
+    stream.pause();
+    await publish(keys, room, 'late');
+    let isHeard = false;
+    const heard = there.subscriptions.heard(room).then(() => {
+      isHeard = true;
+    });
+    await there.subscriptions.heard();
+    expect([isHeard, here.heard]).toEqual([false, []]);
+    stream.resume();
+    await heard;
+    expect(here.heard).toEqual([`${room}:late`]);
+    here.link.close();
+    await there.subscriptions.heard(room);
+  });
+
   it('that move to and fro end where they were taken over last', async () => {
     const keys = newKeys();
     const [source, target] = await mastersFor(keys, 5);

@@ -58,7 +58,7 @@ describe('what arrives from a server of a Redis Cluster', () => {
   });
 
   it('does not count where the room is being subscribed on the server on which it was published', () => {
-    const former = [{ leave: () => undefined }];
+    const former = [{ heard: async () => undefined, leave: () => undefined }];
     expect(given([signal(7), message(NO_HISTORY, 7)], { former, isSent: false })).toBe(2);
     expect(given([signal(7), message(NO_HISTORY, 7)], { former, isSent: true })).toBe(0);
     expect(given([signal(5)], { former, isSent: true })).toBe(1);

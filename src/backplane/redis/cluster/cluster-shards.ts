@@ -128,7 +128,7 @@ export class ClusterShards implements Shards {
   }
 
   async heard(room: string): Promise<void> {
-    return this.#calls.retried(room, ({ subscriptions }) => subscriptions.heard(), 'subscribe');
+    return this.#calls.retried(room, ({ subscriptions }) => subscriptions.heard(room), 'subscribe');
   }
 
   async signal(text: string): Promise<void> {

@@ -2,6 +2,8 @@ import type { BackplaneError, Place } from '../../backplane.ts';
 
 /** What still hears a channel, until it is subscribed elsewhere. */
 export interface Former {
+  /** Rejects where the rest of it does not arrive. */
+  heard(): Promise<void>;
   leave(subscription: Subscription): void;
 }
 

@@ -14,7 +14,7 @@ import { Arrivals, type ArrivalsOptions } from './arrivals.ts';
 import { type Channels, PlainChannels } from './channels.ts';
 import { Requests, type RequestsOptions } from './requests.ts';
 import { ShardedChannels } from './sharded-channels.ts';
-import type { Former, Subscription } from './subscription.ts';
+import { type Former, NO_FORMER, type Subscription } from './subscription.ts';
 import { Wanted, type WantedOptions } from './wanted.ts';
 
 export interface SubscriptionsOptions extends ArrivalsOptions, RequestsOptions, WantedOptions {
@@ -100,10 +100,14 @@ export class Subscriptions implements Former {
     }
   }
 
-  /** Resolves when everything that Redis published before has arrived. */
-  async heard(): Promise<void> {
+  /**
+   * Resolves when everything that Redis published before has arrived. With a room that has just moved here, also what the former server
+   * published in it, unless that is lost.
+   */
+  async heard(room?: string): Promise<void> {
     if (!this.#link.isUp) throw this.#unavailable();
-    await this.#channels.heard();
+    const former = room === undefined ? NO_FORMER : (this.#wanted.of(room)?.former ?? NO_FORMER);
+    await Promise.all([this.#channels.heard(), Promise.allSettled(former.map((one) => one.heard()))]);
   }
 
   unsubscribe(room: string): void {
