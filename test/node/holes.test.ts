@@ -1,12 +1,17 @@
 /** What a node does about envelopes that do not reach it: members see one sequence, and what is gone is named. */
 import { describe, expect } from 'vitest';
 import { ROOM } from '../support/world.ts';
-import { play } from './scenarios.ts';
+import { type Cast, play } from './scenarios.ts';
 
 /** What could not be read is read again. */
 const A_SECOND_MS = 1000;
 /** One room is checked each second here: there are this one and the personal rooms of three users. */
 const A_ROUND_OF_CHECKS_MS = 5000;
+
+/** More than are read again at once. */
+const openPersonalRooms = ({ node }: Cast, from: number) => {
+  for (let i = 0; i < 60; i++) node.client(`user${from + i}`);
+};
 
 describe('what follows on', () => {
   play({
@@ -162,6 +167,20 @@ describe('a hole', () => {
         (on) => on.world.pass(3 * A_SECOND_MS),
       ],
       told: { ann: 'ok@0 1 2' },
+    },
+    'is read again while many other rooms cannot be read, before and after it': {
+      steps: [
+        (on) => openPersonalRooms(on, 0),
+        (on) => on.ann.join(),
+        (on) => openPersonalRooms(on, 100),
+        (on) => (on.port.losing = 1),
+        (on) => on.pub.publish(1),
+        (on) => (on.port.cannotRead = () => true),
+        (on) => on.port.resume(),
+        (on) => (on.port.cannotRead = (room) => room !== ROOM),
+        (on) => on.world.pass(5 * A_SECOND_MS),
+      ],
+      told: { ann: 'ok@0 1' },
     },
     'is of no concern to a node without members': {
       steps: [

@@ -39,7 +39,7 @@ export class Feeds {
   /** Feeds with something to deliver. */
   #dirty: Feed[] = [];
   #nextCheck = 0;
-  /** Feeds whose last read failed: until one succeeds their members wait. */
+  /** Feeds whose last read failed, the one that failed last at the end: until one succeeds their members wait. */
   readonly #unread = new Set<Feed>();
   #isRetrying = false;
   readonly #recent = new RecentMemory();
@@ -150,7 +150,7 @@ export class Feeds {
       this.#unread.delete(feed);
     } catch (error) {
       this.#parts.log.debug({ error }, 'cannot read the newest messages of a room yet');
-      if (this.#feeds.get(feed.room.name) === feed) this.#unread.add(feed);
+      this.#readLater(feed);
     } finally {
       newest.endRenewal();
     }
@@ -212,13 +212,19 @@ export class Feeds {
       // Members keep their place, and `retry` reads on from there.
       feed.state = 'unread';
       this.#parts.log.debug({ error }, 'cannot catch a room up yet');
-      if (this.#feeds.get(feed.room.name) === feed) this.#unread.add(feed);
+      this.#readLater(feed);
       return;
     }
     this.#unread.delete(feed);
     // Some of a new epoch may have arrived before that was known.
     if (!mayArrive || feed.epoch !== epoch) feed.heardTo = feed.offset;
     this.#live(feed);
+  }
+
+  /** Its turn is after all others: part of Redis may be away for long. */
+  #readLater(feed: Feed): void {
+    this.#unread.delete(feed);
+    if (this.#feeds.get(feed.room.name) === feed) this.#unread.add(feed);
   }
 
   /** Reads on where reads failed, until one fails again. Called now and then; never rejects. */
