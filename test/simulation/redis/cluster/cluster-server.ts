@@ -232,14 +232,25 @@ export class ClusterServer implements ClusterPart {
     if (chief !== null && chief !== this.number) this.becomeReplicaOf(chief);
   }
 
+  /** What a third one says of a server that has claims: only what is newer counts. */
+  #informed(header: Header): void {
+    const known = this.view.known.get(header.sender.number);
+    if (known === undefined || known.epoch < header.epoch) this.heard(header);
+  }
+
   #claimed({ sender: { number }, epoch, slots }: Header): void {
     const { view } = this;
     const ours = view.shard;
+    const given = new Set(view.slotsOf(number));
+    for (const slot of slots) given.delete(slot);
+    for (const slot of given) view.unclaimed.add(slot);
     let [lost, isOutdated] = [0, false];
     for (const slot of slots) {
       const owner = view.owners[slot]!;
+      if (owner === number) view.unclaimed.delete(slot);
       if (owner === number || view.importing.has(slot)) continue;
-      const ownerEpoch = owner === NOBODY ? -1 : view.known.get(owner)!.epoch;
+      const isFree = owner === NOBODY || view.unclaimed.has(slot);
+      const ownerEpoch = isFree ? -1 : view.known.get(owner)!.epoch;
       isOutdated ||= ownerEpoch > epoch;
       if (ownerEpoch >= epoch) continue;
       if (owner === ours) lost++;
@@ -255,12 +266,14 @@ export class ClusterServer implements ClusterPart {
   #update(number: number, slots: readonly number[]): void {
     const { view } = this;
     const sender = this.#bus.servers[number]!;
-    const owners = new Set(slots.map((slot) => view.owners[slot]!));
+    const owners = new Set(
+      slots.filter((slot) => !view.unclaimed.has(slot)).map((slot) => view.owners[slot]!),
+    );
     for (const owner of owners) {
       const known = view.known.get(owner);
       if (known === undefined || owner === number) continue;
       const header = { ...known, sender: known, currentEpoch: view.currentEpoch, slots: view.slotsOf(owner) };
-      this.#bus.send(this, sender, () => sender.heard(header));
+      this.#bus.send(this, sender, () => sender.#informed(header));
     }
   }
 
@@ -272,6 +285,7 @@ export class ClusterServer implements ClusterPart {
     if (owner !== NOBODY && owner === view.shard)
       this.redis.dropShardChannels((channel) => slotOf(channel) === slot);
     view.owners[slot] = number;
+    view.unclaimed.delete(slot);
   }
 
   /** In the opinion of the majority. */
@@ -312,7 +326,9 @@ export class ClusterServer implements ClusterPart {
     view.currentEpoch = view.highestEpoch + 1;
     view.me.epoch = view.currentEpoch;
     for (let slot = 0; slot < SLOTS; slot++) {
-      if (view.owners[slot] === former) view.owners[slot] = this.number;
+      if (view.owners[slot] !== former) continue;
+      view.owners[slot] = this.number;
+      view.unclaimed.delete(slot);
     }
     view.changed();
     this.tell();

@@ -32,6 +32,8 @@ export class View {
   readonly known = new Map<number, Known>();
   /** By slot: the number of its master. */
   readonly owners = new Int16Array(SLOTS).fill(NOBODY);
+  /** Slots that their owner does not claim any more: nobody is told that it has them, and who claims them gets them. */
+  readonly unclaimed = new Set<number>();
   /** Slots that leave for another server, or come from one: by number. */
   readonly migrating = new Map<number, number>();
   readonly importing = new Map<number, number>();
