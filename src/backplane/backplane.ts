@@ -153,8 +153,8 @@ export interface Backplane {
    */
   readNewest?(room: string, history: HistoryPolicy): Promise<NewestPage>;
   /**
-   * Resolves when envelopes of a subscribed room that were published before the call have been told, but for those that are lost.
-   * A backplane without it tells them before it answers a read.
+   * Resolves when the envelopes of a subscribed room that were published before the call have arrived, except those that are lost.
+   * A backplane without it hands them over before it answers a read.
    */
   heard?(room: string): Promise<void>;
   /**

@@ -263,7 +263,7 @@ describe('messages with a conflateKey, in a room without history', () => {
       world: { rule, maxBackpressure: 100_000 },
       steps: [
         (on) => on.ann.join(),
-        from('pub', 0, 'a1', 'b1'),
+        from('pub', 0, 'b1', 'a1'),
         (on) => (on.port.losing = 1),
         from('pub', 5000, 'a2'),
         (on) => on.port.resume(),
@@ -271,7 +271,32 @@ describe('messages with a conflateKey, in a room without history', () => {
         from('pub', 0, 'a3'),
         (on) => on.jo.join({ last: 10 }),
       ],
-      told: { ann: 'ok@0 a1 b1 a3', bob: 'ok@0/0 b1 a3', jo: 'ok@0/0 b1 a3' },
+      told: { ann: 'ok@0 b1 a1 a3', bob: 'ok@0/0 b1 a3', jo: 'ok@0/0 b1 a3' },
+    },
+    'are not given either where the store has nothing else': {
+      world: { rule, maxBackpressure: 100_000 },
+      steps: [
+        (on) => on.ann.join(),
+        from('pub', 0, 'a1'),
+        (on) => (on.port.losing = 1),
+        from('pub', 5000, 'a2'),
+        (on) => on.port.resume(),
+        (on) => on.bob.join({ last: 10 }),
+      ],
+      told: { ann: 'ok@0 a1', bob: 'ok@0/0' },
+    },
+    'outlive a store that lost them': {
+      world: { rule },
+      steps: [
+        (on) => on.ann.join(),
+        from('pub', 0, 'a1', 'b1'),
+        (on) => on.store.flush(),
+        from('pub', 0, 'b2'),
+        (on) => on.port.resume(),
+        (on) => on.bob.join({ last: 10 }),
+        (on) => on.cyd.join({ last: 10 }),
+      ],
+      told: { ann: 'ok@0 a1 b1 b2', bob: 'ok@0/0 a1 b2', cyd: 'ok@0/0 b2' },
     },
     'that are on their way while the node reads again are told once': {
       world: { rule },

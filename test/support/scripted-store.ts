@@ -172,6 +172,7 @@ export class ScriptedStore {
   /** Everything is gone. */
   flush(): void {
     this.#rooms.clear();
+    this.#newest.clear();
   }
 }
 

@@ -73,7 +73,8 @@ export class NewestPerKey {
   }
 
   /**
-   * Takes what was published while the node did not hear the room. Its members have missed it. What has arrived must have left.
+   * Takes what was published while the node did not hear the room: its members have missed it. All that has arrived must have been
+   * delivered.
    */
   renew(page: StoredNewest, nowMs: number): void {
     const missed = page.messages.filter((message) => this.#isMissed(message));
@@ -103,12 +104,15 @@ export class NewestPerKey {
     return known === undefined || (known.storeMark < mark && !known.frame.equals(frame));
   }
 
-  /** Ids of what the store has no more, since something took its place that is not kept. What the store lost may be above its mark. */
+  /**
+   * Ids of what the store has no more, since something took its place that is not kept. What is older than all that it has, or above
+   * its mark, it may have lost: that stays.
+   */
   #replaced({ mark, messages }: StoredNewest): ReadonlySet<string> {
+    const oldest = messages[0]?.mark ?? 0;
     const kept = this.#messages?.all() ?? [];
-    const ids = new Set(
-      kept.filter(({ storeMark }) => storeMark > 0 && storeMark <= mark).map(({ id }) => id),
-    );
+    const known = kept.filter(({ storeMark }) => storeMark > oldest && storeMark <= mark);
+    const ids = new Set(known.map(({ id }) => id));
     for (const { id } of messages) ids.delete(id);
     for (const id of this.#arrived ?? []) ids.delete(id);
     return ids;
