@@ -57,7 +57,7 @@ interface Watched {
 export class Rosters {
   readonly #parts: RostersParts;
   readonly #watched = new Map<Feed, Watched>();
-  /** Rooms whose last read failed: until one succeeds their members have a list that may be wrong. */
+  /** Rooms whose last read failed, the one that failed last at the end: until one succeeds their members have a list that may be wrong. */
   readonly #unread = new Set<Watched>();
 
   constructor(parts: RostersParts) {
@@ -240,7 +240,7 @@ export class Rosters {
         // What an earlier read found was told to nobody.
         watched.isLarge = false;
         watched.isInDoubt = true;
-        if (this.#watched.get(watched.feed) === watched) this.#unread.add(watched);
+        this.#readLater(watched);
         throw error;
       }
     } while (watched.mustReadAgain);
@@ -259,6 +259,12 @@ export class Rosters {
     const snapshot = watched.roster?.snapshot(null) ?? countsOf(watched);
     feed.push(['members', feed.room.name, snapshot]);
     this.#parts.toldAll(feed, snapshot.count);
+  }
+
+  /** Its turn is after all others: part of Redis may be away for long. */
+  #readLater(watched: Watched): void {
+    this.#unread.delete(watched);
+    if (this.#watched.get(watched.feed) === watched) this.#unread.add(watched);
   }
 
   /** Resolves with whether members know something else of a large room than that it has so many. */
