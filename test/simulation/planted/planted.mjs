@@ -58,9 +58,14 @@ function isDone({ seeds, violation }) {
   return violation !== null || seeds >= Number(values.seeds);
 }
 
-/** `before`: what earlier seeds have shown. */
-async function tryOn(fault, before) {
-  const result = await runFrom(fault, before.seeds + 1, Number(values.seeds) - before.seeds);
+/** `before`: what earlier seeds have shown. `patience`: how much more it may take than by default. */
+async function tryOn(fault, before, patience = 1) {
+  const result = await runFrom(
+    fault,
+    before.seeds + 1,
+    patience * Number(values.seeds) - before.seeds,
+    patience,
+  );
   return {
     ...result,
     seeds: before.seeds + result.seeds,
@@ -69,15 +74,15 @@ async function tryOn(fault, before) {
   };
 }
 
-async function runFrom(fault, first, seeds) {
+async function runFrom(fault, first, seeds, patience) {
   await bundle(here('one.ts'), program, mutationOf(fault));
-  return runProgram([first, seeds, values.seconds, JSON.stringify(fault.hint ?? null)]);
+  return runProgram([first, seeds, patience * Number(values.seconds), JSON.stringify(fault.hint ?? null)]);
 }
 
-/** With the arguments of `one.ts`. */
+/** With the arguments of `one.ts`: the first seed, how many, for how many seconds, the hint, and by how much seeds go up. */
 function runProgram(own) {
   const args = [program, ...own];
-  const limited = `ulimit -t ${Number(values.seconds) + SEED_S} && exec "$0" "$@"`;
+  const limited = `ulimit -t ${own[2] + SEED_S} && exec "$0" "$@"`;
   const { stdout, stderr, signal } = spawnSync('sh', ['-c', limited, process.execPath, ...args], {
     encoding: 'utf8',
   });
@@ -116,10 +121,14 @@ async function goOn(faults) {
   }
 }
 
-/** A checker that does not find what it found before has fallen asleep. */
+/**
+ * A checker that does not find what it found before has fallen asleep. What took many seeds takes others, and perhaps more of them, after
+ * each change of the product.
+ */
 async function findAgain(faults) {
   for (const fault of faults.filter(({ name }) => (done.get(name) ?? NOTHING_YET).violation !== null)) {
-    const result = await tryOn(fault, NOTHING_YET);
+    const patience = Math.max(1, Math.ceil((2 * seedsOf(fault)) / Number(values.seeds)));
+    const result = await tryOn(fault, NOTHING_YET, patience);
     tell(fault, result);
     if (result.violation === null) process.exitCode = 1;
   }
@@ -132,7 +141,7 @@ async function runClean(faults) {
   const last = Number(values.seeds);
   for (const [hint, name] of hints) {
     for (let seed = 1; seed <= last; ) {
-      const result = runProgram([seed, last - seed + 1, values.seconds, hint, 2]);
+      const result = runProgram([seed, last - seed + 1, Number(values.seconds), hint, 2]);
       seed = result.violation === null ? last + 1 : (result.seed ?? seed) + 2;
       if (result.violation === null) continue;
       process.exitCode = 1;
