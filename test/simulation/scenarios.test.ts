@@ -11,6 +11,8 @@ import { redisAddress } from '../../src/util/redis-url.ts';
 import type { ClusterServer } from './redis/cluster/cluster-server.ts';
 import type { Keyspace } from './redis/keyspace.ts';
 import { checkCalm, checkMessages } from './world/checks.ts';
+import { holdingsOf } from './world/holdings.ts';
+import { isBorder } from './world/memory-checks.ts';
 import { checkResets } from './world/reset-checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
@@ -375,6 +377,37 @@ test.each([false, true])(
       { isCluster: true },
     ),
 );
+
+test('a node hears itself on a master that has no partition, only what is one for the whole cluster', () =>
+  inWorld(
+    (world) => {
+      const cluster = world.cluster!;
+      const [source, target] = [cluster.masterOf(NAMES.leases())!, cluster.model.add()];
+      const move = { world, cluster, random: world.random, source, target, over: () => undefined };
+      moveSlot(move, [NAMES.slotOfNodes]);
+      pass(world, 5_000);
+      expect(cluster.masterOf(NAMES.leases())).toBe(target);
+      // What is asked for again and again, and what is wanted: signals.
+      const asked = () =>
+        world.running.map(({ core }) => {
+          const held = holdingsOf(core, isBorder);
+          return [held.get('Astray.#subscriptions'), held.get('Wanted.#rooms')];
+        });
+      const well = [0, 1];
+      expect(asked()).toEqual([well, well]);
+      // It has a partition too, and then no more.
+      const [partition] = ROOMS.map((room) => NAMES.partitionOf(room));
+      const former = cluster.masterOf(NAMES.metaHeads[partition!]!)!;
+      moveSlot({ ...move, source: former }, [NAMES.slotOfPartition(partition!)]);
+      pass(world, 5_000);
+      moveSlot({ ...move, source: target, target: former }, [NAMES.slotOfPartition(partition!)]);
+      pass(world, 5_000);
+      expect(asked()).toEqual([well, well]);
+      checkCalm(world);
+      expect(world.violations).toEqual([]);
+    },
+    { isCluster: true },
+  ));
 
 test('a master that hands over costs a reset where nodes cannot reach it, and none where they can', () =>
   inWorld(

@@ -58,6 +58,7 @@ describe('keys', () => {
     expect(`${other.logHeads[other.partitionOf('lobby')]!}lobby`).toBe(other.log('lobby'));
     expect(other.signals()).toBe(`${keys.signals()}@12`);
     expect(other.probe('n')).toBe(keys.probe('n').replace('probe:', 'probe@12:'));
+    expect(other.probe('n', null)).toBe('rc:{nodes}:probe@12:n');
     expect(other.meta('lobby')).toBe(keys.meta('lobby'));
     expect(new Keys('rc', 128, 0).log('lobby')).toBe(keys.log('lobby'));
   });

@@ -159,7 +159,7 @@ const CLIENT_PARTS = [
 const BORDERS =
   /^(Redis|NodeSocket|Topics|SimulatedWebSocket|Loop|Owner|World|Registry|Timeout|SimulatedTimer|AbortController|Promise|WeakRef|WeakMap|WeakSet|Slab|RateLimit|Script|Error)$|Stats$|Emitter|Stream|Gauge|Counter|Histogram/;
 
-const isBorder = (name: string) => BORDERS.test(name);
+export const isBorder = (name: string) => BORDERS.test(name);
 
 /** A node that has just started: tables that never change. Of the first run of this process. */
 const freshOf = new Map<boolean, Holdings>();

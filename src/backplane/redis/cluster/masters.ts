@@ -158,11 +158,12 @@ export class Masters {
   }
 
   /** `kept`: the partition that it was tried on before, if it still has it. */
-  #servedBy({ id }: Master, map: SlotMap, kept = 0): ServedPlaces {
+  #servedBy({ id }: Master, map: SlotMap, kept: number | null = null): ServedPlaces {
     const { partitions, control } = this.#options.lanes;
     const has = ({ slot }: Lane) => map.owner(slot)?.id === id;
-    const partition = has(partitions[kept]!) ? kept : Math.max(0, partitions.findIndex(has));
-    return { partition, hasNodes: has(control) };
+    const isKept = kept !== null && has(partitions[kept]!);
+    const first = partitions.findIndex(has);
+    return { partition: isKept ? kept : first === -1 ? null : first, hasNodes: has(control) };
   }
 
   /** What the other masters say of their replication: those that answer at once. */

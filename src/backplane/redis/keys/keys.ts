@@ -117,9 +117,12 @@ export class Keys {
     return `${this.#prefix}nodes}:denials:changes`;
   }
 
-  /** The pub/sub channel on which a node hears itself; of a cluster, with the tag of a partition of the server that it is about. */
-  probe(nodeId: string, partition = this.partitionOf(nodeId)): string {
-    return `${this.#heads[partition]!}probe${this.#database}:${nodeId}`;
+  /**
+   * The pub/sub channel on which a node hears itself; of a cluster, with the tag of a partition of the server that it is about,
+   * or (null) with that of the leases.
+   */
+  probe(nodeId: string, partition: number | null = this.partitionOf(nodeId)): string {
+    return `${this.#headOf(partition)}probe${this.#database}:${nodeId}`;
   }
 
   /** The pub/sub channel that all nodes hear. */
@@ -129,7 +132,7 @@ export class Keys {
 
   /** String: the record of a partition's lineage, as `lineage.lua` describes it; null for that of the leases and denials. */
   lineage(partition: number | null): string {
-    return `${partition === null ? `${this.#prefix}nodes}:` : this.#heads[partition]}lineage`;
+    return `${this.#headOf(partition)}lineage`;
   }
 
   /** String: what a node last wrote on the server of that partition, as `beat.lua` describes it; null as above. */
@@ -145,6 +148,11 @@ export class Keys {
   /** That of what is one for the whole cluster: leases, denials and signals. */
   get slotOfNodes(): number {
     return slotOf('nodes');
+  }
+
+  /** Null: of what is one for the whole cluster. */
+  #headOf(partition: number | null): string {
+    return partition === null ? `${this.#prefix}nodes}:` : this.#heads[partition]!;
   }
 
   #head(room: string): string {

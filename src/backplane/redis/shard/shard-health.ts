@@ -24,7 +24,8 @@ export interface WatchedShard {
   readonly subscriptions: Subscriptions;
   /** What it has now; null for a single Redis. */
   readonly served: () => ServedPlaces | null;
-  readonly probeChannel: () => string;
+  /** Null: there is none, and nothing to hear. */
+  readonly probeChannel: () => string | null;
   /** Writes are accepted: see `SettledParts.review`. */
   readonly reviewLineages: () => Promise<void>;
   /** What a link does, or what was asked for on one, has changed. */
@@ -113,7 +114,7 @@ export class ShardHealth {
       intervalMs: this.#intervalMs,
       timeoutMs: commandTimeoutMs,
       canProbe: () => links.commandProblem() === null && subscriptions.hearsProbe,
-      publish: (bytes) => links.ask(() => links.command.publish(probeChannel(), bytes), 'publish'),
+      publish: (bytes) => links.ask(() => links.command.publish(probeChannel()!, bytes), 'publish'),
       heard: (lagMs) => metrics.probe(lagMs, this.#name),
       changed: () => this.#readiness.review(),
       reconnect: (reason) => links.subscribe.reconnect(reason),

@@ -95,9 +95,9 @@ export class Shard {
 
   /** Of a cluster: what it has from now on. */
   serve(served: ServedPlaces): void {
-    const before = this.#served?.partition;
+    const before = this.#probeChannel;
     this.#served = served;
-    if (served.partition === before) return;
+    if (this.#probeChannel === before) return;
     this.subscriptions.probeOn(this.#probeChannel);
     this.#health.probeMoved();
   }
@@ -287,8 +287,11 @@ export class Shard {
     });
   }
 
-  get #probeChannel(): string {
+  /** Null for a server of a cluster that has nothing: it would refuse any channel. */
+  get #probeChannel(): string | null {
     const { keys, nodeId } = this.#options;
-    return keys.probe(nodeId, this.#served?.partition);
+    if (this.#served === null) return keys.probe(nodeId);
+    const { partition, hasNodes } = this.#served;
+    return partition === null && !hasNodes ? null : keys.probe(nodeId, partition);
   }
 }

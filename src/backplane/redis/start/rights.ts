@@ -39,7 +39,8 @@ const NO_ROOM = '*check';
 
 /** What a server of a cluster can be tried on: one of its partitions, and whether it has what is one for the whole cluster. */
 export interface ServedPlaces {
-  readonly partition: number;
+  /** Null: it has none. */
+  readonly partition: number | null;
   readonly hasNodes: boolean;
 }
 
@@ -88,7 +89,7 @@ export async function findObstacles(
   } else {
     await attempt('cluster|nodes', redis.call('CLUSTER', 'NODES'));
     await attempt('cluster|info', redis.call('CLUSTER', 'INFO'));
-    const channel = `${keys.logHeads[served.partition]}${NO_ROOM}`;
+    const channel = names(keys, served).at(-1)!;
     await attempt('ssubscribe', redis.ssubscribe(channel));
     await attempt('sunsubscribe', redis.sunsubscribe(channel));
   }
@@ -178,6 +179,10 @@ function names(keys: Keys, served: ServedPlaces | null): string[] {
 }
 
 function namesOn(keys: Keys, { partition, hasNodes }: ServedPlaces): string[] {
+  if (partition === null) {
+    const nodes = keys.nodeRooms(NO_ROOM);
+    return [`${nodes}*text`, `${nodes}*stream`, `${nodes}*hash`, `${nodes}*sorted`, nodes, nodes];
+  }
   const [text, stream] = [keys.metaHeads[partition]! + NO_ROOM, keys.logHeads[partition]! + NO_ROOM];
   const hash = keys.newestHeads[partition]! + NO_ROOM;
   return [text, stream, hash, `${text}*`, hasNodes ? keys.nodeRooms(NO_ROOM) : `${hash}*`, stream];

@@ -142,9 +142,8 @@ export class Requests {
 
   /** Redis replied that it refuses. If that is of rooms that somebody has asked for just now, the others stay on the link. */
   #refused(group: readonly Subscription[], { message }: BackplaneError): void {
-    const { probe } = this.#wanted;
-    const isKept = (subscription: Subscription) => subscription === probe || subscription.isConfirmed;
-    if (group.some(isKept)) return this.#link.reconnect(`subscribing failed: ${message}`);
+    if (group.some((subscription) => this.#isKept(subscription)))
+      return this.#link.reconnect(`subscribing failed: ${message}`);
     const error = unavailable('subscribe', message);
     for (const subscription of group) if (this.#wanted.has(subscription)) this.forget(subscription, error);
   }
@@ -194,9 +193,15 @@ export class Requests {
     const earliest = systemScheduler.nowMs() - this.#options.commandTimeoutMs;
     for (const subscription of group) {
       if (!this.#wanted.has(subscription)) continue;
-      if (subscription.isConfirmed || subscription.askedAtMs > earliest) this.strayed(subscription, true);
+      const mayWait = this.#isKept(subscription) || subscription.askedAtMs > earliest;
+      if (mayWait) this.strayed(subscription, true);
       else this.forget(subscription, unavailable('subscribe', error.message));
     }
+  }
+
+  /** Whether it is asked for until it is there: nobody waits for it to give up. */
+  #isKept(subscription: Subscription): boolean {
+    return subscription === this.#wanted.probe || subscription.isConfirmed;
   }
 }
 
