@@ -20,6 +20,8 @@ interface Scale {
   readonly lives: number;
   /** What the server API denied. */
   readonly denials: number;
+  /** Of those, users whose tokens of before a time are revoked. */
+  readonly oldTokens: number;
 }
 
 type Bounds = Readonly<Record<string, (scale: Scale) => number>>;
@@ -57,6 +59,8 @@ const LEFT: Bounds = {
   'DenialTable.#known': ({ denials }) => denials,
   // By user, and then by room.
   'DenialTable.#byUser': ({ denials }) => 2 * denials,
+  // By user, and then by time.
+  'DenialTable.#oldTokens': ({ oldTokens }) => 2 * oldTokens,
 };
 
 const FIRST_MASTERS = 3;
@@ -255,13 +259,15 @@ function beyondInClient(world: World, client: SimulatedClient, bounds: Bounds): 
 }
 
 function scaleOf(world: World, node: SimulatedNode | null): Scale {
+  const revoked = recentlyRevoked(world);
   return {
     connections: node?.core.node.hub.connectionCount ?? 1,
     clients: world.clients.length,
     rooms: ROOMS.length + USER_ROOMS,
     lives: world.lives.length,
     // Each user in each room. What has ended stays for a round.
-    denials: USER_ROOMS * ROOMS.length + recentlyRevoked(world),
+    denials: USER_ROOMS * ROOMS.length + revoked.length,
+    oldTokens: revoked.filter(({ issuedBeforeMs }) => issuedBeforeMs !== undefined).length,
   };
 }
 

@@ -63,9 +63,9 @@ export function disconnectUser(world: World, { core }: SimulatedNode, random: Ra
 /** Nodes drop what has ended once in a minute, and a clock that was set may make it longer. */
 const KEPT_MS = 75_000;
 
-/** How many of them nodes may still hold. */
-export function recentlyRevoked({ revoked, loop }: World): number {
-  return revoked.filter(({ untilMs }) => untilMs > loop.nowMs - KEPT_MS).length;
+/** Those that nodes may still hold. */
+export function recentlyRevoked({ revoked, loop }: World): readonly Revoked[] {
+  return revoked.filter(({ untilMs }) => untilMs > loop.nowMs - KEPT_MS);
 }
 
 /** A node without trouble knows of it after this: it may have been deaf for the message before. */
