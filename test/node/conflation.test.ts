@@ -285,6 +285,18 @@ describe('messages with a conflateKey, in a room without history', () => {
       ],
       told: { ann: 'ok@0 a1', bob: 'ok@0/0' },
     },
+    'reach members also when the store counts from less than before': {
+      world: { rule },
+      steps: [
+        from('pub', 0, 'a1', 'b1'),
+        (on) => on.ann.join({ last: 10 }),
+        (on) => on.world.pass(60_000),
+        (on) => on.store.turnBack(),
+        from('pub', 0, 'a2', 'a3'),
+        (on) => on.bob.join({ last: 10 }),
+      ],
+      told: { ann: 'ok@0/0 a1 b1 a2 a3', bob: 'ok@0/0 a3' },
+    },
     'outlive a store that lost them': {
       world: { rule },
       steps: [

@@ -169,6 +169,12 @@ export class ScriptedStore {
     this.room(name).epoch = this.#newEpoch();
   }
 
+  /** It counts what conflates from the start again: its clock is behind, and what it kept has expired. */
+  turnBack(): void {
+    this.#newest.clear();
+    this.#mark = 0;
+  }
+
   /** Everything is gone. */
   flush(): void {
     this.#rooms.clear();

@@ -130,7 +130,7 @@ export class Feed {
    */
   take(envelope: Envelope, nowMs: number, epoch = envelope.epoch): boolean {
     if (this.newest !== null) {
-      if (this.newest.hasStartedWith(envelope)) return true;
+      if (this.newest.hasStartedWith(envelope, nowMs)) return true;
       this.newest.arrived(envelope);
       this.#add(envelope);
       return true;
@@ -183,9 +183,9 @@ export class Feed {
   }
 
   /** Drops what arrived before the newest message that the feed starts with, and this one. */
-  dropHeldBeforeStart(newest: NewestPerKey): void {
+  dropHeldBeforeStart(newest: NewestPerKey, nowMs: number): void {
     const held = this.releaseHeld();
-    const last = held.findLastIndex((envelope) => newest.hasStartedWith(envelope));
+    const last = held.findLastIndex((envelope) => newest.hasStartedWith(envelope, nowMs));
     for (const envelope of held.slice(last + 1)) this.hold(envelope);
   }
 

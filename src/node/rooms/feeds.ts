@@ -116,7 +116,7 @@ export class Feeds {
     newest.start(page, this.#parts.clock.nowMs());
     if (page.messages.length === 0) return;
     await this.#parts.backplane.heard?.(feed.room.name);
-    feed.dropHeldBeforeStart(newest);
+    feed.dropHeldBeforeStart(newest, this.#parts.clock.nowMs());
   }
 
   /** Null where the backplane keeps none. */

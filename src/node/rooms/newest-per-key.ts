@@ -16,6 +16,8 @@ interface Kept extends NewestMessage {
   storeMark: number;
 }
 
+/** What it started with arrives within this time, if at all: servers of a cluster may pass messages on late. */
+const LATE_MS = 60_000;
 /** Of what was missed, until its place is found. */
 const MISSED = -1;
 
@@ -29,6 +31,7 @@ export class NewestPerKey {
   #messages: NewestMessages<Kept> | null = null;
   /** The store's mark when the node began to hear the room. */
   #startMark = 0;
+  #startedAtMs = 0;
   /** The store's mark of the newest message that was noted, or missed. */
   #storeMark = 0;
   /** While it is read again: the ids of what arrived since that began. Null: it is not read. */
@@ -45,6 +48,7 @@ export class NewestPerKey {
   start(page: StoredNewest, nowMs: number): void {
     this.renew(page, nowMs);
     this.#startMark = page.mark;
+    this.#startedAtMs = nowMs;
     this.#storeMark = page.mark;
   }
 
@@ -118,8 +122,9 @@ export class NewestPerKey {
     return ids;
   }
 
-  /** Whether it started with this envelope, which was on its way then. */
-  hasStartedWith({ mark }: Envelope): boolean {
+  /** Whether it started with this envelope, which was on its way then. Later on marks may be lower: the store's clock was set back. */
+  hasStartedWith({ mark }: Envelope, nowMs: number): boolean {
+    if (nowMs - this.#startedAtMs >= LATE_MS) return false;
     return mark !== 0 && mark <= this.#startMark;
   }
 
