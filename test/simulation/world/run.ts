@@ -10,6 +10,7 @@ import { LagChecks } from './lag-checks.ts';
 import { watchLeases } from './lease-checks.ts';
 import { ListChecks } from './list-checks.ts';
 import { checkMemoryAtRest, checkMemoryInStorm, checkMemoryLeft, noteFreshNode } from './memory-checks.ts';
+import { checkNewest } from './newest-checks.ts';
 import { checkOrder } from './order-checks.ts';
 import { checkAfterJoins, checkOwn } from './own-checks.ts';
 import { type PlannedEvent, plan } from './plan.ts';
@@ -138,6 +139,7 @@ function inWorld(world: World, shape: Shape, events: readonly PlannedEvent[], se
   checkResets(world);
   checkOrder(world);
   checkAnswers(world);
+  checkNewest(world);
   closeClients(world, random);
   loop.run(loop.nowMs + LAST_MS);
   // The last one sweeps what others left.
