@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EmptiedRooms } from '../../src/backplane/redis/presence/emptied-rooms.ts';
+import { PresenceQueue } from '../../src/backplane/redis/presence/presence-queue.ts';
 
 const nowhere = () => false;
 
@@ -41,5 +42,26 @@ describe('rooms that a node has left', () => {
     again.delete('a');
     rooms.add('a', 150);
     expect([rooms.takeDue(249), rooms.takeDue(250)]).toEqual([[], ['a']]);
+  });
+
+  // It was left before: the last leave does not count, since a call that was never answered may still enter somebody.
+  it('are not due while an unanswered call may enter somebody', () => {
+    let nowMs = 0;
+    const queue = new PresenceQueue(() => nowMs);
+    const take = () => queue.take({ updates: 100, bytes: 10_000 })[0]!;
+    const rooms = new EmptiedRooms(100, (room) => queue.mayHave(room));
+    rooms.add('a', 0);
+    queue.push('a', 'n-1', Uint8Array.of(0xc0), true);
+    queue.putBack(take(), true);
+    expect(queue.written(take())).toBe(false);
+    queue.push('a', 'n-1', null, true);
+    expect(queue.written(take())).toBe(false);
+    nowMs = 100;
+    expect(rooms.takeDue(nowMs)).toEqual([]);
+    rooms.add('a', nowMs);
+    nowMs = 60 * 60_000;
+    expect([queue.mayHave('a'), rooms.takeDue(nowMs)]).toEqual([false, []]);
+    rooms.add('a', nowMs);
+    expect(rooms.takeDue(nowMs + 100)).toEqual(['a']);
   });
 });

@@ -9,30 +9,30 @@ const MOST_ROOMS = 10_000;
 
 export class EmptiedRooms {
   readonly #keptMs: number;
-  readonly #isIn: (room: string) => boolean;
+  readonly #mayBeIn: (room: string) => boolean;
   /** When each room was left, in that order. */
   readonly #sinceMs = new Map<string, number>();
 
-  /** `isIn`: whether this node has entries in a room, or is about to. */
-  constructor(keptMs: number, isIn: (room: string) => boolean) {
+  /** `mayBeIn`: whether this node has entries in a room, or may get some. */
+  constructor(keptMs: number, mayBeIn: (room: string) => boolean) {
     this.#keptMs = keptMs;
-    this.#isIn = isIn;
+    this.#mayBeIn = mayBeIn;
   }
 
-  /** Ignores a room that this node is in: such rooms may come from a swept list, and may be many. */
+  /** Ignores a room that this node may be in: such rooms may come from a swept list, and may be many. */
   add(room: string, nowMs: number): void {
-    if (this.#isIn(room)) return;
+    if (this.#mayBeIn(room)) return;
     this.#sinceMs.delete(room);
     this.#sinceMs.set(room, nowMs);
   }
 
-  /** Takes the rooms that were left long enough ago, and the oldest ones beyond the limit. Rooms that this node is in again are left out. */
+  /** Takes the rooms that were left long enough ago, and the oldest ones beyond the limit. Rooms that this node may be in again are left out. */
   takeDue(nowMs: number): string[] {
     const due: string[] = [];
     for (const [room, sinceMs] of this.#sinceMs) {
       if (nowMs - sinceMs < this.#keptMs && this.#sinceMs.size <= MOST_ROOMS) break;
       this.#sinceMs.delete(room);
-      if (!this.#isIn(room)) due.push(room);
+      if (!this.#mayBeIn(room)) due.push(room);
     }
     return due;
   }

@@ -66,9 +66,10 @@ export class PresenceQueue {
     return false;
   }
 
-  /** Whether this node has entries in a room, or is about to. */
-  has(room: string): boolean {
-    return this.#rooms.has(room);
+  /** Whether this node has entries in a room, is about to, or may get some by a call that was never answered. */
+  mayHave(room: string): boolean {
+    this.#forgetDoubts();
+    return this.#rooms.has(room) || this.#doubtful.has(room);
   }
 
   /** Of the newest update. */

@@ -55,7 +55,7 @@ export class RedisPresence implements Presence {
 
   constructor(options: RedisPresenceOptions) {
     this.#options = options;
-    this.#emptied = new EmptiedRooms(options.emptiedMs, (room) => this.#queue.has(room));
+    this.#emptied = new EmptiedRooms(options.emptiedMs, (room) => this.#queue.mayHave(room));
     this.#sweeper = new Sweeper({
       ...options,
       emptied: (rooms) => {
