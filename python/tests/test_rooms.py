@@ -99,6 +99,14 @@ class Rooms(NodeTest):
         self.assertEqual([one.offset for one in await soon(collect(room, 1))], [10])
         self.assertEqual(room.position, Position("e", 10))
 
+    async def test_tell_of_no_gap_in_what_was_given(self) -> None:
+        rc, peer = await self.enter()
+        room = await self.enter_room(rc, peer)
+        await peer.send(message(1), ["gap", "r", 1, 1, "replaced"], ["gap", "r", 1, 3, "expired"], message(4))
+        events = await soon(collect(room.events(), 4))
+        self.assertEqual(events[2], Gap("r", 2, 3, "expired"))
+        self.assertEqual(events[3].offset, 4)
+
     async def test_tell_of_gaps_and_resets_with_reasons(self) -> None:
         rc, peer = await self.enter()
         room = await self.enter_room(rc, peer)

@@ -58,9 +58,11 @@ export class Reading {
   }
 
   gap([, , from, to, reason = 'expired']: GapFrame): void {
-    const gap = { from, to, reason };
     const [epoch, seen] = this.position ?? ['', 0];
-    if (to > seen) this.#move([epoch, to]);
+    // What came before a join in place was answered comes again, conflated.
+    if (to <= seen) return;
+    const gap = { from: Math.max(from, seen + 1), to, reason };
+    this.#move([epoch, to]);
     this.#catchUp?.gap(gap);
     this.#parts.emitter.emit('gap', gap);
     this.passOwn();

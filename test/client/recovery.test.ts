@@ -143,6 +143,19 @@ describe('a join after a reconnect', () => {
     expect(seen.filter((event) => Array.isArray(event))).toEqual([[6, 'm6']]);
   });
 
+  it('is told of no gap in what it has, as a join in place may bring again, conflated', async () => {
+    const world = new World();
+    const { room, seen } = await returned(world);
+    world.socket.receive(['ok', 1, { epoch: 'e', offset: 6, recovered: true }], message(6));
+    world.socket.receive(['gap', 'r', 4, 6, 'replaced'], ['gap', 'r', 6, 8, 'expired'], message(9));
+    expect(seen.filter((event) => Array.isArray(event))).toEqual([
+      [6, 'm6'],
+      ['gap', 7, 8, 'expired'],
+      [9, 'm9'],
+    ]);
+    expect(room.position).toEqual(['e', 9]);
+  });
+
   it('counts what is lost, and only that', async () => {
     const world = new World();
     const { room, seen } = await returned(world);

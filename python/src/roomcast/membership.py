@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -197,6 +198,9 @@ class Membership:
             return
         event = event_of(frame, self.position.epoch)
         self._change_members(event)
+        if isinstance(event, Gap) and event.from_offset <= self.position.offset:
+            # What came before a join in place was answered comes again, conflated.
+            event = dataclasses.replace(event, from_offset=self.position.offset + 1)
         if event is None or not self._move(event):
             return
         for reader in self._readers:
