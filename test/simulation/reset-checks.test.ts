@@ -5,6 +5,7 @@ import { Clears } from './world/clears.ts';
 import { DepartedSlots } from './world/departed-slots.ts';
 import { Owner } from './world/loop.ts';
 import { unexplainedResets } from './world/reset-checks.ts';
+import { Strangers } from './world/strangers.ts';
 
 function logOf(...epochs: string[]): MemberLog {
   const log = new MemberLog('ann', 'chat:a');
@@ -52,3 +53,21 @@ test.each([
     expect(departed.unnoticed('source')).toEqual(doubted);
   },
 );
+
+test('nodes do not know a server that was promoted while it had nothing, until a while after something arrives there', () => {
+  let nowMs = 0;
+  const strangers = new Strangers<string>(() => nowMs);
+  strangers.promoted('stranger', false);
+  strangers.promoted('used', true);
+  nowMs = 60_000;
+  expect(strangers.meet('stranger')).toBe(true);
+  nowMs += 5_000;
+  expect(strangers.meet('stranger')).toBe(true);
+  nowMs += 5_000;
+  expect(strangers.meet('stranger')).toBe(false);
+  expect(strangers.meet('used')).toBe(false);
+  expect(strangers.meet('never promoted')).toBe(false);
+  strangers.promoted('stranger', false);
+  strangers.promoted('stranger', true);
+  expect(strangers.meet('stranger')).toBe(false);
+});

@@ -3,10 +3,10 @@
 import type { Random } from '../../support/random.ts';
 import type { ClusterServer } from '../redis/cluster/cluster-server.ts';
 import { type Fault, fault, later, ms } from './fault.ts';
-import { PARTITIONS } from './settings.ts';
 import { nameOf, type SimulatedCluster } from './simulated-cluster.ts';
 import { moveSlot } from './slot-moves.ts';
-import { NAMES, type World } from './world.ts';
+import { USED_SLOTS } from './used-slots.ts';
+import type { World } from './world.ts';
 
 type Happen = (world: World, cluster: SimulatedCluster, random: Random) => string | null;
 
@@ -18,11 +18,6 @@ function ofCluster(weight: number, happen: Happen): Fault {
   });
 }
 
-/** Those that anything is in, the one of leases and denials among them. */
-const slots = () => [
-  NAMES.slotOfNodes,
-  ...Array.from({ length: PARTITIONS }, (_, i) => NAMES.slotOfPartition(i)),
-];
 /** Longer than it takes until all agree and follow again. */
 const SETTLED_MS = 5_000;
 const MOST_SERVERS = 8;
@@ -64,7 +59,7 @@ export const CLUSTER_FAULTS: Readonly<Record<string, Fault>> = {
       ),
     );
     if (source === undefined || target === undefined) return null;
-    const there = slots().filter((slot) => source.view.owners[slot] === source.number);
+    const there = USED_SLOTS.filter((slot) => source.view.owners[slot] === source.number);
     const moving = there.filter(() => random.next() < 0.5);
     if (moving.length === 0) return null;
     const over = occupy(world, cluster, [...shardOf(cluster, source), ...shardOf(cluster, target)]);

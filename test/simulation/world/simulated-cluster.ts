@@ -10,6 +10,8 @@ import type { ClusterServer } from '../redis/cluster/cluster-server.ts';
 import { NOBODY } from '../redis/cluster/view.ts';
 import { DepartedSlots } from './departed-slots.ts';
 import { type Loop, Owner } from './loop.ts';
+import { Strangers } from './strangers.ts';
+import { USED_SLOTS } from './used-slots.ts';
 
 export interface SimulatedClusterParts {
   readonly loop: Loop;
@@ -48,6 +50,7 @@ export class SimulatedCluster {
    */
   readonly #doubted = new Set<number>();
   readonly #departed: DepartedSlots<ClusterServer>;
+  readonly #strangers: Strangers<ClusterServer>;
   /** By what is going on, and with which servers: one thing at a time with each. */
   readonly busy = new Set<ClusterServer>();
   /** What servers tell each other takes so long at most. */
@@ -77,6 +80,7 @@ export class SimulatedCluster {
     this.#parts = parts;
     this.needsAll = parts.random.next() < 0.5;
     this.#departed = new DepartedSlots({ nowMs: () => parts.loop.nowMs, nodes: parts.nodes });
+    this.#strangers = new Strangers(() => parts.loop.nowMs);
     this.model = new ClusterModel({
       ...{ masters: MASTERS, replicas: 1 },
       place: (number) => ({ host: hostOf(number), port: 6379 }),
@@ -145,6 +149,11 @@ export class SimulatedCluster {
 
   trouble(): void {
     this.#troubledAtMs = this.#parts.loop.nowMs;
+  }
+
+  /** A slot is about to get another master. */
+  moves(slot: number, target: ClusterServer): void {
+    if (this.#strangers.meet(target)) this.#doubted.add(slot);
   }
 
   /** A slot has another master. */
@@ -242,6 +251,7 @@ export class SimulatedCluster {
       if (this.#isCutOff(master))
         for (const slot of replica.view.slotsOf(master.number)) this.#doubted.add(slot);
       this.model.handOver(replica, master);
+      this.#promoted(replica);
       this.#noteReplicas();
     };
     loop.after(1 + random.next() * 30, done, loop.world);
@@ -259,6 +269,7 @@ export class SimulatedCluster {
     this.#doubtDeparted(master);
     this.trouble();
     replica.takeOver(keys, offset);
+    this.#promoted(replica);
     trace(`${nameOf(replica)} takes over from ${nameOf(master)}, without ${writes} writes`);
     this.#noteReplicas();
   }
@@ -346,6 +357,11 @@ export class SimulatedCluster {
   /** Whether some node does not reach it. */
   #isCutOff({ number }: ClusterServer): boolean {
     return [...this.cutOff.keys()].some((key) => key.endsWith(` ${number}`));
+  }
+
+  #promoted(server: ClusterServer): void {
+    const isUsed = USED_SLOTS.some((slot) => server.view.owners[slot] === server.number);
+    this.#strangers.promoted(server, isUsed);
   }
 
   #doubtDeparted(server: ClusterServer): void {

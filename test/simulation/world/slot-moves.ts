@@ -22,6 +22,7 @@ export function moveSlot(move: SlotMove, slots: readonly number[]): void {
   const { cluster, source, target } = move;
   const [slot, ...others] = slots;
   if (slot === undefined) return move.over();
+  cluster.moves(slot, target);
   const keysAtOnce = move.random.pick([1, 3, 100]);
   const setSlot = (server: ClusterServer, ...words: string[]) =>
     server.run('cluster', ['SETSLOT', String(slot), ...words]);
