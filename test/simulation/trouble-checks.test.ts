@@ -55,6 +55,27 @@ test('a node that does not subscribe again after a message is excused for one ro
     expect(world.deafness.has(node.owner)).toBe(false);
   }));
 
+test('the round of checks that shows a node what it does not hear begins anew after trouble with Redis', () =>
+  inWorld((world) => {
+    const [ann, bob] = [world.addClient(0), world.addClient(1)];
+    act(world, ann, () => ann.join('chat:a'));
+    pass(world, 2_000);
+    const node = world.nodes[0]!;
+    const [link] = world.redisLinksOf(node).filter(({ isSubscribed }) => isSubscribed);
+    const channel = link?.goDeaf((channels) => channels[0]) ?? '';
+    world.deafness.begin(link!, channel);
+    world.loop.freeze(node.owner);
+    act(world, bob, () => bob.publish('chat:a', 1, 0, {}));
+    pass(world, 8_000);
+    world.redis.isFull = true;
+    expect(world.deafness.has(node.owner)).toBe(true);
+    world.redis.isFull = false;
+    pass(world, 8_000);
+    expect(world.deafness.has(node.owner)).toBe(true);
+    pass(world, 4_000);
+    expect(world.deafness.has(node.owner)).toBe(false);
+  }));
+
 /** A node that died: its record in the leases, as the store has it. */
 function record(world: World, value: string): void {
   const { keys, nowMs } = world.keysWith(NAMES.leases())!;

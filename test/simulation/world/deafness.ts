@@ -16,12 +16,20 @@ interface Deaf {
 export class Deafness {
   readonly #loop: Loop;
   readonly #acknowledged: () => readonly (readonly Acknowledged[])[];
+  readonly #isStoreTroubled: () => boolean;
   #all: Deaf[] = [];
+  /** The last time that Redis was seen in trouble: no round of checks was whole before that. */
+  #troubledAtMs = Number.NEGATIVE_INFINITY;
 
   /** `acknowledged`: what each publisher was told was stored, in the order of its answers. */
-  constructor(loop: Loop, acknowledged: () => readonly (readonly Acknowledged[])[]) {
+  constructor(
+    loop: Loop,
+    acknowledged: () => readonly (readonly Acknowledged[])[],
+    isStoreTroubled: () => boolean,
+  ) {
     this.#loop = loop;
     this.#acknowledged = acknowledged;
+    this.#isStoreTroubled = isStoreTroubled;
   }
 
   begin(link: RedisLink, channel: string): void {
@@ -29,15 +37,19 @@ export class Deafness {
     this.#all.push({ link, channel, room, sinceMs: this.#loop.nowMs });
   }
 
-  /** Whether it may miss what happens in some room, and cannot know it yet. */
+  /** Whether it may miss what happens in some room, and cannot know it yet. Asked several times a second. */
   has(node: Owner): boolean {
-    if (this.#all.length === 0) return false;
     const { nowMs } = this.#loop;
+    if (this.#isStoreTroubled()) this.#troubledAtMs = nowMs;
+    if (this.#all.length === 0) return false;
     this.#all = this.#all.filter(
-      (deaf) =>
-        deaf.link.isOpen && !deaf.link.hears(deaf.channel) && this.#shownAtMs(deaf) + ROUND_MS > nowMs,
+      (deaf) => deaf.link.isOpen && !deaf.link.hears(deaf.channel) && this.#roundEndsAtMs(deaf) > nowMs,
     );
     return this.#all.some(({ link }) => link.node === node);
+  }
+
+  #roundEndsAtMs(deaf: Deaf): number {
+    return Math.max(this.#shownAtMs(deaf), this.#troubledAtMs) + ROUND_MS;
   }
 
   /** When the first message was stored that it did not hear. */

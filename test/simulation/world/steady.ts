@@ -56,8 +56,8 @@ export class Steady {
   /** Which links it has; null where it has trouble. */
   #linksOf(node: SimulatedNode): string | null {
     const world = this.#world;
-    if (world.isStoreTroubled) return null;
-    if (world.deafness.has(node.owner)) return null;
+    // Asked even while Redis has trouble: a node that does not hear a room finds out only after that.
+    if (world.deafness.has(node.owner) || world.isStoreTroubled) return null;
     if (node.owner.held !== null || world.cutOff.has(world.nodes.indexOf(node))) return null;
     const links = world.redisLinksOf(node);
     if (links.some(({ isOpen }) => !isOpen) || !node.core.node.status().ready) return null;

@@ -163,10 +163,11 @@ export class World {
         this.violation(`${owner.name} threw ${error instanceof Error ? error.stack : String(error)}`),
       (owner) => this.violation(`${owner.name} never rests: it asks for another turn in each turn`),
     );
-    this.deafness = new Deafness(this.loop, () => [
-      this.fromServer,
-      ...this.clients.map(({ acknowledged }) => acknowledged),
-    ]);
+    this.deafness = new Deafness(
+      this.loop,
+      () => [this.fromServer, ...this.clients.map(({ acknowledged }) => acknowledged)],
+      () => this.isStoreTroubled,
+    );
     this.redis = new RedisModel({
       nowMicros: () => this.loop.wallMsOf(this.redisOwner) * 1000,
       name: 'redis',
