@@ -67,11 +67,11 @@ export async function untilUsable(
     const problem = await find();
     if (signal.aborted) throw unavailable('connect', SHUTTING_DOWN);
     if (problem === null) return;
-    const waitMs = backoffMs(attempt, RETRY);
-    if (!problem.passes || clock.nowMs() + waitMs >= deadlineMs) {
-      throw unavailable('connect', problem.says);
-    }
+    const leftMs = deadlineMs - clock.nowMs();
+    if (!problem.passes || leftMs <= 0) throw unavailable('connect', problem.says);
     log.debug({ reason: problem.says }, 'redis is not usable yet');
+    // The last try is at the end of the time, however long the wait before it would have been.
+    const waitMs = Math.min(backoffMs(attempt, RETRY), Math.ceil(leftMs));
     await delay(waitMs, undefined, { signal }).catch(ignoreAbort);
   }
 }
