@@ -283,15 +283,15 @@ export const BACKPLANE_FAULTS: readonly Fault[] = [
   {
     name: 'a link that comes up during the start takes a second lease',
     file: 'backplane/redis/presence/lease.ts',
-    find: '    this.#renewing = isAnswered.finally(() => {\n      this.#renewing = null;\n    });\n',
-    replace: '    void isAnswered;\n',
+    find: 'async start(): Promise<void> {\n    await this.#ask();',
+    replace: 'async start(): Promise<void> {\n    await this.#askOnce();',
     breaks: 'a node that starts loses its first lease, and enters its members again',
     hint: { ...CLUSTER, faultKinds: ['killNode'], faultsPerMinute: 20 },
   },
   {
     name: 'release does not wait for a renewal',
     file: 'backplane/redis/presence/lease.ts',
-    find: '    await this.#renewing;\n',
+    find: '    await this.#asking?.catch(() => undefined);\n',
     replace: '',
     breaks: 'a node that stopped leaves its lease',
     hint: { faultKinds: ['drainNode', 'slowLinks'], faultsPerMinute: 60, actionsPerSecond: 3 },

@@ -37,7 +37,7 @@ export class Lease {
   readonly #options: LeaseOptions;
   readonly #watch: LeaseWatch;
   #timer: Timer | undefined;
-  #renewing: Promise<boolean> | null = null;
+  #asking: Promise<void> | null = null;
   #term = 0;
   #beat = 0;
   #record = '';
@@ -74,16 +74,7 @@ export class Lease {
 
   /** Rejects with a `BackplaneError` if it cannot get the lease. */
   async start(): Promise<void> {
-    const asked = this.#ask();
-    // Links that come up meanwhile ask for a renewal. Two calls at once would take two leases, and one would seem lost.
-    const isAnswered = asked.then(
-      () => true,
-      () => false,
-    );
-    this.#renewing = isAnswered.finally(() => {
-      this.#renewing = null;
-    });
-    await asked;
+    await this.#ask();
     const intervalMs = this.#options.leaseMs / RENEWALS_PER_LEASE;
     if (!this.#isStopped) this.#timer = systemScheduler.every(intervalMs, () => void this.renew());
   }
@@ -95,12 +86,22 @@ export class Lease {
     this.#options.metrics.leaseState(false);
   }
 
-  /** Whether it was answered. Never rejects; renewals do not overlap. */
-  renew(): Promise<boolean> {
-    this.#renewing ??= this.#tryRenew().finally(() => {
-      this.#renewing = null;
-    });
-    return this.#renewing;
+  /** Whether it was answered. Never rejects. */
+  async renew(): Promise<boolean> {
+    if (this.#isStopped || this.#isReleased) return false;
+    try {
+      await this.#ask();
+      return true;
+    } catch (error) {
+      // The backplane's status reports the outage; here it is only retried.
+      this.#options.log.debug(
+        { error: (error as BackplaneError).message },
+        'cannot renew the presence lease',
+      );
+      return false;
+    } finally {
+      this.#options.metrics.leaseState(this.isValid);
+    }
   }
 
   /**
@@ -110,7 +111,7 @@ export class Lease {
   async release(): Promise<void> {
     this.#isReleased = true;
     // A renewal in flight changes the record that the release must name.
-    await this.#renewing;
+    await this.#asking?.catch(() => undefined);
     const { shards, keys, nodeId, metrics, emptiedMs, leaseMs } = this.#options;
     const names = [keys.leases(), keys.nodeRooms(nodeId)];
     const args = [nodeId, this.#record];
@@ -136,24 +137,17 @@ export class Lease {
       .map(([node]) => node);
   }
 
-  async #tryRenew(): Promise<boolean> {
-    if (this.#isStopped || this.#isReleased) return false;
-    try {
-      await this.#ask();
-      return true;
-    } catch (error) {
-      // The backplane's status reports the outage; here it is only retried.
-      this.#options.log.debug(
-        { error: (error as BackplaneError).message },
-        'cannot renew the presence lease',
-      );
-      return false;
-    } finally {
-      this.#options.metrics.leaseState(this.isValid);
-    }
+  /**
+   * Calls do not overlap: two at once, as when a link comes up during the start, would take two leases, and one would seem lost.
+   */
+  #ask(): Promise<void> {
+    this.#asking ??= this.#askOnce().finally(() => {
+      this.#asking = null;
+    });
+    return this.#asking;
   }
 
-  async #ask(): Promise<void> {
+  async #askOnce(): Promise<void> {
     const { nodeId, shards, keys, clock, metrics, leaseMs } = this.#options;
     const beat = ++this.#beat;
     const kept = `${this.#term}:${beat}:${leaseMs}:`;
