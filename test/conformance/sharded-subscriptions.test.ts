@@ -197,7 +197,8 @@ describe('subscriptions on a server of a cluster', () => {
     await waitFor(async () => (await publish(keys, rooms[0]!, 'x')) === 0);
   });
 
-  it('hear each message once, in order, when they are taken over before the slot moves', async () => {
+  /** A room that its next server subscribes to, and does not have yet. */
+  async function takenOverEarly() {
     const keys = newKeys();
     const [source, target] = await mastersFor(keys, 5);
     const [here, there] = [await Subscriber.on(source, keys), await Subscriber.on(target, keys)];
@@ -205,6 +206,11 @@ describe('subscriptions on a server of a cluster', () => {
     await here.subscriptions.subscribe(room);
     there.subscriptions.takeOver(here.subscriptions, (place) => place === room);
     await waitFor(() => there.misplaced > 1, { for: 'the target to refuse' });
+    return { keys, target, room, here, there };
+  }
+
+  it('hear each message once, in order, when they are taken over before the slot moves', async () => {
+    const { keys, target, room, here, there } = await takenOverEarly();
     expect(await publish(keys, room, 'meanwhile')).toBe(1);
     await waitFor(() => here.heard.length === 1);
     await cluster.move([keys.slotOfPartition(5)], target);
@@ -215,13 +221,7 @@ describe('subscriptions on a server of a cluster', () => {
   });
 
   it('are not called heard on their new server before all has arrived from the former one', async () => {
-    const keys = newKeys();
-    const [source, target] = await mastersFor(keys, 5);
-    const [here, there] = [await Subscriber.on(source, keys), await Subscriber.on(target, keys)];
-    const [room] = roomsOf(keys, 5, 1) as [string];
-    await here.subscriptions.subscribe(room);
-    there.subscriptions.takeOver(here.subscriptions, (place) => place === room);
-    await waitFor(() => there.misplaced > 1, { for: 'the target to refuse' });
+    const { keys, room, here, there } = await takenOverEarly();
     const { stream } = here.link.redis;
     stream.pause();
     await publish(keys, room, 'late');

@@ -12,6 +12,7 @@ import { checkOwn, noteOwn } from './world/own-checks.ts';
 import { act, inWorld, pass } from './world/scenario.ts';
 import { Sendings } from './world/sendings.ts';
 import type { SimulatedClient } from './world/simulated-client.ts';
+import type { SimulatedNode } from './world/simulated-node.ts';
 import { Steady } from './world/steady.ts';
 import { NAMES, ROOMS, type World } from './world/world.ts';
 
@@ -38,17 +39,23 @@ test('a node is deaf for a room until it subscribes again, which it does soon af
     expect(ann.messages).toBe(1);
   }));
 
+/** A node that lost the subscription of a room in which somebody publishes, and does nothing about it. */
+function deafNode(world: World): SimulatedNode {
+  const [ann, bob] = [world.addClient(0), world.addClient(1)];
+  act(world, ann, () => ann.join('chat:a'));
+  pass(world, 2_000);
+  const node = world.nodes[0]!;
+  const [link] = world.redisLinksOf(node).filter(({ isSubscribed }) => isSubscribed);
+  const channel = link?.goDeaf((channels) => channels[0]) ?? '';
+  world.deafness.begin(link!, channel);
+  world.loop.freeze(node.owner);
+  act(world, bob, () => bob.publish('chat:a', 1, 0, {}));
+  return node;
+}
+
 test('a node that does not subscribe again after a message is excused for one round of checks', () =>
   inWorld((world) => {
-    const [ann, bob] = [world.addClient(0), world.addClient(1)];
-    act(world, ann, () => ann.join('chat:a'));
-    pass(world, 2_000);
-    const node = world.nodes[0]!;
-    const [link] = world.redisLinksOf(node).filter(({ isSubscribed }) => isSubscribed);
-    const channel = link?.goDeaf((channels) => channels[0]) ?? '';
-    world.deafness.begin(link!, channel);
-    world.loop.freeze(node.owner);
-    act(world, bob, () => bob.publish('chat:a', 1, 0, {}));
+    const node = deafNode(world);
     pass(world, 5_000);
     expect(world.deafness.has(node.owner)).toBe(true);
     pass(world, ROUND_MS);
@@ -57,15 +64,7 @@ test('a node that does not subscribe again after a message is excused for one ro
 
 test('the round of checks that shows a node what it does not hear begins anew after trouble with Redis', () =>
   inWorld((world) => {
-    const [ann, bob] = [world.addClient(0), world.addClient(1)];
-    act(world, ann, () => ann.join('chat:a'));
-    pass(world, 2_000);
-    const node = world.nodes[0]!;
-    const [link] = world.redisLinksOf(node).filter(({ isSubscribed }) => isSubscribed);
-    const channel = link?.goDeaf((channels) => channels[0]) ?? '';
-    world.deafness.begin(link!, channel);
-    world.loop.freeze(node.owner);
-    act(world, bob, () => bob.publish('chat:a', 1, 0, {}));
+    const node = deafNode(world);
     pass(world, 8_000);
     world.redis.isFull = true;
     expect(world.deafness.has(node.owner)).toBe(true);
